@@ -1,0 +1,1 @@
+"""The shared vocabulary, free of torch: classes, images, masks, dataset, overlay, metrics."""

@@ -1,0 +1,38 @@
+"""One labelled photo, as every dataset reader yields it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from surfaces.detections import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The dense labels of one photo.
+
+    Attributes:
+        semantic: uint8 HxW: a COCO id (1 wall, 2 floor, 3 dining table), or OTHER (0), OTHER_TABLE (4), IGNORE (255).
+        tables: uint8 HxW: 0 outside dining tables, k inside the k-th one; positive exactly where semantic is 3.
+    """
+
+    semantic: npt.NDArray[np.uint8]
+    tables: npt.NDArray[np.uint8]
+
+
+class Sample(Protocol):
+    """A labelled photo that is read only when asked for."""
+
+    @property
+    def name(self) -> str:
+        """Unique within its dataset; the photo's path relative to the dataset without its suffix."""
+
+    def image(self) -> Image:
+        """The photo, uint8 HxWx3 RGB."""
+
+    def labels(self) -> Labels:
+        """Its labels, of the photo's own size."""
