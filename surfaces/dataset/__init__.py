@@ -1,0 +1,49 @@
+"""Labelled photos: the project's COCO format, folders of label maps, and the packed form that travels to a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from surfaces.dataset.mask_folder import open_mask_folder
+from surfaces.dataset.packed import INDEX_NAME, open_packed, write_packed
+from surfaces.dataset.sample import Labels, MemorySample, Sample
+from surfaces.dataset.split import split_blocks
+from surfaces.errors import DatasetError
+
+COCO_NAME = "annotations.json"
+
+
+def open_dataset(path: Path) -> list[Sample]:
+    """Opens a dataset of any known form; nothing but its index is read.
+
+    Args:
+        path: a COCO file (`*.json`, photos relative to it), or a folder with `annotations.json` (COCO), with
+            `packed.json` (packed), or with `images` and `masks`.
+
+    Returns:
+        Its samples.
+
+    Raises:
+        DatasetError: there is nothing at the path, or nothing that is a dataset.
+    """
+    if not path.exists():
+        raise DatasetError(f"expected a dataset at {path}, got no such file or folder")
+    if path.name == INDEX_NAME or (path / INDEX_NAME).is_file():
+        return open_packed(path if path.is_dir() else path.parent)
+    if path.suffix == ".json":
+        return _open_coco(path)
+    if (path / COCO_NAME).is_file():
+        return _open_coco(path / COCO_NAME)
+    if (path / "images").is_dir() and (path / "masks").is_dir():
+        return open_mask_folder(path)
+    raise DatasetError(f"expected {COCO_NAME}, {INDEX_NAME} or the folders images and masks in {path}, got neither")
+
+
+def _open_coco(path: Path) -> list[Sample]:
+    # pycocotools is imported only where COCO files are read: a machine that trains may lack it.
+    from surfaces.dataset.coco import open_coco
+
+    return open_coco(path)
+
+
+__all__ = ["Labels", "MemorySample", "Sample", "open_dataset", "split_blocks", "write_packed"]

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from surfaces.dataset.codec import encode_jpeg
 from surfaces.detections import Image
 
 
@@ -34,5 +35,35 @@ class Sample(Protocol):
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
 
+    def encoded_image(self) -> bytes:
+        """The photo as a JPEG or PNG file, byte for byte as the dataset holds it."""
+
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySample:
+    """A labelled photo held in memory: what a teacher or a renderer just made.
+
+    Attributes:
+        name: unique within its dataset.
+        pixels: the photo, uint8 HxWx3 RGB.
+        known: its labels.
+    """
+
+    name: str
+    pixels: Image
+    known: Labels
+
+    def image(self) -> Image:
+        """The photo, uint8 HxWx3 RGB."""
+        return self.pixels
+
+    def encoded_image(self) -> bytes:
+        """The photo as a JPEG file."""
+        return encode_jpeg(self.pixels)
+
+    def labels(self) -> Labels:
+        """Its labels, of the photo's own size."""
+        return self.known

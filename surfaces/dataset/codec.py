@@ -1,0 +1,86 @@
+"""Photos and label maps to bytes and back, with OpenCV alone: what training needs on a machine without Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from surfaces.detections import Image
+from surfaces.errors import DatasetError
+
+_JPEG_QUALITY = 95
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of one of a dataset's files.
+
+    Raises:
+        DatasetError: it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"expected a readable file at {path}, got: {error.strerror}") from error
+
+
+def decode_image(data: bytes, source: str) -> Image:
+    """Decodes a photo.
+
+    Args:
+        data: a JPEG or PNG file.
+        source: what the photo is called in error messages.
+
+    Returns:
+        uint8 HxWx3 RGB, EXIF orientation applied.
+
+    Raises:
+        DatasetError: the bytes are not an image.
+    """
+    pixels = _decode(data, cv2.IMREAD_COLOR, source)
+    return np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+def encode_jpeg(image: Image) -> bytes:
+    """A photo (uint8 HxWx3 RGB) as a JPEG file."""
+    return _encode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+
+
+def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
+    """Decodes a label map.
+
+    Args:
+        data: a PNG file of one byte a pixel.
+        source: what the map is called in error messages.
+
+    Returns:
+        uint8 HxW.
+
+    Raises:
+        DatasetError: the bytes are not an image of one byte a pixel.
+    """
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED, source)
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise DatasetError(f"expected one byte a pixel in {source}, got {pixels.dtype} of shape {pixels.shape}")
+    return pixels
+
+
+def encode_map(label_map: npt.NDArray[np.uint8]) -> bytes:
+    """A label map (uint8 HxW) as a PNG file."""
+    return _encode(".png", label_map, [])
+
+
+def _decode(data: bytes, flags: int, source: str) -> npt.NDArray[np.uint8]:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if pixels is None:
+        raise DatasetError(f"expected an image in {source}, got {len(data)} bytes that are none")
+    return pixels  # type: ignore[return-value]
+
+
+def _encode(suffix: str, pixels: npt.NDArray[np.uint8], options: list[int]) -> bytes:
+    done, encoded = cv2.imencode(suffix, pixels, options)
+    if not done:
+        raise DatasetError(f"expected an array that fits a {suffix} file, got shape {pixels.shape}")
+    return encoded.tobytes()

@@ -1,0 +1,208 @@
+"""The packed form of a dataset: a few large files instead of thousands, to carry to the machine that trains.
+
+A folder of ZIP files (`part-000.zip`, …; members stored, not compressed) and `packed.json`, which says where each
+sample's photo and its two label maps (PNG) begin, so that any number of threads and processes may read at once.
+Reading takes numpy and OpenCV alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from surfaces.dataset.codec import decode_image, decode_map, encode_jpeg, encode_map
+from surfaces.dataset.sample import Labels, Sample
+from surfaces.detections import Image
+from surfaces.errors import DatasetError, OutputError
+
+INDEX_NAME = "packed.json"
+MAX_BYTES = 60_000_000
+
+_FORMAT = "interior-surfaces packed 1"
+_MEMBER_OVERHEAD = 128  # bytes that a member's headers take at the most, besides its name twice
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file inside an archive.
+
+    Attributes:
+        archive: the archive's file name.
+        offset: where its bytes begin in the archive.
+        size: how many they are.
+    """
+
+    archive: str
+    offset: int
+    size: int
+
+    def read(self, folder: Path) -> bytes:
+        """Its bytes.
+
+        Raises:
+            DatasetError: the archive is missing or shorter than the index says.
+        """
+        path = folder / self.archive
+        try:
+            with path.open("rb") as file:
+                file.seek(self.offset)
+                data = file.read(self.size)
+        except OSError as error:
+            raise DatasetError(f"expected a readable archive at {path}, got: {error.strerror}") from error
+        if len(data) < self.size:
+            raise DatasetError(f"expected {self.size} bytes at {self.offset} of {path}, got {len(data)}")
+        return data
+
+
+@dataclass(frozen=True)
+class PackedSample:
+    """A photo and its label maps inside the archives of a folder."""
+
+    name: str
+    folder: Path
+    photo: Member
+    semantic: Member
+    tables: Member
+
+    def image(self) -> Image:
+        """The photo, uint8 HxWx3 RGB."""
+        return decode_image(self.encoded_image(), f"{self.name} of {self.folder}")
+
+    def encoded_image(self) -> bytes:
+        """The photo's file, byte for byte."""
+        return self.photo.read(self.folder)
+
+    def labels(self) -> Labels:
+        """Its labels, of the photo's own size."""
+        source = f"the labels of {self.name} of {self.folder}"
+        return Labels(
+            decode_map(self.semantic.read(self.folder), source), decode_map(self.tables.read(self.folder), source)
+        )
+
+
+def open_packed(folder: Path) -> list[Sample]:
+    """The samples of a packed folder, in the order they were written.
+
+    Raises:
+        DatasetError: the index is not one, or an archive is missing.
+    """
+    path = folder / INDEX_NAME
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["format"] != _FORMAT:
+            raise DatasetError(f"expected format {_FORMAT!r} in {path}, got {index['format']!r}")
+        samples = [
+            PackedSample(entry["name"], folder, *(Member(**entry[part]) for part in ("photo", "semantic", "tables")))
+            for entry in index["samples"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"expected the index of a packed dataset in {path}, got: {error!r}") from error
+    for archive in sorted({member.archive for s in samples for member in (s.photo, s.semantic, s.tables)}):
+        if not (folder / archive).is_file():
+            raise DatasetError(f"expected the archive {archive} in {folder}, got no such file")
+    return list(samples)
+
+
+def write_packed(
+    samples: Iterable[Sample], folder: Path, max_bytes: int = MAX_BYTES, longest_side: int | None = None
+) -> int:
+    """Writes a dataset in the packed form. A folder appears whole or not at all.
+
+    Args:
+        samples: what to write; read one at a time.
+        folder: where to; it must not exist yet.
+        max_bytes: size of an archive at the most.
+        longest_side: photos with a longer side are shrunk to it, labels with them; None keeps every photo's file as
+            it is, byte for byte.
+
+    Returns:
+        How many samples were written.
+
+    Raises:
+        DatasetError: two samples share a name, or one alone is larger than `max_bytes`.
+        OutputError: the folder exists or cannot be written.
+    """
+    if folder.exists():
+        raise OutputError(f"expected a new folder to write to, got {folder}, which exists")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"expected a writable folder at {folder.parent}, got: {error.strerror}") from error
+    try:
+        entries: list[dict[str, object]] = []
+        for number, contents in enumerate(_archives_full(samples, max_bytes, longest_side)):
+            entries += _write_archive(partial / f"part-{number:03d}.zip", contents)
+        index = json.dumps({"format": _FORMAT, "samples": entries}, indent=0)
+        (partial / INDEX_NAME).write_text(index, encoding="utf-8")
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputError(f"expected to write to {folder}, got: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return len(entries)
+
+
+def _archives_full(
+    samples: Iterable[Sample], max_bytes: int, longest_side: int | None
+) -> Iterator[dict[str, dict[str, bytes]]]:
+    """What goes into each archive: the files of its samples by the samples' names."""
+    names: set[str] = set()
+    archive: dict[str, dict[str, bytes]] = {}
+    room = max_bytes
+    for sample in samples:
+        if sample.name in names:
+            raise DatasetError(f"expected one sample a name, got {sample.name} twice")
+        names.add(sample.name)
+        files = _files_of(sample, longest_side)
+        size = sum(len(data) + 2 * len(sample.name.encode()) + _MEMBER_OVERHEAD for data in files.values())
+        if size > max_bytes:
+            raise DatasetError(f"expected samples of at most {max_bytes} bytes, got {sample.name} of {size}")
+        if size > room:
+            yield archive
+            archive, room = {}, max_bytes
+        archive[sample.name] = files
+        room -= size
+    if archive:
+        yield archive
+
+
+def _write_archive(path: Path, contents: dict[str, dict[str, bytes]]) -> list[dict[str, object]]:
+    """Writes one archive; returns its samples' entries in the index."""
+    entries: list[dict[str, object]] = []
+    with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, files in contents.items():
+            entry: dict[str, object] = {"name": name}
+            for part, data in files.items():
+                # A fixed date, so that the same samples give the same bytes.
+                archive.writestr(zipfile.ZipInfo(f"{name}/{part}"), data)
+                entry[part] = asdict(Member(path.name, file.tell() - len(data), len(data)))
+            entries.append(entry)
+    return entries
+
+
+def _files_of(sample: Sample, longest_side: int | None) -> dict[str, bytes]:
+    labels = sample.labels()
+    photo = sample.encoded_image()
+    height, width = labels.semantic.shape
+    if longest_side is not None and longest_side < max(height, width):
+        shrink = longest_side / max(height, width)
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        photo = encode_jpeg(_resized(sample.image(), size, cv2.INTER_AREA))
+        # One lookup for both maps, so that they agree to the pixel.
+        labels = Labels(*(_resized(m, size, cv2.INTER_NEAREST_EXACT) for m in (labels.semantic, labels.tables)))
+    return {"photo": photo, "semantic": encode_map(labels.semantic), "tables": encode_map(labels.tables)}
+
+
+def _resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
+    return cv2.resize(pixels, size, interpolation=interpolation)  # type: ignore[return-value]
