@@ -10,7 +10,7 @@ from surfaces.dataset.sample import Labels, MemorySample, Sample
 from surfaces.dataset.split import split_blocks
 from surfaces.errors import DatasetError
 
-COCO_NAME = "annotations.json"
+_COCO_NAME = "annotations.json"
 
 
 def open_dataset(path: Path) -> list[Sample]:
@@ -32,11 +32,11 @@ def open_dataset(path: Path) -> list[Sample]:
         return open_packed(path if path.is_dir() else path.parent)
     if path.suffix == ".json":
         return _open_coco(path)
-    if (path / COCO_NAME).is_file():
-        return _open_coco(path / COCO_NAME)
+    if (path / _COCO_NAME).is_file():
+        return _open_coco(path / _COCO_NAME)
     if (path / "images").is_dir() and (path / "masks").is_dir():
         return open_mask_folder(path)
-    raise DatasetError(f"expected {COCO_NAME}, {INDEX_NAME} or the folders images and masks in {path}, got neither")
+    raise DatasetError(f"expected {_COCO_NAME}, {INDEX_NAME} or the folders images and masks in {path}, got neither")
 
 
 def _open_coco(path: Path) -> list[Sample]:

@@ -72,6 +72,11 @@ def encode_map(label_map: npt.NDArray[np.uint8]) -> bytes:
     return _encode(".png", label_map, [])
 
 
+def suffix_of(photo: bytes) -> str:
+    """The suffix that the file of a photo should have: `.png` or `.jpg`."""
+    return ".png" if photo.startswith(b"\x89PNG") else ".jpg"
+
+
 def _decode(data: bytes, flags: int, source: str) -> npt.NDArray[np.uint8]:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:

@@ -7,17 +7,17 @@ its regions are grouped by closeness, since a chair in front of a table cuts its
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
 from surfaces.dataset.codec import decode_image, decode_map, read_bytes
+from surfaces.dataset.names import require_unique
 from surfaces.dataset.sample import Labels, Sample
+from surfaces.dataset.tables import group_table_parts, numbered_without_gaps
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
@@ -25,9 +25,6 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _RUG = 5
 _FIRST_TABLE = 10
-_LARGEST_GAP = 0.1  # of the diagonal: a chair's width; parts that are nearer belong to one table
-_SMALLEST_TABLE_SHARE = 0.15  # of the photo's largest table: smaller parts are a leg or a corner of the nearest table
-_SPECK_SHARE = 0.0005  # of the photo: nobody could say what it is
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,7 @@ def open_mask_folder(folder: Path) -> list[Sample]:
     images = sorted(p for p in (folder / "images").iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise DatasetError(f"expected photos ({', '.join(IMAGE_SUFFIXES)}) in {folder / 'images'}, got none")
-    names = [p.stem for p in images]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DatasetError(f"expected one photo a name in {folder / 'images'}, got several called {twice}")
+    require_unique(path.stem for path in images)
     samples: list[Sample] = []
     for path in images:
         mask = folder / "masks" / f"{path.stem}.png"
@@ -95,41 +89,4 @@ def labels_of_values(values: npt.NDArray[np.uint8], source: str) -> Labels:
     semantic[values == _RUG] = OTHER
     semantic[values == DINING_TABLE.coco_id] = IGNORE  # specks stay so
     semantic[tables > 0] = DINING_TABLE.coco_id
-    return Labels(semantic, _numbered_without_gaps(tables))
-
-
-def group_table_parts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Tells tables apart in a semantic mask: regions near each other are one table.
-
-    Parts join where the gap between them is at most a tenth of the photo's diagonal; then what is far smaller than the
-    largest table joins the table nearest to it. Tables of less than 0.05 % of the photo are dropped.
-
-    Args:
-        mask: bool HxW, True on dining tables.
-
-    Returns:
-        uint8 HxW: 0 outside tables and on dropped specks, k in the k-th table.
-    """
-    if not mask.any():
-        return np.zeros(mask.shape, np.uint8)
-    reach = _LARGEST_GAP * math.hypot(*mask.shape) / 2
-    _, near = cv2.connectedComponents((_distance_to(mask) <= reach).astype(np.uint8))
-    groups = np.where(mask, near, 0)
-    areas = np.bincount(groups.ravel())[1:]
-    main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size)) + 1
-    if main.size == 0:
-        return np.zeros(mask.shape, np.uint8)
-    tables = np.zeros(mask.shape, np.uint8)
-    tables[mask] = np.argmin(np.stack([_distance_to(groups == k)[mask] for k in main]), axis=0) + 1
-    return tables
-
-
-def _distance_to(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
-
-
-def _numbered_without_gaps(tables: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    present = np.unique(tables)
-    numbers = np.zeros(256, np.uint8)
-    numbers[present[present > 0]] = np.arange(1, np.count_nonzero(present) + 1)
-    return numbers[tables]
+    return Labels(semantic, numbered_without_gaps(tables))

@@ -8,10 +8,8 @@ Reading takes numpy and OpenCV alone.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,10 +17,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from surfaces.dataset.codec import decode_image, decode_map, encode_jpeg, encode_map
+from surfaces.dataset.codec import decode_image, decode_map, encode_jpeg, encode_map, suffix_of
+from surfaces.dataset.names import require_unique
 from surfaces.dataset.sample import Labels, Sample
+from surfaces.dataset.writing import new_folder
 from surfaces.detections import Image
-from surfaces.errors import DatasetError, OutputError
+from surfaces.errors import DatasetError
 
 INDEX_NAME = "packed.json"
 MAX_BYTES = 60_000_000
@@ -113,7 +113,7 @@ def open_packed(folder: Path) -> list[Sample]:
 
 
 def write_packed(
-    samples: Iterable[Sample], folder: Path, max_bytes: int = MAX_BYTES, longest_side: int | None = None
+    samples: Sequence[Sample], folder: Path, max_bytes: int = MAX_BYTES, longest_side: int | None = None
 ) -> int:
     """Writes a dataset in the packed form. A folder appears whole or not at all.
 
@@ -131,39 +131,23 @@ def write_packed(
         DatasetError: two samples share a name, or one alone is larger than `max_bytes`.
         OutputError: the folder exists or cannot be written.
     """
-    if folder.exists():
-        raise OutputError(f"expected a new folder to write to, got {folder}, which exists")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(f"expected a writable folder at {folder.parent}, got: {error.strerror}") from error
-    try:
-        entries: list[dict[str, object]] = []
+    require_unique(sample.name for sample in samples)
+    entries: list[dict[str, object]] = []
+    with new_folder(folder) as partial:
         for number, contents in enumerate(_archives_full(samples, max_bytes, longest_side)):
             entries += _write_archive(partial / f"part-{number:03d}.zip", contents)
         index = json.dumps({"format": _FORMAT, "samples": entries}, indent=0)
         (partial / INDEX_NAME).write_text(index, encoding="utf-8")
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputError(f"expected to write to {folder}, got: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return len(entries)
 
 
 def _archives_full(
-    samples: Iterable[Sample], max_bytes: int, longest_side: int | None
+    samples: Sequence[Sample], max_bytes: int, longest_side: int | None
 ) -> Iterator[dict[str, dict[str, bytes]]]:
     """What goes into each archive: the files of its samples by the samples' names."""
-    names: set[str] = set()
     archive: dict[str, dict[str, bytes]] = {}
     room = max_bytes
     for sample in samples:
-        if sample.name in names:
-            raise DatasetError(f"expected one sample a name, got {sample.name} twice")
-        names.add(sample.name)
         files = _files_of(sample, longest_side)
         size = sum(len(data) + 2 * len(sample.name.encode()) + _MEMBER_OVERHEAD for data in files.values())
         if size > max_bytes:
@@ -185,7 +169,7 @@ def _write_archive(path: Path, contents: dict[str, dict[str, bytes]]) -> list[di
             entry: dict[str, object] = {"name": name}
             for part, data in files.items():
                 # A fixed date, so that the same samples give the same bytes.
-                archive.writestr(zipfile.ZipInfo(f"{name}/{part}"), data)
+                archive.writestr(zipfile.ZipInfo(f"{name}/{part}{suffix_of(data)}"), data)
                 entry[part] = asdict(Member(path.name, file.tell() - len(data), len(data)))
             entries.append(entry)
     return entries

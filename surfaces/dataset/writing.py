@@ -1,0 +1,39 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from surfaces.errors import OutputError
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes its name when the block ends well and vanishes when it does not.
+
+    Args:
+        folder: the name; nothing may have it yet.
+
+    Yields:
+        The folder to fill, beside the place where it will be.
+
+    Raises:
+        OutputError: the name is taken, or the file system refuses.
+    """
+    if folder.exists():
+        raise OutputError(f"expected a new folder to write to, got {folder}, which exists")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            yield partial
+            partial.chmod(0o755)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"expected to write to {folder}, got: {error.strerror}") from error
