@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def open_packed(folder: Path) -> list[Sample]:
     """The samples of a packed folder, in the order they were written.
 
     Raises:
-        DatasetError: the index is not one, or an archive is missing.
+        DatasetError: the index is not one, or an archive is missing or cut off.
     """
     path = folder / INDEX_NAME
     try:
@@ -106,9 +106,11 @@ def open_packed(folder: Path) -> list[Sample]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"expected the index of a packed dataset in {path}, got: {error!r}") from error
-    for archive in sorted({member.archive for s in samples for member in (s.photo, s.semantic, s.tables)}):
-        if not (folder / archive).is_file():
-            raise DatasetError(f"expected the archive {archive} in {folder}, got no such file")
+    for member in _last_members(samples):
+        archive = folder / member.archive
+        end = member.offset + member.size
+        if not archive.is_file() or archive.stat().st_size < end:
+            raise DatasetError(f"expected {end} bytes or more in {archive}, got a shorter file or none")
     return list(samples)
 
 
@@ -139,6 +141,15 @@ def write_packed(
         index = json.dumps({"format": _FORMAT, "samples": entries}, indent=0)
         (partial / INDEX_NAME).write_text(index, encoding="utf-8")
     return len(entries)
+
+
+def _last_members(samples: Sequence[PackedSample]) -> Collection[Member]:
+    """The last member of each archive."""
+    last: dict[str, Member] = {}
+    for member in (member for s in samples for member in (s.photo, s.semantic, s.tables)):
+        if member.archive not in last or last[member.archive].offset < member.offset:
+            last[member.archive] = member
+    return last.values()
 
 
 def _archives_full(
