@@ -1,0 +1,176 @@
+"""The command: a photo's address in, a masked photo out. `python segment.py --help` tells the rest."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
+from surfaces.errors import SurfacesError
+from surfaces.version import VERSION
+
+SOME_FAILED = 10
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+TERMINATED = 143
+
+_EPILOG = """\
+examples:
+  python segment.py --url https://example.com/room.jpg
+  python segment.py --url examples/pexels-3965508.jpg --output pictures --json --masks
+  python segment.py --url photos/ --classes wall,floor --min-score 0.7
+  cat addresses.txt | python segment.py --url - --surname Doe --name Jane
+
+Pictures are named {surname}_{name}__{time}.jpg. Surname and name come from the options, else from the environment
+(INTERIOR_SURFACES_SURNAME, INTERIOR_SURFACES_NAME), else from ./interior-surfaces.toml, else from
+[tool.interior-surfaces] in the pyproject.toml beside this command.
+
+exit codes:
+  0    every picture was written
+  2    the command was called wrongly
+  3    a settings file can't be read
+  4    the photo could not be downloaded or read
+  5    it is not a photo that can be used
+  6    the picture could not be written
+  7    the network's weights are missing or not the expected ones
+  10   some photos of a batch failed; the others were written
+  130  interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: what follows the command's name; the process's own where None.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except SurfacesError as error:
+        print(f"segment.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("segment.py: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the paths has gone; the exit must not try to write the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Imported here, so that --help and wrong calls are answered at once.
+    from models import Segmenter
+    from surfaces import batch, fetch, files, naming, overlay, pipeline, results
+
+    settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
+    settings = pipeline.Settings(
+        folder=options.output,
+        signature=naming.resolve_signature(options.surname, options.name, os.environ, settings_files),
+        classes=options.classes,
+        min_score=options.min_score,
+        style=overlay.OverlayStyle(options.alpha),
+        parts=results.Parts(options.json, options.masks),
+        fetch_limits=fetch.FetchLimits.within(options.timeout),
+    )
+    sources = batch.expand_sources(options.url, sys.stdin)
+    files.make_folder(settings.folder)
+    segmenter = Segmenter(options.weights)
+
+    def segment(source: str) -> pipeline.Outcome:
+        return pipeline.segment_photo(source, segmenter, settings)
+
+    if batch.is_batch(options.url):
+        return SOME_FAILED if batch.run_batch(sources, segment, options.quiet) else 0
+    batch.report(sources[0], segment(sources[0]), options.quiet)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segment.py",
+        description="Finds walls, floors and dining tables in a photo and writes a picture that shows them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--url",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="URL",
+        help="address or path of a photo; several, a folder, or - for a list on stdin make a batch",
+    )
+    add("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where pictures go (default: ./output)")
+    add("--surname", help="first part of the pictures' names")
+    add("--name", help="second part of the pictures' names")
+    add(
+        "--classes",
+        type=_classes,
+        default=CLASSES,
+        metavar="LIST",
+        help=f"what to show, separated by commas (default: {','.join(BY_NAME)})",
+    )
+    add(
+        "--min-score",
+        type=_share,
+        default=0.0,
+        metavar="SCORE",
+        help="leave out segments below this score, 0 to 1 (default: the network's own thresholds)",
+    )
+    add("--alpha", type=_share, default=0.4, metavar="ALPHA", help="opacity of the masks, 0 to 1 (default: 0.4)")
+    add("--json", action="store_true", help="write COCO-style results beside the picture")
+    add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
+    add("--weights", type=Path, metavar="FILE", help="network to use (default: the one that ships)")
+    add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
+    add("--quiet", action="store_true", help="write nothing to stderr but errors")
+    add("--version", action="version", version=f"interior-surfaces {VERSION}")
+    return parser
+
+
+def _classes(text: str) -> tuple[SurfaceClass, ...]:
+    names = [name.strip().lower().replace("-", " ") for name in text.split(",")]
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(BY_NAME)}; got {', '.join(map(repr, unknown))}")
+    return tuple(BY_NAME[name] for name in names)
+
+
+def _share(text: str) -> float:
+    return _number(text, 0.0, 1.0)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.001, 86_400.0)
+
+
+def _number(text: str, low: float, high: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text!r}")
+    return number
+
+
+def _terminate(*_: object) -> NoReturn:
+    """Ends the process by an exception, so that temporary files are removed."""
+    sys.exit(TERMINATED)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # any path can be printed
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Writes results so that they appear whole, together, and over nothing that is already there."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from surfaces.errors import OutputError
+
+
+def make_folder(folder: Path) -> None:
+    """Creates a folder for results and tries whether it can be written to.
+
+    Args:
+        folder: it and its parents are created where absent.
+
+    Raises:
+        OutputError: it can't be created, is not a folder, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as cleanup:
+            _write_temporary(folder, b"", cleanup)
+    except OSError as error:
+        raise _output_error(folder, error) from error
+
+
+def write_together(folder: Path, stems: Iterable[str], contents: Callable[[str], Mapping[str, bytes]]) -> list[Path]:
+    """Writes several files under the first stem that is still free.
+
+    All are written to temporary files of the same folder, then given their names, the first of them last: whoever
+    sees it sees all. Names are given by hard links, which fail where the name is taken.
+
+    Args:
+        folder: an existing folder.
+        stems: names without suffix, tried in this order.
+        contents: called with a stem; returns what follows the stem (such as `.jpg`) and the bytes, for each file.
+
+    Returns:
+        The files' paths, in the order of `contents`.
+
+    Raises:
+        OutputError: they can't be written; none of them is left behind.
+    """
+    try:
+        for stem in stems:
+            paths = _try_stem(folder, {f"{stem}{suffix}": data for suffix, data in contents(stem).items()})
+            if paths:
+                return paths
+    except OSError as error:
+        raise _output_error(folder, error) from error
+    raise OutputError(f"could not write to {folder}: all names are taken")
+
+
+def _try_stem(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Writes all files, or, where one of the names is taken, none and returns an empty list."""
+    with ExitStack() as cleanup, ExitStack() as rollback:
+        temporary = {folder / name: _write_temporary(folder, data, cleanup) for name, data in contents.items()}
+        for path in reversed(temporary):
+            try:
+                _give_name(temporary[path], path)
+            except FileExistsError:
+                return []
+            rollback.callback(path.unlink, missing_ok=True)
+        rollback.pop_all()
+        return list(temporary)
+
+
+def _write_temporary(folder: Path, data: bytes, cleanup: ExitStack) -> Path:
+    path = folder / f".{uuid.uuid4().hex}.tmp"
+    cleanup.callback(path.unlink, missing_ok=True)
+    with path.open("xb") as file:
+        file.write(data)
+    return path
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and some network folders know no links
+        path.open("xb").close()
+        try:
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                path.unlink()
+            raise
+
+
+def _output_error(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"could not write to {folder}: {error.strerror or error}")
