@@ -1,0 +1,39 @@
+"""Metrics: IoU and Boundary IoU per class, Panoptic Quality, mask AP of tables, and how sure they are."""
+
+from surfaces.metrics.average_precision import AveragePrecision, TableAp
+from surfaces.metrics.regions import (
+    BOUNDARY_RATIO,
+    boundary_counts,
+    class_mask,
+    counted_pixels,
+    iou_of_counts,
+    mask_boundary,
+    region_counts,
+)
+from surfaces.metrics.segments import (
+    MATCH_IOU,
+    PanopticQuality,
+    SegmentMatches,
+    match_segments,
+    panoptic_quality,
+)
+from surfaces.metrics.statistics import bootstrap_interval, calibration_error
+
+__all__ = [
+    "BOUNDARY_RATIO",
+    "MATCH_IOU",
+    "AveragePrecision",
+    "PanopticQuality",
+    "SegmentMatches",
+    "TableAp",
+    "bootstrap_interval",
+    "boundary_counts",
+    "calibration_error",
+    "class_mask",
+    "counted_pixels",
+    "iou_of_counts",
+    "mask_boundary",
+    "match_segments",
+    "panoptic_quality",
+    "region_counts",
+]

@@ -1,0 +1,81 @@
+"""Mask AP of dining tables, as COCO measures it, by faster-coco-eval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from surfaces.classes import DINING_TABLE
+from surfaces.dataset.coco import coco_annotation, coco_categories, coco_regions
+from surfaces.dataset.sample import Labels
+from surfaces.detections import Detection
+from surfaces.errors import MissingExtraError
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """COCO's average precision, from 0 to 1; NaN where no photo has a dining table.
+
+    Attributes:
+        ap: mean over the IoU thresholds .50, .55, … .95.
+        ap50: at IoU .50.
+    """
+
+    ap: float
+    ap50: float
+
+
+class TableAp:
+    """Gathers photos one by one; keeps their regions as packed RLE, a few kilobytes a photo.
+
+    Tables of another kind and unlabelled regions are `iscrowd`: detections on them are neither right nor wrong.
+    """
+
+    def __init__(self) -> None:
+        self._photos: list[dict[str, Any]] = []
+        self._truth: list[dict[str, Any]] = []
+        self._found: list[dict[str, Any]] = []
+
+    def add(self, detections: Sequence[Detection], labels: Labels) -> None:
+        """Adds a photo.
+
+        Args:
+            detections: the prediction, of any classes and all scores; AP needs the doubtful ones too.
+            labels: the truth.
+        """
+        height, width = labels.semantic.shape
+        photo = len(self._photos) + 1
+        self._photos.append({"id": photo, "height": height, "width": width})
+        for surface, mask, crowd in coco_regions(labels):
+            if surface is DINING_TABLE:
+                region = coco_annotation(surface, mask, crowd)
+                self._truth.append({"id": len(self._truth) + 1, "image_id": photo, **region})
+        for detection in detections:
+            if detection.surface is DINING_TABLE and detection.mask.any():
+                region = coco_annotation(DINING_TABLE, detection.mask, crowd=False)
+                self._found.append({"image_id": photo, "score": detection.score, **region})
+
+    def result(self) -> AveragePrecision:
+        """AP over the photos so far.
+
+        Raises:
+            MissingExtraError: faster-coco-eval is not installed.
+        """
+        try:
+            from faster_coco_eval import COCO, COCOeval_faster
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"mask AP needs {error.name}, which is not installed; pip install 'interior-surfaces[train]'"
+            ) from error
+        if all(region["iscrowd"] for region in self._truth):
+            return AveragePrecision(float("nan"), float("nan"))
+        truth = COCO(
+            {"images": self._photos, "annotations": self._truth, "categories": coco_categories()}, use_deepcopy=True
+        )
+        evaluation = COCOeval_faster(truth, truth.loadRes([dict(region) for region in self._found]), "segm")
+        evaluation.params.catIds = [DINING_TABLE.coco_id]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return AveragePrecision(float(evaluation.stats[0]), float(evaluation.stats[1]))

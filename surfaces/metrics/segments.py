@@ -1,0 +1,136 @@
+"""Matching predicted segments with true ones: Panoptic Quality, precision and recall.
+
+PQ of Kirillov et al., Panoptic Segmentation, CVPR 2019 (github.com/cocodataset/panopticapi): a predicted and a true
+segment of a class match where their IoU is above one half. Wall and floor are one segment a photo, a dining table is
+one each. Unlabelled pixels are void, tables of another kind are void for dining tables: void pixels of a prediction
+don't count in its IoU, and a prediction without a match is not held against the model where more than half of it is
+void. Unlike panoptic PNGs, detections may overlap; then the higher score picks its match first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from surfaces.classes import DINING_TABLE, SurfaceClass
+from surfaces.dataset.sample import Labels
+from surfaces.detections import Detection, Mask
+from surfaces.metrics.regions import class_mask, counted_pixels
+
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class SegmentMatches:
+    """How the segments of one class in one photo were found.
+
+    Attributes:
+        matched_ious: IoU of every match; its length is the number of true positives.
+        false_positives: predicted segments without a match, those on void left out.
+        false_negatives: true segments without a match.
+        scored: score and rightness of every prediction that counts, for calibration.
+    """
+
+    matched_ious: tuple[float, ...]
+    false_positives: int
+    false_negatives: int
+    scored: tuple[tuple[float, bool], ...]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the photo has such a segment."""
+        return bool(self.matched_ious) or self.false_negatives > 0
+
+    @property
+    def is_said(self) -> bool:
+        """Whether one was predicted that counts."""
+        return bool(self.scored)
+
+
+@dataclass(frozen=True)
+class PanopticQuality:
+    """PQ of a class and its parts, each from 0 to 1; NaN where the class is neither there nor predicted.
+
+    Attributes:
+        pq: the quality, sq * rq.
+        sq: mean IoU of the matches; NaN where nothing matched.
+        rq: F1 of the segments.
+        precision: share of the predicted segments that match.
+        recall: share of the true segments that are matched.
+    """
+
+    pq: float
+    sq: float
+    rq: float
+    precision: float
+    recall: float
+
+
+def match_segments(detections: Sequence[Detection], labels: Labels, surface: SurfaceClass) -> SegmentMatches:
+    """Matches the predicted and the true segments of one class in one photo.
+
+    Args:
+        detections: the prediction, of any classes; its masks have the photo's size.
+        labels: the truth.
+        surface: the class.
+    """
+    counted = counted_pixels(labels, surface)
+    found = sorted(_predicted(detections, surface, counted.shape), key=lambda segment: -segment[0])
+    truths = _true_segments(labels, surface)
+    ious: list[float] = []
+    scored: list[tuple[float, bool]] = []
+    for score, mask in found:
+        overlaps = [_iou(mask & counted, truth) for truth in truths]
+        best = int(np.argmax(overlaps)) if overlaps else -1
+        if best >= 0 and overlaps[best] > MATCH_IOU:
+            ious.append(overlaps[best])
+            scored.append((score, True))
+            del truths[best]
+        elif 2 * np.count_nonzero(mask & counted) >= np.count_nonzero(mask):
+            scored.append((score, False))
+    return SegmentMatches(tuple(ious), len(scored) - len(ious), len(truths), tuple(scored))
+
+
+def panoptic_quality(matches: Sequence[SegmentMatches]) -> PanopticQuality:
+    """PQ of a class over a dataset.
+
+    Args:
+        matches: of every photo.
+    """
+    ious = [iou for photo in matches for iou in photo.matched_ious]
+    right = len(ious)
+    said = right + sum(photo.false_positives for photo in matches)
+    there = right + sum(photo.false_negatives for photo in matches)
+    return PanopticQuality(
+        pq=_ratio(sum(ious), (said + there) / 2),
+        sq=_ratio(sum(ious), right),
+        rq=_ratio(right, (said + there) / 2),
+        precision=_ratio(right, said),
+        recall=_ratio(right, there),
+    )
+
+
+def _predicted(
+    detections: Sequence[Detection], surface: SurfaceClass, shape: tuple[int, ...]
+) -> list[tuple[float, Mask]]:
+    of_class = [detection for detection in detections if detection.surface is surface and detection.mask.any()]
+    if surface.is_thing or not of_class:
+        return [(detection.score, detection.mask) for detection in of_class]
+    return [(max(d.score for d in of_class), class_mask(of_class, surface, (shape[0], shape[1])))]
+
+
+def _true_segments(labels: Labels, surface: SurfaceClass) -> list[Mask]:
+    if surface is DINING_TABLE:
+        return [labels.tables == number for number in range(1, int(labels.tables.max(initial=0)) + 1)]
+    region = labels.semantic == surface.coco_id
+    return [region] if region.any() else []
+
+
+def _iou(found: Mask, truth: Mask) -> float:
+    return _ratio(np.count_nonzero(found & truth), np.count_nonzero(found | truth))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")

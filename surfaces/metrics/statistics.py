@@ -1,0 +1,60 @@
+"""How sure the numbers are: bootstrap intervals, and calibration of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def bootstrap_interval(
+    photos: npt.NDArray[Any],
+    statistic: Callable[[npt.NDArray[Any]], float],
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap (Efron, 1979) of a statistic over photos drawn with replacement.
+
+    Photos of one room resemble each other, so the true interval is wider than this one where a dataset has several.
+
+    Args:
+        photos: N x …, what was counted in each photo.
+        statistic: from such an array, of any N, to a number; NaN where it is not defined.
+        level: share of resamples inside the interval.
+        resamples: how many are drawn.
+        seed: of the draws.
+
+    Returns:
+        The lower and the upper end; NaN where the statistic is never defined.
+    """
+    if len(photos) == 0:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    draws = (photos[rng.integers(0, len(photos), len(photos))] for _ in range(resamples))
+    values = np.array([statistic(draw) for draw in draws], np.float64)
+    values = values[~np.isnan(values)]
+    if values.size == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def calibration_error(scored: Sequence[tuple[float, bool]], bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al., AAAI 2015): how far scores are from the share that is right.
+
+    Args:
+        scored: score, from 0 to 1, and rightness of each prediction.
+        bins: equal bins of the score.
+
+    Returns:
+        Mean distance of score and share over the bins, weighted by their predictions; NaN without predictions.
+    """
+    if not scored:
+        return float("nan")
+    scores, right = np.array(scored, np.float64).T
+    index = np.minimum((scores * bins).astype(int), bins - 1)
+    gaps = np.bincount(index, weights=scores - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(scores))
