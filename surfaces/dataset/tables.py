@@ -11,7 +11,7 @@ import numpy.typing as npt
 from surfaces.detections import Mask
 
 _LARGEST_GAP = 0.1  # of the diagonal: a chair's width; parts that are nearer belong to one table
-_SMALLEST_TABLE_SHARE = 0.15  # of the photo's largest table: smaller parts are a leg or a corner of the nearest table
+_SMALLEST_TABLE_SHARE = 0.1  # of the photo's largest table: smaller parts are a leg or a corner of the nearest table
 _SPECK_SHARE = 0.0005  # of the photo: nobody could say what it is
 
 
