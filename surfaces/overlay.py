@@ -171,7 +171,9 @@ def _roomiest_point(detection: Detection, label_wh: tuple[int, int], taken: Sequ
         free[rows, columns] = 0
     padded = np.pad(free if free.any() else inside, 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+    # Along a strip many points are as far from the edges as can be; the middle one looks best.
+    farthest = np.argwhere(distance >= 0.95 * distance.max())
+    row, column = farthest[((farthest - farthest.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return (column + 0.5) * cell_w, (row + 0.5) * cell_h, bool(distance[row, column] > half)
 
 

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+from conftest import PhotoServer
+
+from surfaces.errors import FetchError
+from surfaces.fetch import USER_AGENT, FetchLimits, fetch
+
+LIMITS = FetchLimits(bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01)
+BODY = bytes(range(256)) * 100
+
+
+def refused(url: str, limits: FetchLimits = LIMITS) -> str:
+    with pytest.raises(FetchError) as caught:
+        fetch(url, limits)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_body_comes_back_whole(photo_server: PhotoServer) -> None:
+    assert fetch(photo_server.serve("/photo", BODY), LIMITS) == BODY
+    assert photo_server.agents == [USER_AGENT]
+    assert USER_AGENT.startswith("interior-surfaces/")
+
+
+def test_a_body_without_length_comes_back_whole(photo_server: PhotoServer) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(BODY)
+
+    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+
+
+def test_a_chunked_body_comes_back_whole(photo_server: PhotoServer) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for part in (BODY[:10_000], BODY[10_000:], b""):
+            request.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+
+    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_a_refusal_is_final(photo_server: PhotoServer, status: int) -> None:
+    url = photo_server.serve("/photo", b"no", status=status)
+    assert refused(url).startswith(f"expected a photo, the server answered {status}")
+    assert len(photo_server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [204, 206, 304])
+def test_a_success_without_the_photo_is_no_photo(photo_server: PhotoServer, status: int) -> None:
+    assert f"answered {status}" in refused(photo_server.serve("/photo", b"", status=status))
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_an_error_that_may_pass_is_tried_again(photo_server: PhotoServer, status: int) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if len(photo_server.asked) < 3:
+            request.send_error(status)
+        else:
+            photo_server.answers["/good"](request)
+
+    photo_server.serve("/good", BODY)
+    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+
+
+def test_attempts_are_limited(photo_server: PhotoServer) -> None:
+    assert "answered 503" in refused(photo_server.serve("/photo", b"", status=503))
+    assert len(photo_server.asked) == 3
+
+
+def hang_up(request: BaseHTTPRequestHandler) -> None:
+    request.connection.shutdown(socket.SHUT_RDWR)
+
+
+def promise_too_much(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Length", str(2 * len(BODY)))
+    request.end_headers()
+    request.wfile.write(BODY)
+
+
+@pytest.mark.parametrize("broken", [hang_up, promise_too_much])
+def test_a_connection_that_breaks_is_tried_again(
+    photo_server: PhotoServer, broken: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        photo_server.answers["/good" if len(photo_server.asked) == 3 else "/broken"](request)
+
+    photo_server.serve("/good", BODY)
+    broken_url = photo_server.answer("/broken", broken)
+    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+    assert refused(broken_url).startswith("the connection broke off: ")
+
+
+def test_a_refused_connection_is_told_at_once() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    assert refused(f"http://127.0.0.1:{port}/") == "could not be downloaded: Connection refused"
+
+
+def test_a_server_that_never_answers_is_left(photo_server: PhotoServer) -> None:
+    url = photo_server.answer("/silent", lambda _: time.sleep(5))
+    start = time.monotonic()
+    assert refused(url) == "the server was silent for 0.5 s"
+    assert time.monotonic() - start < 2
+
+
+def dripping(first: bytes, drop: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(first)
+        for _ in range(200):
+            request.wfile.write(drop)
+            time.sleep(0.05)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("first", "drop"),
+    [(b"HTTP/1.1 200 OK\r\n\r\n", b"x"), (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), (b"HTTP/1.1 200 OK\r\nA: ", b"x")],
+    ids=["body", "headers", "one header"],
+)
+def test_a_drip_of_bytes_is_left(photo_server: PhotoServer, first: bytes, drop: bytes) -> None:
+    url = photo_server.answer("/drip", dripping(first, drop))
+    start = time.monotonic()
+    limits = dataclasses.replace(LIMITS, total_s=0.6)
+    assert refused(url, limits) == "expected the whole photo within 0.6 s, it took longer"
+    assert time.monotonic() - start < 1.5
+
+
+def test_a_drip_of_the_body_ends_the_download(photo_server: PhotoServer) -> None:
+    stopped = threading.Event()
+    drip = dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000)
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        try:
+            drip(request)
+        except OSError:
+            stopped.set()
+
+    refused(photo_server.answer("/drip", answer), dataclasses.replace(LIMITS, total_s=0.3))
+    assert stopped.wait(3)
+
+
+def test_an_announced_size_beyond_the_limit_is_not_downloaded(photo_server: PhotoServer) -> None:
+    url = photo_server.serve("/photo", b"", Content_Length="100001")
+    assert refused(url) == "expected at most 0.1 MB, the photo is larger"
+
+
+def test_a_body_that_never_ends_is_cut(photo_server: PhotoServer) -> None:
+    sent = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        request.send_response(200)
+        request.end_headers()
+        while sent < 100_000_000:
+            sent += request.wfile.write(bytes(10_000))
+
+    assert refused(photo_server.answer("/photo", answer)) == "expected at most 0.1 MB, the photo is larger"
+    assert sent < 20_000_000
+
+
+def test_what_is_counted_is_unpacked(photo_server: PhotoServer) -> None:
+    small = photo_server.serve("/small", gzip.compress(BODY), Content_Encoding="gzip")
+    bomb = photo_server.serve("/bomb", gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
+    assert fetch(small, LIMITS) == BODY
+    assert refused(bomb) == "expected at most 0.1 MB, the photo is larger"
+
+
+def redirect(server: PhotoServer, path: str, target: str, status: int = 302) -> str:
+    return server.serve(path, b"", status=status, Location=target)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_followed(photo_server: PhotoServer, status: int) -> None:
+    photo_server.serve("/photo", BODY)
+    assert fetch(redirect(photo_server, "/old", "photo", status), LIMITS) == BODY
+
+
+def test_redirects_are_limited(photo_server: PhotoServer) -> None:
+    photo_server.serve("/0", BODY)
+    urls = [redirect(photo_server, f"/{n}", f"/{n - 1}") for n in range(1, 7)]
+    assert fetch(urls[4], LIMITS) == BODY
+    assert refused(urls[5]) == "expected a photo after at most 5 redirects, got one more"
+
+
+@pytest.mark.parametrize("target", ["ftp://127.0.0.1/a", "file:///etc/passwd", "http://[::1"])
+def test_redirects_elsewhere_are_refused(photo_server: PhotoServer, target: str) -> None:
+    refused(redirect(photo_server, "/old", target))
+    assert photo_server.asked == ["/old"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1/a.jpg",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "http://",
+        "http:///a.jpg",
+        "http://[::1",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:port/",
+        "https://?a",
+        "http://\x00/",
+        "http://*.example./a b",
+        "http://" + "a" * 300 + "/",
+    ],
+)
+def test_an_address_that_cannot_be_is_one_line(url: str) -> None:
+    refused(url)
+
+
+def test_a_server_that_speaks_no_tls_is_one_line(photo_server: PhotoServer) -> None:
+    refused(photo_server.url("/").replace("http:", "https:"))

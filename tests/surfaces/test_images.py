@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import io
+import os
+import random
+import struct
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PhotoServer
+from PIL import Image as Pillow
+from PIL import ImageCms
+
+from surfaces.detections import Image
+from surfaces.errors import DecodeError, FetchError
+from surfaces.images import ImageLimits, decode_image, is_address, load_image
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def corners(image: Image) -> list[tuple[int, ...]]:
+    """Colours of the upper left, upper right, lower left and lower right corner, rounded to full or none."""
+    picked = [image[4, 4], image[4, -5], image[-5, 4], image[-5, -5]]
+    return [tuple(int(channel > 127) * 255 for channel in colour) for colour in picked]
+
+
+@pytest.fixture
+def photo() -> Pillow.Image:
+    """64 wide, 32 high; red, green, blue and white corners."""
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:16, :32], pixels[:16, 32:], pixels[16:, :32], pixels[16:, 32:] = RED, GREEN, BLUE, WHITE
+    return Pillow.fromarray(pixels)
+
+
+def saved(photo: Pillow.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    photo.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def decoded(data: bytes, limits: ImageLimits | None = None) -> Image:
+    image = decode_image(io.BytesIO(data), limits)
+    assert image.dtype == np.uint8
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+    assert image.flags.c_contiguous
+    assert image.flags.writeable
+    return image
+
+
+def refused(data: bytes, limits: ImageLimits | None = None) -> str:
+    with pytest.raises(DecodeError) as caught:
+        decode_image(io.BytesIO(data), limits)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF"])
+def test_formats_are_told_from_the_bytes(photo: Pillow.Image, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "photo.txt"
+    path.write_bytes(saved(photo, kind))
+    image = load_image(str(path))
+    assert image.shape == (32, 64, 3)
+    assert corners(image) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_once(photo: Pillow.Image, kind: str, orientation: int) -> None:
+    as_stored = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}[orientation]
+    for transposition in as_stored:
+        photo = photo.transpose(Pillow.Transpose(transposition))
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    image = decoded(saved(photo, kind, exif=exif, **({"quality": 95} if kind != "TIFF" else {})))
+    assert image.shape == (32, 64, 3)
+    assert corners(image) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_broken_exif_is_passed_over(photo: Pillow.Image) -> None:
+    assert corners(decoded(saved(photo, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01garbage"))) == [
+        RED,
+        GREEN,
+        BLUE,
+        WHITE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("L", "JPEG"),
+        ("L", "PNG"),
+        ("1", "PNG"),
+        ("LA", "PNG"),
+        ("P", "GIF"),
+        ("P", "PNG"),
+        ("CMYK", "JPEG"),
+        ("CMYK", "TIFF"),
+        ("YCbCr", "JPEG"),
+    ],
+)
+def test_colour_modes(photo: Pillow.Image, mode: str, kind: str) -> None:
+    expected = np.asarray(photo.convert(mode).convert("RGB"), np.int16)
+    image = decoded(saved(photo.convert(mode), kind))
+    assert np.abs(image.astype(np.int16) - expected).mean() < 4
+
+
+def test_lab(photo: Pillow.Image) -> None:
+    spaces = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    lab = ImageCms.profileToProfile(photo, *spaces, outputMode="LAB")
+    assert corners(decoded(saved(lab, "TIFF"))) == [RED, GREEN, BLUE, WHITE]
+
+
+def png(width: int, height: int, depth: int, colour: int, pixels: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file by hand: Pillow doesn't write 16 bits a channel in colour, nor lies about the size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    extra = b"".join(chunk(*each) for each in chunks)
+    return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def test_16_bit_grey_is_scaled() -> None:
+    row = b"\0" + np.linspace(0, 65535, 64).astype(">u2").tobytes()
+    image = decoded(png(64, 32, 16, 0, row * 32))
+    assert image[0, 0].tolist() == [0, 0, 0]
+    assert image[0, 32].tolist() == [130, 130, 130]
+    assert image[31, 63].tolist() == [255, 255, 255]
+
+
+def test_16_bit_colour_is_scaled() -> None:
+    row = b"\0" + struct.pack(">HHH", 65535, 32768, 0) * 64
+    assert decoded(png(64, 32, 16, 2, row * 32))[5, 5].tolist() == [255, 128, 0]
+
+
+@pytest.mark.parametrize("byte_order", ["<u2", ">u2"])
+def test_16_bit_grey_tiff(byte_order: str) -> None:
+    photo = Pillow.fromarray(np.full((32, 64), 0x8001, byte_order))
+    assert decoded(saved(photo, "TIFF"))[3, 3].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bits_a_channel_are_refused(mode: str) -> None:
+    assert "32" in refused(saved(Pillow.new(mode, (32, 32)), "TIFF"))
+
+
+def test_transparent_parts_lie_on_white(photo: Pillow.Image) -> None:
+    photo.putalpha(Pillow.new("L", photo.size, 0))
+    photo.paste((0, 0, 0, 128), (0, 0, 32, 32))
+    for kind in ("PNG", "WEBP", "TIFF"):
+        image = decoded(saved(photo, kind, **({"lossless": True} if kind == "WEBP" else {})))
+        assert image[20, 60].tolist() == [255, 255, 255]
+        assert image[20, 10].tolist() == [127, 127, 127]
+
+
+def test_a_transparent_palette_entry_is_white() -> None:
+    photo = Pillow.new("P", (32, 32), 1)
+    photo.putpalette([255, 0, 0, 0, 255, 0])
+    photo.paste(0, (0, 0, 16, 32))
+    image = decoded(saved(photo, "GIF", transparency=1))
+    assert image[8, 8].tolist() == [255, 0, 0]
+    assert image[8, 24].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_is_taken(photo: Pillow.Image, kind: str) -> None:
+    others = [Pillow.new("RGB", photo.size, "black")] * 3
+    image = decoded(saved(photo, kind, save_all=True, append_images=others))
+    assert corners(image) == [RED, GREEN, BLUE, WHITE]
+
+
+def wide_gamut() -> bytes:
+    """An sRGB profile whose red and green primaries have changed places, so that a conversion can't be missed."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_colours_follow_the_profile(photo: Pillow.Image, kind: str) -> None:
+    assert corners(decoded(saved(photo, kind, icc_profile=wide_gamut()))) == [GREEN, RED, BLUE, WHITE]
+
+
+def test_an_srgb_profile_changes_nothing(photo: Pillow.Image) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
+
+
+@pytest.mark.parametrize("profile", [b"garbage", wide_gamut()[:200]])
+def test_a_broken_profile_is_passed_over(photo: Pillow.Image, profile: bytes) -> None:
+    assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
+
+
+def test_a_profile_of_another_colour_space_is_passed_over(photo: Pillow.Image) -> None:
+    grey = photo.convert("L")
+    assert np.array_equal(decoded(saved(grey, "PNG", icc_profile=wide_gamut()))[..., 0], np.asarray(grey))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
+def test_too_small_is_told(size: tuple[int, int]) -> None:
+    assert refused(saved(Pillow.new("RGB", size), "PNG")) == (
+        f"expected at least 16 pixels a side, the photo has {size[0]}x{size[1]}"
+    )
+
+
+@pytest.mark.parametrize("size", [(16, 16), (1000, 100), (100, 1000)])
+def test_small_and_long_photos_are_taken(size: tuple[int, int]) -> None:
+    assert decoded(saved(Pillow.new("RGB", size), "PNG")).shape == (size[1], size[0], 3)
+
+
+def test_too_large_is_told_before_decoding() -> None:
+    start = time.monotonic()
+    assert refused(png(8000, 6000, 8, 2, b"")) == "expected at most 40 megapixels, the photo has 8000x6000"
+    assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 40 megapixels, the photo has far more"
+    assert refused(png(70_000, 100, 8, 2, b"")) == "expected at most 65500 pixels a side, the photo has 70000x100"
+    assert time.monotonic() - start < 1
+
+
+def test_limits_can_be_set(photo: Pillow.Image) -> None:
+    data = saved(photo, "PNG")
+    assert "0.001 megapixels" in refused(data, ImageLimits(pixels_max=1000))
+    assert decoded(data, ImageLimits(side_min=32)).shape == (32, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "came"),
+    [
+        (b"", "expected a photo, got 0 bytes"),
+        (b"\n <!DOCTYPE html><html></html>", "got an HTML page"),
+        (b"<html>", "got an HTML page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "got XML or SVG"),
+        (b"%PDF-1.7", "got a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "got bytes of another kind"),
+        (b"P6 20 20 255 " + bytes(1200), "got bytes of another kind"),
+        (b"\0" * 100, "got bytes of another kind"),
+    ],
+)
+def test_what_is_no_photo_is_named(data: bytes, came: str) -> None:
+    assert refused(data).endswith(came)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+def test_truncated_photos_are_refused(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    data = saved(Pillow.fromarray(noise), kind)
+    refused(data[: int(share * len(data))])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF"])
+def test_corrupt_bytes_never_raise_anything_else(photo: Pillow.Image, kind: str) -> None:
+    generator = random.Random(0)
+    for _ in range(60):
+        data = bytearray(saved(photo, kind))
+        for _ in range(generator.randint(1, 8)):
+            data[generator.randrange(len(data))] = generator.randrange(256)
+        with suppress(DecodeError):
+            decode_image(io.BytesIO(bytes(data)))
+
+
+def test_what_is_not_a_file_is_a_fetch_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for source in (tmp_path / "absent.jpg", tmp_path, tmp_path / "pipe", "/dev/zero", "", "a\0b", "x" * 5000):
+        with pytest.raises(FetchError, match="file"):
+            load_image(str(source))
+
+
+def test_addresses_are_told_from_paths() -> None:
+    assert is_address("http://example.com/a.jpg")
+    assert is_address("HTTPS://example.com/a.jpg")
+    assert is_address("file:///a.jpg")
+    assert not is_address("a.jpg")
+    assert not is_address("C:\\a.jpg")
+    assert not is_address("./http:/a.jpg")
+
+
+def test_other_schemes_are_refused() -> None:
+    for source in ("ftp://127.0.0.1/a.jpg", "file:///etc/passwd", "data://x"):
+        with pytest.raises(FetchError, match="expected an http or https address"):
+            load_image(source)
+
+
+def test_a_photo_comes_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:
+    url = photo_server.serve("/room", room_path.read_bytes(), Content_Type="text/plain")
+    assert np.array_equal(load_image(url), load_image(str(room_path)))

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from surfaces.errors import SurfacesError
+from surfaces.naming import Signature, resolve_signature, safe_part, stems
+
+# Lone surrogates stand for bytes of an argument that are no text.
+anything = st.text(st.characters(codec=None), max_size=120)
+
+
+@given(anything)
+@example("../../etc/passwd")
+@example("C:\\CON")
+@example(".hidden")
+@example("-rf")
+@example("a_b")
+@example("nul\0nul\n")
+@example("e\u0301" * 80)
+@example("\udcff\ud800")
+def test_any_text_gives_a_legal_part(text: str) -> None:
+    part = safe_part(text)
+    assert len(part.encode()) <= 64
+    assert not set(part) & set('/\\:*?"<>|_. \0\n')
+    assert not part.startswith("-")
+    assert not part.endswith("-")
+    assert all(unicodedata.category(c)[0] in "LMN" or c == "-" for c in part)
+    assert safe_part(part) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("Doe", "Doe"),
+        ("O'Neill", "O-Neill"),
+        ("von  der Leyen", "von-der-Leyen"),
+        ("Łukasz", "Łukasz"),
+        ("李 小龙", "李-小龙"),
+        ("नमस्ते", "नमस्ते"),
+        ("../../etc", "etc"),
+        ("snake_case", "snake-case"),
+        ("!!!", ""),
+        ("", ""),
+        ("\u212b", "\u00c5"),
+        ("ж" * 80, "ж" * 32),
+    ],
+)
+def test_parts(text: str, part: str) -> None:
+    assert safe_part(text) == part
+
+
+@given(anything, anything, st.datetimes(datetime(2000, 1, 1)))
+def test_a_name_can_be_written_and_taken_apart(surname: str, name: str, time: datetime) -> None:
+    signature = resolve_signature(surname, name, {}, [])
+    stem = next(stems(signature, time))
+    match = re.fullmatch(r"([^_]+)_([^_]+)__(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6})", stem)
+    assert match is not None
+    assert Signature(*match.groups()[:2]) == signature
+    assert len(f"{stem}_dining-table-100.png".encode()) <= 255
+
+
+def test_stems_count_microseconds() -> None:
+    start = datetime(2026, 11, 22, 21, 10, 59, 999_999)
+    assert list(islice(stems(Signature("a", "b"), start), 2)) == [
+        "a_b__2026-11-22T21-10-59.999999",
+        "a_b__2026-11-22T21-11-00.000000",
+    ]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[Path]:
+    own, project = tmp_path / "interior-surfaces.toml", tmp_path / "pyproject.toml"
+    own.write_text('surname = "Own"\n', "utf-8")
+    project.write_text('[tool.interior-surfaces]\nsurname = "Project"\nname = "Père"\n', "utf-8")
+    return [own, project]
+
+
+def test_order_of_precedence(settings: list[Path]) -> None:
+    environment = {"INTERIOR_SURFACES_SURNAME": "Env", "INTERIOR_SURFACES_NAME": "Ironment"}
+    assert resolve_signature("Op", "Tion", environment, settings) == Signature("Op", "Tion")
+    assert resolve_signature(None, "Tion", environment, settings) == Signature("Env", "Tion")
+    assert resolve_signature(None, None, {}, settings) == Signature("Own", "Père")
+    assert resolve_signature(None, None, {}, settings[1:]) == Signature("Project", "Père")
+    assert resolve_signature(None, None, {}, []) == Signature("interior", "surfaces")
+
+
+def test_what_leaves_nothing_counts_as_not_given(settings: list[Path]) -> None:
+    assert resolve_signature("///", "", {"INTERIOR_SURFACES_NAME": "..."}, settings) == Signature("Own", "Père")
+
+
+def test_a_pyproject_without_the_table_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'other'\n", "utf-8")
+    assert resolve_signature(None, None, {}, [tmp_path / "pyproject.toml"]) == Signature()
+
+
+@pytest.mark.parametrize("content", ["surname = ", "surname = 3", "name = ['a']", "\xff"])
+def test_a_bad_settings_file_is_one_clear_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "interior-surfaces.toml"
+    path.write_text(content, "latin-1")
+    with pytest.raises(SurfacesError, match=r"expected .*interior-surfaces\.toml") as caught:
+        resolve_signature(None, None, {}, [path])
+    assert "\n" not in str(caught.value)
