@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 """What is decoded, told from the bytes. Named one by one: Pillow's other decoders (EPS and the like) start programs."""
 
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ROWS_AT_ONCE = 256
 
@@ -130,6 +131,8 @@ def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
 
 
 def _guess(head: bytes) -> str:
+    if head.startswith(_SIGNATURES):
+        return "a damaged one"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"

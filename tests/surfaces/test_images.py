@@ -241,6 +241,8 @@ def test_limits_can_be_set(photo: Pillow.Image) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "got bytes of another kind"),
         (b"P6 20 20 255 " + bytes(1200), "got bytes of another kind"),
         (b"\0" * 100, "got bytes of another kind"),
+        (b"\xff\xd8\xff" + bytes(100), "got a damaged one"),
+        (b"GIF8", "got a damaged one"),
     ],
 )
 def test_what_is_no_photo_is_named(data: bytes, came: str) -> None:
