@@ -74,6 +74,34 @@ def open_datasets(paths: Sequence[Path], split: str = "all") -> list[Sample]:
     return samples
 
 
+def read_sample(sample: Sample) -> tuple[Image, Labels]:
+    """A sample's photo and labels.
+
+    Raises:
+        DatasetError: they cannot be read, or their sizes differ.
+    """
+    image, labels = sample.image(), sample.labels()
+    photo, labelled = image.shape[:2], labels.semantic.shape
+    if photo != labelled:
+        raise DatasetError(f"expected labels of the photo's size {photo} for {sample.name}, got {labelled}")
+    return image, labels
+
+
+def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+    """At most `limit` samples at even distances; all of them where it is None."""
+    if limit is None or limit >= len(samples):
+        return list(samples)
+    return [samples[index * len(samples) // limit] for index in range(limit)]
+
+
+def positive(text: str) -> int:
+    """A command's argument that counts something: a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
+    return number
+
+
 def _title(path: Path) -> str:
     path = path.resolve()
     return path.name if path.is_dir() else path.parent.name

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets
+from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
 from distill.output import write_picture
 from distill.progress import progress
 from distill.sheet import SheetLayout, contact_sheet, draw_labels, fitting_size, shrink_labels
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
-from surfaces.dataset import Labels, Sample
+from surfaces.dataset import Sample
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
@@ -91,25 +91,16 @@ def inspect(samples: Sequence[Sample], out: Path, photos: int = 60) -> Statistic
     """
     statistics = count_labels(samples)
     layout = SheetLayout()
-    shown = [samples[index] for index in np.linspace(0, len(samples) - 1, min(photos, len(samples))).astype(int)]
-    write_picture(out, contact_sheet(_tiles(shown, layout), layout))
+    write_picture(out, contact_sheet(_tiles(spread(samples, photos), layout), layout))
     return statistics
 
 
 def _tiles(samples: Sequence[Sample], layout: SheetLayout) -> Iterator[tuple[str, Image]]:
     for sample in samples:
-        image, labels = sample.image(), sample.labels()
-        _check_sizes(sample.name, image, labels)
+        image, labels = read_sample(sample)
         size = fitting_size(image.shape, layout.tile_width, layout.tile_height)
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         yield sample.name, draw_labels(small, shrink_labels(labels, size))
-
-
-def _check_sizes(name: str, image: Image, labels: Labels) -> None:
-    if image.shape[:2] != labels.semantic.shape:
-        raise DatasetError(
-            f"expected labels of the photo's size {image.shape[:2]}, got {labels.semantic.shape}: {name}"
-        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("output/contact_sheet.jpg"), help="the sheet (default: %(default)s)"
     )
-    parser.add_argument("--photos", type=int, default=60, help="photos on the sheet at the most (default: %(default)s)")
+    parser.add_argument("--photos", type=positive, default=60, help="most photos on the sheet (default: %(default)s)")
     parser.add_argument("--with", dest="wanted", choices=list(_VALUES), help="only photos that have this label")
 
 

@@ -1,0 +1,139 @@
+"""A page of the photos on which a model is most wrong: photo, truth and prediction beside each other."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from distill.datasets import read_sample
+from distill.output import write_file, write_picture
+from distill.scores import PhotoScore, Report
+from distill.sheet import draw_labels, fitting_size
+from surfaces.classes import CLASSES, SurfaceClass
+from surfaces.dataset import Sample
+from surfaces.detections import Detection, Image
+from surfaces.overlay import draw_overlay
+
+PAGE_NAME = "index.html"
+
+_PANEL = 480  # pixels, the longer side
+_GAP = 6  # pixels
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1460px; padding: 0 1rem; color: #222; }
+pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; }
+figure { margin: 0 0 1.5rem; }
+img { width: 100%; height: auto; }
+figcaption { color: #555; }
+"""
+
+
+def write_page(
+    folder: Path,
+    title: str,
+    report: Report,
+    samples: Sequence[Sample],
+    predict: Callable[[Image], list[Detection]],
+    cases: int = 12,
+) -> Path:
+    """Writes a page that needs nothing but its folder. The worst photos are predicted again, one at a time.
+
+    Args:
+        folder: where to; created where absent.
+        title: of the page.
+        report: the scores; photos are ranked by their share of wrong pixels, for each class.
+        samples: the dataset that was scored.
+        predict: the model that was scored.
+        cases: photos a class at the most.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    by_name = {sample.name: sample for sample in samples}
+    sections = [
+        _section(folder, index, surface, worst_photos(report.photos, index, cases), by_name, predict, report.min_score)
+        for index, surface in enumerate(CLASSES)
+    ]
+    path = folder / PAGE_NAME
+    write_file(path, _document(title, report, sections).encode("utf-8"))
+    return path
+
+
+def worst_photos(photos: Sequence[PhotoScore], class_index: int, count: int) -> list[PhotoScore]:
+    """The photos with the largest share of wrong pixels for a class, those without any left out."""
+    wrong = [photo for photo in photos if photo.wrong_share(class_index) > 0]
+    return sorted(wrong, key=lambda photo: -photo.wrong_share(class_index))[:count]
+
+
+def _section(
+    folder: Path,
+    class_index: int,
+    surface: SurfaceClass,
+    photos: Sequence[PhotoScore],
+    samples: Mapping[str, Sample],
+    predict: Callable[[Image], list[Detection]],
+    min_score: float,
+) -> str:
+    figures = []
+    for rank, photo in enumerate(photos, 1):
+        name = f"{surface.name.replace(' ', '_')}_{rank:02d}.jpg"
+        write_picture(folder / "images" / name, _panels(samples[photo.name], predict, min_score))
+        caption = html.escape(_caption(photo, class_index))
+        figures.append(
+            f'<figure><img src="images/{name}" alt="photo, truth and prediction" loading="lazy">'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+    body = "\n".join(figures) or "<p>No pixel is wrong.</p>"
+    return f"<h2>{html.escape(surface.name)}</h2>\n{body}"
+
+
+def _caption(photo: PhotoScore, class_index: int) -> str:
+    iou = photo.iou(class_index)
+    parts = [
+        photo.name,
+        f"IoU {iou:.2f}" if not math.isnan(iou) else "IoU undefined",
+        f"{photo.wrong_share(class_index):.1%} of the pixels wrong",
+    ]
+    match = photo.matches[class_index]
+    if CLASSES[class_index].is_thing:
+        parts.append(
+            f"{len(match.matched_ious)} found, {match.false_negatives} missed, {match.false_positives} not there"
+        )
+    return " · ".join(parts)
+
+
+def _panels(sample: Sample, predict: Callable[[Image], list[Detection]], min_score: float) -> Image:
+    image, labels = read_sample(sample)
+    found = [detection for detection in predict(image) if detection.score >= min_score]
+    size = fitting_size(image.shape, _PANEL, _PANEL)
+    return np.concatenate(list(_spaced(size, image, draw_labels(image, labels), draw_overlay(image, found))), axis=1)
+
+
+def _spaced(size_wh: tuple[int, int], *pictures: Image) -> Iterator[Image]:
+    for number, picture in enumerate(pictures):
+        if number:
+            yield np.full((size_wh[1], _GAP, 3), 255, np.uint8)
+        yield np.asarray(cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _document(title: str, report: Report, sections: Sequence[str]) -> str:
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{html.escape(title)}</title>
+<style>{_STYLE}</style>
+<h1>{html.escape(title)}</h1>
+<pre>{html.escape(report.table())}</pre>
+<p>For each class the photos with the largest share of wrong pixels: photo, truth, prediction. In the truth, what is
+hatched in grey is not labelled and what is hatched in violet is a table of another kind.</p>
+{"".join(sections)}
+</html>
+"""
