@@ -1,0 +1,61 @@
+"""Checkpoints that let a run go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill.config import TrainConfig, config_from_values
+from surfaces.errors import WeightsError
+
+NAME = "checkpoint.pt"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state of a run between two steps.
+
+    Attributes:
+        step: steps done.
+        elapsed: seconds of training so far, which a time budget counts.
+        config: the run's settings.
+        student, average, optimizer: state dicts of the weights, of their moving average, of AdamW.
+    """
+
+    step: int
+    elapsed: float
+    config: TrainConfig
+    student: dict[str, Any]
+    average: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
+    """Writes RUN/checkpoint.pt; the old one stays whole until the new one is."""
+    values = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)}
+    values["config"] = dataclasses.asdict(checkpoint.config)
+    temporary = run / f".{NAME}.{os.getpid()}"
+    torch.save(values, temporary)
+    temporary.replace(run / NAME)
+
+
+def load_checkpoint(run: Path) -> Checkpoint | None:
+    """RUN/checkpoint.pt, or None where there is none.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    path = run / NAME
+    if not path.exists():
+        return None
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        values["config"] = config_from_values(values["config"])
+        return Checkpoint(**values)
+    except (RuntimeError, EOFError, TypeError, KeyError, OSError) as error:
+        raise WeightsError(f"expected a checkpoint at {path}: {str(error).splitlines()[0]}") from error

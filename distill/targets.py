@@ -1,0 +1,40 @@
+"""From augmented label maps to the instance heads' targets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.student.tables import TableTargets
+from surfaces.classes import IGNORE, OTHER_TABLE
+
+SMALLEST_AREA = 64
+"""Pixels: what is left of a table at a crop's edge below this is ignored rather than learnt."""
+
+
+def table_targets(labels: Tensor) -> list[TableTargets]:
+    """One TableTargets a photo.
+
+    Args:
+        labels: int64 (B, 2, H, W): semantic map and table numbers.
+    """
+    return [targets_of_photo(semantic, tables) for semantic, tables in labels.unbind(0)]
+
+
+def targets_of_photo(semantic: Tensor, tables: Tensor) -> TableTargets:
+    """Boxes and masks of the tables in int64 (H, W) maps; slivers join what is ignored."""
+    ignored = (semantic == IGNORE) | (semantic == OTHER_TABLE)
+    boxes, masks = [], []
+    for number in torch.unique(tables[tables > 0]):
+        mask = tables == number
+        rows, columns = torch.where(mask)
+        box = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        if len(rows) < SMALLEST_AREA:
+            ignored = ignored | mask
+            continue
+        boxes.append(box.float())
+        masks.append(mask.to(torch.uint8))
+    if not boxes:
+        empty = torch.zeros(0, *semantic.shape, dtype=torch.uint8, device=semantic.device)
+        return TableTargets(torch.zeros(0, 4, device=semantic.device), empty, ignored)
+    return TableTargets(torch.stack(boxes), torch.stack(masks), ignored)

@@ -1,0 +1,61 @@
+"""Which weights are shipped, and the check that they are the ones."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from surfaces.errors import WeightsError
+
+FOLDER = Path(__file__).parent / "weights"
+INDEX = FOLDER / "shipped.toml"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights.
+
+    Attributes:
+        path: where it lies.
+        sha256: of its bytes, hexadecimal.
+    """
+
+    path: Path
+    sha256: str
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, hexadecimal.
+
+    Raises:
+        WeightsError: it is missing or cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"expected weights at {path}: {error.strerror}") from error
+
+
+def shipped(kind: str) -> WeightsFile:
+    """The shipped file of a kind, checked against the recorded hash.
+
+    Args:
+        kind: `onnx` for the runtime, `npz` to go on training from.
+
+    Raises:
+        WeightsError: the file is missing or has other bytes.
+    """
+    entry = tomllib.loads(INDEX.read_text(encoding="utf-8"))[kind]
+    path = FOLDER / entry["file"]
+    found = sha256_of(path)
+    if found != entry["sha256"]:
+        raise WeightsError(f"expected {path.name} with sha256 {entry['sha256'][:12]}…, got {found[:12]}…: reinstall")
+    return WeightsFile(path, found)
+
+
+def write_index(files: dict[str, Path]) -> None:
+    """Records the shipped files by kind, with their hashes; they lie in FOLDER."""
+    entries = [f'[{kind}]\nfile = "{path.name}"\nsha256 = "{sha256_of(path)}"\n' for kind, path in files.items()]
+    INDEX.write_text("# Written by `python -m distill export --ship`.\n" + "\n".join(entries), encoding="utf-8")

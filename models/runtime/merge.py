@@ -1,0 +1,179 @@
+"""From the network's outputs to segments that do not overlap.
+
+Wall and floor come from the semantic branch, dining tables from boxes and masks, as in Panoptic FPN (Kirillov et al.,
+2019). A table's mask is decided by mask head and branch together, as in UPSNet's panoptic head (Xiong et al., 2019):
+the branch draws finer edges, the head knows which pixels belong to one table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.runtime.raw import Floats, RawOutput
+from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
+from surfaces.detections import Detection, Mask, box_of_mask
+
+BAND_PIXELS = 1 << 20
+"""Pixels that are upsampled to floats at once: bounds memory on large photos."""
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """The operating point, chosen on validation photos (docs/experiments.md).
+
+    Attributes:
+        table_score: tables below this score are dropped.
+        residual_score: a table region of the branch that no box explains needs this mean probability to be a table.
+        mask_weight: the mask head's share in deciding a table's pixels; the branch has the rest.
+        smallest_share: segments smaller than this share of the photo are dropped, and so are specks of segments.
+    """
+
+    table_score: float = 0.3
+    residual_score: float = 0.5
+    mask_weight: float = 0.4
+    smallest_share: float = 0.0005
+
+
+def merge(raw: RawOutput, height: int, width: int, settings: MergeSettings) -> list[Detection]:
+    """Segments of the photo.
+
+    Args:
+        raw: the network's outputs.
+        height, width: of the photo in pixels.
+        settings: the operating point.
+
+    Returns:
+        Wall, floor, then dining tables by descending score; what was not found is left out. Masks do not overlap.
+    """
+    labels = label_map(raw.probabilities, height, width)
+    tables = find_tables(raw, labels, settings)
+    taken = np.zeros((height, width), bool)
+    for table in tables:
+        taken |= table.mask
+    found = []
+    for surface in (WALL, FLOOR):
+        mask = without_specks((labels == surface.coco_id) & ~taken, settings.smallest_share)
+        if mask.any():
+            found.append(detection(surface, mean_inside(raw.probabilities[surface.coco_id], mask), mask))
+    return found + tables
+
+
+def detection(surface: SurfaceClass, score: float, mask: Mask) -> Detection:
+    """A Detection with its tight box."""
+    return Detection(surface, score, box_of_mask(mask), mask)
+
+
+def sampling_matrix(source: tuple[int, int], target: tuple[int, int], left: int, top: int) -> npt.NDArray[np.float64]:
+    """The affine map from pixel (x, y) of a window of the target to the source; half-pixel centres.
+
+    Args:
+        source, target: sizes (height, width) of two rasters of the same photo.
+        left, top: the window's corner in the target.
+    """
+    scale_y, scale_x = source[0] / target[0], source[1] / target[1]
+    return np.array(
+        [
+            [scale_x, 0, (left + 0.5) * scale_x - 0.5],
+            [0, scale_y, (top + 0.5) * scale_y - 0.5],
+        ]
+    )
+
+
+def upsampled_window(values: Floats, target: tuple[int, int], left: int, top: int, right: int, bottom: int) -> Floats:
+    """A window of a float32 (h, w) raster as it is after bilinear upsampling to `target`, without making the rest."""
+    return cv2.warpAffine(  # type: ignore[return-value]
+        values,
+        sampling_matrix((values.shape[0], values.shape[1]), target, left, top),
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def label_map(probabilities: Floats, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """The most probable class of each pixel, uint8 (height, width); probabilities are upsampled first."""
+    labels = np.empty((height, width), np.uint8)
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        band = [upsampled_window(p, (height, width), 0, top, width, bottom) for p in probabilities]
+        labels[top:bottom] = np.argmax(np.stack(band), axis=0)
+    return labels
+
+
+def find_tables(raw: RawOutput, labels: npt.NDArray[np.uint8], settings: MergeSettings) -> list[Detection]:
+    """Dining tables by descending score: first those that boxes explain, then what the branch sees beside them."""
+    branch = labels == DINING_TABLE.coco_id
+    belief = raw.probabilities[DINING_TABLE.coco_id]
+    taken = np.zeros(labels.shape, bool)
+    tables = []
+    for box, score, mask in zip(raw.boxes, raw.scores, raw.masks, strict=True):
+        own = table_mask(box, mask, belief, branch, settings) & ~taken
+        own = without_specks(own, settings.smallest_share)
+        support = mean_inside(belief, own)
+        final = float(np.sqrt(score * support))
+        if own.any() and final >= settings.table_score:
+            tables.append(detection(DINING_TABLE, final, own))
+            taken |= own
+    rest = without_specks(branch & ~taken, settings.smallest_share)
+    return sorted(tables + residual_tables(rest, belief, settings), key=lambda table: -table.score)
+
+
+def table_mask(box: Floats, mask: Floats, belief: Floats, branch: Mask, settings: MergeSettings) -> Mask:
+    """The pixels of one table: where mask head and branch together are more sure than not.
+
+    Args:
+        box: (4,) xyxy as shares of the photo.
+        mask: (M, M) the head's probabilities over the box.
+        belief: (h, w) the branch's probability of dining table over the photo.
+        branch: bool (H, W), where the branch's most probable class is dining table.
+
+    Returns:
+        bool (H, W).
+    """
+    height, width = branch.shape
+    left, top = max(0, round(float(box[0]) * width)), max(0, round(float(box[1]) * height))
+    right, bottom = min(width, round(float(box[2]) * width)), min(height, round(float(box[3]) * height))
+    out = np.zeros(branch.shape, bool)
+    if right <= left or bottom <= top:
+        return out
+    head = upsampled_window(mask, (bottom - top, right - left), 0, 0, right - left, bottom - top)
+    seen = upsampled_window(belief, (height, width), left, top, right, bottom)
+    out[top:bottom, left:right] = settings.mask_weight * head + (1 - settings.mask_weight) * seen > 0.5
+    return out
+
+
+def residual_tables(rest: Mask, belief: Floats, settings: MergeSettings) -> list[Detection]:
+    """Connected regions that the branch calls dining table and no box has explained."""
+    count, regions = cv2.connectedComponents(rest.astype(np.uint8), connectivity=8)
+    tables = []
+    for number in range(1, count):
+        mask = regions == number
+        score = mean_inside(belief, mask)
+        if score >= settings.residual_score:
+            tables.append(detection(DINING_TABLE, score, mask))
+    return tables
+
+
+def mean_inside(probabilities: Floats, mask: Mask) -> float:
+    """The mean of a (h, w) raster over the part of the photo that a mask (H, W) covers; 0 where it covers nothing."""
+    height, width = probabilities.shape
+    weight = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    total = float(weight.sum())
+    return min(1.0, float((probabilities * weight).sum()) / total) if total > 0 else 0.0
+
+
+def without_specks(mask: Mask, smallest_share: float) -> Mask:
+    """The mask without its connected parts of less than a share of the photo."""
+    smallest = max(1, round(smallest_share * mask.size))
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= smallest
+    keep[0] = False
+    if count > 1 and keep[1:].all():
+        return mask
+    kept: Mask = keep[regions]
+    return kept

@@ -1,0 +1,85 @@
+"""Photo in, segments out, on a CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from models.registry import WeightsFile, sha256_of, shipped
+from models.runtime.merge import MergeSettings, merge
+from models.runtime.raw import Floats, RawOutput, input_size
+from surfaces.detections import Detection, Image
+from surfaces.errors import WeightsError
+
+NAME_KEY = "interior-surfaces.name"
+SETTINGS_KEY = "interior-surfaces.merge"
+
+
+class Segmenter:
+    """Finds walls, floors and dining tables.
+
+    Args:
+        weights: an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
+        threads: CPU threads for the network; None: ONNX Runtime's choice, one a core.
+
+    Attributes:
+        name: the model's name.
+        sha256: of its file.
+        settings: how its outputs are merged; the file brings them.
+
+    Raises:
+        WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
+    """
+
+    def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
+        file = shipped("onnx") if weights is None else WeightsFile(weights, sha256_of(weights))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self.name: str = metadata[NAME_KEY]
+            self.settings = MergeSettings(**json.loads(metadata[SETTINGS_KEY]))
+        except KeyError as error:
+            raise WeightsError(f"expected a network that `distill export` wrote at {file.path}, got another") from error
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise WeightsError(f"expected an ONNX file at {file.path}: {str(error).splitlines()[0]}") from error
+        self.sha256 = file.sha256
+
+    def raw(self, image: Image) -> RawOutput:
+        """The network's outputs before they are merged; `image` is uint8 HxWx3 RGB."""
+        height, width = input_size(image.shape[0], image.shape[1])
+        outputs = self._session.run(None, {"image": network_input(image, height, width)})
+        return raw_output(outputs, height, width)
+
+    def predict(self, image: Image) -> list[Detection]:
+        """Finds the surfaces of one photo.
+
+        Args:
+            image: uint8 HxWx3 RGB, any size, EXIF orientation applied.
+
+        Returns:
+            Detections with masks of the photo's size that do not overlap: wall, floor, then dining tables by
+            descending score. What was not found is left out.
+        """
+        return merge(self.raw(image), image.shape[0], image.shape[1], self.settings)
+
+
+def network_input(image: Image, height: int, width: int) -> Floats:
+    """The photo as float32 (1, 3, height, width), RGB, 0 to 255; shrunk by area, grown bilinearly."""
+    shrinks = image.shape[0] * image.shape[1] > height * width
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def raw_output(outputs: list[Floats], height: int, width: int) -> RawOutput:
+    """RawOutput from the network's four arrays: probabilities, boxes in input pixels, scores, masks."""
+    probabilities, boxes, scores, masks = outputs
+    shares = boxes / np.array([width, height, width, height], np.float32)
+    return RawOutput(probabilities[0], shares.astype(np.float32), scores, masks[:, 0])

@@ -1,0 +1,128 @@
+"""The compact encoders that were tried, both as stacks of inverted residual blocks with an output stride of 16."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.student.layers import BlockSpec, InvertedResidual, SameConv2d, pointwise
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """An encoder's shape.
+
+    Attributes:
+        blocks: its inverted residual blocks after a 3x3 stem of stride 2 and 32 channels.
+        tap4, tap8: the blocks whose depthwise outputs are handed on at stride 4 and 8.
+        features: channels of the 1x1 convolution at the end; None: the last block's output is handed on as it is.
+        pixel_mean, pixel_scale: the input is (pixel - mean) / scale with pixels from 0 to 255.
+        activation_max: 6 for ReLU6, infinite for ReLU.
+    """
+
+    blocks: tuple[BlockSpec, ...]
+    tap4: int
+    tap8: int
+    features: int | None
+    pixel_mean: float
+    pixel_scale: float
+    activation_max: float
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """Channels of what is handed on at strides 4, 8 and 16."""
+        last = self.features or self.blocks[-1].out_channels
+        return self.blocks[self.tap4].expanded, self.blocks[self.tap8].expanded, last
+
+
+STEM_CHANNELS = 32
+
+MOSAIC = EncoderSpec(
+    blocks=(
+        BlockSpec(32, 96, 3, 2, 32),
+        BlockSpec(32, 64, 3, 1, 32),
+        BlockSpec(32, 160, 5, 2, 64),
+        BlockSpec(64, 192, 3, 1, 64),
+        BlockSpec(64, 128, 3, 1, 64),
+        BlockSpec(64, 192, 3, 1, 64),
+        BlockSpec(64, 384, 5, 2, 128),
+        BlockSpec(128, 384, 3, 1, 128),
+        BlockSpec(128, 384, 3, 1, 128),
+        BlockSpec(128, 384, 3, 1, 128),
+        BlockSpec(128, 768, 3, 1, 160),
+        BlockSpec(160, 640, 3, 1, 160),
+        BlockSpec(160, 960, 3, 1, 192),
+        BlockSpec(192, 384, 5, 1, 96, dilation=2),
+        BlockSpec(96, 384, 5, 1, 96, dilation=2),
+        BlockSpec(96, 384, 5, 1, 96, dilation=2),
+    ),
+    tap4=1,
+    tap8=5,
+    features=448,
+    pixel_mean=127.5,
+    pixel_scale=127.5,
+    activation_max=float("inf"),
+)
+"""The encoder of MOSAIC (Wang and Howard, 2021; MLCommons' mobile segmenter)."""
+
+EFFICIENTNET_LITE0 = EncoderSpec(
+    blocks=(
+        BlockSpec(32, 32, 3, 1, 16),
+        BlockSpec(16, 96, 3, 2, 24),
+        BlockSpec(24, 144, 3, 1, 24),
+        BlockSpec(24, 144, 5, 2, 40),
+        BlockSpec(40, 240, 5, 1, 40),
+        BlockSpec(40, 240, 3, 2, 80),
+        BlockSpec(80, 480, 3, 1, 80),
+        BlockSpec(80, 480, 3, 1, 80),
+        BlockSpec(80, 480, 5, 1, 112),
+        BlockSpec(112, 672, 5, 1, 112),
+        BlockSpec(112, 672, 5, 1, 112),
+        BlockSpec(112, 672, 5, 1, 192),
+        BlockSpec(192, 1152, 5, 1, 192, dilation=2),
+        BlockSpec(192, 1152, 5, 1, 192, dilation=2),
+        BlockSpec(192, 1152, 5, 1, 192, dilation=2),
+        BlockSpec(192, 1152, 3, 1, 320, dilation=2),
+    ),
+    tap4=2,
+    tap8=4,
+    features=None,
+    pixel_mean=127.0,
+    pixel_scale=128.0,
+    activation_max=6.0,
+)
+"""EfficientNet-Lite0 (Tan and Le, 2019; Google's Lite variant), its last stage dilated instead of strided."""
+
+ENCODERS: dict[str, EncoderSpec] = {"mosaic": MOSAIC, "efficientnet_lite0": EFFICIENTNET_LITE0}
+
+
+class Encoder(nn.Module):
+    """Photo in, features at strides 4, 8 and 16 out."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.stem = SameConv2d(3, STEM_CHANNELS, 3, stride=2)
+        self.blocks = nn.ModuleList(InvertedResidual(block, spec.activation_max) for block in spec.blocks)
+        last = spec.blocks[-1].out_channels
+        self.features = pointwise(last, spec.features) if spec.features else None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encodes a batch.
+
+        Args:
+            images: float (N, 3, H, W), RGB, 0 to 255; H and W multiples of 16.
+
+        Returns:
+            Features (N, C4, H/4, W/4), (N, C8, H/8, W/8), (N, C16, H/16, W/16); channels as `spec.channels`.
+        """
+        x = (images - self.spec.pixel_mean) / self.spec.pixel_scale
+        x = self.stem(x).clamp(0.0, self.spec.activation_max)
+        taps: dict[int, Tensor] = {}
+        for index, block in enumerate(self.blocks):
+            x, taps[index] = block(x)
+        if self.features is not None:
+            x = F.relu(self.features(x))
+        return taps[self.spec.tap4], taps[self.spec.tap8], x

@@ -1,0 +1,109 @@
+"""Convolutions as the TensorFlow-trained encoders expect them, every BatchNorm already folded into weight and bias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding for inputs whose size the stride divides.
+
+    With stride 2 the padding is uneven (3x3: 0 before, 1 after; 5x5: 1 before, 2 after).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
+    ) -> None:
+        total = dilation * (kernel - 1) + 1 - stride
+        self.uneven = total % 2 == 1
+        padding = 0 if self.uneven else total // 2
+        super().__init__(in_channels, out_channels, kernel, stride, padding, dilation, groups)
+        before = total // 2
+        self.pad_sides = (before, total - before, before, total - before)
+
+    def reset_parameters(self) -> None:
+        """Starts so that a deep stack without BatchNorm neither fades nor explodes (He et al., 2015)."""
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.pad_sides) if self.uneven else x)
+
+
+def depthwise(channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> SameConv2d:
+    """One filter a channel."""
+    return SameConv2d(channels, channels, kernel, stride, dilation, groups=channels)
+
+
+def pointwise(in_channels: int, out_channels: int) -> SameConv2d:
+    """A 1x1 convolution."""
+    return SameConv2d(in_channels, out_channels, 1)
+
+
+class SeparableConv(nn.Module):
+    """Depthwise then pointwise convolution, ReLU after both (Howard et al., MobileNets, 2017)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.depthwise = depthwise(in_channels, kernel)
+        self.pointwise = pointwise(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.pointwise(F.relu(self.depthwise(x))))
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One inverted residual block: channels in, after expansion and out; depthwise kernel, stride and dilation."""
+
+    in_channels: int
+    expanded: int
+    kernel: int
+    stride: int
+    out_channels: int
+    dilation: int = 1
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise, project (Sandler et al., MobileNetV2, 2018); residual where the shapes agree.
+
+    Without `expand` where the block does not widen its input.
+    """
+
+    def __init__(self, spec: BlockSpec, activation_max: float) -> None:
+        super().__init__()
+        self.expand = pointwise(spec.in_channels, spec.expanded) if spec.expanded != spec.in_channels else None
+        self.depthwise = depthwise(spec.expanded, spec.kernel, spec.stride, spec.dilation)
+        self.project = pointwise(spec.expanded, spec.out_channels)
+        self.residual = spec.stride == 1 and spec.in_channels == spec.out_channels
+        self.activation_max = activation_max
+
+    def activate(self, x: Tensor) -> Tensor:
+        return F.relu(x) if self.activation_max == float("inf") else x.clamp(0.0, self.activation_max)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the block's output and its activated depthwise output, which decoders tap."""
+        wide = x if self.expand is None else self.activate(self.expand(x))
+        tapped = self.activate(self.depthwise(wide))
+        out = self.project(tapped)
+        return (x + out if self.residual else out), tapped
+
+
+def upsample(x: Tensor, factor: int) -> Tensor:
+    """Bilinear upsampling with TensorFlow 1's grid: output i reads input i / factor, clamped at the end.
+
+    Args:
+        x: (N, C, H, W).
+        factor: whole number.
+
+    Returns:
+        (N, C, factor*H, factor*W).
+    """
+    height, width = x.shape[-2] * factor, x.shape[-1] * factor
+    padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
+    grown = F.interpolate(padded, size=(height + 1, width + 1), mode="bilinear", align_corners=True)
+    return grown[..., :height, :width]

@@ -1,0 +1,183 @@
+"""The student: a compact Mask R-CNN with a semantic branch (Kirillov et al., Panoptic FPN, 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+
+from models.student.encoder import ENCODERS, Encoder, EncoderSpec
+from models.student.fpn import InstancePyramid
+from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
+from models.student.tables import TableTargets, table_heads, table_proposals
+from surfaces.classes import IGNORE, OTHER, OTHER_TABLE
+from surfaces.errors import SurfacesError
+
+SEMANTIC_CHANNELS = 4
+"""other, wall, floor, dining table: the order of the branch's probabilities, COCO ids from 1."""
+
+SIZE_MULTIPLE = 128
+"""Height and width of the input are multiples of this: stride 16, then the pyramid's pooling by 8."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudentOutput:
+    """What the network says of a batch of one photo, in pixels of its input.
+
+    Attributes:
+        probabilities: (1, 4, H/4, W/4), other, wall, floor, dining table; sum to 1.
+        boxes_xyxy: (T, 4), dining tables by descending score.
+        scores: (T,).
+        masks: (T, 1, 56, 56), each box's mask probabilities.
+    """
+
+    probabilities: Tensor
+    boxes_xyxy: Tensor
+    scores: Tensor
+    masks: Tensor
+
+
+class SemanticBranch(nn.Module):
+    """Encoder, pyramid and decoder: a photo's classes by pixel, without tables as instances.
+
+    Args:
+        encoder: a key of ENCODERS.
+    """
+
+    def __init__(self, encoder: str = "mosaic") -> None:
+        super().__init__()
+        spec = encoder_spec(encoder)
+        tap4, tap8, last = spec.channels
+        self.encoder_name = encoder
+        self.encoder = Encoder(spec)
+        self.pyramid = Pyramid(last)
+        self.decoder = SemanticDecoder(tap4, tap8)
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From float (N, 3, H, W), RGB 0 to 255, H and W multiples of SIZE_MULTIPLE.
+
+        Returns:
+            Logits (N, 32, H/4, W/4), the encoder's stride-8 features, the pyramid's stride-16 features.
+        """
+        tap4, tap8, last = self.encoder(images)
+        pyramid = self.pyramid(last)
+        return self.decoder(pyramid, tap8, tap4), tap8, pyramid
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Probabilities (N, 4, H/4, W/4): other, wall, floor, dining table."""
+        return grouped_probabilities(self.features(images)[0])
+
+
+def encoder_spec(name: str) -> EncoderSpec:
+    """The encoder of that name. Raises SurfacesError where there is none."""
+    if name not in ENCODERS:
+        raise SurfacesError(f"expected an encoder out of {', '.join(ENCODERS)}, got {name!r}")
+    return ENCODERS[name]
+
+
+class Student(SemanticBranch):
+    """Wall and floor from a semantic branch, dining tables from boxes and masks, all from one encoder.
+
+    Args:
+        encoder: a key of ENCODERS.
+
+    Raises:
+        SurfacesError: no such encoder.
+    """
+
+    def __init__(self, encoder: str = "mosaic") -> None:
+        super().__init__(encoder)
+        self.fpn = InstancePyramid(encoder_spec(encoder).channels[1], SEMANTIC_CHANNELS)
+        self.rpn = table_proposals()
+        self.tables = table_heads()
+
+    def losses(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        targets: list[TableTargets],
+        beliefs: Tensor | None = None,
+        taught: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Training losses.
+
+        Args:
+            images: float (N, 3, H, W) RGB 0 to 255.
+            labels: int64 (N, H, W): COCO ids, OTHER, OTHER_TABLE, IGNORE.
+            targets: each photo's tables.
+            beliefs: (U, 4, H/4, W/4), teachers' probabilities of the last U images.
+            taught: bool (U, H, W), True where the beliefs are to be learnt.
+
+        Returns:
+            Scalars: semantic, objectness, proposal_shape, box_class, box_shape, mask; with beliefs also belief.
+        """
+        logits, tap8, pyramid = self.features(images)
+        log_p = grouped_log_probabilities(logits.float())
+        levels = self.fpn(tap8, pyramid, log_p.exp())
+        sizes = [(images.shape[-2], images.shape[-1])] * len(images)
+        as_dicts = [target.as_torchvision() for target in targets]
+        levels = {name: level.float() for name, level in levels.items()}
+        proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
+        _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
+        losses = {"semantic": semantic_loss(log_p, labels)}
+        if beliefs is not None and taught is not None:
+            losses["belief"] = belief_loss(log_p[-len(beliefs) :], beliefs, taught)
+        return {
+            **losses,
+            "objectness": rpn_losses["loss_objectness"],
+            "proposal_shape": rpn_losses["loss_rpn_box_reg"],
+            **head_losses,
+        }
+
+    def detect(self, images: Tensor) -> StudentOutput:
+        """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255."""
+        logits, tap8, pyramid = self.features(images)
+        probabilities = grouped_probabilities(logits)
+        levels = self.fpn(tap8, pyramid, probabilities)
+        size = [(images.shape[-2], images.shape[-1])]
+        proposals, _ = self.rpn(ImageList(images, size), levels)
+        found, _ = self.tables(levels, proposals, size)
+        return StudentOutput(probabilities, found[0]["boxes"], found[0]["scores"], found[0]["masks"])
+
+
+def mean_belief(teachers: Sequence[SemanticBranch], images: Tensor) -> Tensor:
+    """The mean of the teachers' probabilities, (N, 4, H/4, W/4), without gradient."""
+    with torch.no_grad():
+        return torch.stack([teacher(images) for teacher in teachers]).mean(dim=0)
+
+
+def belief_loss(log_p: Tensor, beliefs: Tensor, taught: Tensor) -> Tensor:
+    """Cross-entropy against soft labels (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
+
+    Args:
+        log_p: (N, 4, h, w) the student's log-probabilities.
+        beliefs: (N, 4, h, w) the teachers' probabilities.
+        taught: bool (N, H, W); H a multiple of h. Sampled down to h x w.
+
+    Returns:
+        The mean over taught pixels.
+    """
+    step = taught.shape[-1] // log_p.shape[-1]
+    weight = taught[:, step // 2 :: step, step // 2 :: step].to(log_p)
+    return -((beliefs * log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
+
+
+def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy at the labels' size; a table of another kind may be called 'other' or 'dining table'.
+
+    Args:
+        log_p: (N, 4, h, w) log-probabilities, upsampled here to the labels' size.
+        labels: int64 (N, H, W); IGNORE teaches nothing.
+
+    Returns:
+        The mean over labelled pixels.
+    """
+    log_p = F.interpolate(log_p, size=labels.shape[-2:], mode="bilinear", align_corners=False)
+    either = torch.logaddexp(log_p[:, OTHER], log_p[:, 3])
+    classes = torch.cat([log_p, either[:, None]], dim=1)
+    assert classes.shape[1] - 1 == OTHER_TABLE
+    return F.nll_loss(classes, labels, ignore_index=IGNORE)

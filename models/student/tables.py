@@ -1,0 +1,180 @@
+"""The instance heads for dining tables: torchvision's Mask R-CNN parts, made aware of regions nobody labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork, RPNHead
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+
+from models.student.fpn import STRIDES
+from models.student.layers import SeparableConv
+from models.student.semantic import CHANNELS
+
+ANCHOR_SIZES = ((48,), (96,), (192,), (384,))
+ANCHOR_RATIOS = (0.4, 0.8, 1.6, 3.0)
+"""Height over width: a table seen from its end is high, a long one seen from the side is flat."""
+
+BOX_CHANNELS = 256
+MASK_CHANNELS = 64
+MASK_SIZE = 56
+MAX_DETECTIONS = 8
+IGNORED_SHARE = 0.5
+"""A box of which more than this share is unlabelled (or another kind of table) teaches nothing as background."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableTargets:
+    """The tables of one training photo.
+
+    Attributes:
+        boxes: (T, 4) float xyxy in pixels of the network's input.
+        masks: (T, H, W) uint8, 1 inside.
+        ignored: (H, W) bool, True where no loss may look: unlabelled, or a table of another kind.
+    """
+
+    boxes: Tensor
+    masks: Tensor
+    ignored: Tensor
+
+    def as_torchvision(self) -> dict[str, Tensor]:
+        """The dictionary that torchvision's detection code reads."""
+        labels = torch.ones(len(self.boxes), dtype=torch.int64, device=self.boxes.device)
+        return {"boxes": self.boxes, "labels": labels, "masks": self.masks, "ignored": self.ignored}
+
+
+def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
+    """The share of each box that lies in a mask, through an integral image.
+
+    Args:
+        mask: (H, W) bool.
+        boxes: (B, 4) xyxy; clamped to the mask, rounded to whole pixels.
+
+    Returns:
+        (B,) float, 0 to 1.
+    """
+    height, width = mask.shape
+    integral = F.pad(mask.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    left, right = boxes[:, 0].round().long().clamp(0, width), boxes[:, 2].round().long().clamp(0, width)
+    top, bottom = boxes[:, 1].round().long().clamp(0, height), boxes[:, 3].round().long().clamp(0, height)
+    inside = integral[bottom, right] - integral[top, right] - integral[bottom, left] + integral[top, left]
+    share: Tensor = inside / ((right - left) * (bottom - top)).clamp(min=1)
+    return share
+
+
+class TableProposals(RegionProposalNetwork):  # type: ignore[misc]
+    """A region proposal network whose anchors in ignored regions are never background."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        labels, matched = super().assign_targets_to_anchors(anchors, targets)
+        for image_labels, image_anchors, target in zip(labels, anchors, targets, strict=True):
+            unknown = share_inside(target["ignored"], image_anchors) > IGNORED_SHARE
+            image_labels[unknown & (image_labels == 0)] = -1
+        return labels, matched
+
+
+class TableHeads(RoIHeads):  # type: ignore[misc]
+    """Box and mask heads that learn nothing from ignored regions."""
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """As RoIHeads.forward: detections and no losses in evaluation, losses and no detections in training."""
+        if targets is None:
+            result: tuple[list[dict[str, Tensor]], dict[str, Tensor]] = super().forward(
+                features, proposals, image_shapes
+            )
+            return result
+        known = [
+            boxes[share_inside(target["ignored"], boxes) <= IGNORED_SHARE]
+            for boxes, target in zip(proposals, targets, strict=True)
+        ]
+        proposals, matched, labels, regression = self.select_training_samples(known, targets)
+        pooled = self.box_head(self.box_roi_pool(features, proposals, image_shapes))
+        class_logits, box_regression = self.box_predictor(pooled)
+        loss_class, loss_box = fastrcnn_loss(class_logits, box_regression, labels, regression)
+        loss_mask = self.mask_loss(features, proposals, matched, labels, image_shapes, targets)
+        return [], {"box_class": loss_class, "box_shape": loss_box, "mask": loss_mask}
+
+    def mask_loss(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        matched: list[Tensor],
+        labels: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]],
+    ) -> Tensor:
+        """Binary cross-entropy of the masks of positive boxes, over their labelled pixels."""
+        positive = [torch.where(image_labels > 0)[0] for image_labels in labels]
+        boxes = [image_boxes[index] for image_boxes, index in zip(proposals, positive, strict=True)]
+        pooled = self.mask_head(self.mask_roi_pool(features, boxes, image_shapes))
+        logits = self.mask_predictor(pooled)[:, 1]
+        if len(logits) == 0:
+            nothing: Tensor = logits.sum()
+            return nothing
+        truth, known = [], []
+        for image_boxes, index, image_matched, target in zip(boxes, positive, matched, targets, strict=True):
+            which = image_matched[index].to(image_boxes)[:, None]
+            rois = torch.cat([which, image_boxes], dim=1)
+            truth.append(roi_align(target["masks"][:, None].to(image_boxes), rois, MASK_SIZE, 1.0)[:, 0])
+            everywhere = torch.cat([torch.zeros_like(which), image_boxes], dim=1)
+            ignored = target["ignored"][None, None].to(image_boxes)
+            known.append(roi_align(ignored, everywhere, MASK_SIZE, 1.0)[:, 0] < 0.5)
+        weight = torch.cat(known).to(logits)
+        loss = F.binary_cross_entropy_with_logits(logits, torch.cat(truth), reduction="none")
+        mean: Tensor = (loss * weight).sum() / weight.sum().clamp(min=1)
+        return mean
+
+
+def table_proposals() -> TableProposals:
+    """The region proposal network over the instance pyramid."""
+    anchors = AnchorGenerator(ANCHOR_SIZES, (ANCHOR_RATIOS,) * len(ANCHOR_SIZES))
+    head = RPNHead(CHANNELS, len(ANCHOR_RATIOS))
+    head.conv = SeparableConv(CHANNELS, CHANNELS)
+    return TableProposals(
+        anchors,
+        head,
+        fg_iou_thresh=0.6,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=128,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 400, "testing": 200},
+        post_nms_top_n={"training": 120, "testing": 50},
+        nms_thresh=0.7,
+    )
+
+
+def table_heads() -> TableHeads:
+    """The box and mask heads: one class, dining table, besides background."""
+    levels = [str(stride) for stride in STRIDES[:3]]
+    mask_layers = [SeparableConv(CHANNELS, MASK_CHANNELS)]
+    mask_layers += [SeparableConv(MASK_CHANNELS, MASK_CHANNELS) for _ in range(3)]
+    return TableHeads(
+        box_roi_pool=MultiScaleRoIAlign(levels, output_size=7, sampling_ratio=2),
+        box_head=TwoMLPHead(CHANNELS * 7 * 7, BOX_CHANNELS),
+        box_predictor=FastRCNNPredictor(BOX_CHANNELS, num_classes=2),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.4,
+        batch_size_per_image=48,
+        positive_fraction=0.33,
+        bbox_reg_weights=None,
+        score_thresh=0.05,
+        nms_thresh=0.5,
+        detections_per_img=MAX_DETECTIONS,
+        mask_roi_pool=MultiScaleRoIAlign(levels[:1], output_size=MASK_SIZE // 2, sampling_ratio=2),
+        mask_head=nn.Sequential(*mask_layers),
+        mask_predictor=MaskRCNNPredictor(MASK_CHANNELS, MASK_CHANNELS, num_classes=2),
+    )

@@ -1,0 +1,100 @@
+"""Weights as plain .npz files of named tensors: no pickles, readable with numpy alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.student.network import SemanticBranch, Student
+from surfaces.errors import WeightsError
+
+Array = npt.NDArray[Any]
+
+ENCODER_KEY = "encoder_name"
+BRANCH_PARTS = ("encoder", "pyramid", "decoder")
+HEAD_PARTS = ("fpn.", "rpn.", "tables.")
+
+
+def save_student(student: Student, path: Path, half: bool = False) -> None:
+    """Writes all tensors and the encoder's name; with `half` as float16. The file appears whole or not at all."""
+    tensors = {name: tensor.detach().cpu().numpy() for name, tensor in student.state_dict().items()}
+    if half:
+        tensors = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{ENCODER_KEY: np.array(student.encoder_name)}, **tensors)
+    temporary.replace(path)
+
+
+def read_tensors(path: Path) -> dict[str, Array]:
+    """The file's arrays by name.
+
+    Raises:
+        WeightsError: it is missing or not such a file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"expected an .npz file of weights at {path}: {error}") from error
+
+
+def load_student(path: Path) -> Student:
+    """A student as `save_student` wrote it.
+
+    Raises:
+        WeightsError: the file is not one, or lacks a tensor.
+    """
+    arrays = read_tensors(path)
+    if ENCODER_KEY not in arrays:
+        raise WeightsError(f"expected a student's weights at {path}, got none (no {ENCODER_KEY!r})")
+    student = Student(str(arrays.pop(ENCODER_KEY)))
+    missing = start_from(student, arrays)
+    if missing:
+        raise WeightsError(f"expected all tensors of a student at {path}, missing {missing[0]} and {len(missing) - 1}")
+    return student
+
+
+def load_branch(path: Path) -> SemanticBranch:
+    """A semantic branch alone, from a student's file or one of MOSAIC's layout, for use as a teacher.
+
+    Raises:
+        WeightsError: the file is not one, or lacks a tensor.
+    """
+    arrays = read_tensors(path)
+    branch = SemanticBranch(str(arrays.pop(ENCODER_KEY, "mosaic")))
+    missing = start_from(branch, {name: array for name, array in arrays.items() if not name.startswith(HEAD_PARTS)})
+    if missing:
+        raise WeightsError(f"expected all tensors of a semantic branch at {path}, missing {missing[0]}")
+    return branch.eval().requires_grad_(False)
+
+
+def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
+    """Copies the tensors that the student knows by name into it.
+
+    Names of the encoder may lack their `encoder.`: MOSAIC's files are written so.
+
+    Returns:
+        Names of the student's tensors that the arrays lack.
+
+    Raises:
+        WeightsError: a tensor of another shape, or one that no student has.
+    """
+    own = student.state_dict()
+    given = {
+        name if name.split(".")[0] in dict(student.named_children()) else f"encoder.{name}": array
+        for name, array in arrays.items()
+        if name != ENCODER_KEY
+    }
+    for name, array in given.items():
+        if name not in own:
+            raise WeightsError(f"expected tensors of a {student.encoder_name} student, got {name!r}")
+        if own[name].shape != array.shape:
+            raise WeightsError(f"expected {name} of shape {tuple(own[name].shape)}, got {array.shape}")
+        own[name].copy_(torch.from_numpy(array.astype(np.float32)))
+    return sorted(set(own) - set(given))
