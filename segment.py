@@ -37,7 +37,7 @@ exit codes:
   3    a settings file can't be read
   4    the photo could not be downloaded or read
   5    it is not a photo that can be used
-  6    the picture could not be written
+  6    the picture could not be written; a batch stops there
   7    the network's weights are missing or not the expected ones
   10   some photos of a batch failed; the others were written
   130  interrupted
