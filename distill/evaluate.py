@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
@@ -17,14 +18,23 @@ from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.metrics import TableAp
 
+_DOUBTFUL_SCORE = 0.01  # tables from this score on count for average precision
 
-def evaluate(predict: Callable[[Image], list[Detection]], samples: Sequence[Sample], min_score: float = 0.0) -> Report:
+
+def evaluate(
+    predict: Callable[[Image], list[Detection]],
+    samples: Sequence[Sample],
+    min_score: float = 0.0,
+    doubtful: Callable[[Image], list[Detection]] | None = None,
+) -> Report:
     """Scores a model. Photos are read, predicted and let go one at a time.
 
     Args:
         predict: from a photo (uint8 HxWx3 RGB) to its segments, masks of the photo's size.
         samples: the dataset, one photo at the least.
         min_score: the operating point: segments below it count for average precision alone.
+        doubtful: the same model with the tables that `predict` itself drops as doubtful, for average precision, which
+            sums over all operating points; `predict` where None.
 
     Raises:
         DatasetError: a photo or its labels cannot be read, or their sizes differ.
@@ -35,7 +45,7 @@ def evaluate(predict: Callable[[Image], list[Detection]], samples: Sequence[Samp
     for sample in progress(samples):
         image, labels = read_sample(sample)
         detections = predict(image)
-        average_precision.add(detections, labels)
+        average_precision.add(doubtful(image) if doubtful else detections, labels)
         said = [detection for detection in detections if detection.score >= min_score]
         photos.append(score_photo(sample.name, said, labels))
     return report_of(photos, average_precision.result(), min_score)
@@ -65,10 +75,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     from models import Segmenter
+    from models.runtime.merge import merge
 
     samples = spread(open_datasets(args.data, args.split), args.limit)
     segmenter = Segmenter(args.weights, args.threads)
-    report = evaluate(segmenter.predict, samples, args.min_score)
+    with_doubtful = replace(segmenter.settings, table_score=_DOUBTFUL_SCORE)
+
+    def doubtful(image: Image) -> list[Detection]:
+        return merge(segmenter.raw(image), image.shape[0], image.shape[1], with_doubtful)
+
+    report = evaluate(segmenter.predict, samples, args.min_score, doubtful)
     content = {
         "model": {"name": segmenter.name, "sha256": segmenter.sha256},
         "data": {"paths": [str(path) for path in args.data], "split": args.split, "photos": len(samples)},

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from distill.datasets import spread
+from distill.evaluate import evaluate
+from distill.page import worst_photos, write_page
+from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
+from surfaces.dataset import Labels, MemorySample, Sample, open_dataset
+from surfaces.detections import Detection, Image, box_of_mask
+from surfaces.errors import WeightsError
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ROOT / "tests" / "data" / "rooms"
+
+
+def _truth(labels: Labels, score: float = 1.0) -> list[Detection]:
+    masks = [(surface, labels.semantic == surface.coco_id) for surface in (WALL, FLOOR)]
+    masks += [(DINING_TABLE, labels.tables == k) for k in range(1, int(labels.tables.max()) + 1)]
+    return [Detection(surface, score, box_of_mask(mask), mask) for surface, mask in masks if mask.any()]
+
+
+class Oracle:
+    """Knows the labels of the photos it is shown."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self._labels = {sample.image().tobytes(): sample.labels() for sample in samples}
+
+    def __call__(self, image: Image) -> list[Detection]:
+        return _truth(self._labels[image.tobytes()])
+
+
+def test_the_truth_scores_one() -> None:
+    rooms = open_dataset(ROOMS)[:8]
+    report = evaluate(Oracle(rooms), rooms)
+    for scores in report.classes.values():
+        assert scores.iou == scores.boundary_iou == scores.pq == 1
+        assert scores.iou_interval == (1, 1)
+    assert report.tables.ap == pytest.approx(1)
+    assert report.tables.precision == report.tables.recall == report.mean_pq == 1
+    assert report.tables.photos_there == report.tables.photos_said == report.tables.photos_both
+    assert report.calibration_error == 0
+
+
+def test_a_model_that_says_nothing() -> None:
+    rooms = open_dataset(ROOMS)[:8]
+    report = evaluate(lambda _: [], rooms)
+    assert {name: scores.iou for name, scores in report.classes.items()} == {c.name: 0 for c in CLASSES}
+    assert report.tables.ap == report.tables.recall == report.tables.photos_said == 0
+    assert math.isnan(report.tables.precision)
+    content = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert content["tables"]["precision"] is None
+    assert content["calibration_error"] is None
+    assert [photo["name"] for photo in content["photos"]] == [room.name for room in rooms]
+    assert "-" in report.table()
+
+
+def test_the_operating_point_and_the_doubtful_tables() -> None:
+    semantic = np.zeros((40, 60), np.uint8)
+    semantic[10:20, 10:30] = semantic[30:38, 10:30] = 3
+    tables = np.zeros_like(semantic)
+    tables[10:20, 10:30], tables[30:38, 10:30] = 1, 2
+    sample = MemorySample("room", np.zeros((40, 60, 3), np.uint8), Labels(semantic, tables))
+    sure, unsure = _truth(sample.labels())
+    unsure = Detection(unsure.surface, 0.2, unsure.box_xyxy, unsure.mask)
+    report = evaluate(lambda _: [sure, unsure], [sample], min_score=0.5)
+    assert report.tables.recall == 0.5
+    assert report.tables.ap == pytest.approx(1)
+    assert report.classes["dining table"].iou == pytest.approx(200 / 360)
+    alone = evaluate(lambda _: [sure], [sample])
+    assert alone.tables.ap < 0.6
+    assert evaluate(lambda _: [sure], [sample], doubtful=lambda _: [sure, unsure]).tables.ap == pytest.approx(1)
+
+
+def test_the_page_shows_the_worst_photos_first(tmp_path: Path) -> None:
+    rooms = open_dataset(ROOMS)[:6]
+    named: list[Sample] = [MemorySample(f"<b>{n}</b>", room.image(), room.labels()) for n, room in enumerate(rooms)]
+    oracle = Oracle(named)
+
+    def without_walls(image: Image) -> list[Detection]:
+        return [detection for detection in oracle(image) if detection.surface is not WALL]
+
+    report = evaluate(without_walls, named)
+    walls = [photo.wrong_share(0) for photo in worst_photos(report.photos, 0, 4)]
+    assert walls == sorted(((room.labels().semantic == 1).mean() for room in rooms), reverse=True)[:4]
+    page = write_page(tmp_path / "page", "a & b", report, named, without_walls, cases=4)
+    text = page.read_text(encoding="utf-8")
+    assert "<title>a &amp; b</title>" in text
+    pictures = re.findall(r'src="([^"]+)"', text)
+    assert pictures == [f"images/wall_{n:02d}.jpg" for n in (1, 2, 3, 4)]
+    captions = [html.unescape(caption) for caption in re.findall(r"<figcaption>(.*?)</figcaption>", text)]
+    assert [caption.split(" ")[0] for caption in captions] == [p.name for p in worst_photos(report.photos, 0, 4)]
+    assert all("IoU 0.00" in caption for caption in captions)
+    for picture in pictures:
+        height, width = cv2.imread(str(page.parent / picture)).shape[:2]
+        assert width > 3 * 300
+        assert height > 200
+    assert text.count("No pixel is wrong.") == 2
+
+
+def test_spread() -> None:
+    samples = open_dataset(ROOMS)
+    assert [s.name for s in spread(samples, 3)] == [samples[0].name, samples[6].name, samples[12].name]
+    assert len(spread(samples, None)) == len(spread(samples, 99)) == 18
+
+
+def test_the_command_with_the_weights_that_ship(tmp_path: Path) -> None:
+    from models import Segmenter
+
+    try:
+        Segmenter()
+    except WeightsError as error:
+        pytest.skip(f"no network ships yet: {error}")
+    arguments = [
+        "evaluate",
+        str(ROOMS),
+        "--split",
+        "all",
+        "--limit",
+        "4",
+        "--cases",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run([sys.executable, "-m", "distill", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "dining table" in done.stdout
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert content["data"]["photos"] == 4
+    assert content["classes"]["wall"]["iou"] > 0.5
+    assert len(content["model"]["sha256"]) == 64
+    assert (tmp_path / "out" / "index.html").is_file()
+    assert "report.json" in done.stderr
+
+
+def test_weights_that_are_missing_are_one_line(tmp_path: Path) -> None:
+    arguments = ["evaluate", str(ROOMS), "--split", "all", "--weights", str(tmp_path / "none.onnx")]
+    done = subprocess.run([sys.executable, "-m", "distill", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == WeightsError.exit_code
+    assert len(done.stderr.strip().splitlines()) == 1
