@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from surfaces.dataset.mask_folder import open_mask_folder
+from surfaces.dataset.names import COCO_NAME
 from surfaces.dataset.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.dataset.sample import Labels, MemorySample, Sample
 from surfaces.dataset.split import split_blocks
 from surfaces.errors import DatasetError
-
-_COCO_NAME = "annotations.json"
 
 
 def open_dataset(path: Path) -> list[Sample]:
@@ -32,11 +31,11 @@ def open_dataset(path: Path) -> list[Sample]:
         return open_packed(path if path.is_dir() else path.parent)
     if path.suffix == ".json":
         return _open_coco(path)
-    if (path / _COCO_NAME).is_file():
-        return _open_coco(path / _COCO_NAME)
+    if (path / COCO_NAME).is_file():
+        return _open_coco(path / COCO_NAME)
     if (path / "images").is_dir() and (path / "masks").is_dir():
         return open_mask_folder(path)
-    raise DatasetError(f"expected {_COCO_NAME}, {INDEX_NAME} or the folders images and masks in {path}, got neither")
+    raise DatasetError(f"expected {COCO_NAME}, {INDEX_NAME}, or images and masks in {path}, got none of them")
 
 
 def _open_coco(path: Path) -> list[Sample]:

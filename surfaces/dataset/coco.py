@@ -17,7 +17,7 @@ import numpy as np
 
 from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER, OTHER_TABLE, WALL, SurfaceClass
 from surfaces.dataset.codec import decode_image, read_bytes, suffix_of
-from surfaces.dataset.names import inside, require_unique
+from surfaces.dataset.names import COCO_NAME, inside, require_unique
 from surfaces.dataset.sample import Labels, Sample
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.tables import numbered_without_gaps
@@ -25,8 +25,6 @@ from surfaces.dataset.writing import new_folder
 from surfaces.detections import Image, Mask, box_of_mask
 from surfaces.errors import DatasetError
 from surfaces.masks import encode
-
-COCO_NAME = "annotations.json"
 
 _IMAGES = "images"
 _MOST_TABLES = 254

@@ -1,4 +1,4 @@
-"""What samples may be called."""
+"""What a dataset's files and samples are called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from surfaces.errors import DatasetError
+
+COCO_NAME = "annotations.json"
 
 
 def require_unique(names: Iterable[str]) -> None:
