@@ -1,8 +1,9 @@
-"""Shared fixtures: rendered rooms with exact masks, and a loopback server of photos."""
+"""Shared by several tests: rendered rooms with exact masks, a loopback server of photos, what a run leaves."""
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,3 +95,25 @@ def photo_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PhotoServer]:
         yield server
         server.shutdown()
         thread.join()
+
+
+class Run:
+    """What a run of the command left: exit code, outputs, files."""
+
+    def __init__(self, code: int, out: str, err: str, folder: Path) -> None:
+        self.code, self.out, self.err, self.folder = code, out, err, folder
+
+    @property
+    def paths(self) -> list[Path]:
+        return [Path(line) for line in self.out.splitlines()]
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
+
+
+def check_failure(run: Run, code: int, words: str) -> None:
+    assert run.code == code
+    assert run.out == ""
+    assert re.fullmatch(rf"segment\.py: .*{re.escape(words)}.*\n", run.err)
+    assert run.files == []

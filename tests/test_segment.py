@@ -1,4 +1,4 @@
-"""The command: in-process with a stub network where only input and output matter, as a process with the shipped one."""
+"""The command, called in this process with a stub network: its options, names, outputs and errors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import io
 import json
 import os
 import re
-import resource
-import signal
-import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler
@@ -16,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOMS, PhotoServer
+from conftest import ROOMS, PhotoServer, Run, check_failure
 from PIL import Image as Pillow
 from pycocotools import mask as coco
 
@@ -25,13 +22,7 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
 
-ROOT = Path(__file__).parents[1]
 NAME = re.compile(r"interior_surfaces__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}\.jpg")
-EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"
-
-needs_weights = pytest.mark.skipif(
-    not list((ROOT / "models" / "weights").glob("*.onnx")), reason="no shipped network in models/weights"
-)
 
 
 class StubSegmenter:
@@ -53,21 +44,6 @@ class StubSegmenter:
         return [Detection(s, score, box_of_mask(m), m) for (s, score), m in zip(found, masks, strict=True)]
 
 
-class Run:
-    """What a run of the command left: exit code, outputs, files."""
-
-    def __init__(self, code: int, out: str, err: str, folder: Path) -> None:
-        self.code, self.out, self.err, self.folder = code, out, err, folder
-
-    @property
-    def paths(self) -> list[Path]:
-        return [Path(line) for line in self.out.splitlines()]
-
-    @property
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
-
-
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     """Runs the command in this process with the stub network; pictures go to `tmp_path / "out"`."""
@@ -80,19 +56,6 @@ def stub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         folder = tmp_path / "out"
         code = segment.main(["--output", str(folder), *map(str, arguments)])
         return Run(code, *capsys.readouterr(), folder)
-
-    return run
-
-
-@pytest.fixture
-def command(tmp_path: Path):
-    """Runs the command as a process; pictures go to `tmp_path / "out"`."""
-
-    def run(*arguments: object, **options: object) -> Run:
-        folder = tmp_path / "out"
-        words = [sys.executable, str(ROOT / "segment.py"), "--output", str(folder), *map(str, arguments)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, **{"cwd": tmp_path} | options)
-        return Run(done.returncode, done.stdout, done.stderr, folder)
 
     return run
 
@@ -255,13 +218,6 @@ def answer_drip(request: BaseHTTPRequestHandler) -> None:
         time.sleep(0.05)
 
 
-def check_failure(run: Run, code: int, words: str) -> None:
-    assert run.code == code
-    assert run.out == ""
-    assert re.fullmatch(rf"segment\.py: .*{re.escape(words)}.*\n", run.err)
-    assert run.files == []
-
-
 @pytest.mark.parametrize(
     "url", ["ftp://127.0.0.1/a.jpg", "file:///etc/hosts", "http://", "absent.jpg", "", "/dev/zero"]
 )
@@ -355,109 +311,3 @@ def test_wrong_calls(stub, capsys: pytest.CaptureFixture[str], options: list[str
         stub(*options)
     assert caught.value.code == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
-
-
-# As a process
-
-
-def test_help_and_version_are_quick_and_complete(command) -> None:
-    start = time.monotonic()
-    helped, version = command("--help"), command("--version")
-    assert time.monotonic() - start < 3
-    assert (helped.code, version.code) == (0, 0)
-    assert version.out == "interior-surfaces 0.1.0\n"
-    for word in ("--url", "--output", "--surname", "--classes", "--json", "examples:", "exit codes:"):
-        assert word in helped.out
-
-
-def test_the_version_is_the_projects() -> None:
-    import tomllib
-
-    from surfaces.version import VERSION
-
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("version", VERSION) == VERSION
-
-
-@needs_weights
-def test_the_shipped_network_finds_the_room(command, photo_server: PhotoServer) -> None:
-    run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks")
-    assert (run.code, run.err) == (0, "")
-    document = json.loads((run.folder / f"{run.paths[0].name.removesuffix('.jpg')}.json").read_text("utf-8"))
-    segments = document["segments"]
-    assert [entry["class"] for entry in segments][:2] == ["wall", "floor"]
-    covered = sum(coco.decode(entry["segmentation"]).astype(int) for entry in segments)
-    assert covered.shape == (2876, 1920)
-    assert covered.max() == 1
-    assert re.fullmatch("[0-9a-f]{64}", document["model"]["sha256"])
-    with Pillow.open(run.paths[0]) as picture:
-        assert picture.size == (1920, 2876)
-
-
-@needs_weights
-def test_a_batch_as_a_process(command, room_path: Path) -> None:
-    sources = f"{room_path}\nabsent.jpg\n{EXAMPLE}\n"
-    run = command("--url", "-", input=sources)
-    assert run.code == 10
-    assert len(run.paths) == len(run.files) == 2
-    assert "absent.jpg: expected a photo's address or file, there is no such file" in run.err
-    assert "3/3" in run.err
-    assert "Traceback" not in run.err
-
-
-@needs_weights
-def test_neither_torch_nor_more_memory_than_promised(tmp_path: Path) -> None:
-    photo = tmp_path / "large.jpg"
-    Pillow.open(EXAMPLE).resize((3000, 4000)).save(photo)
-    program = (
-        "import resource, sys, segment\n"
-        f"code = segment.main(['--url', {str(photo)!r}, '--output', {str(tmp_path)!r}, '--json', '--masks'])\n"
-        "print(code, 'torch' in sys.modules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
-    code, torch, megabytes = done.stdout.splitlines()[-1].split()
-    assert (code, torch) == ("0", "False"), done.stderr
-    assert int(megabytes) <= 600
-
-
-@needs_weights
-def test_runs_at_the_same_time_keep_to_themselves(tmp_path: Path, room_path: Path) -> None:
-    words = [sys.executable, str(ROOT / "segment.py"), "--url", str(room_path), "--output", str(tmp_path)]
-    runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    paths = {run.communicate(timeout=120)[0].strip() for run in runs}
-    assert len(paths) == 3
-    assert {str(path) for path in tmp_path.iterdir()} == paths
-
-
-@needs_weights
-def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-
-    run = command("--url", room_path, "--json", "--masks", preexec_fn=small_files)
-    check_failure(run, 6, "File too large")
-
-
-@needs_weights
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
-    words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path / "out"), "--url"]
-    words.append(photo_server.answer("/silent", lambda _: time.sleep(20)))
-    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not photo_server.asked and time.monotonic() < deadline:
-        time.sleep(0.05)
-    run.send_signal(sent)
-    out, err = run.communicate(timeout=30)
-    assert (run.returncode, out) == (code, "")
-    assert err == ("segment.py: interrupted\n" if sent == signal.SIGINT else "")
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-@needs_weights
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path, room_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path), "--url", str(room_path)]
-    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (141, "")

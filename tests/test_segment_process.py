@@ -1,0 +1,140 @@
+"""The command as a process of its own, with the shipped network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import PhotoServer, Run, check_failure
+from PIL import Image as Pillow
+from pycocotools import mask as coco
+
+from surfaces.version import VERSION
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"
+
+needs_weights = pytest.mark.skipif(
+    not list((ROOT / "models" / "weights").glob("*.onnx")), reason="no shipped network in models/weights"
+)
+
+
+@pytest.fixture
+def command(tmp_path: Path):
+    """Runs the command as a process; pictures go to `tmp_path / "out"`."""
+
+    def run(*arguments: object, **options: object) -> Run:
+        folder = tmp_path / "out"
+        words = [sys.executable, str(ROOT / "segment.py"), "--output", str(folder), *map(str, arguments)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, **{"cwd": tmp_path} | options)
+        return Run(done.returncode, done.stdout, done.stderr, folder)
+
+    return run
+
+
+def test_help_and_version_are_quick_and_complete(command) -> None:
+    start = time.monotonic()
+    helped, version = command("--help"), command("--version")
+    assert time.monotonic() - start < 3
+    assert (helped.code, version.code) == (0, 0)
+    assert version.out == "interior-surfaces 0.1.0\n"
+    for word in ("--url", "--output", "--surname", "--classes", "--json", "examples:", "exit codes:"):
+        assert word in helped.out
+
+
+def test_the_version_is_the_projects() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("version", VERSION) == VERSION
+
+
+@needs_weights
+def test_the_shipped_network_finds_the_room(command, photo_server: PhotoServer) -> None:
+    run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks")
+    assert (run.code, run.err) == (0, "")
+    document = json.loads((run.folder / f"{run.paths[0].name.removesuffix('.jpg')}.json").read_text("utf-8"))
+    segments = document["segments"]
+    assert [entry["class"] for entry in segments][:2] == ["wall", "floor"]
+    covered = sum(coco.decode(entry["segmentation"]).astype(int) for entry in segments)
+    assert covered.shape == (2876, 1920)
+    assert covered.max() == 1
+    assert re.fullmatch("[0-9a-f]{64}", document["model"]["sha256"])
+    with Pillow.open(run.paths[0]) as picture:
+        assert picture.size == (1920, 2876)
+
+
+@needs_weights
+def test_a_batch_as_a_process(command, room_path: Path) -> None:
+    sources = f"{room_path}\nabsent.jpg\n{EXAMPLE}\n"
+    run = command("--url", "-", input=sources)
+    assert run.code == 10
+    assert len(run.paths) == len(run.files) == 2
+    assert "absent.jpg: expected a photo's address or file, there is no such file" in run.err
+    assert "3/3" in run.err
+    assert "Traceback" not in run.err
+
+
+@needs_weights
+def test_neither_torch_nor_more_memory_than_promised(tmp_path: Path) -> None:
+    photo = tmp_path / "large.jpg"
+    Pillow.open(EXAMPLE).resize((3000, 4000)).save(photo)
+    program = (
+        "import resource, sys, segment\n"
+        f"code = segment.main(['--url', {str(photo)!r}, '--output', {str(tmp_path)!r}, '--json', '--masks'])\n"
+        "print(code, 'torch' in sys.modules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    code, torch, megabytes = done.stdout.splitlines()[-1].split()
+    assert (code, torch) == ("0", "False"), done.stderr
+    assert int(megabytes) <= 600
+
+
+@needs_weights
+def test_runs_at_the_same_time_keep_to_themselves(tmp_path: Path, room_path: Path) -> None:
+    words = [sys.executable, str(ROOT / "segment.py"), "--url", str(room_path), "--output", str(tmp_path)]
+    runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    paths = {run.communicate(timeout=120)[0].strip() for run in runs}
+    assert len(paths) == 3
+    assert {str(path) for path in tmp_path.iterdir()} == paths
+
+
+@needs_weights
+def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    run = command("--url", room_path, "--json", "--masks", preexec_fn=small_files)
+    check_failure(run, 6, "File too large")
+
+
+@needs_weights
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
+    words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path / "out"), "--url"]
+    words.append(photo_server.answer("/silent", lambda _: time.sleep(20)))
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not photo_server.asked and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(sent)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, out) == (code, "")
+    assert err == ("segment.py: interrupted\n" if sent == signal.SIGINT else "")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@needs_weights
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path, room_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path), "--url", str(room_path)]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
