@@ -15,6 +15,7 @@ COMMANDS = {
     "pack": "write a dataset as COCO, or as a few files that travel to a GPU",
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
+    "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
     "benchmark": "time the exported model beside others on this machine",
 }

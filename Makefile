@@ -1,0 +1,32 @@
+# What a user types; .ci/run calls the same.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test slow check
+
+# Installs what segmenting needs (no torch) and segments an example.
+demo: .venv/segment
+	$(BIN)/python segment.py --url examples/pexels-3965508.jpg
+
+# Installs everything, then lint, types and tests.
+test: check
+	$(BIN)/python -m pytest
+
+# The long trials: benchmarks, large photos.
+slow: .venv/develop
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/segment: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/develop: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@ .venv/segment
