@@ -73,7 +73,7 @@ def combinations(settings: MergeSettings) -> list[MergeSettings]:
 
 @dataclass(frozen=True, eq=False)
 class SeenPhoto:
-    """What does not depend on the operating point: the outputs, the branch's label map at the photo's size, the truth."""
+    """What does not depend on the operating point: outputs, the branch's label map at the photo's size, truth."""
 
     raw: RawOutput
     label_map: npt.NDArray[np.uint8]
