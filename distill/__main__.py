@@ -13,6 +13,7 @@ from surfaces.errors import MissingExtraError, SurfacesError
 COMMANDS = {
     "inspect": "draw a contact sheet of a dataset and count what is in it",
     "pack": "write a dataset as COCO, or as a few files that travel to a GPU",
+    "convert": "fold a published EfficientNet-Lite0 into a start for training",
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
     "tune": "find the operating point of an exported network",

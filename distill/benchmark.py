@@ -29,6 +29,7 @@ from models.runtime.raw import input_size
 from models.runtime.segmenter import Segmenter, network_input
 from models.student.tables import MAX_DETECTIONS
 from surfaces.detections import Image
+from surfaces.files import replace_file
 from surfaces.images import load_image
 
 CLASSES_WITH_BACKGROUND = 4
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             "warm": [asdict(timing) for timing in timings],
             "cold": asdict(cold),
         }
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        replace_file(args.json, (json.dumps(figures, indent=2) + "\n").encode())
     return 0
 
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
-from distill.output import write_file
 from distill.page import write_page
 from distill.progress import progress
 from distill.scores import Report, report_of, score_photo
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
+from surfaces.files import replace_file
 from surfaces.metrics import TableAp
 
 _DOUBTFUL_SCORE = 0.01  # tables from this score on count for average precision
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         **report.to_json(),
     }
     path = args.out / "report.json"
-    write_file(path, json.dumps(content, indent=1).encode("utf-8"))
+    replace_file(path, json.dumps(content, indent=1).encode("utf-8"))
     page = write_page(args.out, f"{segmenter.name}: worst photos", report, samples, segmenter.predict, args.cases)
     print(report.table())
     print(f"the report is {path}, the page of worst photos {page}", file=sys.stderr)

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 
 from distill.datasets import read_sample
-from distill.output import write_file, write_picture
+from distill.output import write_picture
 from distill.scores import PhotoScore, Report
 from distill.sheet import draw_labels, fitting_size
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
+from surfaces.files import replace_file
 from surfaces.overlay import draw_overlay
 
 PAGE_NAME = "index.html"
@@ -62,7 +63,7 @@ def write_page(
         for index, surface in enumerate(CLASSES)
     ]
     path = folder / PAGE_NAME
-    write_file(path, _document(title, report, sections).encode("utf-8"))
+    replace_file(path, _document(title, report, sections).encode("utf-8"))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Writes results so that they appear whole, together, and over nothing that is already there."""
+"""Writes files so that they appear whole; results also together, and over nothing that is already there."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def write_together(folder: Path, stems: Iterable[str], contents: Callable[[str],
     except OSError as error:
         raise _output_error(folder, error) from error
     raise OutputError(f"could not write to {folder}: all names are taken")
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a file, over an older one of that name; its folder is created where absent.
+
+    Raises:
+        OutputError: the file system refuses; what was there is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as cleanup:
+            _write_temporary(path.parent, data, cleanup).replace(path)
+    except OSError as error:
+        raise OutputError(f"could not write {path}: {error.strerror or error}") from error
 
 
 def _try_stem(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:

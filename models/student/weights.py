@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from models.student.network import SemanticBranch, Student
 from surfaces.errors import WeightsError
+from surfaces.files import replace_file
 
 Array = npt.NDArray[Any]
 
@@ -25,10 +26,14 @@ def save_student(student: Student, path: Path, half: bool = False) -> None:
     tensors = {name: tensor.detach().cpu().numpy() for name, tensor in student.state_dict().items()}
     if half:
         tensors = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{ENCODER_KEY: np.array(student.encoder_name)}, **tensors)
-    temporary.replace(path)
+    replace_file(path, npz_bytes({ENCODER_KEY: np.array(student.encoder_name), **tensors}))
+
+
+def npz_bytes(arrays: dict[str, Array]) -> bytes:
+    """The arrays as a compressed .npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
