@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.runtime.leftover import assign_leftover
 from models.runtime.raw import Floats, RawOutput
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.detections import Detection, Mask, box_of_mask
@@ -120,7 +121,7 @@ def find_tables(raw: RawOutput, labels: npt.NDArray[np.uint8], settings: MergeSe
             tables.append(detection(DINING_TABLE, final, own))
             taken |= own
     rest = without_specks(branch & ~taken, settings.smallest_share)
-    return sorted(tables + residual_tables(rest, belief, settings), key=lambda table: -table.score)
+    return sorted(with_leftover(tables, rest, belief, settings), key=lambda table: -table.score)
 
 
 def table_mask(box: Floats, mask: Floats, belief: Floats, branch: Mask, settings: MergeSettings) -> Mask:
@@ -147,16 +148,18 @@ def table_mask(box: Floats, mask: Floats, belief: Floats, branch: Mask, settings
     return out
 
 
-def residual_tables(rest: Mask, belief: Floats, settings: MergeSettings) -> list[Detection]:
-    """Connected regions that the branch calls dining table and no box has explained."""
-    count, regions = cv2.connectedComponents(rest.astype(np.uint8), connectivity=8)
-    tables = []
-    for number in range(1, count):
-        mask = regions == number
+def with_leftover(tables: list[Detection], rest: Mask, belief: Floats, settings: MergeSettings) -> list[Detection]:
+    """The tables, completed by what the branch calls dining table and no box has explained, and what else there is."""
+    leftover = assign_leftover(rest, [table.mask for table in tables], (belief.shape[0], belief.shape[1]))
+    completed = [
+        detection(DINING_TABLE, table.score, table.mask | extra) if extra.any() else table
+        for table, extra in zip(tables, leftover.additions, strict=True)
+    ]
+    for mask in leftover.groups:
         score = mean_inside(belief, mask)
         if score >= settings.residual_score:
-            tables.append(detection(DINING_TABLE, score, mask))
-    return tables
+            completed.append(detection(DINING_TABLE, score, mask))
+    return completed
 
 
 def mean_inside(probabilities: Floats, mask: Mask) -> float:

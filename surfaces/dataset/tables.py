@@ -31,12 +31,12 @@ def group_table_parts(mask: Mask) -> npt.NDArray[np.uint8]:
     if not mask.any():
         return tables
     reach = _LARGEST_GAP * math.hypot(*mask.shape) / 2
-    _, near = cv2.connectedComponents((_distance_to(mask) <= reach).astype(np.uint8))
+    _, near = cv2.connectedComponents((distance_to(mask) <= reach).astype(np.uint8))
     groups = np.where(mask, near, 0)
     areas = np.bincount(groups.ravel())[1:]
     main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size)) + 1
     if main.size:
-        tables[mask] = np.argmin([_distance_to(groups == group)[mask] for group in main], axis=0) + 1
+        tables[mask] = np.argmin([distance_to(groups == group)[mask] for group in main], axis=0) + 1
     return tables
 
 
@@ -48,6 +48,7 @@ def numbered_without_gaps(tables: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8
     return numbers[tables]
 
 
-def _distance_to(mask: Mask) -> npt.NDArray[np.float32]:
+def distance_to(mask: Mask) -> npt.NDArray[np.float32]:
+    """Each pixel's distance to a mask (bool HxW), float32 HxW in pixels; large everywhere where the mask is empty."""
     distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return distance.astype(np.float32, copy=False)
