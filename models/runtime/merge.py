@@ -21,6 +21,9 @@ from surfaces.detections import Detection, Mask, box_of_mask
 BAND_PIXELS = 1 << 20
 """Pixels that are upsampled to floats at once: bounds memory on large photos."""
 
+LEAST_NEW_SHARE = 0.5
+"""A table of which better ones have taken more than the rest is one of them, found twice."""
+
 
 @dataclass(frozen=True)
 class MergeSettings:
@@ -113,8 +116,10 @@ def find_tables(raw: RawOutput, labels: npt.NDArray[np.uint8], settings: MergeSe
     taken = np.zeros(labels.shape, bool)
     tables = []
     for box, score, mask in zip(raw.boxes, raw.scores, raw.masks, strict=True):
-        own = table_mask(box, mask, belief, branch, settings) & ~taken
-        own = without_specks(own, settings.smallest_share)
+        whole = table_mask(box, mask, belief, branch, settings)
+        own = without_specks(whole & ~taken, settings.smallest_share)
+        if own.sum() < LEAST_NEW_SHARE * whole.sum():
+            continue
         support = mean_inside(belief, own)
         final = float(np.sqrt(score * support))
         if own.any() and final >= settings.table_score:
