@@ -37,9 +37,9 @@ class TrainConfig:
         steps: length of the schedule; or
         budget: a time such as 25m or 1.5h that the whole schedule is fitted into (0: go by steps).
         batch, crop: photos a step; side of the square crop in pixels, a multiple of 128.
-        lr: AdamW's peak learning rate for the parts that start from scratch.
-        pretrained_lr: factor on it for encoder and semantic branch.
-        freeze: leave encoder and semantic branch as they are.
+        lr: AdamW's peak learning rate for tensors that start at random.
+        pretrained_lr: factor on it for tensors that `init` brought.
+        freeze: leave what `init` brought of encoder and semantic branch as it is.
         weight_decay, warmup, clip, ema: decay of weights; share of the schedule with rising rate; largest gradient
             norm; decay of the averaged weights that are evaluated and shipped.
         table_share: share of each batch drawn from photos with a dining table.

@@ -115,13 +115,16 @@ class Trainer:
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         torch.manual_seed(config.seed)
         self.student = Student(config.encoder)
+        random = {name for name, _ in self.student.named_parameters()}
         if config.init:
-            missing = start_from(self.student, read_tensors(Path(config.init)))
-            report(f"started from {config.init}; {len(missing)} tensors start at random")
+            random = set(start_from(self.student, read_tensors(Path(config.init))))
+            report(f"started from {config.init}; {len(random)} tensors start at random")
         self.teachers = [load_branch(Path(path)).to(device) for path in config.teachers]
         self.student.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.student).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.student, config), weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.student, random, config), weight_decay=config.weight_decay
+        )
         self.amp = amp_dtype(config.amp, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp == torch.float16)
         self.budget = parse_budget(config.budget)
@@ -207,17 +210,18 @@ class Trainer:
         )
 
 
-def parameter_groups(student: Student, config: TrainConfig) -> list[dict[str, Any]]:
-    """Pre-trained parts and new parts with rates of their own; frozen parts are left out."""
-    pretrained: list[Tensor] = []
+def parameter_groups(student: Student, random: set[str], config: TrainConfig) -> list[dict[str, Any]]:
+    """What `init` brought and what starts at random, with rates of their own; frozen parts are left out."""
+    brought: list[Tensor] = []
     new: list[Tensor] = []
     for name, parameter in student.named_parameters():
-        is_pretrained = bool(config.init) and name.split(".")[0] in BRANCH_PARTS
-        if is_pretrained and config.freeze:
+        if name in random:
+            new.append(parameter)
+        elif config.freeze and name.split(".")[0] in BRANCH_PARTS:
             parameter.requires_grad_(False)
-            continue
-        (pretrained if is_pretrained else new).append(parameter)
-    groups = [{"params": pretrained, "peak": config.lr * config.pretrained_lr}, {"params": new, "peak": config.lr}]
+        else:
+            brought.append(parameter)
+    groups = [{"params": brought, "peak": config.lr * config.pretrained_lr}, {"params": new, "peak": config.lr}]
     return [group for group in groups if group["params"]]
 
 
