@@ -17,7 +17,7 @@ class SameConv2d(nn.Conv2d):
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
     ) -> None:
-        total = dilation * (kernel - 1) + 1 - stride
+        total = max(0, dilation * (kernel - 1) + 1 - stride)
         self.uneven = total % 2 == 1
         padding = 0 if self.uneven else total // 2
         super().__init__(in_channels, out_channels, kernel, stride, padding, dilation, groups)

@@ -174,10 +174,11 @@ def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:
         labels: int64 (N, H, W); IGNORE teaches nothing.
 
     Returns:
-        The mean over labelled pixels.
+        The mean over labelled pixels; 0 where there is none.
     """
     log_p = F.interpolate(log_p, size=labels.shape[-2:], mode="bilinear", align_corners=False)
     either = torch.logaddexp(log_p[:, OTHER], log_p[:, 3])
     classes = torch.cat([log_p, either[:, None]], dim=1)
     assert classes.shape[1] - 1 == OTHER_TABLE
-    return F.nll_loss(classes, labels, ignore_index=IGNORE)
+    total = F.nll_loss(classes, labels, ignore_index=IGNORE, reduction="sum")
+    return total / (labels != IGNORE).sum().clamp(min=1)

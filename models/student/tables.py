@@ -54,17 +54,18 @@ def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
 
     Args:
         mask: (H, W) bool.
-        boxes: (B, 4) xyxy; clamped to the mask, rounded to whole pixels.
+        boxes: (B, 4) xyxy; clamped to the mask, rounded to whole pixels, of which each has one at the least.
 
     Returns:
         (B,) float, 0 to 1.
     """
     height, width = mask.shape
     integral = F.pad(mask.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
-    left, right = boxes[:, 0].round().long().clamp(0, width), boxes[:, 2].round().long().clamp(0, width)
-    top, bottom = boxes[:, 1].round().long().clamp(0, height), boxes[:, 3].round().long().clamp(0, height)
+    first, last = boxes[:, :2].round().long().clamp(min=0), boxes[:, 2:].round().long()
+    left, top = first[:, 0].clamp(max=width - 1), first[:, 1].clamp(max=height - 1)
+    right, bottom = last[:, 0].clamp(max=width).maximum(left + 1), last[:, 1].clamp(max=height).maximum(top + 1)
     inside = integral[bottom, right] - integral[top, right] - integral[bottom, left] + integral[top, left]
-    share: Tensor = inside / ((right - left) * (bottom - top)).clamp(min=1)
+    share: Tensor = inside / ((right - left) * (bottom - top))
     return share
 
 
@@ -79,6 +80,15 @@ class TableProposals(RegionProposalNetwork):  # type: ignore[misc]
             unknown = share_inside(target["ignored"], image_anchors) > IGNORED_SHARE
             image_labels[unknown & (image_labels == 0)] = -1
         return labels, matched
+
+    def compute_loss(
+        self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """As RegionProposalNetwork.compute_loss; 0 where no anchor teaches, since the mean of nothing is NaN."""
+        if not any(bool((image_labels >= 0).any()) for image_labels in labels):
+            return objectness.sum() * 0, pred_bbox_deltas.sum() * 0
+        losses: tuple[Tensor, Tensor] = super().compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
+        return losses
 
 
 class TableHeads(RoIHeads):  # type: ignore[misc]
@@ -104,7 +114,10 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
         proposals, matched, labels, regression = self.select_training_samples(known, targets)
         pooled = self.box_head(self.box_roi_pool(features, proposals, image_shapes))
         class_logits, box_regression = self.box_predictor(pooled)
-        loss_class, loss_box = fastrcnn_loss(class_logits, box_regression, labels, regression)
+        if len(class_logits) == 0:  # every region is ignored: the mean of nothing is NaN, its sum is 0
+            loss_class, loss_box = class_logits.sum(), box_regression.sum()
+        else:
+            loss_class, loss_box = fastrcnn_loss(class_logits, box_regression, labels, regression)
         loss_mask = self.mask_loss(features, proposals, matched, labels, image_shapes, targets)
         return [], {"box_class": loss_class, "box_shape": loss_box, "mask": loss_mask}
 

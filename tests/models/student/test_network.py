@@ -1,0 +1,89 @@
+"""The networks as wholes: their size, their outputs, and MOSAIC rebuilt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from students import calm_student
+
+from models.student.encoder import ENCODERS
+from models.student.network import SemanticBranch, Student, mean_belief
+from models.student.tables import MASK_SIZE, MAX_DETECTIONS
+from models.student.weights import read_tensors, start_from
+from surfaces.dataset import open_dataset
+from surfaces.errors import SurfacesError
+
+ROOT = Path(__file__).parents[3]
+MOSAIC = ROOT.parent / "shared" / "weights"
+MOST_PARAMETERS = 12_000_000
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_student_is_compact_and_trains_whole(encoder: str) -> None:
+    student = Student(encoder)
+    assert student.encoder_name == encoder
+    assert 3_000_000 < sum(parameter.numel() for parameter in student.parameters()) <= MOST_PARAMETERS
+    assert not list(student.buffers())  # the moving average and the files of weights hold parameters alone
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_features_have_the_promised_strides(encoder: str) -> None:
+    branch = SemanticBranch(encoder).eval()
+    with torch.no_grad():
+        logits, tap8, pyramid = branch.features(torch.zeros(2, 3, 128, 256))
+    assert logits.shape == (2, 32, 32, 64)
+    assert tap8.shape == (2, ENCODERS[encoder].channels[1], 16, 32)
+    assert pyramid.shape == (2, 128, 8, 16)
+
+
+def test_an_unknown_encoder() -> None:
+    with pytest.raises(SurfacesError, match=r"expected an encoder out of mosaic, efficientnet_lite0, got 'resnet'"):
+        Student("resnet")
+
+
+@pytest.mark.parametrize("size", [(128, 128), (128, 384)])
+def test_detections_lie_in_the_photo(size: tuple[int, int]) -> None:
+    student = calm_student(1).eval()
+    with torch.no_grad():
+        found = student.detect(torch.rand(1, 3, *size) * 255)
+    tables = len(found.scores)
+    assert 0 < tables <= MAX_DETECTIONS
+    assert found.probabilities.shape == (1, 4, size[0] // 4, size[1] // 4)
+    torch.testing.assert_close(found.probabilities.sum(dim=1), torch.ones(1, size[0] // 4, size[1] // 4))
+    assert found.masks.shape == (tables, 1, MASK_SIZE, MASK_SIZE)
+    assert 0 <= found.masks.min() <= found.masks.max() <= 1
+    assert found.boxes_xyxy.shape == (tables, 4)
+    assert (found.boxes_xyxy >= 0).all()
+    assert (found.boxes_xyxy <= torch.tensor([size[1], size[0]] * 2)).all()
+    assert (found.scores.diff() <= 0).all()
+
+
+def test_teachers_are_averaged_without_gradient() -> None:
+    torch.manual_seed(2)
+    teachers = [SemanticBranch().eval(), SemanticBranch().eval()]
+    images = torch.rand(1, 3, 128, 128) * 255
+    belief = mean_belief(teachers, images)
+    assert not belief.requires_grad
+    torch.testing.assert_close(belief, (teachers[0](images) + teachers[1](images)) / 2)
+
+
+@pytest.mark.parametrize("name", ["mosaic_ade20k", "mosaic_nyuv2"])
+def test_mosaic_is_rebuilt(name: str) -> None:
+    if not (MOSAIC / f"{name}.npz").is_file():
+        pytest.skip(f"{name} is not in the shared folder beside this checkout")
+    branch = SemanticBranch("mosaic").eval()
+    assert start_from(branch, read_tensors(MOSAIC / f"{name}.npz")) == []
+    original = onnxruntime.InferenceSession(str(MOSAIC / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+    room = open_dataset(ROOT / "tests" / "data" / "rooms")[0].image()
+    photo = np.zeros((512, 512, 3), np.uint8)
+    photo[: room.shape[0], : room.shape[1]] = room[:512, :512]
+    pixels = photo.transpose(2, 0, 1)[None].astype(np.float32)
+    (expected,) = original.run(None, {original.get_inputs()[0].name: pixels})
+    with torch.no_grad():
+        logits, _, _ = branch.features(torch.from_numpy(pixels))
+    assert np.ptp(expected) > 5
+    np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
