@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ import pytest
 from surfaces.classes import BY_ID
 from surfaces.detections import Detection, box_of_mask
 from surfaces.masks import decode
+
+# Spinning threads slow each other down tenfold on a busy machine; read when torch is imported, here and in processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOMS = Path(__file__).parent / "data" / "rooms"
 
