@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ def save_student(student: Student, path: Path, half: bool = False) -> None:
 def npz_bytes(arrays: dict[str, Array]) -> bytes:
     """The arrays as a compressed .npz file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    # Without `allow_pickle`: older versions of NumPy take that for an array's name.
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -45,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"expected an .npz file of weights at {path}: {error}") from error
 
 
@@ -61,7 +64,9 @@ def load_student(path: Path) -> Student:
     student = Student(str(arrays.pop(ENCODER_KEY)))
     missing = start_from(student, arrays)
     if missing:
-        raise WeightsError(f"expected all tensors of a student at {path}, missing {missing[0]} and {len(missing) - 1}")
+        raise WeightsError(
+            f"expected all tensors of a student at {path}, missing {missing[0]} and {len(missing) - 1} more"
+        )
     return student
 
 

@@ -1,0 +1,164 @@
+"""Weights in files: there and back, and what is told of files that hold others."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.student.network import SemanticBranch, Student
+from models.student.weights import load_branch, load_student, read_tensors, save_student, start_from
+from surfaces.errors import SurfacesError, WeightsError
+
+
+@pytest.fixture(scope="module")
+def student() -> Student:
+    torch.manual_seed(3)
+    return Student()
+
+
+@pytest.fixture(scope="module")
+def saved(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "student.npz"
+    save_student(student, path)
+    return path
+
+
+def rewritten(saved: Path, path: Path, **changes: np.ndarray | None) -> Path:
+    """A copy of a file of weights with arrays exchanged, or left out where they are None."""
+    arrays = {**read_tensors(saved), **changes}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+def test_there_and_back(student: Student, saved: Path) -> None:
+    got = load_student(saved)
+    assert got.encoder_name == "mosaic"
+    expected = student.state_dict()
+    assert list(got.state_dict()) == list(expected)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in got.state_dict().items())
+    assert [path.name for path in saved.parent.iterdir()] == ["student.npz"]
+
+
+def test_the_other_encoder_is_told_by_the_file(tmp_path: Path) -> None:
+    save_student(Student("efficientnet_lite0"), tmp_path / "student.npz")
+    assert load_student(tmp_path / "student.npz").encoder_name == "efficientnet_lite0"
+
+
+def test_half_keeps_what_float16_holds(student: Student, saved: Path, tmp_path: Path) -> None:
+    save_student(student, tmp_path / "half.npz", half=True)
+    assert (tmp_path / "half.npz").stat().st_size < 0.6 * saved.stat().st_size
+    expected = student.state_dict()
+    for name, tensor in load_student(tmp_path / "half.npz").state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, expected[name].half().float())
+
+
+def test_the_same_weights_give_the_same_bytes(student: Student, saved: Path, tmp_path: Path) -> None:
+    save_student(student, tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
+
+
+def test_files_hold_names_of_tensors_alone(student: Student, saved: Path) -> None:
+    assert set(read_tensors(saved)) == {"encoder_name", *student.state_dict()}
+
+
+def test_a_branch_is_a_teacher(student: Student, saved: Path) -> None:
+    branch = load_branch(saved)
+    assert type(branch) is SemanticBranch
+    assert not branch.training
+    assert not any(parameter.requires_grad for parameter in branch.parameters())
+    images = torch.rand(1, 3, 128, 128) * 255
+    with torch.no_grad():
+        assert torch.equal(branch(images), student.eval()(images))
+
+
+def test_a_start_from_the_encoder_alone(student: Student) -> None:
+    arrays = {
+        name.removeprefix("encoder."): tensor.numpy()
+        for name, tensor in student.state_dict().items()
+        if name.startswith("encoder.")
+    }
+    fresh = Student()
+    missing = start_from(fresh, arrays)
+    assert missing == sorted(name for name in fresh.state_dict() if not name.startswith("encoder."))
+    assert torch.equal(fresh.encoder.stem.weight, student.encoder.stem.weight)
+
+
+Change = Callable[[Path, Path], Path]
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "shape": (
+        lambda saved, path: rewritten(saved, path, **{"encoder.stem.weight": np.zeros((32, 3, 5, 5))}),
+        r"expected encoder\.stem\.weight of shape \(32, 3, 3, 3\), got \(32, 3, 5, 5\)",
+    ),
+    "unknown name": (
+        lambda saved, path: rewritten(saved, path, **{"decoder.fuse9.weight": np.zeros(3)}),
+        r"expected tensors of a mosaic student, got 'decoder\.fuse9\.weight'",
+    ),
+    "missing tensor": (
+        lambda saved, path: rewritten(saved, path, **{"rpn.head.cls_logits.bias": None}),
+        r"expected all tensors of a student at .*, missing rpn\.head\.cls_logits\.bias",
+    ),
+    "another network's": (
+        lambda saved, path: rewritten(saved, path, encoder_name=None),
+        r"expected a student's weights at .*, got none \(no 'encoder_name'\)",
+    ),
+    "missing file": (lambda _, path: path, "expected an .npz file of weights at"),
+    "a folder": (lambda saved, _: saved.parent, "expected an .npz file of weights at"),
+}
+CONTENTS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "text": lambda _: b"weights\n",
+    "cut off": lambda data: data[: len(data) // 2],
+    "damaged": lambda data: data[:20_000] + b"\x55" * 20_000 + data[40_000:],
+    "one array": lambda _: _npy(np.zeros(3)),
+    "pickles": lambda _: _npz(weights=np.array([{}], dtype=object)),
+}
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def check_one_line(path: Path, words: str, load: Callable[[Path], object] = load_student) -> None:
+    with pytest.raises(WeightsError, match=words) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_other_weights_are_told(case: str, saved: Path, tmp_path: Path) -> None:
+    change, words = WRONG[case]
+    check_one_line(change(saved, tmp_path / "wrong.npz"), words)
+
+
+@pytest.mark.parametrize("case", CONTENTS)
+def test_files_that_are_none_are_told(case: str, saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.npz"
+    path.write_bytes(CONTENTS[case](saved.read_bytes()))
+    check_one_line(path, re.escape(f"expected an .npz file of weights at {path}"))
+
+
+def test_a_teacher_without_its_decoder(saved: Path, tmp_path: Path) -> None:
+    path = rewritten(saved, tmp_path / "wrong.npz", **{"decoder.fuse8.bias": None})
+    check_one_line(path, r"expected all tensors of a semantic branch at .*, missing decoder\.fuse8\.bias", load_branch)
+
+
+def test_an_unknown_encoder_is_told(saved: Path, tmp_path: Path) -> None:
+    path = rewritten(saved, tmp_path / "wrong.npz", encoder_name=np.array("resnet"))
+    with pytest.raises(SurfacesError, match="expected an encoder out of"):
+        load_student(path)
