@@ -157,12 +157,15 @@ def with_leftover(tables: list[Detection], rest: Mask, belief: Floats, settings:
     """The tables, completed by what the branch calls dining table and no box has explained, and what else there is."""
     leftover = assign_leftover(rest, [table.mask for table in tables], (belief.shape[0], belief.shape[1]))
     completed = [
-        detection(DINING_TABLE, table.score, table.mask | extra) if extra.any() else table
+        detection(DINING_TABLE, table.score, without_specks(table.mask | extra, settings.smallest_share))
+        if extra.any()
+        else table
         for table, extra in zip(tables, leftover.additions, strict=True)
     ]
-    for mask in leftover.groups:
+    for group in leftover.groups:
+        mask = without_specks(group, settings.smallest_share)  # groups are told apart coarsely, which may cut regions
         score = mean_inside(belief, mask)
-        if score >= settings.residual_score:
+        if mask.any() and score >= settings.residual_score:
             completed.append(detection(DINING_TABLE, score, mask))
     return completed
 
