@@ -23,11 +23,6 @@ from surfaces.version import VERSION
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"
 
-needs_weights = pytest.mark.skipif(
-    not list((ROOT / "models" / "weights").glob("*.onnx")), reason="no shipped network in models/weights"
-)
-
-
 @pytest.fixture
 def command(tmp_path: Path):
     """Runs the command as a process; pictures go to `tmp_path / "out"`."""
@@ -55,7 +50,6 @@ def test_the_version_is_the_projects() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("version", VERSION) == VERSION
 
 
-@needs_weights
 def test_the_shipped_network_finds_the_room(command, photo_server: PhotoServer) -> None:
     run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks")
     assert (run.code, run.err) == (0, "")
@@ -70,7 +64,6 @@ def test_the_shipped_network_finds_the_room(command, photo_server: PhotoServer) 
         assert picture.size == (1920, 2876)
 
 
-@needs_weights
 def test_a_batch_as_a_process(command, room_path: Path) -> None:
     sources = f"{room_path}\nabsent.jpg\n{EXAMPLE}\n"
     run = command("--url", "-", input=sources)
@@ -81,7 +74,6 @@ def test_a_batch_as_a_process(command, room_path: Path) -> None:
     assert "Traceback" not in run.err
 
 
-@needs_weights
 def test_neither_torch_nor_more_memory_than_promised(tmp_path: Path) -> None:
     photo = tmp_path / "large.jpg"
     Pillow.open(EXAMPLE).resize((3000, 4000)).save(photo)
@@ -96,7 +88,6 @@ def test_neither_torch_nor_more_memory_than_promised(tmp_path: Path) -> None:
     assert int(megabytes) <= 600
 
 
-@needs_weights
 def test_runs_at_the_same_time_keep_to_themselves(tmp_path: Path, room_path: Path) -> None:
     words = [sys.executable, str(ROOT / "segment.py"), "--url", str(room_path), "--output", str(tmp_path)]
     runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -105,7 +96,6 @@ def test_runs_at_the_same_time_keep_to_themselves(tmp_path: Path, room_path: Pat
     assert {str(path) for path in tmp_path.iterdir()} == paths
 
 
-@needs_weights
 def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
@@ -114,7 +104,6 @@ def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
     check_failure(run, 6, "File too large")
 
 
-@needs_weights
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
     words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path / "out"), "--url"]
@@ -130,7 +119,6 @@ def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sen
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@needs_weights
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path, room_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
