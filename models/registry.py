@@ -45,13 +45,16 @@ def shipped(kind: str) -> WeightsFile:
         kind: `onnx` for the runtime, `npz` to go on training from.
 
     Raises:
-        WeightsError: the file is missing or has other bytes.
+        WeightsError: the file or the record of its hash is missing, or it has other bytes.
     """
-    entry = tomllib.loads(INDEX.read_text(encoding="utf-8"))[kind]
-    path = FOLDER / entry["file"]
+    try:
+        entry = tomllib.loads(INDEX.read_text(encoding="utf-8"))[kind]
+        path, recorded = FOLDER / entry["file"], str(entry["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"expected names and hashes of the weights in {INDEX}, got {error!r}: reinstall") from error
     found = sha256_of(path)
-    if found != entry["sha256"]:
-        raise WeightsError(f"expected {path.name} with sha256 {entry['sha256'][:12]}…, got {found[:12]}…: reinstall")
+    if found != recorded:
+        raise WeightsError(f"expected {path.name} with sha256 {recorded[:12]}…, got {found[:12]}…: reinstall")
     return WeightsFile(path, found)
 
 
