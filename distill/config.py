@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ class TrainConfig:
         for weights, folders in ((self.weights, self.data), (self.unlabelled_weights, self.unlabelled)):
             if weights and len(weights) != len(folders):
                 raise ConfigError(f"expected one weight a dataset, got {len(weights)} for {len(folders)} datasets")
+            if weights and not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
+                raise ConfigError(f"expected `weights` from 0, one of them positive, got {weights}")
         if bool(self.unlabelled) != bool(self.teachers):
             raise ConfigError("expected `unlabelled` and `teachers` together, got one of them")
         if self.crop % 128 or self.crop <= 0:
@@ -98,6 +101,11 @@ class TrainConfig:
         for name in ("steps", "batch", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
+        for name in ("unlabelled_share", "table_share", "warmup", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"expected `{name}` to be from 0 to 1, got {getattr(self, name)}")
+        if self.freeze and not self.init:
+            raise ConfigError("expected `init` with `freeze`, got no weights that could be left as they are")
         parse_budget(self.budget)
 
 
@@ -127,8 +135,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         if isinstance(default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
         elif isinstance(default, tuple):
-            kind = float if name.endswith("weights") else str
-            parser.add_argument(flag, nargs="+", type=kind, default=None)
+            parser.add_argument(flag, nargs="+", type=element_type(name), default=None)
         else:
             parser.add_argument(flag, type=type(default), default=None, help=f"default {default!r}")
 
@@ -154,10 +161,15 @@ def config_from_values(values: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**checked)
 
 
+def element_type(name: str) -> type[float] | type[str]:
+    """What a field that is a tuple holds."""
+    return float if name.endswith("weights") else str
+
+
 def typed(name: str, value: Any, default: Any) -> Any:
     """The value in its field's type: lists become tuples, whole numbers pass for floats."""
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
-        return tuple(value)
+        return tuple(typed(name, item, element_type(name)()) for item in value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
