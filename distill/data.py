@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill.datasets import read_sample
 from surfaces.classes import IGNORE
 from surfaces.dataset import Labels, Sample, open_dataset, split_blocks
 from surfaces.dataset.codec import decode_image, read_bytes
@@ -40,9 +42,9 @@ class DeviceData:
 
     def draw(self, count: int, table_share: float, generator: torch.Generator) -> Tensor:
         """Indices (count,) int64 of a batch's photos; the first `table_share` of them have a table."""
-        with_table = round(count * table_share) if bool(self.has_table.any()) else 0
         table_chance = self.chance * self.has_table
-        parts = []
+        with_table = round(count * table_share) if bool(table_chance.any()) else 0
+        parts = [torch.zeros(0, dtype=torch.int64)]
         if with_table:
             parts.append(torch.multinomial(table_chance, with_table, replacement=True, generator=generator))
         if count > with_table:
@@ -68,19 +70,20 @@ def training_samples(folders: Sequence[str], split: str) -> list[list[Sample]]:
 
 @dataclass(frozen=True)
 class UnlabelledPhoto:
-    """A photo without labels, as a Sample: every pixel is IGNORE."""
+    """A photo without labels, as a Sample: every pixel is IGNORE.
 
-    path: Path
+    Attributes:
+        name: as of any sample.
+        source: what it is called in error messages.
+        encoded_image: reads its file.
+    """
 
-    @property
-    def name(self) -> str:
-        return self.path.stem
+    name: str
+    source: str
+    encoded_image: Callable[[], bytes]
 
     def image(self) -> Image:
-        return decode_image(self.encoded_image(), str(self.path))
-
-    def encoded_image(self) -> bytes:
-        return read_bytes(self.path)
+        return decode_image(self.encoded_image(), self.source)
 
     def labels(self) -> Labels:
         shape = self.image().shape[:2]
@@ -96,12 +99,13 @@ def unlabelled_samples(folders: Sequence[str]) -> list[list[Sample]]:
     chosen: list[list[Sample]] = []
     for folder in map(Path, folders):
         if (folder / INDEX_NAME).is_file():
-            chosen.append(open_dataset(folder))
+            packed = open_dataset(folder)
+            chosen.append([UnlabelledPhoto(s.name, f"{s.name} of {folder}", s.encoded_image) for s in packed])
             continue
         photos = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
         if not photos:
             raise DatasetError(f"expected photos ({', '.join(IMAGE_SUFFIXES)}) in {folder}, got none")
-        chosen.append([UnlabelledPhoto(path) for path in photos])
+        chosen.append([UnlabelledPhoto(path.stem, str(path), partial(read_bytes, path)) for path in photos])
     return chosen
 
 
@@ -112,9 +116,12 @@ def load_on_device(datasets: Sequence[Sequence[Sample]], weights: Sequence[float
         datasets: the samples, dataset by dataset.
         weights: how often each dataset is drawn; empty: in proportion to its photos.
         device: where the photos are kept.
+
+    Raises:
+        DatasetError: a photo cannot be read, or its labels are of another size.
     """
     samples = [sample for dataset in datasets for sample in dataset]
-    decoded = [(sample.image(), sample.labels()) for sample in samples]
+    decoded = [read_sample(sample) for sample in samples]
     height = max(image.shape[0] for image, _ in decoded)
     width = max(image.shape[1] for image, _ in decoded)
     images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)

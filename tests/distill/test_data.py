@@ -1,0 +1,196 @@
+"""Photos on the device, and views cut out of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from distill.augment import view_maps
+from distill.data import DeviceData, crop_batch, load_on_device, training_samples, unlabelled_samples
+from surfaces.classes import DINING_TABLE, IGNORE, WALL
+from surfaces.dataset import Labels, MemorySample, Sample, open_dataset, split_blocks, write_packed
+from surfaces.errors import DatasetError
+
+ROOMS = Path(__file__).parents[1] / "data" / "rooms"
+CPU = torch.device("cpu")
+CROP = 128
+TILE = 8
+
+
+def sample_that_tells_places(name: str, height: int, width: int) -> MemorySample:
+    """A photo whose red is x and whose green is y, with labels in tiles: a view tells where it was cut."""
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([x, y, np.zeros_like(x)], axis=-1).astype(np.uint8)
+    semantic = tile_labels(torch.from_numpy(x), torch.from_numpy(y)).numpy().astype(np.uint8)
+    return MemorySample(name, pixels, Labels(semantic, (semantic == DINING_TABLE.coco_id).astype(np.uint8)))
+
+
+def tile_labels(x: Tensor, y: Tensor) -> Tensor:
+    return (x // TILE + 2 * (y // TILE)) % 4
+
+
+def plain_sample(name: str, size: tuple[int, int] = (4, 6), table: bool = False) -> MemorySample:
+    semantic = np.full(size, DINING_TABLE.coco_id if table else WALL.coco_id, np.uint8)
+    tables = np.full(size, int(table), np.uint8)
+    return MemorySample(name, np.zeros((*size, 3), np.uint8), Labels(semantic, tables))
+
+
+def test_photos_lie_in_the_canvas_corner() -> None:
+    data = load_on_device([[sample_that_tells_places("a", 40, 70)], [sample_that_tells_places("b", 90, 30)]], (), CPU)
+    assert data.images.shape == (2, 3, 90, 70)
+    assert data.sizes.tolist() == [[40, 70], [90, 30]]
+    assert data.has_table.tolist() == [True, True]
+    assert data.images[0, :, 39, 69].tolist() == [69, 39, 0]
+    assert (data.labels[0, 0, 40:] == IGNORE).all()
+    assert (data.labels[1, 0, :, 30:] == IGNORE).all()
+    assert not data.labels[0, 1, 40:].any()
+    truth = sample_that_tells_places("b", 90, 30).labels()
+    assert torch.equal(data.labels[1, :, :, :30], torch.from_numpy(np.stack([truth.semantic, truth.tables])))
+
+
+def test_datasets_are_drawn_by_their_weights() -> None:
+    small, large = [plain_sample("a")], [plain_sample(str(n)) for n in range(4)]
+    even = load_on_device([small, large], (), CPU)
+    torch.testing.assert_close(even.chance, torch.full((5,), 0.2, dtype=torch.float64))
+    weighted = load_on_device([small, large], (3, 1), CPU)
+    expected = torch.tensor([0.75, *[0.0625] * 4], dtype=torch.float64)
+    torch.testing.assert_close(weighted.chance, expected)
+    drawn = torch.bincount(weighted.draw(4000, 0, torch.Generator().manual_seed(0)), minlength=5) / 4000
+    torch.testing.assert_close(drawn.double(), expected, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.0, 0), (0.25, 2), (0.5, 4), (1.0, 8)])
+def test_the_first_have_a_table(share: float, least: int) -> None:
+    data = load_on_device([[plain_sample(str(n), table=n == 5) for n in range(6)]], (), CPU)
+    for seed in range(20):
+        drawn = data.draw(8, share, torch.Generator().manual_seed(seed))
+        assert drawn.shape == (8,)
+        assert (drawn[:least] == 5).all()
+    assert (data.draw(4000, 0.5, torch.Generator().manual_seed(0))[2000:] != 5).any()
+
+
+def test_without_tables_any_photo_is_drawn() -> None:
+    data = load_on_device([[plain_sample("a"), plain_sample("b")]], (), CPU)
+    assert set(data.draw(50, 1.0, torch.Generator().manual_seed(0)).tolist()) == {0, 1}
+
+
+def test_a_dataset_of_no_weight_is_not_drawn() -> None:
+    data = load_on_device([[plain_sample("a", table=True)], [plain_sample("b")]], (0, 1), CPU)
+    assert data.draw(6, 0.5, torch.Generator().manual_seed(0)).tolist() == [1] * 6
+
+
+def test_labels_of_another_size_are_told() -> None:
+    sample = MemorySample("a", np.zeros((5, 5, 3), np.uint8), plain_sample("b").labels())
+    with pytest.raises(DatasetError, match=r"expected labels of the photo's size \(5, 5\) for a, got \(4, 6\)"):
+        load_on_device([[sample]], (), CPU)
+
+
+def test_nothing_is_drawn_where_nothing_is_asked() -> None:
+    data = load_on_device([[plain_sample("a", table=True)]], (), CPU)
+    drawn = data.draw(0, 0.5, torch.Generator().manual_seed(0))
+    assert (drawn.shape, drawn.dtype) == ((0,), torch.int64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31))
+def test_photo_and_labels_stay_together(seed: int) -> None:
+    sizes = [(150, 250), (200, 120)]
+    data = load_on_device([[sample_that_tells_places(str(size), *size) for size in sizes]], (), CPU)
+    maps = view_maps(data.sizes, CROP, torch.Generator().manual_seed(seed))
+    images, labels, inside = crop_batch(data, torch.arange(2), maps, CROP)
+    x, y = images[:, 0], images[:, 1]
+    # Where the nearest pixel is beyond doubt; at the photo's edge the ramps end.
+    sure = inside & ((x % 1 - 0.5).abs() > 0.02) & ((y % 1 - 0.5).abs() > 0.02)
+    for k, (height, width) in enumerate(sizes):
+        sure[k] &= (x[k] > 0) & (x[k] < width - 1) & (y[k] > 0) & (y[k] < height - 1)
+        sure[k] &= images[k, 2] == 0
+    assert sure.float().mean() > 0.1
+    expected = tile_labels(x.round(), y.round()).long()
+    assert torch.equal(labels[:, 0][sure], expected[sure])
+    assert torch.equal(labels[:, 1] > 0, labels[:, 0] == DINING_TABLE.coco_id)
+    # The view lies where its map says: pixel centres go to pixel centres.
+    columns, rows = torch.meshgrid(torch.arange(CROP) + 0.5, torch.arange(CROP) + 0.5, indexing="xy")
+    where = torch.einsum("bik,khw->bihw", maps, torch.stack([columns, rows, torch.ones_like(rows)]))
+    torch.testing.assert_close(x[sure], where[:, 0][sure] - 0.5, atol=0.02, rtol=0)
+    torch.testing.assert_close(y[sure], where[:, 1][sure] - 0.5, atol=0.02, rtol=0)
+
+
+def test_nobody_said_what_is_outside_the_photo() -> None:
+    data = load_on_device([[plain_sample("small", (40, 60), table=True), plain_sample("large", (300, 300))]], (), CPU)
+    whole = torch.tensor([[[1.0, 0, -20], [0, 1, -30]]])
+    images, labels, inside = crop_batch(data, torch.tensor([0]), whole, CROP)
+    expected = torch.zeros(1, CROP, CROP, dtype=torch.bool)
+    expected[:, 30:70, 20:80] = True
+    assert torch.equal(inside, expected)
+    assert (labels[:, 0][~inside] == IGNORE).all()
+    assert (labels[:, 0][inside] == DINING_TABLE.coco_id).all()
+    assert torch.equal(labels[:, 1] == 1, inside)
+    assert (images.permute(0, 2, 3, 1)[~inside] == 127).all()
+
+
+@pytest.mark.parametrize(
+    ("linear", "turned"),
+    [
+        ([[1.0, 0, 0], [0, 1, 0]], lambda pixels: pixels),
+        ([[-1.0, 0, 128], [0, 1, 0]], lambda pixels: pixels[..., ::-1]),
+        ([[0.0, 1, 0], [-1, 0, 128]], lambda pixels: pixels[..., ::-1, :].swapaxes(-2, -1)),
+    ],
+    ids=["as it is", "mirrored", "turned"],
+)
+def test_exact_views(linear: list[list[float]], turned: object) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (128, 128, 3)).astype(np.uint8)
+    semantic = rng.integers(0, 5, (128, 128)).astype(np.uint8)
+    sample = MemorySample("a", pixels, Labels(semantic, (semantic == 3).astype(np.uint8)))
+    data = load_on_device([[sample]], (), CPU)
+    images, labels, inside = crop_batch(data, torch.tensor([0]), torch.tensor([linear]), CROP)
+    assert inside.all()
+    assert callable(turned)
+    np.testing.assert_allclose(images[0].numpy(), turned(pixels.transpose(2, 0, 1)), atol=0.01)
+    np.testing.assert_array_equal(labels[0, 0].numpy(), turned(semantic))
+
+
+def test_the_training_side_of_the_split() -> None:
+    train, held_back = split_blocks(open_dataset(ROOMS))
+    ((chosen,), (everything,)) = (training_samples([str(ROOMS)], split) for split in ("train", "all"))
+    assert [sample.name for sample in chosen] == [sample.name for sample in train]
+    assert len(everything) == len(train) + len(held_back) == 18
+
+
+def test_datasets_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="expected a dataset at"):
+        training_samples([str(tmp_path / "none")], "train")
+    with pytest.raises(DatasetError, match=r"expected photos .* got none"):
+        unlabelled_samples([str(tmp_path)])
+
+
+def check_unlabelled(samples: list[Sample]) -> DeviceData:
+    data = load_on_device([samples], (), CPU)
+    assert (data.labels[:, 0] == IGNORE).all()
+    assert not data.labels[:, 1].any()
+    assert not data.has_table.any()
+    return data
+
+
+def test_photos_of_a_folder_without_labels(tmp_path: Path) -> None:
+    for name in ("room_02.jpg", "room_01.jpg"):
+        shutil.copy(ROOMS / "images" / name, tmp_path)
+    (tmp_path / "notes.txt").write_text("not a photo")
+    (samples,) = unlabelled_samples([str(tmp_path)])
+    assert [sample.name for sample in samples] == ["room_01", "room_02"]
+    data = check_unlabelled(samples)
+    assert data.sizes.tolist() == [[384, 512], [440, 440]]
+    np.testing.assert_array_equal(data.images[0, :, :384, :512], open_dataset(ROOMS)[0].image().transpose(2, 0, 1))
+
+
+def test_labels_of_a_packed_dataset_are_not_looked_at(tmp_path: Path) -> None:
+    write_packed(open_dataset(ROOMS)[:2], tmp_path / "packed")
+    (samples,) = unlabelled_samples([str(tmp_path / "packed")])
+    check_unlabelled(samples)
