@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ class Checkpoint:
         elapsed: seconds of training so far, which a time budget counts.
         config: the run's settings.
         student, average, optimizer: state dicts of the weights, of their moving average, of AdamW.
+        scaler: of the loss scaling that fp16 needs; empty without it.
     """
 
     step: int
@@ -33,11 +35,12 @@ class Checkpoint:
     student: dict[str, Any]
     average: dict[str, Any]
     optimizer: dict[str, Any]
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     """Writes RUN/checkpoint.pt; the old one stays whole until the new one is."""
-    values = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)}
+    values = {part.name: getattr(checkpoint, part.name) for part in dataclasses.fields(checkpoint)}
     values["config"] = dataclasses.asdict(checkpoint.config)
     temporary = run / f".{NAME}.{os.getpid()}"
     torch.save(values, temporary)
@@ -57,5 +60,5 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
         values = torch.load(path, map_location="cpu", weights_only=True)
         values["config"] = config_from_values(values["config"])
         return Checkpoint(**values)
-    except (RuntimeError, EOFError, TypeError, KeyError, OSError) as error:
-        raise WeightsError(f"expected a checkpoint at {path}: {str(error).splitlines()[0]}") from error
+    except (RuntimeError, UnpicklingError, EOFError, TypeError, KeyError, OSError) as error:
+        raise WeightsError(f"expected a checkpoint at {path}: {(str(error) or repr(error)).splitlines()[0]}") from error

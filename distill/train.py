@@ -23,6 +23,7 @@ from distill.data import load_on_device, training_samples, unlabelled_samples
 from distill.targets import table_targets
 from models.student.network import Student, mean_belief
 from models.student.weights import BRANCH_PARTS, load_branch, read_tensors, save_student, start_from
+from surfaces.files import replace_file
 
 WEIGHTS_NAME = "student.npz"
 
@@ -64,8 +65,10 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         Path of the averaged weights (.npz), as models.student.weights reads them.
 
     Raises:
-        ConfigError: the checkpoint is of other settings, or the run's folder is in use and `resume` was not asked.
+        ConfigError: the checkpoint is of other settings, the run's folder is in use and `resume` was not asked, or this
+            machine has no such device.
         DatasetError, WeightsError: data or weights are not as expected.
+        OutputError: the run's folder cannot be written to.
     """
     folder = Path(config.run)
     checkpoint = load_checkpoint(folder)
@@ -75,11 +78,10 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         raise ConfigError(
             f"expected the settings that {folder} was begun with, got others: {differences(checkpoint.config, config)}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    device = chosen_device(config.device)
+    replace_file(folder / "config.json", (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
     if config.threads:
         torch.set_num_threads(config.threads)
-    device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     report(f"reading {', '.join(config.data)}")
     labelled = load_on_device(training_samples(config.data, config.split), config.weights, device)
     report(f"{len(labelled.images)} photos, {int(labelled.has_table.sum())} with a dining table, on {device}")
@@ -95,6 +97,16 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     path = folder / WEIGHTS_NAME
     save_student(trainer.average, path)
     return path
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; auto: a GPU where there is one. Raises ConfigError where there is no such device."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"expected `device` to be auto, cpu or a GPU that torch finds here, got {name!r}") from error
 
 
 def differences(before: TrainConfig, now: TrainConfig) -> str:
@@ -136,6 +148,8 @@ class Trainer:
         self.student.load_state_dict(checkpoint.student)
         self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.optimizer)
+        if checkpoint.scaler:
+            self.scaler.load_state_dict(checkpoint.scaler)
         report(f"resumed after step {self.step}")
 
     def progress(self) -> float:
@@ -162,6 +176,7 @@ class Trainer:
             self.student.state_dict(),
             self.average.state_dict(),
             self.optimizer.state_dict(),
+            self.scaler.state_dict(),
         )
 
     def train_step(self) -> dict[str, Tensor]:

@@ -1,0 +1,325 @@
+"""Training as a process: killed, resumed, told wrong things; and what it learns."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training import ROOMS, ROOT, flags_of, run_distill, small_config
+
+from distill.__main__ import main
+from distill.batches import BatchMaker
+from distill.checkpoint import load_checkpoint, save_checkpoint
+from distill.config import ConfigError, TrainConfig
+from distill.curves import Curves, overlay
+from distill.data import load_on_device
+from distill.targets import table_targets
+from distill.train import Trainer, chosen_device, schedule, train
+from models.registry import shipped
+from models.student.network import Student
+from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
+from surfaces.classes import DINING_TABLE, IGNORE, OTHER
+from surfaces.dataset import open_dataset, write_packed
+from surfaces.errors import DatasetError, OutputError, WeightsError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student's weights to start from, or to learn from."""
+    torch.manual_seed(11)
+    path = tmp_path_factory.mktemp("start") / "start.npz"
+    save_student(Student(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """The settings of a run that has come to its end."""
+    config = small_config(tmp_path_factory.mktemp("finished") / "run")
+    train(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def mask_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rooms as a folder of photos and label maps."""
+    folder = tmp_path_factory.mktemp("masks")
+    for part, suffix in (("images", ".jpg"), ("masks", ".png")):
+        (folder / part).mkdir()
+        for name in ("room_01", "room_03", "room_06"):
+            shutil.copy(ROOMS / part / f"{name}{suffix}", folder / part)
+    return folder
+
+
+def trainer(config: TrainConfig) -> Trainer:
+    torch.set_num_threads(1)
+    data = load_on_device([open_dataset(ROOMS)[:2]], (), CPU)
+    return Trainer(config, BatchMaker(config, data, None), CPU, Curves(None))
+
+
+def moved(start: Path, weights: Path) -> set[str]:
+    """Names of the tensors that training has changed."""
+    before, after = read_tensors(start), read_tensors(weights)
+    return {name for name in before if not np.array_equal(before[name], after[name])}
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    unbroken, killed = (small_config(tmp_path / name, steps=8) for name in ("unbroken", "killed"))
+    expected = train(unbroken).read_bytes()
+    folder = Path(killed.run)
+    with (tmp_path / "stderr").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distill", "train", *flags_of(killed)], cwd=ROOT, stdout=log, stderr=log
+        )
+        while not (folder / "checkpoint.pt").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, (tmp_path / "stderr").read_text()
+    assert not (folder / "student.npz").exists()
+    resumed = run_distill("train", *flags_of(killed), "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == f"{folder / 'student.npz'}\n"
+    step = re.search(r"resumed after step (\d+)", resumed.stderr)
+    assert step
+    assert 2 <= int(step[1]) < 8
+    assert (folder / "student.npz").read_bytes() == expected
+
+
+ONLY_ALLOWED = """
+import importlib.metadata as metadata
+import re, runpy, sys
+from importlib.machinery import PathFinder
+
+def closure(names):
+    found = set()
+    while names:
+        name = re.sub("[-_.]+", "-", names.pop()).lower()
+        if name not in found:
+            found.add(name)
+            try:
+                required = metadata.requires(name) or []
+            except metadata.PackageNotFoundError:
+                continue
+            names |= {re.match("[A-Za-z0-9._-]+", line)[0] for line in required if "extra ==" not in line}
+    return found
+
+kept = closure({"torch", "torchvision", "numpy", "opencv-python-headless", "pillow"})
+third_party = {
+    module: not kept.isdisjoint(re.sub("[-_.]+", "-", name).lower() for name in names)
+    for module, names in metadata.packages_distributions().items()
+}
+
+class Finder(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top not in ("distill", "models", "surfaces") and not third_party.get(top, True):
+            print("refused", top, file=sys.stderr)
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
+runpy.run_module("distill", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: Path, start: Path) -> None:
+    write_packed(open_dataset(ROOMS)[:3], tmp_path / "packed")
+    config = small_config(
+        tmp_path / "run",
+        data=(str(mask_folder), str(tmp_path / "packed")),
+        weights=(1.0, 2.0),
+        unlabelled=(str(mask_folder / "images"), str(tmp_path / "packed")),
+        unlabelled_share=0.5,
+        teachers=(str(start),),
+        init=str(start),
+        steps=1,
+    )
+    ran = run_distill("train", *flags_of(config), python=("-c", ONLY_ALLOWED))
+    assert ran.returncode == 0, ran.stderr
+    assert "refused tensorboard" in ran.stderr
+    assert re.search(r"step 1 .* semantic \d.* belief \d", ran.stderr)
+    load_student(Path(ran.stdout.strip()))
+    assert not (tmp_path / "run" / "curves").exists()
+
+
+def check_refused(arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"distill: .*{words}.*\n", err)
+
+
+def test_a_run_in_use_is_not_written_over(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path(finished.run).iterdir()}
+    check_refused(flags_of(finished), 11, r"expected an empty folder at .*, got a run of 3 steps; add --resume", capsys)
+    assert {path: path.stat().st_mtime_ns for path in Path(finished.run).iterdir()} == before
+
+
+def test_other_settings_are_not_resumed(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = replace(finished, lr=0.5, seed=3)
+    words = r"expected the settings that .* was begun with, got others: lr: 0\.001 -> 0\.5, seed: 0 -> 3"
+    check_refused([*flags_of(changed), "--resume"], 11, words, capsys)
+
+
+def test_a_finished_run_is_resumed_to_the_same_end(finished: TrainConfig) -> None:
+    weights = Path(finished.run) / "student.npz"
+    before = weights.read_bytes()
+    weights.unlink()
+    assert train(finished, resume=True) == weights
+    assert weights.read_bytes() == before
+
+
+def test_resume_starts_where_there_is_nothing_to_resume(tmp_path: Path, finished: TrainConfig) -> None:
+    config = replace(finished, run=str(tmp_path / "run"))
+    assert train(config, resume=True).read_bytes() == (Path(finished.run) / "student.npz").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None], ids=["empty", "text", "cut off"])
+def test_a_damaged_checkpoint_is_told(
+    content: bytes | None, tmp_path: Path, finished: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(finished, run=str(tmp_path))
+    whole = (Path(finished.run) / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2] if content is None else content)
+    check_refused([*flags_of(config), "--resume"], 7, rf"expected a checkpoint at {tmp_path}.*", capsys)
+
+
+def test_other_seeds_give_other_weights(tmp_path: Path, finished: TrainConfig) -> None:
+    other = train(replace(finished, run=str(tmp_path / "run"), seed=1))
+    assert other.read_bytes() != (Path(finished.run) / "student.npz").read_bytes()
+
+
+def test_what_a_run_leaves(finished: TrainConfig) -> None:
+    folder = Path(finished.run)
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.pt", "config.json", "curves", "student.npz"]
+    assert any(path.stat().st_size > 1000 for path in (folder / "curves").iterdir())
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint
+    assert (checkpoint.step, checkpoint.config) == (3, finished)
+    average, student = load_student(folder / "student.npz").state_dict(), checkpoint.student
+    assert all(torch.equal(average[name], checkpoint.average[name]) for name in average)
+    assert not torch.equal(average["encoder.stem.weight"], student["encoder.stem.weight"])
+
+
+def test_a_budget_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = small_config(tmp_path / "run", budget="3s", steps=1)
+    begun = time.monotonic()
+    train(config)
+    assert 3 < time.monotonic() - begun < 15
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint
+    assert 3 <= checkpoint.elapsed < 6
+    assert checkpoint.step > 1
+    assert "(100%" in capsys.readouterr().err.splitlines()[-1]
+
+
+def semantic_losses(learner: Trainer) -> float:
+    """The mean over a few views that no step sees."""
+    with torch.no_grad():
+        batches = [learner.batches.make(step) for step in range(1000, 1004)]
+        losses = [learner.student.losses(b.images, b.labels[:, 0], table_targets(b.labels)) for b in batches]
+    return float(np.mean([loss["semantic"].item() for loss in losses]))
+
+
+def test_two_photos_are_learnt(tmp_path: Path) -> None:
+    arrays = read_tensors(shipped("npz").path)
+    encoder = {name: array for name, array in arrays.items() if name.startswith("encoder.")}
+    np.savez(tmp_path / "encoder.npz", **encoder)
+    learner = trainer(small_config(tmp_path, steps=24, jitter=0.0, lr=3e-3, init=str(tmp_path / "encoder.npz")))
+    before = semantic_losses(learner)
+    while learner.progress() < 1:
+        learner.train_step()
+    assert semantic_losses(learner) < 0.6 * before
+
+
+def test_frozen_parts_stay_as_they_are(tmp_path: Path, start: Path) -> None:
+    changed = moved(start, train(small_config(tmp_path / "run", init=str(start), freeze=True)))
+    assert not {name for name in changed if name.split(".")[0] in BRANCH_PARTS}
+    assert {name.split(".")[0] for name in changed} == {"fpn", "rpn", "tables"}
+
+
+def test_a_start_moves_everywhere_but_more_slowly(tmp_path: Path, start: Path) -> None:
+    arrays = read_tensors(start)
+    branch = {name: array for name, array in arrays.items() if name.split(".")[0] in BRANCH_PARTS}
+    np.savez(tmp_path / "branch.npz", **branch)
+    learner = trainer(small_config(tmp_path / "run", init=str(tmp_path / "branch.npz"), pretrained_lr=0.01))
+    learner.train_step()
+    state = learner.student.state_dict()
+    assert all(not np.array_equal(state[name].numpy(), array) for name, array in branch.items())
+    rates = {
+        name: group["lr"]
+        for group in learner.optimizer.param_groups
+        for name, parameter in learner.student.named_parameters()
+        if any(parameter is member for member in group["params"])
+    }
+    assert rates["encoder.stem.weight"] == pytest.approx(0.01 * rates["rpn.head.conv.depthwise.weight"])
+    assert rates.keys() == dict(learner.student.named_parameters()).keys()
+
+
+def test_the_average_follows_the_weights() -> None:
+    learner = trainer(small_config(Path("unused"), ema=0.9))
+    expected = {name: tensor.clone() for name, tensor in learner.average.state_dict().items()}
+    for step in (1, 2):
+        learner.train_step()
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, tensor in learner.student.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * tensor
+    for name, tensor in learner.average.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_scale_of_fp16_is_resumed(tmp_path: Path) -> None:
+    config = small_config(tmp_path / "run", amp="fp16")
+    learner, resumed = trainer(config), trainer(config)
+    learner.scaler.load_state_dict({**learner.scaler.state_dict(), "scale": 512.0})
+    save_checkpoint(learner.checkpoint(), tmp_path)
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint
+    resumed.restore(checkpoint)
+    assert resumed.scaler.get_scale() == 512
+
+
+def test_the_rate_rises_and_falls() -> None:
+    assert schedule(0, 0.1) == pytest.approx(1e-3)
+    assert schedule(0.05, 0.1) == pytest.approx(0.5)
+    assert schedule(0.1, 0.1) == schedule(0, 0) == 1
+    assert schedule(0.55, 0.1) == pytest.approx(0.5)
+    assert schedule(1, 0.1) == pytest.approx(0, abs=1e-12)
+
+
+def test_devices_that_are_not_there() -> None:
+    assert chosen_device("cpu") == CPU
+    assert chosen_device("auto").type in ("cpu", "cuda")
+    for name in ("foo", "cuda:77"):
+        with pytest.raises(ConfigError, match=f"expected `device` to be auto, cpu or a GPU .* got '{name}'"):
+            chosen_device(name)
+
+
+def test_data_and_weights_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="expected a dataset at"):
+        train(small_config(tmp_path / "a", data=(str(tmp_path / "none"),)))
+    with pytest.raises(WeightsError, match=r"expected an \.npz file of weights at"):
+        train(small_config(tmp_path / "b", init=str(tmp_path / "none.npz")))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="could not write"):
+        train(small_config(tmp_path / "file" / "run"))
+
+
+def test_overlays_show_labels_and_hide_what_nobody_said() -> None:
+    semantic = torch.tensor([[[OTHER, DINING_TABLE.coco_id, IGNORE]]])
+    drawn = overlay(torch.full((1, 3, 1, 3), 200.0), semantic)[0, :, 0]
+    assert drawn[:, 0].tolist() == [200, 200, 200]
+    assert drawn[:, 1].tolist() == pytest.approx([200 * 0.55 + 0.45 * c for c in DINING_TABLE.colour_rgb], abs=1e-3)
+    assert drawn[:, 2].tolist() == pytest.approx([110] * 3)
