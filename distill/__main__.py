@@ -6,6 +6,8 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from surfaces.errors import MissingExtraError, SurfacesError
@@ -31,12 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     # Spinning threads slow each other down tenfold on a CPU that others use too; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        for name, summary in COMMANDS.items():
-            command = commands.add_parser(name, help=summary, description=summary)
-            if name == wanted:
-                command_module(name).add_arguments(command)
-        args = parser.parse_args(given)
-        return int(command_module(args.command).run(args))
+        with missing_parts_told(wanted):
+            for name, summary in COMMANDS.items():
+                command = commands.add_parser(name, help=summary, description=summary)
+                if name == wanted:
+                    command_module(name).add_arguments(command)
+            args = parser.parse_args(given)
+            return int(command_module(args.command).run(args))
     except SurfacesError as error:
         print(f"distill: {error}", file=sys.stderr)
         return error.exit_code
@@ -47,13 +50,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command_module(name: str) -> ModuleType:
     """The module behind a command; only the wanted one is imported, since most need torch."""
+    return importlib.import_module(f"distill.{name}")
+
+
+@contextmanager
+def missing_parts_told(command: str | None) -> Iterator[None]:
+    """Turns the absence of a package, whenever it is noticed, into a line that names the extra that brings it."""
     try:
-        return importlib.import_module(f"distill.{name}")
+        yield
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("distill", "models", "surfaces"):
             raise
         raise MissingExtraError(
-            f"`{name}` needs {error.name}, which is not installed; pip install 'interior-surfaces[train]'"
+            f"`{command}` needs {error.name}, which is not installed; pip install 'interior-surfaces[train]'"
         ) from error
 
 

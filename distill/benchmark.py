@@ -24,6 +24,7 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
+from distill.datasets import positive
 from models.registry import shipped
 from models.runtime.raw import input_size
 from models.runtime.segmenter import Segmenter, network_input
@@ -76,10 +77,10 @@ class ColdStart:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("photo", help="a photo: path or URL")
-    parser.add_argument("--side", type=int, default=640, help="it is shrunk to this longest side (default 640)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads for every network (default 2)")
-    parser.add_argument("--runs", type=int, default=20, help="timed runs a network, taken in turns (default 20)")
-    parser.add_argument("--cold-runs", type=int, default=5, help="runs of segment.py as a new process (default 5)")
+    parser.add_argument("--side", type=positive, default=640, help="it is shrunk to this longest side (default 640)")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads for every network (default 2)")
+    parser.add_argument("--runs", type=positive, default=20, help="timed runs a network, taken in turns (default 20)")
+    parser.add_argument("--cold-runs", type=positive, default=5, help="runs of segment.py as a new process (default 5)")
     parser.add_argument("--weights", type=Path, help="an exported .onnx (default: the shipped one)")
     parser.add_argument("--json", type=Path, help="write the figures there too")
 

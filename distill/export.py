@@ -18,13 +18,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from distill.datasets import open_datasets, positive, spread
 from distill.tolerance import Difference, compare
 from models.registry import FOLDER, write_index
 from models.runtime.merge import MergeSettings
 from models.runtime.segmenter import NAME_KEY, SETTINGS_KEY
 from models.student.network import Student
 from models.student.weights import load_student, save_student
-from surfaces.dataset import Sample, open_dataset
 from surfaces.errors import SurfacesError
 
 OPSET = 17
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--ship", action="store_true", help="make it the model that this checkout ships")
     parser.add_argument("--name", default="surfaces", help="the model's name, kept in the file")
     parser.add_argument("--check", type=Path, required=True, help="dataset whose photos both networks are run on")
-    parser.add_argument("--check-photos", type=int, default=12, help="how many of them (default 12)")
+    parser.add_argument("--check-photos", type=positive, default=12, help="how many of them (default 12)")
     for field in dataclasses.fields(MergeSettings):
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=float, default=field.default, help=f"operating point (default {field.default})")
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Exports, checks, and prints the file's path."""
     settings = MergeSettings(**{field.name: getattr(args, field.name) for field in dataclasses.fields(MergeSettings)})
     student = rounded_to_half(load_student(args.student))
-    images = [sample.image() for sample in spread(open_dataset(args.check), args.check_photos)]
+    images = [sample.image() for sample in spread(open_datasets([args.check]), args.check_photos)]
     out = FOLDER / f"{args.name}.onnx" if args.ship else args.out
     for difference in export(student, out, args.name, settings, images):
         print(difference, file=sys.stderr)
@@ -63,11 +63,6 @@ def run(args: argparse.Namespace) -> int:
         write_index({"onnx": out, "npz": out.with_suffix(".npz")})
     print(out)
     return 0
-
-
-def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """`count` samples evenly over the dataset."""
-    return [samples[index] for index in np.linspace(0, len(samples) - 1, min(count, len(samples))).astype(int)]
 
 
 def rounded_to_half(student: Student) -> Student:

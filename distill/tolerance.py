@@ -56,7 +56,7 @@ def compare(student: Student, path: Path, images: Sequence[npt.NDArray[np.uint8]
 
 
 def largest_difference(expected: npt.NDArray[np.float32], got: npt.NDArray[np.float32]) -> float:
-    """The largest absolute difference; infinite where the shapes differ, 0 for empty arrays."""
-    if expected.shape != got.shape:
+    """The largest absolute difference; infinite where the shapes differ or numbers are none, 0 for empty arrays."""
+    if expected.shape != got.shape or not (np.isfinite(expected).all() and np.isfinite(got).all()):
         return float("inf")
-    return float(np.abs(expected - got).max()) if expected.size else 0.0
+    return float(np.abs(expected - got).max(initial=0))

@@ -1,0 +1,74 @@
+"""Timing the exported network beside others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training import ROOMS, run_distill
+
+from distill.__main__ import main
+from distill.benchmark import ColdStart, Contender, Timing, shrunk, table, time_in_turns
+
+PHOTO = ROOMS / "images" / "room_01.jpg"
+
+
+def test_it_prints_and_writes_figures(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    flags = ["--side", "256", "--threads", "1", "--runs", "1", "--cold-runs", "1", "--json", str(figures)]
+    ran = run_distill("benchmark", str(PHOTO), *flags)
+    assert ran.returncode == 0, ran.stderr
+    written = json.loads(figures.read_text())
+    assert written["photo"] == [192, 256]
+    assert written["threads"] == 1
+    names = [timing["name"] for timing in written["warm"]]
+    assert len(names) == 4
+    for timing in written["warm"]:
+        assert timing["name"] in ran.stdout
+        assert 0 < timing["median_ms"] == timing["p90_ms"]
+    parameters = {timing["name"]: timing["parameters"] for timing in written["warm"]}
+    assert parameters[names[0]] <= 12
+    assert parameters["Mask R-CNN ResNet-50-FPN (torchvision)"] == pytest.approx(44, abs=1)
+    assert 0.1 < written["cold"]["median_s"] < 60
+    # The peak of `segment.py`, not that of this process with torch in it.
+    assert 50 < written["cold"]["peak_mb"] <= 600
+
+
+def test_networks_take_turns() -> None:
+    calls: list[str] = []
+    contenders = [Contender(name, lambda name=name: calls.append(name), None) for name in ("a", "b")]
+    timings = time_in_turns(contenders, 3)
+    assert calls == ["a", "b"] * 4  # the first round warms up
+    assert [timing.name for timing in timings] == ["a", "b"]
+
+
+def test_the_table_compares_with_ours() -> None:
+    timings = [Timing("net", 90, 95, 3.7), Timing("ours", 100, 110, 3.7), Timing("theirs", 250, 300, None)]
+    text = table(timings, ColdStart(1.25, 280), np.zeros((30, 40, 3), np.uint8))
+    lines = text.splitlines()
+    assert lines[0].startswith("40x30 photo; ")
+    assert lines[-3].split() == ["theirs", "250", "ms", "300", "ms", "2.50", "?"]
+    assert "ours" in lines[-4]
+    assert lines[-1] == "python segment.py, cold process: 1.25 s, peak memory 280 MiB"
+
+
+def test_photos_are_shrunk_and_never_grown() -> None:
+    photo = np.zeros((300, 600, 3), np.uint8)
+    assert shrunk(photo, 200).shape == (100, 200, 3)
+    assert shrunk(photo, 600) is photo
+    assert shrunk(photo, 900) is photo
+
+
+@pytest.mark.parametrize("flag", ["--runs", "--cold-runs", "--side", "--threads"])
+def test_nothing_is_measured_in_no_runs(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["benchmark", str(PHOTO), flag, "0"])
+    assert stopped.value.code == 2
+    assert f"{flag}: expected a number from 1, got 0" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", str(tmp_path / "none.jpg")]) == 4
+    assert capsys.readouterr().err == "distill: expected a photo's address or file, there is no such file\n"

@@ -1,0 +1,154 @@
+"""A trained student as the ONNX file that is shipped."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+from training import ROOMS, run_distill
+
+import distill.export
+import distill.tolerance
+from distill.__main__ import main
+from distill.export import ExportError, export, rounded_to_half
+from distill.tolerance import TOLERANCES, largest_difference, torch_output
+from models import Segmenter, registry
+from models.registry import shipped
+from models.runtime.merge import MergeSettings
+from models.student.network import Student
+from models.student.weights import load_student, read_tensors
+from surfaces.dataset import open_dataset
+
+SETTINGS = MergeSettings(table_score=0.45, mask_weight=0.25)
+
+
+@pytest.fixture(scope="module")
+def student() -> Student:
+    torch.set_num_threads(1)
+    return rounded_to_half(load_student(shipped("npz").path))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export") / "new"
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `distill export` says as a process; it writes FOLDER/trial.onnx."""
+    flags = ["--table-score", "0.45", "--mask-weight", "0.25", "--check", str(ROOMS), "--check-photos", "2"]
+    out = folder / "trial.onnx"
+    return run_distill("export", str(shipped("npz").path), "--out", str(out), "--name", "trial", *flags)
+
+
+@pytest.fixture(scope="module")
+def segmenter(folder: Path, exported: subprocess.CompletedProcess[str]) -> Segmenter:
+    assert exported.returncode == 0, exported.stderr
+    return Segmenter(folder / "trial.onnx", threads=1)
+
+
+def test_the_path_is_the_result(folder: Path, exported: subprocess.CompletedProcess[str]) -> None:
+    assert exported.returncode == 0, exported.stderr
+    assert exported.stdout == f"{folder / 'trial.onnx'}\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["trial.npz", "trial.onnx"]
+    for output in TOLERANCES:
+        assert re.search(rf"^{output} differ from torch by at most \d\.\de-\d\d \(tolerance ", exported.stderr, re.M)
+
+
+def test_it_runs_with_its_name_and_operating_point(segmenter: Segmenter) -> None:
+    assert segmenter.name == "trial"
+    assert segmenter.settings == SETTINGS
+    assert segmenter.predict(open_dataset(ROOMS)[0].image())
+
+
+@pytest.mark.parametrize("size", [(384, 512), (512, 384), (60, 600)])
+def test_it_agrees_with_torch_at_other_sizes(segmenter: Segmenter, student: Student, size: tuple[int, int]) -> None:
+    image = np.tile(open_dataset(ROOMS)[5].image(), (2, 2, 1))[: size[0], : size[1]]
+    expected, got = torch_output(student, image), segmenter.raw(image)
+    for output, tolerance in TOLERANCES.items():
+        assert largest_difference(getattr(expected, output), getattr(got, output)) <= tolerance
+
+
+def test_weights_are_stored_as_float16(segmenter: Segmenter, folder: Path, student: Student) -> None:
+    assert segmenter
+    stored = dict.fromkeys((TensorProto.FLOAT, TensorProto.FLOAT16), 0)
+    for tensor in onnx.load(folder / "trial.onnx").graph.initializer:
+        if tensor.data_type in stored:
+            stored[tensor.data_type] += int(np.prod(tensor.dims))
+    numbers = sum(parameter.numel() for parameter in student.parameters())
+    assert stored[TensorProto.FLOAT] < 0.01 * numbers
+    assert stored[TensorProto.FLOAT16] == pytest.approx(numbers, rel=0.01)
+    tensors = read_tensors(folder / "trial.npz")
+    assert tensors.pop("encoder_name") == "mosaic"
+    assert {array.dtype for array in tensors.values()} == {np.dtype(np.float16)}
+    for name, tensor in student.state_dict().items():
+        np.testing.assert_array_equal(tensors[name].astype(np.float32), tensor.numpy())
+
+
+def test_a_network_that_differs_is_not_written(
+    tmp_path: Path, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distill.tolerance, "TOLERANCES", {**TOLERANCES, "masks": -1.0})
+    images = [open_dataset(ROOMS)[0].image()]
+    with pytest.raises(
+        ExportError, match=r"expected .* to agree with torch, got masks differ .* \(tolerance -1e\+00\)"
+    ):
+        export(student, tmp_path / "net.onnx", "net", MergeSettings(), images)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shipping_replaces_files_and_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = shipped("npz").path
+    monkeypatch.setattr(distill.export, "FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "INDEX", tmp_path / "shipped.toml")
+    assert main(["export", str(weights), "--ship", "--check", str(ROOMS), "--check-photos", "1", "--name", "next"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["next.npz", "next.onnx", "shipped.toml"]
+    assert Segmenter(threads=1).name == "next"
+    assert load_student(shipped("npz").path).encoder_name == "mosaic"
+
+
+def test_differences() -> None:
+    zeros, ones = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
+    assert largest_difference(zeros, -ones) == 1
+    assert largest_difference(zeros[:0], ones[:0]) == 0
+    assert largest_difference(zeros, ones[:1]) == np.inf
+    assert largest_difference(zeros * np.nan, zeros * np.nan) == np.inf
+    assert largest_difference(zeros, ones / 0) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["none.npz", "--out", "x.onnx", "--check", str(ROOMS)], 7, r"expected an \.npz file of weights at none\.npz"),
+        ([str(shipped("npz").path), "--out", "x.onnx", "--check", "none"], 8, "expected a dataset at none"),
+    ],
+)
+def test_wrong_files_are_told(
+    arguments: list[str],
+    code: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"distill: {words}.*\n", err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("photos", ["0", "-1", "many"])
+def test_a_check_without_photos_is_none(photos: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["export", "s.npz", "--out", "x.onnx", "--check", str(ROOMS), "--check-photos", photos])
+    assert stopped.value.code == 2
+    assert "--check-photos" in capsys.readouterr().err
