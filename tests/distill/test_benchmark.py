@@ -15,6 +15,7 @@ from distill.benchmark import ColdStart, Contender, Timing, shrunk, table, time_
 PHOTO = ROOMS / "images" / "room_01.jpg"
 
 
+@pytest.mark.slow
 def test_it_prints_and_writes_figures(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     flags = ["--side", "256", "--threads", "1", "--runs", "1", "--cold-runs", "1", "--json", str(figures)]
