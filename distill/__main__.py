@@ -18,6 +18,7 @@ COMMANDS = {
     "convert": "fold a published EfficientNet-Lite0 into a start for training",
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
+    "average": "mix a fine-tuned network with the one it started from",
     "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
     "benchmark": "time the exported model beside others on this machine",
