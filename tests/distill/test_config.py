@@ -89,8 +89,9 @@ def test_settings_survive_a_checkpoint() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "distill" / "configs").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_files_that_come_along(path: Path) -> None:
-    config = from_flags("--config", str(path), "--data", "a", "b", "--unlabelled", "c", "d", "--teachers", "t.npz")
-    assert config.data == ("a", "b")
+    """They leave this machine's files to flags."""
+    files = ["--data", "a", "b", "--unlabelled", "c", "d", "--teachers", "t.npz", "--init", "i.npz"]
+    assert from_flags("--config", str(path), *files).data == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,16 @@ def test_a_budget_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "(100%" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_budget_counts_what_was_trained_before(tmp_path: Path) -> None:
+    config = small_config(tmp_path, budget="10m", steps=1)
+    begun = trainer(config)
+    begun.step, begun.elapsed = 7, 150.0
+    resumed = trainer(config)
+    resumed.restore(begun.checkpoint())
+    assert resumed.step == 7
+    assert resumed.progress() == 0.25
+
+
 def semantic_losses(learner: Trainer) -> float:
     """The mean over a few views that no step sees."""
     with torch.no_grad():
