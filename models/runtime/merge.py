@@ -36,9 +36,9 @@ class MergeSettings:
         smallest_share: segments smaller than this share of the photo are dropped, and so are specks of segments.
     """
 
-    table_score: float = 0.3
-    residual_score: float = 0.5
-    mask_weight: float = 0.4
+    table_score: float = 0.5
+    residual_score: float = 0.7
+    mask_weight: float = 0.3
     smallest_share: float = 0.0005
 
 

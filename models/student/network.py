@@ -134,10 +134,14 @@ class Student(SemanticBranch):
         }
 
     def detect(self, images: Tensor) -> StudentOutput:
-        """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255."""
-        logits, tap8, pyramid = self.features(images)
-        probabilities = grouped_probabilities(logits)
-        levels = self.fpn(tap8, pyramid, probabilities)
+        """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255.
+
+        The branch also sees the photo mirrored, and its beliefs are averaged; docs/experiments.md says what that gains.
+        """
+        logits, tap8, pyramid = self.features(torch.cat([images, images.flip(3)]))
+        straight, mirrored = grouped_probabilities(logits).chunk(2)
+        probabilities = (straight + mirrored.flip(3)) / 2
+        levels = self.fpn(tap8[:1], pyramid[:1], probabilities)
         size = [(images.shape[-2], images.shape[-1])]
         proposals, _ = self.rpn(ImageList(images, size), levels)
         found, _ = self.tables(levels, proposals, size)
