@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 # Installs what segmenting needs (no torch) and segments an example.
 demo: .venv/segment
-	$(BIN)/python segment.py --url examples/pexels-3965508.jpg
+	$(BIN)/python segment.py --url examples/pexels-2416933.jpg
 
 # Installs everything, then lint, types and tests.
 test: check
