@@ -23,6 +23,7 @@ from surfaces.version import VERSION
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"
 
+
 @pytest.fixture
 def command(tmp_path: Path):
     """Runs the command as a process; pictures go to `tmp_path / "out"`."""
