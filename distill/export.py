@@ -23,6 +23,7 @@ from distill.tolerance import Difference, compare
 from models.registry import FOLDER, write_index
 from models.runtime.merge import MergeSettings
 from models.runtime.segmenter import NAME_KEY, SETTINGS_KEY
+from models.student.layers import same_padding
 from models.student.network import Student
 from models.student.weights import load_student, save_student
 from surfaces.errors import SurfacesError
@@ -94,7 +95,7 @@ def export(
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         trace(student, temporary)
-        store(half_weights(onnx.load(temporary)), temporary, name, settings)
+        store(half_weights(pads_into_convolutions(onnx.load(temporary))), temporary, name, settings)
         differences = compare(student, temporary, images)
         wrong = [difference for difference in differences if not difference.tolerated]
         if wrong:
@@ -139,6 +140,30 @@ def trace(student: Student, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
+
+
+def pads_into_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Lets convolutions pad unevenly themselves, as ONNX can and torch cannot.
+
+    A Pad node before a convolution makes ONNX Runtime leave its fast memory layout and come back to it.
+    """
+    pads = {
+        node.output[0]: node
+        for node in model.graph.node
+        if node.op_type == "Pad" and helper.get_node_attr_value(node, "mode") == b"constant"
+    }
+    for node in model.graph.node:
+        if node.op_type == "Conv" and node.input[0] in pads:
+            pad = pads[node.input[0]]
+            kernel, stride, dilation = (
+                helper.get_node_attr_value(node, name)[0] for name in ("kernel_shape", "strides", "dilations")
+            )
+            before, after = same_padding(kernel, stride, dilation)
+            attribute = next(attribute for attribute in node.attribute if attribute.name == "pads")
+            attribute.CopyFrom(helper.make_attribute("pads", [before, before, after, after]))
+            node.input[0] = pad.input[0]
+            model.graph.node.remove(pad)
+    return model
 
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:

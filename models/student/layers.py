@@ -8,6 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def same_padding(kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """TensorFlow's SAME padding before and after, for sizes that the stride divides."""
+    total = max(0, dilation * (kernel - 1) + 1 - stride)
+    return total // 2, total - total // 2
+
+
 class SameConv2d(nn.Conv2d):
     """A convolution with TensorFlow's SAME padding for inputs whose size the stride divides.
 
@@ -17,12 +23,10 @@ class SameConv2d(nn.Conv2d):
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
     ) -> None:
-        total = max(0, dilation * (kernel - 1) + 1 - stride)
-        self.uneven = total % 2 == 1
-        padding = 0 if self.uneven else total // 2
-        super().__init__(in_channels, out_channels, kernel, stride, padding, dilation, groups)
-        before = total // 2
-        self.pad_sides = (before, total - before, before, total - before)
+        before, after = same_padding(kernel, stride, dilation)
+        self.uneven = before != after
+        super().__init__(in_channels, out_channels, kernel, stride, 0 if self.uneven else before, dilation, groups)
+        self.pad_sides = (before, after, before, after)
 
     def reset_parameters(self) -> None:
         """Starts so that a deep stack without BatchNorm neither fades nor explodes (He et al., 2015)."""
