@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surfaces.errors import WeightsError
+from surfaces.files import replace_file
 
 FOLDER = Path(__file__).parent / "weights"
 INDEX = FOLDER / "shipped.toml"
@@ -61,4 +62,4 @@ def shipped(kind: str) -> WeightsFile:
 def write_index(files: dict[str, Path]) -> None:
     """Records the shipped files by kind, with their hashes; they lie in FOLDER."""
     entries = [f'[{kind}]\nfile = "{path.name}"\nsha256 = "{sha256_of(path)}"\n' for kind, path in files.items()]
-    INDEX.write_text("# Written by `python -m distill export --ship`.\n" + "\n".join(entries), encoding="utf-8")
+    replace_file(INDEX, ("# Written by `python -m distill export --ship`.\n" + "\n".join(entries)).encode())

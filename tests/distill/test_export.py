@@ -152,3 +152,11 @@ def test_a_check_without_photos_is_none(photos: str, capsys: pytest.CaptureFixtu
         main(["export", "s.npz", "--out", "x.onnx", "--check", str(ROOMS), "--check-photos", photos])
     assert stopped.value.code == 2
     assert "--check-photos" in capsys.readouterr().err
+
+
+def test_no_convolution_of_the_shipped_network_waits_for_a_pad_node() -> None:
+    graph = onnx.load(shipped("onnx").path).graph
+    pads = {node.output[0] for node in graph.node if node.op_type == "Pad"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) > 60
+    assert not [node.name for node in convolutions if node.input[0] in pads]

@@ -87,3 +87,11 @@ def test_mosaic_is_rebuilt(name: str) -> None:
         logits, _, _ = branch.features(torch.from_numpy(pixels))
     assert np.ptp(expected) > 5
     np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
+
+
+def test_a_mirrored_photo_is_believed_to_be_the_mirror_image() -> None:
+    student = calm_student(2).eval()
+    photo = torch.rand(1, 3, 128, 256) * 255
+    with torch.no_grad():
+        straight, mirrored = student.detect(photo), student.detect(photo.flip(3))
+    torch.testing.assert_close(mirrored.probabilities.flip(3), straight.probabilities, atol=1e-4, rtol=1e-3)
