@@ -29,4 +29,6 @@ check: .venv/develop
 .venv/develop: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	# The detector's original code, to compare with. It pins versions of 2023, hence without what it asks for.
+	$(BIN)/pip install --quiet --no-deps groundingdino-py==0.4.0
 	touch $@ .venv/segment
