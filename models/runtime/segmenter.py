@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from models.registry import WeightsFile, sha256_of, shipped
 from models.runtime.merge import MergeSettings, merge
 from models.runtime.raw import Floats, RawOutput, input_size
+from models.runtime.session import open_session
 from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
 
@@ -37,19 +37,15 @@ class Segmenter:
 
     def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
         file = shipped("onnx") if weights is None else WeightsFile(weights, sha256_of(weights))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads:
-            options.intra_op_num_threads = threads
+        self._session = open_session(file.path, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
         try:
-            self._session = onnxruntime.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
-            metadata = self._session.get_modelmeta().custom_metadata_map
             self.name: str = metadata[NAME_KEY]
             self.settings = MergeSettings(**json.loads(metadata[SETTINGS_KEY]))
         except KeyError as error:
             raise WeightsError(f"expected a network that `distill export` wrote at {file.path}, got another") from error
-        except Exception as error:  # onnxruntime's errors share no public base class
-            raise WeightsError(f"expected an ONNX file at {file.path}: {str(error).splitlines()[0]}") from error
+        except (ValueError, TypeError) as error:
+            raise WeightsError(f"expected an ONNX file with settings of ours at {file.path}: {error}") from error
         self.sha256 = file.sha256
 
     def raw(self, image: Image) -> RawOutput:

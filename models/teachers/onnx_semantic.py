@@ -1,0 +1,116 @@
+"""Any semantic network in an ONNX file, read by a class map."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.registry import sha256_of
+from models.runtime.segmenter import network_input
+from models.runtime.session import open_session
+from models.teachers.class_map import ClassMap
+from models.teachers.teacher import Belief, Floats, Opinion
+from surfaces.detections import Image
+from surfaces.errors import WeightsError
+
+_INPUT_TYPES: dict[str, npt.DTypeLike] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+}
+
+
+class OnnxSemantic:
+    """A teacher whose belief is a semantic network's.
+
+    Args:
+        weights: the ONNX file; one input, its first output is read.
+        class_map: how it is fed and read.
+        threads: CPU threads; None: ONNX Runtime's choice, one a core.
+
+    Attributes:
+        name: `onnx (FILE)`, for provenance.
+        fingerprint: SHA-256 over weights and class map.
+
+    Raises:
+        WeightsError: the file is missing, is not an ONNX file, or takes what no class map can describe.
+    """
+
+    def __init__(self, weights: Path, class_map: ClassMap, threads: int | None = None) -> None:
+        described = json.dumps(dataclasses.asdict(class_map), sort_keys=True)
+        self.name = f"onnx ({weights.stem})"
+        self.fingerprint = hashlib.sha256(f"{sha256_of(weights)} {described}".encode()).hexdigest()
+        self._path = weights
+        self._map = class_map
+        self._session = open_session(weights, threads)
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES:
+            found = ", ".join(f"{one.name} {one.type}" for one in inputs)
+            raise WeightsError(f"expected one input of {', '.join(_INPUT_TYPES)} in {weights}, got {found}")
+        self._input_name, self._input_type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
+
+    def look(self, image: Image) -> Opinion:
+        """The network's belief, at its output's resolution.
+
+        Args:
+            image: uint8 HxWx3 RGB.
+
+        Raises:
+            WeightsError: the network takes or gives something else than the class map says.
+        """
+        probabilities = self._grouped(self._run(image))
+        return Opinion(belief=Belief(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
+
+    def _run(self, image: Image) -> npt.NDArray[Any]:
+        form = self._map.input
+        pixels = network_input(image, *form.size_for(image.shape[0], image.shape[1]))
+        if form.channels == "bgr":
+            pixels = pixels[:, ::-1]
+        column = (1, 3, 1, 1)
+        values = (pixels - np.reshape(form.mean, column)) / np.reshape(form.std, column)
+        if form.layout == "nhwc":
+            values = values.transpose(0, 2, 3, 1)
+        try:
+            outputs = self._session.run(None, {self._input_name: np.ascontiguousarray(values, self._input_type)})
+        except Exception as error:  # onnxruntime's errors share no public base class
+            message = str(error).splitlines()[0]
+            raise WeightsError(f"expected {self._path} to take {list(values.shape)}, got: {message}") from error
+        return np.asarray(outputs[0])
+
+    def _grouped(self, output: npt.NDArray[Any]) -> Floats:
+        """The network's output as probabilities (4, h, w): other, wall, floor, dining table."""
+        classes = self._map.output.classes
+        if self._map.output.kind == "argmax":
+            numbers = self._class_numbers(output)
+            ours = [np.isin(numbers, group) for group in self._map.classes]
+            return _with_other(np.stack(ours).astype(np.float32))
+        if self._map.output.layout == "nhwc" and output.ndim == 4:
+            output = output.transpose(0, 3, 1, 2)
+        if output.ndim != 4 or output.shape[:2] != (1, classes):
+            raise self._other_shape(f"1 x {classes} classes x rows x columns", output)
+        values = output[0].astype(np.float32, copy=False)
+        if self._map.output.kind == "logits":
+            values = np.exp(values - values.max(axis=0))
+        groups = np.stack([values[list(group)].sum(axis=0) for group in self._map.classes])
+        return _with_other(groups / values.sum(axis=0))
+
+    def _class_numbers(self, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if output.ndim not in (3, 4) or output.size != output.shape[-1] * output.shape[-2]:
+            raise self._other_shape("1 x rows x columns of class numbers", output)
+        return output.reshape(output.shape[-2:])
+
+    def _other_shape(self, expected: str, output: npt.NDArray[Any]) -> WeightsError:
+        layout = f" ({self._map.output.layout})" if self._map.output.kind != "argmax" else ""
+        return WeightsError(f"expected {self._path} to give {expected}{layout}, got {list(output.shape)}")
+
+
+def _with_other(groups: Floats) -> Floats:
+    """Probabilities of our classes (3, h, w) and, before them, what is left to 1."""
+    other = np.maximum(1 - groups.sum(axis=0, keepdims=True), 0)
+    return np.concatenate([other, groups], dtype=np.float32)

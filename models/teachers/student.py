@@ -1,0 +1,38 @@
+"""Our own network as a teacher: self-training."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from models.runtime.segmenter import Segmenter
+from models.teachers.teacher import Belief, Opinion
+from surfaces.detections import Image
+
+
+class StudentTeacher:
+    """A teacher whose belief is the semantic branch's of a student.
+
+    Args:
+        weights: an ONNX file that `python -m distill export` wrote; None: the shipped one.
+        threads: CPU threads; None: ONNX Runtime's choice, one a core.
+
+    Attributes:
+        name: `student (NAME)`, for provenance.
+        fingerprint: SHA-256 over the weights.
+
+    Raises:
+        WeightsError: the file is missing or is not such a file.
+    """
+
+    def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
+        self._segmenter = Segmenter(weights, threads)
+        self.name = f"student ({self._segmenter.name})"
+        self.fingerprint = hashlib.sha256(f"student {self._segmenter.sha256}".encode()).hexdigest()
+
+    def look(self, image: Image) -> Opinion:
+        """The branch's belief at its own resolution, a quarter of the network's input; `image` is uint8 HxWx3 RGB."""
+        probabilities = self._segmenter.raw(image).probabilities
+        return Opinion(belief=Belief(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
