@@ -34,7 +34,8 @@ def sha256_of(path: Path) -> str:
         WeightsError: it is missing or cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"expected weights at {path}: {error.strerror}") from error
 

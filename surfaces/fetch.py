@@ -23,7 +23,8 @@ _HEADERS = {
     "Accept-Encoding": "identity",
 }
 _CHUNK_BYTES = 1 << 16
-_PASSING = frozenset({429, 500, 502, 503, 504})
+PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+"""HTTP statuses that may be gone at the next attempt."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _open(session: requests.Session, url: str, limits: FetchLimits) -> requests.
         response.close()
         target = session.get_redirect_target(response)
         if target is None:
-            kind = _PassingError if response.status_code in _PASSING else FetchError
+            kind = _PassingError if response.status_code in PASSING_STATUSES else FetchError
             raise kind(f"expected a photo, the server answered {response.status_code} {response.reason}".rstrip())
         url = urljoin(url, target)
     raise FetchError(f"expected a photo after at most {limits.redirects_max} redirects, got one more")
@@ -170,16 +171,19 @@ def _explained(error: Exception, limits: FetchLimits) -> FetchError:
         return FetchError(f"no connection within {limits.connect_s:g} s")
     if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
         return FetchError(f"the server was silent for {limits.read_s:g} s")
-    reason = _first_cause(error)
-    broke_off = isinstance(error, urllib3.exceptions.ProtocolError) or isinstance(
-        next(iter(error.args), None), urllib3.exceptions.ProtocolError
-    )
-    if broke_off:
+    reason = first_cause(error)
+    if broke_off(error):
         return _PassingError(f"the connection broke off: {reason}")
     return FetchError(f"could not be downloaded: {reason}")
 
 
-def _first_cause(error: BaseException) -> str:
+def broke_off(error: Exception) -> bool:
+    """Whether an error of requests or urllib3 tells of a connection that stood and broke off."""
+    return any(isinstance(e, urllib3.exceptions.ProtocolError) for e in (error, *error.args[:1]))
+
+
+def first_cause(error: BaseException) -> str:
+    """What lies at the bottom of the exceptions that requests and urllib3 wrap into each other, in words."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,57 @@
+"""Loads official checkpoints into networks: no pickled code, no tensor missing or left over."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from surfaces.errors import WeightsError
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What `torch.save` wrote, as long as it is data and no code; tensors on the CPU.
+
+    Raises:
+        WeightsError: the file is missing or not such a file.
+    """
+    try:
+        # Mapped, the file's tensors don't take memory beside the network that they are copied to.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"expected weights that torch.save wrote at {path}: {str(error).splitlines()[0]}") from error
+
+
+def load_exactly(network: torch.nn.Module, tensors: object, what: str) -> None:
+    """Copies tensors into a network.
+
+    Args:
+        network: its tensors' names and shapes are what is expected.
+        tensors: a mapping of names to tensors.
+        what: for the message, such as `SAM vit_b weights at PATH`.
+
+    Raises:
+        WeightsError: a tensor is missing, left over, or of another shape.
+    """
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+        raise WeightsError(f"expected {what}, got something other than tensors by name")
+    problems = {
+        "without": sorted(wanted.keys() - tensors.keys()),
+        "with the unknown": sorted(tensors.keys() - wanted.keys()),
+        "with another shape of": sorted(
+            name for name in wanted.keys() & tensors.keys() if tensors[name].shape != wanted[name]
+        ),
+    }
+    told = [f"{how} {_counted(names)}" for how, names in problems.items() if names]
+    if told:
+        raise WeightsError(f"expected {what}, got ones {', '.join(told)}")
+    network.load_state_dict(dict(tensors))
+
+
+def _counted(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
