@@ -1,0 +1,143 @@
+"""The SQLite file behind a label store: its tables, its transactions, and its errors in one line.
+
+A rollback journal, not a write-ahead log: a log needs memory that all who write share, which network disks do not give,
+and leaves two more files to copy along. Either survives SIGKILL: whoever opens the file next rolls an unfinished
+transaction back. `synchronous=FULL` survives a power cut too, for some milliseconds a photo.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from surfaces.errors import DatasetError, OutputError
+
+_VERSION = 1
+_BUSY_SECONDS = 60.0  # how long one of several processes waits for the others' transactions
+
+_TABLES = """
+CREATE TABLE settings (
+    fingerprint TEXT PRIMARY KEY,
+    teacher     TEXT NOT NULL,
+    details     TEXT NOT NULL,              -- JSON
+    in_use      INTEGER NOT NULL            -- 1 for those that runs go on with
+) WITHOUT ROWID;
+CREATE TABLE photos (
+    sha256    TEXT PRIMARY KEY,
+    width     INTEGER NOT NULL,
+    height    INTEGER NOT NULL,
+    origin    TEXT NOT NULL CHECK (origin IN ('auto', 'reviewed')),
+    reviewer  TEXT NOT NULL,
+    settings  TEXT NOT NULL REFERENCES settings,
+    qualities TEXT NOT NULL,                -- JSON
+    unsure    TEXT NOT NULL                 -- RLE counts, as all masks
+);
+CREATE TABLE segments (
+    sha256    TEXT NOT NULL REFERENCES photos,
+    number    INTEGER NOT NULL,
+    class     TEXT NOT NULL,
+    score     REAL NOT NULL,
+    x0 REAL NOT NULL, y0 REAL NOT NULL, x1 REAL NOT NULL, y1 REAL NOT NULL,
+    area      INTEGER NOT NULL,
+    qualities TEXT NOT NULL,
+    mask      TEXT NOT NULL,
+    PRIMARY KEY (sha256, number)
+);
+CREATE TABLE sources (
+    path   TEXT PRIMARY KEY,
+    name   TEXT NOT NULL,
+    corpus TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES photos
+) WITHOUT ROWID;
+CREATE INDEX sources_of_photo ON sources (sha256, path, name);
+CREATE TABLE failures (
+    path   TEXT PRIMARY KEY,
+    corpus TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """A connection to one store's file; for one thread at a time."""
+
+    def __init__(self, path: Path, create: bool) -> None:
+        """Opens the file.
+
+        Args:
+            path: the file.
+            create: make it, with empty tables, where there is none.
+
+        Raises:
+            DatasetError: there is none, or it is no label store of this version.
+            OutputError: it cannot be created.
+        """
+        self.path = path
+        with self._errors_told():
+            uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+            self._connection = sqlite3.connect(
+                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self._prepare(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str, *values: object) -> list[Row]:
+        """All rows of a query, at once: a query left half-read would keep others from writing."""
+        with self._errors_told():
+            return self._connection.execute(sql, values).fetchall()
+
+    def run(self, sql: str, *values: object) -> int:
+        """Runs one statement; returns how many rows it changed."""
+        with self._errors_told():
+            return self._connection.execute(sql, values).rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements of the block take effect, or none."""
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            # SQLite itself rolls back on a full disk, for one.
+            if self._connection.in_transaction:
+                self.run("ROLLBACK")
+            raise
+
+    def _prepare(self, create: bool) -> None:
+        for setting in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
+            self.run(f"PRAGMA {setting}")
+        if create and self._version() == 0:
+            with self.transaction():
+                if self._version() == 0:  # another process may have been quicker
+                    for statement in filter(str.strip, _TABLES.split(";\n")):
+                        self.run(statement)
+                    self.run(f"PRAGMA user_version = {_VERSION}")
+        if self._version() != _VERSION:
+            raise DatasetError(f"expected labels of version {_VERSION} in {self.path}, got {self._version()}")
+
+    def _version(self) -> int:
+        return int(self.rows("PRAGMA user_version")[0][0])
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+                raise DatasetError(f"expected a store of labels in {self.path}, got: {error}") from error
+            raise OutputError(f"could not use {self.path}: {error}") from error

@@ -1,0 +1,351 @@
+"""The growing dataset: photos by their sha256, their labels, and what is known of their quality, in one SQLite file.
+
+Photos stay where they are; the store knows their paths. Teachers add labels, people review them, exports read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from surfaces.classes import BY_NAME
+from surfaces.dataset.database import Database, Row
+from surfaces.dataset.graded import GradedLabels, GradedSegment
+from surfaces.dataset.segmentation import decode_segmentation
+from surfaces.dataset.stored import (
+    LabelSettings,
+    SettingsChangedError,
+    Source,
+    StoredFailure,
+    StoredPhoto,
+    StoredSegment,
+)
+from surfaces.detections import Detection, Mask
+from surfaces.errors import DatasetError
+from surfaces.files import make_folder
+from surfaces.masks import encode
+
+STORE_NAME = "labels.sqlite"
+
+_PAGE = 500
+
+
+class LabelStore:
+    """The labels in a dataset's folder; a context manager. Several processes may have it open at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, folder: Path) -> LabelStore:
+        """Opens a folder's labels.
+
+        Raises:
+            DatasetError: there are none, or the file is damaged.
+        """
+        path = folder / STORE_NAME
+        if not path.is_file():
+            raise DatasetError(f"expected labels at {path}, got no such file")
+        return cls(Database(path, create=False))
+
+    @classmethod
+    def create(cls, folder: Path) -> LabelStore:
+        """Opens a folder's labels, or begins them; the folder is made where absent.
+
+        Raises:
+            OutputError: the folder or the file cannot be made or written to.
+            DatasetError: there is a file that does not hold labels.
+        """
+        make_folder(folder)
+        return cls(Database(folder / STORE_NAME, create=True))
+
+    def __enter__(self) -> LabelStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._database.close()
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._database.path
+
+    def photos(self) -> Iterator[StoredPhoto]:
+        """The labelled photos by ascending sha256. A photo of which no path is known any more is left out."""
+        names = self._names()
+        for row in self._paged(
+            "SELECT p.sha256, min(s.path), width, height, origin, reviewer, teacher, settings, qualities FROM photos p"
+            " JOIN sources s USING (sha256) JOIN settings t ON t.fingerprint = settings"
+            " WHERE p.sha256 > ? GROUP BY p.sha256 ORDER BY p.sha256 LIMIT ?"
+        ):
+            columns = [*row[1:-1], json.loads(row[-1])]
+            yield StoredPhoto(row[0], names[row[0]], *columns)
+
+    def labels(self, sha256: str) -> GradedLabels:
+        """The labels of a photo.
+
+        Raises:
+            DatasetError: the photo has none.
+        """
+        width, height, qualities, unsure = self._row("width, height, qualities, unsure", sha256)
+        segments = [
+            GradedSegment(
+                Detection(
+                    stored.surface, stored.score, stored.box_xyxy, decode_segmentation(stored.rle, height, width)
+                ),
+                stored.qualities,
+            )
+            for stored in self.segments(sha256)
+        ]
+        return GradedLabels(tuple(segments), _unpack(unsure, height, width), json.loads(qualities))
+
+    def segments(self, sha256: str) -> list[StoredSegment]:
+        """The segments of a photo, in the order of its labels; masks stay packed.
+
+        Raises:
+            DatasetError: the photo has no labels.
+        """
+        width, height = self._row("width, height", sha256)
+        return [
+            StoredSegment(
+                BY_NAME[name],
+                score,
+                np.array(box, np.float32),
+                area,
+                json.loads(qualities),
+                {"size": [height, width], "counts": counts},
+            )
+            for name, score, *box, area, qualities, counts in self._database.rows(
+                "SELECT class, score, x0, y0, x1, y1, area, qualities, mask FROM segments"
+                " WHERE sha256 = ? ORDER BY number",
+                sha256,
+            )
+        ]
+
+    def failures(self) -> Iterator[StoredFailure]:
+        """What could not be labelled, by ascending path."""
+        for row in self._paged("SELECT path, reason, kind FROM failures WHERE path > ? ORDER BY path LIMIT ?"):
+            yield StoredFailure(*row)
+
+    def sources(self, sha256: str) -> list[str]:
+        """The paths of a photo, sorted."""
+        return [
+            row[0] for row in self._database.rows("SELECT path FROM sources WHERE sha256 = ? ORDER BY path", sha256)
+        ]
+
+    def read_photo(self, photo: StoredPhoto) -> bytes:
+        """The bytes of a photo's file, checked against its sha256.
+
+        Raises:
+            DatasetError: none of its paths holds them any more.
+        """
+        for path in self.sources(photo.sha256):
+            try:
+                data = Path(path).read_bytes()
+            except OSError:
+                continue
+            if hashlib.sha256(data).hexdigest() == photo.sha256:
+                return data
+        raise DatasetError(f"expected the labelled photo at {photo.source}, it is gone or has changed; run again")
+
+    def settings_in_use(self) -> LabelSettings | None:
+        """What runs label with; None before the first."""
+        rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings WHERE in_use")
+        return LabelSettings(rows[0][0], rows[0][1], json.loads(rows[0][2])) if rows else None
+
+    def use_settings(self, settings: LabelSettings, relabel: bool = False) -> None:
+        """Says what labels will be made with from now on.
+
+        Args:
+            settings: those of the labels that will be added.
+            relabel: let them take the place of others.
+
+        Raises:
+            SettingsChangedError: the store is in use with others and `relabel` is False.
+        """
+        with self._database.transaction():
+            known = self.settings_in_use()
+            if known and known.fingerprint == settings.fingerprint:
+                return
+            if known and not relabel:
+                raise SettingsChangedError(
+                    f"expected the settings of {self.path} ({known.teacher}, {known.fingerprint[:12]}),"
+                    f" got others ({settings.teacher}, {settings.fingerprint[:12]})"
+                )
+            self._database.run("UPDATE settings SET in_use = 0")
+            self._database.run(
+                "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, 1)",
+                settings.fingerprint,
+                settings.teacher,
+                json.dumps(settings.details, sort_keys=True),
+            )
+
+    def is_labelled(self, sha256: str, settings: str) -> bool:
+        """Whether a photo was labelled with these settings (a fingerprint), or by a person."""
+        return bool(
+            self._database.rows(
+                "SELECT 1 FROM photos WHERE sha256 = ? AND (origin = 'reviewed' OR settings = ?)", sha256, settings
+            )
+        )
+
+    def add(self, source: Source, sha256: str, labels: GradedLabels, settings: str) -> bool:
+        """Adds a teacher's labels of one photo, in one transaction.
+
+        Args:
+            source: where the photo was found.
+            sha256: of the photo's file.
+            labels: of the photo's size.
+            settings: the fingerprint of settings in use.
+
+        Returns:
+            False where the photo has labels of these settings, or a person's, already; they are left as they are.
+        """
+        with self._database.transaction():
+            new = not self.is_labelled(sha256, settings)
+            if new:
+                self._write(sha256, labels, "auto", "", settings)
+            self._point(source, sha256)
+        return new
+
+    def add_source(self, source: Source, sha256: str) -> None:
+        """Remembers one more path of a labelled photo; nothing is written where it is known."""
+        known = self._database.rows("SELECT sha256, name, corpus FROM sources WHERE path = ?", source.path)
+        failed = self._database.rows("SELECT 1 FROM failures WHERE path = ?", source.path)
+        if failed or known != [(sha256, source.name, source.corpus)]:
+            with self._database.transaction():
+                self._point(source, sha256)
+
+    def add_review(self, sha256: str, labels: GradedLabels, reviewer: str) -> None:
+        """Puts a person's labels of one photo in the place of those it has; `add` leaves them alone.
+
+        Args:
+            sha256: of a photo that was labelled.
+            labels: of the photo's size.
+            reviewer: who vouches for them.
+
+        Raises:
+            DatasetError: the photo has no labels, or they are of another size.
+        """
+        with self._database.transaction():
+            width, height, settings = self._row("width, height, settings", sha256)
+            if labels.unsure.shape != (height, width):
+                raise DatasetError(f"expected labels of {width}x{height} pixels, got {labels.unsure.shape[::-1]}")
+            self._write(sha256, labels, "reviewed", reviewer, settings)
+
+    def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
+        """Records why a path was not labelled.
+
+        Args:
+            source: the path.
+            kind: a word or two to group by.
+            reason: one line.
+            sha256: of what lies there now; where it is known, labels of what lay there before are no longer its.
+        """
+        with self._database.transaction():
+            if sha256:
+                self._database.run("DELETE FROM sources WHERE path = ? AND sha256 <> ?", source.path, sha256)
+            self._database.run(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", source.path, source.corpus, kind, reason
+            )
+
+    def forget_absent(self, corpus: str, present: Collection[str]) -> int:
+        """Drops failures and paths of a corpus that are in it no longer; the labels stay.
+
+        Args:
+            corpus: as in `Source`.
+            present: all paths that were found in it, failures included.
+
+        Returns:
+            How many photos' paths were dropped. Those of files that still exist are kept.
+        """
+        failed = self._database.rows("SELECT path FROM failures WHERE corpus = ?", corpus)
+        found = self._database.rows("SELECT path FROM sources WHERE corpus = ?", corpus)
+        gone = [path for (path,) in found if path not in present and not Path(path).exists()]
+        with self._database.transaction():
+            for (path,) in failed:
+                if path not in present:
+                    self._database.run("DELETE FROM failures WHERE path = ?", path)
+            for path in gone:
+                self._database.run("DELETE FROM sources WHERE path = ?", path)
+        return len(gone)
+
+    def _write(self, sha256: str, labels: GradedLabels, origin: str, reviewer: str, settings: str) -> None:
+        height, width = labels.unsure.shape
+        self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
+        self._database.run(
+            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
+            " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
+            " excluded.qualities, unsure = excluded.unsure",
+            *(sha256, width, height, origin, reviewer, settings, _json(labels.qualities), _pack(labels.unsure)),
+        )
+        for number, segment in enumerate(labels.segments):
+            found = segment.detection
+            self._database.run(
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(sha256, number, found.surface.name, float(found.score), *map(float, found.box_xyxy)),
+                *(int(np.count_nonzero(found.mask)), _json(segment.qualities), _pack(found.mask)),
+            )
+
+    def _point(self, source: Source, sha256: str) -> None:
+        """Notes that a path holds a labelled photo."""
+        self._database.run("DELETE FROM failures WHERE path = ?", source.path)
+        self._database.run(
+            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", source.path, source.name, source.corpus, sha256
+        )
+
+    def _row(self, columns: str, sha256: str) -> Row:
+        rows = self._database.rows(f"SELECT {columns} FROM photos WHERE sha256 = ?", sha256)
+        if not rows:
+            raise DatasetError(f"expected labels of the photo {sha256[:12]} in {self.path}, got none")
+        return rows[0]
+
+    def _names(self) -> dict[str, str]:
+        """Each photo's unique name by its sha256."""
+        # SQLite takes `name` from the row that has the smallest path.
+        named = [row[:2] for row in self._database.rows("SELECT sha256, name, min(path) FROM sources GROUP BY sha256")]
+        # Some file systems take `Room` and `room` for one name.
+        uses = Counter(name.casefold() for _, name in named)
+        return {sha256: f"{name}-{sha256[:12]}" if uses[name.casefold()] > 1 else name for sha256, name in named}
+
+    def _paged(self, sql: str) -> Iterator[Row]:
+        """The rows of a query over all keys, some at a time, so that writers get their turn in between.
+
+        Args:
+            sql: selects ascending keys, first column, above the first parameter, as many as the second says.
+        """
+        rows: list[Row] = [("",)]
+        while rows:
+            rows = self._database.rows(sql, rows[-1][0], _PAGE)
+            yield from rows
+
+
+def _json(qualities: Mapping[str, float]) -> str:
+    return json.dumps({name: float(value) for name, value in qualities.items()}, sort_keys=True)
+
+
+def _pack(mask: Mask) -> str:
+    counts = encode(mask)["counts"]
+    assert isinstance(counts, str)
+    return counts
+
+
+def _unpack(counts: str, height: int, width: int) -> Mask:
+    return decode_segmentation({"size": [height, width], "counts": counts}, height, width)
+
+
+__all__ = [
+    "STORE_NAME",
+    "LabelSettings",
+    "LabelStore",
+    "SettingsChangedError",
+    "Source",
+    "StoredFailure",
+    "StoredPhoto",
+    "StoredSegment",
+]

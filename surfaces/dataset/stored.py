@@ -1,0 +1,115 @@
+"""What a label store holds, as its readers and writers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from surfaces.classes import SurfaceClass
+from surfaces.errors import DatasetError
+from surfaces.masks import Rle
+
+
+class SettingsChangedError(DatasetError):
+    """The store's labels were made with other settings."""
+
+    exit_code = 12
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a photo was found.
+
+    Attributes:
+        path: absolute.
+        name: the path relative to its corpus without suffix, with forward slashes.
+        corpus: the folder or manifest that led to it, absolute.
+    """
+
+    path: str
+    name: str
+    corpus: str
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """What labels were made with.
+
+    Attributes:
+        fingerprint: changes whenever labels may.
+        teacher: its name.
+        details: whatever helps a person to tell settings apart, as JSON can hold it.
+    """
+
+    fingerprint: str
+    teacher: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredPhoto:
+    """One labelled photo, without its masks.
+
+    Attributes:
+        sha256: of the photo's file, 64 hexadecimal digits.
+        name: unique in the store: the name of the source; where several share it, with the first digits of the sha256.
+        source: absolute path of the file, the first by sort order where several files are the same.
+        width: pixels, EXIF orientation applied, as `height`.
+        height: pixels.
+        origin: `auto` or `reviewed`.
+        reviewer: who reviewed it; empty where nobody did.
+        teacher: the name of the teacher that labelled it (first, where it was reviewed).
+        settings: the fingerprint of that teacher's settings.
+        qualities: measures of the whole photo from 0 to 1 by name, as in `GradedLabels`.
+    """
+
+    sha256: str
+    name: str
+    source: str
+    width: int
+    height: int
+    origin: str
+    reviewer: str
+    teacher: str
+    settings: str
+    qualities: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSegment:
+    """One segment, its mask still packed.
+
+    Attributes:
+        surface: its class.
+        score: 0 to 1.
+        box_xyxy: float32 (4,), absolute pixels, right and bottom exclusive.
+        area: of the mask, pixels.
+        qualities: as in `GradedSegment`.
+        rle: the mask.
+    """
+
+    surface: SurfaceClass
+    score: float
+    box_xyxy: npt.NDArray[np.float32]
+    area: int
+    qualities: dict[str, float]
+    rle: Rle
+
+
+@dataclass(frozen=True)
+class StoredFailure:
+    """What was not labelled.
+
+    Attributes:
+        source: its path.
+        reason: one line.
+        kind: a word or two to group by, such as `unreadable`.
+    """
+
+    source: str
+    reason: str
+    kind: str
