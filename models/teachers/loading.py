@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +21,11 @@ def read_checkpoint(path: Path) -> Any:
     try:
         # Mapped, the file's tensors don't take memory beside the network that they are copied to.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"expected weights that torch.save wrote at {path}: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise WeightsError(f"expected weights at {path}: {error.strerror or error}") from error
+    except Exception as error:  # other bytes make torch raise nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"expected weights that torch.save wrote at {path}: {reason}") from error
 
 
 def load_exactly(network: torch.nn.Module, tensors: object, what: str) -> None:
