@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from surfaces.errors import DatasetError
 
 COCO_NAME = "annotations.json"
+STORE_NAME = "labels.sqlite"
 
 
 def require_unique(names: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from surfaces.classes import BY_NAME
 from surfaces.dataset.database import Database, Row
 from surfaces.dataset.graded import GradedLabels, GradedSegment
+from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.stored import (
     LabelSettings,
@@ -30,8 +31,6 @@ from surfaces.detections import Detection, Mask
 from surfaces.errors import DatasetError
 from surfaces.files import make_folder
 from surfaces.masks import encode
-
-STORE_NAME = "labels.sqlite"
 
 _PAGE = 500
 

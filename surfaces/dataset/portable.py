@@ -1,0 +1,41 @@
+"""Photos of any kind as files that every reader sees alike."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+from PIL import ExifTags
+from PIL import Image as Pillow
+
+from surfaces.dataset.codec import encode_jpeg
+from surfaces.images import FORMATS, decode_image
+
+_JPEG_OR_PNG = (b"\xff\xd8\xff", b"\x89PNG")
+
+
+def portable_photo(data: bytes) -> bytes:
+    """A photo as an upright JPEG or PNG file, so that masks lie on it also for readers that know no EXIF.
+
+    Args:
+        data: a photo's file, of any kind that `surfaces.images` reads.
+
+    Returns:
+        The same bytes where they are such a file already, else a new JPEG file.
+
+    Raises:
+        DecodeError: the bytes are no photo.
+    """
+    if data.startswith(_JPEG_OR_PNG) and _is_upright(data):
+        return data
+    return encode_jpeg(decode_image(io.BytesIO(data)))
+
+
+def _is_upright(data: bytes) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(io.BytesIO(data), formats=FORMATS) as photo:
+                return photo.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    except Exception:  # broken EXIF: nobody can turn the photo by it
+        return True
