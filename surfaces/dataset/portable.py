@@ -36,6 +36,6 @@ def _is_upright(data: bytes) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Pillow.open(io.BytesIO(data), formats=FORMATS) as photo:
-                return photo.getexif().get(ExifTags.Base.Orientation, 1) == 1
+                return bool(photo.getexif().get(ExifTags.Base.Orientation, 1) == 1)
     except Exception:  # broken EXIF: nobody can turn the photo by it
         return True

@@ -1,0 +1,24 @@
+"""`python -m autolabel COMMAND`: photos in, labelled dataset out."""
+
+from __future__ import annotations
+
+import sys
+
+from surfaces.commands import run_command
+
+COMMANDS = {
+    "run": "label the photos of a folder or a list, and go on where the last run stopped",
+    "status": "count what is labelled, and tell what was skipped and why",
+    "export": "write the labels as COCO, YOLO or PNG",
+    "report": "write a page that shows the labels",
+    "merge": "bring the labels of several machines together",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    return run_command("autolabel", str(__doc__), COMMANDS, "autolabel", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
