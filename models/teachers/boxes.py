@@ -31,3 +31,18 @@ class PromptedBoxes:
     def take(self, chosen: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> PromptedBoxes:
         """The chosen boxes (indices or a mask of length N)."""
         return PromptedBoxes(self.boxes_xyxy[chosen], self.scores[chosen], self.prompts)
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenBox:
+    """A box that the rules gave to one prompt.
+
+    Attributes:
+        prompt: what it is.
+        score: how much it is that, 0 to 1.
+        box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive, inside the photo.
+    """
+
+    prompt: Prompt
+    score: float
+    box_xyxy: Floats
