@@ -209,4 +209,4 @@ def test_mosaic_sees_a_rendered_room(name: str, room_path: Path, room_detections
     for detection in room_detections:
         inside = cv2.resize(detection.mask.astype(np.uint8), (128, 128), interpolation=cv2.INTER_NEAREST) > 0
         likely = got[detection.surface.coco_id]
-        assert likely[inside].mean() > 3 * likely[~inside].mean()
+        assert likely[inside].mean() > likely[~inside].mean() + 0.1

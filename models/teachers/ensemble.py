@@ -1,0 +1,162 @@
+"""Several teachers as one, each also on the mirrored photo and closer up: what they agree on can be trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.teachers.painting import painted_belief
+from models.teachers.teacher import Belief, Floats, Opinion, Teacher
+from models.teachers.windows import look_closer
+from surfaces.classes import CLASSES
+from surfaces.detections import Image
+
+MemberWeight = float | Mapping[str, float]
+"""How much a member counts: for all classes alike, or by a class's name; classes that are not named count 1."""
+
+_PAINTED_SIDE = 256
+"""Longest side in pixels of the belief that is painted from proposals."""
+
+_LEAST_SHARE = 0.001
+"""A class that covers less of a photo is not there when agreement is measured."""
+
+
+class Ensemble:
+    """A teacher whose belief is the mean of its members', of both orientations and all scales.
+
+    Args:
+        members: teachers; the proposals of those that have no belief are painted to one.
+        weights: one a member; None: all alike. With weights by class the mean of each class is taken for itself, and
+            what comes of it is made to sum to 1.
+        mirror: whether each looks at the mirrored photo too.
+        scales: 1, and others above it: as which multiples of its size the photo is looked at, through windows.
+
+    Attributes:
+        name: `ensemble (MEMBER, …)`, for provenance.
+        fingerprint: SHA-256 over the members' fingerprints and the settings.
+
+    Raises:
+        ValueError: no member, another number of weights, a weight below 0, none above it, or a scale below 1.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Teacher],
+        weights: Sequence[MemberWeight] | None = None,
+        mirror: bool = True,
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
+        if not members or not scales or min(scales) < 1:
+            raise ValueError(f"expected members, and scales from 1, got {len(members)} members, scales {list(scales)}")
+        self._members = tuple(members)
+        self._weights = _weight_matrix(weights if weights is not None else [1.0] * len(members))
+        if len(self._weights) != len(members):
+            raise ValueError(f"expected a weight for each of {len(members)} members, got {len(self._weights)}")
+        self._mirror = mirror
+        self._scales = tuple(scales)
+        settings = [self._weights.tolist(), mirror, list(self._scales)]
+        described = json.dumps([[member.fingerprint for member in members], settings])
+        self.name = f"ensemble ({', '.join(member.name for member in members)})"
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+
+    def look(self, image: Image) -> Opinion:
+        """The mean belief on the finest raster that any member has, and how far the members agree.
+
+        Args:
+            image: uint8 HxWx3 RGB.
+
+        Returns:
+            The belief with its disagreement; `agreement` has `flips` where the photo was mirrored, and `backends` where
+            there are several members: the mean IoU of the classes between what one and the other finds most likely.
+        """
+        views = [self._views(member, image) for member in self._members]
+        shapes = [view.shape[1:] for member in views for orientation in member for view in orientation]
+        rows, columns = np.max(shapes, axis=0)
+        raster = np.array([[[_resized(v, rows, columns) for v in scales] for scales in member] for member in views])
+        mean = _weighted_mean(raster.mean(axis=(1, 2)), self._weights)
+        return Opinion(belief=Belief(mean, _disagreement(raster, mean)), agreement=self._agreement(raster))
+
+    def _views(self, member: Teacher, image: Image) -> list[list[Floats]]:
+        """A member's beliefs (4, h, w), for each orientation at each scale."""
+
+        def believe(part: Image) -> Floats:
+            return _belief_of(member, part)
+
+        upright = [look_closer(image, scale, believe) for scale in self._scales]
+        if not self._mirror:
+            return [upright]
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        return [upright, [look_closer(mirrored, scale, believe)[:, :, ::-1] for scale in self._scales]]
+
+    def _agreement(self, raster: Floats) -> dict[str, float]:
+        """Of views (members, orientations, scales, 4, h, w)."""
+        agreement = {}
+        if self._mirror:
+            orientations = raster.mean(axis=2).argmax(axis=2)
+            agreement["flips"] = float(np.mean([_mean_iou(*both) for both in orientations]))
+        if len(self._members) > 1:
+            found = raster.mean(axis=(1, 2)).argmax(axis=1)
+            agreement["backends"] = float(np.mean([_mean_iou(*pair) for pair in combinations(found, 2)]))
+        return agreement
+
+
+def _belief_of(member: Teacher, image: Image) -> Floats:
+    opinion = member.look(image)
+    if opinion.belief is not None:
+        return opinion.belief.probabilities
+    scale = min(1.0, _PAINTED_SIDE / max(image.shape[:2]))
+    rows, columns = (max(1, round(side * scale)) for side in image.shape[:2])
+    return painted_belief(opinion.proposals, (rows, columns)).probabilities
+
+
+def _weight_matrix(weights: Sequence[MemberWeight]) -> Floats:
+    """Weights as float32 (members, 4): other, wall, floor, dining table."""
+    names = ["other", *(surface.name for surface in CLASSES)]
+    for weight in weights:
+        if isinstance(weight, Mapping) and not set(weight) <= set(names):
+            raise ValueError(f"expected weights of {', '.join(names)}, got {', '.join(weight)}")
+    matrix = np.array(
+        [[w.get(name, 1.0) for name in names] if isinstance(w, Mapping) else [w] * len(names) for w in weights],
+        np.float32,
+    )
+    if not ((matrix >= 0).all() and (matrix.sum(axis=0) > 0).all()):
+        raise ValueError(f"expected weights from 0, one of them above it for each class, got {list(weights)}")
+    return matrix
+
+
+def _weighted_mean(beliefs: Floats, weights: Floats) -> Floats:
+    """The mean of beliefs (members, 4, h, w) with weights (members, 4), summing to 1 over the classes."""
+    mean = np.einsum("mchw,mc->chw", beliefs, weights / weights.sum(axis=0))
+    return np.asarray(mean / np.maximum(mean.sum(axis=0), np.finfo(np.float32).tiny), np.float32)
+
+
+def _disagreement(raster: Floats, mean: Floats) -> Floats:
+    """The largest total variation distance of any view (…, 4, h, w) to the mean (4, h, w)."""
+    views = raster.reshape(-1, *mean.shape)
+    distance = np.abs(views - mean).sum(axis=1).max(axis=0) / 2
+    return np.asarray(np.minimum(distance, 1), np.float32)
+
+
+def _mean_iou(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> float:
+    """Mean IoU of the classes that are there in one of two label maps; 1 where none is."""
+    ious = []
+    for surface in CLASSES:
+        first, second = one == surface.coco_id, other == surface.coco_id
+        union = np.count_nonzero(first | second)
+        if union >= _LEAST_SHARE * one.size:
+            ious.append(np.count_nonzero(first & second) / union)
+    return float(np.mean(ious)) if ious else 1.0
+
+
+def _resized(belief: Floats, rows: int, columns: int) -> Floats:
+    """A belief (4, h, w) on a raster at least as fine."""
+    if belief.shape[1:] == (rows, columns):
+        return belief
+    bilinear = cv2.resize(belief.transpose(1, 2, 0), (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(bilinear, np.float32).transpose(2, 0, 1)

@@ -1,0 +1,105 @@
+"""Looking closer: a photo seen through overlapping windows, each as large as the whole to the network.
+
+So a network whose input is of a fixed size sees an enlarged photo, as multi-scale testing wants it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.teachers.teacher import Floats
+from surfaces.detections import Image
+
+_LEAST_WEIGHT = 1e-3  # at a window's edge: where no other window sees a pixel this one decides
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a photo, in its pixels; right and bottom exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def look_closer(image: Image, scale: float, believe: Callable[[Image], Floats]) -> Floats:
+    """The belief of a photo as it is seen `scale` times enlarged.
+
+    Args:
+        image: uint8 HxWx3 RGB.
+        scale: from 1; the windows' sides are the photo's divided by it.
+        believe: gives the probabilities (4, h, w) of a window, or of a photo.
+
+    Returns:
+        float32 (4, h', w') over the whole photo; where windows overlap, the nearer to a window's middle the more it
+        counts.
+    """
+    if scale == 1:
+        return believe(image)
+    total = np.zeros((0, 0, 0), np.float32)
+    for window in windows_of(image.shape[0], image.shape[1], scale):
+        part = believe(np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right]))
+        if total.size == 0:
+            rows, columns = round(part.shape[1] * scale), round(part.shape[2] * scale)
+            total = np.zeros((rows, columns, 1 + len(part)), np.float32)
+        weight = _weight(part.shape[1], part.shape[2])
+        weighted = np.concatenate([part * weight, weight[np.newaxis]]).transpose(1, 2, 0)
+        total += _placed(weighted, window, (image.shape[0], image.shape[1]), (total.shape[0], total.shape[1]))
+    return np.ascontiguousarray((total[:, :, :-1] / total[:, :, -1:]).transpose(2, 0, 1))
+
+
+def windows_of(height: int, width: int, scale: float) -> Iterator[Window]:
+    """Windows of the photo's shape that cover it and overlap, row by row; one where `scale` is 1."""
+    for top, bottom in _spans(height, scale):
+        for left, right in _spans(width, scale):
+            yield Window(left, top, right, bottom)
+
+
+def _spans(length: int, scale: float) -> list[tuple[int, int]]:
+    size = max(1, round(length / scale))
+    count = math.floor(scale) + 1 if scale > 1 else 1
+    starts = np.round(np.linspace(0, length - size, count)).astype(int)
+    return [(int(start), int(start) + size) for start in starts]
+
+
+def _weight(rows: int, columns: int) -> Floats:
+    """Largest in the middle, falling evenly to the edges."""
+    across, down = (
+        np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / (side / 2) + _LEAST_WEIGHT
+        for side in (columns, rows)
+    )
+    return np.outer(down, across).astype(np.float32)
+
+
+def _placed(part: Floats, window: Window, photo_hw: tuple[int, int], raster_hw: tuple[int, int]) -> Floats:
+    """A window's raster (h, w, n) on a raster of the whole photo, zeros outside; half-pixel centres.
+
+    The weight is one of its channels: mixed bilinearly like them, it stays what they are divided by.
+    """
+    rows, columns = part.shape[:2]
+    step_x, first_x = _sampling(columns, window.left, window.right, photo_hw[1], raster_hw[1])
+    step_y, first_y = _sampling(rows, window.top, window.bottom, photo_hw[0], raster_hw[0])
+    matrix = np.array([[step_x, 0, first_x], [0, step_y, first_y]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    placed = cv2.warpAffine(part, matrix, raster_hw[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(placed, np.float32)
+
+
+def _sampling(pixels: int, start: int, end: int, length: int, raster: int) -> tuple[float, float]:
+    """Along one axis: the step between, and the place of the first of, a raster's pixels in a window's pixels.
+
+    Args:
+        pixels: of the window's raster.
+        start, end: the window's edges in the photo.
+        length: of the photo.
+        raster: pixels of the photo's raster.
+    """
+    per_photo_pixel = pixels / (end - start)
+    step = length / raster * per_photo_pixel
+    return step, step / 2 - start * per_photo_pixel - 0.5
