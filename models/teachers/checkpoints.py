@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.registry import WeightsFile, sha256_of
+from models.registry import sha256_of
 from models.teachers.download import DownloadError, DownloadLimits, download
 from surfaces.errors import WeightsError
 
@@ -99,7 +99,7 @@ def cache_folder() -> Path:
 
 def find_weights(
     checkpoint: Checkpoint, given: Sequence[Path] = (), folder: Path | None = None, limits: DownloadLimits | None = None
-) -> WeightsFile:
+) -> Path:
     """The file of a checkpoint: the user's own one, else the cached one, else downloaded into the cache.
 
     Args:
@@ -109,20 +109,18 @@ def find_weights(
         folder: the cache; `cache_folder()` where None.
         limits: of the download.
 
-    Returns:
-        The file and the hash of what it holds.
-
     Raises:
         WeightsError: nothing there and no way to get it, something given that is not known, or other bytes than
             expected in the cache.
     """
     own = _own_file(checkpoint, given)
     if own:
-        return WeightsFile(own, sha256_of(own))
+        return own
     folder = folder or cache_folder()
     path = folder / checkpoint.name
     if path.is_file():
-        return _checked(path, checkpoint)
+        _check(path, checkpoint)
+        return path
     try:
         download(checkpoint.address, path, checkpoint.size, checkpoint.sha256, limits)
     except DownloadError as error:
@@ -130,7 +128,7 @@ def find_weights(
             f"{error}; get {checkpoint.name} from there by other means and put it into {folder}, "
             "or tell where it lies with --weights"
         ) from error
-    return WeightsFile(path, checkpoint.sha256)
+    return path
 
 
 def _own_file(checkpoint: Checkpoint, given: Sequence[Path]) -> Path | None:
@@ -144,11 +142,10 @@ def _own_file(checkpoint: Checkpoint, given: Sequence[Path]) -> Path | None:
     return next((path for path in files if path.name == checkpoint.name and path.is_file()), None)
 
 
-def _checked(path: Path, checkpoint: Checkpoint) -> WeightsFile:
+def _check(path: Path, checkpoint: Checkpoint) -> None:
     found = sha256_of(path)
     if found != checkpoint.sha256:
         raise WeightsError(
             f"expected sha256 {checkpoint.sha256[:12]}… of {path}, got {found[:12]}…: remove it, "
             "or name it with --weights where it is meant"
         )
-    return WeightsFile(path, found)

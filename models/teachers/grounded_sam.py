@@ -1,0 +1,150 @@
+"""The zero-shot teacher: Grounding DINO finds boxes for words, SAM makes them masks.
+
+The composition is that of Grounded-SAM (Ren et al., Grounded SAM, 2024), but that a class of stuff is one region.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from models.teachers.boxes import ChosenBox, PromptedBoxes
+from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM, find_weights
+from models.teachers.dino_checkpoint import DinoSize
+from models.teachers.grounding_dino import DinoSettings, GroundingDino
+from models.teachers.prompts import Prompt
+from models.teachers.sam import EncodedPhoto, Sam, SamMask
+from models.teachers.sam_prompts import SamSettings, stuff_prompts, thing_prompt
+from models.teachers.teacher import Floats, Opinion, Proposal
+from surfaces.classes import CLASSES, SurfaceClass
+from surfaces.detections import Image, box_of_mask
+
+Select = Callable[[PromptedBoxes, tuple[int, int]], Sequence[ChosenBox]]
+"""The rules between detector and SAM: what was found and the photo's height and width in, boxes worth a mask out."""
+
+
+class Detector(Protocol):
+    """Finds boxes for words; the same photo and words give the same boxes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def detect(self, image: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
+        """Boxes and their scores for the prompts, on a photo, uint8 HxWx3 RGB."""
+
+
+class GroundedSam:
+    """A teacher of a detector and SAM.
+
+    Args:
+        detector: finds boxes.
+        sam: makes them masks.
+        prompts: what the detector is asked for, negative prompts among them.
+        select: chooses among the boxes. It is not part of the fingerprint: whoever brings the rules vouches for them.
+        settings: how SAM is asked.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        sam: Sam,
+        prompts: Sequence[Prompt],
+        select: Select,
+        settings: SamSettings | None = None,
+    ) -> None:
+        self._detector = detector
+        self._sam = sam
+        self._prompts = tuple(prompts)
+        self._select = select
+        self._settings = settings or SamSettings()
+        self.name = f"grounded-sam ({detector.name}, {sam.name})"
+        parts = [
+            self.name,
+            detector.fingerprint,
+            sam.weights_sha256,
+            asdict(self._settings),
+            [(prompt.text, prompt.surface.name if prompt.surface else None) for prompt in self._prompts],
+        ]
+        self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def look(self, image: Image) -> Opinion:
+        """The opinion on a photo: a proposal for each thing and negative box, one for each class of stuff.
+
+        Args:
+            image: uint8 HxWx3 RGB.
+
+        Returns:
+            Proposals, best first; boxes in which SAM finds nothing give none.
+        """
+        size_hw = image.shape[0], image.shape[1]
+        chosen = self._select(self._detector.detect(image, self._prompts), size_hw)
+        if not chosen:
+            return Opinion()
+        photo = self._sam.encode(image)
+        proposals = [self._thing(photo, box) for box in chosen if not _is_stuff(box)]
+        for surface in CLASSES:
+            if any(_is_stuff(box) and box.prompt.surface == surface for box in chosen):
+                proposals.append(self._stuff(photo, chosen, surface, size_hw))
+        found = [proposal for proposal in proposals if proposal.mask.any()]
+        return Opinion(tuple(sorted(found, key=lambda proposal: -proposal.score)))
+
+    def _thing(self, photo: EncodedPhoto, box: ChosenBox) -> Proposal:
+        return _proposal(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
+
+    def _stuff(
+        self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], surface: SurfaceClass, size_hw: tuple[int, int]
+    ) -> Proposal:
+        answer = photo.stuff(stuff_prompts(chosen, surface, size_hw, self._settings), self._settings)
+        best = max((box for box in chosen if box.prompt.surface == surface), key=lambda box: box.score)
+        return _proposal(best, box_of_mask(answer.mask), answer)
+
+
+def open_grounded_sam(
+    prompts: Sequence[Prompt],
+    select: Select,
+    *,
+    detector_size: DinoSize = "swint",
+    sam_size: str = "vit_b",
+    weights: Sequence[Path] = (),
+    cache: Path | None = None,
+    device: str | None = None,
+    detector_settings: DinoSettings | None = None,
+    sam_settings: SamSettings | None = None,
+) -> GroundedSam:
+    """The teacher with official weights, downloaded where they are neither given nor cached.
+
+    Args:
+        prompts: what the detector is asked for.
+        select: chooses among the boxes.
+        detector_size: `swint` or `swinb`.
+        sam_size: `vit_b`, `vit_l` or `vit_h`.
+        weights: the user's own files under their official names, or folders of such.
+        cache: where downloads are kept; `checkpoints.cache_folder()` where None.
+        device: as torch names it; a GPU where there is one and none is named.
+        detector_settings: how boxes are looked for.
+        sam_settings: how SAM is asked.
+
+    Raises:
+        WeightsError: weights can't be had or are other ones.
+        DeviceError: there is no such device.
+    """
+    wanted = (GROUNDING_DINO[detector_size], BERT_VOCABULARY, SAM[sam_size])
+    detector_file, vocabulary, sam_file = (find_weights(checkpoint, weights, cache) for checkpoint in wanted)
+    detector = GroundingDino.load(detector_size, detector_file, vocabulary, device, detector_settings)
+    return GroundedSam(detector, Sam.load(sam_size, sam_file, device), prompts, select, sam_settings)
+
+
+def _is_stuff(box: ChosenBox) -> bool:
+    return box.prompt.surface is not None and not box.prompt.surface.is_thing
+
+
+def _proposal(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> Proposal:
+    qualities = {"predicted_iou": answer.predicted_iou, "stability": answer.stability}
+    return Proposal(box.prompt.surface, box.prompt.text, box.score, box_xyxy, answer.mask, qualities)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from conftest import PhotoServer
+from weights_server import ServedFile
+
+from models.teachers.checkpoints import (
+    BERT_VOCABULARY,
+    GROUNDING_DINO,
+    SAM,
+    Checkpoint,
+    cache_folder,
+    find_weights,
+)
+from models.teachers.download import DownloadLimits
+from surfaces.errors import WeightsError
+
+BODY = b"tensors" * 1000
+LIMITS = DownloadLimits(connect_s=2, read_s=2, attempts=2, pause_s=0.01)
+
+
+@pytest.fixture
+def checkpoint(photo_server: PhotoServer) -> Checkpoint:
+    """SAM vit_b's name with bytes that the loopback server has."""
+    served = ServedFile(BODY)
+    url = photo_server.answer("/sam", served)
+    return dataclasses.replace(SAM["vit_b"], address=url, size=len(BODY), sha256=served.sha256)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def refused(checkpoint: Checkpoint, given: tuple[Path, ...], cache: Path) -> str:
+    with pytest.raises(WeightsError) as caught:
+        find_weights(checkpoint, given, cache, LIMITS)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_weights_are_fetched_once(checkpoint: Checkpoint, cache: Path, photo_server: PhotoServer) -> None:
+    path = find_weights(checkpoint, (), cache, LIMITS)
+    assert path == cache / "sam_vit_b_01ec64.pth"
+    assert path.read_bytes() == BODY
+    assert find_weights(checkpoint, (), cache, LIMITS) == path
+    assert len(photo_server.asked) == 1
+
+
+def test_the_environment_names_the_cache(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTERIOR_SURFACES_CACHE", str(tmp_path / "chosen"))
+    assert find_weights(checkpoint, limits=LIMITS) == tmp_path / "chosen" / checkpoint.name
+    monkeypatch.delenv("INTERIOR_SURFACES_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "interior-surfaces" / "weights"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "interior-surfaces" / "weights"
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_own_files_go_first_whatever_they_hold(
+    checkpoint: Checkpoint, tmp_path: Path, cache: Path, photo_server: PhotoServer, as_folder: bool
+) -> None:
+    own = tmp_path / "own" / checkpoint.name
+    own.parent.mkdir()
+    own.write_bytes(b"trained further")
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_bytes(b"[PAD]")
+    given = (vocabulary, own.parent if as_folder else own)
+    assert find_weights(checkpoint, given, cache, LIMITS) == own
+    assert find_weights(BERT_VOCABULARY, given, cache, LIMITS) == vocabulary
+    assert photo_server.asked == []
+
+
+def test_what_is_not_among_the_own_files_is_cached(checkpoint: Checkpoint, tmp_path: Path, cache: Path) -> None:
+    assert find_weights(checkpoint, (tmp_path,), cache, LIMITS) == cache / checkpoint.name
+
+
+def test_own_files_that_are_not_there_or_unknown_are_told(checkpoint: Checkpoint, tmp_path: Path, cache: Path) -> None:
+    assert "there is no such file or folder" in refused(checkpoint, (tmp_path / "absent",), cache)
+    (tmp_path / "mine.pth").write_bytes(BODY)
+    words = refused(checkpoint, (tmp_path / "mine.pth",), cache)
+    assert checkpoint.name in words
+    assert "mine.pth" in words
+
+
+def test_other_bytes_in_the_cache_are_told_and_left_alone(checkpoint: Checkpoint, cache: Path) -> None:
+    cache.mkdir()
+    path = cache / checkpoint.name
+    path.write_bytes(b"put here by hand")
+    words = refused(checkpoint, (), cache)
+    assert str(path) in words
+    assert checkpoint.sha256[:12] in words
+    assert hashlib.sha256(b"put here by hand").hexdigest()[:12] in words
+    assert path.read_bytes() == b"put here by hand"
+
+
+def test_offline_says_which_file_is_wanted_where(checkpoint: Checkpoint, cache: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/sam_vit_b_01ec64.pth"
+    words = refused(dataclasses.replace(checkpoint, address=address), (), cache)
+    for part in ("no connection", address, "sam_vit_b_01ec64.pth", str(cache), "--weights"):
+        assert part in words
+
+
+def test_a_file_that_is_gone_says_so(checkpoint: Checkpoint, cache: Path, photo_server: PhotoServer) -> None:
+    words = refused(dataclasses.replace(checkpoint, address=photo_server.url("/gone")), (), cache)
+    assert "answered 404" in words
+    assert "--weights" in words
+
+
+def test_the_table_is_whole() -> None:
+    table = [*GROUNDING_DINO.values(), *SAM.values(), BERT_VOCABULARY]
+    assert set(GROUNDING_DINO) == {"swint", "swinb"}
+    assert set(SAM) == {"vit_b", "vit_l", "vit_h"}
+    for entry in table:
+        assert entry.address.startswith("https://")
+        assert entry.address.endswith(f"/{entry.name}")
+        assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
+    assert len({entry.sha256 for entry in table}) == len({entry.name for entry in table}) == len(table)
