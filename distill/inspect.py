@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
-from distill.output import write_picture
 from distill.progress import progress
-from distill.sheet import SheetLayout, contact_sheet, draw_labels, fitting_size, shrink_labels
+from distill.sheet import SheetLayout, contact_sheet
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.dataset import Sample
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
+from surfaces.label_drawing import draw_labels, fitting_size, shrink_labels
+from surfaces.pictures import write_picture
 
 _VALUES = {**{c.name: c.coco_id for c in CLASSES}, "other table": OTHER_TABLE, "other": OTHER, "unlabelled": IGNORE}
 

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 
 from distill.datasets import read_sample
-from distill.output import write_picture
 from distill.scores import PhotoScore, Report
-from distill.sheet import draw_labels, fitting_size
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file
+from surfaces.label_drawing import draw_labels, fitting_size
 from surfaces.overlay import draw_overlay
+from surfaces.pictures import write_picture
 
 PAGE_NAME = "index.html"
 
