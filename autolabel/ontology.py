@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -14,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from models.teachers.prompts import Prompt
+from models.teachers.prompts import Prompt, PromptError
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import SurfacesError
 
@@ -22,7 +21,6 @@ SHIPPED = Path(__file__).with_name("ontology.toml")
 
 _OTHER = "other"
 _MARGIN = "phrase_margin"
-_PROMPT = re.compile(r"[a-z0-9]+([ -][a-z0-9]+)*")  # a full stop or comma would end the phrase in the detector's text
 
 
 class SettingsError(SurfacesError):
@@ -90,7 +88,7 @@ class Ontology:
 
     def of(self, surface: SurfaceClass) -> SoughtClass:
         """What is asked of a class."""
-        return next(sought for sought in self.classes if sought.surface is surface)
+        return next(sought for sought in self.classes if sought.surface == surface)
 
     def prompts(self) -> tuple[Prompt, ...]:
         """All prompts, those of the classes first."""
@@ -205,8 +203,12 @@ def _prompts(place: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise SettingsError(f"expected {place} to be a list of words, got {value!r}")
     for text in value:
-        if not isinstance(text, str) or not _PROMPT.fullmatch(text):
-            raise SettingsError(f"expected {place} to be lower-case words without punctuation, got {text!r}")
+        if not isinstance(text, str):
+            raise SettingsError(f"expected {place} to be words, got {text!r}")
+        try:
+            Prompt(text, None)
+        except PromptError as error:
+            raise SettingsError(f"{error} (in {place})") from None
     return tuple(value)
 
 

@@ -1,0 +1,132 @@
+"""Rules for what a detector and SAM proposed: overlaps, leaks, parts, doubles, doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autolabel.ontology import Ontology
+from autolabel.rules.box_overlap import box_area, box_iou
+from autolabel.rules.draft import Draft, union, with_mask
+from autolabel.rules.kinds import is_stuff, is_thing
+from autolabel.rules.regions import area, mask_iou, share_inside
+from models.runtime.merge import LEAST_NEW_SHARE
+from models.teachers.teacher import Floats, Proposal
+from surfaces.classes import FLOOR, WALL
+from surfaces.detections import Mask, box_of_mask
+
+SAME_REGION_IOU = 0.5
+BOX_TOLERANCE = 0.1
+"""Of a box's sides: how far a mask may reach out of it."""
+
+LEAKED_SHARE = 0.7
+LEAST_BOX_IOU = 0.5
+LEAST_FILL = 0.1
+SWALLOWED_SHARE = 0.8
+
+
+def negative_regions(draft: Draft, _ontology: Ontology) -> Draft:
+    """What negative prompts found keeps the classes off.
+
+    A table that is nearly the same region as something that scores higher ("desk") is dropped; else what scores higher
+    and is smaller is cut out of it. Out of walls and floors all that is smaller is cut ("window"), and what is nearly
+    the same region if it scores higher.
+    """
+    negatives = [proposal for proposal in draft.proposals if proposal.surface is None]
+    return draft.without(negatives).with_masks(lambda proposal: _kept_off(proposal, negatives))
+
+
+def _kept_off(proposal: Proposal, negatives: list[Proposal]) -> Mask:
+    mask = proposal.mask
+    for negative in negatives:
+        same = mask_iou(proposal.mask, negative.mask) >= SAME_REGION_IOU
+        better = negative.score >= proposal.score
+        smaller = area(negative.mask) < area(proposal.mask)
+        if is_thing(proposal.surface) and same and better:
+            return np.zeros_like(mask)
+        cuts = better and smaller if is_thing(proposal.surface) else better if same else smaller
+        if cuts:
+            mask = mask & ~negative.mask
+    return mask
+
+
+def outside_box(draft: Draft, _ontology: Ontology) -> Draft:
+    """A table ends where its box ends: what of its mask lies farther out is a leak of SAM's."""
+
+    def bounded(proposal: Proposal) -> Mask:
+        margin = BOX_TOLERANCE * (proposal.box_xyxy[2:] - proposal.box_xyxy[:2])
+        return proposal.mask & _rectangle(proposal.box_xyxy + np.concatenate([-margin, margin]), proposal.mask.shape)
+
+    return draft.with_masks(lambda p: bounded(p) if is_thing(p.surface) else p.mask)
+
+
+def table_leaks(draft: Draft, _ontology: Ontology) -> Draft:
+    """A table wins over wall and floor, but what is mostly a wall or floor that scores higher leaves it that part."""
+    stuff = [proposal for proposal in draft.proposals if is_stuff(proposal.surface)]
+
+    def cut(table: Proposal) -> Mask:
+        behind = (s.mask for s in stuff if s.score > table.score and share_inside(table.mask, s.mask) >= LEAKED_SHARE)
+        return table.mask & ~union(behind, table.mask.shape)
+
+    return draft.with_masks(lambda p: cut(p) if is_thing(p.surface) else p.mask)
+
+
+def duplicate_tables(draft: Draft, _ontology: Ontology) -> Draft:
+    """A table of which better ones have more than half is one of them, found twice."""
+    taken = np.zeros_like(draft.unsure)
+    doubles = []
+    for table in draft.proposals:
+        if is_thing(table.surface):
+            if share_inside(table.mask, taken) > 1 - LEAST_NEW_SHARE:
+                doubles.append(table)
+            else:
+                taken |= table.mask
+    return draft.without(doubles)
+
+
+def part_of_box(draft: Draft, _ontology: Ontology) -> Draft:
+    """A mask that fills little of its box is a part of what the detector saw: the whole box is in doubt."""
+    parts = [p for p in draft.proposals if p.surface is not None and _is_part(p)]
+    doubted = [with_mask(p, p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
+    kept = draft.without(parts)
+    return Draft(kept.proposals, kept.unsure, (*kept.doubtful, *doubted))
+
+
+def _is_part(proposal: Proposal) -> bool:
+    if is_thing(proposal.surface) and box_iou(box_of_mask(proposal.mask), proposal.box_xyxy) < LEAST_BOX_IOU:
+        return True
+    return np.count_nonzero(proposal.mask) < LEAST_FILL * box_area(proposal.box_xyxy)
+
+
+def low_scores(draft: Draft, ontology: Ontology) -> Draft:
+    """Proposals are labels from the ontology's `accept`, in doubt from `unsure`, and dropped below."""
+    sought = [(p, ontology.of(p.surface)) for p in draft.proposals if p.surface is not None]
+    dropped = [p for p, limits in sought if p.score < limits.unsure]
+    doubted = [p for p, limits in sought if limits.unsure <= p.score < limits.accept]
+    return draft.without(dropped).doubting(doubted)
+
+
+def wall_or_floor(draft: Draft, _ontology: Ontology) -> Draft:
+    """Pixels that both wall and floor claim are unsure, except that a region swallowed by the other keeps its pixels.
+
+    A mask that lies nearly whole in the other class's was drawn for less, so it is the other that leaked.
+    """
+    size_hw = draft.unsure.shape
+    wall = union((p.mask for p in draft.of(WALL)), size_hw)
+    floor = union((p.mask for p in draft.of(FLOOR)), size_hw)
+    both = wall & floor
+    if not both.any():
+        return draft
+    smaller, larger, leaked = (wall, floor, FLOOR) if area(wall) < area(floor) else (floor, wall, WALL)
+    if share_inside(smaller, larger) >= SWALLOWED_SHARE:
+        return draft.with_masks(lambda p: p.mask & ~smaller if p.surface == leaked else p.mask)
+    tables = union((p.mask for p in draft.proposals if is_thing(p.surface)), size_hw)
+    return draft.with_unsure(both & ~tables)
+
+
+def _rectangle(box_xyxy: Floats, size_hw: tuple[int, ...]) -> Mask:
+    """The pixels of a box, rounded outwards."""
+    left, top = np.maximum(np.floor(box_xyxy[:2]), 0).astype(int)
+    right, bottom = np.maximum(np.ceil(box_xyxy[2:]), 0).astype(int)
+    inside = np.zeros(size_hw, bool)
+    inside[top:bottom, left:right] = True
+    return inside

@@ -1,0 +1,124 @@
+"""Rules for the belief of a semantic teacher: which pixels it is sure of, and which tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autolabel.ontology import Ontology
+from autolabel.rules.draft import Draft
+from autolabel.rules.kinds import is_thing
+from models.runtime.leftover import assign_leftover
+from models.runtime.merge import BAND_PIXELS, mean_inside, upsampled_window
+from models.teachers.teacher import Belief, Floats, Proposal
+from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
+from surfaces.detections import Mask, box_of_mask
+
+
+@dataclass(frozen=True, eq=False)
+class PixelBand:
+    """Some rows of a photo, of full width.
+
+    Attributes:
+        rows: which.
+        labels: uint8 (rows, W), the most probable class: 0 other, else COCO ids.
+        confidence: float32 (rows, W), its probability.
+        disagreement: float32 (rows, W), 0 to 1.
+    """
+
+    rows: slice
+    labels: npt.NDArray[np.uint8]
+    confidence: Floats
+    disagreement: Floats
+
+
+PixelRule = Callable[[PixelBand, Ontology], Mask]
+"""(band, ontology) -> which of its pixels are unsure."""
+
+
+def low_confidence(band: PixelBand, ontology: Ontology) -> Mask:
+    """Pixels whose class is less probable than the ontology's `belief_accept`, "other" among them, are unsure."""
+    least = [ontology.other.belief_accept, *(sought.belief_accept for sought in ontology.classes)]
+    return band.confidence < np.array(least, np.float32)[band.labels]
+
+
+def disagreement(band: PixelBand, ontology: Ontology) -> Mask:
+    """Pixels about which members, flips and scales are further apart than `belief_disagreement` are unsure."""
+    largest = [ontology.other.belief_disagreement, *(sought.belief_disagreement for sought in ontology.classes)]
+    return band.disagreement > np.array(largest, np.float32)[band.labels]
+
+
+PIXEL_RULES: Mapping[str, PixelRule] = {rule.__name__: rule for rule in (low_confidence, disagreement)}
+"""By name, in the order in which they are applied."""
+
+
+def draft_of_belief(
+    belief: Belief, size_hw: tuple[int, int], ontology: Ontology, without: frozenset[str] = frozenset()
+) -> Draft:
+    """Regions of a belief: each pixel's most probable class after bilinear upsampling to the photo.
+
+    A segment's score is the mean probability of its class over all of it, unsure pixels included. Tables are told apart
+    on the belief's own raster, by the gaps between them (`surfaces.dataset.tables`); parts too small for that are
+    unsure.
+
+    Args:
+        belief: at any resolution.
+        size_hw: the photo's height and width.
+        ontology: thresholds.
+        without: names of pixel rules that are left out.
+
+    Returns:
+        Wall, floor and tables that do not overlap, and the unsure pixels.
+    """
+    rules = [rule for name, rule in PIXEL_RULES.items() if name not in without]
+    labels = np.empty(size_hw, np.uint8)
+    unsure = np.zeros(size_hw, bool)
+    for band in _bands(belief, size_hw):
+        labels[band.rows] = band.labels
+        for rule in rules:
+            unsure[band.rows] |= rule(band, ontology)
+    all_tables = labels == DINING_TABLE.coco_id
+    tables = assign_leftover(all_tables, [], _raster(belief)).groups if all_tables.any() else []
+    for table in tables:
+        all_tables &= ~table
+    found = [(WALL, labels == WALL.coco_id), (FLOOR, labels == FLOOR.coco_id), *((DINING_TABLE, t) for t in tables)]
+    proposals = [_proposal(belief, surface, mask) for surface, mask in found if mask.any()]
+    return Draft(tuple(sorted(proposals, key=lambda p: -p.score)), unsure | all_tables)
+
+
+def low_beliefs(draft: Draft, ontology: Ontology) -> Draft:
+    """A table whose mean belief is below the ontology's `belief_accept` is in doubt as a whole."""
+    things = [(p, ontology.of(p.surface)) for p in draft.proposals if p.surface is not None and is_thing(p.surface)]
+    return draft.doubting([p for p, sought in things if p.score < sought.belief_accept])
+
+
+def _proposal(belief: Belief, surface: SurfaceClass, mask: Mask) -> Proposal:
+    score = mean_inside(belief.probabilities[surface.coco_id], mask)
+    qualities = {"belief": score}
+    if belief.disagreement.any():
+        qualities["agreement"] = 1 - mean_inside(belief.disagreement, mask)
+    return Proposal(surface, surface.name, score, box_of_mask(mask), mask, qualities)
+
+
+def _raster(belief: Belief) -> tuple[int, int]:
+    return belief.probabilities.shape[1], belief.probabilities.shape[2]
+
+
+def _bands(belief: Belief, size_hw: tuple[int, int]) -> Iterator[PixelBand]:
+    height, width = size_hw
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+
+        def part(values: Floats, top: int = top, bottom: int = bottom) -> Floats:
+            return upsampled_window(values, size_hw, 0, top, width, bottom)
+
+        confidence = part(belief.probabilities[0])
+        labels = np.zeros(confidence.shape, np.uint8)
+        for number, probability in enumerate(map(part, belief.probabilities[1:]), start=1):
+            labels[probability > confidence] = number
+            np.maximum(confidence, probability, out=confidence)
+        yield PixelBand(slice(top, bottom), labels, confidence, part(belief.disagreement))

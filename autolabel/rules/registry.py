@@ -1,0 +1,67 @@
+"""All rules by name, in the order in which they are applied; any can be left out to see what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from autolabel.ontology import Ontology, SettingsError, unknown
+from autolabel.rules.boxes import BOX_RULES
+from autolabel.rules.cleaning import area_limits, ceiling_as_floor, pinholes, specks
+from autolabel.rules.draft import Draft, MaskRule
+from autolabel.rules.masks import (
+    duplicate_tables,
+    low_scores,
+    negative_regions,
+    outside_box,
+    part_of_box,
+    table_leaks,
+    wall_or_floor,
+)
+from autolabel.rules.pixels import PIXEL_RULES, low_beliefs
+
+
+def _by_name(*rules: MaskRule) -> Mapping[str, MaskRule]:
+    return {rule.__name__: rule for rule in rules}
+
+
+PROPOSAL_RULES = _by_name(
+    pinholes,
+    negative_regions,
+    outside_box,
+    table_leaks,
+    duplicate_tables,
+    part_of_box,
+    low_scores,
+    wall_or_floor,
+    ceiling_as_floor,
+    specks,
+    area_limits,
+)
+"""For what a detector and SAM proposed."""
+
+BELIEF_RULES = _by_name(low_beliefs, ceiling_as_floor, specks, pinholes, area_limits)
+"""For the belief of a semantic teacher, after the pixel rules."""
+
+RULES = tuple(dict.fromkeys([*BOX_RULES, *PROPOSAL_RULES, *PIXEL_RULES, *BELIEF_RULES]))
+"""The names of all rules."""
+
+
+def apply_rules(draft: Draft, rules: Mapping[str, MaskRule], ontology: Ontology, without: frozenset[str]) -> Draft:
+    """The draft after the rules, but for those in `without`."""
+    for name, rule in rules.items():
+        if name not in without:
+            draft = rule(draft, ontology)
+    return draft
+
+
+def require_rules(names: Iterable[str]) -> frozenset[str]:
+    """The names of rules, passed through.
+
+    Raises:
+        SettingsError: one of them is unknown.
+    """
+    names = frozenset(names)
+    for name in sorted(names):
+        if name not in RULES:
+            raise SettingsError(f"{unknown('rule', name, RULES)}")
+    return names
