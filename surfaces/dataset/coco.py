@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER, OTHER_TABLE, WALL, SurfaceClass
+from surfaces.dataset.coco_writer import new_coco
 from surfaces.dataset.codec import decode_image, read_bytes, suffix_of
-from surfaces.dataset.names import COCO_NAME, inside, require_unique
+from surfaces.dataset.names import inside, require_unique
 from surfaces.dataset.sample import Labels, Sample
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.tables import numbered_without_gaps
 from surfaces.dataset.writing import new_folder
-from surfaces.detections import Image, Mask, box_of_mask
+from surfaces.detections import Image, Mask
 from surfaces.errors import DatasetError
-from surfaces.masks import encode
 
 _IMAGES = "images"
 _MOST_TABLES = 254
@@ -102,46 +102,17 @@ def write_coco(samples: Sequence[Sample], folder: Path) -> int:
         DatasetError: two samples share a name, or a name leads out of the folder.
         OutputError: the folder exists or cannot be written.
     """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
     require_unique(sample.name for sample in samples)
-    with new_folder(folder) as partial:
+    with new_folder(folder) as partial, new_coco(partial) as coco:
         for sample in samples:
             photo, labels = sample.encoded_image(), sample.labels()
             file_name = f"{_IMAGES}/{inside(sample.name)}{suffix_of(photo)}"
             (partial / file_name).parent.mkdir(parents=True, exist_ok=True)
             (partial / file_name).write_bytes(photo)
-            height, width = labels.semantic.shape
-            images.append({"id": len(images) + 1, "file_name": file_name, "width": width, "height": height})
+            image_id = coco.add_image(file_name, (labels.semantic.shape[0], labels.semantic.shape[1]))
             for surface, mask, crowd in coco_regions(labels):
-                annotation = coco_annotation(surface, mask, crowd)
-                annotations.append({"id": len(annotations) + 1, "image_id": len(images), **annotation})
-        content = {"images": images, "annotations": annotations, "categories": coco_categories()}
-        (partial / COCO_NAME).write_text(json.dumps(content), encoding="utf-8")
-    return len(images)
-
-
-def coco_categories() -> list[dict[str, Any]]:
-    """The three classes as COCO's `categories`."""
-    return [{"id": c.coco_id, "name": c.name, "isthing": int(c.is_thing)} for c in CLASSES]
-
-
-def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool) -> dict[str, Any]:
-    """A region as a COCO annotation, but for `id` and `image_id`.
-
-    Args:
-        surface: its class.
-        mask: bool HxW.
-        crowd: whether evaluators shall leave the region out.
-    """
-    left, top, right, bottom = (int(side) for side in box_of_mask(mask))
-    return {
-        "category_id": surface.coco_id,
-        "segmentation": encode(mask),
-        "area": int(mask.sum()),
-        "bbox": [left, top, right - left, bottom - top],
-        "iscrowd": int(crowd),
-    }
+                coco.add_region(image_id, surface, mask, crowd)
+    return len(samples)
 
 
 def coco_regions(labels: Labels) -> Iterator[tuple[SurfaceClass, Mask, bool]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from surfaces.classes import DINING_TABLE
-from surfaces.dataset.coco import coco_annotation, coco_categories, coco_regions
+from surfaces.dataset.coco import coco_regions
+from surfaces.dataset.coco_writer import coco_annotation, coco_categories
 from surfaces.dataset.sample import Labels
 from surfaces.detections import Detection
 from surfaces.errors import MissingExtraError
