@@ -100,7 +100,7 @@ def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
     }
     if any(wrong.values()):
         counts = ", ".join(f"{len(names)} {kind} ({names[0]})" for kind, names in wrong.items() if names)
-        raise WeightsError(f"expected weights of this size of Grounding DINO at {path}, got tensors {counts}")
+        raise WeightsError(f"expected weights of this size of Grounding DINO at {path}; tensors: {counts}")
     return network
 
 

@@ -1,0 +1,151 @@
+"""Official checkpoints: the same answers as the authors' own code, and one line where the file is another."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Makefile")
+
+import tiny_dino
+
+from models.teachers.dino_checkpoint import dino_config, load_folder, load_official
+from surfaces.errors import WeightsError
+
+TOLERANCE = 1e-4
+"""Largest difference of logits and of boxes (shares of the photo) between the two implementations."""
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def check_same_answers(original: torch.nn.Module, network: torch.nn.Module, height: int, width: int) -> None:
+    torch.manual_seed(1)
+    pixels = torch.randn(1, 3, height, width)
+    input_ids = torch.tensor([original.tokenizer(tiny_dino.CAPTION)["input_ids"]])
+    with torch.inference_mode():
+        expected = original(pixels, captions=[tiny_dino.CAPTION])
+        answer = network(pixel_values=pixels, input_ids=input_ids)
+    logits, boxes = expected["pred_logits"], expected["pred_boxes"]
+    assert torch.equal(answer.logits.isinf(), logits.isinf())
+    finite = ~logits.isinf()
+    assert min(logits[finite].std(), boxes.std()) > 100 * TOLERANCE, "answers that are all alike would prove nothing"
+    assert (answer.logits[finite] - logits[finite]).abs().max() < TOLERANCE
+    assert (answer.pred_boxes - boxes).abs().max() < TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> torch.nn.Module:
+    return tiny_dino.original_network("GroundingDINO_SwinT_OGC.py", tmp_path_factory.mktemp("bert"), tiny=True)
+
+
+@pytest.fixture(scope="module")
+def official_file(original: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_dino.write_official(original, tmp_path_factory.mktemp("official") / "tiny.pth")
+
+
+@pytest.mark.parametrize(("height", "width"), [(224, 224), (211, 333), (390, 97)])
+def test_tiny_network_answers_as_the_original(
+    original: torch.nn.Module, official_file: Path, height: int, width: int
+) -> None:
+    check_same_answers(original, load_official(official_file, tiny_dino.tiny_config()), height, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "config_file"), [("swint", "GroundingDINO_SwinT_OGC.py"), ("swinb", "GroundingDINO_SwinB_cfg.py")]
+)
+def test_full_size_answers_as_the_original(size: str, config_file: str, tmp_path: Path) -> None:
+    original = tiny_dino.original_network(config_file, tmp_path)
+    file = tiny_dino.write_official(original, tmp_path / f"{size}.pth")
+    network = load_official(file, dino_config(size))
+    file.unlink()
+    check_same_answers(original, network, 405, 613)
+
+
+def test_no_connection_is_made(official_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    load_official(official_file, tiny_dino.tiny_config())
+
+
+def test_nothing_is_printed(official_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    network = load_official(official_file, tiny_dino.tiny_config())
+    network.save_pretrained(tmp_path)
+    capfd.readouterr()
+    load_official(official_file, tiny_dino.tiny_config())
+    load_folder(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_folder_of_transformers_answers_as_the_original(
+    original: torch.nn.Module, official_file: Path, tmp_path: Path
+) -> None:
+    load_official(official_file, tiny_dino.tiny_config()).save_pretrained(tmp_path)
+    check_same_answers(original, load_folder(tmp_path), 150, 200)
+
+
+def changed(official_file: Path, path: Path, **tensors: torch.Tensor | None) -> Path:
+    """A copy of a checkpoint with tensors replaced, added, or (None) left out."""
+    model = torch.load(official_file, weights_only=True)["model"]
+    model = {name: tensor for name, tensor in (model | tensors).items() if tensor is not None}
+    torch.save({"model": model}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"module.feat_map.weight": None}, r"1 missing \(model\.text_projection\.weight\)"),
+        ({"module.extra.weight": torch.zeros(1)}, r"1 unknown \(extra\.weight\)"),
+        ({"module.feat_map.weight": torch.zeros(256, 7)}, r"1 of other shapes \(model\.text_projection\.weight\)"),
+        ({"module.backbone.0.norm2.weight": None}, r"1 missing \(.*hidden_states_norms\.stage3\.weight\)"),
+    ],
+)
+def test_other_tensors_are_one_line(
+    official_file: Path,
+    tmp_path: Path,
+    tensors: dict[str, torch.Tensor | None],
+    words: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(
+        WeightsError, match=rf"\Aexpected weights of this size of Grounding DINO at .*; tensors: {words}\Z"
+    ):
+        load_official(changed(official_file, tmp_path / "other.pth", **tensors), tiny_dino.tiny_config())
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off", b"\x80\x02}q\x00."])
+def test_other_files_are_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"\Aexpected a checkpoint of Grounding DINO at {path}.*\Z"):
+        load_official(path, tiny_dino.tiny_config())
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    torch.save({"model": Harmful(tmp_path / "was here")}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"\A.*\Z"):
+        load_official(tmp_path / "weights.pth", tiny_dino.tiny_config())
+    assert not (tmp_path / "was here").exists()
+
+
+class Harmful:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_missing_files_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"\Aexpected Grounding DINO's weights at .*: No such file or directory\Z"):
+        load_official(tmp_path / "none.pth", tiny_dino.tiny_config())
+    with pytest.raises(WeightsError, match=r"\Aexpected weights of Grounding DINO at .*\Z"):
+        load_folder(tmp_path)

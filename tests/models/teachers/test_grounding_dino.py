@@ -1,0 +1,279 @@
+"""The detector: photos in, boxes of prompts in the photo's own pixels out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from tiny_dino import (
+    FakeNetwork,
+    RedFinder,
+    original_network,
+    tiny_config,
+    vocabulary,
+    write_official,
+    write_tiny_folder,
+    write_vocabulary,
+)
+
+from models.teachers.device import DeviceError, pick_device
+from models.teachers.dino_checkpoint import load_official
+from models.teachers.grounding_dino import DinoSettings, GroundingDino, boxes_in_photo, network_input, resized_size
+from models.teachers.prompts import Prompt, PromptError
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Image
+from surfaces.errors import WeightsError
+from surfaces.images import decode_image, load_image
+
+WORDS = vocabulary()
+WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.pieces("wall floor dining table")
+PROMPTS = (Prompt("wall", WALL), Prompt("floor", FLOOR), Prompt("dining table", DINING_TABLE))
+WHOLE = (0.5, 0.5, 1.0, 1.0)
+LOWER_HALF = (0.5, 0.75, 1.0, 0.5)
+
+
+def photo(width: int = 64, height: int = 48) -> Image:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+# --- thresholds, scores and order, from recorded answers
+
+
+def test_boxes_score_for_their_own_tokens_alone() -> None:
+    network = FakeNetwork([(WHOLE, {WALL_ID: 0.7, FLOOR_ID: 0.4}), (LOWER_HALF, {DINING_ID: 0.5, TABLE_ID: 0.9})])
+    found = GroundingDino(network, WORDS).detect(photo(100, 60), PROMPTS)
+    np.testing.assert_allclose(found.scores, [[0.7, 0.4, 0], [0, 0, 0.7]], atol=1e-6)
+    np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 100, 60], [0, 30, 100, 60]], atol=1e-4)
+    assert found.prompts == PROMPTS
+    assert found.boxes_xyxy.dtype == found.scores.dtype == np.float32
+
+
+def test_threshold_is_on_the_best_prompt_and_inclusive() -> None:
+    network = FakeNetwork([(WHOLE, {WALL_ID: p, FLOOR_ID: 0.1}) for p in (0.2, 0.3, 0.5, 0.8)])
+    found = GroundingDino(network, WORDS, settings=DinoSettings(box_threshold=0.5)).detect(photo(), PROMPTS)
+    np.testing.assert_allclose(found.scores[:, 0], [0.8, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize(("token_score", "scores"), [("mean", [0.45, 0.75]), ("max", [0.9, 0.8])])
+def test_all_words_or_the_best_word(token_score: str, scores: list[float]) -> None:
+    """A coffee table (sure of `table`, not of `dining`) is a worse dining table than one where both words agree."""
+    network = FakeNetwork([(WHOLE, {DINING_ID: 0, TABLE_ID: 0.9}), (LOWER_HALF, {DINING_ID: 0.8, TABLE_ID: 0.7})])
+    detector = GroundingDino(network, WORDS, settings=DinoSettings(token_score=token_score))
+    found = detector.detect(photo(), PROMPTS)
+    assert sorted(found.scores[:, 2].tolist()) == pytest.approx(sorted(scores), abs=1e-6)
+
+
+def test_best_first() -> None:
+    network = FakeNetwork([(WHOLE, {WALL_ID: 0.3}), (LOWER_HALF, {FLOOR_ID: 0.9}), (WHOLE, {FLOOR_ID: 0.6})])
+    found = GroundingDino(network, WORDS).detect(photo(), PROMPTS)
+    np.testing.assert_allclose(found.scores.max(axis=1), [0.9, 0.6, 0.3], atol=1e-6)
+
+
+def test_one_class_a_pass_joins_what_the_passes_found() -> None:
+    network = FakeNetwork([(WHOLE, {WALL_ID: 0.7, FLOOR_ID: 0.4})])
+    found = GroundingDino(network, WORDS, settings=DinoSettings(passes="class")).detect(photo(), PROMPTS)
+    assert [len(ids) for ids in network.asked] == [4, 4, 5]
+    np.testing.assert_allclose(found.scores, [[0.7, 0, 0], [0, 0.4, 0]], atol=1e-6)
+    np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 64, 48]] * 2, atol=1e-4)
+
+
+def test_more_prompts_than_a_caption_holds() -> None:
+    prompts = [*(Prompt(f"door {i}", None) for i in range(90)), PROMPTS[0]]
+    network = FakeNetwork([(WHOLE, {WALL_ID: 0.7})])
+    found = GroundingDino(network, WORDS).detect(photo(), prompts)
+    assert len(network.asked) > 1
+    assert max(len(ids) for ids in network.asked) <= 256
+    assert found.scores.shape == (1, 91)
+    np.testing.assert_allclose(found.scores[0, 90], 0.7, atol=1e-6)
+
+
+@pytest.mark.parametrize("prompts", [(), PROMPTS])
+def test_nothing_found(prompts: Sequence[Prompt]) -> None:
+    found = GroundingDino(FakeNetwork([]), WORDS).detect(photo(), prompts)
+    assert (found.boxes_xyxy.shape, found.scores.shape) == ((0, 4), (0, len(prompts)))
+
+
+def test_boxes_that_enclose_nothing_and_broken_numbers_are_dropped() -> None:
+    network = FakeNetwork(
+        [((0.5, 0.5, 0.0, 0.5), {WALL_ID: 0.9}), (WHOLE, {WALL_ID: float("nan")}), (WHOLE, {WALL_ID: 0.5})]
+    )
+    found = GroundingDino(network, WORDS).detect(photo(), PROMPTS)
+    np.testing.assert_allclose(found.scores, [[0.5, 0, 0]], atol=1e-6)
+
+
+def test_prompts_that_cannot_be_read_are_one_line() -> None:
+    with pytest.raises(PromptError, match=r"\Aexpected a prompt that BERT's vocabulary can spell, got 'стена'\Z"):
+        GroundingDino(FakeNetwork([]), WORDS).detect(photo(), [Prompt("стена", WALL)])
+
+
+# --- pixels
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 4), min_size=1, max_size=5),
+    st.integers(1, 5000),
+    st.integers(1, 5000),
+)
+def test_boxes_are_inside_the_photo(shares: list[tuple[float, ...]], height: int, width: int) -> None:
+    boxes = boxes_in_photo(np.array(shares, np.float32), height, width)
+    assert boxes.dtype == np.float32
+    assert (boxes >= 0).all()
+    assert (boxes <= [width, height, width, height]).all()
+    assert (boxes[:, :2] <= boxes[:, 2:]).all()
+
+
+def test_boxes_of_a_photo_by_hand() -> None:
+    boxes = boxes_in_photo(np.array([[0.25, 0.5, 0.1, 0.2], [0.9, 0.1, 0.4, 0.4]], np.float32), 200, 1000)
+    np.testing.assert_allclose(boxes, [[200, 80, 300, 120], [700, 0, 1000, 60]], atol=1e-3)
+
+
+SIZES = [(640, 480), (480, 640), (799, 801), (800, 800), (1333, 801), (67, 31), (501, 1999), (2000, 300), (3000, 17)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_input_is_the_originals(width: int, height: int) -> None:
+    transforms = pytest.importorskip("groundingdino.datasets.transforms", reason="needs groundingdino-py")
+    image = photo(width, height)
+    prepare = transforms.Compose(
+        [
+            transforms.RandomResize([800], max_size=1333),
+            transforms.ToTensor(),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    expected, _ = prepare(Pillow.fromarray(image), None)
+    assert torch.equal(network_input(image, 800, 1333), expected[None])
+
+
+@given(st.integers(16, 65_500), st.integers(16, 65_500))
+def test_sizes_are_within_bounds(width: int, height: int) -> None:
+    resized, ratio = resized_size(width, height, 800, 1333), max(width, height) / min(width, height)
+    assert 1 <= min(resized) <= 800
+    assert max(resized) <= max(1333 + ratio / 2, ratio)  # the shorter side is rounded first, and is never nothing
+    assert (resized[0] <= resized[1]) == (width <= height) or resized[0] == resized[1]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_boxes_land_on_the_right_pixels(width: int, height: int) -> None:
+    """A network that sees only the resized photo finds a rectangle where it is in the photo itself."""
+    image = np.full((height, width, 3), 128, np.uint8)
+    left, top, right, bottom = width // 5, height // 3, width * 4 // 5, height * 2 // 3
+    image[top:bottom, left:right] = (255, 0, 0)
+    found = GroundingDino(RedFinder(), WORDS).detect(image, PROMPTS[:1])
+    pixel_of_input = max(width / resized_size(width, height, 800, 1333)[0], 1)
+    np.testing.assert_allclose(found.boxes_xyxy, [[left, top, right, bottom]], atol=2 * pixel_of_input)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photo_and_boxes_agree_on_orientation(orientation: int, tmp_path: Path) -> None:
+    """Boxes are in the pixels of the upright photo, whichever way the camera was held."""
+    sensor = np.full((90, 150, 3), 128, np.uint8)
+    sensor[10:40, 20:80] = (255, 0, 0)
+    path = tmp_path / "photo.png"
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    Pillow.fromarray(sensor).save(path, exif=exif)
+    image = load_image(str(path))
+    assert image.shape[:2] == ((90, 150) if orientation < 5 else (150, 90))
+    (box,) = GroundingDino(RedFinder(), WORDS).detect(image, PROMPTS[:1]).boxes_xyxy
+    rows, columns = np.nonzero(image[:, :, 1] == 0)
+    expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(box, expected, atol=1)
+
+
+def test_the_photo_is_not_changed(room_path: Path) -> None:
+    image = decode_image(io.BytesIO(room_path.read_bytes()))
+    before = image.copy()
+    network = FakeNetwork([(WHOLE, {WALL_ID: 0.7})])
+    GroundingDino(network, WORDS).detect(image, PROMPTS)
+    assert np.array_equal(image, before)
+    assert network.sizes == [(1066, 800)]
+
+
+# --- loading
+
+
+SMALL = DinoSettings(box_threshold=0, shortest_side=200, longest_side=333)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_folder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(97, 61), (61, 203), (1200, 16)])
+def test_a_loaded_network_detects(folder: Path, width: int, height: int) -> None:
+    detector = GroundingDino.load("swint", folder, device="cpu", settings=SMALL)
+    image = photo(width, height)
+    found = detector.detect(image, PROMPTS)
+    assert 0 < len(found) <= 20
+    assert np.isfinite(found.boxes_xyxy).all()
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    again = detector.detect(image, PROMPTS)
+    assert np.array_equal(found.boxes_xyxy, again.boxes_xyxy)
+    assert np.array_equal(found.scores, again.scores)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_detects_what_the_original_detects(tmp_path: Path, room_path: Path) -> None:
+    """The authors' prediction on a photo: their resizing, caption and network; our boxes and scores."""
+    pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Makefile")
+    original = original_network("GroundingDINO_SwinT_OGC.py", tmp_path, tiny=True)
+    image = load_image(str(room_path))
+    pixels = network_input(image, SMALL.shortest_side, SMALL.longest_side)
+    with torch.inference_mode():
+        expected = original(pixels, captions=["wall . floor . dining table ."])
+    network = load_official(write_official(original, tmp_path / "tiny.pth"), tiny_config())
+    found = GroundingDino(network, WORDS, settings=SMALL).detect(image, PROMPTS)
+    probabilities = expected["pred_logits"][0].sigmoid()
+    scores = torch.stack([probabilities[:, 1], probabilities[:, 3], probabilities[:, 5:7].mean(1)], 1)
+    order = scores.max(1).values.argsort(descending=True, stable=True)
+    np.testing.assert_allclose(found.scores, scores[order].numpy(), atol=1e-4)
+    boxes = boxes_in_photo(expected["pred_boxes"][0][order].numpy(), *image.shape[:2])
+    np.testing.assert_allclose(found.boxes_xyxy, boxes, atol=0.05)
+
+
+def test_fingerprint_changes_with_weights_and_settings(folder: Path, tmp_path: Path) -> None:
+    def fingerprint(weights: Path = folder, **settings: object) -> str:
+        return GroundingDino.load("swint", weights, device="cpu", settings=DinoSettings(**settings)).fingerprint
+
+    prints = [
+        fingerprint(),
+        fingerprint(write_tiny_folder(tmp_path, seed=1)),
+        fingerprint(box_threshold=0.3),
+        fingerprint(passes="class"),
+        fingerprint(shortest_side=600),
+    ]
+    assert len(set(prints)) == len(prints)
+    assert fingerprint() == prints[0]
+
+
+def test_vocabulary_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
+    elsewhere = write_vocabulary(tmp_path)
+    by_default = GroundingDino.load("swint", folder, device="cpu")
+    assert GroundingDino.load("swint", folder, elsewhere, "cpu").fingerprint == by_default.fingerprint
+    with pytest.raises(WeightsError, match=r"\Aexpected BERT's vocabulary at .*\Z"):
+        GroundingDino.load("swint", folder, tmp_path / "none.txt")
+
+
+def test_a_larger_vocabulary_than_the_weights_is_one_line(folder: Path, tmp_path: Path) -> None:
+    path = write_vocabulary(tmp_path)
+    with path.open("a") as file:
+        file.write("another\n")
+    with pytest.raises(WeightsError, match=r"\Aexpected a vocabulary of \d+ word pieces, .*, got \d+\Z"):
+        GroundingDino.load("swint", folder, path, "cpu")
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    for name in ("toaster", "cuda:99"):
+        with pytest.raises(DeviceError, match=rf"\Aexpected a device of this machine, got '{name}': .*\Z"):
+            pick_device(name)

@@ -1,0 +1,131 @@
+"""Captions, the tokens of each prompt in them, and scores from those tokens alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_dino
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import BertWordPieceTokenizer
+
+from models.teachers.prompts import Prompt, PromptError
+from models.teachers.spans import Caption, Passes, captions_of, prompt_scores
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+
+WALL_PROMPT, FLOOR_PROMPT = Prompt("wall", WALL), Prompt("floor", FLOOR)
+TABLE_PROMPT, COFFEE_PROMPT = Prompt("dining table", DINING_TABLE), Prompt("coffee table", None)
+VOCABULARY = tiny_dino.vocabulary()
+BERT = BertWordPieceTokenizer(vocab={word: i for i, word in enumerate(tiny_dino.WORDS)}, lowercase=True)
+
+words = st.text("abcdinglopsw0123456789", min_size=1, max_size=9)
+texts = st.lists(words, min_size=1, max_size=3).map(" ".join)
+prompt_lists = st.lists(
+    st.builds(Prompt, texts, st.sampled_from([WALL, FLOOR, DINING_TABLE, None])), min_size=1, max_size=30
+)
+
+
+def captions(prompts: list[Prompt], passes: Passes = "one", limit: int = 256) -> list[Caption]:
+    return captions_of(prompts, [VOCABULARY.pieces(prompt.text) for prompt in prompts], passes, limit)
+
+
+def words_of(caption: Caption) -> list[str]:
+    return [tiny_dino.WORDS[number] for number in caption.token_ids]
+
+
+def test_one_caption_with_a_span_a_prompt() -> None:
+    (caption,) = captions([WALL_PROMPT, FLOOR_PROMPT, TABLE_PROMPT])
+    assert words_of(caption) == ["[CLS]", "wall", ".", "floor", ".", "dining", "table", ".", "[SEP]"]
+    assert caption.spans == ((1, 2), (3, 4), (5, 7))
+    assert caption.prompts == (0, 1, 2)
+
+
+def test_pieces_of_a_split_word_are_in_its_span() -> None:
+    (caption,) = captions([Prompt("dinning table", DINING_TABLE), FLOOR_PROMPT])
+    assert words_of(caption)[1:5] == ["din", "##n", "##ing", "table"]
+    assert caption.spans == ((1, 5), (6, 7))
+
+
+def test_one_class_a_pass() -> None:
+    side = Prompt("desk", None)
+    found = captions([WALL_PROMPT, COFFEE_PROMPT, TABLE_PROMPT, Prompt("wall door", WALL), side], passes="class")
+    assert [caption.prompts for caption in found] == [(0, 3), (1, 4), (2,)]
+    assert words_of(found[1]) == ["[CLS]", "coffee", "table", ".", "desk", ".", "[SEP]"]
+
+
+def test_no_prompts_no_captions() -> None:
+    assert captions([]) == []
+
+
+@given(prompt_lists, st.sampled_from(["one", "class"]), st.integers(32, 256))
+def test_captions_are_what_bert_reads(prompts: list[Prompt], passes: Passes, limit: int) -> None:
+    """Each caption is the text of its prompts as BERT's tokenizer splits it, and spans hold a prompt's words alone."""
+    found = captions(prompts, passes, limit)
+    for caption in found:
+        asked = [prompts[i] for i in caption.prompts]
+        encoded = BERT.encode("".join(f"{prompt.text} . " for prompt in asked))
+        assert list(caption.token_ids) == encoded.ids
+        assert len(caption.token_ids) <= limit
+        for prompt, (start, stop) in zip(asked, caption.spans, strict=True):
+            assert caption.token_ids[start:stop] == VOCABULARY.pieces(prompt.text)
+            assert words_of(caption)[stop] == "."
+        if passes == "class":
+            assert len({prompt.surface for prompt in asked}) == 1
+    assert sorted(i for caption in found for i in caption.prompts) == list(range(len(prompts)))
+
+
+def test_long_lists_are_split_and_filled() -> None:
+    found = captions([WALL_PROMPT] * 200)  # two tokens each, 127 beside [CLS] and [SEP]
+    assert [len(caption.prompts) for caption in found] == [127, 73]
+    assert len(found[0].token_ids) == 256
+
+
+def test_prompts_longer_than_a_caption_are_one_line() -> None:
+    captions([Prompt("wall " * 252 + "wall", WALL)])
+    with pytest.raises(PromptError, match=r"\Aexpected prompts of at most 253 word pieces, 'wall wall .*' has 254\Z"):
+        captions([WALL_PROMPT, Prompt("wall " * 253 + "wall", WALL)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "Wall", "wall.", "wall . floor", "is it?", " wall", "wall  floor", "[SEP]", "##ing", "wall_", "-wall"],
+)
+def test_texts_that_are_no_prompts(text: str) -> None:
+    with pytest.raises(PromptError, match=r"\Aexpected a prompt of lower-case words such as 'dining table', got "):
+        Prompt(text, WALL)
+
+
+def test_scores_come_from_a_prompts_own_tokens() -> None:
+    (caption,) = captions([WALL_PROMPT, FLOOR_PROMPT, TABLE_PROMPT, COFFEE_PROMPT])
+    #                          CLS wall  .  floor .  dining table  .  coffee table  .  SEP
+    merged_wall_floor = [0.9, 0.6, 0.9, 0.5, 0.9, 0.0, 0.0, 0.9, 0.0, 0.0, 0.9, 0.9]
+    coffee_table = [0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.6, 0.0, 0.8, 0.7, 0.0, 0.0]
+    probabilities = np.array([merged_wall_floor, coffee_table], np.float32)
+    mean = prompt_scores(probabilities, caption, "mean", 4)
+    np.testing.assert_allclose(mean, [[0.6, 0.5, 0, 0], [0, 0, 0.4, 0.75]], atol=1e-6)
+    largest = prompt_scores(probabilities, caption, "max", 4)
+    np.testing.assert_allclose(largest, [[0.6, 0.5, 0, 0], [0, 0, 0.6, 0.8]], atol=1e-6)
+    assert mean.dtype == largest.dtype == np.float32
+
+
+def test_prompts_of_other_captions_score_nothing() -> None:
+    caption = captions([WALL_PROMPT, TABLE_PROMPT, FLOOR_PROMPT], passes="class")[1]
+    scores = prompt_scores(np.full((2, len(caption.token_ids)), 0.7, np.float32), caption, "mean", 3)
+    np.testing.assert_allclose(scores, [[0, 0.7, 0]] * 2, atol=1e-6)
+
+
+def test_mean_is_the_originals_evaluation_on_coco() -> None:
+    """The authors' map from tokens to classes, made from character positions, gives the same scores."""
+    vl_utils = pytest.importorskip("groundingdino.util.vl_utils", reason="needs groundingdino-py, see the Makefile")
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    tokenizer = transformers.BertTokenizer(vocab={word: i for i, word in enumerate(tiny_dino.WORDS)})
+    text = "wall . floor . dinning table ."
+    positions = [[(text.index(part), text.index(part) + len(part))] for part in ("wall", "floor", "dinning table")]
+    positive_map = vl_utils.create_positive_map_from_span(tokenizer(text), positions)
+    probabilities = np.random.default_rng(0).random((7, 256), np.float32)
+    expected = torch.from_numpy(probabilities) @ positive_map.T
+    (caption,) = captions([WALL_PROMPT, FLOOR_PROMPT, Prompt("dinning table", DINING_TABLE)])
+    found = prompt_scores(probabilities[:, : len(caption.token_ids)], caption, "mean", 3)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
