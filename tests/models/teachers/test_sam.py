@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from segment_anything import SamPredictor, sam_model_registry
+from segment_anything.utils.amg import calculate_stability_score
+from tiny_sam import PromptLog, bright_sam, tiny_sam
+
+from models.registry import sha256_of
+from models.teachers.checkpoints import SAM
+from models.teachers.device import DeviceError
+from models.teachers.loading import load_exactly, read_checkpoint
+from models.teachers.sam import SIZES, Sam, SamMask, choose_whole
+from models.teachers.sam_prompts import SamPrompt, SamSettings, thing_prompt
+from models.teachers.teacher import Floats
+from surfaces.detections import Image, Mask
+from surfaces.errors import WeightsError
+from surfaces.images import load_image
+
+BOX = np.array([20, 30, 90, 80], np.float32)
+POINTS = SamPrompt(BOX, np.array([[40, 50], [70, 60], [25, 35]], np.float32), np.array([True, True, False]))
+
+
+def noise(height: int, width: int, seed: int = 0) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def the_packages_own(network: torch.nn.Module, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None):
+    """What segment-anything's SamPredictor answers; its boxes end in a pixel, ours behind it."""
+    predictor = SamPredictor(network)
+    predictor.set_image(image)
+    given = len(prompt.points_xy) > 0
+    return predictor.predict(
+        point_coords=prompt.points_xy if given else None,
+        point_labels=prompt.inside.astype(int) if given else None,
+        box=prompt.box_xyxy - np.array([0, 0, 1, 1], np.float32),
+        mask_input=feedback,
+        multimask_output=several,
+        return_logits=True,
+    )
+
+
+def check_equal(
+    network: torch.nn.Module, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None
+) -> None:
+    logits, predicted_iou, low_res = the_packages_own(network, image, prompt, several, feedback)
+    answers = Sam(network).encode(image).candidates(prompt, several, feedback)
+    assert len(answers) == (3 if several else 1)
+    stability = calculate_stability_score(torch.from_numpy(logits), 0.0, 1.0).nan_to_num(0.0).numpy()
+    for i, answer in enumerate(answers):
+        np.testing.assert_array_equal(answer.mask, logits[i] > 0)
+        np.testing.assert_array_equal(answer.low_res_logits, low_res[i : i + 1])
+        assert answer.predicted_iou == np.clip(predicted_iou[i], 0, 1)
+        assert answer.stability == stability[i]
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("prompt", [thing_prompt(BOX), POINTS], ids=["box", "points"])
+@pytest.mark.parametrize("size_hw", [(100, 140), (300, 121)])
+def test_answers_are_those_of_the_package(prompt: SamPrompt, several: bool, size_hw: tuple[int, int]) -> None:
+    network = tiny_sam()
+    check_equal(network, noise(*size_hw), prompt, several, None)
+    feedback = np.random.default_rng(1).normal(size=(1, 32, 32)).astype(np.float32) * 5
+    check_equal(network, noise(*size_hw), prompt, several, feedback)
+
+
+@pytest.mark.slow
+def test_the_full_size_network_from_its_official_format_answers_as_the_package(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / SAM["vit_b"].name
+    torch.save(sam_model_registry["vit_b"]().state_dict(), path)
+    theirs = sam_model_registry["vit_b"](checkpoint=path)
+    image = noise(480, 640)
+    ours = Sam.load("vit_b", path, "cpu").encode(image)
+    for prompt, several in ((thing_prompt(BOX), True), (POINTS, False)):
+        logits, predicted_iou, low_res = the_packages_own(theirs, image, prompt, several, None)
+        answers = ours.candidates(prompt, several)
+        np.testing.assert_array_equal([answer.mask for answer in answers], logits > 0)
+        np.testing.assert_array_equal(np.concatenate([answer.low_res_logits for answer in answers]), low_res)
+        np.testing.assert_array_equal(
+            np.array([answer.predicted_iou for answer in answers], np.float32), predicted_iou.clip(0, 1)
+        )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_architectures_are_as_large_as_the_official_files(size: str) -> None:
+    with torch.device("meta"):
+        tensors = sam_model_registry[size]().state_dict()
+    total = sum(tensor.numel() * 4 for tensor in tensors.values())
+    # The rest is the archive's: some 150 to 300 bytes a tensor.
+    assert 0 < SAM[size].size - total < 400 * len(tensors)
+
+
+def test_weights_of_another_size_are_refused_by_name() -> None:
+    with torch.device("meta"):
+        large, base = sam_model_registry["vit_l"](), sam_model_registry["vit_b"]()
+    with pytest.raises(
+        WeightsError, match=r"^expected vit_l, got ones without \S+ and 167 more, with another shape of"
+    ):
+        load_exactly(large, base.state_dict(), "vit_l")
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny network's weights; vit_b is tiny meanwhile."""
+    monkeypatch.setitem(sam_model_registry, "vit_b", lambda: tiny_sam(seed=1))
+    path = tmp_path / "sam.pth"
+    torch.save(tiny_sam(seed=2).state_dict(), path)
+    return path
+
+
+def test_a_state_dict_is_loaded_whole(tiny_file: Path) -> None:
+    image = noise(90, 120)
+    sam = Sam.load("vit_b", tiny_file, "cpu")
+    assert sam.name == "sam vit_b"
+    assert sam.weights_sha256 == sha256_of(tiny_file)
+    loaded, own = (s.encode(image).candidates(POINTS, True) for s in (sam, Sam(tiny_sam(seed=2))))
+    for one, other in zip(loaded, own, strict=True):
+        np.testing.assert_array_equal(one.low_res_logits, other.low_res_logits)
+
+
+def test_weights_from_before_the_archive_format_are_read(tiny_file: Path) -> None:
+    torch.save(tiny_sam(seed=2).state_dict(), tiny_file, _use_new_zipfile_serialization=False)
+    Sam.load("vit_b", tiny_file, "cpu")
+
+
+class Intruder:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("intruded"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "that torch.save wrote"),
+        (b"<!doctype html>", "that torch.save wrote"),
+        (b"PK\x03\x04" + bytes(100), "that torch.save wrote"),
+        ([1, 2], "something other than tensors by name"),
+        ({"model": {}}, "something other than tensors by name"),
+        (Intruder(), "that torch.save wrote"),
+    ],
+)
+def test_other_files_are_one_line(
+    tiny_file: Path, content: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_file.parent)
+    if isinstance(content, bytes):
+        tiny_file.write_bytes(content)
+    else:
+        torch.save(content, tiny_file)
+    with pytest.raises(WeightsError) as caught:
+        Sam.load("vit_b", tiny_file, "cpu")
+    assert words in str(caught.value)
+    assert str(tiny_file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("intruded").exists()
+
+
+def test_a_cut_off_file_is_one_line(tiny_file: Path) -> None:
+    tiny_file.write_bytes(tiny_file.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match=r"that torch\.save wrote"):
+        Sam.load("vit_b", tiny_file, "cpu")
+    with pytest.raises(WeightsError, match="No such file"):
+        read_checkpoint(tiny_file.with_name("absent.pth"))
+
+
+def test_missing_left_over_and_misshapen_tensors_are_named(tiny_file: Path) -> None:
+    tensors = tiny_sam().state_dict()
+    missing = tensors.pop("mask_decoder.iou_token.weight")
+    tensors["mask_decoder.other"] = missing
+    tensors["image_encoder.pos_embed"] = torch.zeros(1, 2, 2, 32)
+    torch.save(tensors, tiny_file)
+    with pytest.raises(WeightsError) as caught:
+        Sam.load("vit_b", tiny_file, "cpu")
+    for name in ("without mask_decoder.iou_token.weight", "unknown mask_decoder.other", "image_encoder.pos_embed"):
+        assert name in str(caught.value)
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="nonsense"):
+        Sam.load("vit_b", tmp_path / "absent", "nonsense")
+
+
+def bright(size_hw: tuple[int, int], box: tuple[int, int, int, int]) -> tuple[Image, Mask]:
+    """A dark photo with a bright rectangle, and where that is."""
+    left, top, right, bottom = box
+    mask = np.zeros(size_hw, np.bool_)
+    mask[top:bottom, left:right] = True
+    return np.where(mask[..., None], np.uint8(255), np.uint8(0)).repeat(3, axis=2), mask
+
+
+def iou(one: Mask, other: Mask) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "box"),
+    [
+        ((480, 640), (100, 50, 300, 400)),
+        ((2000, 300), (10, 1500, 200, 1990)),
+        ((300, 2000), (1500, 10, 1990, 200)),
+        ((16, 16), (4, 8, 12, 16)),
+        ((16, 600), (500, 4, 560, 12)),
+        ((1021, 767), (333, 111, 766, 1000)),
+        ((1, 1000), (100, 0, 400, 1)),
+    ],
+)
+def test_masks_lie_on_the_right_pixels(size_hw: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    image, truth = bright(size_hw, box)
+    photo = Sam(bright_sam()).encode(image)
+    for several in (False, True):
+        for answer in photo.candidates(thing_prompt(np.array(box, np.float32)), several):
+            assert answer.mask.shape == size_hw
+            assert answer.mask.dtype == np.bool_
+            assert iou(answer.mask, truth) > 0.96
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_lie_on_the_upright_photo(orientation: int, tmp_path: Path) -> None:
+    stored, _ = bright((120, 200), (20, 10, 70, 90))
+    photo = Pillow.fromarray(stored)
+    exif = photo.getexif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    photo.save(buffer, "PNG", exif=exif)
+    (tmp_path / "photo.png").write_bytes(buffer.getvalue())
+    image = load_image(str(tmp_path / "photo.png"))
+    assert image.shape[:2] == ((120, 200) if orientation < 5 else (200, 120))
+    answer = Sam(bright_sam()).encode(image).candidates(thing_prompt(BOX), False)[0]
+    assert iou(answer.mask, image[..., 0] > 127) > 0.96
+
+
+def test_prompts_reach_the_network_in_its_own_square() -> None:
+    network = tiny_sam()
+    log = PromptLog(network)
+    Sam(network).encode(noise(256, 512)).candidates(POINTS, False)
+    (call,) = log.calls
+    points, labels = call["points"]
+    assert points.tolist() == [[[10, 12.5], [17.5, 15], [6.25, 8.75]]]
+    assert labels.tolist() == [[1, 1, 0]]
+    assert call["boxes"].tolist() == [[5, 7.5, 22.25, 19.75]]
+    assert call["masks"] is None
+
+
+def test_a_photo_is_encoded_once() -> None:
+    network = tiny_sam()
+    seen: list[object] = []
+    network.image_encoder.register_forward_hook(lambda *_: seen.append(1))
+    photo = Sam(network).encode(noise(100, 140))
+    photo.thing(thing_prompt(BOX), SamSettings())
+    photo.stuff([POINTS, thing_prompt(BOX)], SamSettings())
+    assert len(seen) == 1
+
+
+def test_two_photos_do_not_mix() -> None:
+    sam = Sam(tiny_sam())
+    first = sam.encode(noise(100, 140))
+    alone = first.candidates(POINTS, True)
+    sam.encode(noise(64, 64, seed=5)).candidates(thing_prompt(BOX), True)
+    for one, other in zip(alone, first.candidates(POINTS, True), strict=True):
+        np.testing.assert_array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_each_round_feeds_the_last_mask_back(rounds: int) -> None:
+    network = tiny_sam()
+    log = PromptLog(network)
+    photo = Sam(network).encode(noise(100, 140))
+    answer = photo.stuff([POINTS], SamSettings(feedback_rounds=rounds))
+    assert len(log.calls) == 1 + rounds
+    assert log.calls[0]["masks"] is None
+    answers = photo.candidates(POINTS, False)
+    for call in log.calls[1 : 1 + rounds]:
+        np.testing.assert_array_equal(call["masks"][0].numpy(), answers[-1].low_res_logits)
+        answers += photo.candidates(POINTS, False, answers[-1].low_res_logits)
+        assert call["points"][1].tolist() == [[1, 1, 0]]
+    best = max(answers, key=lambda a: a.predicted_iou)
+    np.testing.assert_array_equal(answer.mask, best.mask)
+    assert answer.predicted_iou == pytest.approx(best.predicted_iou)
+
+
+def test_regions_apart_become_one_mask() -> None:
+    photo = Sam(tiny_sam()).encode(noise(100, 140))
+    prompts = [thing_prompt(np.array(box, np.float32)) for box in ([0, 0, 60, 90], [70, 10, 140, 100])]
+    settings = SamSettings(feedback_rounds=0)
+    one, other = (photo.stuff([prompt], settings) for prompt in prompts)
+    both = photo.stuff(prompts, settings)
+    np.testing.assert_array_equal(both.mask, one.mask | other.mask)
+    weights = np.maximum(1, [one.mask.sum(), other.mask.sum()])
+    assert both.predicted_iou == pytest.approx(np.average([one.predicted_iou, other.predicted_iou], weights=weights))
+    assert both.stability == pytest.approx(np.average([one.stability, other.stability], weights=weights))
+
+
+def test_whole_over_part_can_be_switched_off() -> None:
+    network = tiny_sam()
+    photo = Sam(network).encode(noise(100, 140))
+    single = photo.candidates(thing_prompt(BOX), False)[0]
+    plain = photo.thing(thing_prompt(BOX), SamSettings(whole_over_part=False))
+    np.testing.assert_array_equal(plain.low_res_logits, single.low_res_logits)
+    chosen = photo.thing(thing_prompt(BOX), SamSettings(iou_tolerance=0.0))
+    best = max(photo.candidates(thing_prompt(BOX), True), key=lambda answer: answer.predicted_iou)
+    np.testing.assert_array_equal(chosen.low_res_logits, best.low_res_logits)
+
+
+def answer(*boxes: tuple[int, int, int, int], predicted_iou: float) -> SamMask:
+    mask = np.zeros((100, 100), np.bool_)
+    for left, top, right, bottom in boxes:
+        mask[top:bottom, left:right] = True
+    return SamMask(mask, predicted_iou, 1.0, np.zeros((1, 256, 256), np.float32))
+
+
+TABLE = np.array([10, 20, 90, 80], np.float32)
+TOP = answer((10, 20, 90, 40), predicted_iou=0.95)
+WHOLE = answer((10, 20, 90, 40), (12, 40, 20, 80), (80, 40, 88, 80), predicted_iou=0.90)
+ROOM = answer((0, 0, 100, 100), predicted_iou=0.93)
+
+
+def test_the_mask_that_fills_the_box_wins_over_a_part_and_over_more() -> None:
+    assert choose_whole([TOP, WHOLE, ROOM], TABLE, 0.1) is WHOLE
+
+
+def test_a_whole_that_is_thought_much_worse_does_not_win() -> None:
+    assert choose_whole([TOP, WHOLE], TABLE, 0.04) is TOP
+    assert choose_whole([TOP, replace(WHOLE, predicted_iou=0.8)], TABLE, 0.1) is TOP
+
+
+def test_specks_far_off_do_not_make_a_part_whole() -> None:
+    specked = answer((10, 20, 90, 40), (89, 79, 90, 80), predicted_iou=0.95)
+    assert choose_whole([specked, WHOLE], TABLE, 0.1) is WHOLE
+
+
+def test_of_equal_extents_the_better_wins_and_empty_masks_lose() -> None:
+    empty = answer(predicted_iou=0.99)
+    twin = replace(WHOLE, predicted_iou=0.91)
+    assert choose_whole([empty, WHOLE, twin], TABLE, 0.1) is twin
+    assert choose_whole([empty], TABLE, 0.1) is empty
