@@ -65,7 +65,7 @@ Row = tuple[Any, ...]
 
 
 class Database:
-    """A connection to one store's file; for one thread at a time."""
+    """A connection to one store's file; for the thread that opened it."""
 
     def __init__(self, path: Path, create: bool) -> None:
         """Opens the file.
@@ -81,9 +81,7 @@ class Database:
         self.path = path
         with self._errors_told():
             uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
-            self._connection = sqlite3.connect(
-                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             self._prepare(create)
         except BaseException:
@@ -115,6 +113,15 @@ class Database:
             if self._connection.in_transaction:
                 self.run("ROLLBACK")
             raise
+
+    @contextmanager
+    def attached(self, path: Path) -> Iterator[None]:
+        """Within the block, another store's tables are there as `other.TABLE`."""
+        self.run("ATTACH DATABASE ? AS other", f"{path.absolute().as_uri()}?mode=rw")
+        try:
+            yield
+        finally:
+            self.run("DETACH DATABASE other")
 
     def _prepare(self, create: bool) -> None:
         for setting in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):

@@ -15,14 +15,17 @@ from types import TracebackType
 import numpy as np
 
 from surfaces.classes import BY_NAME
+from surfaces.dataset.counting import count_all
 from surfaces.dataset.database import Database, Row
 from surfaces.dataset.graded import GradedLabels, GradedSegment
+from surfaces.dataset.merging import merge_file
 from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.stored import (
     LabelSettings,
     SettingsChangedError,
     Source,
+    StoreCounts,
     StoredFailure,
     StoredPhoto,
     StoredSegment,
@@ -68,6 +71,10 @@ class LabelStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
         self._database.close()
 
     @property
@@ -85,6 +92,15 @@ class LabelStore:
         ):
             columns = [*row[1:-1], json.loads(row[-1])]
             yield StoredPhoto(row[0], names[row[0]], *columns)
+
+    def counts(self) -> StoreCounts:
+        """How much of everything there is."""
+        return count_all(self._database)
+
+    def settings(self) -> list[LabelSettings]:
+        """All that labels were ever made with, by ascending fingerprint."""
+        rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings ORDER BY fingerprint")
+        return [LabelSettings(fingerprint, teacher, json.loads(details)) for fingerprint, teacher, details in rows]
 
     def labels(self, sha256: str) -> GradedLabels:
         """The labels of a photo.
@@ -166,16 +182,16 @@ class LabelStore:
             relabel: let them take the place of others.
 
         Raises:
-            SettingsChangedError: the store is in use with others and `relabel` is False.
+            SettingsChangedError: the store has labels, is in use with others, and `relabel` is False.
         """
         with self._database.transaction():
             known = self.settings_in_use()
             if known and known.fingerprint == settings.fingerprint:
                 return
-            if known and not relabel:
+            if known and not relabel and self._database.rows("SELECT 1 FROM photos LIMIT 1"):
                 raise SettingsChangedError(
                     f"expected the settings of {self.path} ({known.teacher}, {known.fingerprint[:12]}),"
-                    f" got others ({settings.teacher}, {settings.fingerprint[:12]})"
+                    f" got others ({settings.teacher}, {settings.fingerprint[:12]}); --relabel replaces its labels"
                 )
             self._database.run("UPDATE settings SET in_use = 0")
             self._database.run(
@@ -274,6 +290,27 @@ class LabelStore:
                 self._database.run("DELETE FROM sources WHERE path = ?", path)
         return len(gone)
 
+    def merge(self, folder: Path) -> int:
+        """Takes over the labels of another store that was made with the same settings, in one transaction.
+
+        A person's labels win over a teacher's; where both stores have a person's, this one's stay.
+
+        Args:
+            folder: the other store's.
+
+        Returns:
+            How many photos' labels were taken over.
+
+        Raises:
+            DatasetError: there is no such store.
+            SettingsChangedError: it is in use with other settings.
+        """
+        with LabelStore.open(folder) as other:
+            settings = other.settings_in_use()
+        if settings:
+            self.use_settings(settings)
+        return merge_file(self._database, folder / STORE_NAME)
+
     def _write(self, sha256: str, labels: GradedLabels, origin: str, reviewer: str, settings: str) -> None:
         height, width = labels.unsure.shape
         self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
@@ -344,6 +381,7 @@ __all__ = [
     "LabelStore",
     "SettingsChangedError",
     "Source",
+    "StoreCounts",
     "StoredFailure",
     "StoredPhoto",
     "StoredSegment",

@@ -113,3 +113,26 @@ class StoredFailure:
     source: str
     reason: str
     kind: str
+
+
+@dataclass(frozen=True)
+class StoreCounts:
+    """How much a store holds.
+
+    Attributes:
+        photos: labelled ones, each counted once.
+        reviewed: those of them that a person vouches for.
+        duplicates: further paths of the same photos.
+        gone: labelled photos of which no path is known any more; they count nowhere else.
+        failures: paths that were not labelled, by kind.
+        segments: by the name of their class.
+        settings: photos by the fingerprint of what labelled them.
+    """
+
+    photos: int
+    reviewed: int
+    duplicates: int
+    gone: int
+    failures: dict[str, int]
+    segments: dict[str, int]
+    settings: dict[str, int]

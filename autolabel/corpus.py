@@ -1,0 +1,238 @@
+"""Which photos there are to label: those of a folder, or of a list."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from surfaces.batch import PHOTO_SUFFIXES
+from surfaces.dataset.names import STORE_NAME
+from surfaces.dataset.store import Source
+from surfaces.errors import DatasetError, MissingExtraError
+
+UNREADABLE = "unreadable"
+BROKEN_NAME = "broken name"
+BROKEN_ENTRY = "broken entry"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A path that cannot be labelled.
+
+    Attributes:
+        source: where it lies, or the folder or the line of the list that is broken.
+        kind: a word or two to group by.
+        reason: one line.
+        sha256: of the file, where it could be read.
+    """
+
+    source: Source
+    kind: str
+    reason: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Photos to label.
+
+    Attributes:
+        root: the folder, list or photo that was named, absolute.
+        photos: in a fixed order: by path, or as in the list.
+        skipped: what could not even be looked at.
+        passed_over: files that do not claim to be photos.
+    """
+
+    root: str
+    photos: tuple[Source, ...]
+    skipped: tuple[Skipped, ...] = ()
+    passed_over: int = 0
+
+    def shard(self, number: int, count: int) -> Corpus:
+        """One of `count` parts that share no photo, told by the photos' names, so that all machines agree.
+
+        Args:
+            number: from 1 to `count`.
+            count: how many parts.
+        """
+        return replace(self, photos=tuple(p for p in self.photos if _hash(p.name) % count == number - 1))
+
+    def first(self, limit: int) -> Corpus:
+        """At most `limit` photos, the first ones."""
+        return replace(self, photos=self.photos[:limit])
+
+    @property
+    def paths(self) -> set[str]:
+        """All paths, what was skipped included."""
+        return {source.path for source in (*self.photos, *(skipped.source for skipped in self.skipped))}
+
+
+def read_corpus(path: Path) -> Corpus:
+    """Lists photos; nothing of them is read.
+
+    Args:
+        path: a folder, searched with its subfolders (links are followed; what begins with a dot and folders that hold
+            a label store are left out); a photo; or a list, whose paths are relative to its folder: `.csv` with a
+            column `path`, `.jsonl` with objects that have a `path`, `.parquet` with a column `path`, or, with any
+            other suffix, text with a path a line, where blank lines and those that begin with `#` are passed over.
+
+    Raises:
+        DatasetError: it cannot be read, or there is no photo in it.
+        MissingExtraError: a Parquet list, and pyarrow is not installed.
+    """
+    root = os.path.abspath(path)  # noqa: PTH100  (links stay as the user wrote them)
+    if path.is_dir():
+        corpus = _Listing(root, root).folder()
+    elif path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
+        corpus = _Listing(root, os.path.dirname(root)).listed([(1, root)])  # noqa: PTH120
+    elif path.is_file():
+        corpus = _Listing(root, os.path.dirname(root)).listed(_entries(path))  # noqa: PTH120
+    else:
+        raise DatasetError(f"expected a folder of photos or a list of them at {path}, got no such file or folder")
+    if not corpus.photos:
+        raise DatasetError(f"expected photos in {path}, got {_what_else(corpus)}")
+    return corpus
+
+
+class _Listing:
+    """Collects a corpus; what it holds is named relative to `base`."""
+
+    def __init__(self, root: str, base: str) -> None:
+        self._root, self._base = root, base
+        self._photos: dict[str, Source] = {}
+        self._skipped: list[Skipped] = []
+        self._passed_over = 0
+
+    def folder(self) -> Corpus:
+        """The corpus of a folder; each subfolder is searched once, whatever links lead to it."""
+        entered: set[object] = set()
+        for folder, subfolders, names in os.walk(self._base, followlinks=True, onerror=self._unreadable):
+            identity = _identity(folder)
+            if identity in entered or (STORE_NAME in names and folder != self._base):
+                subfolders.clear()
+                continue
+            entered.add(identity)
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            for name in sorted(name for name in names if not name.startswith(".")):
+                if PurePath(name).suffix.lower() in PHOTO_SUFFIXES:
+                    self._add(_join(folder, name))
+                else:
+                    self._passed_over += 1
+        return self._corpus()
+
+    def listed(self, entries: Iterable[tuple[int, str | None]]) -> Corpus:
+        """The corpus of a list: the number of each line and its path, None where the line has none."""
+        for line, path in entries:
+            if path:
+                self._add(_join(self._base, path))
+            else:
+                self._skip(f"{self._root}:{line}", BROKEN_ENTRY, "expected a `path` in the line, got none")
+        return self._corpus()
+
+    def _corpus(self) -> Corpus:
+        return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped), self._passed_over)
+
+    def _add(self, path: str) -> None:
+        if _is_text(path):
+            self._photos[path] = self._source(path)
+        else:
+            self._skip(path, BROKEN_NAME, "expected a name in UTF-8")
+
+    def _unreadable(self, error: OSError) -> None:
+        self._skip(str(error.filename), UNREADABLE, f"the folder could not be read: {error.strerror}")
+
+    def _skip(self, path: str, kind: str, reason: str) -> None:
+        shown = path.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        self._skipped.append(Skipped(self._source(shown), kind, reason))
+
+    def _source(self, path: str) -> Source:
+        relative = PurePath(os.path.relpath(path, self._base))
+        if ".." in relative.parts:  # a list may name what lies elsewhere
+            relative = PurePath(path).relative_to(PurePath(path).anchor)
+        return Source(path, os.path.splitext(relative.as_posix())[0], self._root)  # noqa: PTH122
+
+
+def _entries(path: Path) -> Iterator[tuple[int, str | None]]:
+    """The paths of a list, each with the number of its line."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            yield from enumerate(_parquet_paths(path), 1)
+            return
+        # What is not UTF-8 is let through here and told as a broken name.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            if suffix == ".csv":
+                yield from _csv_paths(file)
+            elif suffix == ".jsonl":
+                yield from ((number, _json_path(line)) for number, line in enumerate(file, 1) if line.strip())
+            else:
+                lines = ((number, line.strip()) for number, line in enumerate(file, 1))
+                yield from ((number, line) for number, line in lines if line and not line.startswith("#"))
+    except (OSError, csv.Error) as error:
+        raise DatasetError(f"expected a list of photos in {path}, got: {error}") from error
+
+
+def _csv_paths(file: Iterable[str]) -> Iterator[tuple[int, str | None]]:
+    rows = csv.DictReader(file)
+    if "path" not in (rows.fieldnames or ()):
+        raise csv.Error(f"no column `path` among {', '.join(rows.fieldnames or ()) or 'none'}")
+    yield from ((rows.line_num, row["path"]) for row in rows)
+
+
+def _json_path(line: str) -> str | None:
+    try:
+        path = json.loads(line)["path"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return path if isinstance(path, str) else None
+
+
+def _parquet_paths(path: Path) -> list[str | None]:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Parquet lists need pyarrow, which is not installed; pip install pyarrow") from error
+    try:
+        values = parquet.read_table(path, columns=["path"]).column("path").to_pylist()
+    except (ValueError, KeyError) as error:  # what pyarrow's errors derive from
+        raise DatasetError(f"expected Parquet with a column `path` in {path}, got: {error}".splitlines()[0]) from error
+    return [value if isinstance(value, str) else None for value in values]
+
+
+def _identity(folder: str) -> object:
+    """The same for all paths of a folder."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116
+    except OSError:  # it has just vanished
+        return folder
+    return status.st_dev, status.st_ino
+
+
+def _join(folder: str, path: str) -> str:
+    return os.path.normpath(os.path.join(folder, path))  # noqa: PTH118
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in path
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def _what_else(corpus: Corpus) -> str:
+    counts = Counter(skipped.kind for skipped in corpus.skipped)
+    if corpus.passed_over:
+        counts["other kinds of files"] = corpus.passed_over
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"

@@ -1,0 +1,45 @@
+"""Takes the labels of one store's file over into another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from surfaces.dataset.database import Database
+
+_TAKEN = """
+CREATE TEMP TABLE taken AS SELECT theirs.sha256 FROM other.photos theirs LEFT JOIN main.photos ours USING (sha256)
+WHERE ours.sha256 IS NULL
+   OR ours.origin = 'auto' AND (theirs.origin = 'reviewed' OR theirs.settings <> ours.settings
+      AND theirs.settings IN (SELECT fingerprint FROM main.settings WHERE in_use))
+"""
+
+# Later statements read what earlier ones wrote. A path that one store labelled is no failure of the other.
+_STATEMENTS = (
+    _TAKEN,
+    "INSERT OR IGNORE INTO main.settings SELECT fingerprint, teacher, details, 0 FROM other.settings",
+    "DELETE FROM main.segments WHERE sha256 IN taken",
+    "INSERT OR REPLACE INTO main.photos SELECT * FROM other.photos WHERE sha256 IN taken",
+    "INSERT INTO main.segments SELECT * FROM other.segments WHERE sha256 IN taken",
+    "INSERT OR IGNORE INTO main.sources SELECT * FROM other.sources",
+    "INSERT OR IGNORE INTO main.failures SELECT * FROM other.failures",
+    "DELETE FROM main.failures WHERE path IN (SELECT path FROM main.sources)",
+)
+
+
+def merge_file(database: Database, path: Path) -> int:
+    """Takes over the photos that are not, or less well, labelled here; their segments, sources, and all failures.
+
+    Args:
+        database: of the store that takes.
+        path: the other store's file.
+
+    Returns:
+        How many photos were taken over.
+    """
+    with database.attached(path):
+        with database.transaction():
+            for statement in _STATEMENTS:
+                database.run(statement)
+        [(count,)] = database.rows("SELECT count(*) FROM taken")
+        database.run("DROP TABLE taken")
+    return int(count)
