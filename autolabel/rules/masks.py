@@ -8,7 +8,7 @@ from autolabel.ontology import Ontology
 from autolabel.rules.box_overlap import box_area, box_iou
 from autolabel.rules.draft import Draft, union, with_mask
 from autolabel.rules.kinds import is_stuff, is_thing
-from autolabel.rules.regions import area, mask_iou, share_inside
+from autolabel.rules.regions import area, mask_iou, share_inside, thinned
 from models.runtime.merge import LEAST_NEW_SHARE
 from models.teachers.teacher import Floats, Proposal
 from surfaces.classes import FLOOR, WALL
@@ -32,15 +32,17 @@ def negative_regions(draft: Draft, _ontology: Ontology) -> Draft:
     the same region if it scores higher.
     """
     negatives = [proposal for proposal in draft.proposals if proposal.surface is None]
-    return draft.without(negatives).with_masks(lambda proposal: _kept_off(proposal, negatives))
+    coarse = [thinned(negative.mask) for negative in negatives]
+    return draft.without(negatives).with_masks(lambda proposal: _kept_off(proposal, negatives, coarse))
 
 
-def _kept_off(proposal: Proposal, negatives: list[Proposal]) -> Mask:
+def _kept_off(proposal: Proposal, negatives: list[Proposal], coarse: list[Mask]) -> Mask:
     mask = proposal.mask
-    for negative in negatives:
-        same = mask_iou(proposal.mask, negative.mask) >= SAME_REGION_IOU
+    own = thinned(mask)
+    for negative, region in zip(negatives, coarse, strict=True):
+        same = mask_iou(own, region) >= SAME_REGION_IOU
         better = negative.score >= proposal.score
-        smaller = area(negative.mask) < area(proposal.mask)
+        smaller = area(region) < area(own)
         if is_thing(proposal.surface) and same and better:
             return np.zeros_like(mask)
         cuts = better and smaller if is_thing(proposal.surface) else better if same else smaller
@@ -61,10 +63,12 @@ def outside_box(draft: Draft, _ontology: Ontology) -> Draft:
 
 def table_leaks(draft: Draft, _ontology: Ontology) -> Draft:
     """A table wins over wall and floor, but what is mostly a wall or floor that scores higher leaves it that part."""
-    stuff = [proposal for proposal in draft.proposals if is_stuff(proposal.surface)]
+    stuff = [(p, thinned(p.mask)) for p in draft.proposals if is_stuff(p.surface)]
 
     def cut(table: Proposal) -> Mask:
-        behind = (s.mask for s in stuff if s.score > table.score and share_inside(table.mask, s.mask) >= LEAKED_SHARE)
+        own = thinned(table.mask)
+        better = [(p, region) for p, region in stuff if p.score > table.score]
+        behind = [p.mask for p, region in better if share_inside(own, region) >= LEAKED_SHARE]
         return table.mask & ~union(behind, table.mask.shape)
 
     return draft.with_masks(lambda p: cut(p) if is_thing(p.surface) else p.mask)
@@ -76,7 +80,7 @@ def duplicate_tables(draft: Draft, _ontology: Ontology) -> Draft:
     doubles = []
     for table in draft.proposals:
         if is_thing(table.surface):
-            if share_inside(table.mask, taken) > 1 - LEAST_NEW_SHARE:
+            if share_inside(thinned(table.mask), thinned(taken)) > 1 - LEAST_NEW_SHARE:
                 doubles.append(table)
             else:
                 taken |= table.mask
@@ -116,8 +120,10 @@ def wall_or_floor(draft: Draft, _ontology: Ontology) -> Draft:
     both = wall & floor
     if not both.any():
         return draft
-    smaller, larger, leaked = (wall, floor, FLOOR) if area(wall) < area(floor) else (floor, wall, WALL)
-    if share_inside(smaller, larger) >= SWALLOWED_SHARE:
+    smaller, larger, leaked = (
+        (wall, floor, FLOOR) if area(thinned(wall)) < area(thinned(floor)) else (floor, wall, WALL)
+    )
+    if share_inside(thinned(smaller), thinned(larger)) >= SWALLOWED_SHARE:
         return draft.with_masks(lambda p: p.mask & ~smaller if p.surface == leaked else p.mask)
     tables = union((p.mask for p in draft.proposals if is_thing(p.surface)), size_hw)
     return draft.with_unsure(both & ~tables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -42,13 +43,20 @@ PixelRule = Callable[[PixelBand, Ontology], Mask]
 def low_confidence(band: PixelBand, ontology: Ontology) -> Mask:
     """Pixels whose class is less probable than the ontology's `belief_accept`, "other" among them, are unsure."""
     least = [ontology.other.belief_accept, *(sought.belief_accept for sought in ontology.classes)]
-    return band.confidence < np.array(least, np.float32)[band.labels]
+    return band.confidence < _by_label(least, band.labels)
 
 
 def disagreement(band: PixelBand, ontology: Ontology) -> Mask:
     """Pixels about which members, flips and scales are further apart than `belief_disagreement` are unsure."""
     largest = [ontology.other.belief_disagreement, *(sought.belief_disagreement for sought in ontology.classes)]
-    return band.disagreement > np.array(largest, np.float32)[band.labels]
+    return band.disagreement > _by_label(largest, band.labels)
+
+
+def _by_label(values: list[float], labels: npt.NDArray[np.uint8]) -> Floats:
+    """The value of each pixel's label, float32 (rows, W)."""
+    table = np.zeros(256, np.float32)
+    table[: len(values)] = values
+    return cv2.LUT(labels, table)  # type: ignore[return-value]
 
 
 PIXEL_RULES: Mapping[str, PixelRule] = {rule.__name__: rule for rule in (low_confidence, disagreement)}
@@ -96,10 +104,13 @@ def low_beliefs(draft: Draft, ontology: Ontology) -> Draft:
 
 
 def _proposal(belief: Belief, surface: SurfaceClass, mask: Mask) -> Proposal:
-    score = mean_inside(belief.probabilities[surface.coco_id], mask)
+    height, width = _raster(belief)
+    step = max(1, min(mask.shape[0] // height, mask.shape[1] // width))
+    coarse = mask[::step, ::step]  # finer than the belief's raster is of no use to a mean
+    score = mean_inside(belief.probabilities[surface.coco_id], coarse)
     qualities = {"belief": score}
     if belief.disagreement.any():
-        qualities["agreement"] = 1 - mean_inside(belief.disagreement, mask)
+        qualities["agreement"] = 1 - mean_inside(belief.disagreement, coarse)
     return Proposal(surface, surface.name, score, box_of_mask(mask), mask, qualities)
 
 
@@ -110,6 +121,7 @@ def _raster(belief: Belief) -> tuple[int, int]:
 def _bands(belief: Belief, size_hw: tuple[int, int]) -> Iterator[PixelBand]:
     height, width = size_hw
     rows = max(1, BAND_PIXELS // width)
+    compared = bool(belief.disagreement.any())
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
 
@@ -121,4 +133,5 @@ def _bands(belief: Belief, size_hw: tuple[int, int]) -> Iterator[PixelBand]:
         for number, probability in enumerate(map(part, belief.probabilities[1:]), start=1):
             labels[probability > confidence] = number
             np.maximum(confidence, probability, out=confidence)
-        yield PixelBand(slice(top, bottom), labels, confidence, part(belief.disagreement))
+        apart = part(belief.disagreement) if compared else np.zeros_like(confidence)
+        yield PixelBand(slice(top, bottom), labels, confidence, apart)
