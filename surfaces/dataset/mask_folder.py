@@ -90,3 +90,15 @@ def labels_of_values(values: npt.NDArray[np.uint8], source: str) -> Labels:
     semantic[values == DINING_TABLE.coco_id] = IGNORE  # specks stay so
     semantic[tables > 0] = DINING_TABLE.coco_id
     return Labels(semantic, numbered_without_gaps(tables))
+
+
+def values_of_labels(labels: Labels) -> npt.NDArray[np.uint8]:
+    """The map (uint8 HxW) of which `labels_of_values` makes these labels: each dining table has a value of its own.
+
+    Raises:
+        DatasetError: there are more tables than values.
+    """
+    most = IGNORE - _FIRST_TABLE
+    if labels.tables.max(initial=0) > most:
+        raise DatasetError(f"expected at most {most} dining tables in a photo, got {labels.tables.max()}")
+    return np.where(labels.tables > 0, labels.tables + (_FIRST_TABLE - 1), labels.semantic).astype(np.uint8)

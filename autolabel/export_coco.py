@@ -1,0 +1,37 @@
+"""Labels as COCO JSON, of the project's own form (`surfaces.dataset.coco`) with scores and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from autolabel.exported import IMAGES, Add, provenance
+from surfaces.classes import CLASSES
+from surfaces.dataset.coco_writer import new_coco
+from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.store import StoredPhoto
+
+
+@contextmanager
+def coco_export(folder: Path, with_unsure: bool = True, info: Mapping[str, object] | None = None) -> Iterator[Add]:
+    """`annotations.json`: each segment an annotation with `score` and `qualities`, each image with its provenance.
+
+    Args:
+        folder: an existing folder.
+        with_unsure: whether unsure pixels are written, as one `iscrowd` region for each class they could be.
+        info: what COCO's `info` shall say.
+    """
+    with new_coco(folder, info) as coco:
+
+        def add(photo: StoredPhoto, file_name: str, labels: GradedLabels) -> None:
+            image_id = coco.add_image(f"{IMAGES}/{file_name}", (photo.height, photo.width), **provenance(photo))
+            for segment in labels.segments:
+                found = segment.detection
+                more = {"score": found.score, "qualities": dict(segment.qualities)}
+                coco.add_region(image_id, found.surface, found.mask, crowd=False, **more)
+            if with_unsure and labels.unsure.any():
+                for surface in CLASSES:
+                    coco.add_region(image_id, surface, labels.unsure, crowd=True)
+
+        yield add

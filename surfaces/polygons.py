@@ -1,0 +1,71 @@
+"""A mask as one polygon, holes and separate parts included, for formats that know nothing else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from surfaces.detections import Mask, box_of_mask
+
+Points = npt.NDArray[np.int64]
+"""int64 Nx2: x and y of pixels."""
+
+_FEWEST_POINTS = 3
+_PAIRS_AT_ONCE = 1 << 20
+
+
+def polygon_of_mask(mask: Mask) -> Points:
+    """The outline of a mask as one closed polygon through the mask's outermost pixels.
+
+    The outlines of holes and separate parts hang on each other by the shortest bridges (their minimum spanning tree),
+    lines that are walked there and back: a keyhole polygon. Filled by the even-odd rule with its outline drawn, as
+    `cv2.fillPoly` does, the polygon is the mask and those bridges, one pixel wide.
+
+    Args:
+        mask: bool HxW, not empty.
+
+    Returns:
+        The polygon, three points or more; the last is joined to the first.
+    """
+    left, top, right, bottom = box_of_mask(mask).astype(int)
+    part = np.ascontiguousarray(mask[top:bottom, left:right], np.uint8)
+    found, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(int(left), int(top)))
+    joined = _joined([np.asarray(outline, np.int64).reshape(-1, 2) for outline in found])
+    missing = max(0, _FEWEST_POINTS - len(joined))
+    return np.concatenate([joined, np.repeat(joined[-1:], missing, axis=0)])
+
+
+def _joined(outlines: list[Points]) -> Points:
+    """One polygon of several outlines, by Prim's algorithm: the outline that is nearest to those joined comes next."""
+    polygon, waiting = outlines[0], np.concatenate([outlines[0][:0], *outlines[1:]])
+    owner = np.repeat(np.arange(1, len(outlines)), [len(outline) for outline in outlines[1:]])
+    anchor, distance = _nearest(waiting, polygon)
+    while len(waiting):
+        end = int(distance.argmin())
+        outline = outlines[owner[end]]
+        turned = np.roll(outline, np.searchsorted(owner, owner[end]) - end, axis=0)
+        polygon = _inserted(polygon, anchor[end], turned)
+        rest = owner != owner[end]
+        waiting, owner, anchor, distance = waiting[rest], owner[rest], anchor[rest], distance[rest]
+        closer, closer_distance = _nearest(waiting, outline)
+        is_closer = closer_distance < distance
+        anchor[is_closer], distance[is_closer] = closer[is_closer], closer_distance[is_closer]
+    return polygon
+
+
+def _nearest(points: Points, outline: Points) -> tuple[Points, npt.NDArray[np.int64]]:
+    """For each point the nearest of an outline, and the square of the distance to it."""
+    rows = max(1, _PAIRS_AT_ONCE // len(outline))
+    anchor, distance = np.empty_like(points), np.empty(len(points), np.int64)
+    for row in range(0, len(points), rows):
+        block = slice(row, row + rows)
+        away = ((points[block, np.newaxis] - outline) ** 2).sum(axis=2)
+        anchor[block], distance[block] = outline[away.argmin(axis=1)], away.min(axis=1)
+    return anchor, distance
+
+
+def _inserted(polygon: Points, start: Points, outline: Points) -> Points:
+    """A polygon that at one of its points goes over to an outline's first point, around it, and back."""
+    here = int(np.flatnonzero((polygon == start).all(axis=1))[0])
+    return np.concatenate([polygon[: here + 1], outline, outline[:1], polygon[here:]])

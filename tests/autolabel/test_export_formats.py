@@ -1,0 +1,337 @@
+"""Exported labels: what every format keeps, and what its readers make of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from faster_coco_eval import COCO as FasterCOCO
+from faster_coco_eval import COCOeval_faster
+from label_stores import ROOMS, add_photo, graded, random_mask, rooms_store, segment
+from PIL import Image as Pillow
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from autolabel.export import export
+from autolabel.export_coco import coco_export
+from autolabel.export_png import png_export
+from autolabel.export_yolo import yolo_export
+from autolabel.exported import Format, Selection
+from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, WALL
+from surfaces.dataset import Labels, open_dataset
+from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.store import LabelStore
+from surfaces.detections import Mask
+from surfaces.errors import DatasetError, OutputError
+from surfaces.masks import decode
+
+FORMATS: dict[str, Format] = {"coco": coco_export, "yolo": yolo_export, "png": png_export}
+
+
+def exported(store: Path, out: Path, form: Format, selection: Selection | None = None) -> Path:
+    with LabelStore.open(store) as opened:
+        export(opened, out, form, selection or Selection())
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def annotations(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "annotations.json").read_text())
+    return document
+
+
+def store_of(folder: Path, labels: GradedLabels, photo: Path | None = None) -> Path:
+    """A store of one photo; noise where none is given."""
+    if photo is None:
+        photo = folder / "noise.png"
+        noise = np.random.default_rng(0).integers(0, 256, (*labels.unsure.shape, 3), np.uint8)
+        folder.mkdir(exist_ok=True)
+        Pillow.fromarray(noise).save(photo)
+    with LabelStore.create(folder) as store:
+        add_photo(store, photo, labels)
+    return folder
+
+
+def hard_labels() -> GradedLabels:
+    """Walls of many parts with holes, a floor, two tables one of which is cut in two, unsure pixels."""
+    wall = random_mask(parts=4)
+    wall[50:] = False
+    table, other_table = np.zeros_like(wall), np.zeros_like(wall)
+    table[52:58, 2:10] = table[52:58, 14:30] = True
+    other_table[51:59, 40:60] = True
+    floor = ~(wall | table | other_table)
+    unsure = np.zeros_like(wall)
+    unsure[:50, 70:] = True
+    segments = (
+        segment(WALL, wall & ~unsure, 0.95, agreement=0.5),
+        segment(FLOOR, floor & ~unsure, 0.75),
+        segment(DINING_TABLE, other_table, 0.6),
+        segment(DINING_TABLE, table, 0.3, stability=1.0),
+    )
+    return GradedLabels(segments, unsure, {"score": 0.3})
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_the_same_labels_give_the_same_bytes(tmp_path: Path, name: str) -> None:
+    forwards = exported(rooms_store(tmp_path / "a"), tmp_path / "out a", FORMATS[name])
+    backwards = exported(rooms_store(tmp_path / "b", reverse=True), tmp_path / "out b", FORMATS[name])
+    assert contents(forwards) == contents(backwards)
+    assert len(contents(forwards)) > 4
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_photos_are_those_that_were_labelled(tmp_path: Path, name: str) -> None:
+    out = exported(rooms_store(tmp_path / "store", 2), tmp_path / "out", FORMATS[name])
+    originals = {path.read_bytes() for path in (ROOMS / "images").iterdir()}
+    for photo in (out / "images").iterdir():
+        assert photo.read_bytes() in originals
+        assert photo.name == f"{hashlib.sha256(photo.read_bytes()).hexdigest()[:16]}.jpg"
+    assert len(list((out / "images").iterdir())) == 2
+
+
+def test_photos_are_linked_where_they_can_be(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "store", hard_labels())
+    out = exported(store, tmp_path / "out", coco_export)
+    (photo,) = (out / "images").iterdir()
+    assert photo.samefile(store / "noise.png")
+
+
+def test_links_lead_to_files(tmp_path: Path) -> None:
+    labels = hard_labels()
+    store_of(tmp_path / "first", labels)
+    (tmp_path / "link.png").symlink_to(tmp_path / "first" / "noise.png")
+    out = exported(store_of(tmp_path / "store", labels, tmp_path / "link.png"), tmp_path / "out", coco_export)
+    (photo,) = (out / "images").iterdir()
+    assert not photo.is_symlink()
+    assert photo.samefile(tmp_path / "first" / "noise.png")
+
+
+def test_turned_photos_and_other_kinds_are_written_upright(tmp_path: Path) -> None:
+    upright = np.zeros((40, 64, 3), np.uint8)
+    upright[:20], upright[20:] = (200, 30, 30), (30, 30, 200)
+    wall = np.zeros((40, 64), bool)
+    wall[:20] = True
+    exif = Pillow.Exif()
+    exif[274] = 6  # to be turned clockwise
+    for index, (file_name, photo, options) in enumerate(
+        [
+            ("turned.jpg", np.rot90(upright), {"exif": exif, "quality": 95}),
+            ("photo.webp", upright, {"lossless": True}),
+        ]
+    ):
+        Pillow.fromarray(np.ascontiguousarray(photo)).save(tmp_path / file_name, **options)
+        labels = GradedLabels((segment(WALL, wall),), np.zeros_like(wall))
+        store = store_of(tmp_path / f"store {index}", labels, tmp_path / file_name)
+        out = exported(store, tmp_path / f"out {index}", coco_export)
+        (written,) = (out / "images").iterdir()
+        assert written.suffix == ".jpg"
+        with Pillow.open(written) as plain:
+            assert plain.getexif().get(274, 1) == 1
+            pixels = np.asarray(plain).astype(int)
+        assert pixels.shape == upright.shape
+        assert (np.abs(pixels - upright)[wall | np.roll(~wall, 2, axis=0)].mean()) < 10
+        (sample,) = open_dataset(out)
+        assert sample.labels().semantic.shape == sample.image().shape[:2]
+
+
+@pytest.mark.parametrize("unsure", [True, False])
+def test_perfect_predictions_score_one(tmp_path: Path, unsure: bool) -> None:
+    out = exported(rooms_store(tmp_path / "store"), tmp_path / "out", partial(coco_export, with_unsure=unsure))
+    document = annotations(out)
+    segments = [a for a in document["annotations"] if not a["iscrowd"]]
+    crowds = [a for a in document["annotations"] if a["iscrowd"]]
+    assert len(crowds) == (6 if unsure else 0)
+    keys = ("image_id", "category_id", "segmentation", "bbox", "score")
+    found = [{key: a[key] for key in keys} for a in segments]
+    # Where nobody is sure, nothing that is found is wrong.
+    found += [{key: a[key] for key in keys[:-1]} | {"score": 1.0} for a in crowds]
+    for coco_class, evaluator in ((COCO, COCOeval), (FasterCOCO, COCOeval_faster)):
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = coco_class(str(out / "annotations.json"))
+            for kind in ("segm", "bbox"):
+                evaluation = evaluator(truth, truth.loadRes([dict(one) for one in found]), kind)
+                evaluation.evaluate()
+                evaluation.accumulate()
+                evaluation.summarize()
+                assert evaluation.stats[0] == pytest.approx(1)
+
+
+def test_coco_keeps_masks_scores_and_provenance(tmp_path: Path) -> None:
+    labels = hard_labels()
+    store = store_of(tmp_path / "store", labels)
+    document = annotations(exported(store, tmp_path / "out", partial(coco_export, info={"teacher": "t"})))
+    assert document["info"] == {"teacher": "t"}
+    assert [(c["id"], c["name"]) for c in document["categories"]] == [(1, "wall"), (2, "floor"), (3, "dining table")]
+    (image,) = document["images"]
+    sha256 = hashlib.sha256((store / "noise.png").read_bytes()).hexdigest()
+    assert image == {
+        "id": 1,
+        "file_name": f"images/{sha256[:16]}.png",
+        "width": 80,
+        "height": 60,
+        "name": "noise",
+        "source": str(store / "noise.png"),
+        "sha256": sha256,
+        "origin": "auto",
+        "teacher": "ensemble (a, b)",
+        "settings": "f" * 64,
+        "qualities": {"score": 0.3},
+    }
+    assert [a["id"] for a in document["annotations"]] == list(range(1, 8))
+    for expected, annotation in zip(labels.segments, document["annotations"], strict=False):
+        np.testing.assert_array_equal(decode(annotation["segmentation"]), expected.detection.mask)
+        assert annotation["iscrowd"] == 0
+        assert annotation["area"] == expected.detection.mask.sum()
+        assert annotation["category_id"] == expected.detection.surface.coco_id
+        assert annotation["score"] == expected.detection.score
+        assert annotation["qualities"] == expected.qualities
+    for surface, annotation in zip(CLASSES, document["annotations"][4:], strict=True):
+        np.testing.assert_array_equal(decode(annotation["segmentation"]), labels.unsure)
+        assert (annotation["iscrowd"], annotation["category_id"]) == (1, surface.coco_id)
+
+
+def test_ids_follow_the_photos_hashes(tmp_path: Path) -> None:
+    document = annotations(exported(rooms_store(tmp_path / "store"), tmp_path / "out", coco_export))
+    assert [image["id"] for image in document["images"]] == [1, 2, 3, 4]
+    hashes = [image["sha256"] for image in document["images"]]
+    assert hashes == sorted(hashes)
+    owners = [annotation["image_id"] for annotation in document["annotations"]]
+    assert owners == sorted(owners)
+
+
+@pytest.mark.parametrize("name", ["coco", "png"])
+def test_our_own_readers_read_it_back(tmp_path: Path, name: str) -> None:
+    labels = hard_labels()
+    out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", FORMATS[name])
+    (sample,) = open_dataset(out)
+    expected = labels.labels()
+    np.testing.assert_array_equal(sample.labels().semantic, expected.semantic)
+    np.testing.assert_array_equal(sample.labels().tables, expected.tables)
+    assert (expected.semantic == IGNORE).any()
+
+
+def test_png_maps_of_segments(tmp_path: Path) -> None:
+    labels = hard_labels()
+    out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", png_export)
+    (path,) = (out / "segments").iterdir()
+    numbers = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    (line,) = (out / "photos.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["file_name"] == f"images/{path.name}"
+    assert entry["unsure_share"] == pytest.approx(labels.unsure.mean())
+    for number, (told, expected) in enumerate(zip(entry["segments"], labels.segments, strict=True), 1):
+        np.testing.assert_array_equal(numbers == number, expected.detection.mask)
+        assert (told["class"], told["score"]) == (expected.detection.surface.name, expected.detection.score)
+
+
+def test_more_tables_than_label_maps_can_tell(tmp_path: Path) -> None:
+    masks = [np.zeros((40, 40), bool) for _ in range(246)]
+    for index, mask in enumerate(masks):
+        mask.flat[2 * index] = True
+    labels = GradedLabels(tuple(segment(DINING_TABLE, mask) for mask in masks), np.zeros((40, 40), bool))
+    store = store_of(tmp_path / "store", labels)
+    with pytest.raises(DatasetError, match="at most 245 dining tables"):
+        exported(store, tmp_path / "out", png_export)
+    assert not (tmp_path / "out").exists()
+
+
+def test_yolo_polygons_give_the_masks_back(tmp_path: Path) -> None:
+    labels = hard_labels()
+    out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", yolo_export)
+    (photo,) = (out / "images").iterdir()
+    lines = (out / "labels" / f"{photo.stem}.txt").read_text().splitlines()
+    assert [int(line.split()[0]) for line in lines] == [0, 1, 2, 2]
+    for line, expected in zip(lines, labels.segments, strict=True):
+        mask = expected.detection.mask
+        found = yolo_mask(line, mask.shape)
+        assert not (mask & ~found).any()
+        assert mask.sum() / found.sum() > 0.9
+        # Holes stay holes, parts stay apart, but for the bridges' one pixel.
+        opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        assert not (opened.astype(bool) & ~mask).any()
+    assert (out / "data.yaml").read_text().splitlines()[1:] == [
+        *("train: images", "val: images", "names:"),
+        *("  0: wall", "  1: floor", "  2: dining table"),
+    ]
+
+
+def yolo_mask(line: str, shape: tuple[int, ...]) -> Mask:
+    """A line's polygon drawn as Ultralytics draws it (`polygon2mask`)."""
+    height, width = shape
+    points = np.array(line.split()[1:], np.float32).reshape(-1, 2) * (width, height)
+    assert points.min() >= 0
+    assert (points < (width, height)).all()
+    return cv2.fillPoly(np.zeros(shape, np.uint8), [points.astype(np.int32)], 1).astype(bool)
+
+
+def test_yolo_rooms(tmp_path: Path) -> None:
+    out = exported(rooms_store(tmp_path / "store"), tmp_path / "out", yolo_export)
+    with LabelStore.open(tmp_path / "store") as store:
+        for photo in store.photos():
+            lines = (out / "labels" / f"{photo.sha256[:16]}.txt").read_text().splitlines()
+            for line, expected in zip(lines, store.labels(photo.sha256).segments, strict=True):
+                mask = expected.detection.mask
+                found = yolo_mask(line, mask.shape)
+                assert not (mask & ~found).any()
+                assert mask.sum() / found.sum() > 0.97
+
+
+def test_photos_without_segments(tmp_path: Path) -> None:
+    nothing = GradedLabels((), np.zeros((40, 64), bool))
+    store = store_of(tmp_path / "store", nothing)
+    assert annotations(exported(store, tmp_path / "coco", coco_export))["annotations"] == []
+    (text,) = (exported(store, tmp_path / "yolo", yolo_export) / "labels").iterdir()
+    assert text.read_text() == ""
+    (sample,) = open_dataset(exported(store, tmp_path / "png", png_export))
+    assert not sample.labels().semantic.any()
+
+
+def test_segments_below_the_score_are_unsure(tmp_path: Path) -> None:
+    labels = hard_labels()
+    store = store_of(tmp_path / "store", labels)
+    (sample,) = open_dataset(exported(store, tmp_path / "out", png_export, Selection(min_score=0.6)))
+    semantic = labels.labels().semantic
+    semantic[labels.segments[3].detection.mask] = IGNORE
+    np.testing.assert_array_equal(sample.labels().semantic, semantic)
+    assert sample.labels().tables.max() == 1
+
+
+def test_reviewed_labels_are_exported_as_they_are(tmp_path: Path) -> None:
+    labels = hard_labels()
+    store_of(tmp_path / "store", labels)
+    rooms_store(tmp_path / "store", 2)
+    with LabelStore.open(tmp_path / "store") as store:
+        sha256 = next(photo.sha256 for photo in store.photos() if photo.name == "noise")
+        store.add_review(sha256, labels, "ann")
+    document = annotations(
+        exported(tmp_path / "store", tmp_path / "out", coco_export, Selection(min_score=0.99, only="reviewed"))
+    )
+    (image,) = document["images"]
+    assert (image["origin"], image["reviewer"], image["sha256"]) == ("reviewed", "ann", sha256)
+    assert len([a for a in document["annotations"] if not a["iscrowd"]]) == 4
+    others = annotations(exported(tmp_path / "store", tmp_path / "auto", coco_export, Selection(only="auto")))
+    assert [image["origin"] for image in others["images"]] == ["auto", "auto"]
+
+
+def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "store", graded(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8))))
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OutputError, match="exists"):
+        exported(store, tmp_path / "taken", coco_export)
+    with pytest.raises(DatasetError, match="expected labelled photos"):
+        exported(store, tmp_path / "out", coco_export, Selection(only="reviewed"))
+    (store / "noise.png").write_bytes(b"another photo")
+    with pytest.raises(DatasetError, match="gone or has changed"):
+        exported(store, tmp_path / "out", coco_export)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store", "taken"]

@@ -1,0 +1,84 @@
+"""Masks as single polygons."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from surfaces.detections import Mask
+from surfaces.polygons import polygon_of_mask
+
+
+def filled(points: np.ndarray, shape: tuple[int, ...]) -> Mask:
+    return cv2.fillPoly(np.zeros(shape, np.uint8), [points.astype(np.int32)], 1).astype(bool)
+
+
+def bridges(points: np.ndarray, shape: tuple[int, ...]) -> Mask:
+    """The edges that are walked there and back."""
+    drawn = np.zeros(shape, np.uint8)
+    ends = [(tuple(a), tuple(b)) for a, b in zip(points.tolist(), np.roll(points, -1, axis=0).tolist(), strict=True)]
+    walked = set(ends)
+    for start, end in walked:
+        if (end, start) in walked:
+            cv2.line(drawn, start, end, 1)
+    return drawn.astype(bool)
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> Mask:
+    """Speckle, or blobs of 5x5 pixels."""
+    shape = draw(st.tuples(st.integers(1, 14), st.integers(1, 14)))
+    mask = draw(arrays.arrays(np.bool_, shape))
+    mask[draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))] = True
+    return mask.repeat(5, axis=0).repeat(5, axis=1) if draw(st.booleans()) else mask
+
+
+@settings(max_examples=300, deadline=None)
+@given(masks())
+def test_the_mask_comes_back_but_for_bridges(mask: Mask) -> None:
+    points = polygon_of_mask(mask)
+    assert points.shape[0] >= 3
+    got = filled(points, mask.shape)
+    assert not (mask & ~got).any()
+    assert not (got & ~mask & ~bridges(points, mask.shape)).any()
+
+
+def test_a_ring_around_a_dot_is_one_polygon() -> None:
+    mask = np.zeros((60, 70), bool)
+    mask[5:55, 5:65] = True
+    mask[10:50, 10:60] = False
+    mask[25:35, 30:40] = True
+    points = polygon_of_mask(mask)
+    got = filled(points, mask.shape)
+    np.testing.assert_array_equal(got & ~bridges(points, mask.shape), mask & ~bridges(points, mask.shape))
+    assert len(points) == 4 + 8 + 4 + 2 * 2
+
+
+def test_bridges_are_as_short_as_can_be() -> None:
+    mask = np.zeros((20, 100), bool)
+    for left in (0, 80, 40, 20, 60):  # a chain of parts, 10 pixels apart
+        mask[:, left : left + 11] = True
+    points = polygon_of_mask(mask)
+    assert len(points) == 5 * 4 + 4 * 2
+    assert (filled(points, mask.shape) & ~mask).sum() == 4 * 9
+
+
+def test_parts_by_the_hundred() -> None:
+    mask = np.zeros((1000, 1500), bool)
+    mask[::40, ::40] = mask[1::40, ::40] = mask[::40, 1::40] = True
+    points = polygon_of_mask(mask)
+    assert filled(points, mask.shape)[mask].all()
+
+
+@pytest.mark.parametrize("pixels", [[(0, 0)], [(2, 3), (2, 4)], [(0, 0), (5, 7)]])
+def test_specks_have_three_points(pixels: list[tuple[int, int]]) -> None:
+    mask = np.zeros((6, 8), bool)
+    for pixel in pixels:
+        mask[pixel] = True
+    points = polygon_of_mask(mask)
+    assert len(points) >= 3
+    assert filled(points, mask.shape)[mask].all()
