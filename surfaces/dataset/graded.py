@@ -18,8 +18,8 @@ class GradedSegment:
 
     Attributes:
         detection: class, score, box and mask.
-        qualities: measures from 0 to 1 by name, 1 is best: `detector`, `predicted_iou`, `stability`, `agreement`;
-            those that the teacher does not know are absent.
+        qualities: measures from 0 to 1 by name, 1 is best: `detector` or `belief` (the score), `predicted_iou`,
+            `stability`, `agreement`; those that the teacher does not know are absent.
     """
 
     detection: Detection
@@ -35,7 +35,7 @@ class GradedLabels:
             overlap one another, nor `unsure`.
         unsure: bool HxW: nobody vouches for these pixels; they are left out of training and scoring.
         qualities: measures of the whole photo from 0 to 1 by name, 1 is best: `score` (what the review queue is ordered
-            by), `sure_share`, `flips`, `backends`; those that the teacher does not know are absent.
+            by), `worst_segment`, `sure_share`, `flips`, `backends`; those that the teacher does not know are absent.
     """
 
     segments: tuple[GradedSegment, ...]
