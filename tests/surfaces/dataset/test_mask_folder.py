@@ -5,9 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from label_strategies import assert_same_labels, labels
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
-from surfaces.dataset import open_dataset
+from surfaces.dataset import Labels, open_dataset
+from surfaces.dataset.mask_folder import labels_of_values, values_of_labels
 from surfaces.errors import DatasetError
 
 NYU = Path(__file__).parents[4] / "shared" / "data" / "nyuv2"
@@ -20,6 +23,11 @@ def _write(folder: Path, values: np.ndarray, name: str = "room_1") -> None:
     ):
         (folder / part).mkdir(exist_ok=True)
         (folder / part / f"{name}{suffix}").write_bytes(cv2.imencode(suffix, pixels)[1].tobytes())
+
+
+@given(labels())
+def test_labels_are_told_by_values(known: Labels) -> None:
+    assert_same_labels(labels_of_values(values_of_labels(known), "a map"), known)
 
 
 def test_values_and_colours(tmp_path: Path) -> None:
