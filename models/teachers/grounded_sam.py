@@ -1,13 +1,14 @@
 """The zero-shot teacher: Grounding DINO finds boxes for words, SAM makes them masks.
 
-The composition is that of Grounded-SAM (Ren et al., Grounded SAM, 2024), but that a class of stuff is one region.
+The composition is that of Grounded-SAM (Ren et al., Grounded SAM, 2024), but that of wall and floor SAM is asked for
+whole regions.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +19,10 @@ from models.teachers.dino_checkpoint import DinoSize
 from models.teachers.grounding_dino import DinoSettings, GroundingDino
 from models.teachers.prompts import Prompt
 from models.teachers.sam import EncodedPhoto, Sam, SamMask
-from models.teachers.sam_prompts import SamSettings, stuff_prompts, thing_prompt
+from models.teachers.sam_prompts import SamSettings, overlapping_groups, stuff_prompt, thing_prompt
 from models.teachers.teacher import Floats, Opinion, Proposal
-from surfaces.classes import CLASSES, SurfaceClass
-from surfaces.detections import Image, box_of_mask
+from surfaces.classes import CLASSES
+from surfaces.detections import Image
 
 Select = Callable[[PromptedBoxes, tuple[int, int]], Sequence[ChosenBox]]
 """The rules between detector and SAM: what was found and the photo's height and width in, boxes worth a mask out."""
@@ -75,7 +76,7 @@ class GroundedSam:
         self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def look(self, image: Image) -> Opinion:
-        """The opinion on a photo: a proposal for each thing and negative box, one for each class of stuff.
+        """The opinion on a photo: a proposal for each thing and negative box, one for each region of stuff.
 
         Args:
             image: uint8 HxWx3 RGB.
@@ -88,22 +89,23 @@ class GroundedSam:
         if not chosen:
             return Opinion()
         photo = self._sam.encode(image)
-        proposals = [self._thing(photo, box) for box in chosen if not _is_stuff(box)]
-        for surface in CLASSES:
-            if any(_is_stuff(box) and box.prompt.surface == surface for box in chosen):
-                proposals.append(self._stuff(photo, chosen, surface, size_hw))
-        found = [proposal for proposal in proposals if proposal.mask.any()]
+        proposals = [*self._things(photo, chosen), *self._regions(photo, chosen, size_hw)]
+        found = (proposal for proposal in proposals if proposal.mask.any())
         return Opinion(tuple(sorted(found, key=lambda proposal: -proposal.score)))
 
-    def _thing(self, photo: EncodedPhoto, box: ChosenBox) -> Proposal:
-        return _proposal(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
+    def _things(self, photo: EncodedPhoto, chosen: Sequence[ChosenBox]) -> Iterator[Proposal]:
+        for box in chosen:
+            if not _is_stuff(box):
+                yield _proposal(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
 
-    def _stuff(
-        self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], surface: SurfaceClass, size_hw: tuple[int, int]
-    ) -> Proposal:
-        answer = photo.stuff(stuff_prompts(chosen, surface, size_hw, self._settings), self._settings)
-        best = max((box for box in chosen if box.prompt.surface == surface), key=lambda box: box.score)
-        return _proposal(best, box_of_mask(answer.mask), answer)
+    def _regions(
+        self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
+    ) -> Iterator[Proposal]:
+        for surface in CLASSES:
+            for group in overlapping_groups([b for b in chosen if _is_stuff(b) and b.prompt.surface == surface]):
+                best = max(group, key=lambda box: box.score)
+                prompt = stuff_prompt(group, chosen, size_hw, self._settings)
+                yield _proposal(best, prompt.box_xyxy, photo.stuff(prompt, self._settings))
 
 
 def open_grounded_sam(

@@ -13,6 +13,7 @@ from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
 from models.registry import sha256_of
+from models.teachers.box_overlap import box_iou
 from models.teachers.device import pick_device
 from models.teachers.loading import load_exactly, read_checkpoint
 from models.teachers.sam_prompts import SamPrompt, SamSettings
@@ -99,24 +100,9 @@ class EncodedPhoto:
             return self.candidates(prompt, several=False)[0]
         return choose_whole(self.candidates(prompt, several=True), prompt.box_xyxy, settings.iou_tolerance)
 
-    def stuff(self, prompts: Sequence[SamPrompt], settings: SamSettings) -> SamMask:
-        """One mask of a class from the prompts of its regions; qualities are means over the regions by area.
-
-        Args:
-            prompts: at least one.
-            settings: how often a mask is fed back. Of all rounds the mask that SAM thinks best is taken.
-        """
-        regions = [self._refined(prompt, settings) for prompt in prompts]
-        areas = [max(1, int(region.mask.sum())) for region in regions]
-        return SamMask(
-            np.logical_or.reduce([region.mask for region in regions]),
-            float(np.average([region.predicted_iou for region in regions], weights=areas)),
-            float(np.average([region.stability for region in regions], weights=areas)),
-            np.maximum.reduce([region.low_res_logits for region in regions]),
-        )
-
-    def _refined(self, prompt: SamPrompt, settings: SamSettings) -> SamMask:
-        # Where there are several prompts for one region, SAM's single mask is the trained one.
+    def stuff(self, prompt: SamPrompt, settings: SamSettings) -> SamMask:
+        """The mask of a region of stuff: of all rounds of feedback the one that SAM thinks best."""
+        # With several prompts for one region SAM's single mask is the one that was trained.
         rounds = [self.candidates(prompt, several=False)[0]]
         for _ in range(settings.feedback_rounds):
             rounds += self.candidates(prompt, several=False, feedback=rounds[-1].low_res_logits)
@@ -179,7 +165,7 @@ def choose_whole(candidates: Sequence[SamMask], box_xyxy: Floats, iou_tolerance:
     """
     best = max(candidate.predicted_iou for candidate in candidates)
     good = [candidate for candidate in candidates if candidate.predicted_iou >= best - iou_tolerance]
-    return max(good, key=lambda candidate: (_box_iou(_extent(candidate.mask), box_xyxy), candidate.predicted_iou))
+    return max(good, key=lambda candidate: (box_iou(_extent(candidate.mask), box_xyxy), candidate.predicted_iou))
 
 
 def _extent(mask: Mask) -> Floats:
@@ -195,9 +181,3 @@ def _range(counts: Any) -> tuple[int, int]:
         return 0, 0
     trimmed = below[-1] * _EXTENT_TRIM
     return int(np.searchsorted(below, trimmed, side="right")), int(np.searchsorted(below, below[-1] - trimmed)) + 1
-
-
-def _box_iou(one: Floats, other: Floats) -> float:
-    common = np.prod(np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None))
-    union = np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - common
-    return float(common / union) if union > 0 else 0.0

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.teachers.box_overlap import box_area
 from models.teachers.boxes import ChosenBox
 from models.teachers.teacher import Floats
-from surfaces.classes import SurfaceClass
 from surfaces.detections import Mask
 
 # Points are looked for on a grid this long, and at least so many cells deep inside their region.
@@ -27,7 +27,7 @@ class SamSettings:
         whole_over_part: things: of SAM's three candidates take the one that fills the box, so that a table isn't its
             top; else SAM's single mask, as Grounded-SAM does it.
         iou_tolerance: how much lower the predicted IoU of the one that fills the box may be than the best one's.
-        interior_points: stuff: most points inside the class, for each region of overlapping boxes; 0 for none.
+        interior_points: stuff: most points inside the class, for each group of overlapping boxes; 0 for none.
         negative_points: stuff: most points inside other boxes (windows, doors, tables), likewise; 0 for none.
         feedback_rounds: stuff: how often the low-resolution mask is fed back; 0 for never.
     """
@@ -59,43 +59,57 @@ def thing_prompt(box_xyxy: Floats) -> SamPrompt:
     return SamPrompt(box_xyxy, np.zeros((0, 2), np.float32), np.zeros(0, np.bool_))
 
 
-def stuff_prompts(
-    chosen: Sequence[ChosenBox], surface: SurfaceClass, size_hw: tuple[int, int], settings: SamSettings
-) -> list[SamPrompt]:
-    """One question for each group of a class's boxes that overlap: their common box, and points.
+def overlapping_groups(boxes: Sequence[ChosenBox]) -> list[list[ChosenBox]]:
+    """Boxes whose common boxes overlap, together: regions of stuff that SAM can be asked for at once."""
+    groups: list[list[ChosenBox]] = []
+    for box in boxes:
+        group = [box]
+        while near := [other for other in groups if _overlap(hull(group), hull(other))]:
+            group = [*group, *(box for other in near for box in other)]
+            groups = [other for other in groups if other not in near]
+        groups.append(group)
+    return groups
+
+
+def hull(boxes: Sequence[ChosenBox]) -> Floats:
+    """The common box (4,) of one or more boxes."""
+    corners = np.stack([box.box_xyxy for box in boxes])
+    return np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
+
+
+def stuff_prompt(
+    group: Sequence[ChosenBox], chosen: Sequence[ChosenBox], size_hw: tuple[int, int], settings: SamSettings
+) -> SamPrompt:
+    """The common box of a group of boxes of one class, and points.
 
     A place belongs to the smallest box that covers it: of a wall's box, what a floor's, a window's or a table's box
     inside it covers, is not wall. Points inside are the deepest places that belong to the class, points beside it the
     deepest place of each other box within the common one, best boxes first.
 
     Args:
-        chosen: the boxes of all prompts, those of negative prompts among them.
-        surface: the class.
+        group: the class's boxes that overlap.
+        chosen: the boxes of all prompts: those of the class, of other classes and of negative prompts.
         size_hw: the photo's.
         settings: how many points.
     """
+    surface = group[0].prompt.surface
     owners = _owners(chosen, size_hw)
+    within = _cells_of(hull(group), size_hw, owners.shape)
     own = [i for i, box in enumerate(chosen) if box.prompt.surface == surface]
     others = sorted((i for i in range(len(chosen)) if i not in own), key=lambda i: -chosen[i].score)
-    prompts = []
-    for box_xyxy in _merge_overlapping([chosen[i].box_xyxy for i in own]):
-        within = _cells_of(box_xyxy, size_hw, owners.shape)
-        inside = _deepest(np.isin(owners, own) & within, settings.interior_points)
-        beside = [cell for i in others for cell in _deepest((owners == i) & within, 1)][: settings.negative_points]
-        prompts.append(
-            SamPrompt(
-                box_xyxy,
-                _pixels_of([*inside, *beside], size_hw, owners.shape),
-                np.array([True] * len(inside) + [False] * len(beside), np.bool_),
-            )
-        )
-    return prompts
+    inside = _deepest(np.isin(owners, own) & within, settings.interior_points)
+    beside = [cell for i in others for cell in _deepest((owners == i) & within, 1)][: settings.negative_points]
+    return SamPrompt(
+        hull(group),
+        _pixels_of([*inside, *beside], size_hw, owners.shape),
+        np.array([True] * len(inside) + [False] * len(beside), np.bool_),
+    )
 
 
 def _owners(chosen: Sequence[ChosenBox], size_hw: tuple[int, int]) -> npt.NDArray[np.intp]:
     """The index of the smallest box over each cell of the grid, -1 where there is none; of equal ones the better."""
     owners = np.full(_grid_shape(size_hw), -1, np.intp)
-    for i in sorted(range(len(chosen)), key=lambda i: (-_area(chosen[i].box_xyxy), chosen[i].score)):
+    for i in sorted(range(len(chosen)), key=lambda i: (-box_area(chosen[i].box_xyxy), chosen[i].score)):
         owners[_cells_of(chosen[i].box_xyxy, size_hw, owners.shape)] = i
     return owners
 
@@ -132,20 +146,5 @@ def _deepest(region: Mask, count: int) -> list[tuple[int, int]]:
     return cells
 
 
-def _merge_overlapping(boxes_xyxy: Sequence[Floats]) -> list[Floats]:
-    """The boxes around groups of overlapping ones; the results don't overlap."""
-    apart: list[Floats] = []
-    for box in boxes_xyxy:
-        while near := [other for other in apart if _overlap(box, other)]:
-            box = np.concatenate([np.min([box, *near], axis=0)[:2], np.max([box, *near], axis=0)[2:]])
-            apart = [other for other in apart if not _overlap(box, other)]
-        apart.append(box)
-    return apart
-
-
 def _overlap(one: Floats, other: Floats) -> bool:
     return bool((np.maximum(one[:2], other[:2]) < np.minimum(one[2:], other[2:])).all())
-
-
-def _area(box_xyxy: Floats) -> float:
-    return float((box_xyxy[2] - box_xyxy[0]) * (box_xyxy[3] - box_xyxy[1]))

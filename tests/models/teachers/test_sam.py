@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image as Pillow
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
-from tiny_sam import PromptLog, bright_sam, tiny_sam
+from tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
 
 from models.registry import sha256_of
 from models.teachers.checkpoints import SAM
@@ -21,7 +19,6 @@ from models.teachers.sam_prompts import SamPrompt, SamSettings, thing_prompt
 from models.teachers.teacher import Floats
 from surfaces.detections import Image, Mask
 from surfaces.errors import WeightsError
-from surfaces.images import load_image
 
 BOX = np.array([20, 30, 90, 80], np.float32)
 POINTS = SamPrompt(BOX, np.array([[40, 50], [70, 60], [25, 35]], np.float32), np.array([True, True, False]))
@@ -93,8 +90,8 @@ def test_the_architectures_are_as_large_as_the_official_files(size: str) -> None
     with torch.device("meta"):
         tensors = sam_model_registry[size]().state_dict()
     total = sum(tensor.numel() * 4 for tensor in tensors.values())
-    # The rest is the archive's: some 150 to 300 bytes a tensor.
-    assert 0 < SAM[size].size - total < 400 * len(tensors)
+    # The rest is what torch.save adds.
+    assert 300 < (SAM[size].size - total) / len(tensors) < 330
 
 
 def test_weights_of_another_size_are_refused_by_name() -> None:
@@ -222,15 +219,9 @@ def test_masks_lie_on_the_right_pixels(size_hw: tuple[int, int], box: tuple[int,
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_masks_lie_on_the_upright_photo(orientation: int, tmp_path: Path) -> None:
+def test_masks_lie_on_the_upright_photo(orientation: int) -> None:
     stored, _ = bright((120, 200), (20, 10, 70, 90))
-    photo = Pillow.fromarray(stored)
-    exif = photo.getexif()
-    exif[0x0112] = orientation
-    buffer = io.BytesIO()
-    photo.save(buffer, "PNG", exif=exif)
-    (tmp_path / "photo.png").write_bytes(buffer.getvalue())
-    image = load_image(str(tmp_path / "photo.png"))
+    image = as_taken(stored, orientation)
     assert image.shape[:2] == ((120, 200) if orientation < 5 else (200, 120))
     answer = Sam(bright_sam()).encode(image).candidates(thing_prompt(BOX), False)[0]
     assert iou(answer.mask, image[..., 0] > 127) > 0.96
@@ -254,7 +245,7 @@ def test_a_photo_is_encoded_once() -> None:
     network.image_encoder.register_forward_hook(lambda *_: seen.append(1))
     photo = Sam(network).encode(noise(100, 140))
     photo.thing(thing_prompt(BOX), SamSettings())
-    photo.stuff([POINTS, thing_prompt(BOX)], SamSettings())
+    photo.stuff(POINTS, SamSettings())
     assert len(seen) == 1
 
 
@@ -272,7 +263,7 @@ def test_each_round_feeds_the_last_mask_back(rounds: int) -> None:
     network = tiny_sam()
     log = PromptLog(network)
     photo = Sam(network).encode(noise(100, 140))
-    answer = photo.stuff([POINTS], SamSettings(feedback_rounds=rounds))
+    answer = photo.stuff(POINTS, SamSettings(feedback_rounds=rounds))
     assert len(log.calls) == 1 + rounds
     assert log.calls[0]["masks"] is None
     answers = photo.candidates(POINTS, False)
@@ -283,18 +274,6 @@ def test_each_round_feeds_the_last_mask_back(rounds: int) -> None:
     best = max(answers, key=lambda a: a.predicted_iou)
     np.testing.assert_array_equal(answer.mask, best.mask)
     assert answer.predicted_iou == pytest.approx(best.predicted_iou)
-
-
-def test_regions_apart_become_one_mask() -> None:
-    photo = Sam(tiny_sam()).encode(noise(100, 140))
-    prompts = [thing_prompt(np.array(box, np.float32)) for box in ([0, 0, 60, 90], [70, 10, 140, 100])]
-    settings = SamSettings(feedback_rounds=0)
-    one, other = (photo.stuff([prompt], settings) for prompt in prompts)
-    both = photo.stuff(prompts, settings)
-    np.testing.assert_array_equal(both.mask, one.mask | other.mask)
-    weights = np.maximum(1, [one.mask.sum(), other.mask.sum()])
-    assert both.predicted_iou == pytest.approx(np.average([one.predicted_iou, other.predicted_iou], weights=weights))
-    assert both.stability == pytest.approx(np.average([one.stability, other.stability], weights=weights))
 
 
 def test_whole_over_part_can_be_switched_off() -> None:

@@ -1,12 +1,17 @@
-"""Small networks of segment-anything's own classes, and one that sees what is bright."""
+"""Small networks of segment-anything's own classes, one that sees what is bright, and photos for it."""
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from typing import Any
 
 import torch
+from PIL import Image as Pillow
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+from surfaces.detections import Image
+from surfaces.images import decode_image
 
 MEAN, DEVIATION = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
@@ -76,3 +81,14 @@ def bright_sam() -> Sam:
     network.image_encoder = _Brightness()
     network.mask_decoder = _WhatIsBright()
     return network
+
+
+def as_taken(stored: Image, orientation: int) -> Image:
+    """A photo as it comes from a file whose EXIF says how the camera was held."""
+    photo = Pillow.fromarray(stored)
+    exif = photo.getexif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    photo.save(file, "PNG", exif=exif)
+    file.seek(0)
+    return decode_image(file)

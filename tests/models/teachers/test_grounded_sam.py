@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from segment_anything import sam_model_registry
+from tiny_dino import (
+    RedFinder,
+    original_network,
+    vocabulary,
+    write_official,
+    write_tiny_folder,
+    write_vocabulary,
+)
+from tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
+
+from models.teachers.boxes import ChosenBox, PromptedBoxes
+from models.teachers.checkpoints import GROUNDING_DINO, SAM
+from models.teachers.grounded_sam import GroundedSam, open_grounded_sam
+from models.teachers.grounding_dino import DinoSettings, GroundingDino
+from models.teachers.prompts import Prompt
+from models.teachers.sam import Sam
+from models.teachers.sam_prompts import SamSettings
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Image
+from surfaces.errors import WeightsError
+from surfaces.images import load_image
+
+PROMPTS = (
+    Prompt("wall", WALL),
+    Prompt("floor", FLOOR),
+    Prompt("dining table", DINING_TABLE),
+    Prompt("window", None),
+)
+BOXES = np.array(
+    [
+        [0, 0, 60, 60],  # wall
+        [40, 10, 120, 70],  # wall, overlapping
+        [150, 0, 200, 70],  # wall, apart
+        [0, 70, 200, 100],  # floor
+        [60, 50, 110, 95],  # table
+        [10, 10, 40, 40],  # window
+    ],
+    np.float32,
+)
+OF_PROMPT = (0, 0, 0, 1, 2, 3)
+SCORES = (0.5, 0.7, 0.3, 0.6, 0.8, 0.4)
+
+
+class FakeDetector:
+    """Finds the same boxes in every photo."""
+
+    name = "fake"
+    fingerprint = "0" * 64
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[Prompt]] = []
+
+    def detect(self, _: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
+        self.asked.append(prompts)
+        scores = np.zeros((len(BOXES), len(prompts)), np.float32)
+        scores[range(len(BOXES)), OF_PROMPT] = SCORES
+        return PromptedBoxes(BOXES, scores, tuple(prompts))
+
+
+def best_prompts(found: PromptedBoxes, size_hw: tuple[int, int]) -> list[ChosenBox]:
+    """Each box for the prompt that it scores best for."""
+    assert size_hw == (100, 200)
+    best = found.scores.argmax(axis=1)
+    return [
+        ChosenBox(found.prompts[prompt], float(scores[prompt]), box)
+        for prompt, scores, box in zip(best, found.scores, found.boxes_xyxy, strict=True)
+    ]
+
+
+def nothing(_: PromptedBoxes, __: tuple[int, int]) -> list[ChosenBox]:
+    return []
+
+
+def teacher(network: torch.nn.Module, select: Any = best_prompts, settings: SamSettings | None = None) -> GroundedSam:
+    return GroundedSam(FakeDetector(), Sam(network), PROMPTS, select, settings)
+
+
+@pytest.fixture
+def photo() -> Image:
+    return np.random.default_rng(0).integers(0, 256, (100, 200, 3), np.uint8)
+
+
+@pytest.fixture
+def bright_photo() -> Image:
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[20:60, 50:150] = 255
+    return image
+
+
+def test_each_thing_each_negative_box_and_each_region_of_stuff_is_proposed(bright_photo: Image) -> None:
+    opinion = teacher(bright_sam()).look(bright_photo)
+    found = [(p.surface, p.prompt, round(p.score, 3), p.box_xyxy.tolist()) for p in opinion.proposals]
+    assert found == [
+        (DINING_TABLE, "dining table", 0.8, [60, 50, 110, 95]),
+        (WALL, "wall", 0.7, [0, 0, 120, 70]),
+        (FLOOR, "floor", 0.6, [0, 70, 200, 100]),
+        (None, "window", 0.4, [10, 10, 40, 40]),
+        (WALL, "wall", 0.3, [150, 0, 200, 70]),
+    ]
+    assert opinion.belief is None
+    for proposal in opinion.proposals:
+        truth = bright_photo[..., 0] > 127
+        assert proposal.mask.shape == (100, 200)
+        assert (proposal.mask & truth).sum() / (proposal.mask | truth).sum() > 0.96
+        assert set(proposal.qualities) == {"predicted_iou", "stability"}
+        assert proposal.qualities["predicted_iou"] == pytest.approx(0.9)
+        assert 0.9 < proposal.qualities["stability"] <= 1
+
+
+def test_sam_is_asked_with_boxes_for_things_and_with_points_for_stuff(photo: Image) -> None:
+    network = tiny_sam()
+    log = PromptLog(network)
+    teacher(network, settings=SamSettings(interior_points=2, negative_points=4, feedback_rounds=2)).look(photo)
+    things = [call for call in log.calls if call["points"] is None]
+    stuff = [call for call in log.calls if call["points"] is not None]
+    assert len(things) == 2
+    assert len(stuff) == 3 * 3
+    wall = stuff[0]["points"][1][0].tolist()
+    assert wall.count(1) == 2
+    assert wall.count(0) == 2  # the table, and the window that shall stay a hole
+    assert [call["masks"] is None for call in stuff] == [True, False, False] * 3
+
+
+def test_masks_that_are_empty_are_not_proposed() -> None:
+    assert teacher(bright_sam()).look(np.zeros((100, 200, 3), np.uint8)).proposals == ()
+
+
+def test_where_nothing_is_chosen_sam_does_not_even_look(photo: Image) -> None:
+    network = tiny_sam()
+    network.image_encoder.register_forward_hook(lambda *_: pytest.fail("encoded for nothing"))
+    assert teacher(network, nothing).look(photo).proposals == ()
+
+
+def test_the_same_photo_gives_the_same_opinion(photo: Image) -> None:
+    grounded = teacher(tiny_sam())
+    first = grounded.look(photo)
+    grounded.look(photo[::-1].copy())
+    for one, other in zip(first.proposals, grounded.look(photo).proposals, strict=True):
+        np.testing.assert_array_equal(one.mask, other.mask)
+        assert (one.surface, one.score, one.qualities) == (other.surface, other.score, other.qualities)
+
+
+def test_the_detector_is_asked_for_all_prompts(photo: Image) -> None:
+    detector = FakeDetector()
+    GroundedSam(detector, Sam(tiny_sam()), PROMPTS, nothing).look(photo)
+    assert detector.asked == [PROMPTS]
+
+
+def test_the_fingerprint_changes_with_all_that_changes_opinions() -> None:
+    network = tiny_sam()
+    usual = GroundedSam(FakeDetector(), Sam(network, "sam", "1"), PROMPTS, best_prompts)
+    same = GroundedSam(FakeDetector(), Sam(tiny_sam(), "sam", "1"), PROMPTS, best_prompts)
+    other_detector = FakeDetector()
+    other_detector.fingerprint = "1" * 64
+    others = [
+        GroundedSam(other_detector, Sam(network, "sam", "1"), PROMPTS, best_prompts),
+        GroundedSam(FakeDetector(), Sam(network, "sam", "2"), PROMPTS, best_prompts),
+        GroundedSam(FakeDetector(), Sam(network, "sam", "1"), PROMPTS[1:], best_prompts),
+        GroundedSam(FakeDetector(), Sam(network, "sam", "1"), (Prompt("wall", None), *PROMPTS[1:]), best_prompts),
+    ]
+    for field in dataclasses.fields(SamSettings):
+        value = getattr(SamSettings(), field.name)
+        changed = SamSettings(**{field.name: not value if isinstance(value, bool) else value + 1})
+        others.append(GroundedSam(FakeDetector(), Sam(network, "sam", "1"), PROMPTS, best_prompts, changed))
+    assert same.fingerprint == usual.fingerprint
+    assert len({usual.fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)
+    assert usual.name == "grounded-sam (fake, sam)"
+
+
+def test_offline_without_weights_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        # A proxy that isn't there: nothing leaves the machine.
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free.getsockname()[1]}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("https_proxy", raising=False)
+    with pytest.raises(WeightsError) as caught:
+        open_grounded_sam(PROMPTS, nothing, cache=tmp_path)
+    for words in ("groundingdino_swint_ogc.pth", "https://github.com/IDEA-Research", str(tmp_path), "--weights"):
+        assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def any_three(found: PromptedBoxes, _: tuple[int, int]) -> list[ChosenBox]:
+    """The best boxes, as floor, table and window."""
+    return [
+        ChosenBox(prompt, float(scores.max()), box)
+        for prompt, scores, box in zip(found.prompts[1:], found.scores, found.boxes_xyxy, strict=False)
+    ]
+
+
+def as_floor(found: PromptedBoxes, _: tuple[int, int]) -> list[ChosenBox]:
+    return [ChosenBox(PROMPTS[1], 1.0, box) for box in found.boxes_xyxy]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+@pytest.mark.parametrize("size_hw", [(480, 640), (1500, 200), (64, 900), (17, 23), (1021, 767)])
+def test_boxes_and_masks_lie_on_the_same_pixels_of_the_upright_photo(
+    size_hw: tuple[int, int], orientation: int
+) -> None:
+    height, width = size_hw
+    stored = np.zeros((height, width, 3), np.uint8)
+    stored[height // 4 : height // 2, width // 3 : (width * 9) // 10, 0] = 255
+    image = as_taken(stored, orientation)
+    detector = GroundingDino(RedFinder(), vocabulary())
+    (proposal,) = GroundedSam(detector, Sam(bright_sam()), PROMPTS[:3], as_floor).look(image).proposals
+    truth = image[..., 0] > 127
+    assert proposal.mask.shape == truth.shape == (size_hw if orientation < 5 else size_hw[::-1])
+    assert (proposal.mask & truth).sum() / (proposal.mask | truth).sum() > 0.9
+    rows, columns = np.nonzero(truth)
+    tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(proposal.box_xyxy, tight, atol=max(1.0, max(size_hw) / 200))
+
+
+def test_real_networks_work_together(tmp_path: Path, room_path: Path) -> None:
+    detector = GroundingDino.load(
+        "swint", write_tiny_folder(tmp_path / "dino"), device="cpu", settings=DinoSettings(box_threshold=0.0)
+    )
+    prompts = (*PROMPTS[:3], Prompt("door", None))
+    image = load_image(str(room_path))
+    opinion = GroundedSam(detector, Sam(tiny_sam()), prompts, any_three).look(image)
+    assert {proposal.prompt for proposal in opinion.proposals} <= {"floor", "dining table", "door"}
+    assert opinion.proposals
+    for proposal in opinion.proposals:
+        assert proposal.mask.shape == image.shape[:2]
+        assert proposal.mask.any()
+
+
+@pytest.mark.slow
+def test_full_size_networks_open_from_their_official_files(tmp_path: Path, room_path: Path) -> None:
+    write_official(
+        original_network("GroundingDINO_SwinT_OGC.py", tmp_path / "text"), tmp_path / GROUNDING_DINO["swint"].name
+    )
+    torch.save(sam_model_registry["vit_b"]().state_dict(), tmp_path / SAM["vit_b"].name)
+    write_vocabulary(tmp_path)
+    prompts = (*PROMPTS[:3], Prompt("door", None))
+    grounded = open_grounded_sam(
+        prompts,
+        any_three,
+        weights=[tmp_path],
+        cache=tmp_path / "cache",
+        device="cpu",
+        detector_settings=DinoSettings(box_threshold=0.0),
+    )
+    assert grounded.name == "grounded-sam (grounding-dino swint, sam vit_b)"
+    image = load_image(str(room_path))
+    for proposal in grounded.look(image).proposals:
+        assert proposal.mask.shape == image.shape[:2]
+    assert not (tmp_path / "cache").exists()
