@@ -250,7 +250,8 @@ class LabelStore:
         with self._database.transaction():
             width, height, settings = self._row("width, height, settings", sha256)
             if labels.unsure.shape != (height, width):
-                raise DatasetError(f"expected labels of {width}x{height} pixels, got {labels.unsure.shape[::-1]}")
+                given = "x".join(map(str, labels.unsure.shape[::-1]))
+                raise DatasetError(f"expected labels of {width}x{height} pixels, got {given}")
             self._write(sha256, labels, "reviewed", reviewer, settings)
 
     def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:

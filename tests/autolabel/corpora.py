@@ -1,0 +1,125 @@
+"""Corpora of small real photos, a teacher that is quick and exact about them, and runs of the command."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models.teachers.teacher import Belief, Opinion
+from surfaces.dataset.store import LabelStore
+from surfaces.detections import Image
+
+ROOT = Path(__file__).parents[2]
+
+POISON = (255, 0, 0)
+"""The colour of photos on which the teacher raises."""
+
+
+def make_photo(path: Path, seed: int, size_hw: tuple[int, int] = (48, 64)) -> Path:
+    """Writes a JPEG of a bright wall above a dark floor with a reddish table between; no two seeds give the same."""
+    rng = np.random.default_rng(seed)
+    height, width = size_hw
+    image = np.empty((height, width, 3), np.uint8)
+    horizon = int(rng.integers(height // 3, 2 * height // 3))
+    image[:horizon], image[horizon:] = rng.integers(180, 240, 3), rng.integers(20, 60, 3)
+    left = int(rng.integers(0, width // 2))
+    image[horizon - height // 8 : horizon + height // 8, left : left + width // 3] = (200, 40, 40)
+    image[0, 0] = seed % 256
+    return write_photo(path, image)
+
+
+def write_photo(path: Path, image: Image) -> Path:
+    """Writes a photo (uint8 HxWx3 RGB) in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image[:, :, ::-1])
+    return path
+
+
+def make_corpus(folder: Path, count: int, size_hw: tuple[int, int] = (48, 64)) -> Path:
+    """A folder of photos, some in subfolders."""
+    for seed in range(count):
+        make_photo(folder / f"house{seed // 20:03d}" / f"room_{seed:05d}.jpg", seed, size_hw)
+    return folder
+
+
+def poisoned(path: Path) -> Path:
+    """Writes a photo on which the teacher raises."""
+    return write_photo(path, np.full((48, 64, 3), POISON, np.uint8))
+
+
+class ColourTeacher:
+    """Believes what colours say: bright is wall, dark is floor, red is table.
+
+    Args:
+        delay: seconds that an opinion takes.
+        log: a file that gets a line for each photo that is looked at.
+        bias: other values give other opinions.
+    """
+
+    def __init__(self, delay: float = 0.0, log: str = "", bias: float = 0.0) -> None:
+        self.name = "colours"
+        self.fingerprint = hashlib.sha256(f"colours {bias}".encode()).hexdigest()
+        self._delay, self._log, self._bias = delay, log, bias
+
+    def look(self, image: Image) -> Opinion:
+        time.sleep(self._delay)
+        if self._log:
+            with Path(self._log).open("a") as file:
+                file.write(hashlib.sha256(image.tobytes()).hexdigest() + "\n")
+        red, green, blue = (image[::4, ::4, channel].astype(np.float32) / 255 for channel in range(3))
+        if np.abs(image.reshape(-1, 3).mean(axis=0) - POISON).max() < 4:
+            raise ArithmeticError("too red\nto look at")
+        table = np.clip(red - green, 0, 1)
+        wall = (1 - table) * np.clip((green + blue) / 2 + self._bias, 0, 1)
+        floor = 1 - table - wall
+        belief = np.stack([np.zeros_like(wall), wall, floor, table]).astype(np.float32)
+        return Opinion(belief=Belief(belief, np.zeros(wall.shape, np.float32)))
+
+
+def teacher_file(folder: Path, **arguments: float | str) -> Path:
+    """A TOML file that names the teacher above."""
+    told = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
+    path = folder / "teacher.toml"
+    path.write_text(f'kind = "python"\nobject = "corpora:ColourTeacher"\narguments = {{{told}}}\n')
+    return path
+
+
+def environment() -> dict[str, str]:
+    """For processes that can import this module; one thread each."""
+    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
+
+
+def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+    """Starts `python -m autolabel` as a process of its own."""
+    command = [sys.executable, "-m", "autolabel", *map(str, arguments)]
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for a process; its exit code, stdout and stderr."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def dump(folder: Path) -> list[object]:
+    """All that a store knows, in an order that does not depend on how it came there."""
+    with LabelStore.open(folder) as store:
+        photos = [
+            (
+                photo,
+                store.sources(photo.sha256),
+                [vars(segment) | {"box_xyxy": segment.box_xyxy.tolist()} for segment in store.segments(photo.sha256)],
+                store.labels(photo.sha256).unsure.tobytes(),
+            )
+            for photo in store.photos()
+        ]
+        return [photos, list(store.failures()), store.settings_in_use(), store.counts()]

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from corpora import make_photo
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolabel.corpus import BROKEN_ENTRY, BROKEN_NAME, UNREADABLE, Corpus, read_corpus
+from surfaces.dataset.store import STORE_NAME, Source
+from surfaces.errors import DatasetError, MissingExtraError
+
+
+def _touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def _names(corpus: Corpus) -> list[str]:
+    return [source.name for source in corpus.photos]
+
+
+def _skipped(corpus: Corpus) -> list[tuple[str, str]]:
+    return [(skipped.source.name, skipped.kind) for skipped in corpus.skipped]
+
+
+def test_a_folder_and_its_subfolders_sorted(tmp_path: Path) -> None:
+    _touch(tmp_path, "b/2.JPG", "b/1.webp", "a/deep/er/x.png", "c.jpeg", "Küche ☕.avif", "notes.txt", "b/Thumbs.db")
+    _touch(tmp_path, ".hidden.jpg", ".cache/y.jpg")
+    corpus = read_corpus(tmp_path)
+    assert sorted(_names(corpus)) == ["Küche ☕", "a/deep/er/x", "b/1", "b/2", "c"]
+    assert corpus == read_corpus(tmp_path)
+    assert corpus.passed_over == 2
+    assert corpus.skipped == ()
+    assert {source.path for source in corpus.photos} >= {str(tmp_path / "b" / "2.JPG")}
+    assert {source.corpus for source in corpus.photos} == {str(tmp_path)}
+
+
+def test_a_relative_folder_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch(tmp_path, "in/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert read_corpus(Path("in")) == read_corpus(tmp_path / "in")
+
+
+def test_links_are_followed_but_never_round_in_circles(tmp_path: Path) -> None:
+    _touch(tmp_path, "photos/a.jpg", "photos/sub/b.jpg", "elsewhere/c.jpg")
+    photos = tmp_path / "photos"
+    (photos / "sub" / "up").symlink_to(photos, target_is_directory=True)
+    (photos / "again").symlink_to(photos / "sub", target_is_directory=True)
+    (photos / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (photos / "d.jpg").symlink_to(tmp_path / "elsewhere" / "c.jpg")
+    (photos / "itself").symlink_to(photos / "itself")
+    corpus = read_corpus(photos)
+    files = [os.path.realpath(source.path) for source in corpus.photos]
+    assert sorted({Path(path).name for path in files}) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert len(files) == 4  # c.jpg by two names
+
+
+def test_a_dataset_within_the_corpus_is_left_out(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.jpg", f"labels/{STORE_NAME}", "labels/coco/images/a.jpg")
+    assert _names(read_corpus(tmp_path)) == ["a"]
+    _touch(tmp_path, STORE_NAME)
+    assert _names(read_corpus(tmp_path)) == ["a"]
+
+
+def test_an_unreadable_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch(tmp_path, "a.jpg", "locked/b.jpg")
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:  # root may read anything, so permissions alone would not do
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    corpus = read_corpus(tmp_path)
+    assert _names(corpus) == ["a"]
+    assert _skipped(corpus) == [("locked", UNREADABLE)]
+    assert corpus.skipped[0].reason == "the folder could not be read: Permission denied"
+    assert str(tmp_path / "locked") in corpus.paths
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.jpg")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).write_bytes(b"")
+    corpus = read_corpus(tmp_path)
+    assert _names(corpus) == ["a"]
+    assert _skipped(corpus) == [("caf\\udce9", BROKEN_NAME)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.txt", "# best first\n\nsub/b.jpg\r\n  a.jpg  \na.jpg\n"),
+        ("list", "\ufeffsub/b.jpg\na.jpg"),
+        ("list.csv", 'title,path\n"x, y",sub/b.jpg\n,a.jpg\n'),
+        ("list.JSONL", '{"path": "sub/b.jpg", "n": 1}\n\n{"path": "./a.jpg"}\n'),
+    ],
+)
+def test_lists(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+    corpus = read_corpus(tmp_path / name)
+    assert [source.path for source in corpus.photos] == [str(tmp_path / "sub" / "b.jpg"), str(tmp_path / "a.jpg")]
+    assert _names(corpus) == ["sub/b", "a"]
+    assert corpus.root == str(tmp_path / name)
+    assert corpus.skipped == ()
+
+
+def test_a_list_may_name_what_lies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "l.txt").write_text(f"../x/a.jpg\n{tmp_path}/y.b/b.jpg\n.\n")
+    corpus = read_corpus(tmp_path / "lists" / "l.txt")
+    assert [source.path for source in corpus.photos] == [
+        str(tmp_path / "x" / "a.jpg"),
+        str(tmp_path / "y.b" / "b.jpg"),
+        str(tmp_path / "lists"),
+    ]
+    assert _names(corpus)[:2] == [f"{tmp_path}/x/a"[1:], f"{tmp_path}/y.b/b"[1:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "broken"),
+    [
+        ("l.jsonl", b'{"path": "a.jpg"}\nnot json\n["path"]\n{"path": 3}\n{}\n', [2, 3, 4, 5]),
+        ("l.csv", b"n,path\n1,a.jpg\n2\n3,\n", [3, 4]),
+    ],
+)
+def test_broken_lines_are_told_by_their_number(tmp_path: Path, name: str, content: bytes, broken: list[int]) -> None:
+    (tmp_path / name).write_bytes(content)
+    corpus = read_corpus(tmp_path / name)
+    assert _names(corpus) == ["a"]
+    assert {skipped.kind for skipped in corpus.skipped} == {BROKEN_ENTRY}
+    assert [skipped.source.path for skipped in corpus.skipped] == [f"{tmp_path / name}:{line}" for line in broken]
+
+
+def test_broken_names_in_a_list_are_told(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_bytes(b"a.jpg\ncaf\xe9.jpg\nnul\0l.jpg\n")
+    assert _skipped(read_corpus(tmp_path / "l.txt")) == [("caf\\udce9", BROKEN_NAME), ("nul\\0l", BROKEN_NAME)]
+
+
+def test_a_single_photo(tmp_path: Path) -> None:
+    path = make_photo(tmp_path / "room.jpg", 0)
+    assert read_corpus(path).photos == (Source(str(path), "room", str(path)),)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda folder: folder / "nowhere", "no such file or folder"),
+        (lambda folder: folder, "got none"),
+        (lambda folder: _written(folder / "notes.doc", b"").parent, "1 other kinds of files"),
+        (lambda folder: _written(folder / "l.txt", b"# nothing\n"), "got none"),
+        (lambda folder: _written(folder / "l.jsonl", b"{}\n{}\n"), "2 broken entry"),
+        (lambda folder: _written(folder / "l.csv", b"file,n\na.jpg,1\n"), "no column `path` among file, n"),
+        (lambda folder: _written(folder / "l.csv", b""), "no column `path` among none"),
+    ],
+    ids=["absent", "empty", "other files", "empty list", "broken list", "other columns", "empty table"],
+)
+def test_where_nothing_is_left_one_line_says_why(tmp_path: Path, make: object, told: str) -> None:
+    with pytest.raises(DatasetError, match=told) as raised:
+        read_corpus(make(tmp_path))  # type: ignore[operator]
+    assert "\n" not in str(raised.value)
+
+
+def test_parquet_without_pyarrow_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtraError, match="pip install pyarrow"):
+        read_corpus(_written(tmp_path / "l.parquet", b"PAR1"))
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"path": ["a.jpg", None, "b.jpg"]}), tmp_path / "l.parquet")
+    corpus = read_corpus(tmp_path / "l.parquet")
+    assert _names(corpus) == ["a", "b"]
+    assert len(corpus.skipped) == 1
+    parquet.write_table(pyarrow.table({"file": ["a.jpg"]}), tmp_path / "m.parquet")
+    with pytest.raises(DatasetError, match="column `path`"):
+        read_corpus(tmp_path / "m.parquet")
+
+
+@given(st.sets(st.text(max_size=12), max_size=60), st.integers(1, 7))
+def test_shards_share_nothing_and_leave_nothing_out(names: set[str], count: int) -> None:
+    # Machines may have the photos mounted at different places.
+    here, there = (
+        Corpus(root, tuple(Source(f"{root}/{name}.jpg", name, root) for name in sorted(names))) for root in ("/a", "/b")
+    )
+    shards = [here.shard(number, count) for number in range(1, count + 1)]
+    assert sorted(name for shard in shards for name in _names(shard)) == sorted(names)
+    assert [_names(shard) for shard in shards] == [_names(there.shard(n, count)) for n in range(1, count + 1)]
+
+
+def test_shards_are_about_equal() -> None:
+    corpus = Corpus("/", tuple(Source(f"/{n}.jpg", f"room_{n}", "/") for n in range(4000)))
+    assert all(abs(len(corpus.shard(number, 4).photos) - 1000) < 120 for number in range(1, 5))
+
+
+def test_a_limit_takes_the_first(tmp_path: Path) -> None:
+    _touch(tmp_path, *(f"{n}.jpg" for n in range(5)))
+    corpus = read_corpus(tmp_path)
+    assert _names(corpus.first(2)) == ["0", "1"]
+    assert corpus.first(9) == corpus
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), min_size=1), max_size=8))
+def test_any_text_comes_through_json_lines(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    path = tmp_path_factory.mktemp("list") / "l.jsonl"
+    path.write_text("".join(json.dumps({"path": f"sub/{name}x.jpg"}) + "\n" for name in names), encoding="utf-8")
+    if not names:
+        return
+    corpus = read_corpus(path)
+    assert corpus.skipped == ()
+    assert {source.path for source in corpus.photos} == {os.path.normpath(f"{path.parent}/sub/{n}x.jpg") for n in names}
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
