@@ -28,7 +28,9 @@ def noise(height: int, width: int, seed: int = 0) -> Image:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def the_packages_own(network: torch.nn.Module, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None):
+def the_packages_own(
+    network: torch.nn.Module, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None
+) -> tuple[Floats, Floats, Floats]:
     """What segment-anything's SamPredictor answers; its boxes end in a pixel, ours behind it."""
     predictor = SamPredictor(network)
     predictor.set_image(image)
@@ -225,6 +227,13 @@ def test_masks_lie_on_the_upright_photo(orientation: int) -> None:
     assert image.shape[:2] == ((120, 200) if orientation < 5 else (200, 120))
     answer = Sam(bright_sam()).encode(image).candidates(thing_prompt(BOX), False)[0]
     assert iou(answer.mask, image[..., 0] > 127) > 0.96
+
+
+def test_a_mask_without_a_pixel_is_not_stable() -> None:
+    dark = np.zeros((100, 140, 3), np.uint8)
+    (empty,) = Sam(bright_sam()).encode(dark).candidates(thing_prompt(BOX), False)
+    assert not empty.mask.any()
+    assert empty.stability == 0
 
 
 def test_prompts_reach_the_network_in_its_own_square() -> None:
