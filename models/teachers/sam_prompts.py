@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.teachers.box_overlap import box_area
+from models.teachers.box_overlap import box_area, common_box
 from models.teachers.boxes import ChosenBox
 from models.teachers.teacher import Floats
 from surfaces.detections import Mask
@@ -64,7 +64,7 @@ def overlapping_groups(boxes: Sequence[ChosenBox]) -> list[list[ChosenBox]]:
     groups: list[list[ChosenBox]] = []
     for box in boxes:
         group = [box]
-        while near := [other for other in groups if _overlap(hull(group), hull(other))]:
+        while near := [other for other in groups if box_area(common_box(hull(group), hull(other))) > 0]:
             group = [*group, *(box for other in near for box in other)]
             groups = [other for other in groups if other not in near]
         groups.append(group)
@@ -144,7 +144,3 @@ def _deepest(region: Mask, count: int) -> list[tuple[int, int]]:
         cells.append((int(row) - 1, int(column) - 1))
         free[row, column] = 0
     return cells
-
-
-def _overlap(one: Floats, other: Floats) -> bool:
-    return bool((np.maximum(one[:2], other[:2]) < np.minimum(one[2:], other[2:])).all())
