@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """A context manager in which the first signal is only noted; the second interrupts at once.
+    """A context manager in which the first signal is only noted. The second ends the process as it always does.
 
     Attributes:
         received: the signal that came; None as long as none did.
@@ -34,6 +34,6 @@ class Interrupts:
         return 128 + (self.received or 0)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.received:
-            raise KeyboardInterrupt
         self.received = signal.Signals(number)
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)

@@ -14,7 +14,6 @@ from surfaces.detections import Image
 from surfaces.errors import DecodeError
 from surfaces.images import decode_image
 
-CHANGED = "changed meanwhile"
 NOT_A_PHOTO = "not a usable photo"
 
 _MOST_BYTES = 256 * 2**20
@@ -43,16 +42,6 @@ class FoundPhoto:
         except OSError:
             return False
 
-    def skipped(self, kind: str, reason: str) -> Skipped:
-        """Says why the photo is not labelled; that it changed while it was looked at explains all else."""
-        if self.is_unchanged():
-            return Skipped(self.source, kind, reason, self.sha256)
-        return self.changed()
-
-    def changed(self) -> Skipped:
-        """Says that the file was written to or removed while it was looked at."""
-        return Skipped(self.source, CHANGED, "the file changed while it was read or labelled; run again")
-
 
 @dataclass(frozen=True, eq=False)
 class PhotoFile:
@@ -80,6 +69,21 @@ class DecodedPhoto:
     image: Image
 
 
+@dataclass(frozen=True)
+class FailedPhoto:
+    """A photo that was read and cannot be labelled.
+
+    Attributes:
+        found: where it comes from.
+        kind: a word or two to group by.
+        reason: one line.
+    """
+
+    found: FoundPhoto
+    kind: str
+    reason: str
+
+
 def read_photo_file(source: Source) -> PhotoFile | Skipped:
     """Reads a file and hashes it."""
     try:
@@ -95,12 +99,12 @@ def read_photo_file(source: Source) -> PhotoFile | Skipped:
     return PhotoFile(FoundPhoto(source, hashlib.sha256(data).hexdigest(), _stamp(status)), data)
 
 
-def decode_photo(file: PhotoFile) -> DecodedPhoto | Skipped:
+def decode_photo(file: PhotoFile) -> DecodedPhoto | FailedPhoto:
     """Decodes what was read."""
     try:
         return DecodedPhoto(file.found, decode_image(io.BytesIO(file.data)))
     except DecodeError as error:
-        return file.found.skipped(NOT_A_PHOTO, str(error))
+        return FailedPhoto(file.found, NOT_A_PHOTO, str(error))
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -12,19 +12,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from autolabel.corpus import Corpus, Skipped
-from autolabel.photo_file import DecodedPhoto, PhotoFile, decode_photo, read_photo_file
+from autolabel.photo_file import DecodedPhoto, FailedPhoto, FoundPhoto, PhotoFile, decode_photo, read_photo_file
 from autolabel.prefetch import prefetch
 from autolabel.progress import Progress
 from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelSettings, LabelStore
+from surfaces.dataset.store import LabelSettings, LabelStore, Source
 from surfaces.detections import Image
 from surfaces.errors import MissingExtraError, SurfacesError
 
 TEACHER_FAILED = "teacher failed"
+CHANGED = "changed meanwhile"
 
+_CHANGED = "the file changed while it was read or labelled; run again"
 _MOST_FAILURES_IN_A_ROW = 10
 
 
@@ -53,13 +56,26 @@ class Tally:
 
     Attributes:
         labelled: photos that are newly labelled.
-        known: paths whose photo had its labels already.
+        known: paths whose photo had its labels already, perhaps by another path.
         failed: how many paths were skipped, by kind.
     """
 
     labelled: int = 0
     known: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhoto:
+    """A photo that can be stored.
+
+    Attributes:
+        found: where it comes from.
+        labels: of its size.
+    """
+
+    found: FoundPhoto
+    labels: GradedLabels
 
 
 def label_corpus(
@@ -72,13 +88,16 @@ def label_corpus(
 ) -> Tally:
     """Labels what is not labelled yet with the labeller's settings, which must be in use in the store.
 
+    The labeller works in a thread of its own, so that it need not wait for disks: what it made is stored while it is
+    at the next photo.
+
     Args:
         corpus: the photos.
         store: where labels go to.
-        labeller: makes them, in this thread.
+        labeller: makes them, one at a time.
         workers: threads that read and decode.
         progress: told of each photo.
-        interrupted: asked between photos; the run ends when it says so.
+        interrupted: asked before each photo; where it says so the photo in work is the last.
 
     Returns:
         What became of the photos.
@@ -87,97 +106,107 @@ def label_corpus(
         TeacherError: the teacher failed on many photos in a row.
         OutputError: the store can't be written to. What was stored stays.
     """
-    run = _Run(store, labeller, progress, interrupted)
-    run.skip(corpus.skipped)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="photos")
+    run = _Run(store, labeller.settings.fingerprint, progress)
+    run.record(corpus.skipped)
+
+    def label(photo: DecodedPhoto | FailedPhoto) -> LabelledPhoto | FailedPhoto | None:
+        return None if interrupted() else _label(photo, labeller.label)
+
+    readers = ThreadPoolExecutor(workers, thread_name_prefix="reader")
+    teacher = ThreadPoolExecutor(1, thread_name_prefix="teacher")
     try:
         # Decoders turn warnings off and on again, which is not made for several threads.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            files = prefetch(read_photo_file, corpus.photos, pool, workers)
-            for photo in prefetch(decode_photo, run.unlabelled(files), pool, workers):
-                if interrupted():
+            files = prefetch(read_photo_file, corpus.photos, readers, workers)
+            unlabelled = takewhile(lambda _: not interrupted(), run.unlabelled(files))
+            photos = prefetch(decode_photo, unlabelled, readers, workers)
+            for outcome in prefetch(label, photos, teacher, 1):
+                if outcome is None:
                     break
-                run.label(photo)
+                run.store(outcome)
     finally:
-        pool.shutdown(cancel_futures=True)
+        readers.shutdown(cancel_futures=True)
+        teacher.shutdown(cancel_futures=True)
     return run.tally
 
 
 class _Run:
     """The steps of a run that need the store; they all happen in one thread."""
 
-    def __init__(
-        self, store: LabelStore, labeller: Labeller, progress: Progress, interrupted: Callable[[], bool]
-    ) -> None:
-        self._store, self._labeller, self._progress, self._interrupted = store, labeller, progress, interrupted
+    def __init__(self, store: LabelStore, settings: str, progress: Progress) -> None:
+        self._store, self._settings, self._progress = store, settings, progress
+        self._twins: dict[str, list[Source]] = {}
         self._failures_in_a_row = 0
         self.tally = Tally()
 
-    def skip(self, skipped: Iterable[Skipped]) -> None:
-        """Records what the corpus itself had to skip."""
+    def record(self, skipped: Iterable[Skipped]) -> None:
+        """Records what was skipped."""
         for entry in skipped:
-            self._record(entry)
+            self._store.add_failure(entry.source, entry.kind, entry.reason, entry.sha256)
+            self.tally.failed[entry.kind] += 1
 
     def unlabelled(self, files: Iterable[PhotoFile | Skipped]) -> Iterator[PhotoFile]:
-        """The photos that still have to be labelled."""
+        """The photos that still have to be labelled, each once; other paths of a photo in work wait for it."""
         for file in files:
-            if self._interrupted():
-                return
             if isinstance(file, Skipped):
                 self._fail(file)
-            elif not self._is_known(file):
+            elif file.found.sha256 in self._twins:
+                self._twins[file.found.sha256].append(file.found.source)
+            elif self._store.is_labelled(file.found.sha256, self._settings):
+                self._add_known(file.found.source, file.found.sha256)
+            else:
+                self._twins[file.found.sha256] = []
                 yield file
 
-    def label(self, photo: DecodedPhoto | Skipped) -> None:
-        """Labels and stores one photo."""
-        # Its twin may have been labelled while it waited.
-        if isinstance(photo, Skipped):
-            self._fail(photo)
-        elif not self._is_known(photo):
-            self._label_new(photo)
+    def store(self, outcome: LabelledPhoto | FailedPhoto) -> None:
+        """Stores what became of a photo; it holds for all paths that are known by now."""
+        found = outcome.found
+        others = self._twins.pop(found.sha256)
+        if not found.is_unchanged():
+            self._fail(*(Skipped(source, CHANGED, _CHANGED) for source in (found.source, *others)))
+        elif isinstance(outcome, FailedPhoto):
+            told = outcome.kind, outcome.reason, found.sha256
+            self._fail(*(Skipped(source, *told) for source in (found.source, *others)))
+            self._require_other_outcomes(outcome)
+        else:
+            self._failures_in_a_row = 0
+            self._store.add(found.source, found.sha256, outcome.labels, self._settings)
+            self.tally.labelled += 1
+            self._progress.done()
+            for source in others:
+                self._add_known(source, found.sha256)
 
-    def _label_new(self, photo: DecodedPhoto) -> None:
-        try:
-            labels = self._labeller.label(photo.image)
-            if labels.unsure.shape != photo.image.shape[:2]:
-                raise ValueError(
-                    f"labels of {labels.unsure.shape} for a photo of {photo.image.shape[:2]} rows, columns"
-                )
-        except (MissingExtraError, ModuleNotFoundError):
-            raise
-        except Exception as error:  # a teacher may raise anything, and the next photo may do
-            self._fail(photo.found.skipped(TEACHER_FAILED, _reason(error)))
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row == _MOST_FAILURES_IN_A_ROW:
-                raise TeacherError(
-                    f"the teacher failed on {_MOST_FAILURES_IN_A_ROW} photos in a row, at last with {_reason(error)}"
-                ) from error
-            return
-        self._failures_in_a_row = 0
-        if not photo.found.is_unchanged():
-            self._fail(photo.found.changed())
-            return
-        self._store.add(photo.found.source, photo.found.sha256, labels, self._labeller.settings.fingerprint)
-        self.tally.labelled += 1
-        self._progress.done()
-
-    def _is_known(self, photo: PhotoFile | DecodedPhoto) -> bool:
-        found = photo.found
-        if not self._store.is_labelled(found.sha256, self._labeller.settings.fingerprint):
-            return False
-        self._store.add_source(found.source, found.sha256)
+    def _add_known(self, source: Source, sha256: str) -> None:
+        self._store.add_source(source, sha256)
         self.tally.known += 1
         self._progress.done()
-        return True
 
-    def _fail(self, skipped: Skipped) -> None:
-        self._record(skipped)
-        self._progress.failed()
+    def _fail(self, *skipped: Skipped) -> None:
+        self.record(skipped)
+        for _ in skipped:
+            self._progress.failed()
 
-    def _record(self, skipped: Skipped) -> None:
-        self._store.add_failure(skipped.source, skipped.kind, skipped.reason, skipped.sha256)
-        self.tally.failed[skipped.kind] += 1
+    def _require_other_outcomes(self, failed: FailedPhoto) -> None:
+        self._failures_in_a_row += failed.kind == TEACHER_FAILED
+        if self._failures_in_a_row == _MOST_FAILURES_IN_A_ROW:
+            raise TeacherError(
+                f"the teacher failed on {_MOST_FAILURES_IN_A_ROW} photos in a row, at last with {failed.reason}"
+            )
+
+
+def _label(photo: DecodedPhoto | FailedPhoto, label: Callable[[Image], GradedLabels]) -> LabelledPhoto | FailedPhoto:
+    if isinstance(photo, FailedPhoto):
+        return photo
+    try:
+        labels = label(photo.image)
+        if labels.unsure.shape != photo.image.shape[:2]:
+            raise ValueError(f"labels of {labels.unsure.shape} for a photo of {photo.image.shape[:2]} rows, columns")
+    except (MissingExtraError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # a teacher may raise anything, and the next photo may do
+        return FailedPhoto(photo.found, TEACHER_FAILED, _reason(error))
+    return LabelledPhoto(photo.found, labels)
 
 
 def _reason(error: Exception) -> str:

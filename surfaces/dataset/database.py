@@ -2,14 +2,15 @@
 
 A rollback journal, not a write-ahead log: a log needs memory that all who write share, which network disks do not give,
 and leaves two more files to copy along. Either survives SIGKILL: whoever opens the file next rolls an unfinished
-transaction back. `synchronous=FULL` survives a power cut too, for some milliseconds a photo.
+transaction back. `synchronous=FULL` survives a power cut too, for some milliseconds a photo. The journal is emptied
+rather than removed after each transaction, which is several times faster, and removed at the end.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ class Database:
             raise
 
     def close(self) -> None:
+        """Lets go of the file; whoever wrote leaves no empty journal behind."""
+        if self._connection.total_changes:
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     def rows(self, sql: str, *values: object) -> list[Row]:
