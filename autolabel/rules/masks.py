@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from autolabel.ontology import Ontology
-from autolabel.rules.box_overlap import box_area, box_iou
+from autolabel.rules.box_overlap import box_area, common_box
 from autolabel.rules.draft import Draft, union, with_mask
-from autolabel.rules.kinds import is_stuff, is_thing
+from autolabel.rules.kinds import is_thing
 from autolabel.rules.regions import area, mask_iou, share_inside, thinned
 from models.runtime.merge import LEAST_NEW_SHARE
 from models.teachers.teacher import Floats, Proposal
@@ -19,9 +19,33 @@ BOX_TOLERANCE = 0.1
 """Of a box's sides: how far a mask may reach out of it."""
 
 LEAKED_SHARE = 0.7
-LEAST_BOX_IOU = 0.5
+"""Of a table's mask: from here it is mostly wall."""
+
+LEAST_SPAN = 0.5
+"""Of a table's box: what the tight box of its mask covers of it, at least."""
+
 LEAST_FILL = 0.1
+"""Of a box: what its mask covers of it, at least."""
+
 SWALLOWED_SHARE = 0.8
+"""Of the smaller of wall and floor: from here it lies in the other."""
+
+
+def part_of_box(draft: Draft, ontology: Ontology) -> Draft:
+    """A mask that fills little of its box is a part of what the detector saw: the whole box is in doubt."""
+    sought = [(p, ontology.of(p.surface)) for p in draft.proposals if p.surface is not None]
+    parts = [p for p, limits in sought if p.score >= limits.unsure and _is_part(p)]
+    doubted = [with_mask(p, p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
+    kept = draft.without(parts)
+    return Draft(kept.proposals, kept.unsure, (*kept.doubtful, *doubted))
+
+
+def _is_part(proposal: Proposal) -> bool:
+    box = box_area(proposal.box_xyxy)
+    if area(proposal.mask) < LEAST_FILL * box:
+        return True
+    spanned = box_area(common_box(box_of_mask(proposal.mask), proposal.box_xyxy))
+    return is_thing(proposal.surface) and spanned < LEAST_SPAN * box
 
 
 def negative_regions(draft: Draft, _ontology: Ontology) -> Draft:
@@ -62,16 +86,20 @@ def outside_box(draft: Draft, _ontology: Ontology) -> Draft:
 
 
 def table_leaks(draft: Draft, _ontology: Ontology) -> Draft:
-    """A table wins over wall and floor, but what is mostly a wall or floor that scores higher leaves it that part."""
-    stuff = [(p, thinned(p.mask)) for p in draft.proposals if is_stuff(p.surface)]
+    """Tables win over walls and floors; but where one is mostly a wall that scores higher, one of the two leaked.
 
-    def cut(table: Proposal) -> Mask:
-        own = thinned(table.mask)
-        better = [(p, region) for p, region in stuff if p.score > table.score]
-        behind = [p.mask for p, region in better if share_inside(own, region) >= LEAKED_SHARE]
-        return table.mask & ~union(behind, table.mask.shape)
+    Which one, nobody knows: what they share is neither.
+    """
+    walls = [(p, thinned(p.mask)) for p in draft.of(WALL)]
 
-    return draft.with_masks(lambda p: cut(p) if is_thing(p.surface) else p.mask)
+    def shared(proposal: Proposal) -> Mask:
+        own = thinned(proposal.mask)
+        better = [(wall, region) for wall, region in walls if wall.score > proposal.score]
+        behind = [wall.mask for wall, region in better if share_inside(own, region) >= LEAKED_SHARE]
+        return proposal.mask & union(behind, proposal.mask.shape)
+
+    leaks = union((shared(p) for p in draft.proposals if is_thing(p.surface)), draft.unsure.shape)
+    return draft.with_unsure(leaks)
 
 
 def duplicate_tables(draft: Draft, _ontology: Ontology) -> Draft:
@@ -85,20 +113,6 @@ def duplicate_tables(draft: Draft, _ontology: Ontology) -> Draft:
             else:
                 taken |= table.mask
     return draft.without(doubles)
-
-
-def part_of_box(draft: Draft, _ontology: Ontology) -> Draft:
-    """A mask that fills little of its box is a part of what the detector saw: the whole box is in doubt."""
-    parts = [p for p in draft.proposals if p.surface is not None and _is_part(p)]
-    doubted = [with_mask(p, p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
-    kept = draft.without(parts)
-    return Draft(kept.proposals, kept.unsure, (*kept.doubtful, *doubted))
-
-
-def _is_part(proposal: Proposal) -> bool:
-    if is_thing(proposal.surface) and box_iou(box_of_mask(proposal.mask), proposal.box_xyxy) < LEAST_BOX_IOU:
-        return True
-    return np.count_nonzero(proposal.mask) < LEAST_FILL * box_area(proposal.box_xyxy)
 
 
 def low_scores(draft: Draft, ontology: Ontology) -> Draft:

@@ -26,11 +26,11 @@ def _by_name(*rules: MaskRule) -> Mapping[str, MaskRule]:
 
 PROPOSAL_RULES = _by_name(
     pinholes,
+    part_of_box,
     negative_regions,
     outside_box,
     table_leaks,
     duplicate_tables,
-    part_of_box,
     low_scores,
     wall_or_floor,
     ceiling_as_floor,

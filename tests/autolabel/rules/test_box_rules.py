@@ -1,0 +1,151 @@
+"""Which boxes masks are drawn for: every rule on and off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import FLOOR_BOX, SIZE_HW, TABLE_BOX, WALL_BOX, Box, chosen, found_boxes
+
+from autolabel.ontology import default_ontology
+from autolabel.rules.boxes import BOX_RULES, select_boxes
+from surfaces.classes import WALL
+
+WHOLE: Box = (2, 0, 320, 238)
+NEAR_TABLE: Box = (102, 122, 200, 202)
+
+
+def accept(name: str) -> float:
+    return next(sought.accept for sought in default_ontology().classes if sought.surface.name == name)
+
+
+def score_of(boxes: list[tuple[str, float, Box]], text: str) -> float:
+    return next(score for prompt, score, _ in boxes if prompt == text)
+
+
+def test_boxes_that_score_too_little_are_not_looked_at() -> None:
+    assert chosen((WALL_BOX, {"wall": 0.24}), (TABLE_BOX, {"dining table": 0.26, "desk": 0.2})) == [
+        ("dining table", 0.26, TABLE_BOX)
+    ]
+    assert chosen() == []
+
+
+def test_the_surest_come_first() -> None:
+    found = chosen((WALL_BOX, {"wall": 0.4}), (TABLE_BOX, {"dining table": 0.5}), (FLOOR_BOX, {"floor": 0.6}))
+    assert [text for text, _, _ in found] == ["floor", "dining table", "wall"]
+
+
+def test_a_merged_phrase_belongs_to_the_class_that_leads() -> None:
+    merged = (WALL_BOX, {"wall": 0.5, "floor": 0.4})
+    assert chosen(merged) == [("wall", 0.5, WALL_BOX)]
+    assert chosen(merged, without=["merged_phrases"]) == [("wall", 0.5, WALL_BOX), ("floor", 0.4, WALL_BOX)]
+
+
+def test_wall_floor_without_a_leader_is_in_doubt() -> None:
+    merged = (WALL_BOX, {"wall": 0.52, "floor": 0.5})
+    ((text, score, box),) = chosen(merged)
+    assert (text, box) == ("wall", WALL_BOX)
+    assert score <= accept("wall")
+    raw = select_boxes(found_boxes(merged), SIZE_HW, default_ontology())[0].score
+    assert default_ontology().of(WALL).unsure <= raw < accept("wall")
+    assert np.float32(raw) < np.float32(accept("wall"))
+
+
+def test_a_contested_wall_is_dropped_where_walls_are_sure() -> None:
+    merged = (WHOLE, {"wall": 0.5, "floor": 0.5})
+    assert chosen(merged, (WALL_BOX, {"wall": 0.6})) == [("wall", 0.6, WALL_BOX)]
+    unsure_wall = (WALL_BOX, {"wall": 0.3})
+    assert len(chosen(merged, unsure_wall, without=["whole_image_boxes"])) == 2
+
+
+def test_what_may_be_a_desk_is_a_table_in_doubt() -> None:
+    contested = (TABLE_BOX, {"desk": 0.62, "dining table": 0.6})
+    ((text, score, _),) = chosen(contested, (FLOOR_BOX, {"floor": 0.5}))[1:]
+    assert text == "dining table"
+    assert score == pytest.approx(accept("dining table"))
+    without = chosen(contested, without=["merged_phrases", "negative_boxes"])
+    assert [(text, score) for text, score, _ in without] == [("desk", 0.62), ("dining table", 0.6)]
+
+
+def test_two_negative_prompts_do_not_contest_a_box() -> None:
+    assert chosen((TABLE_BOX, {"door": 0.5, "window": 0.5}))[0][0] == "door"
+    assert len(chosen((TABLE_BOX, {"door": 0.5}), (TABLE_BOX, {"window": 0.5}))) == 1
+
+
+def test_a_whole_image_wall_gives_way_to_walls_that_say_where() -> None:
+    found = (WHOLE, {"wall": 0.7}), (WALL_BOX, {"wall": 0.5}), (FLOOR_BOX, {"floor": 0.5})
+    assert chosen(*found) == [("wall", 0.5, WALL_BOX), ("floor", 0.5, FLOOR_BOX)]
+    assert chosen(*found, without=["whole_image_boxes"])[0] == ("wall", 0.7, WHOLE)
+
+
+@pytest.mark.parametrize("name", ["wall", "floor"])
+def test_a_whole_image_box_alone_is_in_doubt(name: str) -> None:
+    assert score_of(chosen((WHOLE, {name: 0.7})), name) <= accept(name)
+    assert score_of(chosen((WHOLE, {name: 0.7}), without=["whole_image_boxes"]), name) == 0.7
+
+
+def test_a_desk_that_scores_higher_takes_the_tables_box() -> None:
+    found = (TABLE_BOX, {"dining table": 0.5}), (NEAR_TABLE, {"desk": 0.6})
+    assert chosen(*found) == [("desk", 0.6, NEAR_TABLE)]
+    assert len(chosen(*found, without=["negative_boxes"])) == 2
+
+
+def test_a_table_that_scores_higher_keeps_its_box() -> None:
+    assert chosen((TABLE_BOX, {"dining table": 0.7}), (NEAR_TABLE, {"desk": 0.6})) == [("dining table", 0.7, TABLE_BOX)]
+
+
+def test_a_desk_beside_the_table_takes_nothing() -> None:
+    assert len(chosen((TABLE_BOX, {"dining table": 0.5}), ((20, 120, 90, 200), {"desk": 0.9}))) == 2
+
+
+def test_negative_boxes_leave_walls_alone() -> None:
+    found = chosen((WALL_BOX, {"wall": 0.4}), ((0, 0, 318, 139), {"window": 0.9}))
+    assert [text for text, _, _ in found] == ["window", "wall"]
+
+
+def test_doubles_of_a_table_are_dropped() -> None:
+    found = (TABLE_BOX, {"dining table": 0.5}), (NEAR_TABLE, {"dining table": 0.6})
+    assert chosen(*found) == [("dining table", 0.6, NEAR_TABLE)]
+    assert len(chosen(*found, without=["same_class_boxes"])) == 2
+
+
+def test_class_agnostic_suppression_would_have_killed_wall_or_floor() -> None:
+    """Wall, floor and table with nearly the same box, in a photo taken from above: each keeps it."""
+    near = [(0, 0, 300, 220), (0, 2, 302, 222), (2, 0, 300, 222)]
+    found = chosen((near[0], {"wall": 0.6}), (near[1], {"floor": 0.5}), (near[2], {"dining table": 0.45}))
+    assert [text for text, _, _ in found] == ["wall", "floor", "dining table"]
+
+
+def test_all_boxes_of_stuff_stay() -> None:
+    assert len(chosen((WALL_BOX, {"wall": 0.6}), ((1, 0, 320, 139), {"wall": 0.5}))) == 2
+
+
+def test_tiny_boxes_hold_no_segment() -> None:
+    tiny = ((0, 0, 10, 10), {"dining table": 0.6})
+    assert chosen(tiny) == []
+    assert len(chosen(tiny, without=["tiny_boxes"])) == 1
+    assert len(chosen(((0, 0, 10, 10), {"window": 0.6}))) == 1
+
+
+corners = st.tuples(st.integers(0, 300), st.integers(0, 220), st.integers(2, 320), st.integers(2, 240))
+texts = st.sampled_from([prompt.text for prompt in default_ontology().prompts()])
+detections = st.tuples(corners, st.dictionaries(texts, st.floats(0, 1, width=16), max_size=4))
+
+
+@given(st.lists(detections, max_size=12), st.sets(st.sampled_from(sorted(BOX_RULES))))
+def test_rules_only_choose_and_doubt(found: list[tuple[Box, dict[str, float]]], without: Iterable[str]) -> None:
+    found = [((x, y, max(x + 1, r), max(y + 1, b)), scores) for (x, y, r, b), scores in found]
+    boxes = found_boxes(*found)
+    result = select_boxes(boxes, SIZE_HW, default_ontology(), frozenset(without))
+    again = select_boxes(boxes, SIZE_HW, default_ontology(), frozenset(without))
+    assert [(b.prompt, b.score) for b in result] == [(b.prompt, b.score) for b in again]
+    assert [b.score for b in result] == sorted((b.score for b in result), reverse=True)
+    for box in result:
+        corners_of_it = tuple(box.box_xyxy.tolist())
+        assert any(corners_of_it == b and scores.get(box.prompt.text, -1) >= box.score for b, scores in found)
+    if "merged_phrases" not in without:
+        owners = {(tuple(b.box_xyxy.tolist()), b.prompt.surface) for b in result}
+        assert len({box for box, _ in owners}) == len(owners)

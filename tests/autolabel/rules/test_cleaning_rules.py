@@ -1,0 +1,148 @@
+"""Specks, pinholes, implausible places and sizes: every rule on and off, for any teacher."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scenes import (
+    FLOOR_MASK,
+    SIZE_HW,
+    WALL_MASK,
+    belief_of,
+    believed,
+    floor,
+    labelled,
+    mask_of,
+    masks_of,
+    rectangle,
+    table,
+    wall,
+)
+
+from autolabel.rules import regions
+from autolabel.rules.cleaning import PINHOLE_SHARE, SPECK_SHARE
+from autolabel.rules.regions import cleaned, filled, small_parts
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Mask
+
+SPECK = rectangle((10, 200, 16, 206))
+PINHOLE = rectangle((50, 50, 52, 52))
+WINDOW = rectangle((80, 40, 90, 50))
+AREA = SIZE_HW[0] * SIZE_HW[1]
+
+
+def test_the_drawn_specks_and_holes_are_on_their_sides_of_the_limits() -> None:
+    assert SPECK.sum() < SPECK_SHARE * AREA
+    assert PINHOLE.sum() < PINHOLE_SHARE * AREA < WINDOW.sum()
+
+
+def test_specks_are_unsure() -> None:
+    found = wall(WALL_MASK | SPECK)
+    labels = labelled(found)
+    assert np.array_equal(mask_of(labels, WALL), WALL_MASK)
+    assert np.array_equal(labels.unsure, SPECK)
+    off = labelled(found, without=["specks"])
+    assert np.array_equal(mask_of(off, WALL), WALL_MASK | SPECK)
+    assert not off.unsure.any()
+
+
+def test_a_speck_on_another_class_is_that_class() -> None:
+    labels = labelled(wall(WALL_MASK | SPECK, 0.9), floor(), without=["wall_or_floor"])
+    assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
+    assert not labels.unsure.any()
+
+
+def test_pinholes_are_filled_and_real_holes_stay() -> None:
+    found = wall(WALL_MASK & ~PINHOLE & ~WINDOW)
+    assert np.array_equal(mask_of(labelled(found), WALL), WALL_MASK & ~WINDOW)
+    assert np.array_equal(mask_of(labelled(found, without=["pinholes"]), WALL), WALL_MASK & ~PINHOLE & ~WINDOW)
+
+
+def test_beliefs_are_cleaned_too() -> None:
+    holed = WALL_MASK & ~PINHOLE & ~WINDOW | SPECK
+    labels = believed(belief_of({WALL: holed, FLOOR: FLOOR_MASK & ~SPECK}))
+    assert np.array_equal(mask_of(labels, WALL), WALL_MASK & ~WINDOW)
+    assert np.array_equal(labels.unsure, SPECK)
+    off = believed(belief_of({WALL: holed, FLOOR: FLOOR_MASK & ~SPECK}), without=["specks", "pinholes"])
+    assert np.array_equal(mask_of(off, WALL), holed)
+
+
+def test_floor_that_hangs_from_the_upper_edge_is_unsure() -> None:
+    ceiling = rectangle((0, 0, 320, 30))
+    beneath = rectangle((0, 30, 320, 140))
+    found = wall(beneath), floor(FLOOR_MASK | ceiling)
+    labels = labelled(*found)
+    assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
+    assert np.array_equal(labels.unsure, ceiling)
+    off = labelled(*found, without=["ceiling_as_floor"])
+    assert np.array_equal(mask_of(off, FLOOR), FLOOR_MASK | ceiling)
+    believed_ceiling = believed(belief_of({WALL: beneath, FLOOR: FLOOR_MASK | ceiling}))
+    assert np.array_equal(believed_ceiling.unsure, ceiling)
+
+
+def test_floor_seen_from_above_may_reach_the_upper_edge() -> None:
+    steep = rectangle((100, 0, 320, 240))
+    assert np.array_equal(mask_of(labelled(floor(steep)), FLOOR), steep)
+
+
+@pytest.mark.parametrize("mask", [rectangle((100, 100, 110, 114)), rectangle((0, 0, 320, 180))])
+def test_a_table_beyond_its_limits_is_unsure(mask: Mask) -> None:
+    labels = labelled(table(mask))
+    assert masks_of(labels, DINING_TABLE) == []
+    assert np.array_equal(labels.unsure, mask)
+    assert len(masks_of(labelled(table(mask), without=["area_limits"]), DINING_TABLE)) == 1
+    assert masks_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE) == []
+
+
+def test_limits_of_stuff_hold_for_all_of_it_together() -> None:
+    """Each part is smaller than the least wall, both are not."""
+    parts = rectangle((0, 0, 14, 14)), rectangle((100, 0, 114, 14))
+    assert np.array_equal(mask_of(labelled(*map(wall, parts)), WALL), parts[0] | parts[1])
+    assert masks_of(labelled(wall(parts[0])), WALL) == []
+    assert masks_of(labelled(wall(rectangle((0, 0, 320, 238)))), WALL) == []
+
+
+def test_holes_at_the_border_are_not_filled() -> None:
+    mask = np.ones((60, 60), bool)
+    mask[0, 10] = mask[30, 30] = False
+    assert np.argwhere(~filled(mask, 0.01)).tolist() == [[0, 10]]
+
+
+def test_what_is_clean_comes_back_as_it_is() -> None:
+    assert cleaned(WALL_MASK, SPECK_SHARE) is WALL_MASK
+    assert filled(WALL_MASK, PINHOLE_SHARE) is WALL_MASK
+
+
+masks = arrays.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)), fill=st.nothing()).filter(np.any)
+
+
+@given(masks, st.floats(0, 0.2))
+def test_cleaning_only_takes_and_filling_only_adds(mask: Mask, share: float) -> None:
+    left = cleaned(mask, share)
+    assert not (left & ~mask).any()
+    assert not left.any() or cleaned(left, share) is left
+    assert not (mask & ~filled(mask, share)).any()
+    border = np.ones_like(mask)
+    border[1:-1, 1:-1] = False
+    assert not ((filled(mask, share) ^ mask) & border).any()
+
+
+@settings(max_examples=50)
+@given(masks, st.integers(1, 60), st.integers(2, 3))
+def test_large_masks_are_parted_in_cells(mask: Mask, least: int, cell: int) -> None:
+    """Each part in cells is a union of true parts; none is found small that has `least` pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions, "PARTED_CELLS", max(1, mask.size // cell**2))
+        coarse = small_parts(mask, least)
+    assert not (coarse & ~small_parts(mask, least)).any()
+
+
+def test_large_masks_lose_the_same_specks_as_small_ones() -> None:
+    large = np.kron(WALL_MASK | SPECK, np.ones((9, 9), bool))
+    assert large.size > 4 * regions.PARTED_CELLS
+    assert np.array_equal(cleaned(large, SPECK_SHARE), np.kron(WALL_MASK, np.ones((9, 9), bool)))
+    holed = np.kron(WALL_MASK & ~PINHOLE & ~WINDOW, np.ones((9, 9), bool))
+    assert np.array_equal(filled(holed, PINHOLE_SHARE), np.kron(WALL_MASK & ~WINDOW, np.ones((9, 9), bool)))

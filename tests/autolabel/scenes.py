@@ -1,0 +1,140 @@
+"""Rooms drawn by hand, and what detectors and semantic networks might say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from autolabel.labelling import LabellingSettings, label_opinion
+from autolabel.ontology import default_ontology
+from autolabel.rules.boxes import select_boxes
+from models.teachers.boxes import ChosenBox, PromptedBoxes
+from models.teachers.teacher import Belief, Floats, Opinion, Proposal
+from surfaces.classes import BY_ID, CLASSES, DINING_TABLE, FLOOR, IGNORE, WALL, SurfaceClass
+from surfaces.dataset.graded import GradedLabels
+from surfaces.detections import Mask, box_of_mask
+
+SIZE_HW = (240, 320)
+Box = tuple[float, float, float, float]
+
+WALL_BOX: Box = (0, 0, 320, 140)
+FLOOR_BOX: Box = (0, 140, 320, 240)
+TABLE_BOX: Box = (100, 120, 200, 200)
+
+
+def rectangle(box: Box, size_hw: tuple[int, int] = SIZE_HW) -> Mask:
+    left, top, right, bottom = map(round, box)
+    inside = np.zeros(size_hw, bool)
+    inside[top:bottom, left:right] = True
+    return inside
+
+
+WALL_MASK = rectangle(WALL_BOX)
+FLOOR_MASK = rectangle(FLOOR_BOX)
+TABLE_MASK = rectangle(TABLE_BOX)
+
+
+def proposal(
+    surface: SurfaceClass | None, mask: Mask, score: float = 0.8, box: Box | None = None, **qualities: float
+) -> Proposal:
+    """What SAM drew for a box; the box is tight where none is given."""
+    box_xyxy = box_of_mask(mask) if box is None else np.array(box, np.float32)
+    return Proposal(surface, surface.name if surface else "negative", score, box_xyxy, mask, qualities)
+
+
+def wall(mask: Mask = WALL_MASK, score: float = 0.8, box: Box | None = None) -> Proposal:
+    return proposal(WALL, mask, score, box)
+
+
+def floor(mask: Mask = FLOOR_MASK, score: float = 0.8, box: Box | None = None) -> Proposal:
+    return proposal(FLOOR, mask, score, box)
+
+
+def table(mask: Mask = TABLE_MASK, score: float = 0.8, box: Box | None = None) -> Proposal:
+    return proposal(DINING_TABLE, mask, score, box)
+
+
+def negative(mask: Mask, score: float = 0.8) -> Proposal:
+    return proposal(None, mask, score)
+
+
+def labelled(*proposals: Proposal, without: Iterable[str] = ()) -> GradedLabels:
+    """Labels after the shipped ontology and all rules but some."""
+    return label_opinion(Opinion(proposals), SIZE_HW, LabellingSettings(without=frozenset(without)))
+
+
+def believed(belief: Belief, without: Iterable[str] = (), size_hw: tuple[int, int] = SIZE_HW) -> GradedLabels:
+    return label_opinion(Opinion(belief=belief), size_hw, LabellingSettings(without=frozenset(without)))
+
+
+def belief_of(regions: dict[SurfaceClass, Mask], probability: float = 0.9, disagreement: float | Mask = 0.0) -> Belief:
+    """Where a class's region is it has a probability, elsewhere other has it; the rest is shared evenly."""
+    shape = next(iter(regions.values())).shape
+    probabilities = np.full((4, *shape), (1 - probability) / 3, np.float32)
+    taken = np.zeros(shape, bool)
+    for surface in CLASSES:
+        mask = regions.get(surface, np.zeros(shape, bool))
+        probabilities[surface.coco_id][mask] = probability
+        taken |= mask
+    probabilities[0][~taken] = probability
+    return Belief(probabilities, np.broadcast_to(np.float32(disagreement), shape).astype(np.float32))
+
+
+def with_probability(belief: Belief, surface: SurfaceClass, mask: Mask, probability: float) -> Belief:
+    """The belief with another probability of a class inside a mask."""
+    probabilities: Floats = belief.probabilities.copy()
+    probabilities[:, mask] = (1 - probability) / 3
+    probabilities[surface.coco_id][mask] = probability
+    return Belief(probabilities, belief.disagreement)
+
+
+def masks_of(labels: GradedLabels, surface: SurfaceClass) -> list[Mask]:
+    return [s.detection.mask for s in labels.segments if s.detection.surface == surface]
+
+
+def mask_of(labels: GradedLabels, surface: SurfaceClass) -> Mask:
+    """Where a class is, in all of its segments together."""
+    return np.any([np.zeros(labels.unsure.shape, bool), *masks_of(labels, surface)], axis=0)
+
+
+def check_invariants(labels: GradedLabels) -> None:
+    """What is promised of every photo's labels."""
+    taken = labels.unsure.copy()
+    for segment in labels.segments:
+        found = segment.detection
+        assert found.mask.any()
+        assert not (taken & found.mask).any()
+        assert np.array_equal(found.box_xyxy, box_of_mask(found.mask))
+        assert 0 <= found.score <= 1
+        assert all(0 <= value <= 1 for value in segment.qualities.values())
+        taken |= found.mask
+    ids = [s.detection.surface.coco_id for s in labels.segments]
+    assert ids == sorted(ids)
+    assert all(ids.count(number) <= 1 for number in ids if not BY_ID[number].is_thing)
+    tables = [s.detection.score for s in labels.segments if s.detection.surface.is_thing]
+    assert tables == sorted(tables, reverse=True)
+    assert all(0 <= value <= 1 for value in labels.qualities.values())
+    assert np.array_equal(labels.labels().semantic == IGNORE, labels.unsure)
+
+
+def found_boxes(*found: tuple[Box, dict[str, float]]) -> PromptedBoxes:
+    """What a detector said: boxes, each with scores by prompt."""
+    prompts = default_ontology().prompts()
+    columns = {prompt.text: index for index, prompt in enumerate(prompts)}
+    scores = np.zeros((len(found), len(prompts)), np.float32)
+    for row, (_, by_text) in enumerate(found):
+        for text, score in by_text.items():
+            scores[row, columns[text]] = score
+    return PromptedBoxes(np.array([box for box, _ in found], np.float32).reshape(-1, 4), scores, prompts)
+
+
+def chosen(*found: tuple[Box, dict[str, float]], without: Iterable[str] = ()) -> list[tuple[str, float, Box]]:
+    """What the box rules leave: prompt, score (two decimals), box."""
+    boxes = select_boxes(found_boxes(*found), SIZE_HW, default_ontology(), frozenset(without))
+    return [described(box) for box in boxes]
+
+
+def described(box: ChosenBox) -> tuple[str, float, Box]:
+    left, top, right, bottom = box.box_xyxy.tolist()
+    return box.prompt.text, round(box.score, 2), (left, top, right, bottom)

@@ -1,0 +1,208 @@
+"""One photo in, its labels out, from both kinds of teachers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenes import (
+    FLOOR_BOX,
+    FLOOR_MASK,
+    SIZE_HW,
+    TABLE_BOX,
+    TABLE_MASK,
+    WALL_BOX,
+    WALL_MASK,
+    belief_of,
+    check_invariants,
+    floor,
+    found_boxes,
+    labelled,
+    negative,
+    proposal,
+    rectangle,
+    table,
+    wall,
+)
+
+from autolabel.labelling import LabellingSettings, label_opinion, label_photo
+from autolabel.ontology import default_ontology
+from autolabel.rules.registry import RULES
+from models.teachers.boxes import PromptedBoxes
+from models.teachers.teacher import Belief, Opinion, Proposal
+from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Image
+
+PHOTO = np.zeros((*SIZE_HW, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class FixedTeacher:
+    """Says the same of every photo."""
+
+    opinion: Opinion
+    name: str = "fixed"
+    fingerprint: str = "0"
+
+    def look(self, image: Image) -> Opinion:
+        assert image is PHOTO
+        return self.opinion
+
+
+def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Opinion:
+    """The opinion of a detector whose SAM draws what lies in a box of its class's region."""
+    regions = {WALL: WALL_MASK, FLOOR: FLOOR_MASK, DINING_TABLE: TABLE_MASK, None: np.ones(SIZE_HW, bool)}
+    rules = LabellingSettings(without=frozenset(without))
+    proposals = []
+    for box in rules.select_boxes(boxes, SIZE_HW):
+        inside = rectangle(tuple(box.box_xyxy.tolist())) & regions[box.prompt.surface]
+        proposals.append(replace(proposal(box.prompt.surface, inside, box.score), box_xyxy=box.box_xyxy))
+    return Opinion(tuple(proposals), agreement={"flips": 0.9})
+
+
+def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
+    boxes = found_boxes(
+        (WALL_BOX, {"wall": 0.6, "floor": 0.3}),
+        ((0, 0, 320, 240), {"wall": 0.5, "floor": 0.48}),
+        (FLOOR_BOX, {"floor": 0.5}),
+        (TABLE_BOX, {"dining table": 0.5, "desk": 0.3}),
+        ((98, 120, 200, 202), {"dining table": 0.45}),
+        ((40, 30, 90, 90), {"window": 0.4}),
+    )
+    window = rectangle((40, 30, 90, 90))
+    labels = label_photo(PHOTO, FixedTeacher(drawn(boxes)), LabellingSettings())
+    check_invariants(labels)
+    expected = np.zeros(SIZE_HW, np.uint8)
+    expected[WALL_MASK & ~window] = 1
+    expected[FLOOR_MASK] = 2
+    expected[TABLE_MASK] = 3
+    assert np.array_equal(labels.labels().semantic, expected)
+    assert [round(s.detection.score, 2) for s in labels.segments] == [0.6, 0.5, 0.5]
+    assert labels.qualities["score"] == pytest.approx((0.5 * 1 * 0.9) ** (1 / 3))
+
+
+def test_a_beliefs_photo_to_graded_labels() -> None:
+    regions = {WALL: WALL_MASK & ~TABLE_MASK, FLOOR: FLOOR_MASK & ~TABLE_MASK, DINING_TABLE: TABLE_MASK}
+    opinion = Opinion(belief=belief_of(regions), agreement={"backends": 0.8})
+    labels = label_photo(PHOTO, FixedTeacher(opinion), LabellingSettings())
+    check_invariants(labels)
+    assert {s.detection.surface: s.detection.mask.sum() for s in labels.segments} == {
+        surface: mask.sum() for surface, mask in regions.items()
+    }
+    assert labels.qualities["score"] == pytest.approx((0.9 * 1 * 0.8) ** (1 / 3))
+
+
+def test_measures_of_sam_are_kept_with_the_detectors() -> None:
+    found = proposal(WALL, WALL_MASK, 0.5, predicted_iou=0.9, stability=0.8)
+    (segment,) = labelled(found).segments
+    assert segment.qualities == pytest.approx({"detector": 0.5, "predicted_iou": 0.9, "stability": 0.8})
+    second = proposal(WALL, TABLE_MASK, 0.5, predicted_iou=0.7)
+    (segment,) = labelled(found, second).segments
+    assert set(segment.qualities) == {"detector", "predicted_iou"}
+
+
+def test_the_order_of_proposals_does_not_matter() -> None:
+    found = [wall(score=0.9), floor(score=0.7), table(score=0.6), negative(rectangle((40, 30, 90, 90)), 0.5)]
+    assert np.array_equal(labelled(*found).labels().semantic, labelled(*found[::-1]).labels().semantic)
+
+
+def test_the_fingerprint_follows_ontology_and_rules() -> None:
+    ontology = replace(default_ontology(), phrase_margin=0.5)
+    fingerprints = {
+        LabellingSettings().fingerprint,
+        LabellingSettings(ontology).fingerprint,
+        LabellingSettings(without=frozenset({"specks"})).fingerprint,
+    }
+    assert len(fingerprints) == 3
+    assert LabellingSettings().fingerprint == LabellingSettings(default_ontology()).fingerprint
+
+
+def ellipse(seed: int) -> np.ndarray:
+    """A region somewhere, with a hole in it or specks beside it."""
+    generator = np.random.default_rng(seed)
+    canvas = np.zeros(SIZE_HW, np.uint8)
+    centre = (int(generator.integers(0, 320)), int(generator.integers(0, 240)))
+    axes = (int(generator.integers(1, 200)), int(generator.integers(1, 150)))
+    cv2.ellipse(canvas, centre, axes, float(generator.integers(0, 180)), 0, 360, 1, -1)
+    cv2.circle(canvas, centre, int(generator.integers(0, 30)), 0, -1)
+    canvas[generator.random(SIZE_HW) < generator.choice([0, 0.001])] ^= 1
+    return canvas.astype(bool)
+
+
+@st.composite
+def proposals(draw: st.DrawFn) -> tuple[Proposal, ...]:
+    surfaces = st.sampled_from([*CLASSES, DINING_TABLE, None])
+    found = draw(st.lists(st.tuples(surfaces, st.integers(0, 999), st.floats(0, 1)), max_size=7))
+    return tuple(proposal(surface, ellipse(seed), score, predicted_iou=0.9) for surface, seed, score in found)
+
+
+@st.composite
+def beliefs(draw: st.DrawFn) -> Belief:
+    generator = np.random.default_rng(draw(st.integers(0, 999)))
+    rows, columns = draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
+    weights = np.exp(generator.normal(size=(4, rows, columns)) * draw(st.sampled_from([0.1, 1, 5])))
+    apart = generator.random((rows, columns)) * draw(st.sampled_from([0, 0.5, 1]))
+    return Belief((weights / weights.sum(axis=0)).astype(np.float32), apart.astype(np.float32))
+
+
+left_out = st.one_of(st.just(frozenset[str]()), st.frozensets(st.sampled_from(RULES)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(proposals(), left_out)
+def test_what_is_promised_of_labels_holds_for_any_proposals(
+    found: tuple[Proposal, ...], without: frozenset[str]
+) -> None:
+    labels, again = labelled(*found, without=without), labelled(*found, without=without)
+    check_invariants(labels)
+    assert np.array_equal(labels.labels().tables, again.labels().tables)
+    assert np.array_equal(labels.labels().semantic, again.labels().semantic)
+    assert labels.qualities == again.qualities
+
+
+@settings(max_examples=60, deadline=None)
+@given(beliefs(), left_out, st.tuples(st.integers(1, 90), st.integers(1, 90)))
+def test_what_is_promised_of_labels_holds_for_any_belief(
+    belief: Belief, without: frozenset[str], size_hw: tuple[int, int]
+) -> None:
+    rules = LabellingSettings(without=without)
+    labels, again = (label_opinion(Opinion(belief=belief), size_hw, rules) for _ in range(2))
+    check_invariants(labels)
+    assert np.array_equal(labels.labels().semantic, again.labels().semantic)
+    assert labels.qualities == again.qualities
+
+
+@settings(max_examples=30, deadline=None)
+@given(proposals())
+def test_real_holes_of_a_lonely_wall_survive(found: tuple[Proposal, ...]) -> None:
+    """Whatever else is proposed, no rule paints a wall where no proposal of a wall is, but for pinholes."""
+    walls = np.any([np.zeros(SIZE_HW, bool), *(p.mask for p in found if p.surface == WALL)], axis=0)
+    labels = labelled(*found, without=["pinholes"])
+    assert not ((labels.labels().semantic == WALL.coco_id) & ~walls).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size_hw", "seconds"), [((480, 640), 0.03), ((3000, 4000), 0.5)])
+def test_rules_are_quick_beside_a_teacher(size_hw: tuple[int, int], seconds: float) -> None:
+    """Processor time of the best of five, so that what else runs on the machine counts little; one thread."""
+    raster = 160, 128
+    regions = {WALL: rectangle((0, 0, 128, 80), raster), FLOOR: rectangle((0, 80, 128, 160), raster)}
+    regions[DINING_TABLE] = rectangle((40, 80, 80, 120), raster)
+    opinion = Opinion(belief=belief_of(regions, disagreement=0.1))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        taken = []
+        for _ in range(5):
+            start = time.process_time()
+            label_opinion(opinion, size_hw, LabellingSettings())
+            taken.append(time.process_time() - start)
+    finally:
+        cv2.setNumThreads(threads)
+    assert min(taken) < seconds
