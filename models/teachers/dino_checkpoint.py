@@ -16,6 +16,7 @@ from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObject
 from transformers.utils import logging as transformers_logging
 
 from models.teachers.dino_names import renamed
+from models.teachers.loading import read_checkpoint
 from surfaces.errors import WeightsError
 
 DinoSize = Literal["swint", "swinb"]
@@ -71,12 +72,7 @@ def load_folder(path: Path) -> GroundingDinoForObjectDetection:
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"expected Grounding DINO's weights at {path}: {error.strerror or error}") from error
-    except Exception as error:  # other bytes make torch raise nearly anything
-        raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}: {_first_line(error)}") from error
+    document = read_checkpoint(path)
     tensors = document.get("model") if isinstance(document, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}, it has no tensors under 'model'")
