@@ -19,18 +19,10 @@ from surfaces.files import replace_file
 from surfaces.label_drawing import draw_labels, fitting_size
 from surfaces.overlay import draw_overlay
 from surfaces.pictures import write_picture
-
-PAGE_NAME = "index.html"
+from surfaces.web_page import PAGE_NAME, html_document
 
 _PANEL = 480  # pixels, the longer side
 _GAP = 6  # pixels
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1460px; padding: 0 1rem; color: #222; }
-pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; }
-figure { margin: 0 0 1.5rem; }
-img { width: 100%; height: auto; }
-figcaption { color: #555; }
-"""
 
 
 def write_page(
@@ -125,16 +117,8 @@ def _spaced(size_wh: tuple[int, int], *pictures: Image) -> Iterator[Image]:
 
 
 def _document(title: str, report: Report, sections: Sequence[str]) -> str:
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{html.escape(title)}</title>
-<style>{_STYLE}</style>
-<h1>{html.escape(title)}</h1>
-<pre>{html.escape(report.table())}</pre>
+    body = f"""<pre>{html.escape(report.table())}</pre>
 <p>For each class the photos with the largest share of wrong pixels: photo, truth, prediction. In the truth, what is
 hatched in grey is not labelled and what is hatched in violet is a table of another kind.</p>
-{"".join(sections)}
-</html>
-"""
+{"".join(sections)}"""
+    return html_document(title, body)

@@ -1,0 +1,78 @@
+"""`python -m autolabel report DATASET`: a page that shows what was labelled, how sure, and what was not."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from autolabel.gallery import Thumbnails, choose_galleries
+from autolabel.report_facts import gather_facts
+from autolabel.report_sections import (
+    STYLE,
+    classes_section,
+    duplicates_section,
+    failures_section,
+    gallery_section,
+    scores_section,
+    settings_section,
+    summary_section,
+)
+from surfaces.dataset.store import LabelStore
+from surfaces.dataset.writing import new_folder
+from surfaces.web_page import PAGE_NAME, html_document
+
+
+def write_report(store: LabelStore, folder: Path, title: str, photos: int = 24) -> Path:
+    """Writes a page that needs nothing but its folder, which appears whole or not at all.
+
+    Args:
+        store: what is shown; one photo at a time is read.
+        folder: where to; it must not exist yet.
+        title: of the page.
+        photos: how many a gallery shows at the most.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    facts = gather_facts(store)
+    with new_folder(folder) as partial:
+        thumbnails = Thumbnails(store, partial)
+        sections = [
+            summary_section(store),
+            settings_section(store),
+            classes_section(facts),
+            scores_section(facts),
+            *(gallery_section(gallery, thumbnails) for gallery in choose_galleries(store, photos)),
+            failures_section(store),
+            duplicates_section(store),
+        ]
+        page = html_document(title, "\n".join(sections), STYLE)
+        (partial / PAGE_NAME).write_text(page, encoding="utf-8")
+    return folder / PAGE_NAME
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that `autolabel run` labels into")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--photos", type=_count, default=24, help="most photos in a gallery (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    with LabelStore.open(args.dataset) as store:
+        page = write_report(store, args.out, f"Labels of {args.dataset.resolve().name}", args.photos)
+    print(page)
+    print("open it in a browser", file=sys.stderr)
+    return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
+    return number
