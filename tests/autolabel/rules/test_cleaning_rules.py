@@ -97,6 +97,14 @@ def test_a_table_beyond_its_limits_is_unsure(mask: Mask) -> None:
     assert masks_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE) == []
 
 
+def test_unsure_pixels_do_not_count_for_the_limits() -> None:
+    mask, disputed = rectangle((100, 100, 113, 113)), rectangle((100, 100, 103, 110))
+    assert np.array_equal(mask_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE), mask)
+    labels = believed(belief_of({DINING_TABLE: mask}, disagreement=disputed))
+    assert masks_of(labels, DINING_TABLE) == []
+    assert np.array_equal(labels.unsure, mask)
+
+
 def test_limits_of_stuff_hold_for_all_of_it_together() -> None:
     """Each part is smaller than the least wall, both are not."""
     parts = rectangle((0, 0, 14, 14)), rectangle((100, 0, 114, 14))

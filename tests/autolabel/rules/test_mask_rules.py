@@ -130,6 +130,14 @@ def test_a_part_of_a_wall_makes_its_box_unsure_but_for_what_others_have() -> Non
     assert np.array_equal(labels.unsure, WALL_MASK & ~TABLE_MASK)
 
 
+@pytest.mark.parametrize(("right", "is_part"), [(145, True), (155, False)])
+def test_a_part_that_fills_a_box_of_its_own_is_a_part(right: int, is_part: bool) -> None:
+    part = rectangle((100, 120, right, 200))
+    labels = labelled(table(part, 0.8, TABLE_BOX))
+    assert np.array_equal(labels.unsure, TABLE_MASK & is_part)
+    assert np.array_equal(mask_of(labels, DINING_TABLE), part & (not is_part))
+
+
 def test_a_part_that_scores_next_to_nothing_is_dropped() -> None:
     assert not labelled(table(rectangle((140, 120, 160, 150)), 0.1, TABLE_BOX)).unsure.any()
 
