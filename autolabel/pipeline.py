@@ -6,25 +6,21 @@ labelled with depends on nothing but the bytes and the settings.
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import takewhile
-from pathlib import Path
 
 from autolabel.corpus import Corpus, Skipped
-from autolabel.photo_file import DecodedPhoto, FailedPhoto, FoundPhoto, PhotoFile, decode_photo, read_photo_file
+from autolabel.labeller import TEACHER_FAILED, LabelledPhoto, Labeller, SeenPhoto, look_at, settle
+from autolabel.photo_file import DecodedPhoto, FailedPhoto, PhotoFile, decode_photo, read_photo_file
 from autolabel.prefetch import prefetch
 from autolabel.progress import Progress
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
-from surfaces.detections import Image
-from surfaces.errors import MissingExtraError, SurfacesError
+from surfaces.dataset.store import LabelStore, Source
+from surfaces.errors import SurfacesError
 
-TEACHER_FAILED = "teacher failed"
 CHANGED = "changed meanwhile"
 
 _CHANGED = "the file changed while it was read or labelled; run again"
@@ -35,19 +31,6 @@ class TeacherError(SurfacesError):
     """The teacher fails on one photo after another."""
 
     exit_code = 14
-
-
-@dataclass(frozen=True)
-class Labeller:
-    """Makes labels.
-
-    Attributes:
-        label: from a photo (uint8 HxWx3 RGB) to its labels; the same photo gives the same labels.
-        settings: what they are made with.
-    """
-
-    label: Callable[[Image], GradedLabels]
-    settings: LabelSettings
 
 
 @dataclass
@@ -65,19 +48,6 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledPhoto:
-    """A photo that can be stored.
-
-    Attributes:
-        found: where it comes from.
-        labels: of its size.
-    """
-
-    found: FoundPhoto
-    labels: GradedLabels
-
-
 def label_corpus(
     corpus: Corpus,
     store: LabelStore,
@@ -88,14 +58,14 @@ def label_corpus(
 ) -> Tally:
     """Labels what is not labelled yet with the labeller's settings, which must be in use in the store.
 
-    The labeller works in a thread of its own, so that it need not wait for disks: what it made is stored while it is
-    at the next photo.
+    The teacher works in a thread of its own and waits for nothing: while it looks at a photo, others read and decode
+    the next ones, settle the labels of the one before and store those of the one before that.
 
     Args:
         corpus: the photos.
         store: where labels go to.
-        labeller: makes them, one at a time.
-        workers: threads that read and decode.
+        labeller: makes them.
+        workers: threads besides the teacher's.
         progress: told of each photo.
         interrupted: asked before each photo; where it says so the photo in work is the last.
 
@@ -109,24 +79,27 @@ def label_corpus(
     run = _Run(store, labeller.settings.fingerprint, progress)
     run.record(corpus.skipped)
 
-    def label(photo: DecodedPhoto | FailedPhoto) -> LabelledPhoto | FailedPhoto | None:
-        return None if interrupted() else _label(photo, labeller.label)
+    def look(photo: DecodedPhoto | FailedPhoto) -> SeenPhoto | FailedPhoto | None:
+        return None if interrupted() else look_at(photo, labeller)
 
-    readers = ThreadPoolExecutor(workers, thread_name_prefix="reader")
+    def settled(photo: SeenPhoto | FailedPhoto | None) -> LabelledPhoto | FailedPhoto | None:
+        return None if photo is None else settle(photo, labeller)
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
     teacher = ThreadPoolExecutor(1, thread_name_prefix="teacher")
     try:
         # Decoders turn warnings off and on again, which is not made for several threads.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            files = prefetch(read_photo_file, corpus.photos, readers, workers)
+            files = prefetch(read_photo_file, corpus.photos, pool, workers)
             unlabelled = takewhile(lambda _: not interrupted(), run.unlabelled(files))
-            photos = prefetch(decode_photo, unlabelled, readers, workers)
-            for outcome in prefetch(label, photos, teacher, 1):
+            photos = prefetch(decode_photo, unlabelled, pool, workers)
+            for outcome in prefetch(settled, prefetch(look, photos, teacher, 1), pool, 1):
                 if outcome is None:
                     break
                 run.store(outcome)
     finally:
-        readers.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
         teacher.shutdown(cancel_futures=True)
     return run.tally
 
@@ -193,24 +166,3 @@ class _Run:
             raise TeacherError(
                 f"the teacher failed on {_MOST_FAILURES_IN_A_ROW} photos in a row, at last with {failed.reason}"
             )
-
-
-def _label(photo: DecodedPhoto | FailedPhoto, label: Callable[[Image], GradedLabels]) -> LabelledPhoto | FailedPhoto:
-    if isinstance(photo, FailedPhoto):
-        return photo
-    try:
-        labels = label(photo.image)
-        if labels.unsure.shape != photo.image.shape[:2]:
-            raise ValueError(f"labels of {labels.unsure.shape} for a photo of {photo.image.shape[:2]} rows, columns")
-    except (MissingExtraError, ModuleNotFoundError):
-        raise
-    except Exception as error:  # a teacher may raise anything, and the next photo may do
-        return FailedPhoto(photo.found, TEACHER_FAILED, _reason(error))
-    return LabelledPhoto(photo.found, labels)
-
-
-def _reason(error: Exception) -> str:
-    """What was raised and where, in one line."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    first_line = next(iter(str(error).splitlines()), "")[:200]
-    return f"{type(error).__name__}: {first_line} ({Path(place.filename).name}:{place.lineno})"

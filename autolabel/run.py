@@ -7,14 +7,16 @@ import hashlib
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from autolabel.corpus import read_corpus
 from autolabel.interrupts import Interrupts
-from autolabel.labelling import LabellingSettings, label_photo
+from autolabel.labeller import Labeller
+from autolabel.labelling import LabellingSettings, label_opinion
 from autolabel.machine import usable_cpus
 from autolabel.ontology import default_ontology, read_ontology
-from autolabel.pipeline import Labeller, Tally, label_corpus
+from autolabel.pipeline import Tally, label_corpus
 from autolabel.progress import Progress
 from autolabel.teachers import TeacherOptions, open_teacher
 from surfaces.dataset.store import LabelSettings, LabelStore
@@ -66,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--without", nargs="+", default=[], metavar="RULE", help="rules to leave out")
     add("--limit", type=_positive, metavar="N", help="only the first N photos (of the shard)")
     add("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the corpus that share no photo")
-    add("--workers", type=_positive, metavar="N", help="threads that read and decode (default: half the CPUs)")
+    add("--workers", type=_positive, metavar="N", help="threads besides the teacher's (default: half the CPUs)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: %(default)s, a GPU where there is one)")
     add("--threads", type=_positive, metavar="N", help="the teacher's CPU threads (default: one a CPU)")
     add("--relabel", action="store_true", help="go on although the dataset was labelled with other settings")
@@ -116,9 +118,8 @@ def _open_labeller(args: argparse.Namespace) -> Labeller:
         "ontology": args.ontology.name if args.ontology else "shipped",
         "without": sorted(labelling.without),
     }
-    return Labeller(
-        lambda image: label_photo(image, teacher, labelling), LabelSettings(fingerprint, teacher.name, details)
-    )
+    settings = LabelSettings(fingerprint, teacher.name, details)
+    return Labeller(teacher.look, partial(label_opinion, settings=labelling), settings)
 
 
 def _told(tally: Tally) -> str:

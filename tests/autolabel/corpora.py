@@ -69,17 +69,20 @@ class ColourTeacher:
         self._delay, self._log, self._bias = delay, log, bias
 
     def look(self, image: Image) -> Opinion:
-        time.sleep(self._delay)
+        """The opinion; it takes the delay, not longer."""
+        ready = time.monotonic() + self._delay
         if self._log:
             with Path(self._log).open("a") as file:
-                file.write(hashlib.sha256(image.tobytes()).hexdigest() + "\n")
-        red, green, blue = (image[::4, ::4, channel].astype(np.float32) / 255 for channel in range(3))
+                file.write(hashlib.sha256(image[::4].tobytes()).hexdigest() + "\n")
+        image = np.ascontiguousarray(image[:: image.shape[0] // 12, :: image.shape[1] // 16])
         if np.abs(image.reshape(-1, 3).mean(axis=0) - POISON).max() < 4:
             raise ArithmeticError("too red\nto look at")
+        red, green, blue = image.astype(np.float32).transpose(2, 0, 1) / 255
         table = np.clip(red - green, 0, 1)
         wall = (1 - table) * np.clip((green + blue) / 2 + self._bias, 0, 1)
         floor = 1 - table - wall
         belief = np.stack([np.zeros_like(wall), wall, floor, table]).astype(np.float32)
+        time.sleep(max(0.0, ready - time.monotonic()))
         return Opinion(belief=Belief(belief, np.zeros(wall.shape, np.float32)))
 
 

@@ -85,8 +85,8 @@ def _check_killed_runs(tmp_path: Path, photos: int, kills: int, delay: float, wo
     assert out == f"{tmp_path / 'killed'}\n"
     assert f"{photos - before} labelled, {before + 1} labelled before" in err
     looks = log.read_text().split()
-    # What is in work when a process dies, and the next photo, are looked at again; so is what failed.
-    assert len(looks) - looks.count(max(looks, key=looks.count)) <= photos + 2 * kills
+    # What is in work when a process dies is looked at again: three photos at most; so is what failed.
+    assert len(looks) - looks.count(max(looks, key=looks.count)) <= photos + 3 * kills
 
     quick = teacher_file(tmp_path)
     assert finish(start("run", corpus, "--out", tmp_path / "unbroken", "--teacher", quick))[0] == 10
