@@ -27,10 +27,6 @@ class TrainConfig:
     Attributes:
         data: dataset folders to train on: COCO, mask folders or packed.
         weights: how often photos of each dataset are drawn, one number a dataset; empty: in proportion to their photos.
-        unlabelled: folders of photos without labels, on which the student learns what the teachers believe.
-        unlabelled_weights: as weights.
-        unlabelled_share: share of each batch drawn from them.
-        teachers: .npz files of semantic branches, as init takes; the mean of their probabilities is learnt.
         split: which side of the block-wise split is trained on: train, or all (no photo is held back).
         encoder: mosaic or efficientnet_lite0.
         init: an .npz of tensors by name to start from; tensors it lacks keep their random start.
@@ -54,10 +50,6 @@ class TrainConfig:
 
     data: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
-    unlabelled: tuple[str, ...] = ()
-    unlabelled_weights: tuple[float, ...] = ()
-    unlabelled_share: float = 0.35
-    teachers: tuple[str, ...] = ()
     split: str = "train"
     encoder: str = "mosaic"
     init: str = ""
@@ -85,13 +77,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data:
             raise ConfigError("expected at least one dataset in `data`, got none")
-        for weights, folders in ((self.weights, self.data), (self.unlabelled_weights, self.unlabelled)):
-            if weights and len(weights) != len(folders):
-                raise ConfigError(f"expected one weight a dataset, got {len(weights)} for {len(folders)} datasets")
-            if weights and not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
-                raise ConfigError(f"expected `weights` from 0, one of them positive, got {weights}")
-        if bool(self.unlabelled) != bool(self.teachers):
-            raise ConfigError("expected `unlabelled` and `teachers` together, got one of them")
+        if self.weights and len(self.weights) != len(self.data):
+            raise ConfigError(f"expected one weight a dataset, got {len(self.weights)} for {len(self.data)} datasets")
+        if self.weights and not (min(self.weights) >= 0 and 0 < sum(self.weights) < math.inf):
+            raise ConfigError(f"expected `weights` from 0, one of them positive, got {self.weights}")
         if self.crop % 128 or self.crop <= 0:
             raise ConfigError(f"expected `crop` to be a positive multiple of 128, got {self.crop}")
         if self.split not in ("train", "all"):
@@ -101,7 +90,7 @@ class TrainConfig:
         for name in ("steps", "batch", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
-        for name in ("unlabelled_share", "table_share", "warmup", "ema"):
+        for name in ("table_share", "warmup", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"expected `{name}` to be from 0 to 1, got {getattr(self, name)}")
         if self.freeze and not self.init:

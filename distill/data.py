@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,11 @@ from torch import Tensor
 from distill.datasets import read_sample
 from surfaces.classes import IGNORE
 from surfaces.dataset import Labels, Sample, open_dataset, split_blocks
-from surfaces.dataset.codec import decode_image, read_bytes
-from surfaces.dataset.mask_folder import IMAGE_SUFFIXES
-from surfaces.dataset.packed import INDEX_NAME
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
+
+BELIEF_STEP = 4
+"""Pixels a side that one number of a belief stands for: the stride of the student's semantic branch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,9 @@ class DeviceData:
         sizes: int64 (N, 2): each photo's height and width.
         has_table: bool (N,): whether a dining table is labelled.
         chance: float64 (N,): how often each photo is drawn; sums to 1.
+        beliefs: uint8 (M, 4, H/BELIEF_STEP, W/BELIEF_STEP): the beliefs of those photos that have one, on the same
+            canvas.
+        belief_rows: int64 (N,): each photo's row of `beliefs`, -1 where it has none.
     """
 
     images: Tensor
@@ -39,6 +42,8 @@ class DeviceData:
     sizes: Tensor
     has_table: Tensor
     chance: Tensor
+    beliefs: Tensor
+    belief_rows: Tensor
 
     def draw(self, count: int, table_share: float, generator: torch.Generator) -> Tensor:
         """Indices (count,) int64 of a batch's photos; the first `table_share` of them have a table."""
@@ -68,47 +73,6 @@ def training_samples(folders: Sequence[str], split: str) -> list[list[Sample]]:
     return chosen
 
 
-@dataclass(frozen=True)
-class UnlabelledPhoto:
-    """A photo without labels, as a Sample: every pixel is IGNORE.
-
-    Attributes:
-        name: as of any sample.
-        source: what it is called in error messages.
-        encoded_image: reads its file.
-    """
-
-    name: str
-    source: str
-    encoded_image: Callable[[], bytes]
-
-    def image(self) -> Image:
-        return decode_image(self.encoded_image(), self.source)
-
-    def labels(self) -> Labels:
-        shape = self.image().shape[:2]
-        return Labels(np.full(shape, IGNORE, np.uint8), np.zeros(shape, np.uint8))
-
-
-def unlabelled_samples(folders: Sequence[str]) -> list[list[Sample]]:
-    """The photos of each folder, sorted by name; a packed dataset's labels are not looked at.
-
-    Raises:
-        DatasetError: a folder has no photo.
-    """
-    chosen: list[list[Sample]] = []
-    for folder in map(Path, folders):
-        if (folder / INDEX_NAME).is_file():
-            packed = open_dataset(folder)
-            chosen.append([UnlabelledPhoto(s.name, f"{s.name} of {folder}", s.encoded_image) for s in packed])
-            continue
-        photos = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not photos:
-            raise DatasetError(f"expected photos ({', '.join(IMAGE_SUFFIXES)}) in {folder}, got none")
-        chosen.append([UnlabelledPhoto(path.stem, str(path), partial(read_bytes, path)) for path in photos])
-    return chosen
-
-
 def load_on_device(datasets: Sequence[Sequence[Sample]], weights: Sequence[float], device: torch.device) -> DeviceData:
     """Decodes every photo once.
 
@@ -122,8 +86,7 @@ def load_on_device(datasets: Sequence[Sequence[Sample]], weights: Sequence[float
     """
     samples = [sample for dataset in datasets for sample in dataset]
     decoded = [read_sample(sample) for sample in samples]
-    height = max(image.shape[0] for image, _ in decoded)
-    width = max(image.shape[1] for image, _ in decoded)
+    height, width = (-(-max(image.shape[side] for image, _ in decoded) // BELIEF_STEP) * BELIEF_STEP for side in (0, 1))
     images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
     labels = torch.zeros(len(samples), 2, height, width, dtype=torch.uint8)
     labels[:, 0] = IGNORE
@@ -145,10 +108,45 @@ def load_on_device(datasets: Sequence[Sequence[Sample]], weights: Sequence[float
         torch.tensor([image.shape[:2] for image, _ in decoded]),
         torch.tensor([bool(truth.tables.any()) for _, truth in decoded]),
         chance / chance.sum(),
+        *beliefs_on_canvas(decoded, (height // BELIEF_STEP, width // BELIEF_STEP), device),
     )
 
 
-def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> tuple[Tensor, Tensor, Tensor]:
+def beliefs_on_canvas(
+    decoded: Sequence[tuple[Image, Labels]], canvas: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The photos' beliefs in the top left corner of canvases of one size, and each photo's row, as in DeviceData."""
+    rows = torch.full((len(decoded),), -1, dtype=torch.int64)
+    believed = [index for index, (_, truth) in enumerate(decoded) if truth.belief is not None]
+    rows[believed] = torch.arange(len(believed))
+    beliefs = torch.zeros(len(believed), 4, *canvas, dtype=torch.uint8)
+    for row, index in enumerate(believed):
+        image, truth = decoded[index]
+        assert truth.belief is not None
+        height, width = (max(1, round(side / BELIEF_STEP)) for side in image.shape[:2])
+        resized = cv2.resize(truth.belief.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
+        beliefs[row, :, :height, :width] = torch.from_numpy(resized.transpose(2, 0, 1).copy())
+    return beliefs.to(device), rows
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Square views of photos.
+
+    Attributes:
+        images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
+        labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
+        beliefs: float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1; zeros for photos without.
+        believed: bool (B, crop, crop): True inside the photos that have a belief.
+    """
+
+    images: Tensor
+    labels: Tensor
+    beliefs: Tensor
+    believed: Tensor
+
+
+def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> Views:
     """Cuts one square view out of each photo, all at once.
 
     Args:
@@ -156,10 +154,6 @@ def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> tu
         indices: (B,) which photos.
         maps: float (B, 2, 3): output pixel centres (x, y, 1) to photo pixel centres (x, y).
         crop: side of the views in pixels.
-
-    Returns:
-        Images float (B, 3, crop, crop) 0 to 255, grey outside the photo; labels int64 (B, 2, crop, crop), IGNORE and 0
-        outside the photo; bool (B, crop, crop), True inside the photo.
     """
     device = data.images.device
     height, width = data.images.shape[-2:]
@@ -178,4 +172,28 @@ def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> tu
     images = torch.where(inside[:, None], images, 127.0)
     semantic = torch.where(inside, labels[:, 0], float(IGNORE))
     tables = torch.where(inside, labels[:, 1], 0.0)
-    return images, torch.stack([semantic, tables], dim=1).long(), inside
+    rows = data.belief_rows[indices].to(device)
+    return Views(
+        images,
+        torch.stack([semantic, tables], dim=1).long(),
+        crop_beliefs(data.beliefs, rows, grid),
+        inside & (rows >= 0)[:, None, None],
+    )
+
+
+def crop_beliefs(beliefs: Tensor, rows: Tensor, grid: Tensor) -> Tensor:
+    """The beliefs of views, float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1.
+
+    Args:
+        beliefs: as in DeviceData.
+        rows: (B,), -1 for a photo without a belief.
+        grid: (B, crop, crop, 2), where the views' pixels lie on the canvas, as grid_sample takes it.
+    """
+    # Maps are affine: the mean position of a block is its centre.
+    coarse = F.avg_pool2d(grid.permute(0, 3, 1, 2), BELIEF_STEP).permute(0, 2, 3, 1)
+    views = torch.zeros(len(rows), 4, *coarse.shape[1:3], device=grid.device)
+    has = rows >= 0
+    if bool(has.any()):
+        taken = beliefs[rows[has]].float() / 255
+        views[has] = F.grid_sample(taken, coarse[has], mode="bilinear", padding_mode="border", align_corners=False)
+    return views

@@ -19,10 +19,10 @@ from distill.batches import SEED_STRIDE, BatchMaker
 from distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from distill.config import ConfigError, TrainConfig, add_config_arguments, config_from_arguments, parse_budget
 from distill.curves import Curves, open_curves
-from distill.data import load_on_device, training_samples, unlabelled_samples
+from distill.data import load_on_device, training_samples
 from distill.targets import table_targets
-from models.student.network import Student, mean_belief
-from models.student.weights import BRANCH_PARTS, load_branch, read_tensors, save_student, start_from
+from models.student.network import Student
+from models.student.weights import BRANCH_PARTS, read_tensors, save_student, start_from
 from surfaces.files import replace_file
 
 WEIGHTS_NAME = "student.npz"
@@ -83,14 +83,13 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     report(f"reading {', '.join(config.data)}")
-    labelled = load_on_device(training_samples(config.data, config.split), config.weights, device)
-    report(f"{len(labelled.images)} photos, {int(labelled.has_table.sum())} with a dining table, on {device}")
-    unlabelled = None
-    if config.unlabelled:
-        unlabelled = load_on_device(unlabelled_samples(config.unlabelled), config.unlabelled_weights, device)
-        report(f"{len(unlabelled.images)} photos without labels, for {len(config.teachers)} teachers")
+    data = load_on_device(training_samples(config.data, config.split), config.weights, device)
+    report(
+        f"{len(data.images)} photos, {int(data.has_table.sum())} with a dining table,"
+        f" {len(data.beliefs)} with a teacher's belief, on {device}"
+    )
     with open_curves(folder) as curves:
-        trainer = Trainer(config, BatchMaker(config, labelled, unlabelled), device, curves)
+        trainer = Trainer(config, BatchMaker(config, data), device, curves)
         if checkpoint:
             trainer.restore(checkpoint)
         trainer.fit(folder)
@@ -131,7 +130,6 @@ class Trainer:
         if config.init:
             random = set(start_from(self.student, read_tensors(Path(config.init))))
             report(f"started from {config.init}; {len(random)} tensors start at random")
-        self.teachers = [load_branch(Path(path)).to(device) for path in config.teachers]
         self.student.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.student).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
@@ -189,9 +187,8 @@ class Trainer:
         if self.step % (10 * self.config.log_every) == 0:
             self.curves.samples(self.step, batch.images, batch.labels)
         with torch.autocast(self.device.type, dtype=self.amp or torch.bfloat16, enabled=self.amp is not None):
-            beliefs = mean_belief(self.teachers, batch.clean) if len(batch.clean) else None
             losses = self.student.losses(
-                batch.images, batch.labels[:, 0], table_targets(batch.labels), beliefs, batch.taught
+                batch.images, batch.labels[:, 0], table_targets(batch.labels), batch.beliefs, batch.believed
             )
             total = torch.stack([LOSS_WEIGHTS[name] * loss.float() for name, loss in losses.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -100,8 +99,8 @@ class Student(SemanticBranch):
         images: Tensor,
         labels: Tensor,
         targets: list[TableTargets],
-        beliefs: Tensor | None = None,
-        taught: Tensor | None = None,
+        beliefs: Tensor,
+        believed: Tensor,
     ) -> dict[str, Tensor]:
         """Training losses.
 
@@ -109,11 +108,11 @@ class Student(SemanticBranch):
             images: float (N, 3, H, W) RGB 0 to 255.
             labels: int64 (N, H, W): COCO ids, OTHER, OTHER_TABLE, IGNORE.
             targets: each photo's tables.
-            beliefs: (U, 4, H/4, W/4), teachers' probabilities of the last U images.
-            taught: bool (U, H, W), True where the beliefs are to be learnt.
+            beliefs: float (N, 4, H/4, W/4), teachers' probabilities.
+            believed: bool (N, H, W), True where the semantic branch learns them instead of the labels.
 
         Returns:
-            Scalars: semantic, objectness, proposal_shape, box_class, box_shape, mask; with beliefs also belief.
+            Scalars: semantic, belief, objectness, proposal_shape, box_class, box_shape, mask.
         """
         logits, tap8, pyramid = self.features(images)
         log_p = grouped_log_probabilities(logits.float())
@@ -123,11 +122,9 @@ class Student(SemanticBranch):
         levels = {name: level.float() for name, level in levels.items()}
         proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
-        losses = {"semantic": semantic_loss(log_p, labels)}
-        if beliefs is not None and taught is not None:
-            losses["belief"] = belief_loss(log_p[-len(beliefs) :], beliefs, taught)
         return {
-            **losses,
+            "semantic": semantic_loss(log_p, labels.masked_fill(believed, IGNORE)),
+            "belief": belief_loss(log_p, beliefs, believed),
             "objectness": rpn_losses["loss_objectness"],
             "proposal_shape": rpn_losses["loss_rpn_box_reg"],
             **head_losses,
@@ -148,25 +145,19 @@ class Student(SemanticBranch):
         return StudentOutput(probabilities, found[0]["boxes"], found[0]["scores"], found[0]["masks"])
 
 
-def mean_belief(teachers: Sequence[SemanticBranch], images: Tensor) -> Tensor:
-    """The mean of the teachers' probabilities, (N, 4, H/4, W/4), without gradient."""
-    with torch.no_grad():
-        return torch.stack([teacher(images) for teacher in teachers]).mean(dim=0)
-
-
-def belief_loss(log_p: Tensor, beliefs: Tensor, taught: Tensor) -> Tensor:
+def belief_loss(log_p: Tensor, beliefs: Tensor, believed: Tensor) -> Tensor:
     """Cross-entropy against soft labels (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
 
     Args:
         log_p: (N, 4, h, w) the student's log-probabilities.
         beliefs: (N, 4, h, w) the teachers' probabilities.
-        taught: bool (N, H, W); H a multiple of h. Sampled down to h x w.
+        believed: bool (N, H, W), which are learnt; H a multiple of h. Sampled down to h x w.
 
     Returns:
-        The mean over taught pixels.
+        The mean over these pixels; 0 where there is none.
     """
-    step = taught.shape[-1] // log_p.shape[-1]
-    weight = taught[:, step // 2 :: step, step // 2 :: step].to(log_p)
+    step = believed.shape[-1] // log_p.shape[-1]
+    weight = believed[:, step // 2 :: step, step // 2 :: step].to(log_p)
     return -((beliefs * log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 

@@ -72,6 +72,30 @@ def encode_map(label_map: npt.NDArray[np.uint8]) -> bytes:
     return _encode(".png", label_map, [])
 
 
+def decode_belief(data: bytes, source: str) -> npt.NDArray[np.uint8]:
+    """Decodes what `encode_belief` wrote.
+
+    Args:
+        data: a PNG file of four bytes a pixel.
+        source: what the belief is called in error messages.
+
+    Returns:
+        uint8 (4, h, w), as in `Labels`.
+
+    Raises:
+        DatasetError: the bytes are not an image of four bytes a pixel.
+    """
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED, source)
+    if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8:
+        raise DatasetError(f"expected four bytes a pixel in {source}, got {pixels.dtype} of shape {pixels.shape}")
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def encode_belief(belief: npt.NDArray[np.uint8]) -> bytes:
+    """A belief, uint8 (4, h, w), as a PNG file with one channel a class."""
+    return _encode(".png", np.ascontiguousarray(belief.transpose(1, 2, 0)), [])
+
+
 def suffix_of(photo: bytes) -> str:
     """The suffix that the file of a photo should have: `.png` or `.jpg`."""
     return ".png" if photo.startswith(b"\x89PNG") else ".jpg"

@@ -1,8 +1,8 @@
 """The packed form of a dataset: a few large files instead of thousands, to carry to the machine that trains.
 
 A folder of ZIP files (`part-000.zip`, …; members stored, not compressed) and `packed.json`, which says where each
-sample's photo and its two label maps (PNG) begin, so that any number of threads and processes may read at once.
-Reading takes numpy and OpenCV alone.
+sample's photo, its two label maps and its belief (PNG) begin, so that any number of threads and processes may read at
+once. Reading takes numpy and OpenCV alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from surfaces.dataset.codec import decode_image, decode_map, encode_jpeg, encode_map, suffix_of
+from surfaces.dataset.codec import (
+    decode_belief,
+    decode_image,
+    decode_map,
+    encode_belief,
+    encode_jpeg,
+    encode_map,
+    suffix_of,
+)
 from surfaces.dataset.names import require_unique
 from surfaces.dataset.sample import Labels, Sample
 from surfaces.dataset.writing import new_folder
@@ -28,6 +36,7 @@ INDEX_NAME = "packed.json"
 MAX_BYTES = 60_000_000
 
 _FORMAT = "interior-surfaces packed 1"
+_PARTS = ("photo", "semantic", "tables", "belief")
 _MEMBER_OVERHEAD = 128  # bytes that a member's headers take at the most, besides its name twice
 
 
@@ -72,6 +81,7 @@ class PackedSample:
     photo: Member
     semantic: Member
     tables: Member
+    belief: Member | None = None
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
@@ -85,7 +95,9 @@ class PackedSample:
         """Its labels, of the photo's own size."""
         source = f"the labels of {self.name} of {self.folder}"
         return Labels(
-            decode_map(self.semantic.read(self.folder), source), decode_map(self.tables.read(self.folder), source)
+            decode_map(self.semantic.read(self.folder), source),
+            decode_map(self.tables.read(self.folder), source),
+            decode_belief(self.belief.read(self.folder), source) if self.belief else None,
         )
 
 
@@ -101,7 +113,7 @@ def open_packed(folder: Path) -> list[Sample]:
         if index["format"] != _FORMAT:
             raise DatasetError(f"expected format {_FORMAT!r} in {path}, got {index['format']!r}")
         samples = [
-            PackedSample(entry["name"], folder, *(Member(**entry[part]) for part in ("photo", "semantic", "tables")))
+            PackedSample(entry["name"], folder, **{part: Member(**entry[part]) for part in _PARTS if part in entry})
             for entry in index["samples"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -146,7 +158,7 @@ def write_packed(
 def _last_members(samples: Sequence[PackedSample]) -> Collection[Member]:
     """The last member of each archive."""
     last: dict[str, Member] = {}
-    for member in (member for s in samples for member in (s.photo, s.semantic, s.tables)):
+    for member in (member for s in samples for member in (s.photo, s.semantic, s.tables, s.belief) if member):
         if member.archive not in last or last[member.archive].offset < member.offset:
             last[member.archive] = member
     return last.values()
@@ -195,8 +207,10 @@ def _files_of(sample: Sample, longest_side: int | None) -> dict[str, bytes]:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         photo = encode_jpeg(_resized(sample.image(), size, cv2.INTER_AREA))
         # One lookup for both maps, so that they agree to the pixel.
-        labels = Labels(*(_resized(m, size, cv2.INTER_NEAREST_EXACT) for m in (labels.semantic, labels.tables)))
-    return {"photo": photo, "semantic": encode_map(labels.semantic), "tables": encode_map(labels.tables)}
+        semantic, tables = (_resized(m, size, cv2.INTER_NEAREST_EXACT) for m in (labels.semantic, labels.tables))
+        labels = Labels(semantic, tables, labels.belief)
+    files = {"photo": photo, "semantic": encode_map(labels.semantic), "tables": encode_map(labels.tables)}
+    return files if labels.belief is None else {**files, "belief": encode_belief(labels.belief)}
 
 
 def _resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:

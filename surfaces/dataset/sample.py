@@ -19,10 +19,13 @@ class Labels:
     Attributes:
         semantic: uint8 HxW: a COCO id (1 wall, 2 floor, 3 dining table), or OTHER (0), OTHER_TABLE (4), IGNORE (255).
         tables: uint8 HxW: 0 outside dining tables, k inside the k-th one; positive exactly where semantic is 3.
+        belief: uint8 (4, h, w) at any resolution, covering the photo: a teacher's probabilities of other, wall, floor
+            and dining table, 255 for certainty; None where nobody stated any, as people don't.
     """
 
     semantic: npt.NDArray[np.uint8]
     tables: npt.NDArray[np.uint8]
+    belief: npt.NDArray[np.uint8] | None = None
 
 
 class Sample(Protocol):

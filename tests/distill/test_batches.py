@@ -9,45 +9,41 @@ import numpy as np
 import pytest
 import torch
 
-from distill.batches import Batch, BatchMaker
+from distill.batches import BatchMaker
 from distill.config import TrainConfig
-from distill.data import DeviceData, load_on_device
-from surfaces.classes import IGNORE, WALL
+from distill.data import Views, load_on_device
+from surfaces.classes import WALL
 from surfaces.dataset import Labels, MemorySample
 
-CONFIG = TrainConfig(
-    data=("labelled",), unlabelled=("photos",), teachers=("t",), batch=8, crop=128, jitter=0, unlabelled_share=0.375
-)
-TABLE, PLAIN, UNLABELLED = 200, 100, 50
+CONFIG = TrainConfig(data=("photos",), batch=8, crop=128, jitter=0)
+TABLE, PLAIN, BELIEVED = 200, 100, 50
 """Grey values that tell from which photos a view is."""
 
 
-def photos(*values: int) -> DeviceData:
-    samples = []
-    for value in values:
-        semantic = np.full((300, 400), IGNORE if value == UNLABELLED else WALL.coco_id, np.uint8)
-        tables = np.zeros_like(semantic)
-        if value == TABLE:
-            semantic[100:200, 100:200], tables[100:200, 100:200] = 3, 1
-        samples.append(MemorySample(str(value), np.full((300, 400, 3), value, np.uint8), Labels(semantic, tables)))
-    return load_on_device([samples], (), torch.device("cpu"))
+def photo(value: int) -> MemorySample:
+    semantic = np.full((300, 400), WALL.coco_id, np.uint8)
+    tables = np.zeros_like(semantic)
+    if value == TABLE:
+        semantic[100:200, 100:200], tables[100:200, 100:200] = 3, 1
+    belief = np.zeros((4, 30, 40), np.uint8) if value == BELIEVED else None
+    return MemorySample(str(value), np.full((300, 400, 3), value, np.uint8), Labels(semantic, tables, belief))
 
 
-LABELLED, PHOTOS = photos(TABLE, PLAIN, PLAIN, PLAIN), photos(UNLABELLED)
+DATA = load_on_device([[photo(TABLE), photo(PLAIN)], [photo(BELIEVED)]], (2, 1), torch.device("cpu"))
 
 
 def maker(**changes: Any) -> BatchMaker:
-    return BatchMaker(replace(CONFIG, **changes), LABELLED, PHOTOS)
+    return BatchMaker(replace(CONFIG, **changes), DATA)
 
 
-def values_of(batch: Batch) -> list[int]:
+def values_of(batch: Views) -> list[int]:
     """The grey value of each view's photo; grey 127 is outside."""
-    return [int(next(value for value in (TABLE, PLAIN, UNLABELLED) if (view == value).any())) for view in batch.images]
+    return [int(next(value for value in (TABLE, PLAIN, BELIEVED) if (view == value).any())) for view in batch.images]
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same(one: Views, other: Views) -> bool:
     return all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("images", "labels", "clean", "taught")
+        torch.equal(getattr(one, name), getattr(other, name)) for name in ("images", "labels", "beliefs", "believed")
     )
 
 
@@ -60,40 +56,31 @@ def test_a_step_is_the_same_whenever_it_is_made() -> None:
     assert not same(maker(jitter=1.0, seed=1).make(0), batches[0])
 
 
-def test_shares_are_as_configured() -> None:
-    made = maker(table_share=0.4)
-    plain_seen = set()
+@pytest.mark.parametrize(("batch", "share", "with_table"), [(8, 0.4, 3), (1, 0.35, 0), (2, 1.0, 2)])
+def test_shares_are_as_configured(batch: int, share: float, with_table: int) -> None:
+    made = maker(batch=batch, table_share=share)
+    others = set()
     for step in range(10):
-        batch = made.make(step)
-        values = values_of(batch)
-        assert values[:2] == [TABLE, TABLE]
-        assert values[5:] == [UNLABELLED] * 3
-        plain_seen.update(values[2:5])
-        assert len(batch.clean) == len(batch.taught) == 3
-        assert batch.images.shape == (8, 3, 128, 128)
-        assert batch.labels.shape == (8, 2, 128, 128)
-    assert plain_seen == {TABLE, PLAIN}
+        views = made.make(step)
+        values = values_of(views)
+        assert values[:with_table] == [TABLE] * with_table
+        others.update(values[with_table:])
+        assert views.images.shape == (batch, 3, 128, 128)
+        assert views.labels.shape == (batch, 2, 128, 128)
+        assert views.beliefs.shape == (batch, 4, 32, 32)
+    assert others == ({TABLE, PLAIN, BELIEVED} if with_table < batch else set())
 
 
-def test_unlabelled_photos_are_taught_inside_alone() -> None:
+def test_beliefs_come_with_their_photos_alone() -> None:
     batch = maker().make(0)
-    assert (batch.labels[5:, 0] == IGNORE).all()
-    assert not batch.labels[5:, 1].any()
-    assert torch.equal(batch.clean, batch.images[5:])
-    assert torch.equal(batch.taught, ((batch.clean - UNLABELLED).abs() < 0.1).all(dim=1))
-    assert not torch.equal(maker(jitter=1.0).make(0).images[5:], batch.clean)
-    assert torch.equal(maker(jitter=1.0).make(0).clean, batch.clean)
+    values = values_of(batch)
+    assert BELIEVED in values
+    for value, view, believed in zip(values, batch.images, batch.believed, strict=True):
+        inside = ((view - value).abs() < 0.1).all(dim=0)
+        assert torch.equal(believed, inside & (value == BELIEVED))
 
 
-def test_without_unlabelled_photos_all_are_labelled() -> None:
-    batch = BatchMaker(replace(CONFIG, unlabelled=(), teachers=()), LABELLED, None).make(0)
-    assert UNLABELLED not in values_of(batch)
-    assert len(batch.images) == 8
-    assert len(batch.clean) == len(batch.taught) == 0
-
-
-@pytest.mark.parametrize(("batch", "share", "unlabelled"), [(1, 0.35, 0), (2, 0.9, 2), (3, 0.0, 0), (2, 1.0, 2)])
-def test_shares_that_leave_one_side_empty(batch: int, share: float, unlabelled: int) -> None:
-    made = maker(batch=batch, unlabelled_share=share).make(0)
-    assert values_of(made).count(UNLABELLED) == unlabelled == len(made.clean)
-    assert len(made.images) == len(made.labels) == batch
+def test_jitter_changes_photos_alone() -> None:
+    plain, jittered = maker().make(0), maker(jitter=1.0).make(0)
+    assert not torch.equal(plain.images, jittered.images)
+    assert torch.equal(plain.labels, jittered.labels)

@@ -90,7 +90,7 @@ def test_settings_survive_a_checkpoint() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "distill" / "configs").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_files_that_come_along(path: Path) -> None:
     """They leave this machine's files to flags."""
-    files = ["--data", "a", "b", "--unlabelled", "c", "d", "--teachers", "t.npz", "--init", "i.npz"]
+    files = ["--data", "a", "b", "--weights", "1", "2", "--init", "i.npz"]
     assert from_flags("--config", str(path), *files).data == ("a", "b")
 
 
@@ -129,8 +129,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("--data a b --weights 1 -1", "expected `weights` .*got"),
         ("--data a --weights 0", "expected `weights` .*got"),
         ("--data a --weights nan", "expected `weights` .*got"),
-        ("--data a --unlabelled u", "expected `unlabelled` and `teachers` together, got one of them"),
-        ("--data a --teachers t", "expected `unlabelled` and `teachers` together, got one of them"),
         ("--data a --crop 100", "expected `crop` to be a positive multiple of 128, got 100"),
         ("--data a --crop 0", "expected `crop` to be a positive multiple of 128, got 0"),
         ("--data a --crop -128", "expected `crop` to be a positive multiple of 128, got -128"),
@@ -141,8 +139,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("--data a --checkpoint-every 0", "expected `checkpoint_every` to be at least 1, got 0"),
         ("--data a --log-every 0", "expected `log_every` to be at least 1, got 0"),
         ("--data a --table-share 1.5", "expected `table_share` to be from 0 to 1, got 1.5"),
-        ("--data a --unlabelled-share -0.1", "expected `unlabelled_share` to be from 0 to 1, got -0.1"),
-        ("--data a --unlabelled-share nan", "expected `unlabelled_share` to be from 0 to 1, got nan"),
         ("--data a --ema 2", "expected `ema` to be from 0 to 1, got 2.0"),
         ("--data a --warmup 3", "expected `warmup` to be from 0 to 1, got 3.0"),
         ("--data a --freeze", "expected `init` with `freeze`"),

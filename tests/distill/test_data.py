@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from distill.augment import view_maps
-from distill.data import DeviceData, crop_batch, load_on_device, training_samples, unlabelled_samples
+from distill.data import BELIEF_STEP, crop_batch, load_on_device, training_samples
 from surfaces.classes import DINING_TABLE, IGNORE, WALL
-from surfaces.dataset import Labels, MemorySample, Sample, open_dataset, split_blocks, write_packed
+from surfaces.dataset import Labels, MemorySample, open_dataset, split_blocks
 from surfaces.errors import DatasetError
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
@@ -44,7 +43,7 @@ def plain_sample(name: str, size: tuple[int, int] = (4, 6), table: bool = False)
 
 def test_photos_lie_in_the_canvas_corner() -> None:
     data = load_on_device([[sample_that_tells_places("a", 40, 70)], [sample_that_tells_places("b", 90, 30)]], (), CPU)
-    assert data.images.shape == (2, 3, 90, 70)
+    assert data.images.shape == (2, 3, 92, 72)  # whole steps of beliefs
     assert data.sizes.tolist() == [[40, 70], [90, 30]]
     assert data.has_table.tolist() == [True, True]
     assert data.images[0, :, 39, 69].tolist() == [69, 39, 0]
@@ -52,7 +51,7 @@ def test_photos_lie_in_the_canvas_corner() -> None:
     assert (data.labels[1, 0, :, 30:] == IGNORE).all()
     assert not data.labels[0, 1, 40:].any()
     truth = sample_that_tells_places("b", 90, 30).labels()
-    assert torch.equal(data.labels[1, :, :, :30], torch.from_numpy(np.stack([truth.semantic, truth.tables])))
+    assert torch.equal(data.labels[1, :, :90, :30], torch.from_numpy(np.stack([truth.semantic, truth.tables])))
 
 
 def test_datasets_are_drawn_by_their_weights() -> None:
@@ -104,14 +103,14 @@ def test_photo_and_labels_stay_together(seed: int) -> None:
     sizes = [(150, 250), (200, 120)]
     data = load_on_device([[sample_that_tells_places(str(size), *size) for size in sizes]], (), CPU)
     maps = view_maps(data.sizes, CROP, torch.Generator().manual_seed(seed))
-    images, labels, inside = crop_batch(data, torch.arange(2), maps, CROP)
+    views = crop_batch(data, torch.arange(2), maps, CROP)
+    images, labels = views.images, views.labels
     columns, rows = torch.meshgrid(torch.arange(CROP) + 0.5, torch.arange(CROP) + 0.5, indexing="xy")
     where = torch.einsum("bik,khw->bihw", maps, torch.stack([columns, rows, torch.ones_like(rows)]))
     # The ramps end half a pixel before the photo's edge; between two pixels either may be the nearest.
     limits = data.sizes.flip(1)[:, :, None, None]
     sure = ((where > 0.51) & (where < limits - 0.51) & ((where % 1 - 0.5).abs() < 0.48)).all(dim=1)
     assert sure.float().mean() > 0.1
-    assert inside[sure].all()
     torch.testing.assert_close(
         images[:, :2].permute(0, 2, 3, 1)[sure], where.permute(0, 2, 3, 1)[sure] - 0.5, atol=0.02, rtol=0
     )
@@ -123,10 +122,10 @@ def test_photo_and_labels_stay_together(seed: int) -> None:
 def test_nobody_said_what_is_outside_the_photo() -> None:
     data = load_on_device([[plain_sample("small", (40, 60), table=True), plain_sample("large", (300, 300))]], (), CPU)
     whole = torch.tensor([[[1.0, 0, -20], [0, 1, -30]]])
-    images, labels, inside = crop_batch(data, torch.tensor([0]), whole, CROP)
-    expected = torch.zeros(1, CROP, CROP, dtype=torch.bool)
-    expected[:, 30:70, 20:80] = True
-    assert torch.equal(inside, expected)
+    views = crop_batch(data, torch.tensor([0]), whole, CROP)
+    inside = torch.zeros(1, CROP, CROP, dtype=torch.bool)
+    inside[:, 30:70, 20:80] = True
+    images, labels = views.images, views.labels
     assert (labels[:, 0][~inside] == IGNORE).all()
     assert (labels[:, 0][inside] == DINING_TABLE.coco_id).all()
     assert torch.equal(labels[:, 1] == 1, inside)
@@ -148,8 +147,8 @@ def test_exact_views(linear: list[list[float]], turned: object) -> None:
     semantic = rng.integers(0, 5, (128, 128)).astype(np.uint8)
     sample = MemorySample("a", pixels, Labels(semantic, (semantic == 3).astype(np.uint8)))
     data = load_on_device([[sample]], (), CPU)
-    images, labels, inside = crop_batch(data, torch.tensor([0]), torch.tensor([linear]), CROP)
-    assert inside.all()
+    views = crop_batch(data, torch.tensor([0]), torch.tensor([linear]), CROP)
+    images, labels = views.images, views.labels
     assert callable(turned)
     np.testing.assert_allclose(images[0].numpy(), turned(pixels.transpose(2, 0, 1)), atol=0.01)
     np.testing.assert_array_equal(labels[0, 0].numpy(), turned(semantic))
@@ -165,30 +164,34 @@ def test_the_training_side_of_the_split() -> None:
 def test_datasets_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="expected a dataset at"):
         training_samples([str(tmp_path / "none")], "train")
-    with pytest.raises(DatasetError, match=r"expected photos .* got none"):
-        unlabelled_samples([str(tmp_path)])
 
 
-def check_unlabelled(samples: list[Sample]) -> DeviceData:
-    data = load_on_device([samples], (), CPU)
-    assert (data.labels[:, 0] == IGNORE).all()
-    assert not data.labels[:, 1].any()
-    assert not data.has_table.any()
-    return data
+def believing_sample(size: tuple[int, int]) -> MemorySample:
+    """A photo whose belief in walls falls from left to right, in floors from top to bottom, the rest is other."""
+    height, width = size
+    y, x = (np.mgrid[: height // 2, : width // 2] + 0.5) * 2
+    wall, floor = 100 * x / width, 100 * y / height
+    belief = np.stack([255 - wall - floor, wall, floor, np.zeros_like(wall)]).round().astype(np.uint8)
+    sample = plain_sample("believed", size)
+    return MemorySample(sample.name, sample.pixels, Labels(sample.known.semantic, sample.known.tables, belief))
 
 
-def test_photos_of_a_folder_without_labels(tmp_path: Path) -> None:
-    for name in ("room_02.jpg", "room_01.jpg"):
-        shutil.copy(ROOMS / "images" / name, tmp_path)
-    (tmp_path / "notes.txt").write_text("not a photo")
-    (samples,) = unlabelled_samples([str(tmp_path)])
-    assert [sample.name for sample in samples] == ["room_01", "room_02"]
-    data = check_unlabelled(samples)
-    assert data.sizes.tolist() == [[384, 512], [440, 440]]
-    np.testing.assert_array_equal(data.images[0, :, :384, :512], open_dataset(ROOMS)[0].image().transpose(2, 0, 1))
-
-
-def test_labels_of_a_packed_dataset_are_not_looked_at(tmp_path: Path) -> None:
-    write_packed(open_dataset(ROOMS)[:2], tmp_path / "packed")
-    (samples,) = unlabelled_samples([str(tmp_path / "packed")])
-    check_unlabelled(samples)
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31))
+def test_photo_and_belief_stay_together(seed: int) -> None:
+    data = load_on_device([[plain_sample("labelled", (300, 300)), believing_sample((120, 200))]], (), CPU)
+    maps = view_maps(data.sizes, CROP, torch.Generator().manual_seed(seed))
+    views = crop_batch(data, torch.arange(2), maps, CROP)
+    assert views.beliefs.shape == (2, 4, CROP // BELIEF_STEP, CROP // BELIEF_STEP)
+    assert not views.believed[0].any()
+    assert not views.beliefs[0].any()
+    places = (torch.arange(CROP // BELIEF_STEP) + 0.5) * BELIEF_STEP
+    columns, rows = torch.meshgrid(places, places, indexing="xy")
+    x, y = torch.einsum("ik,khw->ihw", maps[1], torch.stack([columns, rows, torch.ones_like(rows)]))
+    well_inside = (x > 4) & (x < 196) & (y > 4) & (y < 116)
+    _, wall, floor, table = views.beliefs[1]
+    torch.testing.assert_close(wall[well_inside], 100 / 255 * x[well_inside] / 200, atol=0.006, rtol=0)
+    torch.testing.assert_close(floor[well_inside], 100 / 255 * y[well_inside] / 120, atol=0.006, rtol=0)
+    assert not table.any()
+    # Pixels within half a block of the edge may be on either side of it.
+    assert views.believed[1][BELIEF_STEP // 2 :: BELIEF_STEP, BELIEF_STEP // 2 :: BELIEF_STEP][well_inside].all()

@@ -77,7 +77,7 @@ def test_every_setting_of_training_is_in_its_help(capsys: pytest.CaptureFixture[
         main(["train", "--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    for flag in ("--config", "--resume", "--budget", "--unlabelled-share", "--no-freeze", "--checkpoint-every"):
+    for flag in ("--config", "--resume", "--budget", "--table-share", "--no-freeze", "--checkpoint-every"):
         assert flag in shown
 
 

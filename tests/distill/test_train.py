@@ -28,7 +28,7 @@ from models.registry import shipped
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
-from surfaces.dataset import open_dataset, write_packed
+from surfaces.dataset import Labels, MemorySample, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError, WeightsError
 
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student's weights to start from, or to learn from."""
+    """A student's weights to start from."""
     torch.manual_seed(11)
     path = tmp_path_factory.mktemp("start") / "start.npz"
     save_student(Student(), path)
@@ -134,15 +134,20 @@ runpy.run_module("distill", run_name="__main__", alter_sys=True)
 """
 
 
+def believed_room() -> MemorySample:
+    """A room with a belief beside its labels."""
+    room = open_dataset(ROOMS)[3]
+    labels = room.labels()
+    belief = np.full((4, 32, 48), 63, np.uint8)
+    return MemorySample("believed", room.image(), Labels(labels.semantic, labels.tables, belief))
+
+
 def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: Path, start: Path) -> None:
-    write_packed(open_dataset(ROOMS)[:3], tmp_path / "packed")
+    write_packed([*open_dataset(ROOMS)[:3], believed_room()], tmp_path / "packed")
     config = small_config(
         tmp_path / "run",
         data=(str(mask_folder), str(tmp_path / "packed")),
         weights=(1.0, 2.0),
-        unlabelled=(str(mask_folder / "images"), str(tmp_path / "packed")),
-        unlabelled_share=0.5,
-        teachers=(str(start),),
         init=str(start),
         steps=1,
     )
@@ -239,7 +244,10 @@ def semantic_losses(learner: Trainer) -> float:
     """The mean over a few views that no step sees."""
     with torch.no_grad():
         batches = [learner.batches.make(step) for step in range(1000, 1004)]
-        losses = [learner.student.losses(b.images, b.labels[:, 0], table_targets(b.labels)) for b in batches]
+        losses = [
+            learner.student.losses(b.images, b.labels[:, 0], table_targets(b.labels), b.beliefs, b.believed)
+            for b in batches
+        ]
     return float(np.mean([loss["semantic"].item() for loss in losses]))
 
 

@@ -11,7 +11,7 @@ import torch
 from students import calm_student
 
 from models.student.encoder import ENCODERS
-from models.student.network import SemanticBranch, Student, mean_belief
+from models.student.network import SemanticBranch, Student
 from models.student.tables import MASK_SIZE, MAX_DETECTIONS
 from models.student.weights import read_tensors, start_from
 from surfaces.dataset import open_dataset
@@ -60,15 +60,6 @@ def test_detections_lie_in_the_photo(size: tuple[int, int]) -> None:
     assert (found.boxes_xyxy >= 0).all()
     assert (found.boxes_xyxy <= torch.tensor([size[1], size[0]] * 2)).all()
     assert (found.scores.diff() <= 0).all()
-
-
-def test_teachers_are_averaged_without_gradient() -> None:
-    torch.manual_seed(2)
-    teachers = [SemanticBranch().eval(), SemanticBranch().eval()]
-    images = torch.rand(1, 3, 128, 128) * 255
-    belief = mean_belief(teachers, images)
-    assert not belief.requires_grad
-    torch.testing.assert_close(belief, (teachers[0](images) + teachers[1](images)) / 2)
 
 
 @pytest.mark.parametrize("name", ["mosaic_ade20k", "mosaic_nyuv2"])

@@ -55,7 +55,11 @@ def photo(ignored: Tensor, box: tuple[int, int, int, int] | None = BOX) -> tuple
 def losses(student: Student, *photos: tuple[Tensor, TableTargets]) -> dict[str, Tensor]:
     images = torch.rand(len(photos), 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 255
     torch.manual_seed(0)
-    return student.losses(images, torch.stack([labels for labels, _ in photos]), [targets for _, targets in photos])
+    labels = torch.stack([labels for labels, _ in photos])
+    beliefs = torch.zeros(len(photos), 4, labels.shape[1] // 4, labels.shape[2] // 4)
+    return student.losses(
+        images, labels, [targets for _, targets in photos], beliefs, torch.zeros_like(labels, dtype=torch.bool)
+    )
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch, owner: Any, method: str) -> list[tuple[tuple[Any, ...], Any]]:
