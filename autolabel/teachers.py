@@ -146,13 +146,16 @@ class _Opener:
         for key, sizes in (("detector", GROUNDING_DINO), ("sam", SAM)):
             if table.get(key, next(iter(sizes))) not in sizes:
                 raise SettingsError(f"{unknown(key, table[key], sizes)} (in {self._place})")
+        weights = table.get("weights", [])
+        if not all(isinstance(path, str) for path in weights):
+            raise SettingsError(f"expected `weights` of grounded-sam to be paths, got {weights} (in {self._place})")
         torch.set_num_threads(self._options.threads)
         return open_grounded_sam(
             self._labelling.ontology.prompts(),
             self._labelling.select_boxes,
             detector_size=table.get("detector", "swint"),
             sam_size=table.get("sam", "vit_b"),
-            weights=[self._path(path) for path in table.get("weights", ())],
+            weights=[self._path(path) for path in weights],
             device=self._options.device,
         )
 
@@ -160,11 +163,18 @@ class _Opener:
         """`kind = "ensemble"`."""
         from models.teachers.ensemble import Ensemble
 
-        members = [dict(member) for member in table["members"]]
-        weights = [member.pop("weight", 1.0) for member in members]
+        for member in table["members"]:
+            if not isinstance(member, dict):
+                raise SettingsError(f"expected each of `members` to be a table, got {member!r} (in {self._place})")
+        tables = [dict(member) for member in table["members"]]
+        weights = [member.pop("weight", 1.0) for member in tables]
+        for weight in weights:
+            if isinstance(weight, bool) or not isinstance(weight, (int, float, dict)):
+                raise SettingsError(f"expected `weight` to be a number, or numbers by class, got {weight!r}")
+        members = [self.open(member) for member in tables]
         try:
             return Ensemble(
-                [self.open(member) for member in members],
+                members,
                 weights,
                 mirror=table.get("mirror", True),
                 scales=table.get("scales", (1.0,)),

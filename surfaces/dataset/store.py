@@ -15,6 +15,7 @@ from types import TracebackType
 import numpy as np
 
 from surfaces.classes import BY_NAME
+from surfaces.dataset.codec import decode_belief, encode_belief
 from surfaces.dataset.counting import count_all
 from surfaces.dataset.database import Database, Row
 from surfaces.dataset.graded import GradedLabels, GradedSegment
@@ -83,15 +84,16 @@ class LabelStore:
         return self._database.path
 
     def photos(self) -> Iterator[StoredPhoto]:
-        """The labelled photos by ascending sha256. A photo of which no path is known any more is left out."""
+        """The photos that are labelled by now, by ascending sha256; those of which no path is known are left out."""
         names = self._names()
         for row in self._paged(
             "SELECT p.sha256, min(s.path), width, height, origin, reviewer, teacher, settings, qualities FROM photos p"
             " JOIN sources s USING (sha256) JOIN settings t ON t.fingerprint = settings"
             " WHERE p.sha256 > ? GROUP BY p.sha256 ORDER BY p.sha256 LIMIT ?"
         ):
-            columns = [*row[1:-1], json.loads(row[-1])]
-            yield StoredPhoto(row[0], names[row[0]], *columns)
+            if row[0] in names:  # else a run has just added it
+                columns = [*row[1:-1], json.loads(row[-1])]
+                yield StoredPhoto(row[0], names[row[0]], *columns)
 
     def counts(self) -> StoreCounts:
         """How much of everything there is."""
@@ -108,7 +110,7 @@ class LabelStore:
         Raises:
             DatasetError: the photo has none.
         """
-        width, height, qualities, unsure = self._row("width, height, qualities, unsure", sha256)
+        width, height, qualities, unsure, belief = self._row("width, height, qualities, unsure, belief", sha256)
         segments = [
             GradedSegment(
                 Detection(
@@ -118,7 +120,12 @@ class LabelStore:
             )
             for stored in self.segments(sha256)
         ]
-        return GradedLabels(tuple(segments), _unpack(unsure, height, width), json.loads(qualities))
+        return GradedLabels(
+            tuple(segments),
+            _unpack(unsure, height, width),
+            json.loads(qualities),
+            decode_belief(belief, f"the belief of {sha256[:12]} in {self.path}") if belief else None,
+        )
 
     def segments(self, sha256: str) -> list[StoredSegment]:
         """The segments of a photo, in the order of its labels; masks stay packed.
@@ -316,10 +323,11 @@ class LabelStore:
         height, width = labels.unsure.shape
         self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
         self._database.run(
-            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
+            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
             " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
-            " excluded.qualities, unsure = excluded.unsure",
+            " excluded.qualities, unsure = excluded.unsure, belief = excluded.belief",
             *(sha256, width, height, origin, reviewer, settings, _json(labels.qualities), _pack(labels.unsure)),
+            None if labels.belief is None else encode_belief(labels.belief),
         )
         for number, segment in enumerate(labels.segments):
             found = segment.detection

@@ -304,14 +304,18 @@ def test_several_writers_take_turns(tmp_path: Path) -> None:
         assert store.counts().duplicates == 60
 
 
-def test_a_reader_does_not_keep_a_writer_waiting(store: LabelStore) -> None:
+def test_reading_goes_on_while_others_write(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surfaces.dataset.store._PAGE", 2)
     for number in range(3):
         store.add(_source(str(number)), _sha(str(number)), _graded(), SETTINGS.fingerprint)
     with LabelStore.open(store.path.parent) as reader:
         photos = reader.photos()
-        next(photos)
+        first = next(photos)
         store._database.run("PRAGMA busy_timeout = 10")
-        store.add(_source("late"), _sha("late"), _graded(), SETTINGS.fingerprint)
+        for number in range(3, 20):
+            store.add(_source(str(number)), _sha(str(number)), _graded(), SETTINGS.fingerprint)
+        assert [first.sha256, *(photo.sha256 for photo in photos)] == sorted(_sha(str(number)) for number in range(3))
+        assert len(list(reader.photos())) == 20
 
 
 @pytest.mark.parametrize(

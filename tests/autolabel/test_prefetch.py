@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolabel.machine import usable_cpus
+from autolabel.prefetch import prefetch
+
+
+@given(st.lists(st.integers(), max_size=30), st.integers(1, 4), st.integers(0, 6))
+def test_results_come_in_order(items: list[int], workers: int, ahead: int) -> None:
+    with ThreadPoolExecutor(workers) as pool:
+        assert list(prefetch(lambda item: item * 2, items, pool, ahead)) == [item * 2 for item in items]
+
+
+def test_no_more_is_begun_than_asked_for() -> None:
+    drawn: list[int] = []
+
+    def items() -> object:
+        for number in range(100):
+            drawn.append(number)
+            yield number
+
+    with ThreadPoolExecutor(4) as pool:
+        results = prefetch(lambda item: item, items(), pool, 3)  # type: ignore[arg-type,var-annotated]
+        for expected in range(10):
+            assert next(results) == expected
+            assert len(drawn) == expected + 4
+
+
+def test_work_goes_on_while_a_result_is_in_use() -> None:
+    begun = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 1:
+            begun.set()
+        return item
+
+    with ThreadPoolExecutor(1) as pool:
+        results = prefetch(work, range(3), pool, 1)
+        assert next(results) == 0
+        assert begun.wait(10)
+
+
+def test_errors_come_where_the_result_would() -> None:
+    def work(item: int) -> int:
+        time.sleep(0.001)
+        return 1 // item
+
+    with ThreadPoolExecutor(2) as pool:
+        results = prefetch(work, [1, 1, 0, 1], pool, 2)
+        assert [next(results), next(results)] == [1, 1]
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "1000 100000\n"}, 1),
+        ({"cpu.max": "9900000 100000\n"}, 8),
+        ({"cpu.max": "what"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+    ],
+)
+def test_a_containers_quota_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert usable_cpus(tmp_path) == expected

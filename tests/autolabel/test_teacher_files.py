@@ -1,0 +1,147 @@
+"""Teachers by name and by TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from corpora import ColourTeacher
+from onnx import TensorProto, helper
+
+from autolabel.labelling import LabellingSettings
+from autolabel.ontology import SettingsError
+from autolabel.teachers import TeacherOptions, open_teacher
+from models.registry import shipped
+from models.teachers.teacher import Teacher
+from surfaces.errors import WeightsError
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+CLASS_MAP = """
+[input]
+size = [8, 8]
+[output]
+kind = "probabilities"
+classes = 3
+[classes]
+wall = [0]
+floor = [1]
+"dining table" = [2]
+"""
+
+
+def _open(path: Path, content: str | None = None, **options: object) -> Teacher:
+    if content is not None:
+        path.write_text(content)
+    return open_teacher(str(path), LabellingSettings(), TeacherOptions(**options))  # type: ignore[arg-type]
+
+
+def _wall(teacher: Teacher) -> float:
+    belief = teacher.look(IMAGE).belief
+    assert belief is not None
+    return float(belief.probabilities[1].mean())
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A network whose output is its input; what its class map calls wall is red."""
+    shape = [1, 3, 8, 8]
+    scaled = helper.make_node("Mul", ["input", "scale"], ["output"])
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [1 / 255])
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "output")]
+    graph = helper.make_graph([scaled], "echo", values[:1], values[1:], [scale])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    (tmp_path / "map.toml").write_text(CLASS_MAP)
+    return tmp_path / "net.onnx"
+
+
+def test_the_student_by_name_and_by_file(tmp_path: Path) -> None:
+    named = open_teacher("student", LabellingSettings(), TeacherOptions())
+    assert named.name == "student (surfaces)"
+    weights = shipped("onnx").path
+    filed = _open(tmp_path / "t.toml", f'kind = "student"\nweights = "{weights}"\n')
+    given = open_teacher("student", LabellingSettings(), TeacherOptions(weights=(weights,)))
+    assert named.fingerprint == filed.fingerprint == given.fingerprint
+
+
+def test_a_network_by_flags_and_by_file(tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = TeacherOptions(weights=(network,), class_map=str(tmp_path / "map.toml"))
+    given = open_teacher("onnx", LabellingSettings(), options)
+    monkeypatch.chdir("/")  # paths are relative to the file
+    filed = _open(tmp_path / "t.toml", 'kind = "onnx"\nweights = "net.onnx"\nclass_map = "map.toml"\n')
+    assert given.fingerprint == filed.fingerprint
+    assert _wall(filed) == pytest.approx(IMAGE[:, :, 0].mean() / IMAGE.sum(axis=2).mean(), abs=0.05)
+    shipped_map = _open(tmp_path / "u.toml", 'kind = "onnx"\nweights = "net.onnx"\nclass_map = "mosaic"\n')
+    assert shipped_map.fingerprint != filed.fingerprint
+
+
+def test_somebody_elses_teacher(tmp_path: Path) -> None:
+    content = 'kind = "python"\nobject = "corpora:ColourTeacher"\narguments = {bias = 0.25}\n'
+    teacher = _open(tmp_path / "t.toml", content)
+    assert teacher.fingerprint == ColourTeacher(bias=0.25).fingerprint
+    assert isinstance(teacher, ColourTeacher)
+
+
+def test_an_ensemble(tmp_path: Path) -> None:
+    member = '[[members]]\nkind = "python"\nobject = "corpora:ColourTeacher"\n'
+    one = _open(tmp_path / "t.toml", f'kind = "ensemble"\nmirror = false\n{member}')
+    assert _wall(one) == pytest.approx(_wall(ColourTeacher()), abs=1e-6)
+    assert one.look(IMAGE).agreement == {}
+    other = f"{member}arguments = {{bias = 0.5}}\n"
+    plain = _open(tmp_path / "u.toml", f'kind = "ensemble"\n{member}{other}')
+    assert set(plain.look(IMAGE).agreement) == {"flips", "backends"}
+    heavier = _open(tmp_path / "v.toml", f'kind = "ensemble"\n{member}{other}weight = 9.0\n')
+    assert _wall(ColourTeacher()) < _wall(plain) < _wall(heavier)
+    by_class = _open(tmp_path / "w.toml", f'kind = "ensemble"\n{member}{other}weight = {{wall = 9.0, floor = 9.0}}\n')
+    assert len({teacher.fingerprint for teacher in (one, plain, heavier, by_class)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("kind = ", "expected a TOML file at"),
+        ("", "unknown kind of teacher 'None'"),
+        ('kind = "enssemble"', "unknown kind of teacher 'enssemble'; did you mean 'ensemble'?"),
+        ('kind = "student"\nweihgts = "x"', "unknown key 'weihgts'; did you mean 'weights'?"),
+        ('kind = "student"\nweights = 3', "expected `weights` of student to be text, got 3"),
+        ('kind = "onnx"\nweights = "x"', "expected `class_map` of onnx in"),
+        ('kind = "ensemble"\nmembers = []', "got 0 members"),
+        ('kind = "ensemble"\nmembers = [3]', "expected each of `members` to be a table, got 3"),
+        ('kind = "ensemble"\nscales = [0.5]\nmembers = [{kind = "student"}]', "scales"),
+        ('kind = "ensemble"\nmembers = [{kind = "student", weight = -1}]', "expected weights from 0"),
+        ('kind = "ensemble"\nmembers = [{kind = "student", weight = "2"}]', "expected `weight` to be a number"),
+        ('kind = "grounded-sam"\nsam = "vit_x"', "unknown sam 'vit_x'"),
+        ('kind = "grounded-sam"\nweights = [3]', "expected `weights` of grounded-sam to be paths, got [3]"),
+        ('kind = "python"\nobject = "nowhere:make"', "ModuleNotFoundError: No module named 'nowhere'"),
+        ('kind = "python"\nobject = "corpora"', "expected a teacher from 'corpora'"),
+        ('kind = "python"\nobject = "corpora:ROOT"', "not callable"),
+        ('kind = "python"\nobject = "corpora:environment"', "expected a teacher from 'corpora:environment'"),
+        ('kind = "python"\nobject = "corpora:ColourTeacher"\narguments = {colour = 1}', "unexpected keyword"),
+    ],
+)
+def test_a_typo_is_one_line(tmp_path: Path, content: str, told: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        _open(tmp_path / "t.toml", content)
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_flags_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"in .*t\.toml rather than on the command line"):
+        _open(tmp_path / "t.toml", 'kind = "student"', weights=(Path("x"),))
+    for name, options, told in (
+        ("student", TeacherOptions(weights=(Path("a"), Path("b"))), "expected one file of weights for student, got 2"),
+        ("student", TeacherOptions(class_map="mosaic"), "unknown key 'class_map'"),
+        ("onnx", TeacherOptions(class_map="mosaic"), "expected `weights` of onnx"),
+        ("dino", TeacherOptions(), "unknown teacher 'dino'"),
+    ):
+        with pytest.raises(SettingsError, match=told):
+            open_teacher(name, LabellingSettings(), options)
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none\.onnx"):
+        _open(tmp_path / "t.toml", 'kind = "onnx"\nweights = "none.onnx"\nclass_map = "mosaic"\n')
