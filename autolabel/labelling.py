@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from autolabel.ontology import Ontology, default_ontology
 from autolabel.quality import photo_qualities
@@ -16,7 +17,7 @@ from autolabel.rules.pixels import draft_of_belief
 from autolabel.rules.registry import BELIEF_RULES, PROPOSAL_RULES, RULES, apply_rules, require_rules
 from autolabel.rules.settling import settle
 from models.teachers.boxes import ChosenBox, PromptedBoxes
-from models.teachers.teacher import Opinion, Proposal, Teacher
+from models.teachers.teacher import Belief, Opinion, Proposal, Teacher
 from surfaces.dataset.graded import GradedLabels
 from surfaces.detections import Image
 
@@ -74,7 +75,13 @@ def label_opinion(opinion: Opinion, size_hw: tuple[int, int], settings: Labellin
         draft = draft_of_proposals(opinion.proposals, size_hw)
         draft = apply_rules(draft, PROPOSAL_RULES, ontology, without)
     segments, unsure = settle(draft)
-    return GradedLabels(segments, unsure, photo_qualities(segments, unsure, opinion.agreement))
+    qualities = photo_qualities(segments, unsure, opinion.agreement)
+    return GradedLabels(segments, unsure, qualities, in_bytes(opinion.belief) if opinion.belief else None)
+
+
+def in_bytes(belief: Belief) -> npt.NDArray[np.uint8]:
+    """A belief's probabilities as labels keep them: uint8 (4, h, w), 255 for certainty."""
+    return np.rint(belief.probabilities * 255).astype(np.uint8)
 
 
 def draft_of_proposals(proposals: tuple[Proposal, ...], size_hw: tuple[int, int]) -> Draft:

@@ -34,7 +34,8 @@ CREATE TABLE photos (
     reviewer  TEXT NOT NULL,
     settings  TEXT NOT NULL REFERENCES settings,
     qualities TEXT NOT NULL,                -- JSON
-    unsure    TEXT NOT NULL                 -- RLE counts, as all masks
+    unsure    TEXT NOT NULL,                -- RLE counts, as all masks
+    belief    BLOB                          -- PNG, a channel a class; of teachers that have one
 );
 CREATE TABLE segments (
     sha256    TEXT NOT NULL REFERENCES photos,

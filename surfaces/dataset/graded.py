@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from surfaces.classes import IGNORE, OTHER
 from surfaces.dataset.sample import Labels
@@ -36,11 +37,13 @@ class GradedLabels:
         unsure: bool HxW: nobody vouches for these pixels; they are left out of training and scoring.
         qualities: measures of the whole photo from 0 to 1 by name, 1 is best: `score` (what the review queue is ordered
             by), `worst_segment`, `sure_share`, `flips`, `backends`; those that the teacher does not know are absent.
+        belief: the dense probabilities behind them, as in `Labels`; None where a teacher or a person has none.
     """
 
     segments: tuple[GradedSegment, ...]
     unsure: Mask
     qualities: Mapping[str, float] = field(default_factory=dict)
+    belief: npt.NDArray[np.uint8] | None = None
 
     def labels(self) -> Labels:
         """The label maps that training reads."""
@@ -51,4 +54,4 @@ class GradedLabels:
             semantic[found.mask] = found.surface.coco_id
             if found.surface.is_thing:
                 tables[found.mask] = tables.max() + 1
-        return Labels(semantic, tables)
+        return Labels(semantic, tables, self.belief)
