@@ -11,6 +11,7 @@ import numpy as np
 from surfaces.detections import Image
 
 _PAPER = 245
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,17 @@ def _row(tiles: list[tuple[str, Image]], layout: SheetLayout) -> Image:
         left = column * layout.tile_width
         height, width = picture.shape[:2]
         row[:height, left : left + width] = picture
-        text = caption.encode("ascii", "replace").decode()  # OpenCV's letters are ASCII's
-        baseline = (left + 4, cell_height - 5)
-        cv2.putText(row, text, baseline, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (30, 30, 30), 1, cv2.LINE_AA)
+        text = _fitting_text(caption, layout.tile_width - 8)
+        cv2.putText(row, text, (left + 4, cell_height - 5), _FONT, _FONT_SCALE, (30, 30, 30), 1, cv2.LINE_AA)
     return row
+
+
+def _fitting_text(caption: str, width: int) -> str:
+    """A caption's last letters, as many as fit into so many pixels: names of one dataset begin alike."""
+    text = caption.encode("ascii", "replace").decode()  # OpenCV's letters are ASCII's
+    while text and cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] > width:
+        text = text[1:]
+    return text
 
 
 def _batches(tiles: Iterable[tuple[str, Image]], size: int) -> Iterator[list[tuple[str, Image]]]:

@@ -158,7 +158,7 @@ def belief_loss(log_p: Tensor, beliefs: Tensor, believed: Tensor) -> Tensor:
     """
     step = believed.shape[-1] // log_p.shape[-1]
     weight = believed[:, step // 2 :: step, step // 2 :: step].to(log_p)
-    return -((beliefs * log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
+    return ((beliefs * -log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 
 def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:

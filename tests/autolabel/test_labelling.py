@@ -95,6 +95,9 @@ def test_a_beliefs_photo_to_graded_labels() -> None:
     assert {s.detection.surface: s.detection.mask.sum() for s in labels.segments} == {
         surface: mask.sum() for surface, mask in regions.items()
     }
+    assert opinion.belief is not None
+    assert labels.belief is not None
+    np.testing.assert_allclose(labels.belief / 255, opinion.belief.probabilities, atol=0.5 / 255 + 1e-6)
     assert labels.qualities["score"] == pytest.approx((0.9 * 1 * 0.8) ** (1 / 3))
 
 

@@ -21,6 +21,10 @@ def labels(draw: st.DrawFn, largest_side: int = 12) -> Labels:
     return Labels(semantic, numbered_without_gaps(np.where(semantic == DINING_TABLE.coco_id, numbers, 0)))
 
 
+BELIEFS = arrays.arrays(np.uint8, st.tuples(st.just(4), st.integers(1, 9), st.integers(1, 9)))
+"""Random beliefs; of any resolution, which need not be the photo's."""
+
+
 def sample_of(labels: Labels, name: str = "room") -> MemorySample:
     """A sample with these labels and a photo of noise."""
     rng = np.random.default_rng(0)

@@ -5,13 +5,15 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
-from label_strategies import assert_same_labels, labels, sample_of
+from label_strategies import BELIEFS, assert_same_labels, labels, sample_of
 
 from surfaces.dataset import Labels, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError
@@ -44,6 +46,17 @@ def test_labels_are_exact(expected: Labels) -> None:
         (sample,) = open_dataset(Path(folder) / "set" / "packed.json")
         assert sample.name == "Küche/1"
         assert_same_labels(sample.labels(), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(expected=labels(), belief=BELIEFS)
+def test_beliefs_are_exact_also_beside_photos_without(expected: Labels, belief: npt.NDArray[np.uint8]) -> None:
+    believed = replace(expected, belief=belief)
+    with TemporaryDirectory() as folder:
+        write_packed([sample_of(believed, "a"), sample_of(expected, "b")], Path(folder) / "set", longest_side=3)
+        one, other = (sample.labels().belief for sample in open_dataset(Path(folder) / "set"))
+        np.testing.assert_array_equal(one, belief)
+        assert other is None
 
 
 def test_shrinking_keeps_the_shape_and_the_values(tmp_path: Path) -> None:

@@ -179,6 +179,16 @@ def test_reviews_of_what_is_not_there_or_of_another_size(store: LabelStore) -> N
     assert _photos(store)[0].origin == "auto"
 
 
+def test_beliefs_come_back_until_a_person_reviews(store: LabelStore) -> None:
+    belief = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
+    store.add(_source("a"), _sha("1"), replace(_graded(), belief=belief), SETTINGS.fingerprint)
+    store.add(_source("b"), _sha("2"), _graded(), SETTINGS.fingerprint)
+    np.testing.assert_array_equal(store.labels(_sha("1")).labels().belief, belief)
+    assert store.labels(_sha("2")).belief is None
+    store.add_review(_sha("1"), _graded(), "somebody")
+    assert store.labels(_sha("1")).belief is None
+
+
 @pytest.mark.parametrize("ask", [LabelStore.labels, LabelStore.segments])
 def test_labels_of_an_unknown_photo(store: LabelStore, ask: object) -> None:
     with pytest.raises(DatasetError, match="got none"):
