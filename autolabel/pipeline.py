@@ -92,7 +92,7 @@ def label_corpus(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             files = prefetch(read_photo_file, corpus.photos, pool, workers)
-            unlabelled = takewhile(lambda _: not interrupted(), run.unlabelled(files))
+            unlabelled = run.unlabelled(takewhile(lambda _: not interrupted(), files))
             photos = prefetch(decode_photo, unlabelled, pool, workers)
             for outcome in prefetch(settled, prefetch(look, photos, teacher, 1), pool, 1):
                 if outcome is None:

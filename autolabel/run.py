@@ -69,7 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=_positive, metavar="N", help="only the first N photos (of the shard)")
     add("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the corpus that share no photo")
     add("--workers", type=_positive, metavar="N", help="threads besides the teacher's (default: half the CPUs)")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: %(default)s, a GPU where there is one)")
+    add(
+        "--device",
+        default="auto",
+        help="of grounded-sam: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)",
+    )
     add("--threads", type=_positive, metavar="N", help="the teacher's CPU threads (default: one a CPU)")
     add("--relabel", action="store_true", help="go on although the dataset was labelled with other settings")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
