@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autolabel.ontology import Ontology, SoughtClass
-from autolabel.rules.box_overlap import box_area, box_iou
 from autolabel.rules.kinds import is_stuff, is_thing
+from models.teachers.box_overlap import box_area, box_iou
 from models.teachers.boxes import ChosenBox, PromptedBoxes
 from surfaces.classes import SurfaceClass
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from autolabel.ontology import Ontology
-from autolabel.rules.box_overlap import box_area, common_box
 from autolabel.rules.draft import Draft, union, with_mask
 from autolabel.rules.kinds import is_thing
 from autolabel.rules.regions import area, mask_iou, share_inside, thinned
 from models.runtime.merge import LEAST_NEW_SHARE
+from models.teachers.box_overlap import box_area, common_box
 from models.teachers.teacher import Floats, Proposal
 from surfaces.classes import FLOOR, WALL
 from surfaces.detections import Mask, box_of_mask
