@@ -11,6 +11,7 @@ COMMANDS = {
     "status": "count what is labelled, and tell what was skipped and why",
     "export": "write the labels as COCO, YOLO or PNG",
     "report": "write a page that shows the labels",
+    "compare": "score the labels where people labelled the same photos",
     "merge": "bring the labels of several machines together",
 }
 
