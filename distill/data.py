@@ -28,7 +28,9 @@ class DeviceData:
 
     Attributes:
         images: uint8 (N, 3, H, W) RGB.
-        labels: uint8 (N, 2, H, W): the semantic map (IGNORE outside the photo) and the table numbers.
+        labels: uint8 (N, 2, H, W): the semantic map (IGNORE outside the photo) and the table numbers. Photos with a
+            belief are all IGNORE: their tables, cut out of what knows no kinds of tables, teach boxes more wrong than
+            right (docs/experiments.md).
         sizes: int64 (N, 2): each photo's height and width.
         has_table: bool (N,): whether a dining table is labelled.
         chance: float64 (N,): how often each photo is drawn; sums to 1.
@@ -93,8 +95,9 @@ def load_on_device(datasets: Sequence[Sequence[Sample]], weights: Sequence[float
     for index, (image, truth) in enumerate(decoded):
         h, w = image.shape[:2]
         images[index, :, :h, :w] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        labels[index, 0, :h, :w] = torch.from_numpy(truth.semantic)
-        labels[index, 1, :h, :w] = torch.from_numpy(truth.tables)
+        if truth.belief is None:
+            labels[index, 0, :h, :w] = torch.from_numpy(truth.semantic)
+            labels[index, 1, :h, :w] = torch.from_numpy(truth.tables)
     shares = weights or [len(dataset) for dataset in datasets]
     chance = torch.cat(
         [
@@ -106,7 +109,7 @@ def load_on_device(datasets: Sequence[Sequence[Sample]], weights: Sequence[float
         images.to(device),
         labels.to(device),
         torch.tensor([image.shape[:2] for image, _ in decoded]),
-        torch.tensor([bool(truth.tables.any()) for _, truth in decoded]),
+        labels[:, 1].flatten(1).any(dim=1),
         chance / chance.sum(),
         *beliefs_on_canvas(decoded, (height // BELIEF_STEP, width // BELIEF_STEP), device),
     )

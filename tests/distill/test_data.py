@@ -21,6 +21,7 @@ ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 CPU = torch.device("cpu")
 CROP = 128
 TILE = 8
+UNIFORM = np.full((4, 1, 1), 64, np.uint8)
 
 
 def sample_that_tells_places(name: str, height: int, width: int) -> MemorySample:
@@ -195,3 +196,13 @@ def test_photo_and_belief_stay_together(seed: int) -> None:
     assert not table.any()
     # Pixels within half a block of the edge may be on either side of it.
     assert views.believed[1][BELIEF_STEP // 2 :: BELIEF_STEP, BELIEF_STEP // 2 :: BELIEF_STEP][well_inside].all()
+
+
+def test_photos_with_a_belief_teach_no_boxes() -> None:
+    known = plain_sample("a", table=True).known
+    believed = MemorySample("b", np.zeros((4, 6, 3), np.uint8), Labels(known.semantic, known.tables, UNIFORM))
+    data = load_on_device([[plain_sample("a", table=True), believed]], (), CPU)
+    assert data.has_table.tolist() == [True, False]
+    assert data.belief_rows.tolist() == [-1, 0]
+    assert (data.labels[1, 0] == IGNORE).all()
+    assert not data.labels[1, 1].any()

@@ -65,7 +65,7 @@ def mask_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trainer(config: TrainConfig) -> Trainer:
     torch.set_num_threads(1)
     data = load_on_device([open_dataset(ROOMS)[:2]], (), CPU)
-    return Trainer(config, BatchMaker(config, data, None), CPU, Curves(None))
+    return Trainer(config, BatchMaker(config, data), CPU, Curves(None))
 
 
 def moved(start: Path, weights: Path) -> set[str]:

@@ -1,1 +1,0 @@
-"""Lies here so that tests in `rules` can import the helpers of this folder, whichever of them runs alone."""
