@@ -27,7 +27,9 @@ class TrainConfig:
     Attributes:
         data: dataset folders to train on: COCO, mask folders or packed.
         weights: how often photos of each dataset are drawn, one number a dataset; empty: in proportion to their photos.
-        split: which side of the block-wise split is trained on: train, or all (no photo is held back).
+        extra: auto-labelled datasets, of which each step gets `extra_batch` views besides its `batch` (none: no views).
+        extra_weights, extra_batch: as weights and batch.
+        split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
         encoder: mosaic or efficientnet_lite0.
         init: an .npz of tensors by name to start from; tensors it lacks keep their random start.
         run: folder for checkpoints, curves and the final weights.
@@ -50,6 +52,9 @@ class TrainConfig:
 
     data: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
+    extra: tuple[str, ...] = ()
+    extra_weights: tuple[float, ...] = ()
+    extra_batch: int = 4
     split: str = "train"
     encoder: str = "mosaic"
     init: str = ""
@@ -77,17 +82,18 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data:
             raise ConfigError("expected at least one dataset in `data`, got none")
-        if self.weights and len(self.weights) != len(self.data):
-            raise ConfigError(f"expected one weight a dataset, got {len(self.weights)} for {len(self.data)} datasets")
-        if self.weights and not (min(self.weights) >= 0 and 0 < sum(self.weights) < math.inf):
-            raise ConfigError(f"expected `weights` from 0, one of them positive, got {self.weights}")
+        for weights, folders in ((self.weights, self.data), (self.extra_weights, self.extra)):
+            if weights and len(weights) != len(folders):
+                raise ConfigError(f"expected one weight a dataset, got {len(weights)} for {len(folders)} datasets")
+            if weights and not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
+                raise ConfigError(f"expected `weights` from 0, one of them positive, got {weights}")
         if self.crop % 128 or self.crop <= 0:
             raise ConfigError(f"expected `crop` to be a positive multiple of 128, got {self.crop}")
         if self.split not in ("train", "all"):
             raise ConfigError(f"expected `split` to be train or all, got {self.split!r}")
         if self.amp not in ("auto", "off", "bf16", "fp16"):
             raise ConfigError(f"expected `amp` to be auto, off, bf16 or fp16, got {self.amp!r}")
-        for name in ("steps", "batch", "checkpoint_every", "log_every"):
+        for name in ("steps", "batch", "extra_batch", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
         for name in ("table_share", "warmup", "ema"):

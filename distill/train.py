@@ -19,7 +19,7 @@ from distill.batches import SEED_STRIDE, BatchMaker
 from distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from distill.config import ConfigError, TrainConfig, add_config_arguments, config_from_arguments, parse_budget
 from distill.curves import Curves, open_curves
-from distill.data import load_on_device, training_samples
+from distill.data import DeviceData, load_on_device, training_samples
 from distill.targets import table_targets
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, read_tensors, save_student, start_from
@@ -84,12 +84,13 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         torch.set_num_threads(config.threads)
     report(f"reading {', '.join(config.data)}")
     data = load_on_device(training_samples(config.data, config.split), config.weights, device)
-    report(
-        f"{len(data.images)} photos, {int(data.has_table.sum())} with a dining table,"
-        f" {len(data.beliefs)} with a teacher's belief, on {device}"
-    )
+    report(f"{told(data)}, on {device}")
+    extra = None
+    if config.extra:
+        extra = load_on_device(training_samples(config.extra, "all"), config.extra_weights, device)
+        report(f"besides, {told(extra)}")
     with open_curves(folder) as curves:
-        trainer = Trainer(config, BatchMaker(config, data), device, curves)
+        trainer = Trainer(config, BatchMaker(config, data, extra), device, curves)
         if checkpoint:
             trainer.restore(checkpoint)
         trainer.fit(folder)
@@ -112,6 +113,12 @@ def differences(before: TrainConfig, now: TrainConfig) -> str:
     """The settings that differ, as `name: old -> new`."""
     pairs = ((field.name, getattr(before, field.name), getattr(now, field.name)) for field in dataclasses.fields(now))
     return ", ".join(f"{name}: {old!r} -> {new!r}" for name, old, new in pairs if old != new)
+
+
+def told(data: DeviceData) -> str:
+    """What there is to learn from, in words."""
+    photos, tables, beliefs = len(data.images), int(data.has_table.sum()), len(data.beliefs)
+    return f"{photos} photos, {tables} with a dining table, {beliefs} with a teacher's belief"
 
 
 def report(message: str) -> None:

@@ -29,7 +29,9 @@ def photo(value: int) -> MemorySample:
     return MemorySample(str(value), np.full((300, 400, 3), value, np.uint8), Labels(semantic, tables, belief))
 
 
-DATA = load_on_device([[photo(TABLE), photo(PLAIN)], [photo(BELIEVED)]], (2, 1), torch.device("cpu"))
+CPU = torch.device("cpu")
+DATA = load_on_device([[photo(TABLE), photo(PLAIN)], [photo(BELIEVED)]], (2, 1), CPU)
+EXTRA = load_on_device([[photo(BELIEVED)]], (), CPU)
 
 
 def maker(**changes: Any) -> BatchMaker:
@@ -84,3 +86,11 @@ def test_jitter_changes_photos_alone() -> None:
     plain, jittered = maker().make(0), maker(jitter=1.0).make(0)
     assert not torch.equal(plain.images, jittered.images)
     assert torch.equal(plain.labels, jittered.labels)
+
+
+def test_extra_views_come_after_the_others_and_change_none_of_them() -> None:
+    config = replace(CONFIG, extra=("labels",), extra_batch=3, jitter=1.0)
+    alone, beside = BatchMaker(config, DATA).make(4), BatchMaker(config, DATA, EXTRA).make(4)
+    assert len(beside.images) == len(beside.labels) == len(beside.beliefs) == len(beside.believed) == 11
+    assert same(alone, Views(beside.images[:8], beside.labels[:8], beside.beliefs[:8], beside.believed[:8]))
+    assert beside.believed[8:].flatten(1).any(dim=1).all()

@@ -90,7 +90,7 @@ def test_settings_survive_a_checkpoint() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "distill" / "configs").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_files_that_come_along(path: Path) -> None:
     """They leave this machine's files to flags."""
-    files = ["--data", "a", "b", "--weights", "1", "2", "--init", "i.npz"]
+    files = ["--data", "a", "b", "--weights", "1", "2", "--extra", "c", "--init", "i.npz"]
     assert from_flags("--config", str(path), *files).data == ("a", "b")
 
 
@@ -129,6 +129,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("--data a b --weights 1 -1", "expected `weights` .*got"),
         ("--data a --weights 0", "expected `weights` .*got"),
         ("--data a --weights nan", "expected `weights` .*got"),
+        ("--data a --extra b --extra-weights 1 2", "expected one weight a dataset, got 2 for 1 datasets"),
+        ("--data a --extra b --extra-batch 0", "expected `extra_batch` to be at least 1, got 0"),
         ("--data a --crop 100", "expected `crop` to be a positive multiple of 128, got 100"),
         ("--data a --crop 0", "expected `crop` to be a positive multiple of 128, got 0"),
         ("--data a --crop -128", "expected `crop` to be a positive multiple of 128, got -128"),

@@ -143,11 +143,14 @@ def believed_room() -> MemorySample:
 
 
 def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: Path, start: Path) -> None:
-    write_packed([*open_dataset(ROOMS)[:3], believed_room()], tmp_path / "packed")
+    write_packed(open_dataset(ROOMS)[:3], tmp_path / "packed")
+    write_packed([believed_room()], tmp_path / "extra")
     config = small_config(
         tmp_path / "run",
         data=(str(mask_folder), str(tmp_path / "packed")),
         weights=(1.0, 2.0),
+        extra=(str(tmp_path / "extra"),),
+        extra_batch=1,
         init=str(start),
         steps=1,
     )
