@@ -62,7 +62,7 @@ def windows_of(height: int, width: int, scale: float) -> Iterator[Window]:
 
 
 def _spans(length: int, scale: float) -> list[tuple[int, int]]:
-    size = max(1, round(length / scale))
+    size = math.ceil(length / scale)  # rounded down, windows might leave a gap between them
     count = math.floor(scale) + 1 if scale > 1 else 1
     starts = np.round(np.linspace(0, length - size, count)).astype(int)
     return [(int(start), int(start) + size) for start in starts]
