@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from label_strategies import assert_same_labels
 from label_strategies import labels as random_labels
 from PIL import Image as Pillow
+from store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, WALL
 from surfaces.dataset import open_dataset
@@ -21,36 +22,14 @@ from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.dataset.sample import Labels
 from surfaces.dataset.store import (
     STORE_NAME,
-    LabelSettings,
     LabelStore,
     SettingsChangedError,
     Source,
     StoredFailure,
     StoredPhoto,
 )
-from surfaces.detections import Detection, Mask, box_of_mask
+from surfaces.detections import Detection, box_of_mask
 from surfaces.errors import DatasetError, OutputError
-
-SETTINGS = LabelSettings("a" * 64, "teacher", {"rules": ["one", "two"]})
-OTHERS = LabelSettings("b" * 64, "teacher")
-
-
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _source(name: str, corpus: str = "/corpus") -> Source:
-    return Source(f"{corpus}/{name}.jpg", name, corpus)
-
-
-def _graded(mask: Mask | None = None, score: float = 0.75) -> GradedLabels:
-    if mask is None:
-        mask = np.zeros((6, 9), bool)
-        mask[1:4, 2:8], mask[2, 4] = True, False
-    wall = GradedSegment(Detection(WALL, score, box_of_mask(mask), mask), {"detector": score, "agreement": 1 / 3})
-    unsure = np.zeros_like(mask)
-    unsure[-1] = ~mask[-1]
-    return GradedLabels((wall,), unsure, {"score": 0.1, "flips": 2 / 3})
 
 
 @pytest.fixture
@@ -65,14 +44,14 @@ def _photos(store: LabelStore) -> list[StoredPhoto]:
 
 
 def test_labels_come_back_as_they_were(store: LabelStore) -> None:
-    labels = _graded()
-    assert store.add(_source("a/room"), _sha("1"), labels, SETTINGS.fingerprint)
+    labels = graded_wall()
+    assert store.add(source_of("a/room"), sha_of("1"), labels, SETTINGS.fingerprint)
     assert _photos(store) == [
         StoredPhoto(
-            _sha("1"), "a/room", "/corpus/a/room.jpg", 9, 6, "auto", "", "teacher", "a" * 64, dict(labels.qualities)
+            sha_of("1"), "a/room", "/corpus/a/room.jpg", 9, 6, "auto", "", "teacher", "a" * 64, dict(labels.qualities)
         )
     ]
-    back = store.labels(_sha("1"))
+    back = store.labels(sha_of("1"))
     assert back.qualities == labels.qualities
     np.testing.assert_array_equal(back.unsure, labels.unsure)
     (found,), (expected,) = back.segments, labels.segments
@@ -81,7 +60,7 @@ def test_labels_come_back_as_they_were(store: LabelStore) -> None:
     assert found.detection.box_xyxy.dtype == np.float32
     np.testing.assert_array_equal(found.detection.box_xyxy, [2, 1, 8, 4])
     np.testing.assert_array_equal(found.detection.mask, expected.detection.mask)
-    (segment,) = store.segments(_sha("1"))
+    (segment,) = store.segments(sha_of("1"))
     assert (segment.surface, segment.score, segment.area, segment.rle["size"]) == (WALL, 0.75, 17, [6, 9])
 
 
@@ -98,8 +77,8 @@ def test_any_labels_come_back(tmp_path_factory: pytest.TempPathFactory, labels: 
     with LabelStore.create(tmp_path_factory.mktemp("set")) as store:
         store.use_settings(SETTINGS)
         graded = GradedLabels(tuple(segments), labels.semantic == IGNORE, {"score": scores[-1]})
-        store.add(_source("a"), _sha("1"), graded, SETTINGS.fingerprint)
-        back = store.labels(_sha("1"))
+        store.add(source_of("a"), sha_of("1"), graded, SETTINGS.fingerprint)
+        back = store.labels(sha_of("1"))
     assert_same_labels(back.labels(), labels)
     assert [segment.detection.score for segment in back.segments] == [s.detection.score for s in segments]
     assert back.qualities == {"score": scores[-1]}
@@ -114,125 +93,127 @@ def test_photos_come_by_sha256_whatever_the_order_they_were_added_in(
         with LabelStore.create(tmp_path / folder) as store:
             store.use_settings(SETTINGS)
             for number in order:
-                store.add(_source(f"room_{number}"), _sha(str(number)), _graded(), SETTINGS.fingerprint)
-                store.add_failure(_source(f"broken_{number:02d}"), "broken", "")
+                store.add(source_of(f"room_{number}"), sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
+                store.add_failure(source_of(f"broken_{number:02d}"), "broken", "")
             listed.append([_photos(store), list(store.failures())])
     assert listed[0] == listed[1]
-    assert [photo.sha256 for photo in listed[0][0]] == sorted(_sha(str(number)) for number in range(30))
+    assert [photo.sha256 for photo in listed[0][0]] == sorted(sha_of(str(number)) for number in range(30))
     assert [failure.source for failure in listed[0][1]] == [f"/corpus/broken_{n:02d}.jpg" for n in range(30)]
 
 
 def test_the_same_photo_at_several_paths_is_one(store: LabelStore) -> None:
-    store.add(_source("b/copy"), _sha("1"), _graded(), SETTINGS.fingerprint)
-    assert not store.add(_source("a/room"), _sha("1"), _graded(score=0.5), SETTINGS.fingerprint)
-    store.add_source(_source("c"), _sha("1"))
+    store.add(source_of("b/copy"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
+    assert not store.add(source_of("a/room"), sha_of("1"), graded_wall(score=0.5), SETTINGS.fingerprint)
+    store.add_source(source_of("c"), sha_of("1"))
     (photo,) = _photos(store)
     assert (photo.name, photo.source) == ("a/room", "/corpus/a/room.jpg")
-    assert store.sources(_sha("1")) == ["/corpus/a/room.jpg", "/corpus/b/copy.jpg", "/corpus/c.jpg"]
-    assert store.labels(_sha("1")).segments[0].detection.score == 0.75
+    assert store.sources(sha_of("1")) == ["/corpus/a/room.jpg", "/corpus/b/copy.jpg", "/corpus/c.jpg"]
+    assert store.labels(sha_of("1")).segments[0].detection.score == 0.75
     assert store.counts().duplicates == 2
 
 
 def test_names_are_unique_also_where_case_does_not_matter(store: LabelStore) -> None:
-    for number, source in enumerate((_source("room", "/x"), _source("room", "/y"), _source("Room"), _source("other"))):
-        store.add(source, _sha(str(number)), _graded(), SETTINGS.fingerprint)
+    for number, source in enumerate(
+        (source_of("room", "/x"), source_of("room", "/y"), source_of("Room"), source_of("other"))
+    ):
+        store.add(source, sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
     names = {photo.sha256: photo.name for photo in store.photos()}
     assert names == {
-        _sha("0"): f"room-{_sha('0')[:12]}",
-        _sha("1"): f"room-{_sha('1')[:12]}",
-        _sha("2"): f"Room-{_sha('2')[:12]}",
-        _sha("3"): "other",
+        sha_of("0"): f"room-{sha_of('0')[:12]}",
+        sha_of("1"): f"room-{sha_of('1')[:12]}",
+        sha_of("2"): f"Room-{sha_of('2')[:12]}",
+        sha_of("3"): "other",
     }
 
 
 def test_a_path_that_holds_another_photo_now(store: LabelStore) -> None:
-    store.add(_source("a"), _sha("old"), _graded(), SETTINGS.fingerprint)
-    store.add(_source("a"), _sha("new"), _graded(), SETTINGS.fingerprint)
-    assert [photo.sha256 for photo in store.photos()] == [_sha("new")]
+    store.add(source_of("a"), sha_of("old"), graded_wall(), SETTINGS.fingerprint)
+    store.add(source_of("a"), sha_of("new"), graded_wall(), SETTINGS.fingerprint)
+    assert [photo.sha256 for photo in store.photos()] == [sha_of("new")]
     assert store.counts().gone == 1
-    assert store.is_labelled(_sha("old"), SETTINGS.fingerprint)  # found elsewhere, it needs no teacher
-    store.add_source(_source("b"), _sha("old"))
+    assert store.is_labelled(sha_of("old"), SETTINGS.fingerprint)  # found elsewhere, it needs no teacher
+    store.add_source(source_of("b"), sha_of("old"))
     assert store.counts().gone == 0
 
 
 def test_a_person_wins(store: LabelStore) -> None:
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     corrected = GradedLabels((), np.zeros((6, 9), bool), {"score": 1.0})
-    store.add_review(_sha("1"), corrected, "ann")
+    store.add_review(sha_of("1"), corrected, "ann")
     store.use_settings(OTHERS, relabel=True)
-    assert store.is_labelled(_sha("1"), OTHERS.fingerprint)
-    assert not store.add(_source("b"), _sha("1"), _graded(), OTHERS.fingerprint)
+    assert store.is_labelled(sha_of("1"), OTHERS.fingerprint)
+    assert not store.add(source_of("b"), sha_of("1"), graded_wall(), OTHERS.fingerprint)
     (photo,) = _photos(store)
     assert (photo.origin, photo.reviewer, photo.settings) == ("reviewed", "ann", SETTINGS.fingerprint)
-    assert store.labels(_sha("1")).segments == ()
+    assert store.labels(sha_of("1")).segments == ()
     assert store.counts().reviewed == 1
-    store.add_review(_sha("1"), _graded(), "bob")
-    assert (_photos(store)[0].reviewer, len(store.segments(_sha("1")))) == ("bob", 1)
+    store.add_review(sha_of("1"), graded_wall(), "bob")
+    assert (_photos(store)[0].reviewer, len(store.segments(sha_of("1")))) == ("bob", 1)
 
 
 def test_reviews_of_what_is_not_there_or_of_another_size(store: LabelStore) -> None:
     with pytest.raises(DatasetError, match="expected labels of the photo"):
-        store.add_review(_sha("1"), _graded(), "ann")
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
+        store.add_review(sha_of("1"), graded_wall(), "ann")
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     with pytest.raises(DatasetError, match="expected labels of 9x6 pixels, got 9x7"):
-        store.add_review(_sha("1"), _graded(np.ones((7, 9), bool)), "ann")
+        store.add_review(sha_of("1"), graded_wall(np.ones((7, 9), bool)), "ann")
     assert _photos(store)[0].origin == "auto"
 
 
 def test_beliefs_come_back_until_a_person_reviews(store: LabelStore) -> None:
     belief = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
-    store.add(_source("a"), _sha("1"), replace(_graded(), belief=belief), SETTINGS.fingerprint)
-    store.add(_source("b"), _sha("2"), _graded(), SETTINGS.fingerprint)
-    np.testing.assert_array_equal(store.labels(_sha("1")).labels().belief, belief)
-    assert store.labels(_sha("2")).belief is None
-    store.add_review(_sha("1"), _graded(), "somebody")
-    assert store.labels(_sha("1")).belief is None
+    store.add(source_of("a"), sha_of("1"), replace(graded_wall(), belief=belief), SETTINGS.fingerprint)
+    store.add(source_of("b"), sha_of("2"), graded_wall(), SETTINGS.fingerprint)
+    np.testing.assert_array_equal(store.labels(sha_of("1")).labels().belief, belief)
+    assert store.labels(sha_of("2")).belief is None
+    store.add_review(sha_of("1"), graded_wall(), "somebody")
+    assert store.labels(sha_of("1")).belief is None
 
 
 @pytest.mark.parametrize("ask", [LabelStore.labels, LabelStore.segments])
 def test_labels_of_an_unknown_photo(store: LabelStore, ask: object) -> None:
     with pytest.raises(DatasetError, match="got none"):
-        ask(store, _sha("1"))  # type: ignore[operator]
+        ask(store, sha_of("1"))  # type: ignore[operator]
 
 
 def test_changed_settings_are_noticed(store: LabelStore) -> None:
     store.use_settings(OTHERS)  # nothing is labelled yet
     store.use_settings(SETTINGS)
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     store.use_settings(SETTINGS)
     with pytest.raises(SettingsChangedError, match=r"teacher, a{12}.*others \(teacher, b{12}\); --relabel"):
         store.use_settings(OTHERS)
     assert store.settings_in_use() == SETTINGS
     store.use_settings(OTHERS, relabel=True)
     store.use_settings(OTHERS)  # a relabelling run that was interrupted goes on
-    assert not store.is_labelled(_sha("1"), OTHERS.fingerprint)
-    assert store.add(_source("a"), _sha("1"), _graded(score=0.5), OTHERS.fingerprint)
+    assert not store.is_labelled(sha_of("1"), OTHERS.fingerprint)
+    assert store.add(source_of("a"), sha_of("1"), graded_wall(score=0.5), OTHERS.fingerprint)
     assert _photos(store)[0].settings == OTHERS.fingerprint
-    assert len(store.segments(_sha("1"))) == 1
+    assert len(store.segments(sha_of("1"))) == 1
     assert store.counts().settings == {OTHERS.fingerprint: 1}
     assert store.settings() == [SETTINGS, OTHERS]
 
 
 def test_failures_stay_until_the_path_is_labelled(store: LabelStore) -> None:
     for name, reason in (("b", "first"), ("a", "other"), ("b", "second")):
-        store.add_failure(_source(name), "broken", reason)
+        store.add_failure(source_of(name), "broken", reason)
     assert list(store.failures()) == [
         StoredFailure("/corpus/a.jpg", "other", "broken"),
         StoredFailure("/corpus/b.jpg", "second", "broken"),
     ]
     assert store.counts().failures == {"broken": 2}
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
-    store.add_source(_source("b"), _sha("1"))
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
+    store.add_source(source_of("b"), sha_of("1"))
     assert list(store.failures()) == []
 
 
 def test_a_path_whose_new_bytes_failed_has_no_labels(store: LabelStore) -> None:
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
-    store.add_failure(_source("a"), "unreadable", "no permission")
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
+    store.add_failure(source_of("a"), "unreadable", "no permission")
     assert len(_photos(store)) == 1  # the photo may well be the same
-    store.add_failure(_source("a"), "teacher failed", "on these very bytes", _sha("1"))
+    store.add_failure(source_of("a"), "teacher failed", "on these very bytes", sha_of("1"))
     assert len(_photos(store)) == 1
-    store.add_failure(_source("a"), "not a usable photo", "truncated", _sha("2"))
+    store.add_failure(source_of("a"), "not a usable photo", "truncated", sha_of("2"))
     assert _photos(store) == []
 
 
@@ -240,21 +221,21 @@ def test_what_left_the_corpus_is_forgotten_but_not_its_labels(store: LabelStore,
     there, gone = tmp_path / "there.jpg", tmp_path / "gone.jpg"
     there.write_bytes(b"")
     for path in (there, gone):
-        store.add(Source(str(path), path.stem, "/corpus"), _sha(path.stem), _graded(), SETTINGS.fingerprint)
-    store.add(_source("elsewhere", "/other"), _sha("elsewhere"), _graded(), SETTINGS.fingerprint)
+        store.add(Source(str(path), path.stem, "/corpus"), sha_of(path.stem), graded_wall(), SETTINGS.fingerprint)
+    store.add(source_of("elsewhere", "/other"), sha_of("elsewhere"), graded_wall(), SETTINGS.fingerprint)
     for name in ("mended", "still"):
-        store.add_failure(_source(name), "broken", "")
+        store.add_failure(source_of(name), "broken", "")
     assert store.forget_absent("/corpus", {"/corpus/still.jpg"}) == 1
     assert {photo.name for photo in store.photos()} == {"there", "elsewhere"}
     assert [failure.source for failure in store.failures()] == ["/corpus/still.jpg"]
-    assert store.is_labelled(_sha("gone"), SETTINGS.fingerprint)
+    assert store.is_labelled(sha_of("gone"), SETTINGS.fingerprint)
 
 
 def test_photos_are_read_from_any_path_that_still_holds_them(store: LabelStore, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.jpg", "b.jpg")]
     for path in paths:
         path.write_bytes(b"photo")
-        store.add(Source(str(path), path.stem, str(tmp_path)), _sha("photo"), _graded(), SETTINGS.fingerprint)
+        store.add(Source(str(path), path.stem, str(tmp_path)), sha_of("photo"), graded_wall(), SETTINGS.fingerprint)
     (photo,) = _photos(store)
     assert store.read_photo(photo) == b"photo"
     paths[0].write_bytes(b"another")
@@ -265,34 +246,34 @@ def test_photos_are_read_from_any_path_that_still_holds_them(store: LabelStore, 
 
 
 def test_labels_are_added_whole_or_not_at_all(store: LabelStore) -> None:
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
-    (good,) = _graded().segments
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
+    (good,) = graded_wall().segments
     nameless = replace(good, detection=replace(good.detection, surface=replace(WALL, name=None)))
-    broken = replace(_graded(), segments=(good, nameless))
+    broken = replace(graded_wall(), segments=(good, nameless))
     store.use_settings(OTHERS, relabel=True)
     with pytest.raises(sqlite3.IntegrityError):
-        store.add(_source("b"), _sha("1"), broken, OTHERS.fingerprint)
+        store.add(source_of("b"), sha_of("1"), broken, OTHERS.fingerprint)
     (photo,) = _photos(store)
     assert (photo.settings, photo.source) == (SETTINGS.fingerprint, "/corpus/a.jpg")
-    assert len(store.segments(_sha("1"))) == 1
-    assert store.add(_source("c"), _sha("2"), _graded(), OTHERS.fingerprint)  # and the store can still be used
+    assert len(store.segments(sha_of("1"))) == 1
+    assert store.add(source_of("c"), sha_of("2"), graded_wall(), OTHERS.fingerprint)  # and the store can still be used
 
 
 def test_a_transaction_that_was_cut_off_is_rolled_back(store: LabelStore) -> None:
     """The journal that a killed process leaves is what the next one begins with."""
-    store.add(_source("a"), _sha("1"), _graded(), SETTINGS.fingerprint)
+    store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     folder = store.path.parent
     store._database.run("PRAGMA cache_size = 1")
     store._database.run("BEGIN IMMEDIATE")
     for number in range(200):  # more than the cache holds: pages reach the file before the commit
-        store._write(_sha(f"x{number}"), _graded(), "auto", "", SETTINGS.fingerprint)
+        store._write(sha_of(f"x{number}"), graded_wall(), "auto", "", SETTINGS.fingerprint)
     killed = folder.parent / "killed"
     killed.mkdir()
     for file in folder.iterdir():
         (killed / file.name).write_bytes(file.read_bytes())
     assert {file.name for file in killed.iterdir()} == {STORE_NAME, f"{STORE_NAME}-journal"}
     with LabelStore.open(killed) as left:
-        assert [photo.sha256 for photo in left.photos()] == [_sha("1")]
+        assert [photo.sha256 for photo in left.photos()] == [sha_of("1")]
         assert left.counts().gone == 0
 
 
@@ -301,7 +282,7 @@ def test_several_writers_take_turns(tmp_path: Path) -> None:
         with LabelStore.create(tmp_path) as store:
             store.use_settings(SETTINGS)
             for number in range(20):
-                store.add(_source(f"{writer}_{number}"), _sha(f"{number}"), _graded(), SETTINGS.fingerprint)
+                store.add(source_of(f"{writer}_{number}"), sha_of(f"{number}"), graded_wall(), SETTINGS.fingerprint)
                 next(store.photos(), None)
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
@@ -317,14 +298,14 @@ def test_several_writers_take_turns(tmp_path: Path) -> None:
 def test_reading_goes_on_while_others_write(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surfaces.dataset.store._PAGE", 2)
     for number in range(3):
-        store.add(_source(str(number)), _sha(str(number)), _graded(), SETTINGS.fingerprint)
+        store.add(source_of(str(number)), sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
     with LabelStore.open(store.path.parent) as reader:
         photos = reader.photos()
         first = next(photos)
         store._database.run("PRAGMA busy_timeout = 10")
         for number in range(3, 20):
-            store.add(_source(str(number)), _sha(str(number)), _graded(), SETTINGS.fingerprint)
-        assert [first.sha256, *(photo.sha256 for photo in photos)] == sorted(_sha(str(number)) for number in range(3))
+            store.add(source_of(str(number)), sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
+        assert [first.sha256, *(photo.sha256 for photo in photos)] == sorted(sha_of(str(number)) for number in range(3))
         assert len(list(reader.photos())) == 20
 
 
@@ -360,65 +341,16 @@ def test_something_else_is_not_written_over(tmp_path: Path) -> None:
 
 
 def test_a_full_store_is_told_and_stays_whole(store: LabelStore) -> None:
-    store.add(_source("a"), _sha("a"), _graded(), SETTINGS.fingerprint)
+    store.add(source_of("a"), sha_of("a"), graded_wall(), SETTINGS.fingerprint)
     [(pages,)] = store._database.rows("PRAGMA page_count")
     store._database.run(f"PRAGMA max_page_count = {pages}")
     rng = np.random.default_rng(0)
     with pytest.raises(OutputError, match=r"could not use .*labels\.sqlite: database or disk is full"):
-        store.add(_source("b"), _sha("b"), _graded(rng.random((400, 400)) > 0.5), SETTINGS.fingerprint)
+        store.add(source_of("b"), sha_of("b"), graded_wall(rng.random((400, 400)) > 0.5), SETTINGS.fingerprint)
     assert [photo.name for photo in store.photos()] == ["a"]
     store._database.run("PRAGMA max_page_count = 100000")
-    store.add(_source("b"), _sha("b"), _graded(), SETTINGS.fingerprint)
+    store.add(source_of("b"), sha_of("b"), graded_wall(), SETTINGS.fingerprint)
     assert {photo.name for photo in store.photos()} == {"a", "b"}
-
-
-def _store_of(folder: Path, settings: LabelSettings = SETTINGS, **scores: float) -> LabelStore:
-    store = LabelStore.create(folder)
-    store.use_settings(settings)
-    for name, score in scores.items():
-        store.add(_source(name, str(folder)), _sha(name), _graded(score=score), settings.fingerprint)
-    return store
-
-
-def _scores(store: LabelStore) -> dict[str, float]:
-    return {photo.name: store.labels(photo.sha256).segments[0].detection.score for photo in store.photos()}
-
-
-def test_stores_of_several_machines_become_one(tmp_path: Path) -> None:
-    one = _store_of(tmp_path / "1", a=0.1, both=0.2)
-    two = _store_of(tmp_path / "2", both=0.2, c=0.4)
-    one.add_failure(_source("x"), "broken", "here")
-    one.add_failure(_source("c", str(tmp_path / "2")), "broken", "mended there")
-    two.add_failure(_source("y"), "broken", "there")
-    with LabelStore.create(tmp_path / "all") as merged:
-        assert [merged.merge(tmp_path / number) for number in "12"] == [2, 1]
-        assert [merged.merge(tmp_path / number) for number in "12"] == [0, 0]
-        assert _scores(merged) == {"a": 0.1, "both": 0.2, "c": 0.4}
-        assert len(merged.sources(_sha("both"))) == 2
-        assert [failure.reason for failure in merged.failures()] == ["here", "there"]
-        assert merged.settings_in_use() == SETTINGS
-    with pytest.raises(SettingsChangedError):
-        one.merge(_store_of(tmp_path / "3", OTHERS, d=0.5).path.parent)
-    assert set(_scores(one)) == {"a", "both"}
-
-
-def test_merging_keeps_what_a_person_did(tmp_path: Path) -> None:
-    mine, theirs = (_store_of(tmp_path / name, a=0.1, b=0.1, c=0.1) for name in ("mine", "theirs"))
-    mine.add_review(_sha("a"), _graded(score=0.2), "me")
-    mine.add_review(_sha("b"), _graded(score=0.2), "me")
-    theirs.add_review(_sha("b"), _graded(score=0.3), "they")
-    theirs.add_review(_sha("c"), _graded(score=0.3), "they")
-    assert mine.merge(tmp_path / "theirs") == 1
-    assert {photo.name: photo.reviewer for photo in mine.photos()} == {"a": "me", "b": "me", "c": "they"}
-    assert _scores(mine) == {"a": 0.2, "b": 0.2, "c": 0.3}
-
-
-def test_merging_replaces_what_was_made_with_older_settings(tmp_path: Path) -> None:
-    mine = _store_of(tmp_path / "mine", a=0.1)
-    mine.use_settings(OTHERS, relabel=True)
-    _store_of(tmp_path / "theirs", OTHERS, a=0.4)
-    assert mine.merge(tmp_path / "theirs") == 1
-    assert _scores(mine) == {"a": 0.4}
 
 
 def _photo(path: Path, orientation: int | None = None) -> bytes:
@@ -439,7 +371,7 @@ def test_a_store_is_a_dataset(tmp_path: Path) -> None:
             mask = np.zeros(shape, bool)
             mask[: shape[0] // 2] = True
             source = Source(str(tmp_path / name), Path(name).stem, str(tmp_path))
-            store.add(source, hashlib.sha256(data).hexdigest(), _graded(mask), SETTINGS.fingerprint)
+            store.add(source, hashlib.sha256(data).hexdigest(), graded_wall(mask), SETTINGS.fingerprint)
     turned, plain, webp = open_dataset(folder)
     assert [sample.name for sample in (turned, plain, webp)] == ["a", "b", "c"]
     for sample in (turned, plain, webp):

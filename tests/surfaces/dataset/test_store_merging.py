@@ -1,0 +1,59 @@
+"""Labels of several stores become one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
+
+from surfaces.dataset.store import LabelSettings, LabelStore, SettingsChangedError
+
+
+def _store_of(folder: Path, settings: LabelSettings = SETTINGS, **scores: float) -> LabelStore:
+    store = LabelStore.create(folder)
+    store.use_settings(settings)
+    for name, score in scores.items():
+        store.add(source_of(name, str(folder)), sha_of(name), graded_wall(score=score), settings.fingerprint)
+    return store
+
+
+def _scores(store: LabelStore) -> dict[str, float]:
+    return {photo.name: store.labels(photo.sha256).segments[0].detection.score for photo in store.photos()}
+
+
+def test_stores_of_several_machines_become_one(tmp_path: Path) -> None:
+    one = _store_of(tmp_path / "1", a=0.1, both=0.2)
+    two = _store_of(tmp_path / "2", both=0.2, c=0.4)
+    one.add_failure(source_of("x"), "broken", "here")
+    one.add_failure(source_of("c", str(tmp_path / "2")), "broken", "mended there")
+    two.add_failure(source_of("y"), "broken", "there")
+    with LabelStore.create(tmp_path / "all") as merged:
+        assert [merged.merge(tmp_path / number) for number in "12"] == [2, 1]
+        assert [merged.merge(tmp_path / number) for number in "12"] == [0, 0]
+        assert _scores(merged) == {"a": 0.1, "both": 0.2, "c": 0.4}
+        assert len(merged.sources(sha_of("both"))) == 2
+        assert [failure.reason for failure in merged.failures()] == ["here", "there"]
+        assert merged.settings_in_use() == SETTINGS
+    with pytest.raises(SettingsChangedError):
+        one.merge(_store_of(tmp_path / "3", OTHERS, d=0.5).path.parent)
+    assert set(_scores(one)) == {"a", "both"}
+
+
+def test_merging_keeps_what_a_person_did(tmp_path: Path) -> None:
+    mine, theirs = (_store_of(tmp_path / name, a=0.1, b=0.1, c=0.1) for name in ("mine", "theirs"))
+    mine.add_review(sha_of("a"), graded_wall(score=0.2), "me")
+    mine.add_review(sha_of("b"), graded_wall(score=0.2), "me")
+    theirs.add_review(sha_of("b"), graded_wall(score=0.3), "they")
+    theirs.add_review(sha_of("c"), graded_wall(score=0.3), "they")
+    assert mine.merge(tmp_path / "theirs") == 1
+    assert {photo.name: photo.reviewer for photo in mine.photos()} == {"a": "me", "b": "me", "c": "they"}
+    assert _scores(mine) == {"a": 0.2, "b": 0.2, "c": 0.3}
+
+
+def test_merging_replaces_what_was_made_with_older_settings(tmp_path: Path) -> None:
+    mine = _store_of(tmp_path / "mine", a=0.1)
+    mine.use_settings(OTHERS, relabel=True)
+    _store_of(tmp_path / "theirs", OTHERS, a=0.4)
+    assert mine.merge(tmp_path / "theirs") == 1
+    assert _scores(mine) == {"a": 0.4}
