@@ -13,7 +13,7 @@ from types import ModuleType
 from surfaces.errors import MissingExtraError, SurfacesError
 
 INTERRUPTED = 130
-_OWN_PACKAGES = ("autolabel", "distill", "models", "surfaces")
+_OWN_PACKAGES = ("autolabel", "distill", "labelstudio", "models", "surfaces")
 
 
 def run_command(

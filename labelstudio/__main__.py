@@ -1,0 +1,27 @@
+"""`python -m labelstudio COMMAND`: people review labels in Label Studio."""
+
+from __future__ import annotations
+
+import sys
+
+from surfaces.commands import run_command
+
+COMMANDS = {
+    "up": "start a Label Studio on this machine",
+    "down": "stop the Label Studio that `up` started",
+    "init": "create the project, or bring it up to date",
+    "push": "send photos that are worth a review, with their labels as predictions",
+    "pull": "fetch what people corrected into the dataset",
+    "status": "count what waits and what is done, and tell how good the predictions were",
+    "backend": "propose masks in the browser: a click or a box is enough",
+    "sync": "pull, retrain, push: one round of the loop",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    return run_command("labelstudio", str(__doc__), COMMANDS, "labelstudio", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

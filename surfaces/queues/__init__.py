@@ -1,0 +1,1 @@
+"""Which labelled photos are worth a person's minute, most worth first."""
