@@ -1,0 +1,46 @@
+"""What annotators read: what the classes are, and how to say it with Label Studio's tools."""
+
+from __future__ import annotations
+
+import html
+import re
+
+CLASSES_GUIDE = """\
+Where it does not answer, prefer what an architect would call it.
+
+**Wall.** The painted, papered, tiled or panelled surface that encloses a room, with its skirting, mouldings and backsplash.
+Not: doors, windows and their casings, curtains, pictures, cabinets, mirrors, ceilings. A window is a hole in the wall's mask.
+
+**Floor.** What one walks on. Not: stairs, and not a rug: a rug is a hole in the floor's mask.
+
+**Dining table.** A table at which people eat, its legs and its tablecloth included, the things on it excluded. Not: coffee, side
+and console tables, desks, counters, kitchen islands.
+
+A photo has at most one wall region and one floor region; their parts may be apart, their holes stay holes. Each dining
+table is a region of its own, also where chairs cut it in parts.
+"""
+"""From docs/labelling.md, word for word; a test holds them together."""
+
+TOOLS_GUIDE = """\
+**Begin** with what is drawn already. If it is right, submit it as it is. If not, choose a region, then brush or erase:
+keys 1, 2, 3 are wall, floor and dining table, 5 draws a table as a polygon. Empty is an answer too: a photo without any
+of the three is submitted with no region.
+
+**Unsure places.** What nobody can tell from the photo is brushed as unsure (key 4); nothing is learnt there.
+
+**Unsure photos.** If you cannot judge the photo as a whole, choose unsure below it. If it is no photo of an interior, or
+a collage, choose reject. Say why in a comment where that helps.
+
+**Overlaps.** Where two regions overlap, what you added wins over what was drawn already, and a table over wall and
+floor.
+"""
+
+
+def guide_html() -> str:
+    """Both guides as HTML, of the few tags that Label Studio keeps."""
+    paragraphs = f"{CLASSES_GUIDE}\n{TOOLS_GUIDE}".strip().split("\n\n")
+    return "\n".join(f"<p>{_bold(' '.join(paragraph.split()))}</p>" for paragraph in paragraphs)
+
+
+def _bold(paragraph: str) -> str:
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(paragraph, quote=False))

@@ -1,0 +1,190 @@
+"""The labelling interface: which controls a reviewer has, and whether a project on the server has them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from labelstudio.connection import Server, server_errors
+from labelstudio.errors import ProjectError
+from labelstudio.guide import guide_html
+from surfaces.classes import CLASSES, DINING_TABLE
+
+DEFAULT_TITLE = "interior-surfaces"
+TO_NAME = "photo"
+BRUSH = "brush"
+POLYGON = "polygon"
+VERDICT = "verdict"
+COMMENT = "comment"
+CLICK = "click"
+BOX = "box"
+UNSURE = "unsure"
+REJECT = "reject"
+IMAGE_FIELD = "image"
+
+_UNSURE_COLOUR_RGB = (128, 128, 128)
+_BRUSH_LABELS = (*(c.name for c in CLASSES), UNSURE)
+_CLASS_LABELS = tuple(c.name for c in CLASSES)
+_SHAPE: dict[str, tuple[str, frozenset[str]]] = {
+    BRUSH: ("BrushLabels", frozenset(_BRUSH_LABELS)),
+    POLYGON: ("PolygonLabels", frozenset({DINING_TABLE.name})),
+    VERDICT: ("Choices", frozenset({UNSURE, REJECT})),
+    COMMENT: ("TextArea", frozenset()),
+}
+"""The controls that annotations are read from: tag and labels by name."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project with our labelling interface.
+
+    Attributes:
+        id: on the server.
+        title: by which people find it.
+        url: of its list of tasks.
+        model_version: whose predictions a task opens with; "" for any.
+    """
+
+    id: int
+    title: str
+    url: str
+    model_version: str = ""
+
+
+def add_project_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names the project."""
+    parser.add_argument(
+        "--project", default=DEFAULT_TITLE, metavar="TITLE", help="the project on the server (%(default)s)"
+    )
+
+
+def label_config() -> str:
+    """The labelling interface as Label Studio's XML."""
+    view = ET.Element("View")
+    image = {"name": TO_NAME, "value": f"${IMAGE_FIELD}", "zoom": "true", "zoomControl": "true"}
+    image |= {"brightnessControl": "true", "contrastControl": "true", "rotateControl": "false", "crosshair": "false"}
+    _labels(view, "BrushLabels", BRUSH, _BRUSH_LABELS, "1234")
+    _labels(view, "PolygonLabels", POLYGON, [DINING_TABLE.name], "5", strokeWidth="2", pointSize="small")
+    for name, tag, keys in ((CLICK, "KeyPointLabels", "qwe"), (BOX, "RectangleLabels", "asd")):
+        _labels(view, tag, name, _CLASS_LABELS, keys, smart="true", smartOnly="true")
+    ET.SubElement(view, "Image", image)
+    ET.SubElement(view, "Header", value="This photo as a whole (leave open where it can be judged)", size="6")
+    choices = ET.SubElement(view, "Choices", name=VERDICT, toName=TO_NAME, choice="single", showInline="true")
+    ET.SubElement(choices, "Choice", value=UNSURE, hint="I cannot judge this photo", hotkey="8")
+    ET.SubElement(choices, "Choice", value=REJECT, hint="not an interior, a collage, or useless", hotkey="9")
+    ET.SubElement(
+        view, "TextArea", name=COMMENT, toName=TO_NAME, placeholder="comment", maxSubmissions="1", editable="true"
+    )
+    ET.indent(view)
+    return ET.tostring(view, encoding="unicode")
+
+
+def project_settings() -> dict[str, Any]:
+    """All that `init` sets of a project, but its title."""
+    return {
+        "label_config": label_config(),
+        "expert_instruction": guide_html(),
+        "show_instruction": True,
+        "show_skip_button": True,
+        "enable_empty_annotation": True,
+        "show_collab_predictions": True,
+        "show_annotation_history": False,
+        "sampling": "Uncertainty sampling",
+        "skip_queue": "REQUEUE_FOR_OTHERS",
+    }
+
+
+def create_project(server: Server, title: str) -> Project:
+    """Makes a project.
+
+    Raises:
+        ProjectError: the server refuses it, such as for its title.
+        ServerAwayError: it does not answer.
+    """
+    with server_errors():
+        created = server.client.projects.create(title=title, **project_settings())
+    return _project(server, created)
+
+
+def find_project(server: Server, title: str) -> Project:
+    """Finds the project of that title, with our interface.
+
+    Raises:
+        ProjectError: there is none, or several, or its interface is of another shape.
+        ServerAwayError: the server does not answer.
+    """
+    found = find_by_title(server, title)
+    if found is None:
+        raise ProjectError(f"there is no project {title!r} on {server.url}; `python -m labelstudio init` makes it")
+    difference = difference_of(str(found.label_config))
+    if difference:
+        raise ProjectError(
+            f"project {title!r} is of another shape: {difference}; `python -m labelstudio init` mends it"
+        )
+    return _project(server, found)
+
+
+def find_by_title(server: Server, title: str) -> Any:
+    """The server's own record of the project of that title, whatever its interface; None where there is none.
+
+    Raises:
+        ProjectError: there are several.
+    """
+    with server_errors():
+        alike: list[Any] = [found for found in server.client.projects.list(title=title) if found.title == title]
+        if len(alike) > 1:
+            raise ProjectError(f"{len(alike)} projects on {server.url} are called {title!r}; rename all but one")
+        return server.client.projects.get(alike[0].id) if alike else None
+
+
+def show_predictions(server: Server, project: Project, model_version: str) -> None:
+    """Has tasks open with the predictions of one model version, of which there must be some."""
+    with server_errors():
+        server.client.projects.update(project.id, model_version=model_version)
+
+
+def difference_of(config: str) -> str | None:
+    """What keeps an interface from being ours, or None where annotations made with it can be read.
+
+    Controls beyond ours are no hindrance: what they are told is not read.
+    """
+    try:
+        root = ET.fromstring(config)
+    except ET.ParseError:
+        return "its interface is no XML"
+    controls = {element.get("name"): element for element in root.iter() if element.get("toName")}
+    images = {element.get("name"): element.get("value") for element in root.iter("Image")}
+    if images.get(TO_NAME) != f"${IMAGE_FIELD}":
+        return f"it has no Image {TO_NAME!r} of ${IMAGE_FIELD}"
+    for name, (tag, labels) in _SHAPE.items():
+        control = controls.get(name)
+        if control is None or control.tag != tag:
+            return f"it has no {tag} {name!r}"
+        if control.get("toName") != TO_NAME:
+            return f"{tag} {name!r} belongs to {control.get('toName')!r}, not to {TO_NAME!r}"
+        known = {str(child.get("value")) for child in control if child.tag in ("Label", "Choice")}
+        if known != labels:
+            return f"{tag} {name!r} has {_listed(known)}; expected {_listed(labels)}"
+    return None
+
+
+def _labels(view: ET.Element, tag: str, name: str, values: Sequence[str], keys: str, **more: str) -> None:
+    control = ET.SubElement(view, tag, {"name": name, "toName": TO_NAME} | more)
+    for value, key in zip(values, keys, strict=True):
+        ET.SubElement(control, "Label", value=value, background=_colour(value), hotkey=key)
+
+
+def _colour(label: str) -> str:
+    colours = {c.name: c.colour_rgb for c in CLASSES} | {UNSURE: _UNSURE_COLOUR_RGB}
+    return "#{:02x}{:02x}{:02x}".format(*colours[label])
+
+
+def _listed(labels: set[str] | frozenset[str]) -> str:
+    return ", ".join(sorted(labels)) or "no labels"
+
+
+def _project(server: Server, found: Any) -> Project:
+    return Project(found.id, found.title, f"{server.url}/projects/{found.id}/data", found.model_version or "")
