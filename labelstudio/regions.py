@@ -1,0 +1,187 @@
+"""Labels as a prediction that Label Studio shows, and an annotation that a person submitted as labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from labelstudio.brush import decode_brush, encode_brush
+from labelstudio.errors import AnnotationError
+from labelstudio.filling import fill_polygon
+from labelstudio.interface import BRUSH, COMMENT, POLYGON, REJECT, TO_NAME, UNSURE, VERDICT
+from labelstudio.settling import Region, settle
+from surfaces.classes import BY_NAME
+from surfaces.dataset.graded import GradedLabels
+from surfaces.detections import Mask
+
+_CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}
+"""What masks are drawn with, by the type of its regions."""
+
+_FEWEST_POINTS = 3
+_FARTHEST_PERCENT = 10_000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Reviewed:
+    """What a person said of a photo.
+
+    Attributes:
+        labels: what they drew, or left as it was predicted; score 1, without qualities or belief.
+        verdict: `unsure` (they cannot judge the photo), `reject` (it is useless), or None.
+        comment: their remark on the photo; empty where there is none.
+    """
+
+    labels: GradedLabels
+    verdict: str | None
+    comment: str
+
+
+def prediction_of(labels: GradedLabels, model_version: str) -> dict[str, Any]:
+    """A prediction as Label Studio imports it; the same labels always give the same.
+
+    Args:
+        labels: of the photo's own size, upright.
+        model_version: what they were made with.
+
+    Returns:
+        The JSON value: a brush region a segment, and one for the unsure pixels; `labels_of` gives the same masks back.
+    """
+    scores = [float(segment.detection.score) for segment in labels.segments]
+    # The last region, unsure, has no score.
+    result = [_entry_of(region, score) for region, score in zip_longest(_regions_of(labels), scores)]
+    score = float(labels.qualities.get("score", 1.0))
+    return {"model_version": model_version, "score": score, "result": result}
+
+
+def labels_of(result: Any, height: int, width: int, predicted: GradedLabels | None = None) -> Reviewed:
+    """What an annotation's regions mean.
+
+    Boxes and clicks, with which masks were asked for, are no labels, nor is what other controls than ours were told,
+    unless it was drawn with a brush or as a polygon. An annotation without regions says that none of the classes is
+    there. A photo that was turned in the editor makes no difference: regions lie on the photo as it is.
+
+    Args:
+        result: of an annotation (or of a prediction, which gives the labels that were pushed), as the server sent it.
+        height: of the photo upright, pixels.
+        width: of the photo upright, pixels.
+        predicted: the labels that the person started from; None where there were none. They decide whose a pixel is
+            where regions overlap, see `settle`.
+
+    Raises:
+        AnnotationError: a label, shape or size that cannot be taken for what a person meant; says which region.
+    """
+    if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
+        raise AnnotationError(f"expected an annotation's result as a list of regions, got {_brief(result)}")
+    regions = list(_drawn_regions(result, height, width))
+    before = [] if predicted is None else list(_regions_of(predicted))
+    return Reviewed(settle(regions, before, (height, width)), _verdict_of(result), _comment_of(result))
+
+
+def _regions_of(labels: GradedLabels) -> Iterator[Region]:
+    """The regions of a prediction, in the order of its segments; unsure pixels come last."""
+    tables = 0
+    for segment in labels.segments:
+        surface = segment.detection.surface
+        tables += surface.is_thing
+        name = surface.name.replace(" ", "-")
+        yield Region(f"{name}-{tables}" if surface.is_thing else name, surface.name, segment.detection.mask)
+    if labels.unsure.any():
+        yield Region(UNSURE, UNSURE, labels.unsure)
+
+
+def _entry_of(region: Region, score: float | None) -> dict[str, Any]:
+    height, width = region.mask.shape
+    entry = {
+        "id": region.id,
+        "from_name": BRUSH,
+        "to_name": TO_NAME,
+        "type": "brushlabels",
+        "readonly": False,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": encode_brush(region.mask), "brushlabels": [region.label]},
+    }
+    return entry if score is None else entry | {"score": score}
+
+
+def _drawn_regions(result: Sequence[dict[str, Any]], height: int, width: int) -> Iterator[Region]:
+    for entry in result:
+        if entry.get("from_name") in (BRUSH, POLYGON) or str(entry.get("type")) in _CONTROLS:
+            try:
+                yield Region(str(entry.get("id")), _label_of(entry), _mask_of(entry, height, width))
+            except AnnotationError as error:
+                raise AnnotationError(f"region {_brief(entry.get('id'))}: {error}") from error
+
+
+def _label_of(entry: dict[str, Any]) -> str:
+    if _CONTROLS.get(str(entry.get("type"))) != entry.get("from_name"):
+        came = f"got {_brief(entry.get('type'))} of {_brief(entry.get('from_name'))}"
+        raise AnnotationError(f"expected brushlabels of {BRUSH!r} or polygonlabels of {POLYGON!r}, {came}")
+    labels = _value_of(entry).get(entry["type"])
+    if not isinstance(labels, list) or len(labels) != 1:
+        raise AnnotationError(f"expected one label, got {_brief(labels)}")
+    if labels[0] not in (*BY_NAME, UNSURE):
+        raise AnnotationError(f"expected the label {', '.join(BY_NAME)} or {UNSURE}, got {_brief(labels[0])}")
+    return str(labels[0])
+
+
+def _mask_of(entry: dict[str, Any], height: int, width: int) -> Mask:
+    size = entry.get("original_width"), entry.get("original_height")
+    if size != (width, height):
+        raise AnnotationError(f"expected a photo of {width}x{height} pixels, got {_brief(size[0])}x{_brief(size[1])}")
+    value = _value_of(entry)
+    if entry["type"] == "polygonlabels":
+        return _polygon_of(value, height, width)
+    if value.get("touches") or value.get("maskDataURL"):
+        raise AnnotationError("expected a brush as RLE, got a draft's strokes; it was not submitted")
+    return decode_brush(value.get("rle"), height, width)
+
+
+def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
+    points = value.get("points")
+    if value.get("closed", True) is not True:
+        raise AnnotationError("expected a closed polygon, got an open one")
+    try:
+        percent = np.array(points, np.float64)
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"expected a polygon's points as pairs of numbers, got {_brief(points)}") from error
+    if percent.ndim != 2 or percent.shape[1] != 2 or len(percent) < _FEWEST_POINTS:
+        raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {_brief(points)}")
+    if not (np.abs(percent) <= _FARTHEST_PERCENT).all():
+        raise AnnotationError(f"expected a polygon's points in per cent of the photo, got {_brief(points)}")
+    return fill_polygon(percent / 100 * (width, height), height, width)
+
+
+def _verdict_of(result: Sequence[dict[str, Any]]) -> str | None:
+    told = [_value_of(entry).get("choices") for entry in result if entry.get("from_name") == VERDICT]
+    verdicts = [choice for choices in told for choice in (choices if isinstance(choices, list) else [choices])]
+    if not verdicts:
+        return None
+    if len(verdicts) > 1 or verdicts[0] not in (UNSURE, REJECT):
+        raise AnnotationError(f"expected the verdict {UNSURE} or {REJECT}, got {_brief(verdicts)}")
+    return str(verdicts[0])
+
+
+def _comment_of(result: Sequence[dict[str, Any]]) -> str:
+    told = [_value_of(entry).get("text") for entry in result if entry.get("from_name") == COMMENT]
+    texts = [text for texts in told for text in (texts if isinstance(texts, list) else [texts])]
+    if not all(isinstance(text, str) for text in texts):
+        raise AnnotationError(f"expected the comment as text, got {_brief(told)}")
+    return "\n".join(map(str, texts)).strip()
+
+
+def _value_of(entry: dict[str, Any]) -> dict[str, Any]:
+    value = entry.get("value")
+    if not isinstance(value, dict):
+        raise AnnotationError(f"expected a region with a value, got {_brief(value)}")
+    return value
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
