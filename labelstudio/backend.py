@@ -1,0 +1,156 @@
+"""`python -m labelstudio backend`: proposes masks in the browser, where a person clicks or draws a box.
+
+A click (KeyPointLabels, Alt for "not this") or a box (RectangleLabels) becomes a brush region of the same label. With
+`--sam` SAM draws it, else our own network. Asked without clicks, as Label Studio does to pre-annotate tasks on demand,
+it answers with all that our network finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labelstudio.connection import Server, add_server_arguments, connect, server_errors
+from labelstudio.errors import ProjectError, ServerAwayError, TokenError
+from labelstudio.interactive import InteractiveModel
+from labelstudio.interface import Project, add_project_argument, find_project
+from labelstudio.ml_server import MlServer, tell
+from labelstudio.proposals import Proposer, StudentProposer
+from labelstudio.task_photos import TaskPhotos
+from models.runtime.segmenter import Segmenter
+
+TITLE = "interior-surfaces"
+"""Of the backend's entry in a project; there is one."""
+
+_SAM_SIZES = ("vit_b", "vit_l", "vit_h")
+_EVERYWHERE = ("0.0.0.0", "::", "")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=9090, help="0 takes a free one (%(default)s)")
+    parser.add_argument(
+        "--address", metavar="URL", help="where Label Studio reaches this; needed where it runs elsewhere"
+    )
+    parser.add_argument("--sam", type=Path, metavar="CHECKPOINT", help="official weights of SAM")
+    parser.add_argument("--sam-size", choices=_SAM_SIZES, default="vit_b", help="whose they are (%(default)s)")
+    parser.add_argument("--device", help="where SAM computes, as torch names it; a GPU where there is one")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of our network; one a core if not given")
+    parser.add_argument(
+        "--connect",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="enter this backend in the project, or don't; if neither is given, it is done where it can be",
+    )
+    add_project_argument(parser)
+    add_server_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command until SIGINT or SIGTERM; returns its exit code."""
+    server = _server(args)
+    model = InteractiveModel(open_proposer(args), TaskPhotos(server))
+    with MlServer(args.host, args.port, model) as backend, _stop_signals() as stopped, _answering(backend):
+        host = "127.0.0.1" if args.host in _EVERYWHERE else args.host
+        address = args.address or f"http://{host}:{backend.server_port}"
+        if server and args.connect is not False:
+            _enter(args, server, address)
+        print(address, flush=True)
+        stopped.wait()
+    return 0
+
+
+def open_proposer(args: argparse.Namespace) -> Proposer:
+    """What proposes: SAM where `args.sam` names its weights, else the student.
+
+    Raises:
+        WeightsError: they are missing or are other ones.
+        DeviceError: `args.device` is not there.
+    """
+    student = StudentProposer(Segmenter(threads=args.threads))
+    if args.sam is None:
+        return student
+    from labelstudio.sam_proposals import SamProposer  # brings torch
+    from models.teachers.sam import Sam
+
+    return SamProposer(Sam.load(args.sam_size, args.sam, args.device), student)
+
+
+def enter_backend(server: Server, project: Project, address: str) -> None:
+    """Enters a running backend in a project, as the one that answers clicks; changes nothing where it is entered.
+
+    An entry of ours with another address is moved. Label Studio then also has tasks open with the predictions of the
+    backend (there are none) where no model version was chosen, and reports every change of the project to it; both is
+    undone.
+
+    Raises:
+        ProjectError: the server refuses it, such as because it cannot reach that address.
+        ServerAwayError: the server does not answer.
+    """
+    client = server.client
+    with server_errors():
+        entries = client.ml.list(project=project.id)
+        known = next((entry for entry in entries if entry.title == TITLE or entry.url == address), None)
+        if known is None:
+            client.ml.create(project=project.id, url=address, title=TITLE, is_interactive=True)
+        elif (known.url, known.title, known.is_interactive) != (address, TITLE, True):
+            client.ml.update(known.id, project=project.id, url=address, title=TITLE, is_interactive=True)
+        if client.projects.get(project.id).model_version == TITLE:
+            client.projects.update(project.id, model_version=project.model_version)
+        for webhook in client.webhooks.list(project=project.id):
+            if webhook.url == f"{address.rstrip('/')}/webhook":
+                client.webhooks.delete(webhook.id)
+
+
+def _server(args: argparse.Namespace) -> Server | None:
+    """The Label Studio whose photos these are; None, and a line that says why, where it is not needed."""
+    try:
+        return connect(args)
+    except (ServerAwayError, TokenError) as error:
+        if args.connect:
+            raise
+        tell(f"{error}; photos on the web are read nevertheless")
+        return None
+
+
+def _enter(args: argparse.Namespace, server: Server, address: str) -> None:
+    try:
+        project = find_project(server, args.project)
+        enter_backend(server, project, address)
+    except ProjectError as error:
+        if args.connect:
+            raise
+        tell(f"not entered in a project: {error}")
+        return
+    print(f"clicks and boxes are answered in {project.title!r}, {project.url}", file=sys.stderr)
+
+
+@contextmanager
+def _answering(backend: MlServer) -> Iterator[None]:
+    """Answers requests meanwhile."""
+    thread = threading.Thread(target=backend.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        backend.shutdown()
+        thread.join()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that is set when somebody wants the process to end."""
+    stopped = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,135 @@
+"""The photos of Label Studio's tasks, as the browser shows them; and a memory of the last few."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from labelstudio.connection import Server, server_errors
+from labelstudio.errors import ServerAwayError
+from labelstudio.interface import IMAGE_FIELD
+from surfaces.detections import Image
+from surfaces.errors import FetchError
+from surfaces.fetch import FetchLimits, fetch
+from surfaces.images import decode_image, is_address
+
+_LIMITS = FetchLimits(bytes_max=100_000_000)
+
+Made = TypeVar("Made")
+
+
+class TaskPhotos:
+    """Gets photos from where their tasks say they are.
+
+    Args:
+        server: the Label Studio whose tasks they are; its token goes to its own address and nowhere else. None where
+            there is none: then addresses on the web alone are read.
+    """
+
+    def __init__(self, server: Server | None) -> None:
+        self._server = server
+
+    def read(self, address: str) -> Image:
+        """A photo, upright.
+
+        Args:
+            address: a path on the server (`/data/upload/…`, `/data/local-files/?d=…`), or an http or https address.
+
+        Returns:
+            uint8 HxWx3 RGB.
+
+        Raises:
+            FetchError, ServerAwayError, TokenError, ProjectError: it cannot be got.
+            DecodeError: what came is no photo.
+        """
+        return decode_image(io.BytesIO(self._bytes(address)))
+
+    def _bytes(self, address: str) -> bytes:
+        if not is_address(address) and not address.startswith("/"):
+            raise FetchError(f"expected a photo's path on the server or an http address, got {address[:100]!r}")
+        if self._server is None:
+            if not is_address(address):
+                raise ServerAwayError("the photo lies on a Label Studio server, and this backend knows none")
+            return fetch(address, _LIMITS)
+        place = urljoin(f"{self._server.url}/", address)
+        if _origin(place) != _origin(self._server.url):
+            return fetch(place, _LIMITS)
+        return _download(self._server, place)
+
+
+def address_of(task: Mapping[str, Any]) -> str:
+    """Where a task says its photo is.
+
+    Raises:
+        FetchError: it says nothing.
+    """
+    data = task.get("data")
+    address = data.get(IMAGE_FIELD) if isinstance(data, Mapping) else None
+    if not isinstance(address, str):
+        raise FetchError(f"expected a task whose data has `{IMAGE_FIELD}`, got none")
+    return address
+
+
+class Recent(Generic[Made]):
+    """Keeps what was made of the last few keys; what several threads want at once is made once.
+
+    Args:
+        make: called with a key; when it raises, nothing is kept.
+        size: how many are kept.
+    """
+
+    def __init__(self, make: Callable[[str], Made], size: int) -> None:
+        self._make = make
+        self._size = size
+        self._kept: OrderedDict[str, Future[Made]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Made:
+        """What is made of a key."""
+        with self._lock:
+            known = self._kept.get(key)
+            future = known or Future()
+            self._kept[key] = future
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        if known is None:
+            self._fulfil(key, future)
+        return future.result()
+
+    def _fulfil(self, key: str, future: Future[Made]) -> None:
+        try:
+            future.set_result(self._make(key))
+        except BaseException as error:
+            with self._lock:
+                if self._kept.get(key) is future:
+                    del self._kept[key]
+            future.set_exception(error)
+
+
+def _download(server: Server, place: str) -> bytes:
+    """A file of the server; where it sends us elsewhere, the session goes there without the token."""
+    body = bytearray()
+    with server_errors(), server.session.stream("GET", place) as response:
+        if response.is_error:
+            response.read()
+        response.raise_for_status()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LIMITS.bytes_max:
+                raise FetchError(f"expected a photo of at most {_LIMITS.bytes_max / 1e6:g} MB, this one has more")
+    return bytes(body)
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(address)
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname, parts.port or default
+    except ValueError:
+        raise FetchError(f"expected an http address, got {address[:100]!r}") from None
