@@ -6,20 +6,21 @@ import html
 import re
 
 CLASSES_GUIDE = """\
-Where it does not answer, prefer what an architect would call it.
+One page for whoever labels, reviews or judges masks. Where it does not answer, prefer what an architect would call it.
 
-**Wall.** The painted, papered, tiled or panelled surface that encloses a room, with its skirting, mouldings and backsplash.
-Not: doors, windows and their casings, curtains, pictures, cabinets, mirrors, ceilings. A window is a hole in the wall's mask.
+**Wall.** The painted, papered, tiled or panelled surface that encloses a room, with its skirting, mouldings and
+backsplash. Not: doors, windows and their casings, curtains, pictures, cabinets, mirrors, ceilings. A window is a hole
+in the wall's mask.
 
 **Floor.** What one walks on. Not: stairs, and not a rug: a rug is a hole in the floor's mask.
 
-**Dining table.** A table at which people eat, its legs and its tablecloth included, the things on it excluded. Not: coffee, side
-and console tables, desks, counters, kitchen islands.
+**Dining table.** A table at which people eat, its legs and its tablecloth included, the things on it excluded. Not:
+coffee, side and console tables, desks, counters, kitchen islands.
 
 A photo has at most one wall region and one floor region; their parts may be apart, their holes stay holes. Each dining
 table is a region of its own, also where chairs cut it in parts.
 """
-"""From docs/labelling.md, word for word; a test holds them together."""
+"""From docs/labelling.md, word for word but for the line breaks; a test holds them together."""
 
 TOOLS_GUIDE = """\
 **Begin** with what is drawn already. If it is right, submit it as it is. If not, choose a region, then brush or erase:
@@ -28,8 +29,8 @@ of the three is submitted with no region.
 
 **Unsure places.** What nobody can tell from the photo is brushed as unsure (key 4); nothing is learnt there.
 
-**Unsure photos.** If you cannot judge the photo as a whole, choose unsure below it. If it is no photo of an interior, or
-a collage, choose reject. Say why in a comment where that helps.
+**Unsure photos.** If you cannot judge the photo as a whole, choose unsure below it. If it is no photo of an interior,
+or a collage, choose reject. Say why in a comment where that helps.
 
 **Overlaps.** Where two regions overlap, what you added wins over what was drawn already, and a table over wall and
 floor.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -35,6 +35,12 @@ _SHAPE: dict[str, tuple[str, frozenset[str]]] = {
     COMMENT: ("TextArea", frozenset()),
 }
 """The controls that annotations are read from: tag and labels by name."""
+_FIRST_SETTINGS: dict[str, Any] = {
+    "show_instruction": True,
+    "show_skip_button": True,
+    "sampling": "Uncertainty sampling",
+}
+"""What people may choose otherwise later. Uncertainty sampling: the predictions of the lowest score come first."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,11 @@ def label_config() -> str:
     view = ET.Element("View")
     image = {"name": TO_NAME, "value": f"${IMAGE_FIELD}", "zoom": "true", "zoomControl": "true"}
     image |= {"brightnessControl": "true", "contrastControl": "true", "rotateControl": "false", "crosshair": "false"}
-    _labels(view, "BrushLabels", BRUSH, _BRUSH_LABELS, "1234")
-    _labels(view, "PolygonLabels", POLYGON, [DINING_TABLE.name], "5", strokeWidth="2", pointSize="small")
-    for name, tag, keys in ((CLICK, "KeyPointLabels", "qwe"), (BOX, "RectangleLabels", "asd")):
+    # Controls are smart unless told otherwise: each stroke would go to the backend as a question.
+    _labels(view, "BrushLabels", BRUSH, _BRUSH_LABELS, "1234", smart="false")
+    _labels(view, "PolygonLabels", POLYGON, [DINING_TABLE.name], "5", strokeWidth="2", pointSize="small", smart="false")
+    # Smart only: shown while auto-annotation is on, and no click or box stays as a region of its own.
+    for name, tag, keys in ((CLICK, "KeyPointLabels", "asd"), (BOX, "RectangleLabels", "zxc")):
         _labels(view, tag, name, _CLASS_LABELS, keys, smart="true", smartOnly="true")
     ET.SubElement(view, "Image", image)
     ET.SubElement(view, "Header", value="This photo as a whole (leave open where it can be judged)", size="6")
@@ -82,31 +90,48 @@ def label_config() -> str:
     return ET.tostring(view, encoding="unicode")
 
 
-def project_settings() -> dict[str, Any]:
-    """All that `init` sets of a project, but its title."""
-    return {
-        "label_config": label_config(),
-        "expert_instruction": guide_html(),
-        "show_instruction": True,
-        "show_skip_button": True,
-        "enable_empty_annotation": True,
-        "show_collab_predictions": True,
-        "show_annotation_history": False,
-        "sampling": "Uncertainty sampling",
-        "skip_queue": "REQUEUE_FOR_OTHERS",
-    }
-
-
-def create_project(server: Server, title: str) -> Project:
+def create_project(server: Server, title: str, annotators: int = 1) -> Project:
     """Makes a project.
+
+    Args:
+        server: where.
+        title: by which it is found later.
+        annotators: how many people review each photo.
 
     Raises:
         ProjectError: the server refuses it, such as for its title.
         ServerAwayError: it does not answer.
     """
     with server_errors():
-        created = server.client.projects.create(title=title, **project_settings())
+        settings = _kept_settings() | _FIRST_SETTINGS
+        created = server.client.projects.create(title=title, maximum_annotations=annotators, **settings)
     return _project(server, created)
+
+
+def update_project(server: Server, title: str, annotators: int | None = None) -> tuple[Project, list[str]] | None:
+    """Brings a project's interface up to date; what people chose in its settings otherwise stays.
+
+    Args:
+        server: where it is.
+        title: of the project.
+        annotators: how many people review each photo, or None for as many as now.
+
+    Returns:
+        The project and what was changed, or None where there is no such project.
+
+    Raises:
+        ProjectError: there are several, or the server refuses since annotations were made that would be lost.
+        ServerAwayError: it does not answer.
+    """
+    found = _find(server, title)
+    if found is None:
+        return None
+    wanted = _kept_settings() | ({"maximum_annotations": annotators} if annotators else {})
+    changes = {name: value for name, value in wanted.items() if getattr(found, name) != value}
+    if changes:
+        with server_errors():
+            server.client.projects.update(found.id, **changes)
+    return _project(server, found), list(changes)
 
 
 def find_project(server: Server, title: str) -> Project:
@@ -116,7 +141,7 @@ def find_project(server: Server, title: str) -> Project:
         ProjectError: there is none, or several, or its interface is of another shape.
         ServerAwayError: the server does not answer.
     """
-    found = find_by_title(server, title)
+    found = _find(server, title)
     if found is None:
         raise ProjectError(f"there is no project {title!r} on {server.url}; `python -m labelstudio init` makes it")
     difference = difference_of(str(found.label_config))
@@ -125,19 +150,6 @@ def find_project(server: Server, title: str) -> Project:
             f"project {title!r} is of another shape: {difference}; `python -m labelstudio init` mends it"
         )
     return _project(server, found)
-
-
-def find_by_title(server: Server, title: str) -> Any:
-    """The server's own record of the project of that title, whatever its interface; None where there is none.
-
-    Raises:
-        ProjectError: there are several.
-    """
-    with server_errors():
-        alike: list[Any] = [found for found in server.client.projects.list(title=title) if found.title == title]
-        if len(alike) > 1:
-            raise ProjectError(f"{len(alike)} projects on {server.url} are called {title!r}; rename all but one")
-        return server.client.projects.get(alike[0].id) if alike else None
 
 
 def show_predictions(server: Server, project: Project, model_version: str) -> None:
@@ -169,6 +181,26 @@ def difference_of(config: str) -> str | None:
         if known != labels:
             return f"{tag} {name!r} has {_listed(known)}; expected {_listed(labels)}"
     return None
+
+
+def _kept_settings() -> dict[str, Any]:
+    """What a project needs for the other commands to work."""
+    return {
+        "label_config": label_config(),
+        "expert_instruction": guide_html(),
+        "enable_empty_annotation": True,
+        "show_collab_predictions": True,
+    }
+
+
+def _find(server: Server, title: str) -> Any:
+    """The server's own record of the project of that title, whatever its interface; None where there is none."""
+    with server_errors():
+        similar: Iterable[Any] = server.client.projects.list(title=title)
+        alike = [found for found in similar if found.title == title]
+        if len(alike) > 1:
+            raise ProjectError(f"{len(alike)} projects on {server.url} are called {title!r}; rename all but one")
+        return server.client.projects.get(alike[0].id) if alike else None
 
 
 def _labels(view: ET.Element, tag: str, name: str, values: Sequence[str], keys: str, **more: str) -> None:

@@ -131,11 +131,29 @@ class LocalServer:
         except OSError as error:
             raise OutputError(f"could not start Label Studio in {self.home}: {error.strerror or error}") from error
         try:
-            return self._wait(timeout_s)
+            return self.wait(timeout_s)
         except BaseException:
             if launched:
                 self.stop()
             raise
+
+    def wait(self, timeout_s: float = 300.0) -> Running:
+        """Waits until a server that was started answers, and knows our account.
+
+        Raises:
+            ServerAwayError: it stops, does not answer in time, or another server answers.
+        """
+        deadline = time.monotonic() + timeout_s
+        with httpx.Client(trust_env=False, timeout=5.0) as client:
+            while (running := self.running()) is not None:
+                with suppress(httpx.HTTPError):
+                    if client.get(f"{running.url}/health").is_success:
+                        self._check_account(client, running)
+                        return running
+                if time.monotonic() > deadline:
+                    raise ServerAwayError(f"Label Studio did not answer within {timeout_s:.0f} s; {self._last_word()}")
+                time.sleep(_PAUSE_S)
+        raise ServerAwayError(f"Label Studio stopped while it started; {self._last_word()}")
 
     def stop(self, patience_s: float = 15.0) -> bool:
         """Stops the server, by force if it does not stop by itself.
@@ -225,19 +243,6 @@ class LocalServer:
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos),
         }
         return kept | _QUIET | ours
-
-    def _wait(self, timeout_s: float) -> Running:
-        deadline = time.monotonic() + timeout_s
-        with httpx.Client(trust_env=False, timeout=5.0) as client:
-            while (running := self.running()) is not None:
-                with suppress(httpx.HTTPError):
-                    if client.get(f"{running.url}/health").is_success:
-                        self._check_account(client, running)
-                        return running
-                if time.monotonic() > deadline:
-                    raise ServerAwayError(f"Label Studio did not answer within {timeout_s:.0f} s; {self._last_word()}")
-                time.sleep(_PAUSE_S)
-        raise ServerAwayError(f"Label Studio stopped while it started; {self._last_word()}")
 
     def _check_account(self, client: httpx.Client, running: Running) -> None:
         headers = {"Authorization": f"Token {self.account().token}"}

@@ -1,0 +1,69 @@
+"""`python -m labelstudio up`: a Label Studio on this machine, for those who have none.
+
+It listens on the loopback interface alone, tells nobody that it runs, lets nobody sign up, and keeps its data in
+SQLite.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from labelstudio.connection import add_home_argument
+from labelstudio.errors import ServerAwayError
+from labelstudio.installation import find_executable
+from labelstudio.local_server import DEFAULT_PORT, LocalServer, Running
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    add_home_argument(parser)
+    parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 takes a free one ({DEFAULT_PORT})")
+    parser.add_argument(
+        "--photos", type=Path, metavar="DIR", help="photos in here need no upload (a folder of its own)"
+    )
+    parser.add_argument(
+        "--label-studio",
+        type=Path,
+        metavar="PATH",
+        help="the program label-studio of an existing install, also LABEL_STUDIO_EXECUTABLE; else pip installs it",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    if args.photos and not args.photos.expanduser().is_dir():
+        raise ServerAwayError(f"expected a folder of photos at {args.photos}, and there is none")
+    server = LocalServer(args.home)
+    running = server.running()
+    if running:
+        _check_same(running, args)
+        print(f"Label Studio runs already, process {running.pid}", file=sys.stderr)
+        running = server.wait()
+    else:
+        executable = find_executable(args.label_studio, server.home)
+        print("starting Label Studio; the first start takes a minute", file=sys.stderr)
+        running = server.start(executable, DEFAULT_PORT if args.port is None else args.port, args.photos)
+    print(running.url)
+    print(f"user name  {server.account().username}")
+    print(f"password   in {server.account_path}")
+    print(f"photos     {running.photos}")
+    return 0
+
+
+def _check_same(running: Running, args: argparse.Namespace) -> None:
+    """A server that runs keeps its port and folder: who wants others has to stop it first."""
+    other_port = args.port and not running.url.endswith(f":{args.port}")
+    other_photos = args.photos and str(args.photos.expanduser().absolute()) != running.photos
+    if other_port or other_photos:
+        raise ServerAwayError(
+            f"Label Studio runs already, at {running.url} with the photos of {running.photos}; "
+            "for others stop it first: `python -m labelstudio down`"
+        )
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 16:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text}")
+    return int(text)
