@@ -1,0 +1,321 @@
+"""Brings photos to where the server's pages can show them, in the first way that works.
+
+    object storage  where `--url-base` tells that the corpus lies on the web as well
+    local files     the server reads the photo from its own disk, below its document root
+    upload          the photo is sent to the server
+
+Whether a way works is found out by trying: what comes back must be the photo, byte for byte. Photos that are no upright
+JPEG or PNG are always uploaded, as upright JPEG files, since browsers do not agree on how to show the others.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from labelstudio.connection import Server
+from labelstudio.errors import DeliveryError
+from labelstudio.interface import Project
+from surfaces.dataset.codec import suffix_of
+from surfaces.dataset.portable import portable_photo
+from surfaces.dataset.store import StoredPhoto
+
+WAYS = ("url", "local", "upload")
+
+_DOCUMENT_ROOT = re.compile(r'LOCAL_FILES_DOCUMENT_ROOT="([^"]*)"')
+_STORAGES = "/api/storages/localfiles/"
+_STORAGE_TITLE = "photos to review"
+_NO_FILE = "(?!)"
+_REFUSED = (400, 413)
+
+
+class NotThisWayError(Exception):
+    """A photo cannot be shown in this way; says why."""
+
+
+class ClosedWayError(NotThisWayError):
+    """No photo can be shown in this way."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A photo to deliver.
+
+    Attributes:
+        photo: the store's record of it.
+        path: where these bytes lie.
+        data: its file.
+    """
+
+    photo: StoredPhoto
+    path: Path
+    data: bytes
+
+
+class Way(Protocol):
+    """One way to bring photos to the server."""
+
+    @property
+    def told(self) -> str:
+        """What is said when a photo first goes this way."""
+
+    def address(self, original: Original) -> str:
+        """Delivers a photo that browsers show as it is.
+
+        Returns:
+            What a task's image column must hold.
+
+        Raises:
+            NotThisWayError: it cannot be shown in this way.
+        """
+
+
+class Delivery:
+    """Tries the ways in order, for each photo."""
+
+    def __init__(self, ways: Sequence[Way], upload: Upload) -> None:
+        """Prepares delivery.
+
+        Args:
+            ways: the preferred one first; `upload` is one of them, or not.
+            upload: for photos that cannot be shown as they are.
+        """
+        self._ways, self._upload = ways, upload
+        self._used: set[Way] = set()
+        self._closed: dict[Way, str] = {}
+
+    def address(self, original: Original) -> str:
+        """Delivers a photo; a line on stderr tells when a way is taken for the first time, and why not an earlier one.
+
+        Returns:
+            What a task's image column must hold.
+
+        Raises:
+            DeliveryError: no way works.
+            DecodeError: the bytes are no photo.
+        """
+        shown = portable_photo(original.data)
+        if shown is not original.data:
+            return self._upload.send(original.photo.sha256, shown)
+        reasons: list[str] = []
+        for way in self._ways:
+            try:
+                address = self._try(way, original)
+            except NotThisWayError as reason:
+                reasons.append(str(reason))
+                continue
+            if way not in self._used:
+                self._used.add(way)
+                print("; ".join([f"photos: {way.told}", *reasons]), file=sys.stderr)
+            return address
+        raise DeliveryError(f"the server cannot be brought to show {original.path}: {'; '.join(reasons)}")
+
+    def _try(self, way: Way, original: Original) -> str:
+        if way in self._closed:
+            raise NotThisWayError(self._closed[way])
+        try:
+            return way.address(original)
+        except ClosedWayError as reason:
+            self._closed[way] = str(reason)
+            raise
+
+
+def plan_delivery(server: Server, project: Project, way: str, url_base: str | None) -> Delivery:
+    """What photos will be delivered by.
+
+    Args:
+        server: that shows them.
+        project: that they are for.
+        way: one of `WAYS`, or `auto` for all of them.
+        url_base: the corpus on the web, or None.
+    """
+    upload = Upload(server, project)
+    ways: dict[str, Way] = {"url": WebAddress(url_base)} if url_base else {}
+    ways |= {"local": LocalFiles(server, project), "upload": upload}
+    if way == "auto":
+        return Delivery(list(ways.values()), upload)
+    if way not in ways:
+        raise DeliveryError("expected --url-base with `--photos url`, got none")
+    return Delivery([ways[way]], upload)
+
+
+class WebAddress:
+    """Photos that lie on the web as they lie in their corpus."""
+
+    def __init__(self, base: str) -> None:
+        if not base.startswith(("http://", "https://")):
+            raise DeliveryError(f"expected --url-base to be an http or https address, got {base!r}")
+        self._base = base.rstrip("/")
+        self._works = False
+
+    @property
+    def told(self) -> str:
+        """What is said when a photo first goes this way."""
+        return f"browsers fetch them from {self._base}"
+
+    def address(self, original: Original) -> str:
+        """The photo's address on the web; the first one is fetched and compared."""
+        address = f"{self._base}/{quote(_path_in_corpus(original.photo))}"
+        if not self._works:
+            try:
+                response = httpx.get(address, follow_redirects=True, timeout=60)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ClosedWayError(f"not from {self._base}, which does not answer: {error}") from error
+            if not response.is_success or response.content != original.data:
+                came = "other bytes" if response.is_success else f"HTTP {response.status_code}"
+                raise ClosedWayError(f"not from {self._base}, which has {came} at {address}")
+            self._works = True
+        return address
+
+
+class LocalFiles:
+    """Photos that the server reads from its own disk: it serves folders below its document root, to who may see the
+    project that has an import storage there. The storage is open to no file's name, so that nobody doubles tasks by
+    synchronising it."""
+
+    def __init__(self, server: Server, project: Project) -> None:
+        self._server, self._project = server, project
+        self._root: PurePath | None = None
+        self._folders: dict[PurePath, str] = {}
+        """Whether folders are served: nothing, or why not."""
+
+    @property
+    def told(self) -> str:
+        """What is said when a photo first goes this way."""
+        return f"the server reads them from its own disk, below {self._root}"
+
+    def address(self, original: Original) -> str:
+        """The photo's address on the server; the first one of each folder below the root is fetched and compared."""
+        if self._root is None:
+            self._root = self._ask_root()
+        relative = _below(original.path, self._root)
+        if relative is None or len(relative.parts) == 1:
+            raise NotThisWayError(f"not from the server's disk, it serves subfolders of {self._root}")
+        query = urlencode({"d": relative.as_posix()}, quote_via=quote)
+        address = f"/data/local-files/?{query}"
+        folder = self._root / relative.parts[0]
+        if folder not in self._folders:
+            self._folders[folder] = self._open(folder, address, original.data)
+        if self._folders[folder]:
+            raise NotThisWayError(self._folders[folder])
+        return address
+
+    def _ask_root(self) -> PurePath:
+        """The document root, which the server tells when it refuses a storage that is not below it."""
+        response = self._server.session.post(
+            f"{_STORAGES}validate", json={"project": self._project.id, "path": Path("/").anchor}
+        )
+        told = _DOCUMENT_ROOT.search(_refusal(response))
+        if not told:
+            raise ClosedWayError("not from the server's disk, it does not tell its document root")
+        return PurePath(told.group(1))
+
+    def _open(self, folder: PurePath, address: str, data: bytes) -> str:
+        """Has a folder served; returns nothing, or why it is not."""
+        made = self._make_storage(folder)
+        if isinstance(made, str):
+            return f"not from the server's disk: {made}"
+        response = self._server.session.get(address)
+        if response.is_success and response.content == data:
+            return ""
+        if made is not None:
+            self._server.session.delete(f"{_STORAGES}{made}").raise_for_status()
+        came = "other bytes" if response.is_success else f"HTTP {response.status_code}"
+        return f"not from the server's disk, which has {came} in {folder}"
+
+    def _make_storage(self, folder: PurePath) -> int | str | None:
+        """Makes an import storage; its number, or why it was refused, or None where there was one."""
+        known = self._server.session.get(_STORAGES, params={"project": self._project.id}).raise_for_status().json()
+        if any(_below(folder, PurePath(storage["path"])) is not None for storage in known):
+            return None
+        settings = {"project": self._project.id, "path": str(folder), "title": _STORAGE_TITLE}
+        response = self._server.session.post(_STORAGES, json=settings | {"regex_filter": _NO_FILE})
+        return int(response.json()["id"]) if response.is_success else _refusal(response)
+
+
+class Upload:
+    """Photos that are sent to the server, each once: a file's name there is its photo's sha256."""
+
+    told = "they are uploaded to the server"
+
+    def __init__(self, server: Server, project: Project) -> None:
+        self._server, self._project = server, project
+        self._sent: dict[str, str] | None = None
+        self._works = False
+
+    def address(self, original: Original) -> str:
+        """Uploads the photo's file."""
+        return self.send(original.photo.sha256, original.data)
+
+    def send(self, sha256: str, data: bytes) -> str:
+        """Uploads a JPEG or PNG file as the one that is shown for a photo; an earlier upload is taken again.
+
+        Returns:
+            Its address on the server.
+
+        Raises:
+            DeliveryError: the server does not take it, or does not give it back.
+        """
+        name = f"{sha256}{suffix_of(data)}"
+        if self._sent is None:
+            self._sent = self._list()
+        address = self._sent.get(name) or self._post(name, data)
+        if not self._works:
+            response = self._server.session.get(address)
+            if not response.is_success or response.content != data:
+                raise DeliveryError(f"the server took {name} and gives other bytes back (HTTP {response.status_code})")
+            self._works = True
+        return address
+
+    def _list(self) -> dict[str, str]:
+        """What was uploaded to the project before, perhaps by a push that was cut short; the server adds a prefix."""
+        response = self._server.session.get(f"/api/projects/{self._project.id}/file-uploads", params={"all": "true"})
+        files = [str(upload["file"]) for upload in response.raise_for_status().json()]
+        return {PurePosixPath(file).name.partition("-")[2]: f"/data/{file}" for file in files}
+
+    def _post(self, name: str, data: bytes) -> str:
+        response = self._server.session.post(
+            f"/api/projects/{self._project.id}/import",
+            params={"commit_to_project": "false"},
+            files={"photo": (name, data)},
+        )
+        if response.status_code in _REFUSED:
+            raise DeliveryError(f"the server does not take an upload of {len(data)} bytes: {_refusal(response)}")
+        number = response.raise_for_status().json()["file_upload_ids"][0]
+        return (
+            f"/data/{self._server.session.get(f'/api/import/file-upload/{number}').raise_for_status().json()['file']}"
+        )
+
+
+def _path_in_corpus(photo: StoredPhoto) -> str:
+    name = photo.name.removesuffix(f"-{photo.sha256[:12]}")
+    relative = name + PurePath(photo.source).suffix
+    if not PurePath(photo.source).as_posix().endswith(f"/{relative}"):
+        raise NotThisWayError(f"not from the web, {photo.source} does not lie in its corpus as {relative}")
+    return relative
+
+
+def _below(path: PurePath, folder: PurePath) -> PurePath | None:
+    """A path relative to a folder, links followed; None where it is not below it."""
+    for inner, outer in ((path, folder), (Path(path).resolve(), Path(folder).resolve())):
+        if inner.is_relative_to(outer):
+            return inner.relative_to(outer)
+    return None
+
+
+def _refusal(response: httpx.Response) -> str:
+    """Why the server refused, in its own words on one line; other errors are raised."""
+    if response.status_code not in _REFUSED:
+        response.raise_for_status()
+    try:
+        errors = response.json()["validation_errors"]["non_field_errors"]
+        return " ".join(map(str, errors))
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {response.status_code}"

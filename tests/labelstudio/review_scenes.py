@@ -1,0 +1,153 @@
+"""Datasets to review, and people who review them through the server's API as the browser does."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from servers import TestServer
+
+from labelstudio.__main__ import main
+from labelstudio.interface import Project
+from labelstudio.push import model_version_of
+from surfaces.classes import BY_NAME
+from surfaces.dataset.graded import GradedLabels, GradedSegment
+from surfaces.dataset.store import LabelSettings, LabelStore, Source
+from surfaces.detections import Detection, Mask, box_of_mask
+
+SETTINGS = LabelSettings("a1" * 32, "teacher one")
+NEWER = LabelSettings("b2" * 32, "teacher two")
+MODEL_VERSION = model_version_of(SETTINGS)
+
+
+class Scene:
+    """A dataset in a folder, and the project it is reviewed in."""
+
+    def __init__(self, server: TestServer, project: Project, folder: Path) -> None:
+        """The dataset lies in the folder, its photos where the server finds them."""
+        self.server, self.project, self.dataset = server, project, folder / "labels"
+        self.photos = server.photos / project.title.replace(" ", "-")
+
+    def run(self, command: str, *arguments: str) -> int:
+        """Runs a command on the dataset and the project; returns its exit code."""
+        return main([command, str(self.dataset), "--project", self.project.title, "--url", self.server.url, *arguments])
+
+    def push(self, *arguments: str) -> int:
+        return self.run("push", *arguments)
+
+    def pull(self, *arguments: str) -> int:
+        return self.run("pull", *arguments)
+
+    def add(
+        self,
+        name: str,
+        labels: GradedLabels,
+        settings: LabelSettings = SETTINGS,
+        orientation: int = 1,
+        suffix: str = ".png",
+    ) -> str:
+        """Writes a photo of the labels' size and adds them to the dataset; returns its sha256."""
+        path = self.photos / f"{name}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo_bytes(name, *labels.unsure.shape, orientation, suffix))
+        return self.label(path, labels, settings)
+
+    def label(self, path: Path, labels: GradedLabels, settings: LabelSettings = SETTINGS) -> str:
+        """Adds labels of a file that is there."""
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        name = path.relative_to(self.photos).with_suffix("").as_posix()
+        with LabelStore.create(self.dataset) as store:
+            store.use_settings(settings, relabel=True)
+            store.add(Source(str(path), name, str(self.photos)), sha256, labels, settings.fingerprint)
+        return sha256
+
+    def labels(self, sha256: str) -> GradedLabels:
+        with LabelStore.open(self.dataset) as store:
+            return store.labels(sha256)
+
+    def origins(self) -> dict[str, tuple[str, str]]:
+        """Origin and reviewer by sha256."""
+        with LabelStore.open(self.dataset) as store:
+            return {photo.sha256: (photo.origin, photo.reviewer) for photo in store.photos()}
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """All tasks by the sha256 of their photo, predictions and annotations included; each photo has one."""
+        found = self.numbers()
+        assert len({task["data"].get("sha256") for task in found}) == len(found)
+        return {task["data"]["sha256"]: self.task(task["id"]) for task in found}
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """All tasks, without predictions and annotations."""
+        response = self.server.session.get("/api/tasks/", params={"project": self.project.id, "page_size": 5000})
+        found: list[dict[str, Any]] = response.raise_for_status().json()["tasks"]
+        return found
+
+    def task(self, number: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.server.session.get(f"/api/tasks/{number}/").raise_for_status().json()
+        return found
+
+    def submit(
+        self,
+        task: Mapping[str, Any],
+        result: Sequence[Mapping[str, Any]] | None = None,
+        session: Any = None,
+        **fields: Any,
+    ) -> int:
+        """Submits an annotation as the browser does, by default the newest prediction as it is; returns its number."""
+        prediction = max(task["predictions"], key=lambda known: known["id"])
+        body = {
+            "result": prediction["result"] if result is None else list(result),
+            "parent_prediction": prediction["id"],
+            "lead_time": 12.5,
+            **fields,
+        }
+        response = (session or self.server.session).post(f"/api/tasks/{task['id']}/annotations/", json=body)
+        return int(response.raise_for_status().json()["id"])
+
+    def change(self, annotation: int, result: Sequence[Mapping[str, Any]]) -> None:
+        """Updates an annotation as the browser does."""
+        self.server.session.patch(f"/api/annotations/{annotation}/", json={"result": list(result)}).raise_for_status()
+
+
+def labels_of_masks(masks: Sequence[tuple[str, Mask]], unsure: Mask | None = None, score: float = 0.5) -> GradedLabels:
+    """Labels of masks that are given with their class's name."""
+    segments = [
+        GradedSegment(Detection(BY_NAME[name], score, box_of_mask(mask), mask)) for name, mask in masks if mask.any()
+    ]
+    shape = masks[0][1].shape
+    return GradedLabels(tuple(segments), np.zeros(shape, bool) if unsure is None else unsure, {"score": score})
+
+
+def simple_labels(height: int = 48, width: int = 64, seed: int = 0) -> GradedLabels:
+    """A wall with a window, a floor, a table before them, some unsure pixels; another of each seed."""
+    rng = np.random.default_rng(seed)
+    horizon, left = int(rng.integers(height // 3, height // 2)), int(rng.integers(4, width // 2))
+    rows, columns = np.mgrid[:height, :width]
+    table = (rows >= height // 2) & (rows < height - 4) & (columns >= left) & (columns < left + width // 3)
+    window = (rows >= 4) & (rows < horizon - 6) & (columns >= width // 2) & (columns < width - 4)
+    unsure = (rows < 3) & (columns < 5 + seed % 7)
+    wall = (rows < horizon) & ~window & ~unsure
+    floor = (rows >= horizon) & ~table
+    return labels_of_masks(
+        [("wall", wall), ("floor", floor), ("dining table", table)], unsure, 0.3 + 0.6 * float(rng.random())
+    )
+
+
+def photo_bytes(name: str, height: int, width: int, orientation: int = 1, suffix: str = ".png") -> bytes:
+    """A photo that is upright in this size, another of each name."""
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]))
+    small: npt.NDArray[np.uint8] = rng.integers(0, 256, (8, 8, 3), np.uint8)
+    turned = orientation >= 5
+    size_wh = (height, width) if turned else (width, height)
+    photo = Pillow.fromarray(small).resize(size_wh, Pillow.Resampling.BICUBIC)
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    photo.save(file, {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}[suffix], exif=exif.tobytes())
+    return file.getvalue()
