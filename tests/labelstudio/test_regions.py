@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_labels import any_labels, drawing_of, drawn, mask_of
+from hypothesis import given
+from label_studio_sdk.label_interface import LabelInterface
+
+from labelstudio.brush import encode_brush
+from labelstudio.errors import AnnotationError
+from labelstudio.interface import label_config
+from labelstudio.regions import labels_of, prediction_of
+from surfaces.dataset.graded import GradedLabels
+
+ROOM = drawn("wwww.??.", "w..w11..", "wwww1122", "ffffff22")
+HEIGHT, WIDTH = ROOM.unsure.shape
+
+
+def pushed(labels: GradedLabels = ROOM) -> list[dict[str, Any]]:
+    """The regions of a prediction as a person's annotation has them who changed nothing."""
+    regions: list[dict[str, Any]] = json.loads(json.dumps(prediction_of(labels, "teacher 1")))["result"]
+    return [region | {"origin": "prediction"} for region in regions]
+
+
+def brush(label: str, *rows: str, **changes: Any) -> dict[str, Any]:
+    """A region that was painted in the browser."""
+    mask = mask_of(*rows)
+    value = {"format": "rle", "rle": encode_brush(mask), "brushlabels": [label]}
+    return _region("brush", "brushlabels", mask.shape, value) | changes
+
+
+def polygon(points: Any, label: str = "dining table", **changes: Any) -> dict[str, Any]:
+    value = {"points": points, "closed": True, "polygonlabels": [label]}
+    return _region("polygon", "polygonlabels", (HEIGHT, WIDTH), value) | changes
+
+
+def _region(from_name: str, kind: str, size_hw: tuple[int, ...], value: dict[str, Any]) -> dict[str, Any]:
+    size = {"original_width": size_hw[1], "original_height": size_hw[0], "image_rotation": 0}
+    return size | {"id": "Ab-3_x", "from_name": from_name, "to_name": "photo", "type": kind, "value": value}
+
+
+def told(from_name: str, kind: str, **value: Any) -> dict[str, Any]:
+    return {"id": "zz", "from_name": from_name, "to_name": "photo", "type": kind, "value": value}
+
+
+def drawing(*entries: dict[str, Any], predicted: GradedLabels | None = None) -> list[str]:
+    return drawing_of(labels_of(list(entries), HEIGHT, WIDTH, predicted).labels)
+
+
+@given(any_labels)
+def test_what_is_pushed_and_accepted_is_what_was_there(labels: GradedLabels) -> None:
+    size = labels.unsure.shape
+    for predicted in (labels, None):
+        back = labels_of(pushed(labels), *size, predicted).labels
+        assert np.array_equal(back.unsure, labels.unsure)
+        assert len(back.segments) == len(labels.segments)
+        for ours, theirs in zip(back.segments, labels.segments, strict=True):
+            assert ours.detection.surface == theirs.detection.surface
+            assert np.array_equal(ours.detection.mask, theirs.detection.mask)
+
+
+def test_a_prediction_has_regions_scores_and_stable_ids() -> None:
+    prediction = prediction_of(ROOM, "student abc")
+    assert prediction["model_version"] == "student abc"
+    assert prediction["score"] == 0.5
+    assert [(region["id"], region["value"]["brushlabels"]) for region in prediction["result"]] == [
+        ("wall", ["wall"]),
+        ("floor", ["floor"]),
+        ("dining-table-1", ["dining table"]),
+        ("dining-table-2", ["dining table"]),
+        ("unsure", ["unsure"]),
+    ]
+    assert [region.get("score") for region in prediction["result"]] == [0.5, 0.5, 0.5, 0.5, None]
+    assert prediction == prediction_of(ROOM, "student abc")
+
+
+def test_label_studio_takes_the_prediction() -> None:
+    assert LabelInterface(label_config()).validate_prediction(prediction_of(ROOM, "x"), return_errors=True) == []
+
+
+def test_reviewed_labels_are_sure() -> None:
+    reviewed = labels_of(pushed(), HEIGHT, WIDTH, ROOM)
+    assert reviewed.verdict is None
+    assert reviewed.comment == ""
+    assert reviewed.labels.qualities == {}
+    assert reviewed.labels.belief is None
+    assert {segment.detection.score for segment in reviewed.labels.segments} == {1.0}
+    assert prediction_of(reviewed.labels, "x")["score"] == 1
+
+
+def test_nothing_drawn_is_a_photo_of_other() -> None:
+    assert drawing(predicted=ROOM) == ["........"] * 4
+
+
+def test_an_erased_region_is_gone() -> None:
+    regions = [region for region in pushed() if region["id"] != "floor"]
+    erased = brush("floor", *["........"] * 4, id="floor")
+    assert drawing(*regions, erased, predicted=ROOM) == [*drawing_of(ROOM)[:3], "......22"]
+
+
+def test_what_was_painted_over_the_prediction_is_there() -> None:
+    painted = brush("floor", "........", "........", "xxxx....", "........")
+    assert drawing(*pushed(), painted, predicted=ROOM) == ["wwww.??.", "w..w11..", "ffff1122", "ffffff22"]
+
+
+def test_polygons_are_tables() -> None:
+    left = polygon([[0, 50], [50, 50], [50, 100], [0, 100]])
+    right = polygon([[50, 50], [120, 50], [120, 90], [50, 90]])
+    assert drawing(left, right) == ["........", "........", "11112222", "11112222"]
+
+
+def test_polygons_join_what_was_predicted() -> None:
+    window = polygon([[0, 0], [25, 0], [25, 25], [0, 25]])
+    assert drawing(*pushed(), window, predicted=ROOM) == ["33ww.??.", *drawing_of(ROOM)[1:]]
+
+
+def test_a_photo_turned_in_the_editor_is_the_same_photo() -> None:
+    turned = [region | {"image_rotation": 90} for region in pushed()]
+    assert drawing(*turned) == drawing_of(ROOM)
+
+
+def test_clicks_boxes_relations_and_other_controls_are_no_labels() -> None:
+    prompts = [
+        told("box", "rectanglelabels", x=1, y=1, width=50, height=50, rectanglelabels=["wall"]),
+        told("click", "keypointlabels", x=1, y=1, width=1, keypointlabels=["floor"]),
+        told("quality", "rating", rating=4),
+        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
+    ]
+    assert drawing(*prompts, *pushed(), predicted=ROOM) == drawing_of(ROOM)
+
+
+def test_editors_further_fields_make_no_difference() -> None:
+    further = {"hidden": True, "locked": True, "readonly": True, "parentID": "", "meta": {"text": ["a"]}, "score": 0.2}
+    assert drawing(*(region | further for region in pushed())) == drawing_of(ROOM)
+
+
+@pytest.mark.parametrize("verdict", ["unsure", "reject"])
+def test_verdict_and_comment(verdict: str) -> None:
+    said = [told("verdict", "choices", choices=[verdict]), told("comment", "textarea", text=["two rooms", " mirror\n"])]
+    reviewed = labels_of([*said, *pushed()], HEIGHT, WIDTH, ROOM)
+    assert reviewed.verdict == verdict
+    assert reviewed.comment == "two rooms\n mirror"
+    assert drawing_of(reviewed.labels) == drawing_of(ROOM)
+
+
+def test_a_comment_may_be_one_text() -> None:
+    assert labels_of([told("comment", "textarea", text="dark")], 3, 3).comment == "dark"
+
+
+FULL = ["xxxxxxxx"] * 4
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [
+        (brush("sofa", *FULL), "region 'Ab-3_x': expected the label wall, floor, dining table or unsure, got 'sofa'"),
+        (brush("wall", *FULL[1:]), "region 'Ab-3_x': expected a photo of 8x4 pixels, got 8x3"),
+        (brush("wall", *FULL, original_width=None), "expected a photo of 8x4 pixels, got Nonex4"),
+        (brush("wall", *FULL[1:], original_height=4), "expected brush RLE of 128 values (8x4), got 96"),
+        (brush("wall", *FULL, value={"brushlabels": ["wall"]}), "expected brush RLE as a list of bytes, got NoneType"),
+        (
+            brush("wall", *FULL, value={"brushlabels": ["wall", "floor"], "rle": []}),
+            "expected one label, got ['wall', 'floor']",
+        ),
+        (brush("wall", *FULL, value={"rle": []}), "expected one label, got None"),
+        (brush("wall", *FULL, value={"rle": [], "brushlabels": [["wall"]]}), "got ['wall']"),
+        (brush("wall", *FULL, value=None), "expected a region with a value, got None"),
+        (brush("wall", *FULL, value={"brushlabels": ["wall"], "touches": [{}]}), "got a draft's strokes"),
+        (brush("wall", *FULL, from_name="pencil"), "got 'brushlabels' of 'pencil'"),
+        (brush("wall", *FULL, type="brush"), "got 'brush' of 'brush'"),
+        (brush("wall", *FULL, type=[]), "got [] of 'brush'"),
+        (polygon([[0, 0], [50, 50]]), "expected a polygon of 3 points or more, got [[0, 0], [50, 50]]"),
+        (polygon([[0, 0, 1]] * 4), "expected a polygon of 3 points or more"),
+        (polygon([]), "expected a polygon of 3 points or more, got []"),
+        (polygon(None), "expected a polygon of 3 points or more, got None"),
+        (polygon([[0, 0], [1], [2, 2]]), "expected a polygon's points as pairs of numbers"),
+        (polygon([[0, 0], ["a\nb", 1], [2, 2]]), "expected a polygon's points as pairs of numbers"),
+        (polygon([[0, 0], [float("nan"), 1], [2, 2]]), "in per cent of the photo"),
+        (polygon([[0, 0], [1e300, 1], [2, 2]]), "in per cent of the photo"),
+        (polygon([[0, 0], [9, 1], [2, 2]], original_width=9), "expected a photo of 8x4 pixels, got 9x4"),
+        (told("verdict", "choices", choices=["maybe"]), "expected the verdict unsure or reject, got ['maybe']"),
+        (told("verdict", "choices", choices=["unsure", "reject"]), "expected the verdict unsure or reject, got"),
+        (told("verdict", "choices"), "expected the verdict unsure or reject, got [None]"),
+        (told("comment", "textarea", text=[4]), "expected the comment as text, got [[4]]"),
+    ],
+)
+def test_what_nobody_can_mean_is_refused_in_one_line(region: dict[str, Any], message: str) -> None:
+    given_regions = [*pushed(), region]
+    untouched = copy.deepcopy(given_regions)
+    with pytest.raises(AnnotationError) as caught:
+        labels_of(given_regions, HEIGHT, WIDTH, ROOM)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert json.dumps(given_regions) == json.dumps(untouched)
+
+
+def test_an_open_polygon_is_refused() -> None:
+    unfinished = polygon([[0, 0], [50, 0], [50, 50]])
+    unfinished["value"]["closed"] = False
+    with pytest.raises(AnnotationError, match="expected a closed polygon, got an open one"):
+        drawing(unfinished)
+
+
+@pytest.mark.parametrize("result", [None, {}, "[]", [None], [["wall"]]])
+def test_a_result_that_is_no_list_of_regions_is_refused(result: Any) -> None:
+    with pytest.raises(AnnotationError, match="expected an annotation's result as a list of regions, got "):
+        labels_of(result, HEIGHT, WIDTH)
