@@ -112,7 +112,9 @@ def open_server(url: str, token: str) -> Server:
             base_url=f"{url}/", api_key=token, httpx_client=PatientClient(**options), timeout=60, max_retries=0
         )
         session = PatientClient(base_url=url, auth=_TokenOfClient(url, client), **options)
-        client.users.whoami()
+        answer = session.get("/api/current-user/whoami").raise_for_status().json()
+    if not isinstance(answer, Mapping) or "email" not in answer:
+        raise ServerAwayError(f"what answers at {url} is no Label Studio")
     return Server(url, client, session)
 
 
@@ -136,7 +138,7 @@ def server_errors() -> Iterator[None]:
     except httpx.HTTPError as error:
         raise ServerAwayError(f"Label Studio{_place(error)} does not answer: {error or type(error).__name__}") from None
     except json.JSONDecodeError:
-        raise ServerAwayError("what answers there is no Label Studio: its answer is not JSON") from None
+        raise ServerAwayError("what answers there is no Label Studio") from None
 
 
 class _TokenOfClient(httpx.Auth):

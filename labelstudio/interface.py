@@ -130,6 +130,8 @@ def update_project(server: Server, title: str, annotators: int | None = None) ->
     changes = {name: value for name, value in wanted.items() if getattr(found, name) != value}
     if changes:
         with server_errors():
+            # An update itself drops labels that annotations use; this does not.
+            server.client.projects.validate_label_config(found.id, label_config=wanted["label_config"])
             server.client.projects.update(found.id, **changes)
     return _project(server, found), list(changes)
 
