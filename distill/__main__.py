@@ -15,6 +15,7 @@ COMMANDS = {
     "average": "mix a fine-tuned network with the one it started from",
     "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
+    "reviews": "compare the queues of reviews, human labels in the reviewer's place",
     "benchmark": "time the exported model beside others on this machine",
 }
 

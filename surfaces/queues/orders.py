@@ -5,8 +5,8 @@ All are deterministic, and none depends on the order in which candidates are giv
     doubtful        low score first
     disagreement    what teachers, or mirrored views, disagree about first; where none looked twice, as doubtful
     random          by a hash of seed and sha256: what a queue has to beat
-    class-balanced  the classes take turns; each takes the photo that is expected to have most of it wrong
-    expected-gain   what adds most to the expected gain in mean IoU, less what photos like it have already taught
+    class-balanced  the classes take turns; each takes the photo with most of it, sure or in doubt
+    expected-gain   what has most of all classes, the rare one as much as the others, and is unlike what came before
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Queue = Callable[[Sequence[Candidate], int, int], list[Candidate]]
 
 NEAR = 0.5
 """Photos nearer than this share of the candidates' typical distance are taken for views of one place."""
+
+_TINY = 1e-12
 
 
 def order_photos(
@@ -65,54 +67,56 @@ def random(candidates: Sequence[Candidate], _wanted: int, seed: int) -> list[Can
 
 
 def class_balanced(candidates: Sequence[Candidate], wanted: int, _seed: int) -> list[Candidate]:
-    """The classes take turns, dining table (the rarest) first, each with the photo that has most of it in doubt."""
-    doubt = np.stack([candidate.class_doubt for candidate in candidates])
-    by_class = [np.argsort(-doubt[:, surface.coco_id], kind="stable") for surface in reversed(CLASSES)]
-    turns = np.stack(by_class, axis=1).ravel()
-    first_seen = {int(index): None for index in turns}
+    """The classes take turns, dining table (the rarest) first, each with the photo that has most at stake for it."""
+    by_class = np.argsort(-class_stakes(candidates)[:, ::-1], axis=0, kind="stable")
+    first_seen = dict.fromkeys(by_class.ravel().tolist())
     return [candidates[index] for index in list(first_seen)[:wanted]]
 
 
 def expected_gain(candidates: Sequence[Candidate], wanted: int, _seed: int) -> list[Candidate]:
     """Greedily what has the largest gain, times how new it is.
 
-    The gain of a photo is what its review is expected to add to the mean IoU of labels over all candidates: for each
-    class the pixels that are expected to be wrong, over all pixels of the class. So dining tables, which are rare,
-    weigh as much in sum as walls do. It is raised by disagreement, which sees errors that a teacher is sure of, and by
-    the length of borders, where people mend what no probability tells:
+    The gain of a photo is its share of all that a review of all candidates would confirm or correct: of each class (see
+    `class_stakes`), and of the borders, where people mend what no probability tells. Newness keeps near-duplicates from
+    filling the queue:
 
-        gain    = sum over wall, floor, table of (doubt in the photo / area in all photos)
-                  x (1 + disagreement) x (1 + border share / its mean)
+        gain    = stake in walls + stake in floors + stake in tables + border share / that of all photos
         newness = min(1, distance to the nearest photo before it / (NEAR x typical distance))^2
 
     Distances are Euclidean, of descriptors; the greedy choice that keeps to what is far is Sener and Savarese's
     (Active Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018).
     """
-    gain = gains(candidates)
+    border = np.array([candidate.border_share for candidate in candidates])
+    gain = class_stakes(candidates).sum(axis=1) + border / max(border.sum(), _TINY)
     places = np.stack([candidate.descriptor for candidate in candidates]).astype(np.float64)
     near = NEAR * typical_distance(places)
     newness = np.ones(len(candidates))
-    chosen: list[Candidate] = []
-    left = np.ones(len(candidates), bool)
+    chosen: list[int] = []
     for _ in range(wanted):
-        best = int(np.argmax(np.where(left, gain * newness, -1.0)))
-        left[best] = False
-        chosen.append(candidates[best])
+        worth = gain * newness
+        worth[chosen] = -1
+        chosen.append(int(np.argmax(worth)))
         if near > 0:
-            distance = np.sqrt(((places - places[best]) ** 2).sum(axis=1))
+            distance = np.linalg.norm(places - places[chosen[-1]], axis=1)
             newness = np.minimum(newness, (distance / near) ** 2)
-    return chosen
+    return [candidates[index] for index in chosen]
 
 
-def gains(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
-    """The gain of each candidate, float64 (N,), as `expected_gain` defines it."""
+def class_stakes(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
+    """Each photo's part in wall, floor and dining table, float64 (N, 3).
+
+        stake = (area of the class + doubt x (1 + disagreement)) / area of the class in all photos
+
+    Area and doubt are expectations by the teacher's belief. IoU, too, is relative to the area of a class, so tables,
+    which are rare, weigh as much in sum as walls do. What is sure counts as well as what is in doubt: teachers are
+    surest of some of their false tables, and the few true ones teach more than the hundredth wall. Disagreement of
+    teachers or views tells of errors that probabilities do not show.
+    """
     ours = [surface.coco_id for surface in CLASSES]
     doubt = np.stack([candidate.class_doubt for candidate in candidates]).astype(np.float64)[:, ours]
-    area = np.stack([candidate.class_shares for candidate in candidates]).astype(np.float64)[:, ours].sum(axis=0)
-    apart = np.array([candidate.disagreement or 0.0 for candidate in candidates])
-    border = np.array([candidate.border_share for candidate in candidates])
-    mended = (doubt / np.maximum(area, np.finfo(np.float32).tiny)).sum(axis=1)
-    return np.asarray(mended * (1 + apart) * (1 + border / (border.mean() or 1.0)), np.float64)
+    area = np.stack([candidate.class_shares for candidate in candidates]).astype(np.float64)[:, ours]
+    apart = np.array([[candidate.disagreement or 0.0] for candidate in candidates])
+    return np.asarray((area + doubt * (1 + apart)) / np.maximum(area.sum(axis=0), _TINY), np.float64)
 
 
 def typical_distance(places: npt.NDArray[np.float64]) -> float:
