@@ -26,6 +26,7 @@ def by_converter(mask: np.ndarray) -> list[int]:
 
 
 @given(masks)
+@settings(deadline=None)
 def test_any_mask_survives(mask: np.ndarray) -> None:
     decoded = decode_brush(encode_brush(mask), *mask.shape)
     assert decoded.dtype == np.bool_
@@ -33,13 +34,13 @@ def test_any_mask_survives(mask: np.ndarray) -> None:
 
 
 @given(masks)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_bytes_are_the_converters(mask: np.ndarray) -> None:
     assert encode_brush(mask) == by_converter(mask)
 
 
 @given(masks)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_converter_reads_the_same(mask: np.ndarray) -> None:
     values = converter.decode_rle(encode_brush(mask)).reshape(*mask.shape, 4)
     assert np.array_equal(values, np.repeat(mask[..., np.newaxis] * np.uint8(255), 4, axis=2))
@@ -101,6 +102,7 @@ def test_a_long_run_of_the_browser() -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_any_groups_mean_what_the_converter_reads(data: st.DataObject) -> None:
     widths = tuple(data.draw(st.lists(st.integers(1, 16), min_size=4, max_size=4)))
     groups, left = [], data.draw(st.integers(1, 60)) * 4
@@ -158,6 +160,7 @@ def test_what_is_no_brush_is_refused_in_one_line(rle: Any, message: str) -> None
 
 
 @given(st.lists(st.integers(0, 255), max_size=60))
+@settings(deadline=None)
 def test_any_bytes_are_a_mask_or_refused(tail: list[int]) -> None:
     header = stream(64, [])
     with suppress(AnnotationError):
@@ -165,6 +168,7 @@ def test_any_bytes_are_a_mask_or_refused(tail: list[int]) -> None:
 
 
 @given(st.integers(0, len(WHOLE) - 3))
+@settings(deadline=None)
 def test_a_cut_stream_is_refused(length: int) -> None:
     with pytest.raises(AnnotationError):
         decode_brush(WHOLE[:length], 16, 16)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 from drawn_labels import mask_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstudio.filling import fill_polygon
@@ -48,6 +48,7 @@ def test_lines_and_points_have_no_pixels() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-9, 19), st.floats(-9, 19)), min_size=3, max_size=9), st.integers(0, 8))
+@settings(deadline=None)
 def test_where_it_begins_does_not_matter(points: list[tuple[float, float]], turn: int) -> None:
     turn %= len(points)
     assert np.array_equal(filled(points, 11, 13), filled(points[turn:] + points[:turn], 11, 13))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_labels import any_labels, drawing_of, drawn, mask_of
-from hypothesis import given
+from hypothesis import given, settings
 from label_studio_sdk.label_interface import LabelInterface
 
 from labelstudio.brush import encode_brush
@@ -52,6 +52,7 @@ def drawing(*entries: dict[str, Any], predicted: GradedLabels | None = None) -> 
 
 
 @given(any_labels)
+@settings(deadline=None)
 def test_what_is_pushed_and_accepted_is_what_was_there(labels: GradedLabels) -> None:
     size = labels.unsure.shape
     for predicted in (labels, None):

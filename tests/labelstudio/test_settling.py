@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drawn_labels import drawing_of, mask_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -107,6 +107,7 @@ def test_nothing_is_other() -> None:
     ),
     st.booleans(),
 )
+@settings(deadline=None)
 def test_whatever_is_drawn_every_pixel_has_one_meaning(drawn: list[tuple[str, np.ndarray]], guided: bool) -> None:
     regions = [Region(str(number), label, mask) for number, (label, mask) in enumerate(drawn)]
     labels = settle(regions, regions[::2] if guided else [], (3, 4))
