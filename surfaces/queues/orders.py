@@ -89,6 +89,7 @@ def expected_gain(candidates: Sequence[Candidate], wanted: int, _seed: int) -> l
     border = np.array([candidate.border_share for candidate in candidates])
     gain = class_stakes(candidates).sum(axis=1) + border / max(border.sum(), _TINY)
     places = np.stack([candidate.descriptor for candidate in candidates]).astype(np.float64)
+    lengths = (places**2).sum(axis=1)
     near = NEAR * typical_distance(places)
     newness = np.ones(len(candidates))
     chosen: list[int] = []
@@ -97,8 +98,9 @@ def expected_gain(candidates: Sequence[Candidate], wanted: int, _seed: int) -> l
         worth[chosen] = -1
         chosen.append(int(np.argmax(worth)))
         if near > 0:
-            distance = np.linalg.norm(places - places[chosen[-1]], axis=1)
-            newness = np.minimum(newness, (distance / near) ** 2)
+            # |a - b|^2 = |a|^2 + |b|^2 - 2ab: without a copy of all descriptors for each choice.
+            squared = lengths + lengths[chosen[-1]] - 2 * places @ places[chosen[-1]]
+            newness = np.minimum(newness, np.maximum(squared, 0) / near**2)
     return [candidates[index] for index in chosen]
 
 
