@@ -40,7 +40,8 @@ floor.
 def guide_html() -> str:
     """Both guides as HTML, of the few tags that Label Studio keeps."""
     paragraphs = f"{CLASSES_GUIDE}\n{TOOLS_GUIDE}".strip().split("\n\n")
-    return "\n".join(f"<p>{_bold(' '.join(paragraph.split()))}</p>" for paragraph in paragraphs)
+    # Label Studio leaves no space between paragraphs, and drops attributes such as style.
+    return "\n<br>\n".join(f"<p>{_bold(' '.join(paragraph.split()))}</p>" for paragraph in paragraphs)
 
 
 def _bold(paragraph: str) -> str:

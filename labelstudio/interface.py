@@ -68,24 +68,32 @@ def add_project_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def label_config() -> str:
-    """The labelling interface as Label Studio's XML."""
-    view = ET.Element("View")
-    image = {"name": TO_NAME, "value": f"${IMAGE_FIELD}", "zoom": "true", "zoomControl": "true"}
-    image |= {"brightnessControl": "true", "contrastControl": "true", "rotateControl": "false", "crosshair": "false"}
+    """The labelling interface as Label Studio's XML: the controls in a column, so that photos need no scrolling."""
+    view = ET.Element("View", style="display: flex; gap: 16px")
+    column = ET.SubElement(view, "View", style="flex: 0 0 152px")
+    photo = ET.SubElement(view, "View", style="flex: 1; min-width: 0")
     # Controls are smart unless told otherwise: each stroke would go to the backend as a question.
-    _labels(view, "BrushLabels", BRUSH, _BRUSH_LABELS, "1234", smart="false")
-    _labels(view, "PolygonLabels", POLYGON, [DINING_TABLE.name], "5", strokeWidth="2", pointSize="small", smart="false")
-    # Smart only: shown while auto-annotation is on, and no click or box stays as a region of its own.
-    for name, tag, keys in ((CLICK, "KeyPointLabels", "asd"), (BOX, "RectangleLabels", "zxc")):
-        _labels(view, tag, name, _CLASS_LABELS, keys, smart="true", smartOnly="true")
-    ET.SubElement(view, "Image", image)
-    ET.SubElement(view, "Header", value="This photo as a whole (leave open where it can be judged)", size="6")
-    choices = ET.SubElement(view, "Choices", name=VERDICT, toName=TO_NAME, choice="single", showInline="true")
+    _caption(column, "Brush")
+    _labels(column, "BrushLabels", BRUSH, _BRUSH_LABELS, "1234", smart="false")
+    _caption(column, "Polygon")
+    _labels(
+        column, "PolygonLabels", POLYGON, [DINING_TABLE.name], "5", strokeWidth="2", pointSize="small", smart="false"
+    )
+    # Smart only: no click or box stays as a region of its own.
+    for name, tag, keys, caption in ((CLICK, "KeyPointLabels", "asd", "Click"), (BOX, "RectangleLabels", "zxc", "Box")):
+        _caption(column, f"{caption}, by backend")
+        _labels(column, tag, name, _CLASS_LABELS, keys, smart="true", smartOnly="true")
+    _caption(column, "Whole photo")
+    choices = ET.SubElement(column, "Choices", name=VERDICT, toName=TO_NAME, choice="single", showInline="true")
     ET.SubElement(choices, "Choice", value=UNSURE, hint="I cannot judge this photo", hotkey="8")
     ET.SubElement(choices, "Choice", value=REJECT, hint="not an interior, a collage, or useless", hotkey="9")
     ET.SubElement(
-        view, "TextArea", name=COMMENT, toName=TO_NAME, placeholder="comment", maxSubmissions="1", editable="true"
+        column, "TextArea", name=COMMENT, toName=TO_NAME, placeholder="comment", maxSubmissions="1", editable="true"
     )
+    image = {"name": TO_NAME, "value": f"${IMAGE_FIELD}", "zoom": "true", "zoomControl": "true"}
+    image |= {"brightnessControl": "true", "contrastControl": "true", "rotateControl": "false", "crosshair": "false"}
+    # The brush's size is chosen beside the toolbar: a full-width photo would lie under it.
+    ET.SubElement(photo, "Image", image | {"maxWidth": "calc(100% - 84px)"})
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 
@@ -209,6 +217,10 @@ def _labels(view: ET.Element, tag: str, name: str, values: Sequence[str], keys: 
     control = ET.SubElement(view, tag, {"name": name, "toName": TO_NAME} | more)
     for value, key in zip(values, keys, strict=True):
         ET.SubElement(control, "Label", value=value, background=_colour(value), hotkey=key)
+
+
+def _caption(view: ET.Element, text: str) -> None:
+    ET.SubElement(view, "Header", value=text, size="6", style="margin: 0; font-size: 14px")
 
 
 def _colour(label: str) -> str:

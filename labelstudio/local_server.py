@@ -147,8 +147,7 @@ class LocalServer:
         with httpx.Client(trust_env=False, timeout=5.0) as client:
             while (running := self.running()) is not None:
                 with suppress(httpx.HTTPError):
-                    if client.get(f"{running.url}/health").is_success:
-                        self._check_account(client, running)
+                    if client.get(f"{running.url}/health").is_success and self._is_ours(client, running):
                         return running
                 if time.monotonic() > deadline:
                     raise ServerAwayError(f"Label Studio did not answer within {timeout_s:.0f} s; {self._last_word()}")
@@ -244,10 +243,16 @@ class LocalServer:
         }
         return kept | _QUIET | ours
 
-    def _check_account(self, client: httpx.Client, running: Running) -> None:
+    def _is_ours(self, client: httpx.Client, running: Running) -> bool:
+        """Whether the server knows our account; False as well where it is too busy to tell."""
         headers = {"Authorization": f"Token {self.account().token}"}
-        if not client.get(f"{running.url}/api/current-user/whoami", headers=headers).is_success:
-            raise ServerAwayError(f"what answers at {running.url} does not know the account of {self.account_path}")
+        status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
+        if status in (401, 403, 404):
+            raise ServerAwayError(
+                f"what answers at {running.url} does not know the account of {self.account_path}; "
+                f"delete {self.home} where nobody has reviewed there yet"
+            )
+        return status == 200
 
     def _last_word(self) -> str:
         lines = self.log_path.read_text("utf-8", "replace").split("\n") if self.log_path.exists() else []

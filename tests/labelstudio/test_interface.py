@@ -55,7 +55,7 @@ def test_label_studio_takes_the_interface() -> None:
 
 
 def test_classes_have_the_colours_of_overlays() -> None:
-    labels = ET.fromstring(label_config()).findall(f"./BrushLabels[@name='{BRUSH}']/Label")
+    labels = ET.fromstring(label_config()).findall(f".//BrushLabels[@name='{BRUSH}']/Label")
     drawn = {label.get("value"): label.get("background") for label in labels}
     assert drawn == {c.name: "#" + bytes(c.colour_rgb).hex() for c in CLASSES} | {"unsure": "#808080"}
 
