@@ -9,7 +9,6 @@ import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from labelstudio.errors import ProjectError, ServerAwayError, TokenError
-from labelstudio.local_server import LocalServer, default_home
+from labelstudio.local_server import LocalServer, add_home_argument
 from labelstudio.patience import PatientClient
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -48,13 +47,6 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--url", default=None, help="the server's address, instead of LABEL_STUDIO_URL")
     add_home_argument(group)
-
-
-def add_home_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Adds the option that tells where `up` keeps what it starts."""
-    parser.add_argument(
-        "--home", type=Path, default=default_home(), metavar="DIR", help="where `up` keeps its server (%(default)s)"
-    )
 
 
 def connect(args: argparse.Namespace) -> Server:

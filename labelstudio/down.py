@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from labelstudio.connection import add_home_argument
-from labelstudio.local_server import LocalServer
+from labelstudio.local_server import LocalServer, add_home_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ lives, so that nobody mistakes another process, which was given a dead server's 
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
@@ -71,6 +72,13 @@ def default_home() -> Path:
     """Where local servers live unless told otherwise."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "interior-surfaces" / "labelstudio"
+
+
+def add_home_argument(parser: argparse._ActionsContainer) -> None:
+    """Adds the option that tells where `up` keeps what it starts."""
+    parser.add_argument(
+        "--home", type=Path, default=default_home(), metavar="DIR", help="where `up` keeps its server (%(default)s)"
+    )
 
 
 class LocalServer:

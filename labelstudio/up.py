@@ -10,10 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from labelstudio.connection import add_home_argument
 from labelstudio.errors import ServerAwayError
 from labelstudio.installation import find_executable
-from labelstudio.local_server import DEFAULT_PORT, LocalServer, Running
+from labelstudio.local_server import DEFAULT_PORT, LocalServer, Running, add_home_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
