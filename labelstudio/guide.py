@@ -23,13 +23,14 @@ table is a region of its own, also where chairs cut it in parts.
 """From docs/labelling.md, word for word but for the line breaks; a test holds them together."""
 
 TOOLS_GUIDE = """\
-**Begin** with what is drawn already. If it is right, submit it as it is. If not, choose a region, then brush or erase:
-keys 1, 2, 3 are wall, floor and dining table, 5 draws a table as a polygon. Empty is an answer too: a photo without any
-of the three is submitted with no region.
+**Begin** with what is drawn already. If it is right, submit it as it is. If not, choose a region in the list, then
+brush (b) or erase (e). Before you draw another region let go of the chosen one (u): a label's key renames it. Keys 1,
+2, 3 are wall, floor and dining table, 5 draws a table as a polygon. Empty is an answer too: a photo without any of the
+three is submitted with no region.
 
 **Unsure places.** What nobody can tell from the photo is brushed as unsure (key 4); nothing is learnt there.
 
-**Unsure photos.** If you cannot judge the photo as a whole, choose unsure below it. If it is no photo of an interior,
+**Unsure photos.** If you cannot judge the photo as a whole, choose unsure beside it. If it is no photo of an interior,
 or a collage, choose reject. Say why in a comment where that helps.
 
 **Overlaps.** Where two regions overlap, what you added wins over what was drawn already, and a table over wall and
