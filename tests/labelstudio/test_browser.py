@@ -1,0 +1,305 @@
+"""A person's review from `push` to `pull`, in a real browser at a real Label Studio."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from browser import OVERLAY_OPACITY, Editor, open_editor
+from PIL import Image as Pillow
+from review_scenes import Scene, labels_of_masks
+from servers import TestServer
+
+from labelstudio.agreement import same_labels
+from labelstudio.backend import enter_backend
+from labelstudio.interactive import InteractiveModel
+from labelstudio.interface import Project
+from labelstudio.ml_server import MlServer
+from labelstudio.proposals import StudentProposer
+from labelstudio.review_log import ReviewLog
+from labelstudio.task_photos import TaskPhotos
+from labelstudio.tasks import read_facts
+from models import Segmenter
+from surfaces.classes import BY_ID, BY_NAME, DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
+from surfaces.dataset.graded import GradedLabels
+from surfaces.detections import Image, Mask
+from surfaces.images import decode_image
+
+ROOMS = Path(__file__).parents[1] / "data" / "rooms"
+PHOTO = (ROOMS / "images" / "room_07.jpg").read_bytes()
+UNSURE_RGB = (128, 128, 128)
+
+DOOR = (slice(30, 150), slice(40, 60))
+"""Rows and columns of a dark door in the photo, which the teacher of these tests takes for a table."""
+PICTURE = (slice(5, 40), slice(355, 400))
+"""Rows and columns of a picture there, of which it is unsure."""
+
+
+@pytest.fixture
+def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    return Scene(label_studio, project, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def editor(label_studio: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
+    """The reviewer's browser, signed in."""
+    with open_editor(label_studio.url, tmp_path_factory.mktemp("profile")) as editor:
+        editor.sign_in(label_studio.account.username, label_studio.account.password)
+        yield editor
+
+
+def test_untouched_predictions_lie_where_they_should_and_come_back_exactly(
+    scene: Scene, editor: Editor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = {add_room(scene, "upright"): PHOTO, add_room(scene, "turned", turned_photo()): turned_photo()}
+    assert scene.push() == 0
+
+    task = editor.open_stream(scene.project.id)
+    editor.screenshot("review-guide")
+    assert "A window is a hole in the wall's mask." in " ".join(editor.instructions().split())
+    editor.close_instructions()
+    remaining = set(photos)
+    while remaining:
+        sha256 = editor.data("sha256")
+        remaining.remove(sha256)
+        editor.screenshot("review-prediction" if photos[sha256] is PHOTO else "review-turned")
+        assert_shown(editor.shown(), decode_image(io.BytesIO(photos[sha256])), labels_of_room())
+        assert editor.submit()["task"] == task
+        task = editor.wait_next(task) if remaining else task
+
+    assert scene.pull() == 0
+    assert "2 tasks: 2 accepted" in capsys.readouterr().out
+    for sha256 in photos:
+        assert same_labels(scene.labels(sha256), labels_of_room())
+
+
+def test_what_is_drawn_is_found_in_the_dataset_and_nothing_else_changed(
+    scene: Scene, editor: Editor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sha256 = add_room(scene, "room")
+    assert scene.push() == 0
+    before = scene.labels(sha256).labels().semantic
+    painted, rubbed, unsure = [(430, 105), (480, 165)], [(400, 225), (440, 235)], [(25, 200), (40, 215)]
+    table = [(372, 310), (424, 312), (430, 335), (378, 330)]
+
+    editor.open_list(scene.project.id)
+    editor.screenshot("review-tasks")
+    editor.open_listed()
+    editor.select("wall")
+    editor.press("b")
+    painted_width = editor.stroke(painted)
+    editor.select("floor")
+    editor.press("e")
+    rubbed_width = editor.stroke(rubbed)
+    editor.select("dining table", 1)
+    editor.delete_selected()
+    editor.press("5")
+    editor.polygon(table)
+    editor.press("4")
+    unsure_width = editor.stroke(unsure)
+    editor.comment("the door is no table")
+    editor.screenshot("review-corrected")
+    assert_shown_in(editor.shown(), decode_image(io.BytesIO(PHOTO)), near(painted, 2), WALL.coco_id)
+    assert_shown_in(editor.shown(), decode_image(io.BytesIO(PHOTO)), near(rubbed, 2), OTHER)
+    editor.submit()
+
+    assert scene.pull() == 0
+    assert "1 tasks: 1 corrected" in capsys.readouterr().out
+    assert comments(scene) == ["the door is no table"]
+    after = scene.labels(sha256).labels().semantic
+    expected, between = before.copy(), np.zeros(before.shape, bool)
+    for inside, outside, number in (
+        (door(), door(), OTHER),
+        (near(rubbed, rubbed_width / 2 - 1.5), near(rubbed, rubbed_width / 2 + 1.5), OTHER),
+        (near(painted, painted_width / 2 - 1.5), near(painted, painted_width / 2 + 1.5), WALL.coco_id),
+        (*inside_and_around(table), DINING_TABLE.coco_id),
+        (near(unsure, unsure_width / 2 - 1.5), near(unsure, unsure_width / 2 + 1.5), IGNORE),
+    ):
+        assert (before[inside] != number).all()
+        assert inside.sum() > 100
+        expected[inside] = number
+        between |= outside & ~inside
+    np.testing.assert_array_equal(after[~between], expected[~between])
+
+
+def test_hotkeys_choose_labels_and_verdicts_and_tasks_can_be_skipped(
+    scene: Scene, editor: Editor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = {add_room(scene, "one"), add_room(scene, "two", turned_photo())}
+    assert scene.push() == 0
+
+    task = editor.open_stream(scene.project.id)
+    editor.close_instructions()
+    for key, label in (("1", "wall"), ("2", "floor"), ("3", "dining table"), ("4", "unsure"), ("5", "dining table")):
+        editor.press(key)
+        assert editor.chosen_labels() == [label]
+    editor.press("9")
+    assert editor.verdict() == ["reject"]
+    editor.press("8")
+    assert editor.verdict() == ["unsure"]
+    editor.choose("reject")
+    assert editor.verdict() == ["reject"]
+    editor.comment("a doll's house")
+    rejected = editor.data("sha256")
+    editor.submit()
+    editor.wait_next(task)
+    skipped = editor.data("sha256")
+    editor.skip()
+
+    assert {rejected, skipped} == photos
+    assert scene.pull() == 0
+    assert "2 tasks: 1 rejected, 1 skipped" in capsys.readouterr().out
+    assert comments(scene) == ["a doll's house"]
+    assert scene.labels(rejected).unsure.all()
+    assert same_labels(scene.labels(skipped), labels_of_room())
+
+
+@pytest.mark.slow
+def test_who_updates_a_submitted_review_is_heard(scene: Scene, editor: Editor) -> None:
+    sha256 = add_room(scene, "room")
+    assert scene.push() == 0
+    editor.open_list(scene.project.id)
+    editor.open_listed()
+    editor.submit()
+    assert scene.pull() == 0
+    assert same_labels(scene.labels(sha256), labels_of_room())
+
+    editor.open_list(scene.project.id)
+    editor.open_listed()
+    editor.select("dining table", 1)
+    editor.delete_selected()
+    editor.submit()
+
+    assert scene.pull() == 0
+    assert (scene.labels(sha256).labels().semantic[DOOR] == OTHER).all()
+
+
+@pytest.mark.slow
+def test_a_click_is_answered_with_a_mask(scene: Scene, editor: Editor) -> None:
+    sha256 = add_room(scene, "room", labels=labels_of_masks([("wall", np.zeros((384, 512), bool))]))
+    assert scene.push() == 0
+    with answering_backend(scene) as address:
+        enter_backend(scene.server, scene.project, address)
+        editor.open_list(scene.project.id)
+        editor.open_listed()
+        editor.annotate_automatically()
+        editor.press("s")
+        editor.click((420, 230))
+        editor.wait_for_label("floor")
+        editor.screenshot("review-click")
+        editor.submit()
+
+    assert scene.pull() == 0
+    truth = true_masks()["floor"]
+    found = scene.labels(sha256).labels().semantic == FLOOR.coco_id
+    assert (found & truth).sum() / (found | truth).sum() > 0.7
+
+
+@contextmanager
+def answering_backend(scene: Scene) -> Iterator[str]:
+    """A backend that answers clicks with our network; yields its address."""
+    model = InteractiveModel(StudentProposer(Segmenter(threads=1)), TaskPhotos(scene.server))
+    with MlServer("127.0.0.1", 0, model) as backend:
+        thread = threading.Thread(target=backend.serve_forever, args=(0.1,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{backend.server_port}"
+        finally:
+            backend.shutdown()
+            thread.join()
+
+
+def add_room(scene: Scene, name: str, data: bytes = PHOTO, labels: GradedLabels | None = None) -> str:
+    """Adds the photo to the dataset under a name of its own, with its labels; returns its sha256."""
+    path = scene.photos / f"{name}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return scene.label(path, labels or labels_of_room())
+
+
+def turned_photo() -> bytes:
+    """The photo as a camera that was held on its side writes it: the sensor's picture, and how to turn it."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Pillow.open(io.BytesIO(PHOTO)).transpose(Pillow.Transpose.ROTATE_90).save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+def true_masks() -> dict[str, Mask]:
+    """The photo's true masks by class."""
+    truth = np.asarray(Pillow.open(ROOMS / "masks" / "room_07.png"))
+    return {name: truth == surface.coco_id for name, surface in BY_NAME.items()}
+
+
+def labels_of_room() -> GradedLabels:
+    """Labels of the photo as a teacher makes them: nearly right; see `DOOR` and `PICTURE`."""
+    unsure = np.zeros(door().shape, bool)
+    unsure[PICTURE] = True
+    masks = [(name, mask & ~unsure & ~door()) for name, mask in true_masks().items()]
+    return labels_of_masks([*masks, (DINING_TABLE.name, door())], unsure)
+
+
+def door() -> Mask:
+    """The pixels of `DOOR`."""
+    mask = np.zeros((384, 512), bool)
+    mask[DOOR] = True
+    return mask
+
+
+def comments(scene: Scene) -> list[str]:
+    """What people remarked on photos."""
+    with ReviewLog.of(scene.dataset) as log:
+        reviews = log.annotations(read_facts(scene.server, scene.project).key)
+        return [review.comment for review in reviews if review.comment]
+
+
+def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
+    """What the photo looks like where all of it is of one class."""
+    colours = {number: surface.colour_rgb for number, surface in BY_ID.items()} | {IGNORE: UNSURE_RGB}
+    laid_on = {number: (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb) for number, rgb in colours.items()}
+    return {OTHER: photo.astype(np.float64)} | laid_on
+
+
+def assert_shown(shown: Image, photo: Image, labels: GradedLabels) -> None:
+    """Holds that the screen shows every pixel of the photo under the colour of its class.
+
+    Pixels beside a mask's edge are left out: they mix when the photo is enlarged.
+    """
+    semantic = labels.labels().semantic
+    edges = cv2.morphologyEx(semantic, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
+    for number in np.unique(semantic):
+        assert_shown_in(shown, photo, (semantic == number) & ~edges, number)
+
+
+def assert_shown_in(shown: Image, photo: Image, mask: Mask, number: int) -> None:
+    """Holds that the screen shows these pixels in the colour of one class."""
+    assert shown.shape == photo.shape
+    distances = {known: np.abs(shown - view)[mask].mean(axis=1) for known, view in views(photo).items()}
+    nearest = np.array(list(distances))[np.argmin(list(distances.values()), axis=0)]
+    assert np.median(distances[number]) < 4
+    assert (nearest == number).mean() > 0.98
+
+
+def near(line_xy: Sequence[tuple[float, float]], distance: float) -> Mask:
+    """The photo's pixels whose middles are at most so far from a line between two points."""
+    rows, columns = np.indices(door().shape)
+    start, along = np.array(line_xy[0]), np.subtract(line_xy[1], line_xy[0])
+    x, y = columns + 0.5 - start[0], rows + 0.5 - start[1]
+    share = np.clip((x * along[0] + y * along[1]) / (along @ along), 0, 1)
+    return np.hypot(x - share * along[0], y - share * along[1]) <= distance
+
+
+def inside_and_around(corners_xy: Sequence[tuple[float, float]]) -> tuple[Mask, Mask]:
+    """The pixels well inside a polygon, and those that are inside or near its edge."""
+    filled = cv2.fillPoly(np.zeros(door().shape, np.uint8), [np.array(corners_xy)], 1)
+    kernel = np.ones((5, 5), np.uint8)
+    return cv2.erode(filled, kernel).astype(bool), cv2.dilate(filled, kernel).astype(bool)
