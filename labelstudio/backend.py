@@ -14,6 +14,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
 
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.errors import ProjectError, ServerAwayError, TokenError
@@ -28,6 +32,7 @@ TITLE = "interior-surfaces"
 """Of the backend's entry in a project; there is one."""
 
 _SAM_SIZES = ("vit_b", "vit_l", "vit_h")
+_BLOCKED = "reserved network address"
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
 
@@ -90,17 +95,20 @@ def enter_backend(server: Server, project: Project, address: str) -> None:
     undone.
 
     Raises:
-        ProjectError: the server refuses it, such as because it cannot reach that address.
+        ProjectError: the server refuses that address, or does not reach it.
+        TokenError: the token's owner may not change the project.
         ServerAwayError: the server does not answer.
     """
     client = server.client
+    wanted = {"project": project.id, "url": address, "title": TITLE, "is_interactive": True}
     with server_errors():
         entries = client.ml.list(project=project.id)
         known = next((entry for entry in entries if entry.title == TITLE or entry.url == address), None)
-        if known is None:
-            client.ml.create(project=project.id, url=address, title=TITLE, is_interactive=True)
-        elif (known.url, known.title, known.is_interactive) != (address, TITLE, True):
-            client.ml.update(known.id, project=project.id, url=address, title=TITLE, is_interactive=True)
+        with _blocked_addresses_told(address):
+            if known is None:
+                _create(client, wanted)
+            elif (known.url, known.title, known.is_interactive) != (address, TITLE, True):
+                client.ml.update(known.id, **wanted)
         if client.projects.get(project.id).model_version == TITLE:
             client.projects.update(project.id, model_version=project.model_version)
         for webhook in client.webhooks.list(project=project.id):
@@ -123,12 +131,35 @@ def _enter(args: argparse.Namespace, server: Server, address: str) -> None:
     try:
         project = find_project(server, args.project)
         enter_backend(server, project, address)
-    except ProjectError as error:
+    except (ProjectError, TokenError) as error:
         if args.connect:
             raise
         tell(f"not entered in a project: {error}")
         return
     print(f"clicks and boxes are answered in {project.title!r}, {project.url}", file=sys.stderr)
+
+
+def _create(client: LabelStudio, wanted: dict[str, Any]) -> None:
+    try:
+        client.ml.create(**wanted)
+    except ApiError:
+        # Label Studio 1.23 has saved the entry when it finds that its webhook, to the same address, is blocked.
+        if not any(entry.url == wanted["url"] for entry in client.ml.list(project=wanted["project"])):
+            raise
+
+
+@contextmanager
+def _blocked_addresses_told(address: str) -> Iterator[None]:
+    """Says what Label Studio's refusal of addresses of its own network means; it has the status of a wrong token."""
+    try:
+        yield
+    except ApiError as error:
+        if _BLOCKED not in str(error.body):
+            raise
+        raise ProjectError(
+            f"Label Studio takes no backend at {address}, an address of its own network; start it with"
+            " ML_BLOCK_LOCAL_IP=false in its environment"
+        ) from error
 
 
 @contextmanager

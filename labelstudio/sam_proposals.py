@@ -81,7 +81,7 @@ class SamPhoto:
         for box in hint.boxes_xyxy:
             yield _prompt(np.array(box, np.float32), hint)
         if hint.clicks and not hint.boxes_xyxy:
-            expected = self._student.propose(hint)
+            expected = self._student.propose(Hint(hint.surface, hint.clicks))
             height, width = self.size_hw
             whole = np.array([0, 0, width, height], np.float32)
             yield _prompt(whole if expected is None else expected.box_xyxy, hint)

@@ -56,10 +56,12 @@ class TaskPhotos:
             if not is_address(address):
                 raise ServerAwayError("the photo lies on a Label Studio server, and this backend knows none")
             return fetch(address, _LIMITS)
-        place = urljoin(f"{self._server.url}/", address)
-        if _origin(place) != _origin(self._server.url):
-            return fetch(place, _LIMITS)
-        return _download(self._server, place)
+        try:
+            place = urljoin(f"{self._server.url}/", address)
+            is_theirs = _origin(place) == _origin(self._server.url)
+        except ValueError as error:
+            raise FetchError(f"expected an http address, got {address[:100]!r}") from error
+        return _download(self._server, place) if is_theirs else fetch(place, _LIMITS)
 
 
 def address_of(task: Mapping[str, Any]) -> str:
@@ -127,9 +129,5 @@ def _download(server: Server, place: str) -> bytes:
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:
-    try:
-        parts = urlsplit(address)
-        default = {"http": 80, "https": 443}.get(parts.scheme)
-        return parts.scheme, parts.hostname, parts.port or default
-    except ValueError:
-        raise FetchError(f"expected an http address, got {address[:100]!r}") from None
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
