@@ -39,6 +39,7 @@ _QUIET = {
     "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
     "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+    "ML_BLOCK_LOCAL_IP": "false",  # the backend that answers clicks runs on this machine too
 }
 _KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 """Label Studio reads settings also from variables without a prefix, such as HOST or PASSWORD: it is given no others."""
