@@ -26,6 +26,7 @@ from distill.reviews_training import ShortTraining
 from models.student.network import SIZE_MULTIPLE
 from surfaces.dataset.codec import read_bytes
 from surfaces.dataset.store import LabelStore
+from surfaces.errors import DatasetError
 from surfaces.files import make_folder, replace_file
 from surfaces.queues import QUEUES
 
@@ -34,7 +35,7 @@ CELLS_NAME = "cells.jsonl"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    steps = ShortTraining().steps
+    training = ShortTraining()
     parser.add_argument(
         "labels", type=Path, metavar="LABELS", help="auto-labels of the photos: what `autolabel run` wrote"
     )
@@ -49,7 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", nargs=2, type=int, default=[256, 384], metavar=("HEIGHT", "WIDTH"), help="%(default)s"
     )
-    parser.add_argument("--steps", type=int, default=steps, help="of each training (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=training.steps, help="of each training (default: %(default)s)")
+    parser.add_argument(
+        "--table-share",
+        type=float,
+        default=training.table_share,
+        help="of the reviewed photos of a step: those with a dining table (default: %(default)s, as they come)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
 
 
@@ -59,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"expected --size in multiples of {SIZE_MULTIPLE}, got {args.size}")
     if min(args.reviews) < 1 or args.steps < 1:
         raise ConfigError(f"expected --reviews and --steps from 1, got {args.reviews} and {args.steps}")
+    if not 0 <= args.table_share <= 1:
+        raise ConfigError(f"expected --table-share from 0 to 1, got {args.table_share}")
     if args.threads:
         torch.set_num_threads(args.threads)
     make_folder(args.run)
@@ -67,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = _grid(args)
     missing = [key for key in wanted if key not in log.cells]
     if missing:
-        training = ShortTraining(steps=args.steps)
-        stage = set_stage(args.labels, args.truth, args.init, args.run, (args.size[0], args.size[1]), training)
+        size_hw = (args.size[0], args.size[1])
+        stage = set_stage(args.labels, args.truth, args.init, args.run, size_hw, _training(args))
         for queue, reviews, seed in progress(missing, unit="training"):
             log.add((queue, reviews, seed), stage.play(queue, reviews, seed))
     cells = [log.cells[key] for key in wanted]
@@ -94,13 +103,20 @@ class CellLog:
         self._lines = [json.dumps({"settings": settings}, sort_keys=True)]
         self.cells: dict[Key, Cell] = {}
         if path.is_file():
-            first, *rest = path.read_text("utf-8").splitlines()
+            first, *rest = path.read_text("utf-8").splitlines() or [""]
             if first != self._lines[0]:
                 raise ConfigError(f"expected {path} to be of these settings, got others; give another --run")
-            for line in rest:
-                key, cell = json.loads(line)
-                self.cells[key[0], key[1], key[2]] = Cell(**cell)
             self._lines += rest
+            self.cells = dict(self._parsed(line) for line in rest)
+
+    def _parsed(self, line: str) -> tuple[Key, Cell]:
+        try:
+            (queue, reviews, seed), cell = json.loads(line)
+            return (queue, reviews, seed), Cell(**cell)
+        except (TypeError, ValueError) as error:
+            raise DatasetError(
+                f"expected a finished training in each line of {self._path}, got {line[:60]!r}"
+            ) from error
 
     def add(self, key: Key, cell: Cell) -> None:
         """Adds a cell; the file is whole at any time."""
@@ -122,6 +138,10 @@ def _grid(args: argparse.Namespace) -> list[Key]:
     ]
 
 
+def _training(args: argparse.Namespace) -> ShortTraining:
+    return ShortTraining(steps=args.steps, table_share=args.table_share)
+
+
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """What scores depend on, as JSON can hold it."""
     with LabelStore.open(args.labels) as store:
@@ -131,7 +151,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         "init": hashlib.sha256(read_bytes(args.init)).hexdigest(),
         "size": args.size,
         "pool_share": POOL_SHARE,
-        "training": asdict(ShortTraining(steps=args.steps)),
+        "training": asdict(_training(args)),
     }
 
 

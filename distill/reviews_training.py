@@ -16,7 +16,7 @@ from distill.reviews_features import STRIDE, FrozenFeatures
 from distill.train import schedule
 from models.student.network import SemanticBranch, belief_loss, semantic_loss
 from models.student.semantic import grouped_log_probabilities, grouped_probabilities
-from surfaces.classes import CLASSES, IGNORE, OTHER_TABLE
+from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE
 from surfaces.metrics import iou_of_counts
 
 SCORED_STRIDE = 2
@@ -32,6 +32,7 @@ class ShortTraining:
     Attributes:
         steps: updates.
         reviewed_batch: reviewed photos a step.
+        table_share: of these, the share that has a dining table if any reviewed photo does, as in `distill train`.
         auto_batch: photos a step that only a teacher labelled.
         belief_weight: of the loss on the latter, 1 being that of the former.
         lr: AdamW's peak learning rate.
@@ -40,6 +41,7 @@ class ShortTraining:
 
     steps: int = 60
     reviewed_batch: int = 4
+    table_share: float = 0.0
     auto_batch: int = 4
     belief_weight: float = 0.25
     lr: float = 1e-3
@@ -71,8 +73,8 @@ class LearningRoom:
 def train_shortly(room: LearningRoom, reviewed: Sequence[int], settings: ShortTraining, seed: int) -> SemanticBranch:
     """Trains pyramid and decoder; the encoder is left as it is.
 
-    Each step learns from some reviewed photos, drawn evenly from all of them, and from some of the others, for which
-    the teacher's belief is learnt. Without reviewed photos, or without others, a step has only the other kind.
+    Each step learns from some reviewed photos, drawn evenly but for `table_share`, and from some of the others, for
+    which the teacher's belief is learnt. Without reviewed photos, or without others, a step has only the other kind.
 
     Args:
         room: what is learnt from.
@@ -89,17 +91,17 @@ def train_shortly(room: LearningRoom, reviewed: Sequence[int], settings: ShortTr
         parameter.requires_grad_(True)
     average = copy.deepcopy(branch).requires_grad_(False)
     optimizer = torch.optim.AdamW(learnt, lr=settings.lr, weight_decay=settings.weight_decay)
+    known = np.asarray(reviewed, np.intp)
+    tables = known[(room.truth[known] == DINING_TABLE.coco_id).any(axis=(1, 2))]
+    with_table = round(settings.reviewed_batch * settings.table_share) if tables.size else 0
     others = np.setdiff1d(np.arange(len(room.truth)), reviewed)
     rng = np.random.default_rng(seed)
     for step in range(settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(step / settings.steps, settings.warmup)
+        drawn = [_draw(rng, tables, with_table), _draw(rng, known, settings.reviewed_batch - with_table)]
         loss = _loss(
-            branch,
-            room,
-            _draw(rng, np.asarray(reviewed, np.intp), settings.reviewed_batch),
-            _draw(rng, others, settings.auto_batch),
-            settings.belief_weight,
+            branch, room, np.concatenate(drawn), _draw(rng, others, settings.auto_batch), settings.belief_weight
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -113,7 +115,7 @@ def train_shortly(room: LearningRoom, reviewed: Sequence[int], settings: ShortTr
 
 
 def _draw(rng: np.random.Generator, photos: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-    return rng.choice(photos, count) if photos.size else photos
+    return rng.choice(photos, count) if photos.size and count else photos[:0]
 
 
 def _loss(

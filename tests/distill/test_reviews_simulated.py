@@ -121,6 +121,16 @@ def test_a_run_goes_on_where_it_stopped(
     assert "expected-gain" not in table
 
 
+def test_the_share_of_tables_is_a_setting_of_its_own(drawn: Path, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "features").symlink_to(finished / "features")
+    assert reviews(drawn, tmp_path, "--queues", "expected-gain", "--table-share", "1") == 0
+    plain = {(cell["queue"], cell["reviews"]): cell for cell in cells_of(finished)}
+    found = {(cell["queue"], cell["reviews"]): cell for cell in cells_of(tmp_path)}
+    assert found["none", 0] == plain["none", 0]
+    assert found["expected-gain", 6]["table_photos"] == plain["expected-gain", 6]["table_photos"]
+    assert found["all", 60]["iou"] != plain["all", 60]["iou"]
+
+
 def test_a_run_of_other_settings_is_refused(drawn: Path, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reviews(drawn, finished, "--steps", "3") == 11
     assert "of these settings, got others" in capsys.readouterr().err
@@ -130,6 +140,7 @@ def test_a_run_of_other_settings_is_refused(drawn: Path, finished: Path, capsys:
     ("more", "code", "words"),
     [
         (("--size", "100", "128"), 11, "expected --size in multiples of 128, got [100, 128]"),
+        (("--table-share", "1.5"), 11, "expected --table-share from 0 to 1, got 1.5"),
         (("--reviews", "0"), 11, "expected --reviews and --steps from 1, got [0] and 2"),
         (("--reviews", "55", "--queues", "random"), 8, "expected 55 photos to review, got 48 of 60"),
     ],
@@ -139,6 +150,15 @@ def test_bad_flags_are_one_line(
 ) -> None:
     assert reviews(drawn, finished, *more) == code
     assert words in capsys.readouterr().err
+
+
+def test_a_damaged_log_is_one_line(
+    drawn: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = (finished / "cells.jsonl").read_text().splitlines()[0]
+    (tmp_path / "cells.jsonl").write_text(f'{first}\n[["random", 3,\n')
+    assert reviews(drawn, tmp_path) == 8
+    assert "expected a finished training in each line of" in capsys.readouterr().err
 
 
 def test_a_photo_without_auto_labels_is_one_line(
