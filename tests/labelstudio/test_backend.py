@@ -166,6 +166,7 @@ def test_a_second_start_adds_no_entry_and_leaves_the_project_as_it_is(
     assert list(client.webhooks.list(project=project.id)) == []
 
 
+@pytest.mark.slow
 def test_tasks_are_predicted_on_demand(
     start_beside: Start, label_studio: TestServer, project: Project, room_path: Path, student: dict[str, Mask]
 ) -> None:
@@ -183,6 +184,7 @@ def test_tasks_are_predicted_on_demand(
         assert str(prediction.model_version).startswith("student (surfaces) ")
 
 
+@pytest.mark.slow
 def test_photos_of_the_servers_disk_are_read_and_nothing_is_entered_that_should_not_be(
     start_beside: Start, label_studio: TestServer, project: Project, room_path: Path
 ) -> None:

@@ -38,8 +38,8 @@ def room(proposer: StudentProposer, room_path: Path) -> StudentPhoto:
 
 @pytest.fixture(scope="module")
 def labelled(proposer: StudentProposer) -> list[tuple[StudentPhoto, Any]]:
-    """All rooms as the student sees them, with their exact labels."""
-    return [(proposer.see(sample.image()), sample.labels()) for sample in open_dataset(ROOMS)]
+    """Every other room as the student sees them, with their exact labels."""
+    return [(proposer.see(sample.image()), sample.labels()) for sample in open_dataset(ROOMS)[::2]]
 
 
 def segment(photo: StudentPhoto, surface: SurfaceClass) -> Mask:
@@ -108,7 +108,7 @@ def test_where_the_student_sees_something_else_a_click_gets_what_is_missing(
             assert found.mask[place[::-1]]
             assert not (found.mask & known).any()
             gains.append(iou(found.mask | known, truth) - iou(known, truth))
-    assert len(gains) > 20
+    assert len(gains) > 10
     assert np.mean(gains) > 0.04
     assert np.mean([gain > 0 for gain in gains]) > 0.75
 
@@ -167,7 +167,7 @@ def test_tables_fill_their_boxes_as_well_as_the_students_own(labelled: list[tupl
             truth = labels.tables == number
             edges = tuple(box_of_mask(truth).astype(int).tolist())
             overlaps.append(iou(proposed(photo, DINING_TABLE, boxes_xyxy=(edges,)).mask, truth))
-    assert len(overlaps) >= 12
+    assert len(overlaps) >= 6
     assert np.mean(overlaps) > 0.72
 
 
