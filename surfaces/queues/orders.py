@@ -6,7 +6,7 @@ All are deterministic, and none depends on the order in which candidates are giv
     disagreement    what teachers, or mirrored views, disagree about first; where none looked twice, as doubtful
     random          by a hash of seed and sha256: what a queue has to beat
     class-balanced  the classes take turns; each takes the photo with most of it, sure or in doubt
-    expected-gain   what has most of all classes, the rare one as much as the others, and is unlike what came before
+    expected-gain   likewise, but borders have their turn too, and what is unlike the photos before it comes first
 """
 
 from __future__ import annotations
@@ -68,39 +68,25 @@ def random(candidates: Sequence[Candidate], _wanted: int, seed: int) -> list[Can
 
 def class_balanced(candidates: Sequence[Candidate], wanted: int, _seed: int) -> list[Candidate]:
     """The classes take turns, dining table (the rarest) first, each with the photo that has most at stake for it."""
-    by_class = np.argsort(-class_stakes(candidates)[:, ::-1], axis=0, kind="stable")
-    first_seen = dict.fromkeys(by_class.ravel().tolist())
-    return [candidates[index] for index in list(first_seen)[:wanted]]
+    chosen = _in_turns(class_stakes(candidates)[:, ::-1], wanted, _Newness(np.zeros((len(candidates), 1))))
+    return [candidates[index] for index in chosen]
 
 
 def expected_gain(candidates: Sequence[Candidate], wanted: int, _seed: int) -> list[Candidate]:
-    """Greedily what has the largest gain, times how new it is.
+    """Classes and borders take turns, each with the photo that has most at stake for it, times how new the photo is.
 
-    The gain of a photo is its share of all that a review of all candidates would confirm or correct: of each class (see
-    `class_stakes`), and of the borders, where people mend what no probability tells. Newness keeps near-duplicates from
-    filling the queue:
+    What a further photo adds to the IoU of a class falls with the photos that have taught it already. So each class has
+    its turn, however rare, and so have the borders, where people mend what no probability tells. Newness keeps
+    near-duplicates from filling the queue:
 
-        gain    = stake in walls + stake in floors + stake in tables + border share / that of all photos
         newness = min(1, distance to the nearest photo before it / (NEAR x typical distance))^2
 
     Distances are Euclidean, of descriptors; the greedy choice that keeps to what is far is Sener and Savarese's
     (Active Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018).
     """
-    border = np.array([candidate.border_share for candidate in candidates])
-    gain = class_stakes(candidates).sum(axis=1) + border / max(border.sum(), _TINY)
+    border = np.array([[candidate.border_share] for candidate in candidates])
     places = np.stack([candidate.descriptor for candidate in candidates]).astype(np.float64)
-    lengths = (places**2).sum(axis=1)
-    near = NEAR * typical_distance(places)
-    newness = np.ones(len(candidates))
-    chosen: list[int] = []
-    for _ in range(wanted):
-        worth = gain * newness
-        worth[chosen] = -1
-        chosen.append(int(np.argmax(worth)))
-        if near > 0:
-            # |a - b|^2 = |a|^2 + |b|^2 - 2ab: without a copy of all descriptors for each choice.
-            squared = lengths + lengths[chosen[-1]] - 2 * places @ places[chosen[-1]]
-            newness = np.minimum(newness, np.maximum(squared, 0) / near**2)
+    chosen = _in_turns(np.hstack([class_stakes(candidates)[:, ::-1], border]), wanted, _Newness(places))
     return [candidates[index] for index in chosen]
 
 
@@ -121,9 +107,47 @@ def class_stakes(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
     return np.asarray((area + doubt * (1 + apart)) / np.maximum(area.sum(axis=0), _TINY), np.float64)
 
 
-def typical_distance(places: npt.NDArray[np.float64]) -> float:
-    """The root mean square distance of two of the descriptors, float64 (N, D)."""
-    return float(np.sqrt(2 * places.var(axis=0).sum()))
+class _Newness:
+    """How unlike each photo is to all that were chosen.
+
+    Args:
+        places: float64 (N, D); where all are the same, all photos stay new.
+    """
+
+    def __init__(self, places: npt.NDArray[np.float64]) -> None:
+        typical_squared = 2 * places.var(axis=0).sum()  # the mean square distance of two photos
+        self._places, self._lengths = places, (places**2).sum(axis=1)
+        self._near_squared = float(NEAR**2 * typical_squared)
+        self.shares = np.ones(len(places))
+
+    def choose(self, index: int) -> None:
+        """Counts a photo as chosen."""
+        if self._near_squared > 0:
+            # |a - b|^2 = |a|^2 + |b|^2 - 2ab: without a copy of all descriptors for each choice.
+            squared = self._lengths + self._lengths[index] - 2 * self._places @ self._places[index]
+            self.shares = np.minimum(self.shares, np.maximum(squared, 0) / self._near_squared)
+
+
+def _in_turns(stakes: npt.NDArray[np.float64], wanted: int, newness: _Newness) -> list[int]:
+    """Indices of photos: each column of stakes (N, C) takes its best in turn, and is passed over where nothing is left.
+
+    Photos without any stake come last.
+    """
+    columns = stakes.shape[1]
+    left = np.ones(len(stakes), bool)
+    chosen: list[int] = []
+    turn = 0
+    for _ in range(wanted):
+        for turn in [(turn + passed) % columns for passed in range(columns)]:
+            worth = np.where(left, stakes[:, turn] * newness.shares, -1.0)
+            best = int(np.argmax(worth))
+            if worth[best] > 0:
+                break
+        chosen.append(best)
+        left[best] = False
+        newness.choose(best)
+        turn += 1
+    return chosen
 
 
 QUEUES: Mapping[str, Queue] = {

@@ -104,9 +104,29 @@ def test_expected_gain_prefers_the_rare_class() -> None:
     assert names("expected-gain", given) == "bca"
 
 
-def test_expected_gain_is_raised_by_disagreement_and_by_borders() -> None:
-    assert names("expected-gain", [candidate("a", 0), candidate("b", 9, disagreement=0.5)]) == "ba"
-    assert names("expected-gain", [candidate("a", 0), candidate("b", 9, border_share=0.2)]) == "ba"
+def test_disagreement_raises_what_is_at_stake() -> None:
+    for queue in ("class-balanced", "expected-gain"):
+        assert names(queue, [candidate("a", 0), candidate("b", 9, disagreement=0.5)]) == "ba"
+
+
+def test_borders_have_their_turn_in_expected_gain() -> None:
+    given = [
+        candidate("a", 0),
+        candidate("b", 9, class_doubt=doubt(table=0.9)),
+        candidate("c", 18, class_doubt=doubt(floor=0.9)),
+        candidate("d", 27, class_doubt=doubt(wall=0.9)),
+        candidate("e", 36, border_share=0.2),
+    ]
+    assert names("expected-gain", given) == "bcdea"
+
+
+def test_a_class_that_is_nowhere_loses_its_turns() -> None:
+    given = [
+        candidate(letter, 9.0 * i, class_shares=doubt(wall=0.5 - 0.1 * i), class_doubt=doubt(wall=0.1), border_share=0)
+        for i, letter in enumerate("dcba")
+    ]
+    for queue in ("class-balanced", "expected-gain"):
+        assert names(queue, given) == "dcba"
 
 
 def test_near_duplicates_do_not_fill_the_queue() -> None:
