@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOMS, PhotoServer, Run, check_failure
+from command_runs import Run, check_failure
+from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from pycocotools import mask as coco
 
@@ -173,8 +174,8 @@ def test_bad_settings_are_told(stub, room_path: Path, tmp_path: Path) -> None:
 # Batches
 
 
-def test_a_batch_gives_a_line_a_photo_in_order(stub) -> None:
-    rooms = [ROOMS / "images" / f"room_0{n}.jpg" for n in (3, 2, 8)]
+def test_a_batch_gives_a_line_a_photo_in_order(stub, room_path: Path) -> None:
+    rooms = [room_path.with_name(f"room_0{n}.jpg") for n in (3, 2, 8)]
     run = stub("--url", *rooms[:2], "--url", rooms[2])
     assert run.code == 0
     assert [Pillow.open(path).size for path in run.paths] == [(512, 384), (440, 440), (384, 512)]

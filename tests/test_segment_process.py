@@ -14,7 +14,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import PhotoServer, Run, check_failure
+from command_runs import Run, check_failure
+from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from pycocotools import mask as coco
 

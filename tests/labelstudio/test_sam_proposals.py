@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from segment_anything import sam_model_registry
+from tiny_sam import bright_sam, tiny_sam
 
 from labelstudio.backend import add_arguments, open_proposer
 from labelstudio.proposals import Hint, StudentPhoto, StudentProposer
@@ -26,13 +25,6 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.errors import WeightsError
 
 SIZE = (90, 120)
-
-
-@pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Small networks of the tests of teachers."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "models" / "teachers"))
-    return importlib.import_module("tiny_sam")
 
 
 class NotedQuestions:
@@ -99,10 +91,10 @@ def test_negative_clicks_alone_ask_nothing() -> None:
     assert asked_for(Hint(WALL, misses=((5, 5),))) == (None, [])
 
 
-def test_sam_draws_what_is_clicked(networks: ModuleType) -> None:
+def test_sam_draws_what_is_clicked() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
     image[20:60, 30:80] = 255
-    proposer = SamProposer(Sam(networks.bright_sam(), "sam bright", "ab" * 32), StudentProposer(Segmenter(threads=1)))
+    proposer = SamProposer(Sam(bright_sam(), "sam bright", "ab" * 32), StudentProposer(Segmenter(threads=1)))
     photo = proposer.see(image)
     assert photo.size_hw == SIZE
     found = photo.propose(Hint(DINING_TABLE, boxes_xyxy=((28, 18, 82, 62),)))
@@ -116,11 +108,11 @@ def test_sam_draws_what_is_clicked(networks: ModuleType) -> None:
 
 
 @pytest.fixture
-def tiny_file(networks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny network's weights in the official form; vit_b is tiny meanwhile."""
-    monkeypatch.setitem(sam_model_registry, "vit_b", lambda: networks.tiny_sam(seed=1))
+    monkeypatch.setitem(sam_model_registry, "vit_b", lambda: tiny_sam(seed=1))
     path = tmp_path / "sam.pth"
-    torch.save(networks.tiny_sam(seed=2).state_dict(), path)
+    torch.save(tiny_sam(seed=2).state_dict(), path)
     return path
 
 

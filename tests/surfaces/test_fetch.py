@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from conftest import PhotoServer
+from photo_servers import PhotoServer
 
 from surfaces.errors import FetchError
 from surfaces.fetch import USER_AGENT, FetchLimits, fetch

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PhotoServer
+from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from PIL import ImageCms
 

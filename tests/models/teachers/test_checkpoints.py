@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import PhotoServer
+from photo_servers import PhotoServer
 from weights_server import ServedFile
 
 from models.teachers.checkpoints import (

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from conftest import PhotoServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from photo_servers import PhotoServer
 from weights_server import ServedFile
 
 from models.teachers.download import DownloadError, DownloadLimits, download
