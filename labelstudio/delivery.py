@@ -11,7 +11,6 @@ JPEG or PNG are always uploaded, as upright JPEG files, since browsers do not ag
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -23,6 +22,7 @@ import httpx
 from labelstudio.connection import Server
 from labelstudio.errors import DeliveryError
 from labelstudio.interface import Project
+from labelstudio.progress import tell
 from surfaces.dataset.codec import suffix_of
 from surfaces.dataset.portable import portable_photo
 from surfaces.dataset.store import StoredPhoto
@@ -113,7 +113,7 @@ class Delivery:
                 continue
             if way not in self._used:
                 self._used.add(way)
-                print("; ".join([f"photos: {way.told}", *reasons]), file=sys.stderr)
+                tell("; ".join([f"photos: {way.told}", *reasons]))
             return address
         raise DeliveryError(f"the server cannot be brought to show {original.path}: {'; '.join(reasons)}")
 

@@ -9,17 +9,15 @@ and what a person labelled elsewhere is never overwritten.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-
-from tqdm import tqdm
 
 from labelstudio.agreement import mean_ious, same_labels
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.errors import AnnotationError
 from labelstudio.interface import Project, add_project_argument, find_project
+from labelstudio.progress import task_bar, tell
 from labelstudio.review_log import IN_LABELS, LoggedTask, Outcome, ReviewLog
 from labelstudio.reviews import RULES, Decision, decide, read_reviews
 from labelstudio.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_facts, read_task
@@ -79,12 +77,14 @@ class Pull:
         key = read_facts(self._server, self._project).key
         known = {logged.task: logged for logged in self._log.tasks(key)}
         new = [task for task in self._worked_on() if not self._is_known(task, known.get(task.number))]
-        for task in tqdm(new, unit="task", file=sys.stderr, disable=not new):
-            try:
-                self._pull(key, task)
-            except AnnotationError as error:
-                self.failed += 1
-                self._tell(task.number, f"{error}; the next pull tries again")
+        with task_bar(len(new)) as bar:
+            for task in new:
+                try:
+                    self._pull(key, task)
+                except AnnotationError as error:
+                    self.failed += 1
+                    self._tell(task.number, f"{error}; the next pull tries again")
+                bar.update()
 
     def lines(self) -> list[str]:
         """What was done, for people."""
@@ -176,4 +176,4 @@ class Pull:
         return ""
 
     def _tell(self, number: int, what: str) -> None:
-        tqdm.write(f"task {number}: {what}; {self._project.url}?task={number}", file=sys.stderr)
+        tell(f"task {number}: {what}; {self._project.url}?task={number}")

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.delivery import WAYS, Delivery, Original, plan_delivery
 from labelstudio.interface import IMAGE_FIELD, Project, add_project_argument, find_project, show_predictions
+from labelstudio.progress import task_bar, tell
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import ReviewLog
 from labelstudio.tasks import STARTED, Batch, TaskSummary, delete_task, list_tasks, read_facts, without_prediction_of
@@ -135,9 +133,7 @@ class Push:
         self.waiting = sum(task.queue == queue and not task.annotations for task in known.by_photo.values())
         if limit > self.waiting:
             deleted = set() if again else self._log.pushed(key) - set(known.by_photo)
-            missing = limit - self.waiting
-            candidates = self._in_order(known.by_photo, deleted, queue, missing, seed)
-            self._log.note_pushed(key, self._add(candidates, queue, missing))
+            self._log.note_pushed(key, self._fill(set(known.by_photo), deleted, queue, limit - self.waiting, seed))
         if self.added or len(known.by_photo) > older:
             self._show_newest()
 
@@ -191,12 +187,19 @@ class Push:
         self.predicted += batch.send()
         return older
 
-    def _add(self, candidates: Iterable[Candidate], queue: str, missing: int) -> list[str]:
-        """Makes tasks of the first candidates whose photos can be shown; returns the photos' sha256."""
+    def _fill(self, known: Set[str], deleted: Set[str], queue: str, missing: int, seed: int) -> list[str]:
+        """Makes tasks of the photos that are most worth it and can be shown; returns their sha256."""
+        wanted = {sha256 for sha256, photo in self._photos.items() if self._is_wanted(photo)}
+        older = sum(photo.origin != "reviewed" for photo in self._photos.values()) - len(wanted)
+        if older:
+            tell(f"left out: {older} photos with labels of settings that are no longer in use")
+        if wanted & deleted:
+            tell(f"left out: {len(wanted & deleted)} photos whose tasks were deleted; --again brings them back")
+        left = wanted - known - deleted
         batch = Batch.of_tasks(self._server, self._project)
-        tasks = (self._task(self._photos[candidate.sha256], candidate, queue) for candidate in candidates)
         made: list[str] = []
-        with tqdm(total=missing, unit="task", file=sys.stderr) as bar:
+        with task_bar(min(missing, len(left))) as bar:
+            tasks = (self._task(candidate, queue) for candidate in self._in_order(wanted, left, queue, missing, seed))
             for task in islice(filter(None, tasks), missing):
                 made.append(task["data"]["sha256"])
                 self._sent(batch.add(task), bar)
@@ -207,26 +210,19 @@ class Push:
         self.added += count
         bar.update(count)
 
-    def _in_order(
-        self, known: Collection[str], deleted: Collection[str], queue: str, missing: int, seed: int
-    ) -> Iterator[Candidate]:
-        """The photos to add, best first; more than are missing, since some may turn out to be gone.
+    def _in_order(self, wanted: Set[str], left: Set[str], queue: str, missing: int, seed: int) -> Iterator[Candidate]:
+        """What is left of the wanted photos, best first; all, since some may turn out to be gone.
 
-        Those that have tasks are ordered too: a queue that keeps near-duplicates apart must see them.
+        The others are ordered too: a queue that keeps near-duplicates apart must see them.
         """
-        wanted = {sha256 for sha256, photo in self._photos.items() if self._is_wanted(photo)}
-        older = sum(photo.origin != "reviewed" for photo in self._photos.values()) - len(wanted)
-        if older:
-            print(f"left out: {older} photos with labels of settings that are no longer in use", file=sys.stderr)
-        if wanted & set(deleted):
-            count = len(wanted & set(deleted))
-            print(f"left out: {count} photos whose tasks were deleted; --again brings them back", file=sys.stderr)
-        seen = {*known, *deleted}
+        if not left:
+            return
         candidates = [candidate for candidate in read_candidates(self._store) if candidate.sha256 in wanted]
-        count = missing + len(wanted & seen)
+        count = missing + len(wanted - left)
+        seen: set[str] = set()
         while True:
             for candidate in order_photos(queue, candidates, count, seed):
-                if candidate.sha256 not in seen:
+                if candidate.sha256 in left and candidate.sha256 not in seen:
                     seen.add(candidate.sha256)
                     yield candidate
             if count >= len(candidates):
@@ -236,14 +232,15 @@ class Push:
     def _is_wanted(self, photo: StoredPhoto) -> bool:
         return photo.origin != "reviewed" and photo.settings == self._settings.fingerprint
 
-    def _task(self, photo: StoredPhoto, candidate: Candidate, queue: str) -> dict[str, Any] | None:
+    def _task(self, candidate: Candidate, queue: str) -> dict[str, Any] | None:
         """A task with its prediction, its photo delivered; None where the photo is gone or broken."""
+        photo = self._photos[candidate.sha256]
         try:
             original = _read_original(self._store, photo)
             address = self._delivery.address(original)
         except (DatasetError, DecodeError) as error:
             self.failed += 1
-            tqdm.write(f"{photo.source}: {error}", file=sys.stderr)
+            tell(f"{photo.source}: {error}")
             return None
         data = {IMAGE_FIELD: address, **self._columns(photo, candidate), "queue": queue}
         return {"data": data, "predictions": [self._prediction(photo)]}
