@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from labelstudio.cleaning import clean_labels
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.delivery import WAYS, Delivery, Original, plan_delivery
 from labelstudio.interface import IMAGE_FIELD, Project, add_project_argument, find_project, show_predictions
@@ -264,7 +265,10 @@ class Push:
         }
 
     def _prediction(self, photo: StoredPhoto) -> dict[str, Any]:
-        return prediction_of(self._store.labels(photo.sha256), self._model_version)
+        cleaned = clean_labels(self._store.labels(photo.sha256))
+        if cleaned.note:
+            tell(f"{photo.source}: too many small parts, {cleaned.changed_pixels} pixels changed ({cleaned.note})")
+        return prediction_of(cleaned.labels, self._model_version)
 
 
 def _read_original(store: LabelStore, photo: StoredPhoto) -> Original:
