@@ -1,0 +1,81 @@
+"""What `status` tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from review_scenes import Scene, simple_labels
+from servers import TestServer
+
+from labelstudio.errors import ServerAwayError
+from labelstudio.interface import Project
+from labelstudio.regions import prediction_of
+
+
+@pytest.fixture
+def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    return Scene(label_studio, project, tmp_path)
+
+
+def status(scene: Scene, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert scene.run("status", "--json") == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_status_counts_what_waits_and_what_is_done(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(5):
+        scene.add(f"{seed}", simple_labels(seed=seed))
+    assert scene.push() == 0
+    assert status(scene, capsys) == {
+        "project": scene.project.title,
+        "url": scene.project.url,
+        **{"tasks": 5, "waiting": 5, "done": 0, "skipped": 0},
+        **{"outcomes": {}, "iou": {}, "seconds": None, "annotators": {}, "agreement": {"tasks": 0, "iou": {}}},
+    }
+
+    accepted, corrected, twice, skipped, _ = scene.tasks().values()
+    other = prediction_of(simple_labels(seed=40), "none")["result"]
+    scene.submit(accepted, lead_time=10)
+    scene.submit(corrected, other, lead_time=30)
+    scene.submit(twice, lead_time=50)
+    body = {"username": f"gil-{scene.project.id}", "email": f"gil-{scene.project.id}@example.com"}
+    person = scene.server.session.post("/api/users/", json=body).raise_for_status().json()["id"]
+    scene.submit(twice, other, completed_by=person, lead_time=60)
+    scene.submit(skipped, [], was_cancelled=True, lead_time=1)
+    before_pull = status(scene, capsys)
+    assert (before_pull["done"], before_pull["outcomes"]) == (3, {})
+    assert scene.pull() == 0
+
+    found = status(scene, capsys)
+
+    assert {key: found[key] for key in ("tasks", "waiting", "done", "skipped")} == {
+        **{"tasks": 5, "waiting": 2, "done": 3, "skipped": 1}
+    }
+    assert found["outcomes"] == {"accepted": 1, "corrected": 2, "skipped": 1}
+    assert found["seconds"] == 40
+    assert found["annotators"] == {f"gil-{scene.project.id}@example.com": 1, scene.server.account.username: 4}
+    assert found["agreement"]["tasks"] == 1
+    assert 0 < found["iou"]["wall"] < 1
+    assert scene.run("status") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:5] == [
+        "queue      2 of 5 tasks wait for review",
+        "done       3 tasks, 4 pulled; 1 times skipped",
+        "outcomes   1 accepted, 2 corrected, 1 skipped",
+        "unchanged  33% of 3 judged photos",
+    ]
+    assert lines[5].startswith(f"iou        wall {found['iou']['wall']:.3f}, floor ")
+    assert lines[6] == "time       40 s a task, median"
+    assert lines[8].startswith("agreement  wall ")
+
+
+def test_a_server_that_is_away_is_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.add("a", simple_labels())
+    assert scene.run("status", "--url", "http://127.0.0.1:9") == ServerAwayError.exit_code
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,127 @@
+"""A thousand tasks there and back, the server killed in the middle of either way; prints how long it takes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from review_scenes import Scene, simple_labels
+from servers import TestServer, running_server
+
+from labelstudio.agreement import same_labels
+from labelstudio.connection import open_server
+from labelstudio.errors import ServerAwayError
+from labelstudio.interface import create_project
+from labelstudio.review_log import ReviewLog
+from labelstudio.tasks import read_facts
+
+COUNT = 1000
+_PATIENCE_S = 1800
+
+
+class Restarted:
+    """A server that is killed and comes back at the same address."""
+
+    def __init__(self, server: TestServer) -> None:
+        self.server = server
+
+    def kill(self) -> None:
+        running = self.server.local.running()
+        assert running
+        os.kill(running.pid, signal.SIGKILL)
+
+    def start(self) -> None:
+        port = int(self.server.url.rsplit(":", 1)[1])
+        self.server.local.start(self.server.executable, port=port)
+        open_server(self.server.url, self.server.account.token)
+
+
+def run(scene: Scene, command: str, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a command in a process of its own."""
+    environment = {**os.environ, "LABEL_STUDIO_API_KEY": scene.server.account.token}
+    named = ("--project", scene.project.title, "--url", scene.server.url)
+    return subprocess.Popen(
+        [sys.executable, "-m", "labelstudio", command, str(scene.dataset), *named, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def with_the_server_killed(
+    scene: Scene, server: Restarted, progress: Callable[[], int], command: str, *arguments: str
+) -> float:
+    """Runs a command, kills the server half-way, starts it, runs the command again; returns the command's seconds."""
+    begun = time.monotonic()
+    process = run(scene, command, *arguments)
+    while progress() < COUNT / 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() - begun < _PATIENCE_S
+        time.sleep(0.5)
+    server.kill()
+    _, err = process.communicate()
+    seconds = time.monotonic() - begun
+    assert process.returncode == ServerAwayError.exit_code, err
+    assert "does not answer" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+    server.start()
+    begun = time.monotonic()
+    out, err = run(scene, command, *arguments).communicate()
+    print(f"{command} again: {out}", end="")
+    assert "Traceback" not in err
+    assert out.startswith(("added", "pulled")), err
+    return seconds + time.monotonic() - begun
+
+
+@pytest.mark.slow
+def test_a_thousand_tasks_survive_a_server_that_is_killed(tmp_path: Path) -> None:
+    with running_server(tmp_path / "home") as started:
+        server = Restarted(started)
+        scene = Scene(started, create_project(started, "a thousand"), tmp_path)
+        pushed = {}
+        for seed in range(COUNT):
+            labels = simple_labels(seed=seed)
+            pushed[scene.add(f"{seed}", labels)] = labels
+        key = read_facts(started, scene.project).key
+
+        def in_project() -> int:
+            return read_facts(started, scene.project).tasks
+
+        push_s = with_the_server_killed(scene, server, in_project, "push", "--queue", "random", "--limit", str(COUNT))
+        begun = time.monotonic()
+        tasks = scene.tasks()
+        assert set(tasks) == set(pushed)
+        assert all(len(task["predictions"]) == 1 for task in tasks.values())
+        for task in tasks.values():
+            scene.submit(task)
+        submit_s = time.monotonic() - begun
+
+        def in_log() -> int:
+            with ReviewLog.of(scene.dataset) as log:
+                return len(log.tasks(key))
+
+        pull_s = with_the_server_killed(scene, server, in_log, "pull")
+        assert in_log() == COUNT
+        assert set(scene.origins().values()) == {("reviewed", started.account.username)}
+        assert all(same_labels(scene.labels(sha256), labels) for sha256, labels in pushed.items())
+
+        begun = time.monotonic()
+        out, _ = run(scene, "push", "--queue", "random", "--limit", "0").communicate()
+        assert out == "added      0 tasks; 0 of this queue wait for review\n"
+        nothing_push_s = time.monotonic() - begun
+        begun = time.monotonic()
+        out, _ = run(scene, "pull").communicate()
+        assert out == "pulled     0 tasks\n"
+        print(
+            f"{COUNT} tasks, the server killed half-way: pushed in {push_s:.0f} s, pulled in {pull_s:.0f} s;"
+            f" nothing new: push {nothing_push_s:.1f} s, pull {time.monotonic() - begun:.1f} s;"
+            f" read and submitted one by one in {submit_s:.0f} s"
+        )
