@@ -220,10 +220,6 @@ class Editor:
         """Clicks on the photo."""
         self.page.mouse.click(*self.place().on_page(point_xy))
 
-    def drag(self, start_xy: tuple[float, float], end_xy: tuple[float, float]) -> None:
-        """Pulls from one point of the photo to another, as one draws a box."""
-        self._drag([start_xy, end_xy])
-
     def choose(self, verdict: str) -> None:
         """Ticks one of the verdicts."""
         self.page.locator(f".lsf-choices input[name={verdict!r}]").check()
@@ -233,6 +229,8 @@ class Editor:
         """Has clicks and boxes answered by the backend, and its answers taken as they come."""
         for name in ("auto-annotation", "auto-accept"):
             self.page.locator(f"[data-testid=bottombar-{name}-toggle]").check(force=True)
+        # While a switch has the focus, Label Studio hears no hotkeys.
+        self.page.get_by_text("Whole photo").click()
 
     def wait_for_label(self, label: str) -> None:
         """Waits for a brush region of this label that nobody drew by hand."""
@@ -293,7 +291,7 @@ class Editor:
         _ARTEFACTS.mkdir(parents=True, exist_ok=True)
         path = _ARTEFACTS / f"{name}.png"
         small = self._screen().resize(_KEPT_SIZE_WH, Pillow.Resampling.LANCZOS)
-        small.quantize(256, dither=Pillow.Dither.NONE).save(path, optimize=True)
+        small.quantize(256, Pillow.Quantize.FASTOCTREE, dither=Pillow.Dither.NONE).save(path, optimize=True)
         return path
 
     def _screen(self) -> Pillow.Image:

@@ -20,7 +20,7 @@ from servers import TestServer
 from labelstudio.agreement import same_labels
 from labelstudio.backend import enter_backend
 from labelstudio.interactive import InteractiveModel
-from labelstudio.interface import Project
+from labelstudio.interface import Project, create_project
 from labelstudio.ml_server import MlServer
 from labelstudio.proposals import StudentProposer
 from labelstudio.review_log import ReviewLog
@@ -40,6 +40,14 @@ DOOR = (slice(30, 150), slice(40, 60))
 """Rows and columns of a dark door in the photo, which the teacher of these tests takes for a table."""
 PICTURE = (slice(5, 40), slice(355, 400))
 """Rows and columns of a picture there, of which it is unsure."""
+
+
+@pytest.fixture
+def project(label_studio: TestServer) -> Iterator[Project]:
+    """A project of this test alone, of a name that screenshots may show."""
+    project = create_project(label_studio, "rooms")
+    yield project
+    label_studio.client.projects.delete(project.id)
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ def test_untouched_predictions_lie_where_they_should_and_come_back_exactly(
     while remaining:
         sha256 = editor.data("sha256")
         remaining.remove(sha256)
-        editor.screenshot("review-prediction" if photos[sha256] is PHOTO else "review-turned")
+        editor.screenshot("review-open" if photos[sha256] is PHOTO else "review-turned")
         assert_shown(editor.shown(), decode_image(io.BytesIO(photos[sha256])), labels_of_room())
         assert editor.submit()["task"] == task
         task = editor.wait_next(task) if remaining else task
@@ -184,14 +192,16 @@ def test_who_updates_a_submitted_review_is_heard(scene: Scene, editor: Editor) -
 
 @pytest.mark.slow
 def test_a_click_is_answered_with_a_mask(scene: Scene, editor: Editor) -> None:
-    sha256 = add_room(scene, "room", labels=labels_of_masks([("wall", np.zeros((384, 512), bool))]))
+    sha256 = add_room(scene, "room", labels=labels_of_masks([("wall", np.zeros(door().shape, bool))]))
     assert scene.push() == 0
     with answering_backend(scene) as address:
         enter_backend(scene.server, scene.project, address)
         editor.open_list(scene.project.id)
         editor.open_listed()
         editor.annotate_automatically()
+        editor.press("m")
         editor.press("s")
+        assert editor.chosen_labels() == ["floor"]
         editor.click((420, 230))
         editor.wait_for_label("floor")
         editor.screenshot("review-click")
@@ -200,7 +210,8 @@ def test_a_click_is_answered_with_a_mask(scene: Scene, editor: Editor) -> None:
     assert scene.pull() == 0
     truth = true_masks()["floor"]
     found = scene.labels(sha256).labels().semantic == FLOOR.coco_id
-    assert (found & truth).sum() / (found | truth).sum() > 0.7
+    assert found[230, 420]
+    assert (found & truth).sum() / (found | truth).sum() > 0.5
 
 
 @contextmanager
@@ -265,7 +276,9 @@ def comments(scene: Scene) -> list[str]:
 def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
     """What the photo looks like where all of it is of one class."""
     colours = {number: surface.colour_rgb for number, surface in BY_ID.items()} | {IGNORE: UNSURE_RGB}
-    laid_on = {number: (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb) for number, rgb in colours.items()}
+    laid_on = {
+        number: (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb) for number, rgb in colours.items()
+    }
     return {OTHER: photo.astype(np.float64)} | laid_on
 
 
@@ -275,7 +288,7 @@ def assert_shown(shown: Image, photo: Image, labels: GradedLabels) -> None:
     Pixels beside a mask's edge are left out: they mix when the photo is enlarged.
     """
     semantic = labels.labels().semantic
-    edges = cv2.morphologyEx(semantic, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
+    edges = cv2.morphologyEx(semantic, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     for number in np.unique(semantic):
         assert_shown_in(shown, photo, (semantic == number) & ~edges, number)
 
