@@ -308,7 +308,8 @@ def near(line_xy: Sequence[tuple[float, float]], distance: float) -> Mask:
     start, along = np.array(line_xy[0]), np.subtract(line_xy[1], line_xy[0])
     x, y = columns + 0.5 - start[0], rows + 0.5 - start[1]
     share = np.clip((x * along[0] + y * along[1]) / (along @ along), 0, 1)
-    return np.hypot(x - share * along[0], y - share * along[1]) <= distance
+    mask: Mask = np.hypot(x - share * along[0], y - share * along[1]) <= distance
+    return mask
 
 
 def inside_and_around(corners_xy: Sequence[tuple[float, float]]) -> tuple[Mask, Mask]:
