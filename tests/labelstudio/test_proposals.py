@@ -109,7 +109,7 @@ def test_where_the_student_sees_something_else_a_click_gets_what_is_missing(
             assert not (found.mask & known).any()
             gains.append(iou(found.mask | known, truth) - iou(known, truth))
     assert len(gains) > 10
-    assert np.mean(gains) > 0.04
+    assert np.mean(gains) > 0.02
     assert np.mean([gain > 0 for gain in gains]) > 0.75
 
 
