@@ -81,7 +81,7 @@ class LoggedAnnotation:
     Attributes:
         number: its id on the server.
         annotator: whose it is.
-        updated_at: when it last changed, as the server writes it.
+        updated_at: when it last changed, UTC, in ISO 8601 with microseconds.
         outcome: against the prediction.
         seconds: that the person took; None where nobody knows.
         iou: of prediction and annotation by class, for classes that are in either.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,12 @@ def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Revie
     predictions = {prediction["id"]: prediction for prediction in task["predictions"]}
     predicted: dict[int, GradedLabels | None] = {}
     reviews = []
-    for annotation in sorted(task["annotations"], key=lambda annotation: (annotation["updated_at"], annotation["id"])):
+    for annotation in task["annotations"]:
         start = _start_of(annotation, predictions)
         if start is not None and start not in predicted:
             predicted[start] = _labels_of_prediction(predictions[start], height, width)
         reviews.append(_read(annotation, predicted[start] if start is not None else None, height, width))
-    return reviews
+    return sorted(reviews, key=lambda review: (review.logged.updated_at, review.logged.number))
 
 
 def decide(reviews: Sequence[Review], rule: str) -> Decision | None:
@@ -149,7 +150,7 @@ def _read(annotation: Mapping[str, Any], predicted: GradedLabels | None, height:
     known = {
         "number": annotation["id"],
         "annotator": _person(annotation),
-        "updated_at": annotation["updated_at"],
+        "updated_at": _comparable(annotation["updated_at"]),
         "seconds": float(seconds) if isinstance(seconds, int | float) else None,
     }
     if annotation["was_cancelled"]:
@@ -181,6 +182,11 @@ def _labels_of_prediction(prediction: Mapping[str, Any], height: int, width: int
     with suppress(AnnotationError):  # somebody else's: there is nothing to compare with
         return labels_of(prediction["result"], height, width, None).labels
     return None
+
+
+def _comparable(moment: str) -> str:
+    """A moment as the server writes it in a form whose order is that of time; the server drops a zero fraction."""
+    return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _person(annotation: Mapping[str, Any]) -> str:
