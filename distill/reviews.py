@@ -158,5 +158,5 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 def _write(folder: Path, cells: list[Cell], settings: dict[str, Any]) -> None:
     """Writes the results as JSON and as a picture of the mean IoU."""
     replace_file(folder / "reviews.json", (json.dumps(as_json(cells, settings), indent=1) + "\n").encode())
-    mean = curves_svg("Mean IoU by reviewed photos", "mean IoU", curves_of(cells), everything_score(cells))
+    mean = curves_svg("Mean IoU by reviewed photos", curves_of(cells), everything_score(cells))
     replace_file(folder / "reviews.svg", mean.encode())

@@ -14,7 +14,7 @@ COLOURS = ("#7a7a7a", "#c8463c", "#3c6eb4", "#d28c1e", "#2d8c5a", "#8c50a0", "#4
 
 _WIDTH, _HEIGHT = 560, 340  # of the plot, in SVG's units
 _LEFT, _TOP, _BOTTOM, _RIGHT = 56, 40, 48, 150
-_TICKS = 5
+_SCORE_STEP = 0.02  # between the lines across
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,11 @@ def reviews_needed(curve: Curve, score: float) -> float | None:
     return None
 
 
-def curves_svg(title: str, unit: str, curves: Mapping[str, Curve], ceiling: float | None = None) -> str:
+def curves_svg(title: str, curves: Mapping[str, Curve], ceiling: float | None = None) -> str:
     """A picture of several queues' curves: means as lines, one standard deviation as a band around each.
 
     Args:
         title: plain text, above the plot.
-        unit: of the scores.
         curves: by the name of their queue.
         ceiling: a score to draw as a dashed line: that of all photos reviewed.
     """
@@ -69,7 +68,7 @@ def curves_svg(title: str, unit: str, curves: Mapping[str, Curve], ceiling: floa
     edges += [ceiling] if ceiling is not None else []
     axes = _Axes(max(max(curve.reviews) for curve in curves.values()), *_round_ends(min(edges), max(edges)))
     reviews = sorted({count for curve in curves.values() for count in curve.reviews})
-    drawn = [_grid(axes, reviews, unit), *([] if ceiling is None else [_ceiling(axes, ceiling)])]
+    drawn = [_grid(axes, reviews), *([] if ceiling is None else [_ceiling(axes, ceiling)])]
     coloured = list(zip(curves.items(), COLOURS, strict=False))
     drawn += [_band(axes, curve, colour) for (_, curve), colour in coloured]
     drawn += [_line(axes, curve, colour) for (_, curve), colour in coloured]
@@ -102,24 +101,24 @@ class _Axes:
 
 
 def _round_ends(low: float, high: float) -> tuple[float, float]:
-    """Ends of an axis around two scores: multiples of .02, apart."""
-    first = math.floor(low * 50)
-    return first / 50, max(math.ceil(high * 50), first + 1) / 50
+    """Ends of an axis around two scores: multiples of the step, apart."""
+    first = math.floor(low / _SCORE_STEP)
+    return first * _SCORE_STEP, max(math.ceil(high / _SCORE_STEP), first + 1) * _SCORE_STEP
 
 
-def _grid(axes: _Axes, reviews: Sequence[int], unit: str) -> str:
+def _grid(axes: _Axes, reviews: Sequence[int]) -> str:
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
     parts = []
-    for score in np.linspace(axes.lowest, axes.highest, _TICKS):
-        y = axes.y(float(score))
+    for line in range(round((axes.highest - axes.lowest) / _SCORE_STEP) + 1):
+        score = axes.lowest + line * _SCORE_STEP
+        y = axes.y(score)
         parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{score:.3f}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{score:.2f}</text>')
     for count in reviews:
         x = axes.x(count)
         parts.append(f'<path d="M{x:.1f} {_TOP}V{bottom}" stroke="#eee"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{count}</text>')
     parts.append(f'<text x="{_LEFT + _WIDTH / 2:g}" y="{bottom + 38}" text-anchor="middle">reviewed photos</text>')
-    parts.append(f'<text x="{_LEFT - 6}" y="{_TOP - 8}" text-anchor="end">{html.escape(unit)}</text>')
     return "".join(parts)
 
 

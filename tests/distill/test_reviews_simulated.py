@@ -209,7 +209,7 @@ def test_what_is_told_is_what_is_written() -> None:
 
 
 def test_curves_are_drawn_where_their_scores_are() -> None:
-    picture = curves_svg("A < B", "IoU", {"one": Curve((0, 25, 100), ((0.5,), (0.55,), (0.6,)))})
+    picture = curves_svg("A < B", {"one": Curve((0, 25, 100), ((0.5,), (0.55,), (0.6,)))})
     root = ET.fromstring(picture)
     (line,) = (element for element in root.iter() if element.tag.endswith("polyline"))
     points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
