@@ -7,6 +7,7 @@ import sys
 from surfaces.commands import run_command
 
 COMMANDS = {
+    "crawl": "fetch photos of interiors from the web, politely, with their provenance",
     "run": "label the photos of a folder or a list, and go on where the last run stopped",
     "status": "count what is labelled, and tell what was skipped and why",
     "export": "write the labels as COCO, YOLO or PNG",
