@@ -23,6 +23,7 @@ from surfaces.images import load_image
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
@@ -85,6 +86,7 @@ def test_photos_elsewhere_are_uploaded(scene: Scene, tmp_path: Path, capsys: pyt
     assert scene.server.client.projects.get(scene.project.id).task_number == 1
 
 
+@pytest.mark.slow
 def test_photos_right_in_the_document_root_are_uploaded(scene: Scene) -> None:
     scene.photos = scene.server.photos
     scene.add(f"right-in-root-{scene.project.id}", simple_labels())
@@ -166,6 +168,7 @@ def test_a_way_that_was_asked_for_and_does_not_work_is_told(
     assert scene.numbers() == []
 
 
+@pytest.mark.slow
 def test_uploads_are_taken_again(scene: Scene) -> None:
     sha256 = scene.add("a", simple_labels())
     assert scene.push("--photos", "upload") == 0

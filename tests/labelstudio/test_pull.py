@@ -30,6 +30,7 @@ Result = list[dict[str, Any]]
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
@@ -131,7 +132,14 @@ def test_only_what_is_new_is_pulled(scene: Scene, capsys: pytest.CaptureFixture[
     assert len(logged(scene)) == 2
 
 
-@pytest.mark.parametrize(("people", "rule", "expected"), [(2, "majority", 2), (3, "newest", 3), (3, "majority", 1)])
+@pytest.mark.parametrize(
+    ("people", "rule", "expected"),
+    [
+        pytest.param(2, "majority", 2, marks=pytest.mark.slow),
+        pytest.param(3, "newest", 3, marks=pytest.mark.slow),
+        (3, "majority", 1),
+    ],
+)
 def test_several_people(
     scene: Scene, people: int, rule: str, expected: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +172,7 @@ def test_of_one_person_the_newest_counts(scene: Scene) -> None:
     assert len(logged(scene)) == 3
 
 
+@pytest.mark.slow
 def test_a_majority_rejects(scene: Scene) -> None:
     [task] = pushed(scene, 1)
     for name in ("dan", "eva", "fay"):
@@ -236,6 +245,7 @@ def test_labels_that_were_reviewed_elsewhere_stay(scene: Scene, capsys: pytest.C
     assert same_labels(scene.labels(sha256_of(task)), theirs)
 
 
+@pytest.mark.slow
 def test_the_newer_of_two_projects_reviews_stays(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     [task] = pushed(scene, 1)
     other = Scene(scene.server, create_project(scene.server, f"{scene.project.title} two"), scene.dataset.parent)
@@ -262,6 +272,7 @@ def test_the_newer_of_two_projects_reviews_stays(scene: Scene, capsys: pytest.Ca
     scene.server.client.projects.delete(other.project.id)
 
 
+@pytest.mark.slow
 def test_photos_that_the_dataset_does_not_have_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     mine, theirs = pushed(scene, 2)
     for task in (mine, theirs):
@@ -277,6 +288,7 @@ def test_photos_that_the_dataset_does_not_have_are_told(scene: Scene, capsys: py
     assert f"task {theirs['id']}: its photo {sha256_of(theirs)[:12]} is not in the dataset" in err
 
 
+@pytest.mark.slow
 def test_a_dataset_that_was_put_back_gets_its_reviews_again(scene: Scene, tmp_path: Path) -> None:
     first, second = pushed(scene, 2)
     shutil.copy(scene.dataset / STORE_NAME, tmp_path / "earlier")

@@ -21,6 +21,7 @@ from surfaces.errors import DatasetError
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
@@ -112,6 +113,7 @@ def test_labels_of_settings_that_are_superseded_are_not_pushed(
     assert "left out: 2 photos" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_version_that_somebody_chose_stays(scene: Scene) -> None:
     photos = add_photos(scene, 1)
     assert scene.push() == 0
@@ -136,6 +138,7 @@ def test_a_task_without_a_prediction_gets_one(scene: Scene) -> None:
     assert prediction["model_version"] == MODEL_VERSION == shown_version(scene)
 
 
+@pytest.mark.slow
 def test_doubled_tasks_are_made_one_and_no_work_is_lost(scene: Scene) -> None:
     photos = add_photos(scene, 3)
     assert scene.push() == 0
@@ -154,6 +157,7 @@ def test_doubled_tasks_are_made_one_and_no_work_is_lost(scene: Scene) -> None:
     assert left == {photos[0]: first[photos[0]]["id"], photos[1]: later[photos[1]], photos[2]: later[photos[2]]}
 
 
+@pytest.mark.slow
 def test_deleted_tasks_come_back_only_when_asked_for(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     photos = add_photos(scene, 3)
     assert scene.push() == 0
@@ -167,6 +171,7 @@ def test_deleted_tasks_come_back_only_when_asked_for(scene: Scene, capsys: pytes
     assert set(scene.tasks()) == set(photos)
 
 
+@pytest.mark.slow
 def test_photos_that_are_gone_are_told_and_others_take_their_place(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:

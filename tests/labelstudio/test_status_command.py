@@ -18,6 +18,7 @@ from labelstudio.regions import prediction_of
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
