@@ -127,7 +127,7 @@ class LocalServer:
         Args:
             executable: the `label-studio` program.
             port: on the loopback interface; 0 takes a free one.
-            photos: the folder to serve photos from, `photos` in the server's own folder where None.
+            photos: the folder to serve photos from, `served/photos` in the server's own folder where None.
             timeout_s: the first start prepares the database, which takes a minute.
 
         Raises:
@@ -210,7 +210,7 @@ class LocalServer:
                         return False
             state.truncate(0)
             port = _free_port(port)
-            folder = (photos or self.home / "photos").expanduser().absolute()
+            folder = (photos or self.home / "served" / "photos").expanduser().absolute()
             folder.mkdir(parents=True, exist_ok=True)
             self._make_account()
             command = [str(executable), "start", "--no-browser", "--internal-host", HOST]
@@ -248,7 +248,8 @@ class LocalServer:
             "LABEL_STUDIO_USERNAME": account.username,
             "LABEL_STUDIO_PASSWORD": account.password,
             "LABEL_STUDIO_USER_TOKEN": account.token,
-            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos),
+            # Label Studio serves folders below its document root, not what lies in the root itself.
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos.parent),
         }
         return kept | _QUIET | ours
 

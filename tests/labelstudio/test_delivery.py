@@ -57,7 +57,7 @@ def test_photos_on_the_servers_disk_are_read_there(scene: Scene, capsys: pytest.
     assert {shown(scene, address) for address in addresses(scene)} == {
         path.read_bytes() for path in scene.photos.rglob("*.png")
     }
-    assert [storage["path"] for storage in storages(scene)] == [str(scene.photos)]
+    assert [storage["path"] for storage in storages(scene)] == [str(scene.server.photos)]
     assert "from its own disk" in capsys.readouterr().err
 
 
@@ -87,8 +87,16 @@ def test_photos_elsewhere_are_uploaded(scene: Scene, tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.slow
-def test_photos_right_in_the_document_root_are_uploaded(scene: Scene) -> None:
+def test_photos_right_in_the_served_folder_are_read_there(scene: Scene) -> None:
     scene.photos = scene.server.photos
+    scene.add(f"right-in-it-{scene.project.id}", simple_labels())
+    assert scene.push() == 0
+    assert addresses(scene)[0].startswith("/data/local-files/")
+
+
+@pytest.mark.slow
+def test_photos_right_in_the_document_root_are_uploaded(scene: Scene) -> None:
+    scene.photos = scene.server.photos.parent
     scene.add(f"right-in-root-{scene.project.id}", simple_labels())
     assert scene.push() == 0
     assert addresses(scene)[0].startswith("/data/upload/")

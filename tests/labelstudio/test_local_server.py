@@ -143,13 +143,13 @@ def test_the_server_tells_nobody_that_it_runs(label_studio: TestServer) -> None:
     assert {"SENTRY_DSN=", "FRONTEND_SENTRY_DSN=", "SENTRY_RATE=0"} <= set(variables)
 
 
-def test_photos_are_served_from_the_document_root(label_studio: TestServer) -> None:
-    folder = label_studio.photos / "served"
+def test_photos_are_served(label_studio: TestServer) -> None:
+    folder = label_studio.photos / "room"
     folder.mkdir()
     (folder / "photo.jpg").write_bytes(b"bytes of a photo")
     project = label_studio.client.projects.create(title="served")
     label_studio.client.import_storage.local.create(project=project.id, path=str(folder), use_blob_urls=True)
-    answer = label_studio.session.get("/data/local-files/", params={"d": "served/photo.jpg"})
+    answer = label_studio.session.get("/data/local-files/", params={"d": f"{label_studio.photos.name}/room/photo.jpg"})
     assert answer.content == b"bytes of a photo"
 
 
