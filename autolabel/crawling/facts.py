@@ -13,7 +13,7 @@ class Facts:
 
     Attributes:
         sha256: of the bytes, hexadecimal.
-        bytes: how many there are.
+        size: how many bytes there are.
         width: in pixels, upright; 0 where the photo can't be read, as is the following.
         height: in pixels, upright.
         unreadable: why the photo can't be read, one line; empty where it can.
@@ -30,7 +30,7 @@ class Facts:
     """
 
     sha256: str
-    bytes: int
+    size: int
     width: int = 0
     height: int = 0
     unreadable: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from autolabel.crawling.facts import Facts
@@ -44,7 +44,7 @@ class JudgeSettings:
     any_picture: bool = False
     weights: str = ""
     threads: int = 1
-    limits: ImageLimits = ImageLimits()
+    limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass(frozen=True)
