@@ -1,0 +1,257 @@
+"""All that a crawl knows, in one SQLite file: what is to be asked, what was, and what became of it.
+
+Each method that changes something is one transaction, so that a crawl may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from zlib import crc32
+
+from autolabel.crawling.addressing import host_of, normalised
+from autolabel.crawling.facts import Facts
+from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.ledger_file import LedgerFile
+from autolabel.crawling.records import Ended, Photo, Request, State
+from autolabel.crawling.robots_records import RobotsRecords
+from surfaces.dataset.database import Row
+from surfaces.errors import FetchError
+
+LEDGER_NAME = "crawl.sqlite"
+FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
+"""Stand for hosts where there is none: files are read side by side, and no host is asked too often by it."""
+
+_LEAD = "url, kind, source, page, title, author, licence, licence_url"
+_PHOTO = "facts, thumbnail, path, time, headers, duplicate_of"
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class PhotoEntry:
+    """A photo that came, with all that is known of it.
+
+    Attributes:
+        number: of its lead.
+        lead: what led to it.
+        final_url: where it was in the end.
+        reason: `kept`, or why it was dropped.
+        detail: one line; may be empty.
+        photo: facts, place and headers.
+    """
+
+    number: int
+    lead: Lead
+    final_url: str
+    reason: str
+    detail: str
+    photo: Photo
+
+
+class Ledger:
+    """The ledger of one crawl; for the thread that opened it. A context manager.
+
+    Attributes:
+        robots: what hosts said in robots.txt.
+    """
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+        self.robots = RobotsRecords(file)
+
+    @classmethod
+    def open(cls, corpus: Path, create: bool = False) -> Ledger:
+        """Opens the ledger of a corpus.
+
+        Args:
+            corpus: its folder.
+            create: begin one where there is none; the folder must exist.
+
+        Raises:
+            DatasetError: there is none, or it is none of this version.
+            OutputError: it can't be read or begun.
+        """
+        return cls(LedgerFile(corpus / LEDGER_NAME, create))
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def add(self, leads: Iterable[Lead]) -> set[str]:
+        """Adds leads that are not known yet, some thousand a transaction.
+
+        Returns:
+            The hosts of those that are new.
+        """
+        hosts: set[str] = set()
+        remaining = iter(leads)
+        while batch := list(islice(remaining, _AT_ONCE)):
+            with self._file.transaction():
+                hosts |= self._add(batch)
+        return hosts
+
+    def waiting_hosts(self) -> list[str]:
+        """The hosts that some lead waits for."""
+        asked = "SELECT DISTINCT host FROM leads WHERE state = 'todo'"
+        return [host for (host,) in self._file.rows(f"{asked} UNION SELECT host FROM robots WHERE time IS NULL")]
+
+    def next_request(self, host: str, now: float) -> Request | None:
+        """The request of a host whose turn it is; what failed before comes after what was not tried.
+
+        Args:
+            host: as `waiting_hosts` names it.
+            now: seconds since 1970; what is to be tried later than this is left out.
+        """
+        rows = self._file.rows(
+            f"SELECT number, address, redirects, tries, {_LEAD} FROM leads"
+            " WHERE state = 'todo' AND host = ? AND not_before <= ? ORDER BY not_before, number LIMIT 1",
+            host,
+            now,
+        )
+        return next((Request(row[0], _lead(row[4:]), *row[1:4]) for row in rows), None)
+
+    def next_time(self, host: str) -> float | None:
+        """When the next request of a host may be made, seconds since 1970; None where none waits."""
+        wanted = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"
+        rows = self._file.rows(wanted.format("leads WHERE state = 'todo'"), host)
+        rows += self._file.rows(wanted.format("robots WHERE time IS NULL"), host)
+        return min((time for (time,) in rows), default=None)
+
+    def redirect(self, request: Request, address: str) -> str:
+        """Has a lead go on at another address; it ends, as a duplicate, where another lead of its kind leads there.
+
+        Returns:
+            The host of the address.
+        """
+        host = host_of(address)
+        with self._file.transaction():
+            if self._is_known(address, request):
+                self._end(request, Ended(State.DONE, "duplicate", f"redirected to {address}, which is known"))
+            else:
+                self._file.run(
+                    "UPDATE leads SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE number = ?",
+                    address,
+                    host,
+                    request.number,
+                )
+        return host
+
+    def delay(self, request: Request, not_before: float, reason: str) -> None:
+        """Has a request tried again, not before a time (seconds since 1970)."""
+        self._file.run(
+            "UPDATE leads SET tries = tries + 1, not_before = ?, reason = ? WHERE number = ?",
+            not_before,
+            reason,
+            request.number,
+        )
+
+    def end(self, request: Request, ended: Ended) -> set[str]:
+        """Records the end of a lead, and what it led to.
+
+        Returns:
+            The hosts of new leads.
+        """
+        with self._file.transaction():
+            self._end(request, ended)
+            return self._add(ended.leads)
+
+    def leave_alone(self, host: str, until: float) -> None:
+        """Notes that a host is not to be asked before a time (seconds since 1970)."""
+        self._file.run("INSERT OR REPLACE INTO hosts VALUES (?, ?)", host, until)
+
+    def left_alone(self) -> dict[str, float]:
+        """The hosts that are not to be asked before a time (seconds since 1970)."""
+        return dict(self._file.rows("SELECT host, not_before FROM hosts"))
+
+    def counts(self) -> Counter[tuple[Kind, State, str]]:
+        """How many leads there are of each kind in each state, for each reason."""
+        rows = self._file.rows("SELECT kind, state, reason, COUNT(*) FROM leads GROUP BY kind, state, reason")
+        return Counter({(Kind(kind), State(state), reason): count for kind, state, reason, count in rows})
+
+    def waiting_counts(self) -> Counter[str]:
+        """How many leads wait for each host."""
+        return Counter(dict(self._file.rows("SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host")))
+
+    def kept_hashes(self) -> Iterator[tuple[str, str]]:
+        """SHA-256 and perceptual hash of each kept photo."""
+        yield from self._file.rows("SELECT sha256, near_hash FROM photos WHERE path != ''")
+
+    def photos(self, reason: str | None = None) -> Iterator[PhotoEntry]:
+        """Photos that came, in the order of their leads; some hundred at a time are in memory.
+
+        Args:
+            reason: only those that are `kept`, or were dropped for this reason; all where None.
+        """
+        last = 0
+        chosen, values = ("", ()) if reason is None else ("AND reason = ? ", (reason,))
+        while rows := self._file.rows(
+            f"SELECT number, address, reason, detail, {_LEAD}, {_PHOTO} FROM photos JOIN leads ON number = lead"
+            f" WHERE lead > ? {chosen}ORDER BY lead LIMIT {_AT_ONCE // 4}",
+            last,
+            *values,
+        ):
+            yield from (_entry(row) for row in rows)
+            last = rows[-1][0]
+
+    def _add(self, leads: Iterable[Lead]) -> set[str]:
+        hosts: set[str] = set()
+        for lead in leads:
+            hosts.update(host for (host,) in self._add_one(lead))
+        return hosts
+
+    def _add_one(self, lead: Lead) -> list[Row]:
+        state, detail = State.TODO, ""
+        try:
+            lead = lead if lead.kind is Kind.FILE else replace(lead, url=normalised(lead.url))
+        except FetchError as error:
+            state, detail = State.REFUSED, str(error)
+        host = FILE_LANES[crc32(lead.url.encode()) % len(FILE_LANES)] if lead.kind is Kind.FILE else host_of(lead.url)
+        added = self._file.rows(
+            f"INSERT OR IGNORE INTO leads ({_LEAD}, state, reason, detail, address, host)"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1, ?12"
+            " WHERE NOT EXISTS (SELECT 1 FROM leads WHERE address = ?1 AND kind = ?2 AND redirects > 0)"
+            " RETURNING host",
+            *(lead.url, str(lead.kind), lead.source, lead.page, lead.title, lead.author, lead.licence),
+            *(lead.licence_url, str(state), "address" if detail else "", detail, host),
+        )
+        return added if state is State.TODO else []
+
+    def _is_known(self, address: str, request: Request) -> bool:
+        known = "SELECT 1 FROM leads WHERE {} AND kind = ? AND number != ?"
+        values = address, str(request.lead.kind), request.number
+        return any(
+            self._file.rows(known.format(where), *values) for where in ("url = ?", "redirects > 0 AND address = ?")
+        )
+
+    def _end(self, request: Request, ended: Ended) -> None:
+        self._file.run(
+            "UPDATE leads SET state = ?, reason = ?, detail = ? WHERE number = ?",
+            *(str(ended.state), ended.reason, ended.detail, request.number),
+        )
+        if photo := ended.photo:
+            facts = replace(photo.facts, thumbnail=b"")
+            self._file.run(
+                "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(request.number, facts.sha256, facts.near_hash, photo.path, photo.time),
+                *(json.dumps(dict(photo.headers)), photo.duplicate_of, facts.to_json(), photo.facts.thumbnail),
+            )
+
+
+def _lead(row: Row) -> Lead:
+    url, kind, *rest = row
+    return Lead(url, Kind(kind), *rest)
+
+
+def _entry(row: Row) -> PhotoEntry:
+    number, address, reason, detail = row[:4]
+    facts, thumbnail, path, time, headers, duplicate_of = row[12:]
+    known = replace(Facts.from_json(facts), thumbnail=thumbnail)
+    photo = Photo(known, path, time, json.loads(headers), duplicate_of)
+    return PhotoEntry(number, _lead(row[4:12]), address, reason, detail, photo)

@@ -1,0 +1,109 @@
+"""What the ledger hands out and takes in: a request to make, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from autolabel.crawling.facts import Facts
+from autolabel.crawling.lead import Lead
+
+
+class State(StrEnum):
+    """How far a lead got."""
+
+    TODO = "todo"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The next request that a lead needs.
+
+    Attributes:
+        number: of the lead in the ledger.
+        lead: what led here.
+        address: what is to be asked: the lead's `url`, or where that was redirected to.
+        redirects: how many were followed so far.
+        tries: how many attempts failed so far in a way that may pass.
+    """
+
+    number: int
+    lead: Lead
+    address: str
+    redirects: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that was fetched, kept or not.
+
+    Attributes:
+        facts: what was measured, its sha256 among it.
+        path: where its bytes lie: relative to the corpus, absolute, or an fsspec address; empty where it is dropped.
+        time: when it came, seconds since 1970.
+        headers: those of the answer that tell where it comes from, by lower-case name.
+        duplicate_of: sha256 of the kept photo that it resembles; empty where it is none.
+    """
+
+    facts: Facts
+    path: str
+    time: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    duplicate_of: str = ""
+
+
+@dataclass(frozen=True)
+class Redirected:
+    """The answer names another address, in its one spelling."""
+
+    address: str
+
+
+@dataclass(frozen=True)
+class Delayed:
+    """No answer that can be used, but the next attempt may get one.
+
+    Attributes:
+        reason: a word or two to group by.
+        detail: one line.
+        pause_s: how long the host asks to be left alone, seconds; None where it does not say.
+    """
+
+    reason: str
+    detail: str
+    pause_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The lead is at its end.
+
+    Attributes:
+        state: any but `State.TODO`.
+        reason: a word or two to group by: of photos that came, `kept` or why they were dropped.
+        detail: one line; may be empty.
+        leads: what it led to.
+        photo: where it is one.
+    """
+
+    state: State
+    reason: str
+    detail: str = ""
+    leads: tuple[Lead, ...] = ()
+    photo: Photo | None = None
+
+
+@dataclass(frozen=True)
+class RobotsText:
+    """What a host answered when asked for its robots.txt: HTTP status and body."""
+
+    status: int
+    body: bytes
+
+
+Outcome = Redirected | Delayed | Ended
