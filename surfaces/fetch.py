@@ -1,18 +1,23 @@
-"""Downloads a photo: http and https only, within limits of time and size."""
+"""Asks web addresses: http and https only, the public internet only, within limits of time and size."""
 
 from __future__ import annotations
 
+import http.client
+import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-import requests
 import urllib3
 
+from surfaces.addresses import IPAddress, Resolver, Target, look_up, permitted_addresses, read_address
 from surfaces.errors import FetchError
+from surfaces.pinned import open_connection
 from surfaces.version import VERSION
 
 USER_AGENT = f"interior-surfaces/{VERSION}"
@@ -21,24 +26,29 @@ _HEADERS = {
     "Accept": "image/jpeg, image/png, image/webp, image/*;q=0.8",
     # Photos are compressed already; an unpacked answer keeps the byte limit honest.
     "Accept-Encoding": "identity",
+    "Connection": "close",
 }
 _CHUNK_BYTES = 1 << 16
+_WORDS_MAX = 200
 PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 """HTTP statuses that may be gone at the next attempt."""
+_BREAKS = (urllib3.exceptions.ProtocolError, http.client.IncompleteRead, ConnectionError, ssl.SSLEOFError)
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """How long and how large a download may become.
+    """How long and how large a download may become, and where it may come from.
 
     Attributes:
-        bytes_max: most bytes of a photo.
+        bytes_max: most bytes of an answer's body, as it comes and unpacked.
         connect_s: longest wait for a connection, seconds.
         read_s: longest silence of a server, seconds.
         total_s: longest time for everything together: name look-up, redirects, retries, all bytes; seconds.
         redirects_max: most redirects that are followed.
         attempts: how often an error that may pass (429, 5xx, a connection that breaks) is tried in all.
         pause_s: wait before the second attempt, seconds; doubled before each further one.
+        allow_private: whether loopback and private networks may be asked too.
     """
 
     bytes_max: int = 20_000_000
@@ -48,138 +58,270 @@ class FetchLimits:
     redirects_max: int = 5
     attempts: int = 3
     pause_s: float = 0.5
+    allow_private: bool = False
 
     @classmethod
-    def within(cls, total_s: float) -> FetchLimits:
+    def within(cls, total_s: float, allow_private: bool = False) -> FetchLimits:
         """The defaults, with no wait longer than `total_s` seconds."""
-        return cls(connect_s=min(cls.connect_s, total_s), read_s=min(cls.read_s, total_s), total_s=total_s)
+        connect_s, read_s = min(cls.connect_s, total_s), min(cls.read_s, total_s)
+        return cls(connect_s=connect_s, read_s=read_s, total_s=total_s, allow_private=allow_private)
 
 
-class _PassingError(FetchError):
+class PassingError(FetchError):
     """An error that may be gone at the next attempt."""
 
 
-def fetch(url: str, limits: FetchLimits | None = None) -> bytes:
-    """Downloads what lies behind an address.
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered to one request.
+
+    Attributes:
+        url: what was asked, in its normal form.
+        status: HTTP's.
+        headers: values by lower-case name; of one that came several times, joined by commas.
+        body: unpacked; empty unless the status is 200 to 299.
+        address: the IP address that answered.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    address: str
+
+    @property
+    def redirect(self) -> str | None:
+        """The whole address at which the server says to ask instead; None where it says nothing of that.
+
+        Raises:
+            FetchError: it is no address.
+        """
+        place = self.headers.get("location")
+        if self.status not in REDIRECT_STATUSES or place is None:
+            return None
+        with suppress(UnicodeError):
+            place = place.encode("latin-1").decode("utf-8")
+        try:
+            return urljoin(self.url, place)
+        except ValueError as error:
+            raise FetchError("expected an address to be redirected to, got none that can be") from error
+
+
+@dataclass(frozen=True)
+class _Deadline:
+    at: float
+    total_s: float
+
+    @classmethod
+    def after(cls, total_s: float) -> _Deadline:
+        return cls(time.monotonic() + total_s, total_s)
+
+    def left(self) -> float:
+        """Seconds that are left; raises FetchError where none are."""
+        left_s = self.at - time.monotonic()
+        if left_s <= 0:
+            raise FetchError(f"expected the whole answer within {self.total_s:g} s, it took longer")
+        return left_s
+
+
+def fetch(url: str, limits: FetchLimits | None = None, resolve: Resolver = look_up) -> bytes:
+    """Downloads what lies behind an address; redirects are followed, each checked like the address itself.
 
     Args:
         url: an http or https address.
         limits: of time and size; the defaults of `FetchLimits` where None.
+        resolve: looks names up.
 
     Returns:
         The bytes of the answer's body; nothing is known about them yet.
 
     Raises:
-        FetchError: not http(s), no answer in time, an HTTP status other than 200, too many bytes, too many redirects.
+        AddressError: the address, or one it redirects to, may not be asked (`surfaces.addresses`).
+        FetchError: no answer in time, an HTTP status other than 200, too many bytes, too many redirects.
     """
     limits = limits or FetchLimits()
-    deadline = time.monotonic() + limits.total_s
-    return _call_within(limits.total_s, lambda: _with_retries(url, limits, deadline))
-
-
-def _call_within(seconds: float, work: Callable[[], bytes]) -> bytes:
-    """Calls `work` in a thread and stops waiting for it after some seconds.
-
-    Neither the look-up of a name nor headers that come byte by byte obey a socket's time limit; this does.
-    """
-    future: Future[bytes] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        return future.result(timeout=seconds)
-    except TimeoutError:
-        raise _too_slow(seconds) from None
-
-
-def _with_retries(url: str, limits: FetchLimits, deadline: float) -> bytes:
+    deadline = _Deadline.after(limits.total_s)
     pause_s = limits.pause_s
     for _ in range(limits.attempts - 1):
         try:
-            return _download(url, limits, deadline)
-        except _PassingError:
-            time.sleep(pause_s)
+            return _follow(url, limits, resolve, deadline)
+        except PassingError:
+            time.sleep(min(pause_s, deadline.left()))
             pause_s *= 2
-    return _download(url, limits, deadline)
+    return _follow(url, limits, resolve, deadline)
 
 
-def _download(url: str, limits: FetchLimits, deadline: float) -> bytes:
-    try:
-        with requests.Session() as session:
-            session.headers.update(_HEADERS)
-            with _open(session, url, limits) as response:
-                return _read_body(response, limits, deadline)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise _explained(error, limits) from error
+def ask(
+    url: str, limits: FetchLimits | None = None, headers: Mapping[str, str] | None = None, resolve: Resolver = look_up
+) -> Answer:
+    """Sends one GET request; neither redirects nor retries.
+
+    The host is looked up once, all of its addresses must be permitted, and the connection goes to one of them. Neither
+    cookies nor proxies nor passwords of the environment take part.
+
+    Args:
+        url: an http or https address.
+        limits: of time and size; the defaults of `FetchLimits` where None.
+        headers: to be sent too, or instead of ours of that name.
+        resolve: looks names up.
+
+    Raises:
+        AddressError: the address may not be asked; no connection was made.
+        PassingError: the connection broke off, or the name server is busy.
+        FetchError: no answer in time, too many bytes, or nothing that is HTTP.
+    """
+    limits = limits or FetchLimits()
+    return _ask(url, limits, headers or {}, resolve, _Deadline.after(limits.total_s))
 
 
-def _open(session: requests.Session, url: str, limits: FetchLimits) -> requests.Response:
-    """Follows redirects to an answer with status 200; its body is not yet read."""
+def _follow(url: str, limits: FetchLimits, resolve: Resolver, deadline: _Deadline) -> bytes:
     for _ in range(limits.redirects_max + 1):
-        _check_address(url)
-        response = session.get(url, stream=True, timeout=(limits.connect_s, limits.read_s), allow_redirects=False)
-        if response.status_code == requests.codes.ok:
-            return response
-        response.close()
-        target = session.get_redirect_target(response)
-        if target is None:
-            kind = _PassingError if response.status_code in PASSING_STATUSES else FetchError
-            raise kind(f"expected a photo, the server answered {response.status_code} {response.reason}".rstrip())
-        url = urljoin(url, target)
+        answer = _ask(url, limits, {}, resolve, deadline)
+        if answer.status == http.client.OK:
+            return answer.body
+        if answer.redirect is None:
+            kind = PassingError if answer.status in PASSING_STATUSES else FetchError
+            phrase = http.client.responses.get(answer.status, "")
+            raise kind(f"expected a photo, the server answered {answer.status} {phrase}".rstrip())
+        url = answer.redirect
     raise FetchError(f"expected a photo after at most {limits.redirects_max} redirects, got one more")
 
 
-def _check_address(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        raise FetchError(f"expected an http or https address, got {url!r}")
-    if not parts.hostname:
-        raise FetchError(f"expected an address with a host name, got {url!r}")
+def _ask(url: str, limits: FetchLimits, headers: Mapping[str, str], resolve: Resolver, deadline: _Deadline) -> Answer:
+    target = read_address(url)
+    addresses = _look_up(target, limits, resolve, deadline)
+    connection, address = _connect(target, addresses, limits, deadline)
+    with closing(connection), _cut_off(connection.sock, deadline):
+        try:
+            sent = urllib3.HTTPHeaderDict(_HEADERS)
+            sent.update(headers)
+            sent["Host"] = target.authority
+            connection.timeout = limits.read_s
+            connection.request("GET", target.path, headers=sent, preload_content=False, decode_content=False)
+            with closing(connection.getresponse()) as response:
+                merged = {name.lower(): value for name, value in response.headers.itermerged()}
+                body = _read_body(response, limits, deadline) if 200 <= response.status < 300 else b""
+                deadline.left()
+                return Answer(target.url, response.status, merged, body, str(address))
+        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError, zlib.error) as error:
+            deadline.left()
+            raise _explained(error, limits) from error
 
 
-def _read_body(response: requests.Response, limits: FetchLimits, deadline: float) -> bytes:
+def _look_up(target: Target, limits: FetchLimits, resolve: Resolver, deadline: _Deadline) -> Sequence[IPAddress]:
+    try:
+        return permitted_addresses(target, limits.allow_private, resolve, deadline.left())
+    except TimeoutError:
+        deadline.left()
+        raise PassingError(f"the look-up of {target.host} took too long") from None
+    except (OSError, ValueError) as error:
+        kind = PassingError if getattr(error, "errno", None) == socket.EAI_AGAIN else FetchError
+        raise kind(f"could not find {target.host}: {_in_words(error)}") from error
+
+
+def _connect(
+    target: Target, addresses: Sequence[IPAddress], limits: FetchLimits, deadline: _Deadline
+) -> tuple[urllib3.connection.HTTPConnection, IPAddress]:
+    """Tries the addresses in turn; the last one's error is the one that is told."""
+    *others, last = addresses
+    for address in others:
+        with suppress(OSError):
+            return open_connection(target, address, min(limits.connect_s, deadline.left())), address
+    try:
+        return open_connection(target, last, min(limits.connect_s, deadline.left())), last
+    except TimeoutError:
+        raise FetchError(f"no connection within {limits.connect_s:g} s") from None
+    except OSError as error:
+        raise FetchError(f"could not be downloaded: {_in_words(error)}") from error
+
+
+@contextmanager
+def _cut_off(sock: socket.socket | None, deadline: _Deadline) -> Iterator[None]:
+    """Ends a connection at the deadline: neither headers nor trailers that come byte by byte obey a socket's limit."""
+
+    def cut() -> None:
+        with suppress(OSError):
+            if sock is not None:
+                sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline.left(), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _read_body(response: urllib3.BaseHTTPResponse, limits: FetchLimits, deadline: _Deadline) -> bytes:
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > limits.bytes_max:
         raise _too_large(limits)
     body = bytearray()
-    # read1 returns what has come so far, so that a slow drip of bytes can't hold up the check of the clock.
-    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        body += chunk
+    for piece in _unpacked(_received(response, limits), response.headers.get("Content-Encoding", "")):
+        body += piece
         if len(body) > limits.bytes_max:
             raise _too_large(limits)
-        if time.monotonic() > deadline:
-            raise _too_slow(limits.total_s)
+        deadline.left()
     return bytes(body)
 
 
+def _received(response: urllib3.BaseHTTPResponse, limits: FetchLimits) -> Iterator[bytes]:
+    received = 0
+    # read1 returns what has come so far, so that a slow drip of bytes can't hold up the check of the clock.
+    while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
+        received += len(chunk)
+        if received > limits.bytes_max:
+            raise _too_large(limits)
+        yield chunk
+
+
+def _unpacked(chunks: Iterator[bytes], coding: str) -> Iterator[bytes]:
+    """Unpacks gzip and deflate in small pieces. Servers that pack although asked not to know hardly anything else."""
+    coding = coding.strip().lower()
+    if coding in ("", "identity"):
+        yield from chunks
+        return
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise FetchError("expected an answer that is not packed, got one in another way than gzip or deflate")
+    stream = _decompressor()
+    for chunk in chunks:
+        piece, rest = b"", chunk
+        while rest or len(piece) == _CHUNK_BYTES:
+            if stream.eof:
+                stream = _decompressor()
+            piece = stream.decompress(rest, _CHUNK_BYTES)
+            rest = stream.unconsumed_tail or stream.unused_data
+            yield piece
+    if not stream.eof:
+        raise FetchError("the answer broke off while it was unpacked")
+
+
+def _decompressor() -> zlib._Decompress:
+    return zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip's header or zlib's
+
+
 def _too_large(limits: FetchLimits) -> FetchError:
-    return FetchError(f"expected at most {limits.bytes_max / 1e6:g} MB, the photo is larger")
-
-
-def _too_slow(seconds: float) -> FetchError:
-    return FetchError(f"expected the whole photo within {seconds:g} s, it took longer")
+    return FetchError(f"expected at most {limits.bytes_max / 1e6:g} MB, the answer is larger")
 
 
 def _explained(error: Exception, limits: FetchLimits) -> FetchError:
-    """One line for what requests and urllib3 wrap in several exceptions."""
-    if isinstance(error, requests.ConnectTimeout):
-        return FetchError(f"no connection within {limits.connect_s:g} s")
-    if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
+    """One line for what may go wrong while a server answers."""
+    if isinstance(error, (TimeoutError, urllib3.exceptions.ReadTimeoutError)):
         return FetchError(f"the server was silent for {limits.read_s:g} s")
-    reason = first_cause(error)
     if broke_off(error):
-        return _PassingError(f"the connection broke off: {reason}")
-    return FetchError(f"could not be downloaded: {reason}")
+        return PassingError(f"the connection broke off: {_in_words(error)}")
+    return FetchError(f"could not be downloaded: {_in_words(error)}")
+
+
+def _in_words(error: Exception) -> str:
+    """The reason of an error. Some repeat what the server sent, of any length and with any control characters."""
+    return "".join(sign if sign.isprintable() else " " for sign in first_cause(error)[:_WORDS_MAX])
 
 
 def broke_off(error: Exception) -> bool:
-    """Whether an error of requests or urllib3 tells of a connection that stood and broke off."""
-    return any(isinstance(e, urllib3.exceptions.ProtocolError) for e in (error, *error.args[:1]))
+    """Whether an error of requests, urllib3 or a socket tells of a connection that stood and broke off."""
+    return any(isinstance(e, _BREAKS) for e in (error, *error.args[:1]))
 
 
 def first_cause(error: BaseException) -> str:

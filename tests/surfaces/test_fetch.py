@@ -14,7 +14,7 @@ from photo_servers import PhotoServer
 from surfaces.errors import FetchError
 from surfaces.fetch import USER_AGENT, FetchLimits, fetch
 
-LIMITS = FetchLimits(bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01)
+LIMITS = FetchLimits(bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01, allow_private=True)
 BODY = bytes(range(256)) * 100
 
 
@@ -138,7 +138,7 @@ def test_a_drip_of_bytes_is_left(photo_server: PhotoServer, first: bytes, drop: 
     url = photo_server.answer("/drip", dripping(first, drop))
     start = time.monotonic()
     limits = dataclasses.replace(LIMITS, total_s=0.6)
-    assert refused(url, limits) == "expected the whole photo within 0.6 s, it took longer"
+    assert refused(url, limits) == "expected the whole answer within 0.6 s, it took longer"
     assert time.monotonic() - start < 1.5
 
 
@@ -158,7 +158,7 @@ def test_a_drip_of_the_body_ends_the_download(photo_server: PhotoServer) -> None
 
 def test_an_announced_size_beyond_the_limit_is_not_downloaded(photo_server: PhotoServer) -> None:
     url = photo_server.serve("/photo", b"", Content_Length="100001")
-    assert refused(url) == "expected at most 0.1 MB, the photo is larger"
+    assert refused(url) == "expected at most 0.1 MB, the answer is larger"
 
 
 def test_a_body_that_never_ends_is_cut(photo_server: PhotoServer) -> None:
@@ -171,7 +171,7 @@ def test_a_body_that_never_ends_is_cut(photo_server: PhotoServer) -> None:
         while sent < 100_000_000:
             sent += request.wfile.write(bytes(10_000))
 
-    assert refused(photo_server.answer("/photo", answer)) == "expected at most 0.1 MB, the photo is larger"
+    assert refused(photo_server.answer("/photo", answer)) == "expected at most 0.1 MB, the answer is larger"
     assert sent < 20_000_000
 
 
@@ -179,7 +179,7 @@ def test_what_is_counted_is_unpacked(photo_server: PhotoServer) -> None:
     small = photo_server.serve("/small", gzip.compress(BODY), Content_Encoding="gzip")
     bomb = photo_server.serve("/bomb", gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
     assert fetch(small, LIMITS) == BODY
-    assert refused(bomb) == "expected at most 0.1 MB, the photo is larger"
+    assert refused(bomb) == "expected at most 0.1 MB, the answer is larger"
 
 
 def redirect(server: PhotoServer, path: str, target: str, status: int = 302) -> str:
