@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
         min_score=options.min_score,
         style=overlay.OverlayStyle(options.alpha),
         parts=results.Parts(options.json, options.masks),
-        fetch_limits=fetch.FetchLimits.within(options.timeout),
+        fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private),
     )
     sources = batch.expand_sources(options.url, sys.stdin)
     files.make_folder(settings.folder)
@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
     add("--weights", type=Path, metavar="FILE", help="network to use (default: the one that ships)")
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
+    add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
     add("--version", action="version", version=f"interior-surfaces {VERSION}")
     return parser

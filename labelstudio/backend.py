@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="where SAM computes, as torch names it; a GPU where there is one")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of our network; one a core if not given")
     parser.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="also photos at addresses of this machine and of private networks; the Label Studio itself needs no leave",
+    )
+    parser.add_argument(
         "--connect",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -60,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command until SIGINT or SIGTERM; returns its exit code."""
     server = _server(args)
-    model = InteractiveModel(open_proposer(args), TaskPhotos(server))
+    model = InteractiveModel(open_proposer(args), TaskPhotos(server, args.allow_private))
     with MlServer(args.host, args.port, model) as backend, _stop_signals() as stopped, _answering(backend):
         host = "127.0.0.1" if args.host in _EVERYWHERE else args.host
         address = args.address or f"http://{host}:{backend.server_port}"

@@ -13,12 +13,13 @@ from urllib.parse import urljoin, urlsplit
 from labelstudio.connection import Server, server_errors
 from labelstudio.errors import ServerAwayError
 from labelstudio.interface import IMAGE_FIELD
+from surfaces.addresses import without_credentials
 from surfaces.detections import Image
 from surfaces.errors import FetchError
 from surfaces.fetch import FetchLimits, fetch
 from surfaces.images import decode_image, is_address
 
-_LIMITS = FetchLimits(bytes_max=100_000_000)
+_BYTES_MAX = 100_000_000
 
 Made = TypeVar("Made")
 
@@ -29,10 +30,13 @@ class TaskPhotos:
     Args:
         server: the Label Studio whose tasks they are; its token goes to its own address and nowhere else. None where
             there is none: then addresses on the web alone are read.
+        allow_private: whether photos elsewhere may lie on this machine and in private networks. Whoever may write tasks
+            chooses what is asked there.
     """
 
-    def __init__(self, server: Server | None) -> None:
+    def __init__(self, server: Server | None, allow_private: bool = False) -> None:
         self._server = server
+        self._limits = FetchLimits(bytes_max=_BYTES_MAX, allow_private=allow_private)
 
     def read(self, address: str) -> Image:
         """A photo, upright.
@@ -55,13 +59,13 @@ class TaskPhotos:
         if self._server is None:
             if not is_address(address):
                 raise ServerAwayError("the photo lies on a Label Studio server, and this backend knows none")
-            return fetch(address, _LIMITS)
+            return fetch(address, self._limits)
         try:
             place = urljoin(f"{self._server.url}/", address)
             is_theirs = _origin(place) == _origin(self._server.url)
         except ValueError as error:
-            raise FetchError(f"expected an http address, got {address[:100]!r}") from error
-        return _download(self._server, place) if is_theirs else fetch(place, _LIMITS)
+            raise FetchError(f"expected an http address, got {without_credentials(address)[:100]!r}") from error
+        return _download(self._server, place) if is_theirs else fetch(place, self._limits)
 
 
 def address_of(task: Mapping[str, Any]) -> str:
@@ -123,8 +127,8 @@ def _download(server: Server, place: str) -> bytes:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > _LIMITS.bytes_max:
-                raise FetchError(f"expected a photo of at most {_LIMITS.bytes_max / 1e6:g} MB, this one has more")
+            if len(body) > _BYTES_MAX:
+                raise FetchError(f"expected a photo of at most {_BYTES_MAX / 1e6:g} MB, this one has more")
     return bytes(body)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from surfaces.addresses import without_credentials
 from surfaces.errors import DecodeError, FetchError
 from surfaces.pipeline import Outcome
 
@@ -64,7 +65,7 @@ def run_batch(sources: Sequence[str], segment: Callable[[str], Outcome], quiet: 
             report(source, segment(source), quiet)
         except (FetchError, DecodeError) as error:
             failures += 1
-            tqdm.write(f"{source}: {error}", file=sys.stderr)
+            tqdm.write(f"{without_credentials(source)}: {error}", file=sys.stderr)
     return failures
 
 

@@ -55,7 +55,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
     def run(*arguments: object) -> Run:
         folder = tmp_path / "out"
-        code = segment.main(["--output", str(folder), *map(str, arguments)])
+        code = segment.main(["--output", str(folder), "--allow-private", *map(str, arguments)])
         return Run(code, *capsys.readouterr(), folder)
 
     return run
@@ -224,6 +224,29 @@ def answer_drip(request: BaseHTTPRequestHandler) -> None:
 )
 def test_what_cannot_be_fetched(stub, url: str) -> None:
     check_failure(stub("--url", url, "--json", "--masks"), 4, "expected")
+
+
+@pytest.mark.usefixtures("stub")
+def test_this_machine_is_asked_with_leave_alone(
+    photo_server: PhotoServer, room_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = photo_server.serve("/room.jpg", room_path.read_bytes())
+    assert segment.main(["--url", url]) == 4
+    assert (
+        "expected a host on the public internet, got 127.0.0.1; --allow-private permits it" in capsys.readouterr().err
+    )
+    assert photo_server.asked == []
+
+
+def test_a_password_in_an_address_is_not_repeated(stub, room_path: Path) -> None:
+    url = "http://mary:secret@127.0.0.1/a.jpg"
+    check_failure(stub("--url", url), 4, "without user name and password")
+    run = stub("--url", url, room_path, "--json")
+    assert run.code == 10
+    assert "http://…@127.0.0.1/a.jpg: expected an address without user name and password" in run.err
+    told = run.out + run.err + "".join(path.read_text("utf-8") for path in run.folder.glob("*.json"))
+    assert "mary" not in told
+    assert "secret" not in told
 
 
 @pytest.mark.parametrize("answer", [answer_silence, answer_drip])

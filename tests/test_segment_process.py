@@ -31,8 +31,9 @@ def command(tmp_path: Path):
 
     def run(*arguments: object, **options: object) -> Run:
         folder = tmp_path / "out"
-        words = [sys.executable, str(ROOT / "segment.py"), "--output", str(folder), *map(str, arguments)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, **{"cwd": tmp_path} | options)
+        words = [sys.executable, ROOT / "segment.py", "--allow-private", "--output", folder, *arguments]
+        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120} | options
+        done = subprocess.run([*map(str, words)], **options)
         return Run(done.returncode, done.stdout, done.stderr, folder)
 
     return run
@@ -111,7 +112,7 @@ def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
-    words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path / "out"), "--url"]
+    words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path / "out"), "--allow-private", "--url"]
     words.append(photo_server.answer("/silent", lambda _: time.sleep(20)))
     run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60

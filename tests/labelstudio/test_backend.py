@@ -212,7 +212,7 @@ def test_the_token_goes_to_the_server_alone(label_studio: TestServer, photo_serv
         request.end_headers()
         request.wfile.write(photo)
 
-    photos = TaskPhotos(label_studio)
+    photos = TaskPhotos(label_studio, allow_private=True)
     address = photo_server.answer("/room.jpg", answer)
     assert photos.read(address).shape == (*SIZE, 3)
     assert photos.read(address.replace("http:", "", 1)).shape == (*SIZE, 3)
@@ -233,7 +233,7 @@ def test_photos_that_the_server_does_not_give_are_told(label_studio: TestServer)
 def test_without_a_label_studio_photos_on_the_web_are_answered(
     start: Start, photo_server: Any, room_path: Path
 ) -> None:
-    running = start()
+    running = start("--allow-private")
     address = photo_server.serve("/room.jpg", room_path.read_bytes())
     prediction = predict(running, {"id": 1, "data": {"image": address}}, None)
     assert list(masks_of(prediction)) == ["wall", "floor", "dining table"]

@@ -61,7 +61,7 @@ def serving(model: Any, **limits: Any) -> Iterator[MlServer]:
 @pytest.fixture(scope="module")
 def backend(proposer: CountedProposer) -> Iterator[MlServer]:
     """A backend that knows no Label Studio: photos come from the web."""
-    model = InteractiveModel(proposer, TaskPhotos(None))
+    model = InteractiveModel(proposer, TaskPhotos(None, allow_private=True))
     with serving(model, body_bytes_max=200_000, silence_s=1.0) as server:
         yield server
 
