@@ -7,7 +7,6 @@ import socket
 import ssl
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import urllib3
 from surfaces.addresses import IPAddress, Resolver, Target, look_up, permitted_addresses, read_address
 from surfaces.errors import FetchError
 from surfaces.pinned import open_connection
+from surfaces.unpacking import unpacked
 from surfaces.version import VERSION
 
 USER_AGENT = f"interior-surfaces/{VERSION}"
@@ -203,7 +203,7 @@ def _ask(url: str, limits: FetchLimits, headers: Mapping[str, str], resolve: Res
                 body = _read_body(response, limits, deadline) if 200 <= response.status < 300 else b""
                 deadline.left()
                 return Answer(target.url, response.status, merged, body, str(address))
-        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError, zlib.error) as error:
+        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError) as error:
             deadline.left()
             raise _explained(error, limits) from error
 
@@ -222,17 +222,17 @@ def _look_up(target: Target, limits: FetchLimits, resolve: Resolver, deadline: _
 def _connect(
     target: Target, addresses: Sequence[IPAddress], limits: FetchLimits, deadline: _Deadline
 ) -> tuple[urllib3.connection.HTTPConnection, IPAddress]:
-    """Tries the addresses in turn; the last one's error is the one that is told."""
-    *others, last = addresses
-    for address in others:
-        with suppress(OSError):
+    """Tries the addresses in turn; the error of the first is the one that is told."""
+    errors: list[OSError] = []
+    for address in addresses:
+        try:
             return open_connection(target, address, min(limits.connect_s, deadline.left())), address
-    try:
-        return open_connection(target, last, min(limits.connect_s, deadline.left())), last
-    except TimeoutError:
-        raise FetchError(f"no connection within {limits.connect_s:g} s") from None
-    except OSError as error:
-        raise FetchError(f"could not be downloaded: {_in_words(error)}") from error
+        except OSError as error:
+            errors.append(error)
+    deadline.left()
+    if isinstance(errors[0], TimeoutError):
+        raise FetchError(f"no connection within {limits.connect_s:g} s")
+    raise FetchError(f"could not be downloaded: {_in_words(errors[0])}") from errors[0]
 
 
 @contextmanager
@@ -258,7 +258,7 @@ def _read_body(response: urllib3.BaseHTTPResponse, limits: FetchLimits, deadline
     if announced.isdecimal() and int(announced) > limits.bytes_max:
         raise _too_large(limits)
     body = bytearray()
-    for piece in _unpacked(_received(response, limits), response.headers.get("Content-Encoding", "")):
+    for piece in unpacked(_received(response, limits), response.headers.get("Content-Encoding", "")):
         body += piece
         if len(body) > limits.bytes_max:
             raise _too_large(limits)
@@ -274,31 +274,6 @@ def _received(response: urllib3.BaseHTTPResponse, limits: FetchLimits) -> Iterat
         if received > limits.bytes_max:
             raise _too_large(limits)
         yield chunk
-
-
-def _unpacked(chunks: Iterator[bytes], coding: str) -> Iterator[bytes]:
-    """Unpacks gzip and deflate in small pieces. Servers that pack although asked not to know hardly anything else."""
-    coding = coding.strip().lower()
-    if coding in ("", "identity"):
-        yield from chunks
-        return
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise FetchError("expected an answer that is not packed, got one in another way than gzip or deflate")
-    stream = _decompressor()
-    for chunk in chunks:
-        piece, rest = b"", chunk
-        while rest or len(piece) == _CHUNK_BYTES:
-            if stream.eof:
-                stream = _decompressor()
-            piece = stream.decompress(rest, _CHUNK_BYTES)
-            rest = stream.unconsumed_tail or stream.unused_data
-            yield piece
-    if not stream.eof:
-        raise FetchError("the answer broke off while it was unpacked")
-
-
-def _decompressor() -> zlib._Decompress:
-    return zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip's header or zlib's
 
 
 def _too_large(limits: FetchLimits) -> FetchError:
