@@ -1,0 +1,74 @@
+"""Openverse's search for images under open licences: https://api.openverse.org/v1/"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.licences import CODES, name_of
+from autolabel.crawling.markup import one_line
+from autolabel.crawling.reading import ReadError, ReadSettings
+from autolabel.crawling.search_api import json_object, objects, text
+from autolabel.crawling.urls import normalised, resolved
+
+if TYPE_CHECKING:
+    from surfaces.fetch import Answer
+
+SOURCE = "openverse"
+
+# What anybody may ask for: 20 results a page, and no more than 240 a query, with a token or without.
+_PAGE_SIZE = 20
+_MOST_PAGES = 12
+_LONGEST_QUERY = 200
+
+
+def openverse_query(query: str, settings: ReadSettings) -> Lead:
+    """The first page of a query's results.
+
+    Args:
+        query: such as `dining room interior`; Openverse reads its first 200 characters.
+        settings: the licences that are wanted, and the API's address.
+    """
+    return Lead(_address(settings.openverse, query, settings.licences, 1), Kind.OPENVERSE, SOURCE)
+
+
+def read_openverse(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
+    """Tells what a page of results leads to: its photos, and the next page.
+
+    Raises:
+        ReadError: it is none.
+    """
+    document = json_object(answer, "Openverse")
+    if not isinstance(document.get("results"), list):
+        raise ReadError(f"expected Openverse's results, got {one_line(text(document.get('detail')) or 'none', 200)!r}")
+    found = []
+    for result in objects(document["results"]):
+        url, code = resolved(answer.url, text(result.get("url"))), text(result.get("license")).lower()
+        if not url or code not in settings.licences:
+            continue
+        found.append(
+            Lead(
+                url,
+                Kind.PHOTO,
+                lead.source,
+                page=resolved(answer.url, text(result.get("foreign_landing_url"))),
+                title=one_line(text(result.get("title"))),
+                author=one_line(text(result.get("creator"))),
+                licence=name_of(code, one_line(text(result.get("license_version")), 10)),
+                licence_url=resolved(answer.url, text(result.get("license_url"))),
+            )
+        )
+    page, pages = document.get("page"), document.get("page_count")
+    if isinstance(page, int) and isinstance(pages, int) and page < min(pages, _MOST_PAGES):
+        query = parse_qs(urlsplit(lead.url).query).get("q", [""])[0]
+        next_page = _address(settings.openverse, query, settings.licences, page + 1)
+        found.append(Lead(next_page, Kind.OPENVERSE, lead.source))
+    return found
+
+
+def _address(api: str, query: str, licences: frozenset[str], page: int) -> str:
+    parameters: dict[str, str | int] = {"q": query[:_LONGEST_QUERY], "page": page, "page_size": _PAGE_SIZE}
+    if licences != frozenset(CODES):
+        parameters["license"] = ",".join(code for code in CODES if code in licences)
+    return normalised(f"{api}/v1/images/?{urlencode(parameters)}")

@@ -1,0 +1,162 @@
+"""Reads sitemaps: https://www.sitemaps.org/protocol.html, with the image extension of Google's."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from typing import TYPE_CHECKING
+
+from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.licences import name_at
+from autolabel.crawling.markup import one_line
+from autolabel.crawling.reading import ReadError
+from autolabel.crawling.urls import may_be_photo, names_photo, resolved
+
+if TYPE_CHECKING:
+    from surfaces.fetch import Answer
+
+# The protocol's own limits.
+_MOST_BYTES = 52_428_800
+_MOST_ENTRIES = 50_000
+_LONGEST_TEXT = 10_000
+
+
+def read_sitemap(lead: Lead, answer: Answer) -> list[Lead]:
+    """Tells what a sitemap leads to.
+
+    A page whose photos the sitemap lists (`image:image`) leads to these and is not asked itself; any other leads to
+    the page. An index leads to its sitemaps; within those no further index is taken, as the protocol has it.
+
+    Args:
+        lead: what the sitemap was asked for.
+        answer: XML, or text with an address a line; either may be a gzip file.
+
+    Returns:
+        At most 50,000 pages, photos or sitemaps.
+
+    Raises:
+        ReadError: it is no sitemap, has a document type (entities can be bombs), is larger than 50 MB unpacked, or is
+            an index that another index led to.
+    """
+    body = _unpacked(answer.body)
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
+        found = _read_xml(body, lead, answer.url)
+    else:
+        found = _read_text(body, lead)
+    return list({each.url: each for each in reversed(found)}.values())[::-1]
+
+
+def _unpacked(body: bytes) -> bytes:
+    if not body.startswith(b"\x1f\x8b"):
+        return body
+    try:
+        unpacked = gzip.GzipFile(fileobj=io.BytesIO(body)).read(_MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ReadError(f"expected a sitemap, got a damaged gzip file: {error}") from error
+    if len(unpacked) > _MOST_BYTES:
+        raise ReadError(f"expected a sitemap of at most {_MOST_BYTES / 1e6:.0f} MB, it is larger")
+    return unpacked
+
+
+def _read_text(body: bytes, lead: Lead) -> list[Lead]:
+    try:
+        lines = body.decode("utf-8-sig").split("\n", _MOST_ENTRIES)[:_MOST_ENTRIES]
+    except UnicodeDecodeError as error:
+        raise ReadError("expected a sitemap: XML, or text with an address a line") from error
+    addresses = [resolved("", line) for line in lines]
+    if not any(addresses):
+        raise ReadError("expected a sitemap: XML, or text with an address a line")
+    return [_page_or_photo(address, lead) for address in addresses if address]
+
+
+def _read_xml(body: bytes, lead: Lead, url: str) -> list[Lead]:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser, ParseError
+
+    sitemap = _Sitemap(lead, url)
+    # The target makes leads at once: a tree would take ten times the file's size.
+    parser = DefusedXMLParser(target=sitemap, forbid_dtd=True)
+    try:
+        parser.feed(body)
+        parser.close()
+    except DefusedXmlException as error:
+        raise ReadError("expected a sitemap without document type and entities") from error
+    except (ParseError, LookupError, ValueError) as error:
+        raise ReadError(f"expected a sitemap, got broken XML: {one_line(str(error), 100)}") from error
+    return sitemap.leads
+
+
+class _Sitemap:
+    """What the XML parser calls; collects leads.
+
+    Attributes:
+        leads: what was found.
+    """
+
+    def __init__(self, lead: Lead, url: str) -> None:
+        self.leads: list[Lead] = []
+        self._lead, self._url = lead, url
+        self._path: list[str] = []
+        self._text: list[str] = []
+        self._length = 0
+        self._page = ""
+        self._images: list[dict[str, str]] = []
+
+    def start(self, tag: str, _attributes: dict[str, str]) -> None:
+        name = tag.rpartition("}")[2]
+        if not self._path and name not in ("urlset", "sitemapindex"):
+            raise ReadError(f"expected a sitemap, got XML with <{one_line(name, 40)}>")
+        if name == "sitemapindex" and self._lead.page:
+            raise ReadError("expected a sitemap, got an index within an index")
+        self._path.append(name)
+        self._text, self._length = [], 0
+        if name == "image":
+            self._images.append({})
+
+    def data(self, text: str) -> None:
+        self._length += len(text)
+        if self._length <= _LONGEST_TEXT:
+            self._text.append(text)
+
+    def end(self, _tag: str) -> None:
+        text, self._text = "".join(self._text).strip(), []
+        match self._path[-2:]:
+            case ["url" | "sitemap", "loc"]:
+                self._page = resolved(self._url, text)
+            case ["image", part]:
+                self._images[-1].setdefault(part, text)
+            case [_, "url"]:
+                self._add(self._photos() or ([_page_or_photo(self._page, self._lead)] if self._page else []))
+            case [_, "sitemap"] if self._page:
+                self._add([Lead(self._page, Kind.SITEMAP, self._lead.source, page=self._url)])
+        if self._path.pop() in ("url", "sitemap"):
+            self._page, self._images = "", []
+
+    def close(self) -> None: ...
+
+    def _add(self, leads: list[Lead]) -> None:
+        self.leads += leads[: _MOST_ENTRIES - len(self.leads)]
+
+    def _photos(self) -> list[Lead]:
+        found = []
+        for image in self._images:
+            url = resolved(self._url, image.get("loc", ""))
+            if url and may_be_photo(url):
+                licence_url = resolved(self._url, image.get("license", ""))
+                found.append(
+                    Lead(
+                        url,
+                        Kind.PHOTO,
+                        self._lead.source,
+                        page=self._page,
+                        title=one_line(image.get("title") or image.get("caption", "")),
+                        licence=name_at(licence_url),
+                        licence_url=licence_url,
+                    )
+                )
+        return found
+
+
+def _page_or_photo(url: str, lead: Lead) -> Lead:
+    return Lead(url, Kind.PHOTO if names_photo(url) else Kind.PAGE, lead.source)

@@ -1,0 +1,193 @@
+"""Where a crawl begins: what its command line names, as leads."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from autolabel.corpus import read_corpus
+from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.licences import CODES, GROUPS, read_licences
+from autolabel.crawling.markup import one_line
+from autolabel.crawling.openverse import openverse_query
+from autolabel.crawling.reading import OPENVERSE, WIKIMEDIA, ReadError, ReadSettings
+from autolabel.crawling.urls import normalised, resolved
+from autolabel.crawling.wikimedia import wikimedia_query
+from surfaces.addresses import AddressError, without_credentials
+
+_TOLD_LINES = 10
+_COLUMNS = {
+    "page": ("page",),
+    "title": ("title",),
+    "author": ("author", "creator"),
+    "licence": ("licence", "license"),
+    "licence_url": ("licence_url", "license_url"),
+}
+
+Entry = Mapping[str, Any] | None
+"""One line of a list: `url` and what else is known; None where it cannot be read."""
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that `first_leads` and `read_settings` read."""
+    add = parser.add_argument_group("where photos come from").add_argument
+    add(
+        "--urls",
+        nargs="+",
+        default=[],
+        metavar="LIST",
+        help="photos' addresses: text, .csv or .jsonl with url (page, title, author, licence, licence_url); - is stdin",
+    )
+    add("--page", type=_address, nargs="+", default=[], metavar="URL", help="web pages that show photos")
+    add("--follow", action="store_true", help="also the pages of the same host that these link to, no further")
+    add("--sitemap", type=_address, nargs="+", default=[], metavar="URL", help="sitemaps of pages or photos")
+    add("--openverse", nargs="+", default=[], metavar="QUERY", help="searches, such as 'dining room interior'")
+    add("--wikimedia", nargs="+", default=[], metavar="QUERY", help="the same in Wikimedia Commons")
+    add(
+        "--licence",
+        type=_licences,
+        default=GROUPS["any"],
+        metavar="LICENCES",
+        help=f"what is taken from these two searches: {', '.join((*GROUPS, *CODES))}; several with commas between them "
+        "(default: any of these)",
+    )
+    add("--folder", type=Path, nargs="+", default=[], metavar="DIR", help="folders of photos, or lists of their paths")
+    for name, address in (("OPENVERSE", OPENVERSE), ("WIKIMEDIA", WIKIMEDIA)):
+        variable = f"{name}_ADDRESS"
+        add(
+            f"--{name.lower()}-address",
+            type=_origin,
+            default=os.environ.get(variable, address),
+            metavar="URL",
+            help=f"where the API is (default: ${variable}, else {address})",
+        )
+
+
+def read_settings(args: argparse.Namespace, ignore_opt_outs: bool) -> ReadSettings:
+    """How answers are read.
+
+    Args:
+        args: with what `add_source_arguments` added.
+        ignore_opt_outs: see `ReadSettings`.
+    """
+    return ReadSettings(args.licence, args.follow, ignore_opt_outs, args.openverse_address, args.wikimedia_address)
+
+
+def first_leads(args: argparse.Namespace, settings: ReadSettings) -> Iterator[Lead]:
+    """All that the command line names. Lines that name nothing are told on stderr and passed over.
+
+    Args:
+        args: with what `add_source_arguments` added.
+        settings: from `read_settings`.
+
+    Raises:
+        ReadError: a list cannot be read.
+        DatasetError: a folder has no photos.
+    """
+    for query in args.openverse:
+        yield openverse_query(query, settings)
+    for query in args.wikimedia:
+        yield wikimedia_query(query, settings)
+    for url in args.sitemap:
+        yield Lead(url, Kind.SITEMAP, "sitemaps")
+    for url in args.page:
+        yield Lead(url, Kind.PAGE, "pages")
+    for place in args.urls:
+        yield from _listed(place)
+    for folder in args.folder:
+        yield from _files(folder)
+
+
+def _listed(place: str) -> Iterator[Lead]:
+    bad = 0
+    name = "stdin" if place == "-" else place
+    for number, entry in _entries(place):
+        try:
+            yield _photo(entry)
+        except AddressError as error:
+            bad += 1
+            if bad <= _TOLD_LINES:
+                print(f"autolabel: {name}:{number}: {error}", file=sys.stderr)
+    if bad:
+        print(f"autolabel: {name}: {bad} line{'s'[: bad > 1]} passed over", file=sys.stderr)
+
+
+def _photo(entry: Entry) -> Lead:
+    url = (entry or {}).get("url")
+    if entry is None or not isinstance(url, str):
+        raise AddressError("expected an entry with a url")
+    known = {field: _first(entry, names) for field, names in _COLUMNS.items()}
+    for field in ("page", "licence_url"):  # what stands there is shown as a link
+        known[field] = resolved("", known[field])
+    return Lead(normalised(url), Kind.PHOTO, "urls", **known)
+
+
+def _first(entry: Mapping[str, Any], names: Iterable[str]) -> str:
+    return next((one_line(value, 2000) for name in names if isinstance(value := entry.get(name), str)), "")
+
+
+def _entries(place: str) -> Iterator[tuple[int, Entry]]:
+    """A list's entries with the numbers of their lines."""
+    path = Path(place)
+    try:
+        with (
+            nullcontext(sys.stdin)
+            if place == "-"
+            else path.open(encoding="utf-8-sig", errors="surrogateescape") as file
+        ):
+            if path.suffix.lower() == ".csv":
+                yield from _csv_entries(file)
+            elif path.suffix.lower() == ".jsonl":
+                yield from ((number, _json_entry(line)) for number, line in enumerate(file, 1) if line.strip())
+            else:
+                lines = ((number, line.strip()) for number, line in enumerate(file, 1))
+                yield from ((number, {"url": line}) for number, line in lines if line and not line.startswith("#"))
+    except (OSError, ValueError, csv.Error) as error:
+        raise ReadError(f"expected a list of addresses in {place}, got: {error}") from error
+
+
+def _csv_entries(file: IO[str]) -> Iterator[tuple[int, Entry]]:
+    rows = csv.DictReader(file)
+    if "url" not in (rows.fieldnames or ()):
+        raise csv.Error(f"no column `url` among {', '.join(rows.fieldnames or ()) or 'none'}")
+    yield from ((rows.line_num, row) for row in rows)
+
+
+def _json_entry(line: str) -> Entry:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _files(folder: Path) -> Iterator[Lead]:
+    corpus = read_corpus(folder)
+    for skipped in corpus.skipped:
+        print(f"autolabel: {skipped.source.path!r}: {skipped.reason}", file=sys.stderr)
+    yield from (Lead(photo.path, Kind.FILE, "folder") for photo in corpus.photos)
+
+
+def _address(text: str) -> str:
+    try:
+        return normalised(text)
+    except AddressError as error:
+        raise argparse.ArgumentTypeError(f"{error}: {without_credentials(text)!r}") from error
+
+
+def _origin(text: str) -> str:
+    return _address(text).rstrip("/")
+
+
+def _licences(text: str) -> frozenset[str]:
+    try:
+        return read_licences(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
