@@ -5,27 +5,32 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from PIL import ExifTags, ImageFile, UnidentifiedImageError
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
+from surfaces.colour import scale_transparent_colour, write_srgb
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
+from surfaces.image_guards import FORMATS, format_of, refuse_bombs
 
 if TYPE_CHECKING:
     from surfaces.fetch import FetchLimits
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
-"""What is decoded, told from the bytes. Named one by one: Pillow's other decoders (EPS and the like) start programs."""
-
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_ROWS_AT_ONCE = 256
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+_STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
+"""By EXIF orientation: where the next stored row and the next stored column lie, once lying photos stand."""
+_LYING = (5, 6, 7, 8)
+
+# What is odd in a file is of no use to whoever asked for a photo. Set once: `catch_warnings` mixes up threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,13 @@ class ImageLimits:
 
     Attributes:
         pixels_max: most pixels; checked before anything is decoded.
+        bytes_max: most bytes of the file.
         side_min: fewest pixels of the shorter side.
         side_max: most pixels of the longer side; JPEG files can't hold more.
     """
 
     pixels_max: int = 40_000_000
+    bytes_max: int = 256 * 2**20
     side_min: int = 16
     side_max: int = 65_500
 
@@ -81,13 +88,13 @@ def _open_file(path: str) -> BinaryIO:
 
 
 def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
-    """Decodes a photo of one of the `FORMATS`.
+    """Decodes a photo of one of the `FORMATS`; HEIC needs the package's extra `heic`.
 
-    Colours are converted to sRGB by the embedded profile, transparent parts are laid on white, 16-bit grey is scaled
-    to 8 bits, and of an animation the first frame is taken.
+    Colours are converted to sRGB by the embedded profile, transparent parts are laid on white, deep grey is scaled to
+    8 bits, and of an animation the first frame is taken.
 
     Args:
-        file: the photo's bytes, seekable.
+        file: the photo's bytes.
         limits: of its size; the defaults of `ImageLimits` where None.
 
     Returns:
@@ -97,26 +104,42 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
         DecodeError: empty, not an image, truncated, corrupt, too small or too large.
     """
     limits = limits or ImageLimits()
-    head = file.read(512)
-    if not head:
+    data = file.read(limits.bytes_max + 1)
+    if not data:
         raise DecodeError("expected a photo, got 0 bytes")
-    file.seek(0)
+    if len(data) > limits.bytes_max:
+        raise DecodeError(f"expected at most {limits.bytes_max} bytes, the photo has more")
+    name = format_of(data)
+    if name is None:
+        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got {_guess(data[:512])}")
+    refuse_bombs(name, data)
     try:
-        with warnings.catch_warnings():
-            # Pillow's own limit, above ours, only warns; its other warnings are of no use to whoever asked for a photo.
-            warnings.simplefilter("ignore")
-            with Pillow.open(file, formats=FORMATS) as photo:
-                _check_size(photo.size, limits)
-                photo.load()
-                return _to_array(_to_srgb(_upright(photo)))
+        with _open_photo(name, data) as photo:
+            _check_size(photo.size, limits)
+            scale_transparent_colour(photo)
+            photo.load()
+            _check_size(photo.size, limits)  # HEIC tells its size twice
+        # Out here the photo has let go of the file.
+        return _to_array(photo)
     except DecodeError:
         raise
-    except UnidentifiedImageError:
-        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got {_guess(head)}") from None
+    except (UnidentifiedImageError, SyntaxError):
+        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got a damaged one") from None
     except Pillow.DecompressionBombError:
         raise DecodeError(f"expected at most {limits.pixels_max / 1e6:g} megapixels, the photo has far more") from None
     except Exception as error:  # corrupt bytes make the decoders raise nearly anything
         raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
+
+
+def _open_photo(name: str, data: bytes) -> ImageFile.ImageFile:
+    if name != "HEIC":
+        return Pillow.open(io.BytesIO(data), formats=(name,))
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise DecodeError("expected pillow-heif for a HEIC photo, install interior-surfaces[heic]") from None
+    reader: Callable[[BinaryIO], ImageFile.ImageFile] = HeifImageFile  # registering it would change Pillow for all
+    return reader(io.BytesIO(data))
 
 
 def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
@@ -143,52 +166,20 @@ def _guess(head: bytes) -> str:
     return "bytes of another kind"
 
 
-def _upright(photo: Pillow.Image) -> Pillow.Image:
-    with suppress(Exception):  # broken EXIF is no reason to refuse a photo whose pixels are sound
-        ImageOps.exif_transpose(photo, in_place=True)
-    return photo
-
-
-def _to_srgb(photo: Pillow.Image) -> Pillow.Image:
-    profile = photo.info.get("icc_profile")
-    photo = _to_plain_mode(photo)
-    if profile:
-        photo = _apply_profile(photo, profile)
-    return photo if photo.mode == "RGB" else photo.convert("RGB")
-
-
-def _to_plain_mode(photo: Pillow.Image) -> Pillow.Image:
-    """The photo as L, RGB or CMYK (what colour profiles speak of), or in a mode that converts to RGB directly."""
-    if photo.mode in ("I", "F"):
-        raise DecodeError("expected 8 or 16 bits a channel, the photo has 32")
-    if photo.mode.startswith("I;16"):
-        return Pillow.fromarray((np.asarray(photo) >> 8).astype(np.uint8))
-    if photo.has_transparency_data:
-        photo = photo.convert("RGBA")
-        white = Pillow.new("RGB", photo.size, "white")
-        white.paste(photo, mask=photo.getchannel("A"))
-        return white
-    return photo.convert("RGB") if photo.mode == "P" else photo
-
-
-def _apply_profile(photo: Pillow.Image, profile: bytes) -> Pillow.Image:
-    from PIL import ImageCms  # half of all photos carry no profile
-
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if ImageCms.getProfileDescription(source).startswith("sRGB"):
-            return photo
-        converted = ImageCms.profileToProfile(photo, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return photo  # a broken profile, or one of another colour space: the pixels are shown as they are
-    return converted or photo
-
-
 def _to_array(photo: Pillow.Image) -> Image:
-    """Copies strip by strip: Pillow's own conversion holds three copies of a photo at once."""
+    orientation = _orientation(photo)
     width, height = photo.size
-    image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, _ROWS_AT_ONCE):
-        bottom = min(top + _ROWS_AT_ONCE, height)
-        image[top:bottom] = np.asarray(photo.crop((0, top, width, bottom)))
+    is_lying = orientation in _LYING
+    image = np.empty((width, height, 3) if is_lying else (height, width, 3), np.uint8)
+    down, right = _STEPS.get(orientation, (1, 1))
+    write_srgb(photo, (image.swapaxes(0, 1) if is_lying else image)[::down, ::right])
     return image
+
+
+def _orientation(photo: Pillow.Image) -> int:
+    """How a decoded photo is turned (Exif 3.0, 4.6.5.1); 1 where its reader has turned it already, as TIFF's does."""
+    if photo.format == "HEIF":  # turned by its container; EXIF only repeats it (ISO/IEC 23008-12, A.2.1)
+        return 1
+    with suppress(Exception):  # broken EXIF is no reason to refuse a photo whose pixels are sound
+        return int(photo.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1

@@ -1,0 +1,151 @@
+"""Converts a decoded photo of any colour mode to sRGB on white, strip by strip."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageFile
+
+from surfaces.detections import Image
+from surfaces.errors import DecodeError
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
+
+_ROWS_AT_ONCE = 256
+_FLOAT_WHITES = (1, 2**8 - 1, 2**16 - 1)
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+
+_Grey = npt.NDArray[Any]
+
+
+def write_srgb(photo: Pillow.Image, image: Image) -> None:
+    """Converts a photo's colours: its profile applied, transparent parts laid on white, deep channels cut to 8 bits.
+
+    Only a strip is held besides the photo and the result: Pillow's own conversions hold three copies of a photo.
+
+    Args:
+        photo: decoded, of any mode.
+        image: uint8 HxWx3 of the photo's size, written to; may be a turned view of an upright image.
+
+    Raises:
+        DecodeError: values that no photo has.
+    """
+    to_eight_bits = _depth_conversion(photo)
+    transform = _profile_transform(photo)
+    for rows, strip in _strips(photo):
+        colours, opacity = _parted(_plain(to_eight_bits(strip)))
+        colours = transform.apply(colours) if transform else colours.convert("RGB")
+        image[rows] = np.asarray(_on_white(colours, opacity))
+
+
+def scale_transparent_colour(photo: ImageFile.ImageFile) -> None:
+    """Brings the one transparent colour of a PNG to 8 bits a channel, as Pillow does with the pixels but not with it.
+
+    Args:
+        photo: opened and not yet decoded; its `info` is changed.
+    """
+    colour = photo.info.get("transparency")
+    if photo.format != "PNG" or photo.mode not in ("L", "RGB") or colour is None:
+        return
+    depth = re.search(r";(\d+)", str(photo.tile[0].args))
+    bits = int(depth[1]) if depth else 8
+    # PNG 11.3.2.1: as many bits as a sample has, the rest of the 16 is to be ignored.
+    scaled = [(value % 2**bits) * 255 // (2**bits - 1) for value in np.atleast_1d(colour).tolist()]
+    photo.info["transparency"] = scaled[0] if photo.mode == "L" else tuple(scaled)
+
+
+def _strips(photo: Pillow.Image) -> Iterator[tuple[slice, Pillow.Image]]:
+    for top in range(0, photo.height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, photo.height)
+        yield slice(top, bottom), photo.crop((0, top, photo.width, bottom))
+
+
+def _depth_conversion(photo: Pillow.Image) -> Callable[[Pillow.Image], Pillow.Image]:
+    """How grey of 12 bits and more becomes L, or LA where one value of it is transparent; other modes are kept."""
+    if photo.mode not in ("I", "F") and not photo.mode.startswith("I;16"):
+        return lambda strip: strip
+    tags = getattr(photo, "tag_v2", {})
+    to_bytes = _from_floats(photo) if photo.mode == "F" else _from_integers(photo.mode, tags)
+    # Pillow turns 8 bits of this kind itself, not more.
+    is_negative = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    transparent = photo.info.get("transparency")
+
+    def convert(strip: Pillow.Image) -> Pillow.Image:
+        values = np.asarray(strip)
+        grey = Pillow.fromarray(to_bytes(values) ^ np.uint8(255 * is_negative))
+        if transparent is not None:
+            grey.putalpha(Pillow.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        return grey
+
+    return convert
+
+
+def _from_integers(mode: str, tags: dict[int, tuple[int, ...]]) -> Callable[[_Grey], npt.NDArray[np.uint8]]:
+    bits = tags.get(_TIFF_BITS, (16,))[0]
+    is_signed = tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == _SIGNED
+    if is_signed:
+        return lambda values: (values.clip(0) >> (bits - 1 - 8)).astype(np.uint8)
+    if mode == "I":  # Pillow's integers are signed, the file's were not
+        return lambda values: (values.view(np.uint32) >> (bits - 8)).astype(np.uint8)
+    return lambda values: (values >> (bits - 8)).astype(np.uint8)
+
+
+def _from_floats(photo: Pillow.Image) -> Callable[[_Grey], npt.NDArray[np.uint8]]:
+    """Floats say nowhere what white is: the first usual value that none of them exceeds."""
+    brightest = max(np.fmax.reduce(np.asarray(strip), axis=None) for _, strip in _strips(photo))
+    white = next((value for value in _FLOAT_WHITES if brightest <= value), None)
+    if white is None:
+        raise DecodeError(f"expected floating-point pixels of at most {_FLOAT_WHITES[-1]}, the photo has {brightest}")
+    return lambda values: (np.nan_to_num(values).clip(0, white) * (255 / white) + 0.5).astype(np.uint8)
+
+
+def _plain(strip: Pillow.Image) -> Pillow.Image:
+    """A strip as L, RGB, CMYK or LAB (what profiles speak of), or as LA or RGBA."""
+    if strip.mode in ("L", "RGB", "CMYK", "LAB", "LA", "RGBA") and "transparency" not in strip.info:
+        return strip
+    mode = _profile_mode(strip.mode)
+    return strip.convert(mode + "A" if strip.has_transparency_data else mode)
+
+
+def _profile_mode(mode: str) -> str:
+    if mode in ("CMYK", "LAB"):
+        return mode
+    return "L" if mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16") else "RGB"
+
+
+def _profile_transform(photo: Pillow.Image) -> ImageCms.ImageCmsTransform | None:
+    profile = photo.info.get("icc_profile")
+    if not profile:
+        return None
+    from PIL import ImageCms  # half of all photos carry no profile
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), _profile_mode(photo.mode), "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None  # a broken profile, or one of another colour space: the pixels are shown as they are
+
+
+def _parted(strip: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | None]:
+    """Colours and opacity of a strip."""
+    if strip.mode not in ("LA", "RGBA"):
+        return strip, None
+    return strip.convert(strip.mode[:-1]), strip.getchannel("A")
+
+
+def _on_white(colours: Pillow.Image, opacity: Pillow.Image | None) -> Pillow.Image:
+    if opacity is None:
+        return colours
+    white = Pillow.new("RGB", colours.size, "white")
+    white.paste(colours, mask=opacity)
+    return white
