@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from zlib import crc32
 
-from autolabel.crawling.addressing import host_of, normalised
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import Ended, Photo, Request, State
 from autolabel.crawling.robots_records import RobotsRecords
+from autolabel.crawling.urls import normalised
+from surfaces.addresses import AddressError, read_address
 from surfaces.dataset.database import Row
-from surfaces.errors import FetchError
 
 LEDGER_NAME = "crawl.sqlite"
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
@@ -124,23 +124,22 @@ class Ledger:
         rows += self._file.rows(wanted.format("robots WHERE time IS NULL"), host)
         return min((time for (time,) in rows), default=None)
 
-    def redirect(self, request: Request, address: str) -> str:
-        """Has a lead go on at another address; it ends, as a duplicate, where another lead of its kind leads there.
+    def is_known(self, address: str, request: Request) -> bool:
+        """Whether another lead of the request's kind leads, or was redirected, to an address."""
+        known = "SELECT 1 FROM leads WHERE {} AND kind = ? AND number != ?"
+        values = address, str(request.lead.kind), request.number
+        places = "url = ?", "redirects > 0 AND address = ?"
+        return any(self._file.rows(known.format(place), *values) for place in places)
 
-        Returns:
-            The host of the address.
-        """
-        host = host_of(address)
-        with self._file.transaction():
-            if self._is_known(address, request):
-                self._end(request, Ended(State.DONE, "duplicate", f"redirected to {address}, which is known"))
-            else:
-                self._file.run(
-                    "UPDATE leads SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE number = ?",
-                    address,
-                    host,
-                    request.number,
-                )
+    def redirect(self, request: Request, address: str) -> str:
+        """Has a lead go on at another address; returns that address' host."""
+        host = read_address(address).host
+        self._file.run(
+            "UPDATE leads SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE number = ?",
+            address,
+            host,
+            request.number,
+        )
         return host
 
     def delay(self, request: Request, not_before: float, reason: str) -> None:
@@ -161,6 +160,10 @@ class Ledger:
         with self._file.transaction():
             self._end(request, ended)
             return self._add(ended.leads)
+
+    def retry_failed(self) -> int:
+        """Has all leads that failed tried again, from where they were; returns how many."""
+        return self._file.run("UPDATE leads SET state = 'todo', tries = 0, not_before = 0 WHERE state = 'failed'")
 
     def leave_alone(self, host: str, until: float) -> None:
         """Notes that a host is not to be asked before a time (seconds since 1970)."""
@@ -207,28 +210,24 @@ class Ledger:
         return hosts
 
     def _add_one(self, lead: Lead) -> list[Row]:
-        state, detail = State.TODO, ""
+        state, detail, host = State.TODO, "", ""
+        texts = [_text(value) for value in astuple(lead)]
         try:
-            lead = lead if lead.kind is Kind.FILE else replace(lead, url=normalised(lead.url))
-        except FetchError as error:
+            if lead.kind is Kind.FILE:
+                host = FILE_LANES[crc32(texts[0].encode()) % len(FILE_LANES)]
+            else:
+                texts[0] = normalised(lead.url)
+                host = read_address(texts[0]).host
+        except AddressError as error:
             state, detail = State.REFUSED, str(error)
-        host = FILE_LANES[crc32(lead.url.encode()) % len(FILE_LANES)] if lead.kind is Kind.FILE else host_of(lead.url)
         added = self._file.rows(
             f"INSERT OR IGNORE INTO leads ({_LEAD}, state, reason, detail, address, host)"
             " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1, ?12"
             " WHERE NOT EXISTS (SELECT 1 FROM leads WHERE address = ?1 AND kind = ?2 AND redirects > 0)"
             " RETURNING host",
-            *(lead.url, str(lead.kind), lead.source, lead.page, lead.title, lead.author, lead.licence),
-            *(lead.licence_url, str(state), "address" if detail else "", detail, host),
+            *(*texts, str(state), "address" if detail else "", detail, host),
         )
         return added if state is State.TODO else []
-
-    def _is_known(self, address: str, request: Request) -> bool:
-        known = "SELECT 1 FROM leads WHERE {} AND kind = ? AND number != ?"
-        values = address, str(request.lead.kind), request.number
-        return any(
-            self._file.rows(known.format(where), *values) for where in ("url = ?", "redirects > 0 AND address = ?")
-        )
 
     def _end(self, request: Request, ended: Ended) -> None:
         self._file.run(
@@ -242,6 +241,11 @@ class Ledger:
                 *(request.number, facts.sha256, facts.near_hash, photo.path, photo.time),
                 *(json.dumps(dict(photo.headers)), photo.duplicate_of, facts.to_json(), photo.facts.thumbnail),
             )
+
+
+def _text(value: object) -> str:
+    """Pages and file names may hold half a surrogate pair, which no database takes."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _lead(row: Row) -> Lead:

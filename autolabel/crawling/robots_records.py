@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autolabel.crawling.addressing import host_of
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import RobotsText
+from surfaces.addresses import read_address
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,15 @@ class RobotsRecords:
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
-    def answer(self, origin: str, newer_than: float) -> RobotsText | None:
-        """What an origin answered after a time (seconds since 1970); None where it is (again) to be asked."""
-        rows = self._file.rows("SELECT status, body FROM robots WHERE origin = ? AND time > ?", origin, newer_than)
-        return next((RobotsText(*row) for row in rows), None)
+    def answer(self, origin: str) -> tuple[RobotsText, float] | None:
+        """What an origin answered, and when (seconds since 1970); None where it is still to be asked."""
+        rows = self._file.rows("SELECT status, body, time FROM robots WHERE origin = ? AND time IS NOT NULL", origin)
+        return next(((RobotsText(status, body), time) for status, body, time in rows), None)
+
+    def wanted_from(self, origin: str) -> str | None:
+        """The host that is to be asked for an origin's robots.txt; None where none is."""
+        rows = self._file.rows("SELECT host FROM robots WHERE origin = ? AND time IS NULL", origin)
+        return next((host for (host,) in rows), None)
 
     def want(self, origin: str) -> None:
         """Has an origin's robots.txt asked for, unless it already is to be; an older answer is forgotten."""
@@ -45,7 +50,7 @@ class RobotsRecords:
             " address = ?2, host = ?3, redirects = 0, tries = 0, not_before = 0, time = NULL WHERE time IS NOT NULL",
             origin,
             address,
-            host_of(address),
+            read_address(address).host,
         )
 
     def next_request(self, host: str, now: float) -> RobotsRequest | None:
@@ -60,7 +65,7 @@ class RobotsRecords:
 
     def redirect(self, request: RobotsRequest, address: str) -> str:
         """Has a robots.txt asked for at another address; returns the address' host."""
-        host = host_of(address)
+        host = read_address(address).host
         self._file.run(
             "UPDATE robots SET address = ?, host = ?, redirects = redirects + 1 WHERE origin = ?",
             address,
@@ -84,3 +89,7 @@ class RobotsRecords:
             text.body,
             request.origin,
         )
+
+    def forget(self, request: RobotsRequest) -> None:
+        """Has a robots.txt no longer wanted."""
+        self._file.run("DELETE FROM robots WHERE origin = ?", request.origin)

@@ -1,0 +1,161 @@
+"""`python -m autolabel crawl --out CORPUS`: fetches photos politely, with their provenance; goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, takewhile
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from autolabel.crawling.asking import Asker, AskSettings
+from autolabel.crawling.crawl_progress import CrawlProgress
+from autolabel.crawling.crawl_status import status_lines
+from autolabel.crawling.engine import Crawl, CrawlSettings, Tally
+from autolabel.crawling.judging import Judge, JudgeSettings
+from autolabel.crawling.ledger import LEDGER_NAME, Ledger
+from autolabel.crawling.manifest import write_manifest
+from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
+from autolabel.crawling.vault import open_vault
+from autolabel.interrupts import Interrupts
+from autolabel.machine import usable_cpus
+from surfaces.errors import OutputError, SurfacesError
+from surfaces.fetch import FetchLimits
+from surfaces.files import make_folder
+
+SOME_WAIT = 10
+
+_LOCK_NAME = ".crawl.lock"
+_TOLD_HOSTS = 5
+
+_EPILOG = """\
+What is to be asked, what was, and what became of it stands in CORPUS/crawl.sqlite, which needs a local disk. The same
+command may be given again at any time, after SIGKILL too: what ended is not asked again. Without sources it goes on
+with what is left. Photos lie under their sha256; CORPUS/manifest.parquet lists those that were kept, and
+`python -m autolabel run CORPUS/manifest.parquet` labels them.
+
+A host is asked one request at a time, and left alone for 1 / RATE seconds after each answer, longer where its
+robots.txt (Crawl-delay) or its answers (Retry-After) ask for that. A host that fails several times in a row, or whose
+robots.txt cannot be had, is put aside: what waits for it is tried again by the next run.
+
+exit codes:
+  0    nothing is left to be asked, or the limit is reached
+  10   leads wait for hosts that were put aside; the same command tries them again
+  22   no source is named, and there is nothing to go on with
+  130  interrupted; what was recorded stays
+  others: see the one line on stderr
+"""
+
+
+class NothingToDoError(SurfacesError):
+    """No source is named, and there is no crawl to go on with."""
+
+    exit_code = 22
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="CORPUS", help="folder of the corpus")
+    add_source_arguments(parser)
+    politeness = parser.add_argument_group("politeness").add_argument
+    politeness("--rate", type=_rate, default=1.0, help="most requests a second for one host (default: %(default)s)")
+    politeness("--workers", type=_count, default=16, help="most requests at once (default: %(default)s)")
+    politeness(
+        "--ignore-opt-outs",
+        action="store_true",
+        help="take also what says noai, noimageai or noindex (X-Robots-Tag, <meta>); robots.txt holds all the same",
+    )
+    politeness("--allow-private", action="store_true", help="loopback and private networks may be asked too")
+    kept = parser.add_argument_group("what is kept").add_argument
+    kept("--limit", type=_count, metavar="N", help="stop when this run has kept N photos")
+    kept("--min-side", type=_count, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
+    kept("--any-picture", action="store_true", help="also what shows no interior")
+    kept("--store", metavar="PLACE", help="where photos go: a folder, s3://…, gs://… (default: CORPUS/photos)")
+    add("--retry-failed", action="store_true", help="first have all that failed tried again")
+    add("--quiet", action="store_true", help="write nothing to stderr but errors")
+    instead = parser.add_argument_group("instead of crawling").add_mutually_exclusive_group().add_argument
+    instead("--status", action="store_true", help="tell how far it got, and why leads ended")
+    instead("--manifest", action="store_true", help="write the manifest, which a run writes at its end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    if args.status or args.manifest:
+        with Ledger.open(args.out) as ledger:
+            print("\n".join(status_lines(ledger)) if args.status else write_manifest(ledger, args.out))
+        return 0
+    leads = first_leads(args, read_settings(args, args.ignore_opt_outs))
+    first = next(leads, None)
+    resumed = (args.out / LEDGER_NAME).is_file()
+    if first is None and not resumed:
+        raise NothingToDoError("expected a source such as --urls, --page or --openverse, got none (see --help)")
+    make_folder(args.out)
+    with _alone_in(args.out), Ledger.open(args.out, create=True) as ledger, Interrupts() as interrupts:
+        started = time.monotonic()
+        asker = _open_asker(args, ledger)
+        ledger.add(takewhile(lambda _: not interrupts.received, chain([first] if first else [], leads)))
+        if args.retry_failed:
+            ledger.retry_failed()
+        settings = CrawlSettings(rate=args.rate, workers=args.workers, limit=args.limit)
+        with CrawlProgress(args.quiet) as progress:
+            crawl = Crawl(ledger, asker, settings, progress, lambda: interrupts.received is not None, resumed)
+            tally = crawl.run()
+        manifest = write_manifest(ledger, args.out)
+        waiting = ledger.waiting_counts().total()
+    if interrupts.received:
+        print(f"autolabel: interrupted, {_told(tally)}; the same command goes on from here", file=sys.stderr)
+        return interrupts.exit_code
+    if not args.quiet:
+        print(f"{_told(tally)}; {waiting} leads wait; {time.monotonic() - started:.0f} s", file=sys.stderr)
+        for host, why in list(tally.aside.items())[:_TOLD_HOSTS]:
+            print(f"put aside: {host}: {why}", file=sys.stderr)
+        if len(tally.aside) > _TOLD_HOSTS:
+            print(f"put aside: {len(tally.aside) - _TOLD_HOSTS} more hosts", file=sys.stderr)
+    print(manifest)
+    return SOME_WAIT if tally.aside else 0
+
+
+def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
+    settings = AskSettings(
+        limits=FetchLimits(allow_private=args.allow_private),
+        reading=read_settings(args, args.ignore_opt_outs),
+        judging=usable_cpus(),
+    )
+    judge = Judge(JudgeSettings(side_min=args.min_side, any_picture=args.any_picture), ledger.kept_hashes())
+    return Asker(settings, judge, open_vault(args.out, args.store))
+
+
+@contextmanager
+def _alone_in(corpus: Path) -> Iterator[None]:
+    """Two crawls of one corpus would ask everything twice."""
+    try:
+        with FileLock(corpus / _LOCK_NAME, timeout=0):
+            yield
+    except Timeout:
+        raise OutputError(f"expected to be alone in {corpus}, another crawl works there") from None
+
+
+def _told(tally: Tally) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
+    return f"{tally.asked} asked, {tally.kept} photos kept" + (f" ({reasons})" if reasons else "")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
+    return number
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"expected requests a second, above 0, got {text}")
+    return rate

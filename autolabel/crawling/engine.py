@@ -1,0 +1,318 @@
+"""The crawl itself: hands requests to workers as hosts may be asked, and records what becomes of them.
+
+One thread holds the ledger and the schedule; workers only ask, read and judge. So nothing but the hosts' times is in
+memory, however many leads there are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from autolabel.crawling.asking import Asker
+from autolabel.crawling.crawl_progress import CrawlProgress
+from autolabel.crawling.hosts import Schedule
+from autolabel.crawling.lead import Kind
+from autolabel.crawling.ledger import FILE_LANES, Ledger
+from autolabel.crawling.readers import API_KINDS
+from autolabel.crawling.records import Delayed, Ended, Outcome, Redirected, Request, RobotsText, State
+from autolabel.crawling.robots import RobotsRules, robots_origin
+from autolabel.crawling.robots_records import RobotsRequest
+from surfaces.addresses import read_address
+
+_LONGEST_WAIT_S = 0.5  # so that an interruption is soon noticed
+_RULES_IN_MEMORY = 500
+_NO_ROBOTS = API_KINDS | {Kind.FILE}
+
+
+@dataclass(frozen=True)
+class CrawlSettings:
+    """How politely and how long hosts are asked.
+
+    Attributes:
+        rate: most requests a second for one host; a pause of 1 / rate seconds follows each answer.
+        workers: most requests at once.
+        limit: how many photos a run keeps at most; None: as many as there are.
+        tries_max: how often a lead is tried that fails in a way which may pass.
+        pause_s: how long a host is left alone after a failure, seconds; doubled after each further one in a row.
+        failures_max: after how many failures in a row a host is put aside until the next run.
+        patience_s: a host that asks to be left alone for longer is put aside until a later run, seconds.
+        robots_age_s: how long a robots.txt holds, seconds.
+    """
+
+    rate: float = 1.0
+    workers: int = 16
+    limit: int | None = None
+    tries_max: int = 3
+    pause_s: float = 2.0
+    failures_max: int = 5
+    patience_s: float = 600.0
+    robots_age_s: float = 86_400.0
+
+
+@dataclass
+class Tally:
+    """What became of the leads of one run.
+
+    Attributes:
+        asked: requests that were made, for robots.txt too; files that were read.
+        kept: photos that are new in the corpus.
+        ended: how many leads ended with each reason.
+        aside: why hosts were put aside, by their names.
+    """
+
+    asked: int = 0
+    kept: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    aside: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A request in work; its host is busy."""
+
+    host: str
+    request: Request | RobotsRequest
+
+    @property
+    def may_be_kept(self) -> bool:
+        return isinstance(self.request, Request) and self.request.lead.kind in (Kind.PHOTO, Kind.FILE)
+
+
+class Crawl:
+    """One run of a crawl.
+
+    Args:
+        ledger: what is to be asked; of this thread.
+        asker: asks.
+        settings: politeness and limits.
+        progress: told of each end.
+        interrupted: where it says so, requests in work are the last.
+        resumed: the hosts may have been asked just before: each is first left alone as after an answer.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        asker: Asker,
+        settings: CrawlSettings,
+        progress: CrawlProgress,
+        interrupted: Callable[[], bool] = lambda: False,
+        resumed: bool = True,
+    ) -> None:
+        self._ledger, self._asker, self._settings, self._progress = ledger, asker, settings, progress
+        self._interrupted, self._resumed = interrupted, resumed
+        self._schedule = Schedule()
+        self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
+        self._not_permitted: dict[str, str] = {}
+        self._delays: dict[str, float] = {}
+        self._working: dict[Future[tuple[Outcome | RobotsText, float]], _Work] = {}
+        self._finished: SimpleQueue[Future[tuple[Outcome | RobotsText, float]]] = SimpleQueue()
+        self._tally = Tally()
+
+    def run(self) -> Tally:
+        """Asks until nothing is left that may be asked, the limit is reached, or it is interrupted.
+
+        Returns:
+            What became of the leads.
+
+        Raises:
+            OutputError: ledger or vault can't be written to; what was recorded stays.
+        """
+        self._add_waiting_hosts()
+        pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="asker")
+        try:
+            while self._go_on():
+                wait_s = self._hand_out(pool)
+                self._settle(wait_s)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return self._tally
+
+    def _add_waiting_hosts(self) -> None:
+        pause_s = 1 / self._settings.rate if self._resumed else 0.0
+        now, left_alone = time.time(), self._ledger.left_alone()
+        for host in self._ledger.waiting_hosts():
+            self._schedule.add(host, 0.0 if host in FILE_LANES else max(pause_s, left_alone.get(host, 0.0) - now))
+
+    def _go_on(self) -> bool:
+        if self._working:
+            return True
+        full = self._settings.limit is not None and self._tally.kept >= self._settings.limit
+        return not (full or self._interrupted() or self._schedule.wait_s() is None)
+
+    def _hand_out(self, pool: ThreadPoolExecutor) -> float:
+        """Gives a worker a request, if one is free; returns how long the next one may be waited for, seconds."""
+        if len(self._working) >= self._settings.workers or self._interrupted() or self._may_be_full():
+            return _LONGEST_WAIT_S
+        host = self._schedule.take()
+        if host is None:
+            wait_s = self._schedule.wait_s()
+            return _LONGEST_WAIT_S if wait_s is None else min(wait_s, _LONGEST_WAIT_S)
+        work = self._next_work(host)
+        if work is not None:
+            self._start(pool, work)
+        return 0.0
+
+    def _may_be_full(self) -> bool:
+        if self._settings.limit is None:
+            return False
+        return self._tally.kept + sum(work.may_be_kept for work in self._working.values()) >= self._settings.limit
+
+    def _start(self, pool: ThreadPoolExecutor, work: _Work) -> None:
+        request = work.request
+        future: Future[tuple[Outcome | RobotsText, float]]
+        if isinstance(request, Request):
+            future = pool.submit(self._asker.ask, request)
+        else:
+            future = pool.submit(self._asker.ask_robots, request)
+        self._working[future] = work
+        self._tally.asked += 1
+        future.add_done_callback(self._finished.put)
+
+    def _next_work(self, host: str) -> _Work | None:
+        """What to ask a host whose turn it is; None where the turn passes without a request."""
+        now = time.time()
+        robots = self._ledger.robots.next_request(host, now)
+        if robots is not None:
+            return _Work(host, robots)
+        request = self._ledger.next_request(host, now)
+        if request is None:
+            self._rest_until_due(host, now)
+            return None
+        if request.lead.kind in _NO_ROBOTS:
+            return _Work(host, request)
+        return self._permitted(host, request, now)
+
+    def _permitted(self, host: str, request: Request, now: float) -> _Work | None:
+        """The request, or the one for robots.txt that has to come before; None where neither may be made now."""
+        origin = robots_origin(read_address(request.address))
+        rules = self._known_rules(origin, now)
+        if origin in self._not_permitted:
+            self._refuse(host, request, "address", self._not_permitted[origin])
+        elif rules is None:
+            return self._robots_first(host, origin, now)
+        elif rules.delay_s > self._delay(host):
+            self._delays[host] = rules.delay_s
+            self._rest(host, rules.delay_s, f"robots.txt wants {rules.delay_s:g} s between requests")
+        elif not rules.allows(request.address):
+            self._refuse(host, request, "robots", f"robots.txt of {origin}")
+        else:
+            return _Work(host, request)
+        return None
+
+    def _refuse(self, host: str, request: Request, reason: str, detail: str) -> None:
+        self._end(request, Ended(State.REFUSED, reason, detail))
+        self._schedule.rest(host, 0.0)
+
+    def _robots_first(self, host: str, origin: str, now: float) -> _Work | None:
+        self._ledger.robots.want(origin)
+        robots = self._ledger.robots.next_request(host, now)
+        if robots is not None:
+            return _Work(host, robots)
+        elsewhere = self._ledger.robots.wanted_from(origin)
+        if elsewhere is not None and self._schedule.is_aside(elsewhere):
+            self._put_aside(host, f"its robots.txt is at {elsewhere}, which was put aside")
+        else:
+            self._schedule.rest(host, self._delay(host))
+        return None
+
+    def _rest_until_due(self, host: str, now: float) -> None:
+        due = self._ledger.next_time(host)
+        if due is None:
+            self._schedule.retire(host)
+        else:
+            self._schedule.rest(host, max(0.0, due - now))
+
+    def _known_rules(self, origin: str, now: float) -> RobotsRules | None:
+        """What an origin's robots.txt says; None where it is (again) to be asked."""
+        if origin not in self._rules and (answer := self._ledger.robots.answer(origin)):
+            self._rules[origin] = RobotsRules(answer[0]), answer[1]
+            if len(self._rules) > _RULES_IN_MEMORY:
+                self._rules.popitem(last=False)
+        rules, time_told = self._rules.get(origin, (None, 0.0))
+        if rules is None or time_told < now - self._settings.robots_age_s:
+            return None
+        self._rules.move_to_end(origin)
+        return rules
+
+    def _settle(self, wait_s: float) -> None:
+        """Records what has ended by now, or ends within some seconds."""
+        try:
+            future = self._finished.get(timeout=wait_s) if wait_s else self._finished.get_nowait()
+        except Empty:
+            return
+        work = self._working.pop(future)
+        outcome, answered = future.result()
+        if isinstance(outcome, Delayed):
+            self._delay_request(work, outcome)
+            return
+        self._schedule.succeeded(work.host)
+        self._schedule.rest(work.host, max(0.0, answered + self._delay(work.host) - time.monotonic()))
+        if isinstance(work.request, RobotsRequest):
+            self._record_robots(work.request, outcome)
+        else:
+            assert not isinstance(outcome, RobotsText)
+            self._record(work.request, outcome)
+
+    def _record_robots(self, request: RobotsRequest, outcome: Redirected | Ended | RobotsText) -> None:
+        if isinstance(outcome, Redirected):
+            self._schedule.add(self._ledger.robots.redirect(request, outcome.address))
+            return
+        if isinstance(outcome, RobotsText):
+            self._rules.pop(request.origin, None)
+            self._ledger.robots.store(request, outcome, time.time())
+        else:
+            self._not_permitted[request.origin] = outcome.detail
+            self._ledger.robots.forget(request)
+        self._schedule.add(read_address(request.origin).host)
+
+    def _record(self, request: Request, outcome: Redirected | Ended) -> None:
+        if isinstance(outcome, Ended):
+            self._end(request, outcome)
+        elif self._ledger.is_known(outcome.address, request):
+            self._end(request, Ended(State.DONE, "duplicate", f"redirected to {outcome.address}, which is known"))
+        else:
+            self._schedule.add(self._ledger.redirect(request, outcome.address))
+
+    def _end(self, request: Request, ended: Ended) -> None:
+        for host in self._ledger.end(request, ended):
+            self._schedule.add(host)
+        self._tally.kept += ended.photo is not None and ended.photo.path != ""
+        self._tally.ended[ended.reason] += 1
+        self._progress.ended(ended, self._schedule.waiting)
+
+    def _delay_request(self, work: _Work, delayed: Delayed) -> None:
+        request, failures = work.request, self._schedule.failed(work.host)
+        pause_s = delayed.pause_s if delayed.pause_s is not None else self._settings.pause_s * 2 ** (failures - 1)
+        pause_s = max(pause_s, self._delay(work.host))
+        until = time.time() + pause_s
+        if delayed.pause_s is not None:
+            self._ledger.leave_alone(work.host, until)
+        if isinstance(request, RobotsRequest):
+            self._ledger.robots.delay(request, until)
+        elif request.tries + 1 < self._settings.tries_max:
+            self._ledger.delay(request, until, delayed.reason)
+        else:
+            self._end(request, Ended(State.FAILED, delayed.reason, delayed.detail))
+        if failures >= self._settings.failures_max:
+            self._put_aside(work.host, delayed.detail)
+        else:
+            self._rest(work.host, pause_s, delayed.detail)
+
+    def _rest(self, host: str, wait_s: float, why: str) -> None:
+        if wait_s > self._settings.patience_s:
+            self._put_aside(host, why)
+        else:
+            self._schedule.rest(host, wait_s)
+
+    def _put_aside(self, host: str, why: str) -> None:
+        self._schedule.put_aside(host)
+        self._tally.aside[host] = why
+
+    def _delay(self, host: str) -> float:
+        return 0.0 if host in FILE_LANES else self._delays.get(host, 1 / self._settings.rate)

@@ -1,0 +1,135 @@
+"""Where photos lie: content-addressed, in a folder or at any address that fsspec knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import fsspec
+
+from surfaces.errors import MissingExtraError, OutputError
+from surfaces.files import make_folder, replace_file
+
+PHOTOS = "photos"
+"""The folder of a corpus in which photos lie unless another place is named."""
+
+_SUFFIXES = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"II", ".tif"),
+    (b"MM", ".tif"),
+)
+
+
+class Vault(Protocol):
+    """Holds photos by the sha256 of their bytes. `put` may be called from several threads."""
+
+    def put(self, name: str, data: bytes) -> str:
+        """Stores a photo, unless it is there already; it appears whole or not at all.
+
+        Args:
+            name: sha256 and suffix, as `photo_name` makes it.
+            data: its bytes.
+
+        Returns:
+            Where it lies, as a manifest tells it: relative to the corpus, absolute, or an address.
+
+        Raises:
+            OutputError: it can't be stored.
+        """
+
+
+def photo_name(sha256: str, data: bytes) -> str:
+    """A photo's name in a vault, such as `ab/abcdef….jpg`; the suffix is told from the bytes."""
+    return f"{sha256[:2]}/{sha256}{_suffix(data)}"
+
+
+def open_vault(corpus: Path, place: str | None) -> Vault:
+    """Opens the place where photos go.
+
+    Args:
+        corpus: its folder.
+        place: a path, `file:///…`, `s3://bucket/prefix`, `gs://…` or any other address that fsspec knows; None: the
+            folder `photos` of the corpus.
+
+    Raises:
+        OutputError: nothing can be written there, or fsspec knows no such place.
+        MissingExtraError: the package that fsspec needs for it is not installed.
+    """
+    if place is None:
+        return FolderVault(corpus / PHOTOS, PHOTOS)
+    scheme = urlsplit(place).scheme
+    if scheme == "file":
+        place = url2pathname(urlsplit(place).path)
+    elif scheme:
+        return RemoteVault(place)
+    folder = Path(place).absolute()
+    return FolderVault(folder, str(folder))
+
+
+class FolderVault:
+    """A folder on a disk.
+
+    Args:
+        folder: created where absent.
+        told: the folder as manifests tell it.
+    """
+
+    def __init__(self, folder: Path, told: str) -> None:
+        make_folder(folder)
+        self._folder, self._told = folder, told
+
+    def put(self, name: str, data: bytes) -> str:
+        """See `Vault`."""
+        path = self._folder / name
+        # Its name says what the bytes are; a power cut may have left fewer of them.
+        if not path.is_file() or path.stat().st_size != len(data):
+            replace_file(path, data)
+        return f"{self._told}/{name}"
+
+
+class RemoteVault:
+    """An address of fsspec, such as `s3://bucket/prefix`; object storage shows objects when they are complete."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address.rstrip("/")
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self._address)
+        except ImportError as error:
+            raise MissingExtraError(f"photos at {address} need another package: {_line(error)}") from error
+        except Exception as error:  # whatever the file systems raise: unknown schemes, missing keys
+            raise OutputError(f"expected a place that fsspec knows, got {address}: {_line(error)}") from error
+
+    def put(self, name: str, data: bytes) -> str:
+        """See `Vault`."""
+        path = f"{self._root}/{name}"
+        try:
+            # Not all file systems write in one piece: what a killed crawl began is written again.
+            if not self._files.exists(path) or self._files.size(path) != len(data):
+                self._write(path, data)
+        except Exception as error:  # no two file systems raise the same
+            raise OutputError(f"could not write {self._address}/{name}: {_line(error)}") from error
+        return f"{self._address}/{name}"
+
+    def _write(self, path: str, data: bytes) -> None:
+        try:
+            self._files.pipe_file(path, data)
+        except FileNotFoundError:  # object storage needs no folders, others do
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(path, data)
+
+
+def _suffix(data: bytes) -> str:
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return ".webp"
+    if data[4:8] == b"ftyp":
+        return ".avif" if data[8:12] in (b"avif", b"avis") else ".heic"
+    return next((suffix for signature, suffix in _SUFFIXES if data.startswith(signature)), ".img")
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
