@@ -141,18 +141,20 @@ def permitted_addresses(target: Target, allow_private: bool, resolve: Resolver, 
         AddressError: one of them is not permitted.
         TimeoutError: the look-up took longer.
         OSError: it failed.
+        ValueError: it gave something else than IP addresses.
     """
-    try:
-        addresses = [ip_address(target.host)]
-    except ValueError:
+    literal = _ip_address(target.host)
+    if literal is None:
         found = _call_within(wait_s, lambda: resolve(target.host, target.port))
         addresses = [ip_address(text) for text in dict.fromkeys(found)]
+    else:
+        addresses = [literal]
     if not addresses:
         raise AddressError(f"expected a host with an address, {target.host!r} has none")
     for address in addresses:
         is_private = _is_private(address)
         if not (is_public(address) or (allow_private and is_private)):
-            place = target.host if target.host == str(address) else f"{target.host} at {address}"
+            place = target.host if literal else f"{target.host} at {address}"
             hint = "; --allow-private permits it" if is_private else ""
             raise AddressError(f"expected a host on the public internet, got {place}{hint}")
     return addresses
@@ -193,6 +195,13 @@ def _read_host(host: str) -> str:
     if len(host) > _HOST_MAX or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("no name")
     return str(IPv4Address(host)) if _NUMBER.fullmatch(labels[-1]) else host
+
+
+def _ip_address(host: str) -> IPAddress | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def _encoded(text: str) -> str:

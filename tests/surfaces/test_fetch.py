@@ -14,7 +14,9 @@ from photo_servers import PhotoServer
 from surfaces.errors import FetchError
 from surfaces.fetch import USER_AGENT, FetchLimits, fetch
 
-LIMITS = FetchLimits(bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01, allow_private=True)
+LIMITS = FetchLimits(
+    bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01, allow_private=True
+)
 BODY = bytes(range(256)) * 100
 
 
