@@ -12,7 +12,7 @@ import pytest
 from photo_servers import PhotoServer
 
 from surfaces.errors import FetchError
-from surfaces.fetch import USER_AGENT, FetchLimits, fetch
+from surfaces.fetch import USER_AGENT, Answer, FetchLimits, PassingError, ask, fetch
 
 LIMITS = FetchLimits(
     bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01, allow_private=True
@@ -230,3 +230,77 @@ def test_an_address_that_cannot_be_is_one_line(url: str) -> None:
 
 def test_a_server_that_speaks_no_tls_is_one_line(photo_server: PhotoServer) -> None:
     refused(photo_server.url("/").replace("http:", "https:"))
+
+
+# One request by itself
+
+
+def test_an_answer_tells_what_came(photo_server: PhotoServer) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        for value in ("noai", "noindex"):
+            request.send_header("X-Robots-Tag", value)
+        request.send_header("Content-Encoding", "gzip")
+        request.end_headers()
+        request.wfile.write(gzip.compress(BODY[:1000]) + gzip.compress(BODY[1000:]))
+
+    url = photo_server.answer("/a?b=c", answer)
+    found = ask(f"{url}#d", LIMITS)
+    assert (found.url, found.status, found.body, found.address) == (url, 200, BODY, "127.0.0.1")
+    assert found.headers["x-robots-tag"] == "noai, noindex"
+    assert found.redirect is None
+
+
+def test_an_answer_that_is_no_success_has_no_body(photo_server: PhotoServer) -> None:
+    found = ask(photo_server.serve("/busy", b"x" * 200_000, 503, Retry_After="120"), LIMITS)
+    assert (found.status, found.body, found.headers["retry-after"]) == (503, b"", "120")
+    assert len(photo_server.asked) == 1
+
+
+def test_a_packed_answer_may_be_empty(photo_server: PhotoServer) -> None:
+    assert ask(photo_server.serve("/robots.txt", b"", Content_Encoding="gzip"), LIMITS).body == b""
+
+
+def test_what_is_sent_can_be_changed_but_for_the_host(photo_server: PhotoServer) -> None:
+    seen: dict[str, str] = {}
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        seen.update((name.lower(), value) for name, value in request.headers.items())
+        request.send_error(404)
+
+    given = {"accept": "text/html", "user-agent": "me", "Authorization": "Bearer key", "host": "b.example"}
+    ask(photo_server.answer("/page", answer), LIMITS, given)
+    assert (seen["accept"], seen["user-agent"], seen["authorization"]) == ("text/html", "me", "Bearer key")
+    assert seen["host"] == f"127.0.0.1:{photo_server.server_port}"
+    with pytest.raises(FetchError):
+        ask(photo_server.url("/page"), LIMITS, {"Accept": "a\r\nX: b"})
+
+
+def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) -> None:
+    with pytest.raises(PassingError):
+        ask(photo_server.answer("/photo", hang_up), LIMITS)
+    assert len(photo_server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "place", "whole"),
+    [
+        (301, "/b", "http://a.example/b"),
+        (302, "//b.example/c", "http://b.example/c"),
+        (303, "?d", "http://a.example/x/y?d"),
+        (307, "https://b.example", "https://b.example"),
+        (308, "/\xc3\xa9", "http://a.example/é"),
+        (302, "/\xe9", "http://a.example/é"),
+        (304, "/b", None),
+        (200, "/b", None),
+        (302, None, None),
+    ],
+)
+def test_where_an_answer_redirects_to(status: int, place: str | None, whole: str | None) -> None:
+    headers = {} if place is None else {"location": place}
+    assert Answer("http://a.example/x/y", status, headers, b"", "8.8.8.8").redirect == whole
+
+
+def test_a_redirect_to_what_is_no_address_is_refused() -> None:
+    with pytest.raises(FetchError, match="to be redirected to"):
+        Answer("http://a.example/", 302, {"location": "http://[::1"}, b"", "8.8.8.8").redirect  # noqa: B018
