@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from autolabel.crawling.urls import may_be_photo, names_photo, resolved, suffix
 if TYPE_CHECKING:
     from surfaces.fetch import Answer
 
+_MOST_TOKENS = 50_000
 _MOST_PHOTOS = 2000
 _MOST_LINKS = 500
 # Scripts that load photos when they come into view keep the real addresses in attributes such as these.
@@ -41,7 +43,7 @@ def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
 
     Args:
         lead: what the page was asked for.
-        answer: its bytes; what lies behind the first 4 MB is not read.
+        answer: its bytes; what lies behind the first 4 MB or 50,000 tags and texts is not read.
         settings: whether it leads to other pages, and whether its refusals are honoured.
 
     Returns:
@@ -54,21 +56,14 @@ def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
     content_type = answer.headers.get("content-type", "text/html").lower()
     if "html" not in content_type:
         raise ReadError(f"expected a web page, got {one_line(content_type, 60)!r}")
-    page = _Page(lead, answer.url)
-    for token in tokens(decoded(answer.body, content_type)):
+    page = _Page(lead, answer.url, settings.ignore_opt_outs)
+    for token in islice(tokens(decoded(answer.body, content_type)), _MOST_TOKENS):
         page.take(token)
     opt_outs = OPT_OUTS & page.directives
     if opt_outs and not settings.ignore_opt_outs:
         raise RefusedError(f"the page asks not to be used: {', '.join(sorted(opt_outs))}")
-    may_follow = settings.ignore_opt_outs or "nofollow" not in page.directives
     # What was found by following is not followed further.
-    return page.photos(may_follow) + (page.links() if settings.follow and may_follow and not lead.page else [])
-
-
-@dataclass(frozen=True)
-class _Found:
-    lead: Lead
-    linked: bool
+    return page.photos() + (page.links() if settings.follow and page.may_follow and not lead.page else [])
 
 
 class _Page:
@@ -78,15 +73,16 @@ class _Page:
         directives: for robots, in lower case.
     """
 
-    def __init__(self, lead: Lead, url: str) -> None:
+    def __init__(self, lead: Lead, url: str, ignore_nofollow: bool) -> None:
         self.directives: set[str] = set()
+        self._ignore_nofollow = ignore_nofollow
         self._source, self._url, self._base = lead.source, url, url
         self._has_base = False
-        self._photos: dict[str, _Found] = {}
+        self._photos: dict[str, Lead] = {}
         self._links: dict[str, None] = {}
         self._licences: dict[str, None] = {}
         self._picture: list[Candidate] | None = None
-        self._inside_photo_link = False
+        self._linked_photo = ""
         self._linked_data_follows = False
 
     def take(self, token: Tag | str) -> None:
@@ -107,7 +103,7 @@ class _Page:
             case "a" | "area":
                 self._take_link(attributes)
             case "/a":
-                self._inside_photo_link = False
+                self._linked_photo = ""
             case "picture":
                 self._picture = []
             case "/picture":
@@ -119,17 +115,17 @@ class _Page:
             case "script":
                 self._linked_data_follows = attributes.get("type", "").strip().lower() == "application/ld+json"
 
-    def photos(self, with_linked: bool) -> list[Lead]:
-        """The photos, with the page's licence where they have none of their own.
+    @property
+    def may_follow(self) -> bool:
+        """Whether links may be followed, as far as the page was read."""
+        return self._ignore_nofollow or "nofollow" not in self.directives
 
-        Args:
-            with_linked: also those that the page links to, rather than shows.
-        """
+    def photos(self) -> list[Lead]:
+        """The photos, with the page's licence where they have none of their own."""
         licence_url = next(iter(self._licences)) if len(self._licences) == 1 else ""
-        found = [found.lead for found in self._photos.values() if with_linked or not found.linked]
         return [
             lead if lead.licence_url else replace(lead, licence=name_at(licence_url), licence_url=licence_url)
-            for lead in found
+            for lead in self._photos.values()
         ]
 
     def links(self) -> list[Lead]:
@@ -150,13 +146,14 @@ class _Page:
             self._add_photo(content)
 
     def _take_link(self, attributes: Mapping[str, str]) -> None:
-        self._inside_photo_link = False
+        self._linked_photo = ""
         self._take_licence(attributes)
         url = resolved(self._base, attributes.get("href", ""))
-        if not url or _relations(attributes) & {"nofollow", "license"}:
+        if not url or not self.may_follow or _relations(attributes) & {"nofollow", "license"}:
             return
         if names_photo(url):
-            self._inside_photo_link = self._add_photo(url, linked=True)
+            self._linked_photo = url
+            self._add_photo(url)
         elif _is_page_beside(url, self._url) and len(self._links) < _MOST_LINKS:
             self._links.setdefault(url)
 
@@ -167,16 +164,18 @@ class _Page:
     def _take_image(self, attributes: Mapping[str, str]) -> None:
         versions = _versions(attributes) + (self._picture or [])
         self._picture = None
-        if self._inside_photo_link:  # the photo that the link leads to, only smaller
-            self._inside_photo_link = False
+        title = attributes.get("alt", "")
+        if self._linked_photo:  # this is the same, only smaller
+            self._add_photo(self._linked_photo, title=title)
+            self._linked_photo = ""
             return
         best = largest(version for version in versions if not _is_inline(version.url))
         plain = (attributes.get(name, "") for name in _PLAIN)
         url = best.url if best else next((url for url in plain if url.strip() and not _is_inline(url)), "")
-        self._add_photo(url, title=attributes.get("alt", ""))
+        self._add_photo(url, title=title)
 
     def _take_linked_data(self, text: str) -> None:
-        for photo in described_photos(text):
+        for photo in islice(described_photos(text), _MOST_PHOTOS):
             licence_url = resolved(self._base, photo.licence_url)
             self._add_photo(
                 photo.url,
@@ -186,24 +185,23 @@ class _Page:
                 licence_url=licence_url,
             )
 
-    def _add_photo(self, reference: str, linked: bool = False, title: str = "", **provenance: str) -> bool:
-        """Notes a photo; of one that was noted before, what is still unknown. Returns whether it may be one."""
+    def _add_photo(self, reference: str, title: str = "", **provenance: str) -> None:
+        """Notes a photo; of one that was noted before, what was unknown."""
         url = resolved(self._base, reference)
         if url in ("", self._url) or not may_be_photo(url):
-            return False
+            return
         lead = Lead(url, Kind.PHOTO, self._source, page=self._url, title=one_line(title), **provenance)
         known = self._photos.get(url)
         if known:
             lead = replace(
-                known.lead,
-                title=known.lead.title or lead.title,
-                author=known.lead.author or lead.author,
-                licence=known.lead.licence or lead.licence,
-                licence_url=known.lead.licence_url or lead.licence_url,
+                known,
+                title=known.title or lead.title,
+                author=known.author or lead.author,
+                licence=known.licence or lead.licence,
+                licence_url=known.licence_url or lead.licence_url,
             )
         if known or len(self._photos) < _MOST_PHOTOS:
-            self._photos[url] = _Found(lead, linked and (known is None or known.linked))
-        return True
+            self._photos[url] = lead
 
 
 def _versions(attributes: Mapping[str, str]) -> list[Candidate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 # The protocol's own limits.
 _MOST_BYTES = 52_428_800
 _MOST_ENTRIES = 50_000
+# No sitemap comes near these; hostile ones would fill the memory.
 _LONGEST_TEXT = 10_000
+_OVERLONG_TAG = re.compile(rb"<[^<]{65536}")
+_DEEPEST = 10
+_MOST_ELEMENTS = 500_000
+_MOST_IMAGES = 1000
 
 
 def read_sitemap(lead: Lead, answer: Answer) -> list[Lead]:
@@ -74,17 +80,25 @@ def _read_xml(body: bytes, lead: Lead, url: str) -> list[Lead]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
+    if _OVERLONG_TAG.search(body):
+        raise ReadError("expected a sitemap, got one with an endless tag or text")
     sitemap = _Sitemap(lead, url)
     # The target makes leads at once: a tree would take ten times the file's size.
     parser = DefusedXMLParser(target=sitemap, forbid_dtd=True)
     try:
         parser.feed(body)
         parser.close()
+    except _Enough:
+        pass
     except DefusedXmlException as error:
         raise ReadError("expected a sitemap without document type and entities") from error
     except (ParseError, LookupError, ValueError) as error:
         raise ReadError(f"expected a sitemap, got broken XML: {one_line(str(error), 100)}") from error
     return sitemap.leads
+
+
+class _Enough(Exception):
+    """As much as a sitemap may hold was found."""
 
 
 class _Sitemap:
@@ -99,8 +113,9 @@ class _Sitemap:
         self._lead, self._url = lead, url
         self._path: list[str] = []
         self._text: list[str] = []
-        self._length = 0
+        self._length = self._elements = 0
         self._page = ""
+        self._image: dict[str, str] = {}
         self._images: list[dict[str, str]] = []
 
     def start(self, tag: str, _attributes: dict[str, str]) -> None:
@@ -109,10 +124,15 @@ class _Sitemap:
             raise ReadError(f"expected a sitemap, got XML with <{one_line(name, 40)}>")
         if name == "sitemapindex" and self._lead.page:
             raise ReadError("expected a sitemap, got an index within an index")
+        self._elements += 1
+        if self._elements > _MOST_ELEMENTS or len(self.leads) >= _MOST_ENTRIES:
+            raise _Enough
+        if len(self._path) == _DEEPEST:
+            raise ReadError("expected a sitemap, got XML with too many levels")
         self._path.append(name)
         self._text, self._length = [], 0
         if name == "image":
-            self._images.append({})
+            self._image = {}
 
     def data(self, text: str) -> None:
         self._length += len(text)
@@ -124,8 +144,10 @@ class _Sitemap:
         match self._path[-2:]:
             case ["url" | "sitemap", "loc"]:
                 self._page = resolved(self._url, text)
-            case ["image", part]:
-                self._images[-1].setdefault(part, text)
+            case ["image", "loc" | "title" | "caption" | "license" as part]:
+                self._image.setdefault(part, text)
+            case [_, "image"] if len(self._images) < _MOST_IMAGES:
+                self._images.append(self._image)
             case [_, "url"]:
                 self._add(self._photos() or ([_page_or_photo(self._page, self._lead)] if self._page else []))
             case [_, "sitemap"] if self._page:

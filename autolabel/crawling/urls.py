@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
@@ -13,6 +12,7 @@ from surfaces.batch import PHOTO_SUFFIXES
 _IGNORED = re.compile(r"[\t\n\r]")
 _QUERY = re.compile(r"(?=[?#])")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_DOTS = re.compile(r"/(?:\.|%2[eE])")
 _LEFT_OUT = "".join(map(chr, range(0x21)))  # the WHATWG URL standard's "C0 control or space"
 _UNUSABLE_SUFFIXES = frozenset({".svg", ".svgz", ".ico", ".cur"})
 
@@ -26,8 +26,8 @@ def normalised(url: str) -> str:
     """
     target = read_address(_IGNORED.sub("", url.strip(_LEFT_OUT)))
     path, question_mark, query = target.path.partition("?")
-    whole = _without_dots(path) + question_mark + query
-    return replace(target, path=_ESCAPE.sub(lambda escape: escape[0].upper(), whole)).url
+    whole = _ESCAPE.sub(lambda escape: escape[0].upper(), _without_dots(path) + question_mark + query)
+    return f"{target.scheme}://{target.authority}{whole}"
 
 
 def resolved(base: str, reference: str) -> str:
@@ -63,9 +63,10 @@ def may_be_photo(url: str) -> bool:
 
 def _without_dots(path: str) -> str:
     """RFC 3986, section 5.2.4; `%2e` is a dot, as the WHATWG URL standard has it."""
+    if not _DOTS.search(path):
+        return path
     kept: list[str] = []
-    segments = path.split("/")[1:]
-    for segment in segments:
+    for segment in path.split("/")[1:]:
         plain = segment.replace("%2e", ".").replace("%2E", ".")
         if plain == "..":
             del kept[-1:]
