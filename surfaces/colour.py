@@ -58,7 +58,8 @@ def scale_transparent_colour(photo: ImageFile.ImageFile) -> None:
     depth = re.search(r";(\d+)", str(photo.tile[0].args))
     bits = int(depth[1]) if depth else 8
     # PNG 11.3.2.1: as many bits as a sample has, the rest of the 16 is to be ignored.
-    scaled = [(value % 2**bits) * 255 // (2**bits - 1) for value in np.atleast_1d(colour).tolist()]
+    values = [value % 2**bits for value in np.atleast_1d(colour).tolist()]
+    scaled = [value >> bits - 8 if bits > 8 else value * 255 // (2**bits - 1) for value in values]
     photo.info["transparency"] = scaled[0] if photo.mode == "L" else tuple(scaled)
 
 

@@ -18,7 +18,8 @@ from PIL import Image as Pillow
 from surfaces.colour import scale_transparent_colour, write_srgb
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
-from surfaces.image_guards import FORMATS, format_of, refuse_bombs
+from surfaces.image_guards import FORMATS as FORMATS
+from surfaces.image_guards import format_of, refuse_bombs
 
 if TYPE_CHECKING:
     from surfaces.fetch import FetchLimits

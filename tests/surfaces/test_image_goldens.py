@@ -321,6 +321,29 @@ def test_the_transparent_colour_of_a_png_has_the_depth_of_its_pixels(bits: int, 
     assert (image[:, W // 2 :] == 0).all()
 
 
+def test_the_transparent_colour_of_16_bits_may_be_any() -> None:
+    pixels = np.broadcast_to(np.array([0x8001, 0x40FF, 0x0102], ">u2"), (H, W, 3)).tobytes()
+    image = decoded(png(W, H, 16, 2, unfiltered(pixels, H), (b"tRNS", pixels[:6])))
+    assert (image == 255).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_tall_photos_have_no_seams(orientation: int) -> None:
+    stored = seeded(700, 20, 4)
+    image = decoded(saved(Pillow.fromarray(stored), "PNG", exif=exif(orientation)))
+    expected = on_white(stored[..., :3], stored[..., 3])
+    assert np.abs(image.astype(int) - np.rot90(expected, -1 if orientation == 6 else 0)).max() <= 1
+
+
+def test_tall_palette_photos_have_no_seams() -> None:
+    photo = Pillow.fromarray(seeded(700, 20) % 16, "L").convert("P")
+    photo.putpalette(seeded(16, 3).tobytes())
+    opacity = np.arange(0, 256, 16, dtype=np.uint8)
+    image = decoded(saved(photo, "PNG", transparency=opacity.tobytes()))
+    indices = seeded(700, 20) % 16
+    assert np.abs(image.astype(int) - on_white(seeded(16, 3)[indices], opacity[indices])).max() <= 1
+
+
 def test_cmyk_of_jpeg_is_inverted_as_adobe_does() -> None:
     inks = np.dstack([ramps(), np.full((H, W), 30, np.uint8)])
     image = decoded(saved(Pillow.fromarray(inks, "CMYK"), "JPEG", quality=100, subsampling=0))
