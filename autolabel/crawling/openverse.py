@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import CODES, name_of
@@ -59,10 +59,10 @@ def read_openverse(lead: Lead, answer: Answer, settings: ReadSettings) -> list[L
                 licence_url=resolved(answer.url, text(result.get("license_url"))),
             )
         )
-    page, pages = document.get("page"), document.get("page_count")
-    if isinstance(page, int) and isinstance(pages, int) and page < min(pages, _MOST_PAGES):
-        query = parse_qs(urlsplit(lead.url).query).get("q", [""])[0]
-        next_page = _address(settings.openverse, query, settings.licences, page + 1)
+    asked = dict(parse_qsl(urlsplit(lead.url).query, keep_blank_values=True))
+    page, pages = int(asked["page"]), document.get("page_count")
+    if isinstance(pages, int) and page < min(pages, _MOST_PAGES):
+        next_page = _address(settings.openverse, asked["q"], settings.licences, page + 1)
         found.append(Lead(next_page, Kind.OPENVERSE, lead.source))
     return found
 

@@ -50,7 +50,10 @@ def read_sitemap(lead: Lead, answer: Answer) -> list[Lead]:
         found = _read_xml(body, lead, answer.url)
     else:
         found = _read_text(body, lead)
-    return list({each.url: each for each in reversed(found)}.values())[::-1]
+    unique: dict[str, Lead] = {}
+    for each in found:
+        unique.setdefault(each.url, each)
+    return list(unique.values())
 
 
 def _unpacked(body: bytes) -> bytes:
