@@ -101,7 +101,7 @@ def _from_integers(mode: str, tags: dict[int, tuple[int, ...]]) -> Callable[[_Gr
 
 def _from_floats(photo: Pillow.Image) -> Callable[[_Grey], npt.NDArray[np.uint8]]:
     """Floats say nowhere what white is: the first usual value that none of them exceeds."""
-    brightest = max(np.fmax.reduce(np.asarray(strip), axis=None) for _, strip in _strips(photo))
+    brightest = np.fmax.reduce([np.fmax.reduce(np.asarray(strip), axis=None) for _, strip in _strips(photo)])
     white = next((value for value in _FLOAT_WHITES if brightest <= value), None)
     if white is None:
         raise DecodeError(f"expected floating-point pixels of at most {_FLOAT_WHITES[-1]}, the photo has {brightest}")

@@ -344,6 +344,14 @@ def test_tall_palette_photos_have_no_seams() -> None:
     assert np.abs(image.astype(int) - on_white(seeded(16, 3)[indices], opacity[indices])).max() <= 1
 
 
+def test_floats_may_be_missing_over_whole_strips() -> None:
+    values = np.full((700, 20), 0.5, np.float32)
+    values[:300] = np.nan
+    image = decoded(saved(Pillow.fromarray(values), "TIFF"))
+    assert (image[:300] == 0).all()
+    assert (image[300:] == 128).all()
+
+
 def test_cmyk_of_jpeg_is_inverted_as_adobe_does() -> None:
     inks = np.dstack([ramps(), np.full((H, W), 30, np.uint8)])
     image = decoded(saved(Pillow.fromarray(inks, "CMYK"), "JPEG", quality=100, subsampling=0))
