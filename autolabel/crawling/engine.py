@@ -105,7 +105,9 @@ class Crawl:
         resumed: bool = True,
     ) -> None:
         self._ledger, self._asker, self._settings, self._progress = ledger, asker, settings, progress
-        self._interrupted, self._resumed = interrupted, resumed
+        self._interrupted = interrupted
+        self._first_pause_s = 1 / settings.rate if resumed else 0.0
+        self._left_alone = ledger.left_alone()
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
         self._not_permitted: dict[str, str] = {}
@@ -123,7 +125,8 @@ class Crawl:
         Raises:
             OutputError: ledger or vault can't be written to; what was recorded stays.
         """
-        self._add_waiting_hosts()
+        for host in self._ledger.waiting_hosts():
+            self._expect(host)
         pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="asker")
         try:
             while self._go_on():
@@ -133,11 +136,13 @@ class Crawl:
             pool.shutdown(cancel_futures=True)
         return self._tally
 
-    def _add_waiting_hosts(self) -> None:
-        pause_s = 1 / self._settings.rate if self._resumed else 0.0
-        now, left_alone = time.time(), self._ledger.left_alone()
-        for host in self._ledger.waiting_hosts():
-            self._schedule.add(host, 0.0 if host in FILE_LANES else max(pause_s, left_alone.get(host, 0.0) - now))
+    def _expect(self, host: str) -> None:
+        """There is something to ask a host; what it asked of an earlier run holds."""
+        wait_s = self._left_alone.pop(host, 0.0) - time.time()
+        if wait_s > self._settings.patience_s:
+            self._put_aside(host, f"asked to be left alone for {wait_s:.0f} s more")
+        else:
+            self._schedule.add(host, max(wait_s, 0.0 if host in FILE_LANES else self._first_pause_s))
 
     def _go_on(self) -> bool:
         if self._working:
@@ -226,7 +231,7 @@ class Crawl:
         if due is None:
             self._schedule.retire(host)
         else:
-            self._schedule.rest(host, max(0.0, due - now))
+            self._rest(host, max(0.0, due - now), "what is left is to be asked later")
 
     def _known_rules(self, origin: str, now: float) -> RobotsRules | None:
         """What an origin's robots.txt says; None where it is (again) to be asked."""
@@ -261,7 +266,7 @@ class Crawl:
 
     def _record_robots(self, request: RobotsRequest, outcome: Redirected | Ended | RobotsText) -> None:
         if isinstance(outcome, Redirected):
-            self._schedule.add(self._ledger.robots.redirect(request, outcome.address))
+            self._expect(self._ledger.robots.redirect(request, outcome.address))
             return
         if isinstance(outcome, RobotsText):
             self._rules.pop(request.origin, None)
@@ -269,7 +274,7 @@ class Crawl:
         else:
             self._not_permitted[request.origin] = outcome.detail
             self._ledger.robots.forget(request)
-        self._schedule.add(read_address(request.origin).host)
+        self._expect(read_address(request.origin).host)
 
     def _record(self, request: Request, outcome: Redirected | Ended) -> None:
         if isinstance(outcome, Ended):
@@ -277,11 +282,11 @@ class Crawl:
         elif self._ledger.is_known(outcome.address, request):
             self._end(request, Ended(State.DONE, "duplicate", f"redirected to {outcome.address}, which is known"))
         else:
-            self._schedule.add(self._ledger.redirect(request, outcome.address))
+            self._expect(self._ledger.redirect(request, outcome.address))
 
     def _end(self, request: Request, ended: Ended) -> None:
         for host in self._ledger.end(request, ended):
-            self._schedule.add(host)
+            self._expect(host)
         self._tally.kept += ended.photo is not None and ended.photo.path != ""
         self._tally.ended[ended.reason] += 1
         self._progress.ended(ended, self._schedule.waiting)

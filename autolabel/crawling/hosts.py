@@ -70,8 +70,8 @@ class Schedule:
         self._hosts[host].turn = _Turn.IDLE
 
     def put_aside(self, host: str) -> None:
-        """A busy host is not asked any more."""
-        self._hosts[host].turn = _Turn.ASIDE
+        """A busy host, or one that was not added yet, is not asked any more."""
+        self._hosts.setdefault(host, _Host(_Turn.ASIDE, 0.0)).turn = _Turn.ASIDE
 
     def succeeded(self, host: str) -> None:
         """A host answered as it should."""

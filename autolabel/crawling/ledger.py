@@ -22,6 +22,7 @@ from autolabel.crawling.robots_records import RobotsRecords
 from autolabel.crawling.urls import normalised
 from surfaces.addresses import AddressError, read_address
 from surfaces.dataset.database import Row
+from surfaces.errors import DatasetError
 
 LEDGER_NAME = "crawl.sqlite"
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
@@ -76,7 +77,10 @@ class Ledger:
             DatasetError: there is none, or it is none of this version.
             OutputError: it can't be read or begun.
         """
-        return cls(LedgerFile(corpus / LEDGER_NAME, create))
+        path = corpus / LEDGER_NAME
+        if not create and not path.is_file():
+            raise DatasetError(f"expected a crawl's ledger at {path}, there is none")
+        return cls(LedgerFile(path, create))
 
     def __enter__(self) -> Ledger:
         return self

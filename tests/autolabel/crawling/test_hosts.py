@@ -1,0 +1,107 @@
+"""When hosts are asked: one request at a time, pauses, fairness."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolabel.crawling.hosts import Schedule
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_busy_host_is_not_given_out_again() -> None:
+    schedule = Schedule(Clock())
+    schedule.add("a")
+    assert schedule.take() == "a"
+    schedule.add("a")
+    assert schedule.take() is None
+    assert schedule.wait_s() is None
+
+
+def test_a_host_rests_after_its_turn() -> None:
+    clock = Clock()
+    schedule = Schedule(clock)
+    schedule.add("a")
+    schedule.take()
+    schedule.rest("a", 2.0)
+    assert schedule.take() is None
+    assert schedule.wait_s() == 2.0
+    clock.now += 2.0
+    assert schedule.take() == "a"
+
+
+def test_a_host_that_comes_back_is_not_asked_sooner_for_that() -> None:
+    clock = Clock()
+    schedule = Schedule(clock)
+    schedule.add("a")
+    schedule.take()
+    schedule.rest("a", 5.0)
+    clock.now += 5.0
+    schedule.take()
+    schedule.retire("a")
+    assert (schedule.wait_s(), schedule.waiting) == (None, 0)
+    schedule.add("a")
+    assert schedule.take() == "a"
+
+
+def test_a_new_host_may_have_to_wait_at_first() -> None:
+    clock = Clock()
+    schedule = Schedule(clock)
+    schedule.add("a", wait_s=3.0)
+    schedule.add("a")
+    assert schedule.take() is None
+    clock.now += 3.0
+    assert schedule.take() == "a"
+
+
+def test_what_is_put_aside_is_not_asked_any_more() -> None:
+    schedule = Schedule(Clock())
+    schedule.add("a")
+    schedule.take()
+    schedule.put_aside("a")
+    schedule.add("a")
+    assert schedule.take() is None
+    assert schedule.is_aside("a")
+    assert not schedule.is_aside("b")
+
+
+def test_failures_are_counted_in_a_row() -> None:
+    schedule = Schedule(Clock())
+    schedule.add("a")
+    assert [schedule.failed("a"), schedule.failed("a")] == [1, 2]
+    schedule.succeeded("a")
+    assert schedule.failed("a") == 1
+
+
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 1000))
+def test_every_host_gets_its_turn_and_its_pause(hosts: int, workers: int, seed: int) -> None:
+    rng, clock = random.Random(seed), Clock()
+    schedule = Schedule(clock)
+    turns: dict[str, list[float]] = {f"h{number}": [] for number in range(hosts)}
+    for host in turns:
+        schedule.add(host)
+    working: list[str] = []
+    for _ in range(300):
+        while len(working) < workers and (host := schedule.take()):
+            assert host not in working
+            assert not turns[host] or clock.now >= turns[host][-1] + 1.0
+            working.append(host)
+        clock.now += 0.1
+        if working and rng.random() < 0.8:
+            done = working.pop(rng.randrange(len(working)))
+            turns[done].append(clock.now)
+            schedule.rest(done, 1.0)
+    counts = sorted(len(times) for times in turns.values())
+    # Whose answer comes at random may be some turns behind; nobody starves.
+    assert counts[-1] - counts[0] <= 3 + workers
