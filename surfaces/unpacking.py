@@ -35,8 +35,8 @@ def unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
         raise FetchError(f"expected an answer that is not packed, or by one of {', '.join(_CODINGS)}; got another")
     stream = None
     for chunk in chunks:
-        piece, rest = b"", chunk
-        while rest or len(piece) == PIECE_BYTES:
+        rest = chunk
+        while rest:  # whatever is packed ends in a checksum, which is left over until all has been unpacked
             if stream is None or stream.eof:  # gzip files may be several, one after the other (RFC 1952)
                 stream = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip's header or zlib's
             try:
