@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import signal
 import struct
 import sys
@@ -30,6 +31,8 @@ from surfaces.images import decode_image
 
 SECONDS_MAX = 5
 _SIDE = 48
+_TIMES = re.compile(rb"((?:mvhd|tkhd|mdhd)\x01...).{16}", re.DOTALL)
+"""When an AVIF animation was made; mutants are the same at any time."""
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -41,6 +44,7 @@ def sound_photos() -> dict[str, bytes]:
     rgba = Pillow.fromarray((smooth + pixels % 16).clip(0, 255).astype(np.uint8))
     rgb, grey, palette = rgba.convert("RGB"), rgba.convert("L"), rgba.convert("RGB").quantize(32)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes().replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
+    profile = profile[:24] + bytes(12) + profile[36:]  # when it was made
     exif = Pillow.Exif()
     exif[0x0112], exif[0x010E], exif[0x8769] = 6, "a dining room", {0x9000: b"0232", 0x829A: 0.01}
     extras = {"exif": exif.tobytes(), "icc_profile": profile}
@@ -49,6 +53,7 @@ def sound_photos() -> dict[str, bytes]:
     lab = ImageCms.profileToProfile(
         rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
+    lab.info.clear()  # of a profile with the time
 
     def saved(photo: Pillow.Image, kind: str, **options: object) -> bytes:
         buffer = io.BytesIO()
@@ -104,7 +109,7 @@ def sound_photos() -> dict[str, bytes]:
         "WEBP animated": animated("WEBP"),
         "AVIF": saved(rgb, "AVIF", speed=10, **extras),
         "AVIF opacity": saved(rgba, "AVIF", speed=10),
-        "AVIF animated": animated("AVIF", speed=10),
+        "AVIF animated": _TIMES.sub(rb"\1" + bytes(16), animated("AVIF", speed=10)),
     }
     try:
         from pillow_heif import from_pillow
@@ -118,7 +123,7 @@ def sound_photos() -> dict[str, bytes]:
 
 
 def mutant(number: int) -> tuple[str, bytes]:
-    """The photo of a number, damaged, and how; the same at every call."""
+    """How a number's photo was damaged, and what came of it; the same in every run."""
     photos = sound_photos()
     generator = random.Random(number)
     name = list(photos)[number % len(photos)]
