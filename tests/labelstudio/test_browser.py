@@ -138,6 +138,7 @@ def test_what_is_drawn_is_found_in_the_dataset_and_nothing_else_changed(
     np.testing.assert_array_equal(after[~between], expected[~between])
 
 
+@pytest.mark.slow
 def test_hotkeys_choose_labels_and_verdicts_and_tasks_can_be_skipped(
     scene: Scene, editor: Editor, capsys: pytest.CaptureFixture[str]
 ) -> None:

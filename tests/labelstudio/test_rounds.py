@@ -31,6 +31,7 @@ def test_a_round_is_due_after_enough_reviews(tmp_path: Path) -> None:
     assert due_round(tmp_path / "run", dataset, 2) == Round(tmp_path / "run" / "round-001")
 
 
+@pytest.mark.slow
 def test_a_round_learns_and_the_next_waits_for_new_reviews(tmp_path: Path) -> None:
     dataset, run = rooms_store(tmp_path / "labels", 4), tmp_path / "run"
     review(dataset, 2)
