@@ -9,7 +9,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from surfaces.dataset.codec import encode_jpeg
-from surfaces.images import FORMATS, decode_image
+from surfaces.images import decode_image
 
 _JPEG_OR_PNG = (b"\xff\xd8\xff", b"\x89PNG")
 
@@ -35,7 +35,7 @@ def _is_upright(data: bytes) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Pillow.open(io.BytesIO(data), formats=FORMATS) as photo:
+            with Pillow.open(io.BytesIO(data), formats=("JPEG", "PNG")) as photo:
                 return bool(photo.getexif().get(ExifTags.Base.Orientation, 1) == 1)
     except Exception:  # broken EXIF: nobody can turn the photo by it
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_strategies import assert_same_labels
 from label_strategies import labels as random_labels
@@ -64,6 +64,7 @@ def test_labels_come_back_as_they_were(store: LabelStore) -> None:
     assert (segment.surface, segment.score, segment.area, segment.rle["size"]) == (WALL, 0.75, 17, [6, 9])
 
 
+@settings(deadline=None)
 @given(labels=random_labels(), scores=st.lists(st.floats(0, 1), min_size=8, max_size=8))
 def test_any_labels_come_back(tmp_path_factory: pytest.TempPathFactory, labels: Labels, scores: list[float]) -> None:
     labels.semantic[labels.semantic == 4] = IGNORE  # graded labels know no other tables
