@@ -17,16 +17,19 @@ class Facts:
         width: in pixels, upright; 0 where the photo can't be read, as is the following.
         height: in pixels, upright.
         unreadable: why the photo can't be read, one line; empty where it can.
-        near_hash: perceptual hash, hexadecimal (`autolabel.crawling.hashes`); empty where nothing was measured.
-        colour: how far the colours depart from those of one tone (`measures.colour_spread`).
-        graphic: how much of the picture is drawn rather than photographed, 0 to 1 (`measures.graphic_share`).
-        text: share of the picture that lines of text cover, 0 to 1 (`measures.text_share`).
-        panels: of how many photos the picture is put together (`panels.count_panels`); 1 for a photo.
-        wall: share of the photo that the network believes to be wall, 0 to 1; None where it was not asked, as are the
-            following.
+        thumbnail: a JPEG of the photo, small; empty where it can't be read.
+        near_hash: perceptual hashes (`hashes.near_hash`); empty where nothing more was measured.
+        text: share of the picture that lines of text cover, 0 to 1 (`text_lines.text_share`); None where it was not
+            measured, as are the following.
+        entropy: of the grey levels, bits (`tones.lightness_entropy`).
+        colour: how far the colours depart from one tone (`tones.colour_spread`).
+        seams: straight steps from edge to edge (`seams.count_seams`).
+        wall: share of the photo that the network believes to be wall, 0 to 1 (`rooms.Scene`); None where it was not
+            asked, as are the following.
         floor: the same of floor.
         table: the same of dining tables.
-        thumbnail: a JPEG of the photo, small; empty where it can't be read.
+        sure: share of the photo that is surely wall or floor.
+        floor_above: share of the upper third that is believed to be floor.
     """
 
     sha256: str
@@ -34,15 +37,17 @@ class Facts:
     width: int = 0
     height: int = 0
     unreadable: str = ""
+    thumbnail: bytes = b""
     near_hash: str = ""
-    colour: float | None = None
-    graphic: float | None = None
     text: float | None = None
-    panels: int | None = None
+    entropy: float | None = None
+    colour: float | None = None
+    seams: int | None = None
     wall: float | None = None
     floor: float | None = None
     table: float | None = None
-    thumbnail: bytes = b""
+    sure: float | None = None
+    floor_above: float | None = None
 
     def to_json(self) -> str:
         """One line of JSON; what is missing is left out."""
