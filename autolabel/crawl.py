@@ -1,4 +1,4 @@
-"""`python -m autolabel crawl --out CORPUS`: fetches photos politely, with their provenance; goes on where it stopped."""
+"""`python -m autolabel crawl --out CORPUS`: fetches photos politely, with their provenance; goes on where it was."""
 
 from __future__ import annotations
 
