@@ -69,7 +69,7 @@ class JudgeSettings:
     entropy_min: float = 4.8
     colour_min: float = 4.0
     sure_min: float = 0.02
-    floor_above_max: float = 0.002
+    floor_above_max: float = 0.015
     near_max: int = 64
     weights: Path | None = None
     threads: int = 1
@@ -164,7 +164,7 @@ class Judge:
         if facts.unreadable:
             return Verdict(Reason.UNREADABLE, facts.unreadable)
         if min(facts.width, facts.height) < settings.side_min:
-            return Verdict(Reason.TOO_SMALL, f"{facts.width}x{facts.height} pixels")
+            return Verdict(Reason.TOO_SMALL, f"a side of {min(facts.width, facts.height)} pixels")
         return None if settings.any_picture else self._objection_to_content(facts)
 
     def _objection_to_content(self, facts: Facts) -> Verdict | None:
