@@ -1,0 +1,162 @@
+"""`python -m autolabel crawl` as a process: killed, interrupted, polite all the same; how much memory it takes."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from corpora import finish, start
+from crawls import ends
+from sites import ALLOW_ALL, Reply, Site, photo_bytes
+
+from autolabel.crawling.ledger import LEDGER_NAME
+
+
+def _reply(_host: str, path: str) -> Reply:
+    """Photos at `/pNUMBER.jpg`, each with bytes of its own."""
+    return Reply(ALLOW_ALL) if path == "/robots.txt" else Reply(photo_bytes(int(path[2:-4])))
+
+
+def _leads(site: Site, folder: Path, count: int) -> Path:
+    path = folder / "urls.txt"
+    path.write_text("\n".join(site.url(n % len(site.hosts), f"/p{n}.jpg") for n in range(count)))
+    return path
+
+
+def _start(corpus: Path, urls: Path, rate: float, *more: str) -> subprocess.Popen[str]:
+    kept = ("--min-side", "16", "--any-picture", "--allow-private", "--quiet")
+    return start("crawl", "--out", corpus, "--urls", urls, "--rate", str(rate), *kept, *more)
+
+
+def _recorded(corpus: Path) -> list[str]:
+    """The addresses that have ended, as a reader beside the crawl's own connection sees them."""
+    try:
+        with closing(sqlite3.connect(f"{(corpus / LEDGER_NAME).as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+            return [url for (url,) in connection.execute("SELECT url FROM leads WHERE state != 'todo'")]
+    except sqlite3.OperationalError:  # not begun yet
+        return []
+
+
+def _check_nothing_lost(corpus: Path, count: int) -> None:
+    rows = pyarrow.parquet.read_table(corpus / "manifest.parquet").to_pylist()
+    assert len(rows) == count == len({row["url"] for row in rows})
+    for row in rows:
+        number = int(re.search(r"/p(\d+)\.jpg", row["url"])[1])  # type: ignore[index]
+        assert (corpus / row["path"]).read_bytes() == photo_bytes(number)
+    assert len(list((corpus / "photos").rglob("*.jpg"))) == count
+
+
+def _doubles(site: Site) -> int:
+    """How many requests were made for what had been asked for before."""
+    return sum(times - 1 for times in site.times_asked().values())
+
+
+def _kill_and_resume(site: Site, tmp_path: Path, count: int, kills: int, rate: float, workers: int) -> None:
+    """Crawls; killed at random moments and started again, it asks for nothing that was recorded before."""
+    rng = random.Random(0)
+    urls, corpus = _leads(site, tmp_path, count), tmp_path / "c"
+    recorded_at: dict[str, float] = {}
+    for kill in range(kills):
+        process = _start(corpus, urls, rate, "--workers", str(workers))
+        begun = len(_recorded(corpus))
+        aim = begun + round((count - begun) / (kills - kill + 1) * rng.uniform(0.5, 1.5))
+        while process.poll() is None and len(_recorded(corpus)) < aim:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 1 / rate))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, process.communicate()
+        process.communicate()
+        now = time.monotonic()
+        for url in _recorded(corpus):
+            recorded_at.setdefault(url, now)
+        assert aim <= len(recorded_at) < count
+    assert finish(_start(corpus, urls, rate, "--workers", str(workers))) == (0, f"{corpus / 'manifest.parquet'}\n", "")
+    again = [
+        asked
+        for asked in site.asked
+        if asked.came > recorded_at.get(f"http://{asked.host}:{site.port}{asked.path}", math.inf)
+    ]
+    assert again == []
+
+
+def test_killed_twice_nothing_is_lost(tmp_path: Path) -> None:
+    with Site(6, _reply) as site:
+        _kill_and_resume(site, tmp_path, count=60, kills=2, rate=10.0, workers=8)
+        _check_nothing_lost(tmp_path / "c", 60)
+        # At a kill, one request a host may have been asked for and not be recorded.
+        assert _doubles(site) <= 2 * 6
+        assert site.shortest_pause_s() >= 0.1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_crawl_after_the_requests_in_work(tmp_path: Path, number: signal.Signals) -> None:
+    with Site(4, _reply) as site:
+        corpus = tmp_path / "c"
+        urls = _leads(site, tmp_path, 200)
+        process = _start(corpus, urls, 10.0)
+        while len(_recorded(corpus)) < 5:
+            time.sleep(0.02)
+        process.send_signal(number)
+        code, out, err = finish(process)
+        assert (code, out) == (128 + number, "")
+        told = re.fullmatch(r"autolabel: interrupted, \d+ asked, (\d+) photos kept .*; the same command .*\n", err)
+        assert told, err
+        kept = int(told[1])
+        assert ends(corpus) == {"kept": kept, "todo": 200 - kept}
+        assert pyarrow.parquet.read_table(corpus / "manifest.parquet").num_rows == kept
+        assert _doubles(site) == 0
+
+
+def _memory_of(process: subprocess.Popen[str]) -> int:
+    """A process's resident memory in KiB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
+
+
+@pytest.mark.slow
+def test_ten_thousand_photos_of_fifty_hosts_with_twenty_kills(tmp_path: Path) -> None:
+    count, hosts, kills, rate, workers = 10_000, 50, 20, 20.0, 16
+    with Site(hosts, _reply) as site:
+        started = time.monotonic()
+        _kill_and_resume(site, tmp_path, count, kills, rate, workers)
+        seconds = time.monotonic() - started
+        print(f"{len(site.asked)} requests in {seconds:.0f} s, {_doubles(site)} of them again after {kills} kills")
+        print(f"shortest gap at a host {site.shortest_gap_s():.4f} s, pause {site.shortest_pause_s():.4f} s")
+        _check_nothing_lost(tmp_path / "c", count)
+        # At a kill, one request a worker may have been asked for and not be recorded.
+        assert _doubles(site) <= workers * kills
+        assert site.shortest_pause_s() >= 1 / rate
+
+
+@pytest.mark.slow
+def test_rate_and_memory_of_ten_thousand_photos(tmp_path: Path) -> None:
+    count, hosts, rate = 10_000, 60, 20.0
+    with Site(hosts, _reply) as site:
+        corpus = tmp_path / "c"
+        process = _start(corpus, _leads(site, tmp_path, count), rate, "--workers", "32")
+        samples: list[tuple[int, int]] = []
+        while process.poll() is None:
+            time.sleep(0.5)
+            try:
+                samples.append((len(_recorded(corpus)), _memory_of(process)))
+            except (FileNotFoundError, TypeError):  # the process has just ended
+                break
+        assert finish(process)[0] == 0
+        spent = max(asked.answered for asked in site.asked) - min(asked.came for asked in site.asked)
+        early = max(memory for ended, memory in samples if 500 <= ended <= 1500)
+        late = max(memory for ended, memory in samples if ended >= 9000)
+        print(f"{len(site.asked) / spent:.0f} requests a second of {hosts * rate:.0f} permitted")
+        print(f"shortest gap at a host {site.shortest_gap_s():.4f} s, pause {site.shortest_pause_s():.4f} s")
+        print(f"memory: {early} KiB at 1,000 photos, {late} KiB at 10,000")
+        assert _doubles(site) == 0
+        assert site.shortest_pause_s() >= 1 / rate
+        assert late - early <= 0.1 * early
