@@ -51,7 +51,7 @@ class Facts:
 
     def to_json(self) -> str:
         """One line of JSON; what is missing is left out."""
-        known = {name: value for name, value in asdict(self).items() if value not in (None, "", b"")}
+        known = {name: value for name, value in asdict(self).items() if value != getattr(Facts, name, None)}
         if self.thumbnail:
             known["thumbnail"] = base64.b64encode(self.thumbnail).decode("ascii")
         return json.dumps(known, separators=(",", ":"))

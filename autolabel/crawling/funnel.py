@@ -134,7 +134,7 @@ def gather_funnel(ledger: Ledger, photos: int) -> Funnel:
 
 
 def _show(chosen: dict[str, PhotoEntry], entry: PhotoEntry, photos: int) -> None:
-    chosen[entry.photo.facts.sha256] = entry
+    chosen[f"{entry.photo.facts.sha256} {entry.number}"] = entry
     if len(chosen) > photos:
         del chosen[max(chosen)]
 

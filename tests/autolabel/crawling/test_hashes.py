@@ -1,0 +1,183 @@
+"""Near-duplicates: copies are found, other photos are not, however many are known."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOMS
+from drawn_pictures import jpeg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolabel.crawling.hashes import NearIndex, near_hash
+from autolabel.crawling.judging import JudgeSettings
+from surfaces.detections import Image
+from surfaces.images import load_image
+
+NEAR_MAX = JudgeSettings.near_max
+ROOM_PATHS = sorted((ROOMS / "images").iterdir())
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+def scaled(image: Image, scale: float) -> Image:
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def recompressed(image: Image, quality: int) -> Image:
+    return cv2.imdecode(np.frombuffer(jpeg(image, quality), np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def brightened(image: Image, factor: float) -> Image:
+    return np.clip(image * factor, 0, 255).astype(np.uint8)
+
+
+def cropped(image: Image, share: float) -> Image:
+    """Cuts half of a share of the sides off at each edge."""
+    top, left = (round(side * share / 2) for side in image.shape[:2])
+    return image[top : image.shape[0] - top, left : image.shape[1] - left]
+
+
+COPIES = {
+    "half the size": lambda image: scaled(image, 0.5),
+    "twice the size": lambda image: scaled(image, 2.0),
+    "JPEG quality 30": lambda image: recompressed(image, 30),
+    "brighter by 30 %": lambda image: brightened(image, 1.3),
+    "darker by 30 %": lambda image: brightened(image, 0.7),
+    "cropped by 2 %": lambda image: cropped(image, 0.02),
+    "cropped by 5 %": lambda image: cropped(image, 0.05),
+    "squeezed by 10 %": lambda image: cv2.resize(image, (round(0.9 * image.shape[1]), image.shape[0])),
+    "half, JPEG 50, brighter by 15 %, cropped by 2 %": lambda image: recompressed(
+        brightened(cropped(scaled(image, 0.5), 0.02), 1.15), 50
+    ),
+}
+
+
+def bits(hashed: str) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(hashed), np.uint8)).reshape(2, 256)
+
+
+def distance(one: str, other: str) -> int:
+    return int((bits(one) != bits(other)).sum(axis=1).max())
+
+
+def flipped(hashed: str, first: int, second: int) -> str:
+    """Another hash: so many bits of the first half differ, and so many of the second."""
+    changed = bits(hashed).copy()
+    changed[0, :first] ^= 1
+    changed[1, 256 - second :] ^= 1
+    return np.packbits(changed).tobytes().hex()
+
+
+def random_hashes(count: int, seed: int = 0) -> list[str]:
+    return [row.tobytes().hex() for row in np.random.default_rng(seed).integers(0, 256, (count, 64), dtype=np.uint8)]
+
+
+@pytest.fixture(scope="module")
+def rooms() -> dict[str, Image]:
+    return {path.stem: load_image(str(path)) for path in ROOM_PATHS}
+
+
+@pytest.fixture(scope="module")
+def index(rooms: dict[str, Image]) -> NearIndex:
+    known = NearIndex(NEAR_MAX)
+    for name, image in rooms.items():
+        known.add(name, near_hash(image))
+    return known
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_copies_are_found(rooms: dict[str, Image], index: NearIndex, copy: str) -> None:
+    for name, image in rooms.items():
+        found = index.find(near_hash(COPIES[copy](image)))
+        assert found is not None
+        assert found[0] == name
+
+
+def test_other_photos_are_not(rooms: dict[str, Image]) -> None:
+    index = NearIndex(NEAR_MAX)
+    for name, image in rooms.items():
+        assert index.find(near_hash(image)) is None, name
+        index.add(name, near_hash(image))
+
+
+def test_hashes_are_those_that_older_ledgers_hold() -> None:
+    """Within what another decoder of JPEG changes; else a corpus would be given its photos a second time."""
+    golden = (
+        "ad84a7a4696b1978a39c3ce75e0e181b30e75ce61b1b3d26f0f13b3c25a68e19"
+        "3e5d3159b119b05bb65b1a5a1a5a315af936c996cd09a65cc765872d8a1d59ad"
+    )
+    assert distance(near_hash(load_image(str(ROOM_PATHS[0]))), golden) <= 6
+
+
+@given(st.integers(0, 80), st.integers(0, 80))
+def test_both_hashes_have_to_be_near(first: int, second: int) -> None:
+    hashed = random_hashes(1)[0]
+    index = NearIndex(64)
+    index.add("kept", hashed)
+    expected = ("kept", max(first, second)) if max(first, second) <= 64 else None
+    assert index.find(flipped(hashed, first, second)) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70)), max_size=12))
+def test_the_nearest_is_found(differences: list[tuple[int, int]]) -> None:
+    wanted = random_hashes(1)[0]
+    index = NearIndex(64)
+    for number, (first, second) in enumerate(differences):
+        index.add(str(number), flipped(wanted, first, second))
+    found = index.find(wanted)
+    nearest = min((max(pair) for pair in differences), default=65)
+    assert (found[1] if found else 65) == min(nearest, 65)
+    assert found is None or max(differences[int(found[0])]) == nearest
+
+
+def test_an_index_grows() -> None:
+    index = NearIndex(64)
+    hashes = random_hashes(3000)
+    for number, hashed in enumerate(hashes):
+        index.add(str(number), hashed)
+    for number in (0, 1023, 1024, 2999):
+        assert index.find(flipped(hashes[number], 5, 7)) == (str(number), 7)
+
+
+@pytest.mark.slow
+def test_a_million_are_searched_in_milliseconds() -> None:
+    index = NearIndex(64)
+    hashes = random_hashes(1_000_000)
+    for number, hashed in enumerate(hashes):
+        index.add(str(number), hashed)
+    asked = [flipped(hashed, 20, 30) for hashed in hashes[:: len(hashes) // 20]]
+    started = time.perf_counter()
+    assert all(index.find(hashed) for hashed in asked)
+    milliseconds = 1000 * (time.perf_counter() - started) / len(asked)
+    print(f"\n{milliseconds:.1f} ms a search among 1,000,000")
+    assert milliseconds < 200
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared photos are not here")
+def test_copies_of_real_photos() -> None:
+    """Prints the share of copies that are found, and the pairs of different photos that are taken for copies."""
+    paths = [path for folder in ("houses", "ikea", "nyuv2/images") for path in sorted((SHARED / folder).iterdir())]
+    hashes = {path.name: near_hash(load_image(str(path))) for path in paths}
+    index, pairs = NearIndex(NEAR_MAX), []
+    for name, hashed in hashes.items():
+        if found := index.find(hashed):
+            pairs.append((name, *found))
+        index.add(name, hashed)
+    print(f"\n{len(paths)} photos, {len(pairs)} of them near an earlier one, the farthest by", end=" ")
+    print(max(pair[2] for pair in pairs), "bits:", *(f"{one} = {other}" for one, other, _ in pairs), sep="\n  ")
+    sample = paths[::9]
+    images = [load_image(str(path)) for path in sample]
+    shares = {}
+    for copy, change in COPIES.items() | {"cropped by 10 %": lambda image: cropped(image, 0.1)}.items():
+        found = [
+            distance(near_hash(change(image)), hashes[path.name]) for path, image in zip(sample, images, strict=True)
+        ]
+        shares[copy] = np.mean([bits <= NEAR_MAX for bits in found])
+        print(f"{copy:<50} {shares[copy]:7.1%} of {len(sample)} found")
+    assert len(pairs) <= 20
+    assert all(share >= 0.98 for copy, share in shares.items() if copy != "cropped by 10 %")
