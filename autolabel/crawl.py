@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="CORPUS", help="folder of the corpus")
     add_source_arguments(parser)
     politeness = parser.add_argument_group("politeness").add_argument
+    politeness(
+        "--contact",
+        type=_contact,
+        default="",
+        metavar="ADDRESS",
+        help="your web or mail address, told to every host in the User-Agent, as Wikimedia asks for",
+    )
     politeness("--rate", type=_rate, default=1.0, help="most requests a second for one host (default: %(default)s)")
     politeness("--workers", type=_count, default=16, help="most requests at once (default: %(default)s)")
     politeness(
@@ -126,6 +133,7 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
     settings = AskSettings(
         limits=FetchLimits(allow_private=args.allow_private),
         reading=read_settings(args, args.ignore_opt_outs),
+        contact=args.contact,
         judging=usable_cpus(),
     )
     judge = Judge(JudgeSettings(side_min=args.min_side, any_picture=args.any_picture), ledger.kept_hashes())
@@ -145,6 +153,12 @@ def _alone_in(corpus: Path) -> Iterator[None]:
 def _told(tally: Tally) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
     return f"{tally.asked} asked, {tally.kept} photos kept" + (f" ({reasons})" if reasons else "")
+
+
+def _contact(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or set(text) & set("() "):
+        raise argparse.ArgumentTypeError(f"expected a web or mail address, got {text!r}")
+    return text
 
 
 def _count(text: str) -> int:

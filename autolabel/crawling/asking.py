@@ -24,7 +24,7 @@ from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
 from surfaces.addresses import AddressError, Resolver, look_up
 from surfaces.errors import FetchError, SurfacesError
-from surfaces.fetch import PASSING_STATUSES, Answer, FetchLimits, PassingError, ask
+from surfaces.fetch import PASSING_STATUSES, USER_AGENT, Answer, FetchLimits, PassingError, ask
 
 KEPT_HEADERS = (
     *("cache-control", "content-length", "content-type", "date", "etag", "expires", "last-modified", "link", "server"),
@@ -50,6 +50,7 @@ class AskSettings:
         limits: of one request.
         redirects_max: most redirects that a lead is followed through.
         reading: what is taken from answers, and whether `X-Robots-Tag: noai` and the like are honoured.
+        contact: a web or mail address for whoever runs a host that is asked; empty where none is given.
         judging: how many photos are decoded and judged at once; each takes memory.
         resolve: looks names up.
     """
@@ -57,6 +58,7 @@ class AskSettings:
     limits: FetchLimits = field(default_factory=FetchLimits)
     redirects_max: int = 5
     reading: ReadSettings = field(default_factory=ReadSettings)
+    contact: str = ""
     judging: int = 2
     resolve: Resolver = look_up
 
@@ -73,6 +75,7 @@ class Asker:
     def __init__(self, settings: AskSettings, judge: Judge, vault: Vault) -> None:
         self._settings, self._judge, self._vault = settings, judge, vault
         self._readers = readers(settings.reading)
+        self._agent = {"User-Agent": f"{USER_AGENT} ({settings.contact})"} if settings.contact else {}
         self._looking = threading.BoundedSemaphore(settings.judging)
         self._deciding = threading.Lock()
 
@@ -115,7 +118,7 @@ class Asker:
         return RobotsText(answer.status, answer.body), time.monotonic()
 
     def _get(self, address: str, headers: Mapping[str, str]) -> Answer:
-        return ask(address, self._settings.limits, headers, self._settings.resolve)
+        return ask(address, self._settings.limits, {**headers, **self._agent}, self._settings.resolve)
 
     def _told(self, request: Request, answer: Answer) -> Outcome:
         try:

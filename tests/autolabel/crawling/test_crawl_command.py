@@ -17,6 +17,7 @@ from sites import ALLOW_ALL, Reply, Site, photo_bytes
 from autolabel.__main__ import main
 from autolabel.crawl import SOME_WAIT, NothingToDoError
 from autolabel.crawling.ledger import LEDGER_NAME
+from surfaces.fetch import USER_AGENT
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def test_a_list_becomes_a_corpus(site: Site, tmp_path: Path, capsys: pytest.Capt
     for row in rows:
         seed = int(re.search(r"/(\d+)\.jpg", row["url"])[1])  # type: ignore[index]
         assert (tmp_path / "c" / row["path"]).read_bytes() == photo_bytes(seed)
+
+
+def test_hosts_are_told_whom_to_write_to(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 1), "--contact", "mailto:ann@example.com") == 0
+    assert {asked.agent for asked in site.asked} == {f"{USER_AGENT} (mailto:ann@example.com)"}
+    with pytest.raises(SystemExit, match="2"):
+        _crawl(tmp_path / "c", "--contact", "a\r\nX-Other: b")
+    assert "expected a web or mail address" in capsys.readouterr().err
 
 
 def test_it_goes_on_without_sources(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
