@@ -168,12 +168,12 @@ def test_copies_of_real_photos() -> None:
         if found := index.find(hashed):
             pairs.append((name, *found))
         index.add(name, hashed)
-    print(f"\n{len(paths)} photos, {len(pairs)} of them near an earlier one, the farthest by", end=" ")
-    print(max(pair[2] for pair in pairs), "bits:", *(f"{one} = {other}" for one, other, _ in pairs), sep="\n  ")
+    print(f"\n{len(paths)} photos, {len(pairs)} of them near an earlier one:")
+    print(*(f"  {one} = {other}, {bits} bits" for one, other, bits in pairs), sep="\n")
     sample = paths[::9]
     images = [load_image(str(path)) for path in sample]
     shares = {}
-    for copy, change in COPIES.items() | {"cropped by 10 %": lambda image: cropped(image, 0.1)}.items():
+    for copy, change in (COPIES | {"cropped by 10 %": lambda image: cropped(image, 0.1)}).items():
         found = [
             distance(near_hash(change(image)), hashes[path.name]) for path, image in zip(sample, images, strict=True)
         ]
