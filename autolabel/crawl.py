@@ -17,6 +17,7 @@ from autolabel.crawling.asking import Asker, AskSettings
 from autolabel.crawling.crawl_progress import CrawlProgress
 from autolabel.crawling.crawl_status import status_lines
 from autolabel.crawling.engine import Crawl, CrawlSettings, Tally
+from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import write_manifest
@@ -89,14 +90,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
     instead = parser.add_argument_group("instead of crawling").add_mutually_exclusive_group().add_argument
     instead("--status", action="store_true", help="tell how far it got, and why leads ended")
+    instead("--report", type=Path, metavar="DIR", help="write a page of what was kept and dropped into a new folder")
     instead("--manifest", action="store_true", help="write the manifest, which a run writes at its end")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
-    if args.status or args.manifest:
+    if args.status or args.manifest or args.report:
         with Ledger.open(args.out) as ledger:
-            print("\n".join(status_lines(ledger)) if args.status else write_manifest(ledger, args.out))
+            print(_shown(args, ledger))
         return 0
     leads = first_leads(args, read_settings(args, args.ignore_opt_outs))
     first = next(leads, None)
@@ -127,6 +129,14 @@ def run(args: argparse.Namespace) -> int:
             print(f"put aside: {len(tally.aside) - _TOLD_HOSTS} more hosts", file=sys.stderr)
     print(manifest)
     return SOME_WAIT if tally.aside else 0
+
+
+def _shown(args: argparse.Namespace, ledger: Ledger) -> str:
+    if args.status:
+        return "\n".join(status_lines(ledger))
+    if args.report:
+        return str(write_funnel_page(ledger, args.report, f"Crawl of {args.out.resolve().name}"))
+    return str(write_manifest(ledger, args.out))
 
 
 def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from autolabel.crawling.ledger import Ledger
+from autolabel.crawling.ledger import FILE_LANES, Ledger
 from autolabel.crawling.records import State
 
 _HOSTS = 10
@@ -20,10 +20,12 @@ def status_lines(ledger: Ledger) -> list[str]:
     for (_, state, _), count in counts.items():
         by_state[state] += count
     lines.append(f"{'all':<10} {'':<8} {by_state.total():>9}  " + _listed(by_state))
-    waiting = ledger.waiting_counts()
+    waiting: Counter[str] = Counter()
+    for host, count in ledger.waiting_counts().items():
+        waiting["files" if host in FILE_LANES else host] += count
     if waiting:
         lines.append(f"waiting    {waiting.total()} leads for {len(waiting)} hosts")
-        lines += [f"  {host or 'files'}: {count}" for host, count in waiting.most_common(_HOSTS)]
+        lines += [f"  {host}: {count}" for host, count in waiting.most_common(_HOSTS)]
     return lines
 
 

@@ -38,7 +38,7 @@ SCHEMA = pyarrow.schema(
 )
 """The manifest's columns."""
 
-_ROWS_AT_ONCE = 5000
+_ROWS_AT_ONCE = 1000
 
 
 def write_manifest(ledger: Ledger, corpus: Path) -> Path:

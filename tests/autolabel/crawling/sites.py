@@ -56,7 +56,7 @@ class Site:
 
     def __init__(self, count: int, reply: Callable[[str, str], Reply | None] = lambda _host, _path: None) -> None:
         self.hosts = [f"127.0.{1 + number // 200}.{1 + number % 200}" for number in range(count)]
-        self.replies: dict[tuple[str, str], Reply | list[Reply]] = {}
+        self.replies: dict[tuple[str, str], list[Reply]] = {}
         self.asked: list[Asked] = []
         self._reply = reply
         self._stack = ExitStack()
@@ -88,12 +88,8 @@ class Site:
         """What a host answers now."""
         known = self.replies.get((host, path))
         if known:
-            assert isinstance(known, list)
             return known.pop(0) if len(known) > 1 else known[0]
-        made = self._reply(host, path)
-        if made is None:
-            return Reply(b"not here", 404)
-        return made
+        return self._reply(host, path) or Reply(b"not here", 404)
 
     def times_asked(self) -> Counter[tuple[str, str]]:
         """How often each path was asked for at each host."""
@@ -134,15 +130,14 @@ class _Handler(BaseHTTPRequestHandler):
         came, host = time.monotonic(), str(self.server.server_address[0])
         reply = self.server.site.reply(host, self.path)
         time.sleep(reply.delay_s)
-        try:
-            self.send_response(reply.status)
-            for name, value in ({"Content-Length": str(len(reply.body))} | dict(reply.headers)).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply.body)
-        finally:
-            agent = self.headers.get("User-Agent", "")
-            self.server.site.asked.append(Asked(host, self.path, came, time.monotonic(), agent))
+        self.send_response(reply.status)
+        for name, value in ({"Content-Length": str(len(reply.body))} | dict(reply.headers)).items():
+            self.send_header(name, value)
+        # Noted before the last byte leaves: whoever has the whole answer can't ask again sooner than that.
+        agent = self.headers.get("User-Agent", "")
+        self.server.site.asked.append(Asked(host, self.path, came, time.monotonic(), agent))
+        self.end_headers()
+        self.wfile.write(reply.body)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -136,6 +136,15 @@ def test_the_manifest_alone(site: Site, tmp_path: Path, capsys: pytest.CaptureFi
     assert pyarrow.parquet.read_table(manifest).num_rows == 3
 
 
+def test_the_report(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 3), "--quiet") == 0
+    capsys.readouterr()
+    assert main(["crawl", "--out", str(tmp_path / "c"), "--report", str(tmp_path / "page")]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page.parent == tmp_path / "page"
+    assert site.hosts[0] in page.read_text("utf-8")
+
+
 def _fails(capsys: pytest.CaptureFixture[str], code: int, words: str, *arguments: str | Path) -> None:
     assert main(["crawl", *map(str, arguments)]) == code
     out, err = capsys.readouterr()
