@@ -66,9 +66,9 @@ class JudgeSettings:
     side_min: int = 400
     any_picture: bool = False
     text_max: float = 0.04
-    entropy_min: float = 4.8
+    entropy_min: float = 4.0
     colour_min: float = 4.0
-    sure_min: float = 0.02
+    sure_min: float = 0.01
     floor_above_max: float = 0.015
     near_max: int = 64
     weights: Path | None = None

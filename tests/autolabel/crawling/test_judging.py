@@ -80,8 +80,8 @@ def test_landscapes_show_no_interior(real_judge: Judge) -> None:
     ("scene", "expected"),
     [
         (A_ROOM, Reason.KEPT),
-        (replace(A_ROOM, sure=0.02), Reason.KEPT),
-        (replace(A_ROOM, sure=0.019), Reason.NOT_INTERIOR),
+        (replace(A_ROOM, sure=0.01), Reason.KEPT),
+        (replace(A_ROOM, sure=0.009), Reason.NOT_INTERIOR),
         (replace(A_ROOM, floor_above=0.015), Reason.KEPT),
         (replace(A_ROOM, floor_above=0.016), Reason.NOT_INTERIOR),
     ],
