@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from autolabel.crawling.arrivals import Arrivals
 from autolabel.crawling.asking import Asker, AskSettings
 from autolabel.crawling.crawl_progress import CrawlProgress
 from autolabel.crawling.crawl_status import status_lines
@@ -147,7 +148,7 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
         judging=usable_cpus(),
     )
     judge = Judge(JudgeSettings(side_min=args.min_side, any_picture=args.any_picture), ledger.kept_hashes())
-    return Asker(settings, judge, open_vault(args.out, args.store))
+    return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import urllib3
 
+from autolabel.crawling.arrivals import Arrival, Arrivals
 from autolabel.crawling.judging import Judge
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.readers import headers_for, readers
@@ -70,10 +71,11 @@ class Asker:
         settings: limits and what is honoured.
         judge: decides which photos are kept.
         vault: where those go.
+        arrivals: where photos lie until they are judged; what is found there is not asked for.
     """
 
-    def __init__(self, settings: AskSettings, judge: Judge, vault: Vault) -> None:
-        self._settings, self._judge, self._vault = settings, judge, vault
+    def __init__(self, settings: AskSettings, judge: Judge, vault: Vault, arrivals: Arrivals) -> None:
+        self._settings, self._judge, self._vault, self._arrivals = settings, judge, vault, arrivals
         self._readers = readers(settings.reading)
         self._agent = {"User-Agent": f"{USER_AGENT} ({settings.contact})"} if settings.contact else {}
         self._looking = threading.BoundedSemaphore(settings.judging)
@@ -90,6 +92,8 @@ class Asker:
         """
         if request.lead.kind is Kind.FILE:
             return self._read_file(request.lead), time.monotonic()
+        if arrival := self._arrivals.find(request):
+            return self._judged(arrival), time.monotonic()
         kind = request.lead.kind
         headers = _ACCEPT.get(kind, {}) | headers_for(kind, request.address, self._settings.reading)
         try:
@@ -117,6 +121,10 @@ class Asker:
             return _delayed(answer), time.monotonic()
         return RobotsText(answer.status, answer.body), time.monotonic()
 
+    def recorded(self, request: Request) -> None:
+        """The ledger knows how a request's lead ended."""
+        self._arrivals.forget(request)
+
     def _get(self, address: str, headers: Mapping[str, str]) -> Answer:
         return ask(address, self._settings.limits, {**headers, **self._agent}, self._settings.resolve)
 
@@ -137,9 +145,10 @@ class Asker:
             return Ended(State.REFUSED, "noai", f"X-Robots-Tag: {', '.join(sorted(refused))}")
         if request.lead.kind is not Kind.PHOTO:
             return self._read(request.lead, answer)
-        return self._judged(
-            answer.body, {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-        )
+        headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+        arrival = Arrival(answer.body, time.time(), headers)
+        self._arrivals.keep(request, arrival)
+        return self._judged(arrival)
 
     def _redirected(self, request: Request, target: str) -> Outcome:
         if request.redirects >= self._settings.redirects_max:
@@ -168,17 +177,17 @@ class Asker:
             return Ended(State.FAILED, "no-file", str(getattr(error, "strerror", None) or error))
         if len(data) > most:
             return Ended(State.FAILED, "too-large", f"expected at most {most / 1e6:g} MB")
-        return self._judged(data, {})
+        return self._judged(Arrival(data, time.time(), {}))
 
-    def _judged(self, data: bytes, headers: Mapping[str, str]) -> Ended:
-        came = time.time()
+    def _judged(self, arrival: Arrival) -> Ended:
+        data = arrival.body
         with self._looking:
             facts = self._judge.look(data)
         with self._deciding:
             verdict = self._judge.decide(facts)
-        # Its bytes lie in the vault before the ledger says so: a kill between the two costs a request, not a photo.
+        # Its bytes lie in the vault before the ledger says so: a kill between the two loses nothing.
         path = self._vault.put(photo_name(facts.sha256, data), data) if verdict.kept else ""
-        photo = Photo(facts, path, came, headers, verdict.duplicate_of)
+        photo = Photo(facts, path, arrival.time, arrival.headers, verdict.duplicate_of)
         return Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo)
 
 

@@ -287,6 +287,7 @@ class Crawl:
     def _end(self, request: Request, ended: Ended) -> None:
         for host in self._ledger.end(request, ended):
             self._expect(host)
+        self._asker.recorded(request)
         self._tally.kept += ended.photo is not None and ended.photo.path != ""
         self._tally.ended[ended.reason] += 1
         self._progress.ended(ended, self._schedule.waiting)

@@ -121,6 +121,10 @@ class Ledger:
         )
         return next((Request(row[0], _lead(row[4:]), *row[1:4]) for row in rows), None)
 
+    def is_waiting(self, number: int) -> bool:
+        """Whether the lead of a number has not ended."""
+        return bool(self._file.rows("SELECT 1 FROM leads WHERE number = ? AND state = 'todo'", number))
+
     def next_time(self, host: str) -> float | None:
         """When the next request of a host may be made, seconds since 1970; None where none waits."""
         wanted = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from autolabel.crawling.arrivals import Arrivals
 from autolabel.crawling.asking import Asker, AskSettings
 from autolabel.crawling.crawl_progress import CrawlProgress
 from autolabel.crawling.engine import Crawl, CrawlSettings, Tally
@@ -32,7 +33,8 @@ def crawl(
     """Crawls what leads (or the addresses of photos) name, into a corpus."""
     corpus.mkdir(exist_ok=True)
     with Ledger.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
-        asker = Asker(asking, Judge(ANY_PICTURE, ledger.kept_hashes()), open_vault(corpus, None))
+        judge, arrivals = Judge(ANY_PICTURE, ledger.kept_hashes()), Arrivals(corpus, ledger.is_waiting)
+        asker = Asker(asking, judge, open_vault(corpus, None), arrivals)
         ledger.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
         return Crawl(ledger, asker, settings, progress, interrupted, resumed).run()
 

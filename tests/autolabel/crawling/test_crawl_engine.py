@@ -13,8 +13,11 @@ import pytest
 from crawls import LOOPBACK, QUICK, crawl, ends, not_private, photos
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
+from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
 from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.reading import ReadSettings
+from surfaces.addresses import read_address
 
 _PAGE = {"Content-Type": "text/html"}
 
@@ -67,6 +70,48 @@ def test_what_ended_is_not_asked_again(site: Site, tmp_path: Path) -> None:
     assert crawl(tmp_path / "c", urls).asked == 0
     assert len(site.asked) == before == 3
     assert ends(tmp_path / "c") == {"kept": 1, "http-404": 1}
+
+
+def _arrived(corpus: Path, url: str, data: bytes) -> None:
+    """What a crawl leaves that is killed before a photo was judged."""
+    corpus.mkdir()
+    with Ledger.open(corpus, create=True) as ledger:
+        ledger.add([Lead(url, Kind.PHOTO, "urls")])
+        request = ledger.next_request(read_address(url).host, time.time())
+        assert request is not None
+        Arrivals(corpus, ledger.is_waiting).keep(request, Arrival(data, 1_800_000_000.5, {"etag": '"7"'}))
+
+
+def test_what_arrived_before_a_kill_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
+    url, data = _serve_photo(site, 0, "/x.jpg"), photo_bytes(5) + b"\nmore\n"
+    _arrived(tmp_path / "c", url, data)
+    crawl(tmp_path / "c", [])
+    (entry,) = photos(tmp_path / "c")
+    assert (entry.photo.time, entry.photo.headers) == (1_800_000_000.5, {"etag": '"7"'})
+    assert (tmp_path / "c" / entry.photo.path).read_bytes() == data
+    assert [asked.path for asked in site.asked] == ["/robots.txt"]
+    assert list((tmp_path / "c" / FOLDER_NAME).iterdir()) == []
+
+
+def test_what_arrived_and_was_recorded_is_swept_away(site: Site, tmp_path: Path) -> None:
+    url = _serve_photo(site, 0, "/x.jpg")
+    _arrived(tmp_path / "c", url, photo_bytes(1))
+    (tmp_path / "c" / FOLDER_NAME / "99").write_bytes(b"of no lead")
+    (tmp_path / "c" / FOLDER_NAME / ".half.tmp").write_bytes(b"written when it was killed")
+    crawl(tmp_path / "c", [])
+    assert ends(tmp_path / "c") == {"kept": 1}
+    assert list((tmp_path / "c" / FOLDER_NAME).iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [0, 20, -1])
+def test_what_arrived_in_part_is_asked_for_again(site: Site, tmp_path: Path, cut: int) -> None:
+    url = _serve_photo(site, 0, "/x.jpg")
+    _arrived(tmp_path / "c", url, photo_bytes(1))
+    (path,) = (tmp_path / "c" / FOLDER_NAME).iterdir()
+    path.write_bytes(path.read_bytes()[:cut])
+    crawl(tmp_path / "c", [])
+    assert ends(tmp_path / "c") == {"kept": 1}
+    assert site.times_asked()[site.hosts[0], "/x.jpg"] == 1
 
 
 def test_a_redirect_is_a_request_at_the_new_host(site: Site, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_signal_ends_the_crawl_after_the_requests_in_work(tmp_path: Path, numb
         corpus = tmp_path / "c"
         urls = _leads(site, tmp_path, 200)
         process = _start(corpus, urls, 10.0)
-        while len(_recorded(corpus)) < 5:
+        while process.poll() is None and len(_recorded(corpus)) < 5:
             time.sleep(0.02)
         process.send_signal(number)
         code, out, err = finish(process)
