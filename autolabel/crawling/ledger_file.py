@@ -7,12 +7,7 @@ then fetched again. The log needs a local disk; it is folded into the file, and 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from surfaces.dataset.database import Database
-from surfaces.errors import DatasetError, OutputError
 
 _VERSION = 1
 
@@ -73,25 +68,7 @@ CREATE TABLE hosts (
 class LedgerFile(Database):
     """A connection to one ledger's file; for the thread that opened it."""
 
-    def _prepare(self, create: bool) -> None:
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            self.run(f"PRAGMA {setting}")
-        if create and self._version() == 0:
-            with self.transaction():
-                if self._version() == 0:
-                    for statement in filter(str.strip, _TABLES.split(";\n")):
-                        self.run(statement)
-                    self.run(f"PRAGMA user_version = {_VERSION}")
-        if self._version() != _VERSION:
-            raise DatasetError(f"expected a crawl's ledger of version {_VERSION} in {self.path}, got {self._version()}")
-
-    @contextmanager
-    def _errors_told(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
-            raise
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-                raise DatasetError(f"expected a crawl's ledger in {self.path}, got: {error}") from error
-            raise OutputError(f"could not use {self.path}: {error}") from error
+    VERSION = _VERSION
+    TABLES = _TABLES
+    SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
+    HOLDS = IS = "a crawl's ledger"

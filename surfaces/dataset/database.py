@@ -67,7 +67,16 @@ Row = tuple[Any, ...]
 
 
 class Database:
-    """A connection to one store's file; for the thread that opened it."""
+    """A connection to one file; for the thread that opened it.
+
+    Other files than a label store's are subclasses that state constants of their own.
+    """
+
+    VERSION = _VERSION
+    TABLES = _TABLES
+    SETTINGS: tuple[str, ...] = ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON")
+    HOLDS = "labels"
+    IS = "a store of labels"
 
     def __init__(self, path: Path, create: bool) -> None:
         """Opens the file.
@@ -130,16 +139,17 @@ class Database:
             self.run("DETACH DATABASE other")
 
     def _prepare(self, create: bool) -> None:
-        for setting in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
+        for setting in self.SETTINGS:
             self.run(f"PRAGMA {setting}")
         if create and self._version() == 0:
             with self.transaction():
                 if self._version() == 0:  # another process may have been quicker
-                    for statement in filter(str.strip, _TABLES.split(";\n")):
+                    for statement in filter(str.strip, self.TABLES.split(";\n")):
                         self.run(statement)
-                    self.run(f"PRAGMA user_version = {_VERSION}")
-        if self._version() != _VERSION:
-            raise DatasetError(f"expected labels of version {_VERSION} in {self.path}, got {self._version()}")
+                    self.run(f"PRAGMA user_version = {self.VERSION}")
+        if self._version() != self.VERSION:
+            expected = f"{self.HOLDS} of version {self.VERSION}"
+            raise DatasetError(f"expected {expected} in {self.path}, got {self._version()}")
 
     def _version(self) -> int:
         return int(self.rows("PRAGMA user_version")[0][0])
@@ -152,5 +162,5 @@ class Database:
             raise
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-                raise DatasetError(f"expected a store of labels in {self.path}, got: {error}") from error
+                raise DatasetError(f"expected {self.IS} in {self.path}, got: {error}") from error
             raise OutputError(f"could not use {self.path}: {error}") from error
