@@ -1,0 +1,1 @@
+"""The project's documents. `docs.made` writes what is generated in them; nothing here is installed."""

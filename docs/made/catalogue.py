@@ -1,0 +1,12 @@
+"""All generated tables and figures, by name.
+
+A name is what documents write between the marks, or the SVG file's stem in docs/images.
+"""
+
+from __future__ import annotations
+
+from docs.made.entries import Figure, Table
+
+TABLES: dict[str, Table] = {}
+
+FIGURES: dict[str, Figure] = {}
