@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
@@ -58,3 +59,13 @@ class WatchedNetwork:
 
     def _no_look_up(self, *arguments: object, **_: object) -> None:
         raise AssertionError(f"the system was asked for {arguments}")
+
+
+def port_of(server: socket.socket) -> str:
+    """The port that it listens at."""
+    return str(server.getsockname()[1])
+
+
+def somebody_came(server: socket.socket) -> bool:
+    """Whether a connection waits to be accepted."""
+    return bool(select.select([server], [], [], 0)[0])
