@@ -8,6 +8,7 @@ from pathlib import Path
 from docs.made.documents import as_text, documents, places, stray_marks
 from docs.made.drawings import origins, told_origins
 from docs.made.entries import Figure, MadeError, Table
+from docs.made.runs import read_runs, runs_problems
 
 RESULTS, IMAGES = Path("docs/results"), Path("docs/images")
 
@@ -26,7 +27,7 @@ def stale(root: Path, tables: Mapping[str, Table], figures: Mapping[str, Figure]
         *_tables_without_place(texts, tables),
         *(line for name, figure in figures.items() for line in _stale_figure(root, name, figure)),
         *_figures_without_place(root, texts, figures),
-        *_unused_results(root, texts, tables, figures),
+        *_result_problems(root / RESULTS, texts, tables, figures),
     ]
 
 
@@ -77,13 +78,26 @@ def _figures_without_place(root: Path, texts: Mapping[Path, str], figures: Mappi
 
 
 def _unused_results(
-    root: Path, texts: Mapping[Path, str], tables: Mapping[str, Table], figures: Mapping[str, Figure]
+    results: Path, texts: Mapping[Path, str], tables: Mapping[str, Table], figures: Mapping[str, Figure]
 ) -> Iterator[str]:
     entries: list[Table | Figure] = [*tables.values(), *figures.values()]
     used = {name for entry in entries for name in entry.results}
-    for file in sorted((root / RESULTS).glob("*.json")):
-        if file.name not in used and not any(file.name in text for text in texts.values()):
-            yield f"{file.relative_to(root)}: no table, figure or document uses it"
+    told = "\n".join(text for path, text in texts.items() if path.parent != RESULTS)
+    for run in read_runs(results):
+        for file in run.files:
+            anchors = f"results/README.md#{run.name})", f"results/README.md#{file.stem})"
+            if file.name not in used and file.name not in told and not any(anchor in told for anchor in anchors):
+                yield f"{RESULTS / file.name}: no table, figure or document uses it"
+
+
+def _result_problems(
+    results: Path, texts: Mapping[Path, str], tables: Mapping[str, Table], figures: Mapping[str, Figure]
+) -> Iterator[str]:
+    try:
+        yield from (f"{RESULTS}/{problem}" for problem in runs_problems(results))
+        yield from _unused_results(results, texts, tables, figures)
+    except MadeError as error:
+        yield str(error)
 
 
 def _listed(names: tuple[str, ...] | list[str], most: int = 3) -> str:
