@@ -1,6 +1,8 @@
 # What a user types; .ci/run calls the same.
 PYTHON ?= python3
 BIN := .venv/bin
+# How many processes run the tests.
+WORKERS ?= 2
 
 .PHONY: demo test slow check
 
@@ -10,7 +12,7 @@ demo: .venv/segment
 
 # Installs everything, then lint, types and tests.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 # The long trials: benchmarks, large photos.
 slow: .venv/develop

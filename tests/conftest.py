@@ -21,6 +21,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOMS = Path(__file__).parent / "data" / "rooms"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps a file's tests in one process, and all that need Label Studio, so that what they share is made once."""
+    for item in items:
+        shared = "label-studio" if "label_studio" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 @pytest.fixture(scope="session")
 def room_path() -> Path:
     """A photo of a room with a wall, a floor and a table; 512x384."""
