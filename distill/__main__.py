@@ -12,6 +12,8 @@ COMMANDS = {
     "convert": "fold a published EfficientNet-Lite0 into a start for training",
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
+    "worst": "show the photos that cost a model most, and count what is wrong with them by cause",
+    "losses": "write the loss curves of runs as JSON",
     "average": "mix a fine-tuned network with the one it started from",
     "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
