@@ -94,6 +94,15 @@ def as_json(cells: Sequence[Cell], settings: Mapping[str, Any]) -> dict[str, Any
 
 def as_table(cells: Sequence[Cell]) -> str:
     """Means over the seeds as a Markdown table, and a line on the reviews that each queue needs."""
+    lines = [means_table(cells)]
+    for count, needed in needed_reviews(curves_of(cells)).items():
+        told = ", ".join(f"{queue} {'never' if n is None else f'{n:.0f}'}" for queue, n in needed.items())
+        lines.append(f"\nReviews to reach what {BASELINE} reaches with {count}: {told}")
+    return "\n".join(lines)
+
+
+def means_table(cells: Sequence[Cell]) -> str:
+    """Means over the seeds as a Markdown table, a row for each queue and number of reviews."""
     lines = [
         "| queue | reviews | with a dining table | wall IoU | floor | dining | mean | deviation |",
         "|---|---|---|---|---|---|---|---|",
@@ -104,9 +113,6 @@ def as_table(cells: Sequence[Cell]) -> str:
         deviation = np.std([cell.mean_iou for cell in same], ddof=1) if len(same) > 1 else 0.0
         tables = np.mean([cell.table_photos for cell in same])
         lines.append(f"| {queue} | {reviews} | {tables:.0f} | {' | '.join(means)} | {deviation:.3f} |")
-    for count, needed in needed_reviews(curves_of(cells)).items():
-        told = ", ".join(f"{queue} {'never' if n is None else f'{n:.0f}'}" for queue, n in needed.items())
-        lines.append(f"\nReviews to reach what {BASELINE} reaches with {count}: {told}")
     return "\n".join(lines)
 
 

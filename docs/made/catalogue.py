@@ -5,11 +5,29 @@ A name is what documents write between the marks, or the SVG file's stem in docs
 
 from __future__ import annotations
 
+from docs.made import autolabel_tables, network_tables, reviews_tables, runs_tables, speed_tables
 from docs.made.entries import Figure, Table
-from docs.made.runs_tables import runs_list
+
+_SHIPPED = ("shipped-rooms.json", "shipped-nyuv2-val.json")
+_ONCE, _MOSAIC, _LITE0 = (f"trial-{name}-nyuv2-val.json" for name in ("mosaic-once", "mosaic", "lite0"))
+_BARE, _RULES = "autolabel-nyuv2-bare.json", "autolabel-nyuv2-rules.json"
 
 TABLES: dict[str, Table] = {
-    "runs": Table(runs_list, ("runs.toml",)),
+    "runs": Table(runs_tables.runs_list, ("runs.toml",)),
+    "encoders": Table(network_tables.encoders, (_LITE0, _MOSAIC)),
+    "mirrored": Table(network_tables.mirrored, (_ONCE, _MOSAIC)),
+    "shipped-steps": Table(network_tables.shipped_steps, network_tables.shipped_files()),
+    "shipped-on-rooms": Table(network_tables.shipped_on_rooms, _SHIPPED[:1]),
+    "model-card": Table(network_tables.model_card, _SHIPPED),
+    "speed": Table(speed_tables.speed, ("benchmark.json",)),
+    "auto-labels": Table(autolabel_tables.auto_labels, autolabel_tables.arm_files("")),
+    "auto-labels-lite0": Table(autolabel_tables.auto_labels_lite0, autolabel_tables.arm_files("lite0")),
+    "auto-label-rules": Table(autolabel_tables.auto_label_rules, (_BARE, _RULES)),
+    "auto-label-quality": Table(autolabel_tables.auto_label_quality, (_RULES,)),
+    "reviews": Table(reviews_tables.reviews, (reviews_tables.EVENLY,)),
+    "reviews-needed": Table(reviews_tables.reviews_needed, (reviews_tables.EVENLY,)),
+    "reviews-tables": Table(reviews_tables.reviews_tables, (reviews_tables.TABLES_OFTEN,)),
+    "reviews-tables-needed": Table(reviews_tables.reviews_tables_needed, (reviews_tables.TABLES_OFTEN,)),
 }
 
 FIGURES: dict[str, Figure] = {}
