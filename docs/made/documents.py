@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _DOCUMENTS = ("*.md", "docs/**/*.md", "examples/**/*.md", "notebooks/**/*.md", "tests/data/**/*.md")
-_PLACE = re.compile(r"^<!-- made: (?P<name>[\w.-]+) -->\n(?P<text>.*?)^<!-- /made -->", re.DOTALL | re.MULTILINE)
+_PLACE = re.compile(r"^<!-- made: (?P<name>[\w.-]+) -->\n(?P<text>.*?)^<!-- /made -->$", re.DOTALL | re.MULTILINE)
 _MARK = re.compile(r"^<!-- ?(?:made:|/made).*", re.MULTILINE)
 
 
