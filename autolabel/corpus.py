@@ -16,6 +16,7 @@ from surfaces.batch import PHOTO_SUFFIXES
 from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.store import Source
 from surfaces.errors import DatasetError, MissingExtraError
+from surfaces.places import is_remote, local_path, name_of, open_remote
 
 UNREADABLE = "unreadable"
 BROKEN_NAME = "broken name"
@@ -79,13 +80,14 @@ def read_corpus(path: Path) -> Corpus:
 
     Args:
         path: a folder, searched with its subfolders (links are followed; what begins with a dot and folders that hold
-            a label store are left out); a photo; or a list, whose paths are relative to its folder: `.csv` with a
-            column `path`, `.jsonl` with objects that have a `path`, `.parquet` with a column `path`, or, with any
-            other suffix, text with a path a line, where blank lines and those that begin with `#` are passed over.
+            a label store are left out); a photo; or a list, whose paths are relative to its folder, or addresses of
+            object storage such as `s3://bucket/room.jpg`: `.csv` with a column `path`, `.jsonl` with objects that have
+            a `path`, `.parquet` with a column `path`, or, with any other suffix, text with a path a line, where blank
+            lines and those that begin with `#` are passed over.
 
     Raises:
         DatasetError: it cannot be read, or there is no photo in it.
-        MissingExtraError: a Parquet list, and pyarrow is not installed.
+        MissingExtraError: the package that reads Parquet, or the storage in which photos lie, is not installed.
     """
     root = os.path.abspath(path)  # noqa: PTH100  (links stay as the user wrote them)
     if path.is_dir():
@@ -98,6 +100,7 @@ def read_corpus(path: Path) -> Corpus:
         raise DatasetError(f"expected a folder of photos or a list of them at {path}, got no such file or folder")
     if not corpus.photos:
         raise DatasetError(f"expected photos in {path}, got {_what_else(corpus)}")
+    _require_packages(corpus)
     return corpus
 
 
@@ -131,7 +134,7 @@ class _Listing:
         """The corpus of a list: the number of each line and its path, None where the line has none."""
         for line, path in entries:
             if path:
-                self._add(_join(self._base, path))
+                self._add(path if is_remote(path := local_path(path)) else _join(self._base, path))
             else:
                 self._skip(f"{self._root}:{line}", BROKEN_ENTRY, "expected a `path` in the line, got none")
         return self._corpus()
@@ -153,6 +156,8 @@ class _Listing:
         self._skipped.append(Skipped(self._source(shown), kind, reason))
 
     def _source(self, path: str) -> Source:
+        if is_remote(path):
+            return Source(path, name_of(path), self._root)
         relative = PurePath(os.path.relpath(path, self._base))
         if ".." in relative.parts:  # a list may name what lies elsewhere
             relative = PurePath(path).relative_to(PurePath(path).anchor)
@@ -204,6 +209,18 @@ def _parquet_paths(path: Path) -> list[str | None]:
     except (ValueError, KeyError) as error:  # what pyarrow's errors derive from
         raise DatasetError(f"expected Parquet with a column `path` in {path}, got: {error}".splitlines()[0]) from error
     return [value if isinstance(value, str) else None for value in values]
+
+
+def _require_packages(corpus: Corpus) -> None:
+    """Opens one address of each storage, so that what is not installed is told before anything is done."""
+    addresses = {photo.path.partition("://")[0]: photo.path for photo in corpus.photos if is_remote(photo.path)}
+    for address in addresses.values():
+        try:
+            open_remote(address)
+        except MissingExtraError:
+            raise
+        except Exception:  # each photo there will tell
+            continue
 
 
 def _identity(folder: str) -> object:

@@ -20,6 +20,7 @@ from autolabel.prefetch import prefetch
 from autolabel.progress import Progress
 from surfaces.dataset.store import LabelStore, Source
 from surfaces.errors import SurfacesError
+from surfaces.places import sha256_in_name
 
 CHANGED = "changed meanwhile"
 
@@ -91,7 +92,7 @@ def label_corpus(
         # Decoders turn warnings off and on again, which is not made for several threads.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            files = prefetch(read_photo_file, corpus.photos, pool, workers)
+            files = prefetch(read_photo_file, run.unread(corpus.photos), pool, workers)
             unlabelled = run.unlabelled(takewhile(lambda _: not interrupted(), files))
             photos = prefetch(decode_photo, unlabelled, pool, workers)
             for outcome in prefetch(settled, prefetch(look, photos, teacher, 1), pool, 1):
@@ -118,6 +119,19 @@ class _Run:
         for entry in skipped:
             self._store.add_failure(entry.source, entry.kind, entry.reason, entry.sha256)
             self.tally.failed[entry.kind] += 1
+
+    def unread(self, photos: Iterable[Source]) -> Iterator[Source]:
+        """The photos of which nobody knows yet whether they are labelled.
+
+        What a crawl put into storage is called by its sha256, and so need not be had again to be known again: a corpus
+        is not downloaded as often as its run is resumed. Files are read each time, since that costs little.
+        """
+        for source in photos:
+            sha256 = sha256_in_name(source.path)
+            if sha256 and self._store.is_labelled(sha256, self._settings) and self._store.has_source(source, sha256):
+                self._add_known(source, sha256)
+            else:
+                yield source
 
     def unlabelled(self, files: Iterable[PhotoFile | Skipped]) -> Iterator[PhotoFile]:
         """The photos that still have to be labelled, each once; other paths of a photo in work wait for it."""

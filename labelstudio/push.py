@@ -8,10 +8,8 @@ there; so the dataset's log of reviews knows which photos were pushed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Set
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,7 +25,8 @@ from labelstudio.review_log import ReviewLog
 from labelstudio.tasks import STARTED, Batch, TaskSummary, delete_task, list_tasks, read_facts, without_prediction_of
 from surfaces.classes import CLASSES
 from surfaces.dataset.store import LabelSettings, LabelStore, StoredPhoto
-from surfaces.errors import DatasetError, DecodeError
+from surfaces.errors import DatasetError, DecodeError, FetchError
+from surfaces.places import find_bytes
 from surfaces.queues import QUEUES, Candidate, order_photos, read_candidates
 
 
@@ -272,9 +271,9 @@ class Push:
 
 
 def _read_original(store: LabelStore, photo: StoredPhoto) -> Original:
-    for source in store.sources(photo.sha256):
-        with suppress(OSError):
-            data = Path(source).read_bytes()
-            if hashlib.sha256(data).hexdigest() == photo.sha256:
-                return Original(photo, Path(source), data)
-    raise DatasetError("expected the labelled photo, it is gone or has changed; run `autolabel run` again")
+    try:
+        place, data = find_bytes(store.sources(photo.sha256), photo.sha256)
+    except FetchError as error:
+        told = f"expected the labelled photo, it is gone or has changed; run `autolabel run` again ({error})"
+        raise DatasetError(told) from error
+    return Original(photo, Path(place), data)

@@ -69,6 +69,12 @@ def replace_file(path: Path, data: bytes) -> None:
         raise OutputError(f"could not write {path}: {error.strerror or error}") from error
 
 
+def sweep(folder: Path) -> None:
+    """Removes what `replace_file` left below a folder where it was killed; nobody else may be writing there."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def _try_stem(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Writes all files, or, where one of the names is taken, none and returns an empty list."""
     with ExitStack() as cleanup, ExitStack() as rollback:

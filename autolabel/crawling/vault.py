@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
-
-import fsspec
 
 from surfaces.errors import MissingExtraError, OutputError
-from surfaces.files import make_folder, replace_file
+from surfaces.files import make_folder, replace_file, sweep
+from surfaces.places import in_a_line, is_remote, local_path, open_remote
 
 PHOTOS = "photos"
 """The folder of a corpus in which photos lie unless another place is named."""
@@ -29,7 +27,7 @@ class Vault(Protocol):
     """Holds photos by the sha256 of their bytes. `put` may be called from several threads."""
 
     def put(self, name: str, data: bytes) -> str:
-        """Stores a photo, unless it is there already; it appears whole or not at all.
+        """Stores a photo; it appears whole or not at all.
 
         Args:
             name: sha256 and suffix, as `photo_name` makes it.
@@ -49,10 +47,10 @@ def photo_name(sha256: str, data: bytes) -> str:
 
 
 def open_vault(corpus: Path, place: str | None) -> Vault:
-    """Opens the place where photos go.
+    """Opens the place where photos go; what a killed crawl left half-written in its own folder is swept away.
 
     Args:
-        corpus: its folder.
+        corpus: its folder; no other crawl may work there.
         place: a path, `file:///…`, `s3://bucket/prefix`, `gs://…` or any other address that fsspec knows; None: the
             folder `photos` of the corpus.
 
@@ -61,11 +59,10 @@ def open_vault(corpus: Path, place: str | None) -> Vault:
         MissingExtraError: the package that fsspec needs for it is not installed.
     """
     if place is None:
-        return FolderVault(corpus / PHOTOS, PHOTOS)
-    scheme = urlsplit(place).scheme
-    if scheme == "file":
-        place = url2pathname(urlsplit(place).path)
-    elif scheme:
+        vault = FolderVault(corpus / PHOTOS, PHOTOS)
+        sweep(corpus / PHOTOS)
+        return vault
+    if is_remote(place := local_path(place)):
         return RemoteVault(place)
     folder = Path(place).absolute()
     return FolderVault(folder, str(folder))
@@ -93,33 +90,32 @@ class FolderVault:
 
 
 class RemoteVault:
-    """An address of fsspec, such as `s3://bucket/prefix`; object storage shows objects when they are complete."""
+    """An address of fsspec, such as `s3://bucket/prefix`; the bucket must exist."""
 
     def __init__(self, address: str) -> None:
         self._address = address.rstrip("/")
         try:
-            self._files, self._root = fsspec.core.url_to_fs(self._address)
-        except ImportError as error:
-            raise MissingExtraError(f"photos at {address} need another package: {_line(error)}") from error
+            self._files, self._root = open_remote(self._address)
+        except MissingExtraError:
+            raise
         except Exception as error:  # whatever the file systems raise: unknown schemes, missing keys
-            raise OutputError(f"expected a place that fsspec knows, got {address}: {_line(error)}") from error
+            raise OutputError(f"expected a place that fsspec knows, got {address}: {in_a_line(error)}") from error
 
     def put(self, name: str, data: bytes) -> str:
-        """See `Vault`."""
+        """See `Vault`. One request: to write again what a killed crawl wrote is rarer than to ask each time."""
         path = f"{self._root}/{name}"
         try:
-            # Not all file systems write in one piece: what a killed crawl began is written again.
-            if not self._files.exists(path) or self._files.size(path) != len(data):
-                self._write(path, data)
+            self._write(path, data)
         except Exception as error:  # no two file systems raise the same
-            raise OutputError(f"could not write {self._address}/{name}: {_line(error)}") from error
+            raise OutputError(f"could not write {self._address}/{name}: {in_a_line(error)}") from error
         return f"{self._address}/{name}"
 
     def _write(self, path: str, data: bytes) -> None:
         try:
             self._files.pipe_file(path, data)
-        except FileNotFoundError:  # object storage needs no folders, others do
-            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        except FileNotFoundError:  # object storage needs no folders, others do; no bucket is ever made
+            with suppress(FileExistsError):  # another thread was quicker
+                self._files.mkdir(path.rpartition("/")[0], create_parents=False)
             self._files.pipe_file(path, data)
 
 
@@ -129,7 +125,3 @@ def _suffix(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         return ".avif" if data[8:12] in (b"avif", b"avis") else ".heic"
     return next((suffix for signature, suffix in _SUFFIXES if data.startswith(signature)), ".img")
-
-
-def _line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -5,7 +5,6 @@ Photos stay where they are; the store knows their paths. Teachers add labels, pe
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -32,9 +31,10 @@ from surfaces.dataset.stored import (
     StoredSegment,
 )
 from surfaces.detections import Detection, Mask
-from surfaces.errors import DatasetError
+from surfaces.errors import DatasetError, FetchError
 from surfaces.files import make_folder
 from surfaces.masks import encode
+from surfaces.places import find_bytes, is_there
 
 _PAGE = 500
 
@@ -161,20 +161,23 @@ class LabelStore:
             row[0] for row in self._database.rows("SELECT path FROM sources WHERE sha256 = ? ORDER BY path", sha256)
         ]
 
+    def has_source(self, source: Source, sha256: str) -> bool:
+        """Whether a photo is known to lie where a corpus says."""
+        known = self._database.rows("SELECT sha256, name, corpus FROM sources WHERE path = ?", source.path)
+        return known == [(sha256, source.name, source.corpus)]
+
     def read_photo(self, photo: StoredPhoto) -> bytes:
         """The bytes of a photo's file, checked against its sha256.
 
         Raises:
             DatasetError: none of its paths holds them any more.
+            MissingExtraError: they lie in object storage, and the package that reads it is not installed.
         """
-        for path in self.sources(photo.sha256):
-            try:
-                data = Path(path).read_bytes()
-            except OSError:
-                continue
-            if hashlib.sha256(data).hexdigest() == photo.sha256:
-                return data
-        raise DatasetError(f"expected the labelled photo at {photo.source}, it is gone or has changed; run again")
+        try:
+            return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
+        except FetchError as error:
+            told = f"expected the labelled photo at {photo.source}, it is gone or has changed; run again ({error})"
+            raise DatasetError(told) from error
 
     def settings_in_use(self) -> LabelSettings | None:
         """What runs label with; None before the first."""
@@ -237,9 +240,8 @@ class LabelStore:
 
     def add_source(self, source: Source, sha256: str) -> None:
         """Remembers one more path of a labelled photo; nothing is written where it is known."""
-        known = self._database.rows("SELECT sha256, name, corpus FROM sources WHERE path = ?", source.path)
         failed = self._database.rows("SELECT 1 FROM failures WHERE path = ?", source.path)
-        if failed or known != [(sha256, source.name, source.corpus)]:
+        if failed or not self.has_source(source, sha256):
             with self._database.transaction():
                 self._point(source, sha256)
 
@@ -285,11 +287,11 @@ class LabelStore:
             present: all paths that were found in it, failures included.
 
         Returns:
-            How many photos' paths were dropped. Those of files that still exist are kept.
+            How many photos' paths were dropped. Those of what still exists are kept.
         """
         failed = self._database.rows("SELECT path FROM failures WHERE corpus = ?", corpus)
         found = self._database.rows("SELECT path FROM sources WHERE corpus = ?", corpus)
-        gone = [path for (path,) in found if path not in present and not Path(path).exists()]
+        gone = [path for (path,) in found if path not in present and not is_there(path)]
         with self._database.transaction():
             for (path,) in failed:
                 if path not in present:

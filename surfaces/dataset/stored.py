@@ -25,8 +25,8 @@ class Source:
     """Where a photo was found.
 
     Attributes:
-        path: absolute.
-        name: the path relative to its corpus without suffix, with forward slashes.
+        path: absolute, or an address of object storage (`surfaces.places`).
+        name: the path relative to its corpus, or to its bucket, without suffix, with forward slashes.
         corpus: the folder or manifest that led to it, absolute.
     """
 
@@ -57,7 +57,7 @@ class StoredPhoto:
     Attributes:
         sha256: of the photo's file, 64 hexadecimal digits.
         name: unique in the store: the name of the source; where several share it, with the first digits of the sha256.
-        source: absolute path of the file, the first by sort order where several files are the same.
+        source: absolute path or address of the file, the first by sort order where several files are the same.
         width: pixels, EXIF orientation applied, as `height`.
         height: pixels.
         origin: `auto` or `reviewed`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import sys
 import uuid
 from pathlib import Path
 
@@ -76,11 +76,8 @@ def test_an_address_of_fsspec(tmp_path: Path) -> None:
     with fsspec.open(path) as file:
         assert file.read() == _DATA
     files, inside = fsspec.core.url_to_fs(path)
-    created = files.created(inside)
-    assert open_vault(tmp_path, place).put(_NAME, _DATA) == path
-    assert files.created(inside) == created
     files.pipe_file(inside, _DATA[:10])
-    open_vault(tmp_path, place).put(_NAME, _DATA)
+    assert open_vault(tmp_path, place).put(_NAME, _DATA) == path
     assert files.cat_file(inside) == _DATA
     assert list(tmp_path.iterdir()) == []
 
@@ -91,11 +88,32 @@ def test_an_unknown_scheme_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="s3fs is installed")
-def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(MissingExtraError, match="s3fs") as told:
-        open_vault(tmp_path, "s3://bucket/corpus")
+@pytest.mark.parametrize(("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_a_missing_package_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
+    words = (
+        rf"photos at {scheme}:// need another package: .*nstall {package} .*pip install 'interior-surfaces\[{scheme}\]'"
+    )
+    with pytest.raises(MissingExtraError, match=words) as told:
+        open_vault(tmp_path, f"{scheme}://bucket/corpus")
     assert "\n" not in str(told.value)
+
+
+def test_what_a_killed_crawl_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    path = tmp_path / open_vault(tmp_path, None).put(_NAME, _DATA)
+    left = [path.parent / ".0123456789abcdef.tmp", tmp_path / "photos" / ".fedcba.tmp"]
+    for leftover in left:
+        leftover.write_bytes(_DATA[:10])
+    open_vault(tmp_path, None)
+    assert [found for found in (tmp_path / "photos").rglob("*") if found.is_file()] == [path]
+    other = tmp_path / "shared" / ".0123456789abcdef.tmp"  # another crawl may be writing there
+    other.parent.mkdir()
+    other.write_bytes(_DATA)
+    open_vault(tmp_path, str(other.parent))
+    assert other.is_file()
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
