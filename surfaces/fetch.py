@@ -67,8 +67,12 @@ class FetchLimits:
         return cls(connect_s=connect_s, read_s=read_s, total_s=total_s, allow_private=allow_private)
 
 
-class PassingError(FetchError):
-    """An error that may be gone at the next attempt."""
+class UnavailableError(FetchError):
+    """No answer that can be used, though another day may bring one: no such host, no connection, silence."""
+
+
+class PassingError(UnavailableError):
+    """An error that may be gone at the next attempt: a connection that breaks off, HTTP 429 or 5xx."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,10 @@ class _Deadline:
         return cls(time.monotonic() + total_s, total_s)
 
     def left(self) -> float:
-        """Seconds that are left; raises FetchError where none are."""
+        """Seconds that are left; raises UnavailableError where none are."""
         left_s = self.at - time.monotonic()
         if left_s <= 0:
-            raise FetchError(f"expected the whole answer within {self.total_s:g} s, it took longer")
+            raise UnavailableError(f"expected the whole answer within {self.total_s:g} s, it took longer")
         return left_s
 
 
@@ -168,7 +172,8 @@ def ask(
     Raises:
         AddressError: the address may not be asked; no connection was made.
         PassingError: the connection broke off, or the name server is busy.
-        FetchError: no answer in time, too many bytes, or nothing that is HTTP.
+        UnavailableError: no such host, no connection, no answer in time, or nothing that is HTTP.
+        FetchError: too many bytes.
     """
     limits = limits or FetchLimits()
     return _ask(url, limits, headers or {}, resolve, _Deadline.after(limits.total_s))
@@ -215,7 +220,7 @@ def _look_up(target: Target, limits: FetchLimits, resolve: Resolver, deadline: _
         deadline.left()
         raise PassingError(f"the look-up of {target.host} took too long") from None
     except (OSError, ValueError) as error:
-        kind = PassingError if getattr(error, "errno", None) == socket.EAI_AGAIN else FetchError
+        kind = PassingError if getattr(error, "errno", None) == socket.EAI_AGAIN else UnavailableError
         raise kind(f"could not find {target.host}: {_in_words(error)}") from error
 
 
@@ -231,8 +236,8 @@ def _connect(
             errors.append(error)
     deadline.left()
     if isinstance(errors[0], TimeoutError):
-        raise FetchError(f"no connection within {limits.connect_s:g} s")
-    raise FetchError(f"could not be downloaded: {_in_words(errors[0])}") from errors[0]
+        raise UnavailableError(f"no connection within {limits.connect_s:g} s")
+    raise UnavailableError(f"could not be downloaded: {_in_words(errors[0])}") from errors[0]
 
 
 @contextmanager
@@ -283,10 +288,10 @@ def _too_large(limits: FetchLimits) -> FetchError:
 def _explained(error: Exception, limits: FetchLimits) -> FetchError:
     """One line for what may go wrong while a server answers."""
     if isinstance(error, (TimeoutError, urllib3.exceptions.ReadTimeoutError)):
-        return FetchError(f"the server was silent for {limits.read_s:g} s")
+        return UnavailableError(f"the server was silent for {limits.read_s:g} s")
     if broke_off(error):
         return PassingError(f"the connection broke off: {_in_words(error)}")
-    return FetchError(f"could not be downloaded: {_in_words(error)}")
+    return UnavailableError(f"could not be downloaded: {_in_words(error)}")
 
 
 def _in_words(error: Exception) -> str:

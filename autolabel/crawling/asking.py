@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-
-import urllib3
 
 from autolabel.crawling.arrivals import Arrival, Arrivals
 from autolabel.crawling.judging import Judge
@@ -24,8 +21,9 @@ from autolabel.crawling.robots_records import RobotsRequest
 from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
 from surfaces.addresses import AddressError, Resolver, look_up
-from surfaces.errors import FetchError, SurfacesError
-from surfaces.fetch import PASSING_STATUSES, USER_AGENT, Answer, FetchLimits, PassingError, ask
+from surfaces.errors import DecodeError, FetchError, SurfacesError
+from surfaces.fetch import PASSING_STATUSES, USER_AGENT, Answer, FetchLimits, UnavailableError, ask
+from surfaces.places import read_bytes
 
 KEPT_HEADERS = (
     *("cache-control", "content-length", "content-type", "date", "etag", "expires", "last-modified", "link", "server"),
@@ -33,7 +31,6 @@ KEPT_HEADERS = (
 )
 """Headers of a photo's answer that belong to its provenance."""
 
-_NETWORK_ERRORS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 _ROBOTS_ACCEPT = {"Accept": "text/plain, text/*;q=0.8"}
 _ACCEPT = {
     Kind.PAGE: {"Accept": "text/html, application/xhtml+xml;q=0.9"},
@@ -139,12 +136,11 @@ class Asker:
             return _delayed(answer)
         if answer.status != http.client.OK:
             return Ended(State.FAILED, f"http-{answer.status}")
-        refused = OPT_OUTS & directives(answer.headers)
-        # A sitemap's or an API's own header says how search engines are to show it, nothing of photos.
-        if refused and not self._settings.reading.ignore_opt_outs and request.lead.kind in (Kind.PHOTO, Kind.PAGE):
-            return Ended(State.REFUSED, "noai", f"X-Robots-Tag: {', '.join(sorted(refused))}")
         if request.lead.kind is not Kind.PHOTO:
             return self._read(request.lead, answer)
+        refused = OPT_OUTS & directives(answer.headers)
+        if refused and not self._settings.reading.ignore_opt_outs:
+            return Ended(State.REFUSED, "noai", f"X-Robots-Tag: {', '.join(sorted(refused))}")
         headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
         arrival = Arrival(answer.body, time.time(), headers)
         self._arrivals.keep(request, arrival)
@@ -166,17 +162,12 @@ class Asker:
             return Ended(State.FAILED, "not-as-expected", str(error))
 
     def _read_file(self, lead: Lead) -> Outcome:
-        most = self._settings.limits.bytes_max
         try:
-            path = Path(lead.url)
-            if not path.is_file():  # a pipe or a device could block for ever
-                return Ended(State.FAILED, "no-file", "expected a file, there is none")
-            with path.open("rb") as file:
-                data = file.read(most + 1)
-        except (OSError, ValueError) as error:
-            return Ended(State.FAILED, "no-file", str(getattr(error, "strerror", None) or error))
-        if len(data) > most:
-            return Ended(State.FAILED, "too-large", f"expected at most {most / 1e6:g} MB")
+            data = read_bytes(lead.url, self._settings.limits.bytes_max)
+        except FetchError as error:
+            return Ended(State.FAILED, "no-file", str(error))
+        except DecodeError as error:
+            return Ended(State.FAILED, "too-large", str(error))
         return self._judged(Arrival(data, time.time(), {}))
 
     def _judged(self, arrival: Arrival) -> Ended:
@@ -214,8 +205,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 def _failure(error: SurfacesError) -> Outcome:
     if isinstance(error, AddressError):
         return Ended(State.REFUSED, "address", str(error))
-    # The network's own errors may pass; that an answer is too large will not.
-    if isinstance(error, PassingError) or isinstance(error.__context__, _NETWORK_ERRORS):
+    if isinstance(error, UnavailableError):
         return Delayed("unreachable", str(error))
     return Ended(State.FAILED, "fetch", str(error))
 

@@ -14,7 +14,7 @@ from autolabel.crawling.licences import name_at
 from autolabel.crawling.linked_data import described_photos
 from autolabel.crawling.markup import Tag, decoded, one_line, tokens
 from autolabel.crawling.reading import ReadError, ReadSettings, RefusedError
-from autolabel.crawling.robots import AGENT, OPT_OUTS
+from autolabel.crawling.robots import AGENT, OPT_OUTS, directives
 from autolabel.crawling.srcset import Candidate, largest, read_srcset
 from autolabel.crawling.urls import may_be_photo, names_photo, resolved, suffix
 
@@ -57,6 +57,7 @@ def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
     if "html" not in content_type:
         raise ReadError(f"expected a web page, got {one_line(content_type, 60)!r}")
     page = _Page(lead, answer.url, settings.ignore_opt_outs)
+    page.directives |= directives(answer.headers)
     for token in islice(tokens(decoded(answer.body, content_type)), _MOST_TOKENS):
         page.take(token)
     opt_outs = OPT_OUTS & page.directives
@@ -70,7 +71,7 @@ class _Page:
     """Takes a page's tags one after the other.
 
     Attributes:
-        directives: for robots, in lower case.
+        directives: for robots, in lower case; those of the header `X-Robots-Tag` as those of `<meta>`.
     """
 
     def __init__(self, lead: Lead, url: str, ignore_nofollow: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.reading import ReadSettings
+from autolabel.crawling.records import RobotsText
 from surfaces.addresses import read_address
 
 _PAGE = {"Content-Type": "text/html"}
@@ -346,6 +348,36 @@ def test_a_page_that_refuses(site: Site, tmp_path: Path, headers: dict[str, str]
     assert ends(tmp_path / "c") == {"noai": 1}
 
 
+@pytest.mark.parametrize(
+    ("tag", "read", "kept"),
+    [
+        ("nofollow", 1, 1),
+        ("max-snippet: -1, NoFollow", 1, 1),
+        ("interior-surfaces: nofollow", 1, 1),
+        ("*: nofollow", 1, 1),
+        ("otherbot: nofollow", 2, 3),
+        ("index, follow", 2, 3),
+    ],
+)
+def test_nofollow_in_the_header_of_a_page(site: Site, tmp_path: Path, tag: str, read: int, kept: int) -> None:
+    _serve_photo(site, 0, "/shown.jpg", 1)
+    _serve_photo(site, 0, "/linked.jpg", 2)
+    _serve_photo(site, 0, "/elsewhere.jpg", 3)
+    site.serve(0, "/next", Reply(b'<img src="/elsewhere.jpg">', headers=_PAGE))
+    html = b'<img src="/shown.jpg"><a href="/linked.jpg">large</a><a href="/next">next</a>'
+    page = Lead(site.serve(0, "/", Reply(html, headers=_PAGE | {"X-Robots-Tag": tag})), Kind.PAGE, "pages")
+    crawl(tmp_path / "c", [page], asking=replace(LOOPBACK, reading=ReadSettings(follow=True)))
+    assert ends(tmp_path / "c") == {"read": read, "kept": kept}
+
+
+@pytest.mark.parametrize("tag", ["none", "interior-surfaces: none", "nofollow, none"])
+def test_none_in_the_header_of_a_page(site: Site, tmp_path: Path, tag: str) -> None:
+    html = b'<img src="/shown.jpg"><a href="/next">next</a>'
+    page = Lead(site.serve(0, "/", Reply(html, headers=_PAGE | {"X-Robots-Tag": tag})), Kind.PAGE, "pages")
+    crawl(tmp_path / "c", [page], asking=replace(LOOPBACK, reading=ReadSettings(follow=True)))
+    assert ends(tmp_path / "c") == {"noai": 1}
+
+
 def test_an_answer_that_is_too_large_is_asked_for_once(site: Site, tmp_path: Path) -> None:
     url = site.serve(0, "/x.jpg", Reply(b"\xff\xd8" + bytes(40_000)))
     crawl(tmp_path / "c", [url], asking=replace(LOOPBACK, limits=replace(LOOPBACK.limits, bytes_max=30_000)))
@@ -408,3 +440,18 @@ def test_many_hosts_are_asked_at_once(tmp_path: Path) -> None:
         started = time.monotonic()
         crawl(tmp_path / "c", [site.url(n, "/x.jpg") for n in range(12)], replace(QUICK, workers=12))
         assert time.monotonic() - started < 12 * 0.4 / 2
+
+
+def test_a_host_that_takes_no_connection_is_asked_again(site: Site, tmp_path: Path) -> None:
+    url = _serve_photo(site, 0, "/x.jpg")
+    with socket.create_server(("127.0.9.9", 0)) as closed:
+        nobody = f"http://127.0.9.9:{closed.getsockname()[1]}"
+    (tmp_path / "c").mkdir()
+    with Ledger.open(tmp_path / "c", create=True) as ledger:  # else robots.txt alone is asked for
+        ledger.robots.want(nobody)
+        request = ledger.robots.next_request("127.0.9.9", time.time())
+        assert request is not None
+        ledger.robots.store(request, RobotsText(404, b""), time.time())
+    tally = crawl(tmp_path / "c", [url, f"{nobody}/y.jpg"])
+    assert ends(tmp_path / "c") == {"kept": 1, "unreachable": 1}
+    assert tally.asked == 2 + QUICK.tries_max
