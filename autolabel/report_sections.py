@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from autolabel.gallery import Gallery, Thumbnails
@@ -79,7 +79,7 @@ def settings_section(store: LabelStore) -> str:
         )
         for settings in store.settings()
     ]
-    return f"<h2>Labelled with</h2>{_table(('teacher', 'photos', 'settings', 'details'), rows, 'text')}"
+    return f"<h2>Labelled with</h2>{table(('teacher', 'photos', 'settings', 'details'), rows, 'text')}"
 
 
 def classes_section(facts: Facts) -> str:
@@ -99,7 +99,7 @@ def classes_section(facts: Facts) -> str:
     head = ("class", "photos", "share", "segments", "mean area", "mean area where it is")
     sure = facts.qualities.get("sure_share")
     unsure = f"<p>Unsure, and left out of training: {1 - sure.mean:.1%} of a photo on average.</p>" if sure else ""
-    return f"<h2>Classes</h2>{_table(head, rows)}{unsure}"
+    return f"<h2>Classes</h2>{table(head, rows)}{unsure}"
 
 
 def scores_section(facts: Facts) -> str:
@@ -170,7 +170,14 @@ def _list(items: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers") -> str:
+    """A table.
+
+    Args:
+        head: what stands above the columns, as HTML.
+        rows: their cells, as HTML.
+        kind: its classes in `STYLE`: `numbers` for columns of numbers, `text` for columns of words.
+    """
     titles = "".join(f"<th>{title}</th>" for title in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<table class="{kind}"><tr>{titles}</tr>{lines}</table>'

@@ -7,21 +7,17 @@ and knows that the labels it finds may be its own.
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from surfaces.errors import DatasetError, OutputError
+from surfaces.dataset.database import Database
 
 LOG_NAME = "reviews.sqlite"
 
 _VERSION = 1
-_BUSY_SECONDS = 60.0
 _TABLES = """
 CREATE TABLE annotations (
     project    TEXT NOT NULL,
@@ -120,6 +116,13 @@ class LoggedTask:
     agreement: Mapping[str, float] = field(default_factory=dict)
 
 
+class _LogFile(Database):
+    VERSION = _VERSION
+    TABLES = _TABLES
+    HOLDS = "reviews"
+    IS = "a log of reviews"
+
+
 class ReviewLog:
     """The log in a dataset's folder; a context manager."""
 
@@ -130,14 +133,7 @@ class ReviewLog:
             DatasetError: the file is no such log.
             OutputError: it cannot be read or written.
         """
-        self._path = path
-        with self._errors_told():
-            self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-        try:
-            self._prepare()
-        except BaseException:
-            self.close()
-            raise
+        self._file = _LogFile(path, create=True)
 
     @classmethod
     def of(cls, dataset: Path) -> ReviewLog:
@@ -152,27 +148,23 @@ class ReviewLog:
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._connection.close()
+        self._file.close()
 
     def record(self, task: LoggedTask, annotations: Sequence[LoggedAnnotation]) -> None:
         """Notes what a task came to, in the place of what was known of it, in one transaction."""
-        with self._transaction() as connection:
-            key = (task.project, task.task)
-            connection.execute("DELETE FROM annotations WHERE project = ? AND task = ?", key)
-            connection.execute(
+        key = (task.project, task.task)
+        with self._file.transaction():
+            self._file.run("DELETE FROM annotations WHERE project = ? AND task = ?", *key)
+            self._file.run(
                 "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*key, task.sha256, task.updated_at, task.decided_at, task.outcome, json.dumps(dict(task.agreement))),
+                *(*key, task.sha256, task.updated_at, task.decided_at, task.outcome, json.dumps(dict(task.agreement))),
             )
-            connection.executemany(
-                "INSERT OR REPLACE INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        *(*key, known.number, task.sha256, known.annotator, known.updated_at, known.outcome),
-                        *(known.seconds, json.dumps(dict(known.iou)), known.comment),
-                    )
-                    for known in annotations
-                ],
-            )
+            for known in annotations:
+                self._file.run(
+                    "INSERT OR REPLACE INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    *(*key, known.number, task.sha256, known.annotator, known.updated_at, known.outcome),
+                    *(known.seconds, json.dumps(dict(known.iou)), known.comment),
+                )
 
     def tasks(self, project: str) -> list[LoggedTask]:
         """All tasks of a project that were pulled, by number."""
@@ -186,7 +178,7 @@ class ReviewLog:
 
     def annotations(self, project: str) -> list[LoggedAnnotation]:
         """All annotations of a project that were pulled, by number."""
-        rows = self._rows(
+        rows = self._file.rows(
             "SELECT number, annotator, updated_at, outcome, seconds, iou, comment FROM annotations"
             " WHERE project = ? ORDER BY number",
             project,
@@ -198,51 +190,19 @@ class ReviewLog:
 
     def note_pushed(self, project: str, photos: Iterable[str]) -> None:
         """Notes that photos, named by their sha256, have tasks in a project."""
-        with self._transaction() as connection:
-            rows = [(project, sha256) for sha256 in photos]
-            connection.executemany("INSERT OR IGNORE INTO pushed VALUES (?, ?)", rows)
+        with self._file.transaction():
+            for sha256 in photos:
+                self._file.run("INSERT OR IGNORE INTO pushed VALUES (?, ?)", project, sha256)
 
     def pushed(self, project: str) -> set[str]:
         """The photos that ever had a task in a project, as far as is known, by their sha256."""
-        return {sha256 for (sha256,) in self._rows("SELECT sha256 FROM pushed WHERE project = ?", project)}
+        return {sha256 for (sha256,) in self._file.rows("SELECT sha256 FROM pushed WHERE project = ?", project)}
 
     def _tasks(self, where: str, value: str) -> list[LoggedTask]:
-        rows = self._rows(
+        rows = self._file.rows(
             f"SELECT project, task, sha256, updated_at, decided_at, outcome, agreement FROM tasks {where}", value
         )
         return [
             LoggedTask(project, task, sha256, updated_at, decided_at, Outcome(outcome), json.loads(agreement))
             for project, task, sha256, updated_at, decided_at, outcome, agreement in rows
         ]
-
-    def _rows(self, sql: str, *values: object) -> list[Any]:
-        with self._errors_told():
-            return self._connection.execute(sql, values).fetchall()
-
-    def _prepare(self) -> None:
-        with self._errors_told():
-            self._connection.execute("PRAGMA synchronous = FULL")
-        with self._transaction() as connection:
-            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
-            if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
-                for statement in filter(str.strip, _TABLES.split(";\n")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {_VERSION}")
-            elif version != _VERSION:
-                raise DatasetError(f"expected reviews of version {_VERSION} in {self._path}, got {version}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors_told():
-            self._connection.execute("BEGIN IMMEDIATE")
-            with self._connection:
-                yield self._connection
-
-    @contextmanager
-    def _errors_told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-                raise DatasetError(f"expected a log of reviews in {self._path}, got: {error}") from error
-            raise OutputError(f"could not use {self._path}: {error}") from error

@@ -12,7 +12,7 @@ from autolabel.crawling.judging import Reason
 from autolabel.crawling.ledger import Ledger, PhotoEntry
 from autolabel.crawling.records import State
 from autolabel.gallery import IMAGES
-from autolabel.report_sections import STYLE
+from autolabel.report_sections import STYLE, table
 from surfaces.dataset.writing import new_folder
 from surfaces.web_page import PAGE_NAME, html_document
 
@@ -33,10 +33,10 @@ _NOTES = {
 
 _OWN_STYLE = """
 .funnel td { text-align: left; vertical-align: middle; }
-.funnel td.count { text-align: right; white-space: nowrap; }
-.funnel .bar { width: 24rem; max-width: 30vw; }
-.funnel .bar div { height: 1.4em; min-width: 1px; background: #2a78c2; border-radius: 3px; }
-.funnel .lost { color: var(--faint); }
+.funnel td:nth-child(2), .funnel td:nth-child(3) { text-align: right; white-space: nowrap; }
+.funnel td:nth-child(4) { width: 24rem; max-width: 30vw; }
+.funnel td div { height: 1.4em; min-width: 1px; background: #2a78c2; border-radius: 3px; }
+.funnel td:nth-child(5) { color: var(--faint); }
 .rate { max-width: 62rem; }
 .rate svg { width: 100%; }
 .rate .came { fill: #9a9a9a; }
@@ -114,14 +114,17 @@ def _summary(funnel: Funnel) -> str:
 
 def _stages(stages: Sequence[Stage]) -> str:
     whole = max(1, stages[0].left)
-    rows = "".join(
-        f'<tr><td>{stage.name}</td><td class="count">{stage.left:,}</td><td class="count">{stage.left / whole:.1%}</td>'
-        f'<td class="bar"><div style="width: {100 * stage.left / whole:.2f}%"></div></td>'
-        f'<td class="lost">{_lost(stage.lost)}</td></tr>'
+    rows = [
+        (
+            stage.name,
+            f"{stage.left:,}",
+            f"{stage.left / whole:.1%}",
+            f'<div style="width: {100 * stage.left / whole:.2f}%"></div>',
+            _lost(stage.lost),
+        )
         for stage in stages
-    )
-    head = "<tr><th>photos</th><th></th><th>of all</th><th></th><th>lost here</th></tr>"
-    return f'<h2>From found to kept</h2><table class="funnel text">{head}{rows}</table>'
+    ]
+    return f"<h2>From found to kept</h2>{table(('photos', '', 'of all', '', 'lost here'), rows, 'funnel text')}"
 
 
 def _lost(lost: Mapping[str, int]) -> str:
@@ -171,14 +174,18 @@ def _link(address: str, content: str, is_html: bool = False) -> str:
 
 def _shares(title: str, name: str, shares: Mapping[str, Share]) -> str:
     ordered = sorted(shares.items(), key=lambda item: (-item[1].came, item[0]))
-    rows = "".join(
-        f"<tr><td>{html.escape(key)}</td><td>{share.came:,}</td><td>{share.kept:,}</td>"
-        f"<td>{share.kept / share.came:.0%}</td><td>{share.kept_bytes / 1e6:,.1f}</td></tr>"
+    rows = [
+        (
+            html.escape(key),
+            f"{share.came:,}",
+            f"{share.kept:,}",
+            f"{share.kept / share.came:.0%}",
+            f"{share.kept_bytes / 1e6:,.1f}",
+        )
         for key, share in ordered[:_MOST_LISTED]
-    )
-    head = f"<tr><th>{name}</th><th>came</th><th>kept</th><th>share</th><th>kept, MB</th></tr>"
+    ]
     more = f"<p>{len(ordered) - _MOST_LISTED:,} more.</p>" if len(ordered) > _MOST_LISTED else ""
-    return f'<h2>{title}</h2><table class="numbers">{head}{rows}</table>{more}'
+    return f"<h2>{title}</h2>{table((name, 'came', 'kept', 'share', 'kept, MB'), rows)}{more}"
 
 
 def _rate(minutes: Mapping[int, Share]) -> str:
@@ -216,9 +223,5 @@ def _clock(minute: int) -> str:
 def _ends(funnel: Funnel) -> str:
     """What became of all leads, pages and searches among them."""
     ordered = sorted(funnel.leads.items(), key=lambda item: (item[0][0], item[0][1], -item[1]))
-    rows = "".join(
-        f"<tr><td>{kind}</td><td>{state}</td><td>{html.escape(reason)}</td><td>{count:,}</td></tr>"
-        for (kind, state, reason), count in ordered
-    )
-    head = "<tr><th>lead</th><th>state</th><th>reason</th><th>count</th></tr>"
-    return f'<h2>All leads</h2><table class="text">{head}{rows}</table>'
+    rows = [(str(kind), str(state), html.escape(reason), f"{count:,}") for (kind, state, reason), count in ordered]
+    return f"<h2>All leads</h2>{table(('lead', 'state', 'reason', 'count'), rows, 'text')}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import Ended, Photo, Request, State
 from autolabel.crawling.robots_records import RobotsRecords
-from autolabel.crawling.urls import normalised
+from autolabel.crawling.urls import normal_target
 from surfaces.addresses import AddressError, read_address
 from surfaces.dataset.database import Row
 from surfaces.errors import DatasetError
@@ -28,7 +28,8 @@ LEDGER_NAME = "crawl.sqlite"
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
 """Stand for hosts where there is none: files are read side by side, and no host is asked too often by it."""
 
-_LEAD = "url, kind, source, page, title, author, licence, licence_url"
+_LEAD_FIELDS = tuple(field.name for field in fields(Lead))
+_LEAD = ", ".join(_LEAD_FIELDS)
 _PHOTO = "facts, thumbnail, path, time, headers, duplicate_of"
 _AT_ONCE = 1000
 
@@ -219,13 +220,13 @@ class Ledger:
 
     def _add_one(self, lead: Lead) -> list[Row]:
         state, detail, host = State.TODO, "", ""
-        texts = [_text(value) for value in astuple(lead)]
+        texts = [_text(getattr(lead, name)) for name in _LEAD_FIELDS]
         try:
             if lead.kind is Kind.FILE:
                 host = FILE_LANES[crc32(texts[0].encode()) % len(FILE_LANES)]
             else:
-                texts[0] = normalised(lead.url)
-                host = read_address(texts[0]).host
+                target = normal_target(lead.url)
+                texts[0], host = target.url, target.host
         except AddressError as error:
             state, detail = State.REFUSED, str(error)
         added = self._file.rows(

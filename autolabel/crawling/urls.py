@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
-from surfaces.addresses import AddressError, read_address
+from surfaces.addresses import AddressError, Target, read_address
 from surfaces.batch import PHOTO_SUFFIXES
 
 _IGNORED = re.compile(r"[\t\n\r]")
@@ -18,6 +19,11 @@ _UNUSABLE_SUFFIXES = frozenset({".svg", ".svgz", ".ico", ".cur"})
 
 
 def normalised(url: str) -> str:
+    """As `normal_target`, as text."""
+    return normal_target(url).url
+
+
+def normal_target(url: str) -> Target:
     """An address in its normal form (RFC 3986, section 6.2.2): scheme and host in lower case, no default port, no
     fragment, no dot segments, percent-encoding in capitals.
 
@@ -27,7 +33,7 @@ def normalised(url: str) -> str:
     target = read_address(_IGNORED.sub("", url.strip(_LEFT_OUT)))
     path, question_mark, query = target.path.partition("?")
     whole = _ESCAPE.sub(lambda escape: escape[0].upper(), _without_dots(path) + question_mark + query)
-    return f"{target.scheme}://{target.authority}{whole}"
+    return replace(target, path=whole)
 
 
 def resolved(base: str, reference: str) -> str:

@@ -143,13 +143,16 @@ class Database:
             self.run(f"PRAGMA {setting}")
         if create and self._version() == 0:
             with self.transaction():
-                if self._version() == 0:  # another process may have been quicker
+                if self._is_empty():  # else it is another's, or another process was quicker
                     for statement in filter(str.strip, self.TABLES.split(";\n")):
                         self.run(statement)
                     self.run(f"PRAGMA user_version = {self.VERSION}")
         if self._version() != self.VERSION:
             expected = f"{self.HOLDS} of version {self.VERSION}"
             raise DatasetError(f"expected {expected} in {self.path}, got {self._version()}")
+
+    def _is_empty(self) -> bool:
+        return self._version() == 0 and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
 
     def _version(self) -> int:
         return int(self.rows("PRAGMA user_version")[0][0])

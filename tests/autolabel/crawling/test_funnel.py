@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import ROOMS
 from drawn_pictures import jpeg, page, plan
+from label_stores import ROOMS
 
 from autolabel.crawling.funnel import UNKNOWN, gather_funnel
 from autolabel.crawling.funnel_page import write_funnel_page
