@@ -18,6 +18,7 @@ COMMANDS = {
     "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
     "reviews": "compare the queues of reviews, human labels in the reviewer's place",
+    "scores": "compare teachers, student and baselines: accuracy, speed, size",
     "benchmark": "time the exported model beside others on this machine",
 }
 

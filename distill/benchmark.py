@@ -34,6 +34,7 @@ from surfaces.files import replace_file
 from surfaces.images import load_image
 
 CLASSES_WITH_BACKGROUND = 4
+MASK_RCNNS = ("resnet50_fpn", "mobilenet_v3_large_fpn")
 ROOT = Path(__file__).resolve().parent.parent
 
 MEASURE = """
@@ -121,31 +122,47 @@ class Contender:
         name: what it is.
         once: runs it once.
         parameters: in millions; None where it is not known.
+        rounds: it takes part in the first so many rounds of the timing alone; None: in all.
     """
 
     name: str
     once: Callable[[], object]
     parameters: float | None
+    rounds: int | None = None
 
 
 def contenders(image: Image, weights: Path | None, threads: int) -> list[Contender]:
     """Ours, with and without merging, and two Mask R-CNNs of torchvision with random weights and as many detections."""
     segmenter = Segmenter(weights, threads)
-    resnet = maskrcnn_resnet50_fpn(
-        weights=None, weights_backbone=None, num_classes=CLASSES_WITH_BACKGROUND, box_detections_per_img=MAX_DETECTIONS
-    )
-    backbone = mobilenet_backbone(backbone_name="mobilenet_v3_large", weights=None, fpn=True)
-    anchors = AnchorGenerator(((32, 64, 128, 256, 512),) * 3, ((0.5, 1.0, 2.0),) * 3)
-    mobilenet = MaskRCNN(
-        backbone, CLASSES_WITH_BACKGROUND, rpn_anchor_generator=anchors, box_detections_per_img=MAX_DETECTIONS
-    )
     ours = parameters_of_npz() if weights is None else None
     return [
         Contender("ours, network alone (ONNX Runtime)", lambda: segmenter.raw(image), ours),
         Contender("ours, photo to masks", lambda: segmenter.predict(image), ours),
-        torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", resnet, image),
-        torchvision_contender("Mask R-CNN MobileNetV3-L-FPN (torchvision)", mobilenet, image),
+        torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", random_mask_rcnn("resnet50_fpn"), image),
+        torchvision_contender(
+            "Mask R-CNN MobileNetV3-L-FPN (torchvision)", random_mask_rcnn("mobilenet_v3_large_fpn"), image
+        ),
     ]
+
+
+def random_mask_rcnn(name: str) -> MaskRCNN:
+    """A Mask R-CNN of torchvision with random weights, as many classes as ours, and as many detections at most.
+
+    Args:
+        name: one of `MASK_RCNNS`.
+    """
+    if name == "resnet50_fpn":
+        return maskrcnn_resnet50_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=CLASSES_WITH_BACKGROUND,
+            box_detections_per_img=MAX_DETECTIONS,
+        )
+    backbone = mobilenet_backbone(backbone_name="mobilenet_v3_large", weights=None, fpn=True)
+    anchors = AnchorGenerator(((32, 64, 128, 256, 512),) * 3, ((0.5, 1.0, 2.0),) * 3)
+    return MaskRCNN(
+        backbone, CLASSES_WITH_BACKGROUND, rpn_anchor_generator=anchors, box_detections_per_img=MAX_DETECTIONS
+    )
 
 
 def torchvision_contender(name: str, network: MaskRCNN, image: Image) -> Contender:
@@ -173,8 +190,10 @@ def time_in_turns(networks: list[Contender], runs: int) -> list[Timing]:
     for network in networks:
         network.once()
     times: dict[str, list[float]] = {network.name: [] for network in networks}
-    for _ in range(runs):
+    for number in range(runs):
         for network in networks:
+            if network.rounds is not None and number >= network.rounds:
+                continue
             started = time.perf_counter()
             network.once()
             times[network.name].append(1000 * (time.perf_counter() - started))

@@ -12,7 +12,7 @@ from pathlib import Path
 from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
 from distill.page import write_page
 from distill.progress import progress
-from distill.scores import Report, report_of, score_photo
+from distill.report import Report, report_of, score_photo
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from distill.datasets import read_sample
-from distill.scores import PhotoScore, Report
+from distill.report import PhotoScore, Report
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image

@@ -1,242 +1,185 @@
-"""The scores of a model on a dataset: what is counted in each photo, and the report made of it."""
+"""`python -m distill scores`: teachers, student and baselines on the same photos: accuracy, speed, size.
+
+What is compared stands in a TOML file; distill/configs/scores.toml is the one of docs/scores.md. What was scored stays
+in the run's folder, so the same command goes on where it was stopped.
+"""
 
 from __future__ import annotations
 
-import math
+import argparse
+import json
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import torch
 
-from surfaces.classes import CLASSES, DINING_TABLE
-from surfaces.dataset import Labels
-from surfaces.detections import Detection
-from surfaces.metrics import (
-    AveragePrecision,
-    SegmentMatches,
-    bootstrap_interval,
-    boundary_counts,
-    calibration_error,
-    iou_of_counts,
-    match_segments,
-    panoptic_quality,
-    region_counts,
-)
+from distill.benchmark import machine
+from distill.config import ConfigError
+from distill.datasets import open_datasets, positive, spread
+from distill.progress import progress
+from distill.report import Report
+from distill.score_sheet_cells import dataset_fingerprint, scored
+from distill.score_sheet_config import ContenderEntry, DataEntry, SheetConfig, read_sheet, resolved
+from distill.score_sheet_contenders import OpenContender, missing_weights, open_contender
+from distill.score_sheet_labels import compared, labels_missing
+from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
+from distill.score_sheet_timing import timed
+from surfaces.dataset import Sample
+from surfaces.files import make_folder, replace_file
 
-
-@dataclass(frozen=True, eq=False)
-class PhotoScore:
-    """What was counted in one photo.
-
-    Attributes:
-        name: the sample's.
-        pixels: height times width.
-        regions: int64 Cx2, intersection and union of each class.
-        boundaries: int64 Cx2, the same of their boundaries.
-        matches: of the segments of each class.
-    """
-
-    name: str
-    pixels: int
-    regions: npt.NDArray[np.int64]
-    boundaries: npt.NDArray[np.int64]
-    matches: tuple[SegmentMatches, ...]
-
-    def iou(self, class_index: int) -> float:
-        """IoU of a class in this photo; NaN where it is neither there nor predicted."""
-        return float(iou_of_counts(self.regions[np.newaxis])[class_index])
-
-    def wrong_share(self, class_index: int) -> float:
-        """Share of the photo's pixels that are wrong for a class."""
-        intersection, union = self.regions[class_index]
-        return float(union - intersection) / self.pixels
+Reports = dict[str, dict[str, Report]]
+"""By dataset, then by contender."""
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """The scores of one class, 0 to 1; NaN where the class is neither there nor predicted.
-
-    Attributes:
-        iou: over all photos' pixels.
-        iou_interval: its 95 % bootstrap interval over photos.
-        boundary_iou: the same of boundaries (2 % of the diagonal).
-        boundary_iou_interval: its 95 % interval.
-        pq: Panoptic Quality.
-        sq: mean IoU of the matched segments.
-        rq: F1 of the segments.
-    """
-
-    iou: float
-    iou_interval: tuple[float, float]
-    boundary_iou: float
-    boundary_iou_interval: tuple[float, float]
-    pq: float
-    sq: float
-    rq: float
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument("--config", type=Path, required=True, help="TOML file of what is compared")
+    parser.add_argument(
+        "--run", type=Path, default=Path("runs/scores"), help="folder it goes on in (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, help="the sheet as JSON (default: scores.json in the run's folder)")
+    parser.add_argument(
+        "--threads", type=positive, default=2, help="CPU threads of every network (default: %(default)s)"
+    )
+    parser.add_argument("--limit", type=positive, help="only so many photos of each dataset, spread evenly")
+    parser.add_argument("--again", action="store_true", help="time once more; scores are kept")
 
 
-@dataclass(frozen=True)
-class TableScores:
-    """How dining tables are found, as objects and as photos that have one; a match has an IoU above one half.
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    config = read_sheet(args.config)
+    torch.set_num_threads(args.threads)
+    make_folder(args.run)
+    datasets = {entry.name: _samples(entry, args.limit) for entry in config.data}
+    absent = {entry.name: reason for entry in config.contenders if (reason := _absent(entry))}
+    if config.reference in absent:
+        raise ConfigError(f"expected the weights of the reference {config.reference}, got {absent[config.reference]}")
+    for name, reason in absent.items():
+        print(f"{name} is left out: {reason}", file=sys.stderr)
+    entries = [entry for entry in config.contenders if entry.name not in absent]
+    reports, facts = _score(entries, datasets, args.run, args.threads)
+    sheet = {
+        "reference": config.reference,
+        "threads": args.threads,
+        "data": [asdict(entry) | {"photos": len(datasets[entry.name])} for entry in config.data],
+        "contenders": _contenders(config, reports, facts, absent),
+        "groups": _groups(config, reports),
+        "differences": _differences(config, reports),
+        "timing": timed(args.run / "timing.json", config, entries, args.threads, args.again),
+        "labels": [_labels(config, index, args) for index in range(len(config.labels))],
+        "machine": machine(),
+    }
+    out = args.out or args.run / "scores.json"
+    replace_file(out, (json.dumps(sheet, indent=1) + "\n").encode())
+    print(_summary(reports))
+    print(f"the sheet is {out}", file=sys.stderr)
+    return 0
 
-    Attributes:
-        ap: mask AP of COCO, .50 to .95.
-        ap50: at .50.
-        precision: share of the said tables that are there.
-        recall: share of the tables that are found.
-        f1: of the two.
-        photos_there: photos with a dining table.
-        photos_said: photos in which one was said.
-        photos_both: photos with one in which one was said.
-    """
 
-    ap: float
-    ap50: float
-    precision: float
-    recall: float
-    f1: float
-    photos_there: int
-    photos_said: int
-    photos_both: int
+def _samples(entry: DataEntry, limit: int | None) -> list[Sample]:
+    return spread(open_datasets([resolved(entry.path)], entry.split), limit)
 
 
-@dataclass(frozen=True)
-class Report:
-    """The scores of a model on a dataset.
+def _absent(entry: ContenderEntry) -> str:
+    """Why a contender cannot take part here; empty where it can."""
+    try:
+        missing = missing_weights(entry)
+    except ConfigError as error:
+        return str(error)
+    return f"no {', '.join(missing)} here" if missing else ""
 
-    Attributes:
-        min_score: the operating point; lower scores count for AP alone.
-        classes: by the class's name.
-        mean_pq: over the classes that are defined.
-        tables: of dining tables.
-        calibration_error: expected calibration error of the scores of all segments.
-        photos: what was counted in each photo, in the dataset's order.
-    """
 
-    min_score: float
-    classes: dict[str, ClassScores]
-    mean_pq: float
-    tables: TableScores
-    calibration_error: float
-    photos: tuple[PhotoScore, ...]
+def _score(
+    entries: Sequence[ContenderEntry], datasets: dict[str, list[Sample]], folder: Path, threads: int
+) -> tuple[Reports, dict[str, dict[str, Any]]]:
+    """Reports of all that can be scored, and what is known of each contender's size."""
+    reports: Reports = {name: {} for name in datasets}
+    facts = {}
+    fingerprints = {name: dataset_fingerprint(samples) for name, samples in datasets.items()}
+    for entry in progress(entries, unit="contender"):
+        contender = open_contender(entry, threads)
+        facts[entry.name] = _facts(contender)
+        for name, samples in datasets.items() if contender.scored else ():
+            path = folder / "scored" / f"{entry.name}.{name}.json"
+            reports[name][entry.name] = scored(path, contender, samples, fingerprints[name])
+    return reports, facts
 
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON holds it; undefined numbers are null."""
-        return {
-            "min_score": self.min_score,
-            "classes": {name: _plain(asdict(scores)) for name, scores in self.classes.items()},
-            "mean_pq": _plain(self.mean_pq),
-            "tables": _plain(asdict(self.tables)),
-            "calibration_error": _plain(self.calibration_error),
-            "photos": [
-                {"name": photo.name, "iou": {c.name: _plain(photo.iou(i)) for i, c in enumerate(CLASSES)}}
-                for photo in self.photos
-            ],
-        }
 
-    def table(self) -> str:
-        """The report as lines for a terminal."""
-        head = f"{'class':<14}{'IoU':>6}{'95 %':>12}{'BIoU':>8}{'95 %':>12}{'PQ':>8}{'SQ':>6}{'RQ':>6}"
-        lines = [head]
-        for name, s in self.classes.items():
-            iou = f"{_short(s.iou):>6}{_interval(s.iou_interval):>12}"
-            boundary = f"{_short(s.boundary_iou):>8}{_interval(s.boundary_iou_interval):>12}"
-            lines.append(f"{name:<14}{iou}{boundary}{_short(s.pq):>8}{_short(s.sq):>6}{_short(s.rq):>6}")
-        t = self.tables
-        return "\n".join(
-            [
-                *lines,
-                "",
-                f"dining tables: AP {_short(t.ap)}  AP50 {_short(t.ap50)}  precision {_short(t.precision)}  "
-                f"recall {_short(t.recall)}  F1 {_short(t.f1)}",
-                f"photos with a dining table: {t.photos_there}, said in {t.photos_said}, right in {t.photos_both}",
-                f"mean PQ {_short(self.mean_pq)}  calibration error {_short(self.calibration_error)}  "
-                f"photos {len(self.photos)}",
-            ]
+def _facts(contender: OpenContender) -> dict[str, Any]:
+    return {
+        "fingerprint": contender.fingerprint,
+        "parameters": contender.parameters,
+        "bytes": contender.file_bytes,
+        "note": contender.note,
+    }
+
+
+def _contenders(
+    config: SheetConfig, reports: Reports, facts: dict[str, dict[str, Any]], absent: dict[str, str]
+) -> list[dict[str, Any]]:
+    rows = []
+    for entry in progress(config.contenders, unit="row"):
+        there = {data: of_data for data, of_data in reports.items() if entry.name in of_data}
+        rows.append(
+            asdict(entry)
+            | facts.get(entry.name, {"note": absent.get(entry.name, "")})
+            | {
+                "scores": {data: scores_of(of_data[entry.name]) for data, of_data in there.items()},
+                "difference": {
+                    data: difference_of([of_data[entry.name]], [of_data[config.reference]])
+                    for data, of_data in there.items()
+                    if entry.name != config.reference
+                },
+            }
         )
+    return rows
 
 
-def score_photo(name: str, detections: Sequence[Detection], labels: Labels) -> PhotoScore:
-    """Counts what is right and wrong in one photo.
-
-    Args:
-        name: the sample's.
-        detections: the prediction at the operating point.
-        labels: the truth.
-    """
-    return PhotoScore(
-        name=name,
-        pixels=labels.semantic.size,
-        regions=region_counts(detections, labels),
-        boundaries=boundary_counts(detections, labels),
-        matches=tuple(match_segments(detections, labels, surface) for surface in CLASSES),
-    )
+def _groups(config: SheetConfig, reports: Reports) -> list[dict[str, Any]]:
+    return [
+        asdict(group)
+        | {
+            "scores": {
+                data: means_over_seeds([scores_of(of_data[name]) for name in group.members])
+                for data, of_data in reports.items()
+                if all(name in of_data for name in group.members)
+            }
+        }
+        for group in config.groups
+    ]
 
 
-def report_of(photos: Sequence[PhotoScore], average_precision: AveragePrecision, min_score: float) -> Report:
-    """The report on a dataset.
-
-    Args:
-        photos: what was counted in each photo, one at the least.
-        average_precision: of dining tables.
-        min_score: the operating point.
-    """
-    classes = {surface.name: _class_scores(photos, index) for index, surface in enumerate(CLASSES)}
-    qualities = [scores.pq for scores in classes.values() if not math.isnan(scores.pq)]
-    return Report(
-        min_score=min_score,
-        classes=classes,
-        mean_pq=float(np.mean(qualities)) if qualities else math.nan,
-        tables=_table_scores([photo.matches[CLASSES.index(DINING_TABLE)] for photo in photos], average_precision),
-        calibration_error=calibration_error([s for photo in photos for match in photo.matches for s in match.scored]),
-        photos=tuple(photos),
-    )
+def _differences(config: SheetConfig, reports: Reports) -> list[dict[str, Any]]:
+    return [
+        asdict(entry)
+        | {
+            "difference": {
+                data: difference_of([of_data[n] for n in entry.these], [of_data[n] for n in entry.those])
+                for data, of_data in reports.items()
+                if all(name in of_data for name in (*entry.these, *entry.those))
+            }
+        }
+        for entry in config.differences
+    ]
 
 
-def _class_scores(photos: Sequence[PhotoScore], index: int) -> ClassScores:
-    iou, iou_interval = _iou_and_interval(np.stack([photo.regions for photo in photos]), index)
-    boundary_iou, boundary_interval = _iou_and_interval(np.stack([photo.boundaries for photo in photos]), index)
-    quality = panoptic_quality([photo.matches[index] for photo in photos])
-    return ClassScores(iou, iou_interval, boundary_iou, boundary_interval, pq=quality.pq, sq=quality.sq, rq=quality.rq)
+def _labels(config: SheetConfig, index: int, args: argparse.Namespace) -> dict[str, Any]:
+    entry = config.labels[index]
+    missing = labels_missing(entry)
+    if missing:
+        print(f"labels {entry.name} are left out: {missing}", file=sys.stderr)
+    comparison = None if missing else compared(entry, args.run / "labels" / entry.name, args.threads)
+    return asdict(entry) | {"note": missing, "comparison": comparison}
 
 
-def _iou_and_interval(counts: npt.NDArray[np.int64], index: int) -> tuple[float, tuple[float, float]]:
-    def iou(photos: npt.NDArray[np.int64]) -> float:
-        return float(iou_of_counts(photos)[index])
-
-    return iou(counts), bootstrap_interval(counts, iou)
-
-
-def _table_scores(matches: Sequence[SegmentMatches], average_precision: AveragePrecision) -> TableScores:
-    quality = panoptic_quality(matches)
-    return TableScores(
-        ap=average_precision.ap,
-        ap50=average_precision.ap50,
-        precision=quality.precision,
-        recall=quality.recall,
-        f1=quality.rq,
-        photos_there=sum(match.is_there for match in matches),
-        photos_said=sum(match.is_said for match in matches),
-        photos_both=sum(match.is_there and match.is_said for match in matches),
-    )
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it: rounded, NaN as None, in dicts and tuples too."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 6)
-    return value
-
-
-def _short(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}".removeprefix("0")
-
-
-def _interval(ends: tuple[float, float]) -> str:
-    return "-".join(_short(end) for end in ends) if not math.isnan(ends[0]) else "-"
+def _summary(reports: Reports) -> str:
+    """A line for each contender and dataset."""
+    lines = [f"{'data':<10}{'contender':<24}{'wall IoU':>9}{'floor':>8}{'table':>8}{'mean PQ':>9}"]
+    for data, of_data in reports.items():
+        for name, report in of_data.items():
+            ious = [report.classes[c].iou for c in report.classes]
+            lines.append(f"{data:<10}{name:<24}{ious[0]:9.3f}{ious[1]:8.3f}{ious[2]:8.3f}{report.mean_pq:9.3f}")
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""The contenders of a score sheet, ready to run: what each finds in a photo, and how large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from distill.score_sheet_config import ContenderEntry, resolved
+from models.registry import shipped
+from models.runtime.merge import MergeSettings, merge
+from models.runtime.raw import RawOutput
+from models.runtime.segmenter import Segmenter
+from models.teachers.class_map import MOSAIC, ClassMap
+from models.teachers.ensemble import Ensemble
+from models.teachers.onnx_semantic import OnnxSemantic
+from models.teachers.student import StudentTeacher
+from models.teachers.teacher import Belief, Teacher
+from surfaces.detections import Detection, Image
+
+Predict = Callable[[Image], list[Detection]]
+
+DOUBTFUL_SCORE = 0.01
+"""Tables from this score on count for average precision, which sums over all operating points."""
+
+MOST_PROBABLE = MergeSettings(residual_score=0.0)
+"""A belief's own operating point: the most probable class of each pixel, each region of table a table."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenContender:
+    """A contender that is ready to run.
+
+    Attributes:
+        predict: from a photo to its segments.
+        doubtful: the same with the tables that `predict` drops as doubtful.
+        fingerprint: changes whenever predictions may.
+        parameters: how many numbers the networks have.
+        file_bytes: of their files.
+        scored: whether predictions mean anything; random weights are timed alone.
+        note: what has to be said of it; may be empty.
+    """
+
+    predict: Predict
+    doubtful: Predict
+    fingerprint: str
+    parameters: int
+    file_bytes: int
+    scored: bool = True
+    note: str = ""
+
+
+def missing_weights(entry: ContenderEntry) -> list[str]:
+    """The files of a contender, as its entry writes them, that are not there."""
+    return [text for text in entry.weights if not resolved(text).is_file()]
+
+
+def open_contender(entry: ContenderEntry, threads: int) -> OpenContender:
+    """Opens a contender whose files are there.
+
+    Args:
+        entry: which.
+        threads: CPU threads.
+
+    Raises:
+        WeightsError: a file is not what is expected.
+        ConfigError: there is no such network.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    files = [resolved(text) for text in entry.weights]
+    if entry.kind == "mask-rcnn":
+        from distill.score_sheet_large import open_mask_rcnn
+
+        return open_mask_rcnn(entry.network)
+    if entry.kind == "grounded-sam":
+        from distill.score_sheet_large import open_random_grounded_sam
+
+        return open_random_grounded_sam()
+    if entry.kind == "segmenter":
+        return _open_segmenter(files[0] if files else None, threads)
+    members = files or [shipped("onnx").path]
+    teachers = [_open_teacher(entry, file, threads) for file in members]
+    teacher = teachers[0] if len(teachers) == 1 and not entry.mirror else Ensemble(teachers, mirror=entry.mirror)
+    return _believing(teacher, members)
+
+
+def belief_detections(belief: Belief, height: int, width: int, settings: MergeSettings) -> list[Detection]:
+    """Segments of a photo that follow from a belief alone.
+
+    Args:
+        belief: of the photo, at any resolution.
+        height, width: of the photo in pixels.
+        settings: the operating point; a table's score is its mean probability.
+
+    Returns:
+        Wall, floor, then dining tables by descending score, as `merge` gives them where no box is.
+    """
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32)
+    return merge(RawOutput(belief.probabilities, *nothing), height, width, settings)
+
+
+def onnx_parameters(path: Path) -> int:
+    """How many floating-point numbers an ONNX file holds."""
+    kinds = (TensorProto.FLOAT, TensorProto.FLOAT16)
+    return sum(prod(one.dims) for one in onnx.load(path).graph.initializer if one.data_type in kinds)
+
+
+def _open_teacher(entry: ContenderEntry, weights: Path, threads: int) -> Teacher:
+    if entry.kind == "student":
+        return StudentTeacher(weights, threads)
+    class_map = MOSAIC if entry.class_map == MOSAIC.stem else resolved(entry.class_map)
+    return OnnxSemantic(weights, ClassMap.read(class_map), threads)
+
+
+def _open_segmenter(weights: Path | None, threads: int) -> OpenContender:
+    segmenter = Segmenter(weights, threads)
+    raw = _Remembered(segmenter.raw)
+    with_doubtful = replace(segmenter.settings, table_score=DOUBTFUL_SCORE)
+    path = weights or shipped("onnx").path
+    return OpenContender(
+        predict=lambda image: merge(raw(image), image.shape[0], image.shape[1], segmenter.settings),
+        doubtful=lambda image: merge(raw(image), image.shape[0], image.shape[1], with_doubtful),
+        fingerprint=segmenter.sha256,
+        parameters=onnx_parameters(path),
+        file_bytes=path.stat().st_size,
+    )
+
+
+def _believing(teacher: Teacher, files: list[Path]) -> OpenContender:
+    look = _Remembered(teacher.look)
+
+    def predict(image: Image) -> list[Detection]:
+        belief = look(image).belief
+        assert belief is not None  # semantic networks and their ensembles always have one
+        return belief_detections(belief, image.shape[0], image.shape[1], MOST_PROBABLE)
+
+    return OpenContender(
+        predict=predict,
+        doubtful=predict,
+        fingerprint=teacher.fingerprint,
+        parameters=sum(map(onnx_parameters, files)),
+        file_bytes=sum(file.stat().st_size for file in files),
+    )
+
+
+R = TypeVar("R")
+
+
+class _Remembered(Generic[R]):
+    """A function of a photo that is not computed twice for the same photo object in a row."""
+
+    def __init__(self, compute: Callable[[Image], R]) -> None:
+        self._compute = compute
+        self._last: tuple[Any, R] | None = None
+
+    def __call__(self, image: Image) -> R:
+        if self._last is None or self._last[0] is not image:
+            self._last = image, self._compute(image)
+        return self._last[1]
