@@ -32,6 +32,7 @@ _CHUNK_BYTES = 1 << 16
 _WORDS_MAX = 200
 PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 """HTTP statuses that may be gone at the next attempt."""
+_NETWORK_ERRORS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 _BREAKS = (urllib3.exceptions.ProtocolError, http.client.IncompleteRead, ConnectionError, ssl.SSLEOFError)
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
@@ -208,7 +209,7 @@ def _ask(url: str, limits: FetchLimits, headers: Mapping[str, str], resolve: Res
                 body = _read_body(response, limits, deadline) if 200 <= response.status < 300 else b""
                 deadline.left()
                 return Answer(target.url, response.status, merged, body, str(address))
-        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError) as error:
+        except (*_NETWORK_ERRORS, ValueError) as error:
             deadline.left()
             raise _explained(error, limits) from error
 
@@ -220,7 +221,7 @@ def _look_up(target: Target, limits: FetchLimits, resolve: Resolver, deadline: _
         deadline.left()
         raise PassingError(f"the look-up of {target.host} took too long") from None
     except (OSError, ValueError) as error:
-        kind = PassingError if getattr(error, "errno", None) == socket.EAI_AGAIN else UnavailableError
+        kind = PassingError if getattr(error, "errno", None) == socket.EAI_AGAIN else _kind(error)
         raise kind(f"could not find {target.host}: {_in_words(error)}") from error
 
 
@@ -291,7 +292,12 @@ def _explained(error: Exception, limits: FetchLimits) -> FetchError:
         return UnavailableError(f"the server was silent for {limits.read_s:g} s")
     if broke_off(error):
         return PassingError(f"the connection broke off: {_in_words(error)}")
-    return UnavailableError(f"could not be downloaded: {_in_words(error)}")
+    return _kind(error)(f"could not be downloaded: {_in_words(error)}")
+
+
+def _kind(error: Exception) -> type[FetchError]:
+    """Another day the network may be better; a value that is wrong stays so."""
+    return UnavailableError if isinstance(error, _NETWORK_ERRORS) else FetchError
 
 
 def _in_words(error: Exception) -> str:

@@ -12,7 +12,7 @@ import pytest
 from photo_servers import PhotoServer
 
 from surfaces.errors import FetchError
-from surfaces.fetch import USER_AGENT, Answer, FetchLimits, PassingError, ask, fetch
+from surfaces.fetch import USER_AGENT, Answer, FetchLimits, PassingError, UnavailableError, ask, fetch
 
 LIMITS = FetchLimits(
     bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01, allow_private=True
@@ -274,6 +274,26 @@ def test_what_is_sent_can_be_changed_but_for_the_host(photo_server: PhotoServer)
     assert seen["host"] == f"127.0.0.1:{photo_server.server_port}"
     with pytest.raises(FetchError):
         ask(photo_server.url("/page"), LIMITS, {"Accept": "a\r\nX: b"})
+
+
+def test_what_may_be_otherwise_another_day_is_told_apart(photo_server: PhotoServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    large = photo_server.serve("/large", b"", Content_Length="100001")
+    kinds = {
+        f"http://127.0.0.1:{port}/": UnavailableError,
+        "http://nowhere.invalid/": UnavailableError,
+        photo_server.answer("/silent", lambda _: time.sleep(1)): UnavailableError,
+        photo_server.answer("/broken", hang_up): PassingError,
+        large: FetchError,
+    }
+    for url, kind in kinds.items():
+        with pytest.raises(FetchError) as caught:
+            ask(url, LIMITS)
+        assert type(caught.value) is kind, caught.value
+    with pytest.raises(FetchError) as caught:
+        ask(large, LIMITS, {"Accept": "a\r\nX: b"})
+    assert type(caught.value) is FetchError
 
 
 def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) -> None:
