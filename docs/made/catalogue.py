@@ -5,7 +5,16 @@ A name is what documents write between the marks, or the SVG file's stem in docs
 
 from __future__ import annotations
 
-from docs.made import autolabel_tables, network_tables, reviews_tables, runs_tables, speed_tables
+from docs.made import (
+    autolabel_figures,
+    autolabel_tables,
+    network_tables,
+    reviews_figures,
+    reviews_tables,
+    runs_tables,
+    speed_figures,
+    speed_tables,
+)
 from docs.made.entries import Figure, Table
 
 _SHIPPED = ("shipped-rooms.json", "shipped-nyuv2-val.json")
@@ -30,4 +39,12 @@ TABLES: dict[str, Table] = {
     "reviews-tables-needed": Table(reviews_tables.reviews_tables_needed, (reviews_tables.TABLES_OFTEN,)),
 }
 
-FIGURES: dict[str, Figure] = {}
+FIGURES: dict[str, Figure] = {
+    "auto-labels": Figure(
+        autolabel_figures.auto_labels,
+        (*autolabel_tables.arm_files(""), *autolabel_tables.arm_files("lite0")),
+    ),
+    "reviews-nyuv2": Figure(reviews_figures.reviews_evenly, (reviews_tables.EVENLY,)),
+    "reviews-nyuv2-tables": Figure(reviews_figures.reviews_tables_often, (reviews_tables.TABLES_OFTEN,)),
+    "speed": Figure(speed_figures.speed, ("benchmark.json",)),
+}

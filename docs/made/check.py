@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from docs.made.documents import as_text, documents, places, stray_marks
+from docs.made.documents import as_text, documents, places, stray_marks, stray_told
 from docs.made.drawings import origins, told_origins
 from docs.made.entries import Figure, MadeError, Table
 from docs.made.runs import read_runs, runs_problems
@@ -33,7 +33,7 @@ def stale(root: Path, tables: Mapping[str, Table], figures: Mapping[str, Figure]
 
 def _stale_places(path: Path, text: str, results: Path, tables: Mapping[str, Table]) -> Iterator[str]:
     for mark in stray_marks(text):
-        yield f"{path}: expected '<!-- made: NAME -->', a line break, then '<!-- /made -->'; got '{mark}' alone"
+        yield f"{path}: {stray_told(mark)}"
     for place in places(text):
         if place.name not in tables:
             yield f"{path}: no function makes the table '{place.name}'"

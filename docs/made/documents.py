@@ -42,6 +42,11 @@ def stray_marks(document: str) -> list[str]:
     ]
 
 
+def stray_told(mark: str) -> str:
+    """A stray mark as a line for the user."""
+    return f"expected a line '<!-- made: NAME -->' and after it a line '<!-- /made -->', got '{mark}' by itself"
+
+
 def filled(document: str, make: Callable[[str], str]) -> str:
     """A document with every place filled anew.
 

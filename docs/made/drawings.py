@@ -22,7 +22,7 @@ def origins(figure: Figure, results: Path) -> dict[str, str]:
     Raises:
         MadeError: a result file is missing.
     """
-    scripts = [Path(inspect.getfile(inspect.unwrap(figure.draw))), Path(style.__file__)]
+    scripts = Path(inspect.getfile(figure.draw)), Path(style.__file__)
     files = [*(results / name for name in figure.results), *scripts]
     try:
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
@@ -37,10 +37,23 @@ def draw_svg(figure: Figure, results: Path) -> bytes:
         An SVG file with `origins` in its metadata.
     """
     told = " ".join(f"{name}={digest}" for name, digest in origins(figure, results).items())
-    stream = io.BytesIO()
     with rc_context(style.RC):
-        figure.draw(results).savefig(stream, format="svg", metadata={"Date": None, "Source": told})
+        drawing = figure.draw(results)
+        if isinstance(drawing, str):
+            return _with_source(drawing, told).encode()
+        stream = io.BytesIO()
+        drawing.savefig(stream, format="svg", metadata={"Date": None, "Source": told})
     return stream.getvalue()
+
+
+def _with_source(svg: str, told: str) -> str:
+    """An SVG file's text with `told` in its metadata, where matplotlib has it."""
+    metadata = (
+        '<metadata><rdf:RDF xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:cc="http://creativecommons.org/ns#"'
+        ' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f"<cc:Work><dc:source>{told}</dc:source></cc:Work></rdf:RDF></metadata>"
+    )
+    return re.sub(r"(<svg\b[^>]*>)", lambda opening: opening[1] + metadata, svg, count=1)
 
 
 def told_origins(svg: Path) -> dict[str, str]:

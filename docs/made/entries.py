@@ -35,9 +35,10 @@ class Figure:
     """A generated picture, docs/images/NAME.svg.
 
     Attributes:
-        draw: called with the folder of the result files; returns matplotlib's figure, made with `docs.made.style`.
+        draw: called with the folder of the result files; returns matplotlib's figure, made with `docs.made.style`, or
+            the text of an SVG file.
         results: names of the files in docs/results that `draw` reads.
     """
 
-    draw: Callable[[Path], Drawing]
+    draw: Callable[[Path], Drawing | str]
     results: tuple[str, ...]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from docs.made.check import IMAGES, RESULTS
-from docs.made.documents import documents, filled
+from docs.made.documents import documents, filled, stray_marks, stray_told
 from docs.made.drawings import draw_svg, origins, told_origins
 from docs.made.entries import Figure, MadeError, Table
 from surfaces.files import replace_file
@@ -16,7 +16,7 @@ def write_tables(root: Path, tables: Mapping[str, Table]) -> list[Path]:
     """Fills every place in the repository's documents; returns the documents that changed.
 
     Raises:
-        MadeError: a place names no table, or a table's result file is missing. No document is written then.
+        MadeError: a place has no end or names no table, or a table's result file is missing. No document is written then.
     """
 
     def make(name: str) -> str:
@@ -25,6 +25,9 @@ def write_tables(root: Path, tables: Mapping[str, Table]) -> list[Path]:
         return tables[name].make(root / RESULTS)
 
     before = {path: path.read_text(encoding="utf-8") for path in documents(root)}
+    for path, text in before.items():
+        if marks := stray_marks(text):
+            raise MadeError(f"{path.relative_to(root)}: {stray_told(marks[0])}")
     after = {path: filled(text, make) for path, text in before.items()}
     changed = [path for path, text in after.items() if text != before[path]]
     for path in changed:
