@@ -11,9 +11,10 @@ from pathlib import Path
 from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample
 from distill.progress import progress
 from distill.worst_causes import Causes, cost_of_causes, read_causes
-from distill.worst_counts import PhotoErrors, count_errors, lost_iou, mean_iou
+from distill.worst_counts import LostIou, PhotoErrors, count_errors, lost_iou, mean_iou
 from distill.worst_drawing import draw_case, sheet_of_cases
 from distill.worst_page import Findings, as_json, as_page, as_table
+from surfaces.classes import BY_NAME, CLASSES
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file
@@ -21,7 +22,7 @@ from surfaces.pictures import write_picture
 from surfaces.web_page import PAGE_NAME
 
 JSON_NAME = "worst.json"
-ORDERS = ("lost", "iou")
+ORDERS = ("lost", "iou", *BY_NAME)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by",
         choices=ORDERS,
         default=ORDERS[0],
-        help="lost: what takes most from the dataset's IoU; iou: lowest mean IoU of its own (default: %(default)s)",
+        help="lost: what takes most from the dataset's mean IoU; a class: from its IoU; iou: the lowest mean IoU of a "
+        "photo's own (default: %(default)s)",
     )
     parser.add_argument("--causes", type=Path, help="TOML file of causes that a person gave (docs/errors.md)")
     parser.add_argument("--sheet", type=Path, help="all shown photos as one picture besides, .jpg or .png")
@@ -90,13 +92,21 @@ def find_worst(
     """
     photos = list(_count_all(predict, samples))
     lost = lost_iou(photos)
-    badness = [one.mean for one in lost] if by == "lost" else [1 - mean_iou(photo) for photo in photos]
+    badness = _badness(photos, lost, by)
     wrong = [place for place in range(len(photos)) if badness[place] > 0]
     worst = sorted(wrong, key=lambda place: -badness[place])[:count]
     said = causes.photos if causes else {}
     names = [photos[place].name for place in worst]
     by_name = {photo.name: one for photo, one in zip(photos, lost, strict=True)}
     return Findings(photos, lost, worst, said, cost_of_causes(names, by_name, said))
+
+
+def _badness(photos: Sequence[PhotoErrors], lost: Sequence[LostIou], by: str) -> list[float]:
+    """What photos are ordered by, the worst has most; 0 where nothing is wrong."""
+    if by in BY_NAME:
+        index = CLASSES.index(BY_NAME[by])
+        return [one.by_class[index] for one in lost]
+    return [one.mean for one in lost] if by == "lost" else [1 - mean_iou(photo) for photo in photos]
 
 
 def write_worst(

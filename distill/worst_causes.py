@@ -20,6 +20,7 @@ CAUSES = {
     "mirror or glass": "a reflection, a glossy floor, a glass top, or what is seen through a pane",
     "cabinet or door": "doors and casings, cabinets, wardrobes, shelves, appliances and wall confused",
     "hanging": "pictures, boards, curtains, blinds and wall confused",
+    "pattern": "a mural, wallpaper, panelling or a floor's inlay takes a surface apart",
     "ceiling": "ceiling, beams or a sloping roof and wall confused",
     "rug": "a rug and the floor confused",
     "furniture": "chairs, beds, sofas, counters or steps and wall, floor or table confused",
