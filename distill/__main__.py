@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
     "worst": "show the photos that cost a model most, and count what is wrong with them by cause",
+    "shapes": "measure what masks of a given size could draw of the truth at best",
     "losses": "write the loss curves of runs as JSON",
     "average": "mix a fine-tuned network with the one it started from",
     "tune": "find the operating point of an exported network",
