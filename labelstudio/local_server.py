@@ -78,7 +78,11 @@ def default_home() -> Path:
 def add_home_argument(parser: argparse._ActionsContainer) -> None:
     """Adds the option that tells where `up` keeps what it starts."""
     parser.add_argument(
-        "--home", type=Path, default=default_home(), metavar="DIR", help="where `up` keeps its server (%(default)s)"
+        "--home",
+        type=Path,
+        default=default_home(),
+        metavar="DIR",
+        help="where `up` keeps its server (the user's data folder)",
     )
 
 

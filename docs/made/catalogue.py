@@ -8,12 +8,14 @@ from __future__ import annotations
 from docs.made import (
     autolabel_figures,
     autolabel_tables,
+    command_tables,
     network_tables,
     reviews_figures,
     reviews_tables,
     runs_tables,
     speed_figures,
     speed_tables,
+    weights_tables,
 )
 from docs.made.entries import Figure, Table
 
@@ -22,6 +24,8 @@ _ONCE, _MOSAIC, _LITE0 = (f"trial-{name}-nyuv2-val.json" for name in ("mosaic-on
 _BARE, _RULES = "autolabel-nyuv2-bare.json", "autolabel-nyuv2-rules.json"
 
 TABLES: dict[str, Table] = {
+    "commands": Table(command_tables.commands, ()),
+    "teacher-weights": Table(weights_tables.teacher_weights, ()),
     "runs": Table(runs_tables.runs_list, ("runs.toml",)),
     "encoders": Table(network_tables.encoders, (_LITE0, _MOSAIC)),
     "mirrored": Table(network_tables.mirrored, (_ONCE, _MOSAIC)),
