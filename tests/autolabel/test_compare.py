@@ -63,6 +63,41 @@ def test_other_tables_and_unlabelled_pixels_are_neither_right_nor_wrong() -> Non
     assert (found.precision, found.recall) == (pytest.approx(20 / 25), 1)
 
 
+def test_labelled_pixels_are_grouped_by_the_belief_in_their_class() -> None:
+    """A wall of 60 columns: 40 believed at .8, of which 30 are wall, and 20 at 1, all of them wall."""
+    belief = np.zeros((4, 10, 100), np.uint8)
+    belief[1, :, :40], belief[1, :, 40:60], belief[1, :, 60:] = 204, 255, 100
+    auto = GradedLabels((segment(WALL, columns(0, 60)),), columns(0, 0), belief=belief)
+    found = compare([(auto, truth(wall=(10, 60)))])
+    groups = {group.least: group for group in found.belief_groups["wall"]}
+    assert {least: group.pixels for least, group in groups.items() if group.pixels} == {0.8: 400, 0.95: 200}
+    assert groups[0.8].belief == pytest.approx(0.8)
+    assert groups[0.8].precision == pytest.approx(0.75)
+    assert groups[0.95].precision == groups[0.95].belief == 1
+    assert groups[0.5].precision is None
+    assert found.classes["wall"].calibration_error == pytest.approx((400 * 0.05 + 0) / 600)
+    assert found.classes["floor"].calibration_error is None
+
+
+def test_without_a_belief_there_are_no_groups_of_pixels() -> None:
+    auto = GradedLabels((segment(WALL, columns(0, 50)),), columns(0, 0))
+    assert compare([(auto, truth(wall=(0, 50)))]).belief_groups == {}
+
+
+def test_intervals_are_over_photos() -> None:
+    """Of alike photos each draw gives the same; of a right and a wrong one it does not."""
+    right = GradedLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth(floor=(0, 30))
+    wrong = GradedLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth()
+    alike = compare([right] * 5)
+    assert alike.classes["floor"].intervals["precision"] == (1, 1)
+    assert alike.groups["floor"][-1].interval == (1, 1)
+    assert alike.classes["dining table"].intervals["iou"] == (None, None)
+    mixed = compare([right, wrong] * 10)
+    low, high = mixed.classes["floor"].intervals["precision"]
+    assert 0.2 < low < 0.4 < mixed.classes["floor"].precision < 0.6 < high < 0.8
+    assert "0.500 (0." in mixed.table()
+
+
 def test_a_teacher_that_is_right_scores_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = rooms_store(tmp_path / "set")
     assert main(["compare", str(store), "--truth", str(ROOMS), "--json", str(tmp_path / "out.json")]) == 0
