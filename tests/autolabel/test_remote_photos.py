@@ -1,0 +1,268 @@
+"""Photos in object storage: labelled, shown, exported and learnt from where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import fsspec
+import pytest
+from corpora import dump, make_corpus, make_photo, teacher_file
+from fsspec.implementations.memory import MemoryFileSystem
+
+from autolabel.__main__ import main
+from labelstudio.push import _read_original
+from surfaces.dataset import open_dataset
+from surfaces.dataset.store import LabelStore
+from surfaces.errors import DecodeError, FetchError
+from surfaces.places import find_bytes, is_remote, is_there, local_path, name_of, read_bytes
+from surfaces.queues import read_candidates
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"memory://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each object was read."""
+    counts: Counter[str] = Counter()
+    cat_file = MemoryFileSystem.cat_file
+
+    def counted(files: MemoryFileSystem, path: str, **range_of: int) -> object:
+        counts[path] += 1
+        return cat_file(files, path, **range_of)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", counted)
+    return counts
+
+
+@pytest.fixture
+def label(tmp_path: Path) -> Callable[..., int]:
+    """Runs the command with the colour teacher on a list of places."""
+    teacher = str(teacher_file(tmp_path))
+
+    def run(places: list[str], *flags: str) -> int:
+        (tmp_path / "places.txt").write_text("\n".join(places))
+        flags = ("--out", str(tmp_path / "set"), "--teacher", teacher, *flags)
+        return main(["run", str(tmp_path / "places.txt"), *flags])
+
+    return run
+
+
+def _put(address: str, data: bytes) -> str:
+    files, inside = fsspec.core.url_to_fs(address)
+    files.pipe_file(inside, data)
+    return address
+
+
+def _photos(tmp_path: Path, bucket: str, count: int, by_hash: bool = True) -> list[str]:
+    """Puts photos into a bucket as a crawl does, or under names of their own."""
+    addresses = []
+    for seed in range(count):
+        data = make_photo(tmp_path / "made" / f"{seed}.jpg", seed).read_bytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        addresses.append(_put(f"{bucket}/rooms/{f'{sha256[:2]}/{sha256}' if by_hash else seed}.jpg", data))
+    return addresses
+
+
+def _failures(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    with LabelStore.open(tmp_path / "set") as store:
+        return {failure.source: (failure.kind, failure.reason) for failure in store.failures()}
+
+
+def test_labels_are_those_of_the_same_photos_on_disk(tmp_path: Path, bucket: str, label: Callable[..., int]) -> None:
+    addresses = _photos(tmp_path, bucket, 5)
+    assert label(addresses, "--quiet") == 0
+    there = dump(tmp_path / "set")
+    with LabelStore.open(tmp_path / "set") as store:
+        found = {store.sources(photo.sha256)[0]: photo.name for photo in store.photos()}
+    assert found == {address: address.removeprefix(f"{bucket}/")[:-4] for address in addresses}
+    (tmp_path / "set" / "labels.sqlite").unlink()
+    assert label([str(path) for path in (tmp_path / "made").iterdir()], "--quiet") == 0
+    bare = re.compile(r"(name|source)='[^']*'|\['[^']*'\]")
+    assert bare.sub("", repr(there)) == bare.sub("", repr(dump(tmp_path / "set")))
+
+
+def test_what_cannot_be_read_is_told_and_tried_again(
+    tmp_path: Path, bucket: str, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = _photos(tmp_path, bucket, 2)
+    places = [*good, f"{bucket}/gone.jpg", _put(f"{bucket}/page.jpg", b"<!doctype html>"), _put(f"{bucket}/empty", b"")]
+    places += ["https://example.com/room.jpg", "simplecache::http://169.254.169.254/x", str(tmp_path / "no.jpg")]
+    assert label(places) == 10
+    assert "2 labelled, 0 labelled before, 6 skipped (2 not a usable photo, 4 unreadable)" in capsys.readouterr().err
+    failures = _failures(tmp_path)
+    web = "photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them"
+    assert failures["https://example.com/room.jpg"] == ("unreadable", web)
+    assert failures["simplecache::http://169.254.169.254/x"] == ("unreadable", web)
+    assert failures[f"{bucket}/gone.jpg"][0] == "unreadable"
+    assert failures[f"{bucket}/gone.jpg"][1].startswith("there is no such object: ")
+    assert "HTML page" in failures[f"{bucket}/page.jpg"][1]
+
+    _put(f"{bucket}/gone.jpg", make_photo(tmp_path / "new.jpg", 9).read_bytes())
+    assert label([*good, f"{bucket}/gone.jpg"]) == 0
+    assert "1 labelled, 2 labelled before, 0 skipped" in capsys.readouterr().err
+
+
+def test_what_is_called_by_its_hash_and_labelled_is_not_read_again(
+    tmp_path: Path, bucket: str, label: Callable[..., int], reads: Counter[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = _photos(tmp_path, bucket, 5)
+    others = _photos(tmp_path, bucket, 2, by_hash=False)  # the same bytes again
+    assert label(addresses, "--limit", "3") == 0
+    assert reads.total() == 3
+    reads.clear()
+    assert label(addresses + others) == 0
+    assert "2 labelled, 5 labelled before" in capsys.readouterr().err
+    assert reads.total() == 2 + 2
+    _put(others[0], make_photo(tmp_path / "new.jpg", 77).read_bytes())
+    assert label(addresses + others) == 0
+    assert "1 labelled, 6 labelled before" in capsys.readouterr().err
+    teacher_file(tmp_path, bias=0.05)
+    reads.clear()
+    assert label(addresses, "--relabel") == 0
+    assert reads.total() == 5
+
+
+def test_memory_holds_a_bounded_number_of_photos(
+    tmp_path: Path, bucket: str, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead: list[int] = []
+    read: list[str] = []
+    cat_file, add = MemoryFileSystem.cat_file, LabelStore.add
+
+    def reading(files: MemoryFileSystem, path: str, **range_of: int) -> object:
+        read.append(path)
+        return cat_file(files, path, **range_of)
+
+    def adding(store: LabelStore, *rest: object) -> bool:
+        ahead.append(len(read) - len(ahead))
+        return add(store, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", reading)
+    monkeypatch.setattr(LabelStore, "add", adding)
+    assert label(_photos(tmp_path, bucket, 25), "--quiet", "--workers", "2") == 0
+    assert len(ahead) == 25
+    assert 1 < max(ahead) <= 10  # two being read, two decoded, and what is looked at, settled and stored
+
+
+def test_photos_that_left_the_list_but_not_the_storage_stay(
+    tmp_path: Path, bucket: str, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = _photos(tmp_path, bucket, 4)
+    assert label(addresses) == 0
+    files, inside = fsspec.core.url_to_fs(addresses[3])
+    files.rm(inside)
+    assert label(addresses[:2]) == 0
+    assert "1 gone from the corpus" in capsys.readouterr().err
+    assert len(open_dataset(tmp_path / "set")) == 3
+
+
+def test_labels_are_shown_exported_and_learnt_from(
+    tmp_path: Path, bucket: str, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses, store = _photos(tmp_path, bucket, 3), tmp_path / "set"
+    assert label(addresses, "--quiet") == 0
+    made = sorted((tmp_path / "made").iterdir())
+    assert sorted(sample.encoded_image() for sample in open_dataset(store)) == sorted(p.read_bytes() for p in made)
+    assert main(["report", str(store), "--out", str(tmp_path / "report")]) == 0
+    assert len(list((tmp_path / "report" / "images").iterdir())) == 2 * 3
+    assert main(["export", str(store), "--format", "png", "--out", str(tmp_path / "png")]) == 0
+    index = [json.loads(line) for line in (tmp_path / "png" / "photos.jsonl").read_text().splitlines()]
+    assert sorted(entry["source"] for entry in index) == sorted(addresses)
+    exported = {path.read_bytes() for path in (tmp_path / "png" / "images").iterdir()}
+    assert exported == {path.read_bytes() for path in made}
+    with LabelStore.open(store) as labels:
+        assert {_read_original(labels, photo).data for photo in labels.photos()} == exported
+        assert len({candidate.descriptor.tobytes() for candidate in read_candidates(labels)}) == 3
+
+    files, inside = fsspec.core.url_to_fs(addresses[0])
+    files.rm(inside)
+    assert main(["export", str(store), "--format", "coco", "--out", str(tmp_path / "less")]) == 8
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"autolabel: expected the labelled photo at memory://.*, it is gone .*no such object: .*", told)
+
+
+@pytest.mark.parametrize(("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_a_missing_package_is_one_line(
+    tmp_path: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    scheme: str, package: str,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
+    assert label([str(make_photo(tmp_path / "a.jpg", 0)), f"{scheme}://rooms/a.jpg"]) == 9
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(rf"autolabel: photos at {scheme}://.*nstall {package}.*\[{scheme}\]'\n", told.err)
+    assert not (tmp_path / "set").exists()
+
+
+def test_without_fsspec_photos_on_disk_are_read(
+    tmp_path: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    corpus = make_corpus(tmp_path / "photos", 2)
+    assert label([str(path) for path in corpus.rglob("*.jpg")], "--quiet") == 0
+    assert label(["memory://x/a.jpg"], "--quiet") == 9
+    assert capsys.readouterr().err.startswith("autolabel: photos at memory:// need another package: ")
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("s3://bucket/rooms/a.jpg", "rooms/a"),
+        ("s3://bucket/../..//./etc/passwd", "etc/passwd"),
+        ("gs://bucket/a.b/c", "a.b/c"),
+        ("memory://a.jpg", "a"),
+        ("s3://", ""),
+    ],
+)
+def test_names_stay_below_their_bucket(address: str, name: str) -> None:
+    assert name_of(address) == name
+
+
+def test_what_is_an_address() -> None:
+    assert all(map(is_remote, ["s3://b/k", "gs://b", "S3://b/k", "simplecache::s3://b/k", "memory://x"]))
+    assert not any(map(is_remote, ["a.jpg", "/a/b.jpg", "C:\\rooms\\a.jpg", "a::b.jpg", "rooms/s3://x", ""]))
+    assert (local_path("file:///a%20b/c.jpg"), local_path("s3://b/a%20b")) == ("/a b/c.jpg", "s3://b/a%20b")
+
+
+def test_a_list_may_name_files_as_addresses(tmp_path: Path, label: Callable[..., int]) -> None:
+    path = make_photo(tmp_path / "a room.jpg", 0)
+    assert label([path.as_uri()], "--quiet") == 0
+    with LabelStore.open(tmp_path / "set") as store:
+        assert [photo.source for photo in store.photos()] == [str(path)]
+
+
+def test_bytes_are_found_where_they_still_are(tmp_path: Path, bucket: str) -> None:
+    data = make_photo(tmp_path / "a.jpg", 0).read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    other, there = _put(f"{bucket}/other.jpg", b"other"), _put(f"{bucket}/room.jpg", data)
+    assert find_bytes([str(tmp_path / "gone.jpg"), other, there], sha256) == (there, data)
+    with pytest.raises(FetchError, match="other bytes are there"):
+        find_bytes([str(tmp_path / "gone.jpg"), other], sha256)
+    with pytest.raises(FetchError, match="no place"):
+        find_bytes([], sha256)
+
+
+def test_limits_and_odd_places(tmp_path: Path, bucket: str) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    for place in (str(tmp_path / "a"), _put(f"{bucket}/a", b"123")):
+        assert read_bytes(place, 3) == b"123"
+        with pytest.raises(DecodeError, match="expected at most 2 bytes"):
+            read_bytes(place, 2)
+    for place in ("nul\0", str(tmp_path), "nowhere://a/b", f"{bucket}/none"):
+        with pytest.raises(FetchError) as told:
+            read_bytes(place)
+        assert "\n" not in str(told.value)
+    assert [is_there(place) for place in (str(tmp_path), f"{bucket}/a", f"{bucket}/b", "nowhere://x")] == [
+        True, True, False, True,
+    ]  # fmt: skip
