@@ -41,7 +41,7 @@ def _stale_places(path: Path, text: str, results: Path, tables: Mapping[str, Tab
         table = tables[place.name]
         try:
             if as_text(table.make(results)) != place.text:
-                yield f"{path}: table '{place.name}' is not what {_listed(table.results)} gives"
+                yield f"{path}: table '{place.name}' is not what {_listed(table.results) or 'its function'} gives"
         except MadeError as error:
             yield f"{path}: table '{place.name}' can't be made: {error}"
 

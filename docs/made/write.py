@@ -16,7 +16,7 @@ def write_tables(root: Path, tables: Mapping[str, Table]) -> list[Path]:
     """Fills every place in the repository's documents; returns the documents that changed.
 
     Raises:
-        MadeError: a place has no end or names no table, or a table's result file is missing. No document is written then.
+        MadeError: a place has no end or names no table, or a result file is missing. No document is written then.
     """
 
     def make(name: str) -> str:
