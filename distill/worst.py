@@ -17,7 +17,7 @@ from distill.worst_page import Findings, as_json, as_page, as_table
 from surfaces.classes import BY_NAME, CLASSES
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
-from surfaces.files import replace_file
+from surfaces.files import make_folder, replace_file
 from surfaces.pictures import write_picture
 from surfaces.web_page import PAGE_NAME
 
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     causes = read_causes(args.causes) if args.causes else Causes()
     samples = open_datasets(args.data, args.split)
+    make_folder(args.out)
     segmenter = Segmenter(args.weights, args.threads)
     if causes.model and causes.model != segmenter.sha256:
         print(f"the causes in {args.causes} were given for another network's errors", file=sys.stderr)
@@ -64,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
         "by": args.by,
         **as_json(findings),
     }
-    page = write_worst(args.out, f"{segmenter.name}: worst photos", findings, samples, segmenter.predict, args.sheet)
     replace_file(args.out / JSON_NAME, (json.dumps(content, indent=1) + "\n").encode())
     print(as_table(findings))
+    page = write_worst(args.out, f"{segmenter.name}: worst photos", findings, samples, segmenter.predict, args.sheet)
     print(f"the numbers are {args.out / JSON_NAME}, the page {page}", file=sys.stderr)
     return 0
 

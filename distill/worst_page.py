@@ -86,7 +86,7 @@ def as_page(title: str, findings: Findings, pictures: Sequence[str]) -> str:
         pictures: of the worst photos, in order, as paths beside the page.
     """
     key = ", ".join(
-        f'<b style="background:rgb{colour};color:#fff;padding:0 .4em">{html.escape(name)}</b>'
+        f'<b style="border-left:1.2em solid rgb{colour};padding-left:.3em">{html.escape(name)}</b>'
         for name, colour in KEY.items()
     )
     figures = "\n".join(
