@@ -49,15 +49,21 @@ COPIES = {
     "darker by 30 %": lambda image: brightened(image, 0.7),
     "cropped by 2 %": lambda image: cropped(image, 0.02),
     "cropped by 5 %": lambda image: cropped(image, 0.05),
+    "cropped by 10 %": lambda image: cropped(image, 0.1),
+    "cropped by 12 %": lambda image: cropped(image, 0.12),
+    "10 % cut off below": lambda image: image[: round(0.9 * len(image))],
+    "10 % cut off on the left": lambda image: image[:, round(0.1 * image.shape[1]) :],
     "squeezed by 10 %": lambda image: cv2.resize(image, (round(0.9 * image.shape[1]), image.shape[0])),
     "half, JPEG 50, brighter by 15 %, cropped by 2 %": lambda image: recompressed(
         brightened(cropped(scaled(image, 0.5), 0.02), 1.15), 50
     ),
+    "half, JPEG 50, cropped by 10 %": lambda image: recompressed(cropped(scaled(image, 0.5), 0.1), 50),
 }
 
 
 def bits(hashed: str) -> np.ndarray:
-    return np.unpackbits(np.frombuffer(bytes.fromhex(hashed), np.uint8)).reshape(2, 256)
+    """Of the hashes of the whole photo."""
+    return np.unpackbits(np.frombuffer(bytes.fromhex(hashed[:128]), np.uint8)).reshape(2, 256)
 
 
 def distance(one: str, other: str) -> int:
@@ -95,6 +101,28 @@ def test_copies_are_found(rooms: dict[str, Image], index: NearIndex, copy: str) 
         found = index.find(near_hash(COPIES[copy](image)))
         assert found is not None
         assert found[0] == name
+
+
+@pytest.mark.parametrize("copy", ["cropped by 10 %", "10 % cut off below", "10 % cut off on the left"])
+def test_what_is_cut_may_come_first(rooms: dict[str, Image], copy: str) -> None:
+    index = NearIndex(NEAR_MAX)
+    for name, image in rooms.items():
+        index.add(name, near_hash(COPIES[copy](image)))
+    for name, image in rooms.items():
+        found = index.find(near_hash(image))
+        assert found is not None
+        assert found[0] == name
+
+
+def test_older_ledgers_know_the_whole_photo_only(rooms: dict[str, Image]) -> None:
+    name, image = next(iter(rooms.items()))
+    index = NearIndex(NEAR_MAX)
+    index.add(name, near_hash(image)[:128])
+    assert index.find(near_hash(image)) == (name, 0)
+    assert index.find(near_hash(cropped(image, 0.1))) is None
+    other = NearIndex(NEAR_MAX)
+    other.add(name, near_hash(cropped(image, 0.1))[:128])
+    assert other.find(near_hash(image)) is not None, "the new photo has parts"
 
 
 def test_other_photos_are_not(rooms: dict[str, Image]) -> None:
@@ -145,16 +173,17 @@ def test_an_index_grows() -> None:
 
 @pytest.mark.slow
 def test_a_million_are_searched_in_milliseconds() -> None:
+    """Each has the hashes of six pictures, which are random here; processor time, since others may work too."""
     index = NearIndex(64)
-    hashes = random_hashes(1_000_000)
+    hashes = [row.tobytes().hex() for row in np.random.default_rng(0).integers(0, 256, (1_000_000, 384), np.uint8)]
     for number, hashed in enumerate(hashes):
         index.add(str(number), hashed)
-    asked = [flipped(hashed, 20, 30) for hashed in hashes[:: len(hashes) // 20]]
-    started = time.perf_counter()
+    asked = [flipped(hashed, 20, 30) + hashed[128:] for hashed in hashes[:: len(hashes) // 20]]
+    started = time.process_time()
     assert all(index.find(hashed) for hashed in asked)
-    milliseconds = 1000 * (time.perf_counter() - started) / len(asked)
+    milliseconds = 1000 * (time.process_time() - started) / len(asked)
     print(f"\n{milliseconds:.1f} ms a search among 1,000,000")
-    assert milliseconds < 200
+    assert milliseconds < 500
 
 
 @pytest.mark.slow
@@ -162,22 +191,25 @@ def test_a_million_are_searched_in_milliseconds() -> None:
 def test_copies_of_real_photos() -> None:
     """Prints the share of copies that are found, and the pairs of different photos that are taken for copies."""
     paths = [path for folder in ("houses", "ikea", "nyuv2/images") for path in sorted((SHARED / folder).iterdir())]
+    started = time.process_time()
+    images = [load_image(str(path)) for path in paths[::9]]
+    loaded = time.process_time()
+    for image in images:
+        near_hash(image)
+    milliseconds = 1000 * (time.process_time() - loaded) / len(images)
+    print(f"\n{milliseconds:.1f} ms a photo for its hashes, {1000 * (loaded - started) / len(images):.1f} to decode it")
     hashes = {path.name: near_hash(load_image(str(path))) for path in paths}
     index, pairs = NearIndex(NEAR_MAX), []
     for name, hashed in hashes.items():
         if found := index.find(hashed):
             pairs.append((name, *found))
         index.add(name, hashed)
-    print(f"\n{len(paths)} photos, {len(pairs)} of them near an earlier one:")
+    print(f"{len(paths)} photos, {len(pairs)} of them near an earlier one:")
     print(*(f"  {one} = {other}, {bits} bits" for one, other, bits in pairs), sep="\n")
-    sample = paths[::9]
-    images = [load_image(str(path)) for path in sample]
     shares = {}
-    for copy, change in (COPIES | {"cropped by 10 %": lambda image: cropped(image, 0.1)}).items():
-        found = [
-            distance(near_hash(change(image)), hashes[path.name]) for path, image in zip(sample, images, strict=True)
-        ]
-        shares[copy] = np.mean([bits <= NEAR_MAX for bits in found])
-        print(f"{copy:<50} {shares[copy]:7.1%} of {len(sample)} found")
+    for copy, change in COPIES.items():
+        found_in = [index.find(near_hash(change(image))) for image in images]
+        shares[copy] = np.mean([found is not None for found in found_in])
+        print(f"{copy:<50} {shares[copy]:7.1%} of {len(images)} found")
     assert len(pairs) <= 20
-    assert all(share >= 0.98 for copy, share in shares.items() if copy != "cropped by 10 %")
+    assert all(share >= 0.98 for share in shares.values())
