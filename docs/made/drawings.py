@@ -27,7 +27,8 @@ def origins(figure: Figure, results: Path) -> dict[str, str]:
     try:
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     except FileNotFoundError as error:
-        raise MadeError(f"expected {error.filename}, which is missing") from error
+        missing = Path(str(error.filename)).name
+        raise MadeError(f"expected the result file docs/results/{missing}, which is missing") from error
 
 
 def draw_svg(figure: Figure, results: Path) -> bytes:

@@ -17,7 +17,7 @@ from docs.made.drawings import draw_svg
 from docs.made.entries import Figure, MadeError, Table
 from docs.made.formats import change, markdown_table, read_result, share
 from docs.made.style import new_figure
-from docs.made.write import write_figures, write_tables
+from docs.made.write import Written, write_figures, write_tables
 
 PAGE = """# A page
 
@@ -70,8 +70,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs(folder).write_text(RUNS)
     result(folder).write_text(json.dumps(RESULT))
     (folder / "docs" / "results" / "config.json").write_text('{"seed": 1}')
-    write_tables(folder, TABLES)
-    write_figures(folder, FIGURES)
+    assert list(write_tables(folder, TABLES)) == [Written(page(folder))]
+    assert list(write_figures(folder, FIGURES)) == [Written(svg(folder))]
     return folder
 
 
@@ -109,13 +109,13 @@ def test_what_was_written_is_not_stale(root: Path) -> None:
 
 
 def test_nothing_is_written_twice(root: Path) -> None:
-    assert write_tables(root, TABLES) == []
-    assert write_figures(root, FIGURES) == []
+    assert list(write_tables(root, TABLES)) == []
+    assert list(write_figures(root, FIGURES)) == []
 
 
 def test_only_what_stands_between_the_marks_is_written(root: Path) -> None:
     edit(page(root), ".500", "???")
-    assert write_tables(root, TABLES) == [page(root)]
+    assert list(write_tables(root, TABLES)) == [Written(page(root))]
     assert re.sub(r"\|.*\|\n", "", page(root).read_text()) == PAGE
 
 
@@ -128,9 +128,9 @@ def test_a_figure_has_its_text_as_text_and_no_date(root: Path) -> None:
 
 def test_svg_text_of_another_maker_gets_the_origins_too(root: Path) -> None:
     figures = {"dots": Figure(lambda _: '<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>\n', ("scores.json",))}
-    assert write_figures(root, figures) == []  # the same results and the same script: not drawn anew
+    assert list(write_figures(root, figures)) == []  # the same results and the same script: not drawn anew
     svg(root).unlink()
-    write_figures(root, figures)
+    assert list(write_figures(root, figures)) == [Written(svg(root))]
     assert stale(root, TABLES, figures) == []
 
 
@@ -207,8 +207,8 @@ def test_a_missing_result_is_named_wherever_it_is_needed(root: Path) -> None:
     assert "docs/page.md: table 'scores' can't be made" in told
     assert "docs/images/dots.svg: can't be drawn" in told
     assert "docs/results/scores.json: runs.toml names it, and it is missing" in told
-    with pytest.raises(MadeError, match=r"scores\.json"):
-        write_tables(root, TABLES)
+    for written in (*write_tables(root, TABLES), *write_figures(root, FIGURES)):
+        assert "docs/results/scores.json, which is missing" in written.problem
 
 
 def test_a_result_that_nothing_uses_is_named_until_a_document_links_to_it(root: Path) -> None:
@@ -230,13 +230,15 @@ def test_a_result_that_nothing_uses_is_named_until_a_document_links_to_it(root: 
         ("<!-- made: scores -->", "<!--made: scores-->"),
     ],
 )
-def test_marks_without_their_other_half_are_named_and_nothing_is_written(root: Path, before: str, after: str) -> None:
+def test_marks_without_their_other_half_are_named_and_their_document_is_left_alone(
+    root: Path, before: str, after: str
+) -> None:
     edit(page(root), before, after)
     edit(result(root), "0.5", "0.6")
     damaged = page(root).read_text()
     assert any(line.startswith("docs/page.md: expected a line '<!-- made: NAME") for line in stale(root, TABLES, {}))
-    with pytest.raises(MadeError, match=r"docs/page\.md: expected a line"):
-        write_tables(root, TABLES)
+    (written,) = write_tables(root, TABLES)
+    assert written.problem.startswith("expected a line")
     assert page(root).read_text() == damaged
 
 
@@ -254,8 +256,8 @@ def test_the_command_tells_by_its_exit_code(
     result(root).unlink()
     assert command.main([], root) == MadeError.exit_code
     told = capsys.readouterr().err
-    assert told.startswith("docs.made: expected the result file docs/results/scores.json")
-    assert told.count("\n") == 1
+    assert told.startswith("docs.made: docs/page.md: expected the result file docs/results/scores.json")
+    assert told.count("\n") == 2
 
 
 def test_numbers_are_written_as_the_documents_write_them() -> None:
