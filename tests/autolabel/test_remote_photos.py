@@ -17,6 +17,7 @@ from corpora import dump, make_corpus, make_photo, teacher_file
 from fsspec.implementations.memory import MemoryFileSystem
 
 from autolabel.__main__ import main
+from labelstudio.delivery import _path_in_corpus
 from labelstudio.push import _read_original
 from surfaces.dataset import open_dataset
 from surfaces.dataset.store import LabelStore
@@ -182,6 +183,8 @@ def test_labels_are_shown_exported_and_learnt_from(
     assert exported == {path.read_bytes() for path in made}
     with LabelStore.open(store) as labels:
         assert {_read_original(labels, photo).data for photo in labels.photos()} == exported
+        below = {_path_in_corpus(photo) for photo in labels.photos()}
+        assert below == {address.removeprefix(f"{bucket}/") for address in addresses}
         assert len({candidate.descriptor.tobytes() for candidate in read_candidates(labels)}) == 3
 
     files, inside = fsspec.core.url_to_fs(addresses[0])
