@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from docs.made.documents import as_text, documents, places, stray_marks, stray_told
 from docs.made.drawings import origins, told_origins
 from docs.made.entries import Figure, MadeError, Table
-from docs.made.runs import read_runs, runs_problems
+from docs.made.runs import RUNS, read_runs, runs_problems
 
 RESULTS, IMAGES = Path("docs/results"), Path("docs/images")
 
@@ -77,6 +78,14 @@ def _figures_without_place(root: Path, texts: Mapping[Path, str], figures: Mappi
             yield f"{svg.relative_to(root)}: no function draws it"
 
 
+def _lost_links(results: Path, texts: Mapping[Path, str]) -> Iterator[str]:
+    runs = read_runs(results)
+    anchors = {run.name for run in runs} | {file.stem for run in runs for file in run.files}
+    for path, text in texts.items():
+        for anchor in sorted(set(re.findall(r"results/README\.md#([\w.-]+)\)", text)) - anchors):
+            yield f"{path}: links to the run '{anchor}', which {RUNS} does not have"
+
+
 def _unused_results(
     results: Path, texts: Mapping[Path, str], tables: Mapping[str, Table], figures: Mapping[str, Figure]
 ) -> Iterator[str]:
@@ -95,6 +104,7 @@ def _result_problems(
 ) -> Iterator[str]:
     try:
         yield from (f"{RESULTS}/{problem}" for problem in runs_problems(results))
+        yield from _lost_links(results, texts)
         yield from _unused_results(results, texts, tables, figures)
     except MadeError as error:
         yield str(error)

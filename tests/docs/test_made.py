@@ -163,6 +163,12 @@ WAYS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda root: edit(page(root), "made: scores", "made: other"),
         ["docs/page.md: no function makes the table 'other'", "table 'scores' stands in no document"],
     ),
+    "a link to a run that is not there": (
+        lambda root: edit(
+            page(root), "Before.", "[Before](results/README.md#trail), [after](results/README.md#trial)."
+        ),
+        ["docs/page.md: links to the run 'trail', which runs.toml does not have"],
+    ),
     "a result without an entry": (
         lambda root: result(root).with_stem("new").write_text("{}"),
         ["docs/results/new.json: has no entry in runs.toml"],
