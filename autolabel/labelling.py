@@ -17,9 +17,8 @@ from autolabel.rules.pixels import draft_of_belief
 from autolabel.rules.registry import BELIEF_RULES, PROPOSAL_RULES, RULES, apply_rules, require_rules
 from autolabel.rules.settling import settle
 from models.teachers.boxes import ChosenBox, PromptedBoxes
-from models.teachers.teacher import Belief, Opinion, Proposal, Teacher
+from models.teachers.teacher import Belief, Opinion, Proposal
 from surfaces.dataset.graded import GradedLabels
-from surfaces.detections import Image
 
 REVISION = 1
 """Raised whenever the rules give other labels for the same opinion, ontology and names."""
@@ -52,17 +51,6 @@ class LabellingSettings:
     def select_boxes(self, boxes: PromptedBoxes, size_hw: tuple[int, int]) -> list[ChosenBox]:
         """The box rules, as a teacher that draws masks for boxes is given them."""
         return select_boxes(boxes, size_hw, self.ontology, self.without)
-
-
-def label_photo(image: Image, teacher: Teacher, settings: LabellingSettings) -> GradedLabels:
-    """The labels of one photo.
-
-    Args:
-        image: uint8 HxWx3 RGB.
-        teacher: who is asked; once.
-        settings: ontology and rules.
-    """
-    return label_opinion(teacher.look(image), (image.shape[0], image.shape[1]), settings)
 
 
 def label_opinion(opinion: Opinion, size_hw: tuple[int, int], settings: LabellingSettings) -> GradedLabels:

@@ -20,8 +20,6 @@ from models.teachers.sam_prompts import SamPrompt, SamSettings
 from models.teachers.teacher import Floats
 from surfaces.detections import Image, Mask
 
-SIZES = ("vit_b", "vit_l", "vit_h")
-
 # How far the threshold of the logits is moved either way to see how stable a mask is: SAM's own choice.
 _STABILITY_OFFSET = 1.0
 # The share of a mask's pixels at each side that its extent leaves out: specks far off don't make a part whole.
@@ -64,7 +62,7 @@ class Sam:
         """SAM with weights as its authors publish them.
 
         Args:
-            size: one of `SIZES`.
+            size: `vit_b`, `vit_l` or `vit_h`.
             weights: an official `.pth` file, which holds a plain state_dict.
             device: as torch names it; a GPU where there is one and none is named.
 

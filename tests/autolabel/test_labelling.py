@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -31,28 +31,12 @@ from scenes import (
     wall,
 )
 
-from autolabel.labelling import LabellingSettings, label_opinion, label_photo
+from autolabel.labelling import LabellingSettings, label_opinion
 from autolabel.ontology import default_ontology
 from autolabel.rules.registry import RULES
 from models.teachers.boxes import PromptedBoxes
 from models.teachers.teacher import Belief, Opinion, Proposal
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
-from surfaces.detections import Image
-
-PHOTO = np.zeros((*SIZE_HW, 3), np.uint8)
-
-
-@dataclass(frozen=True)
-class FixedTeacher:
-    """Says the same of every photo."""
-
-    opinion: Opinion
-    name: str = "fixed"
-    fingerprint: str = "0"
-
-    def look(self, image: Image) -> Opinion:
-        assert image is PHOTO
-        return self.opinion
 
 
 def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Opinion:
@@ -76,7 +60,7 @@ def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
         ((40, 30, 90, 90), {"window": 0.4}),
     )
     window = rectangle((40, 30, 90, 90))
-    labels = label_photo(PHOTO, FixedTeacher(drawn(boxes)), LabellingSettings())
+    labels = label_opinion(drawn(boxes), SIZE_HW, LabellingSettings())
     check_invariants(labels)
     expected = np.zeros(SIZE_HW, np.uint8)
     expected[WALL_MASK & ~window] = 1
@@ -90,7 +74,7 @@ def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
 def test_a_beliefs_photo_to_graded_labels() -> None:
     regions = {WALL: WALL_MASK & ~TABLE_MASK, FLOOR: FLOOR_MASK & ~TABLE_MASK, DINING_TABLE: TABLE_MASK}
     opinion = Opinion(belief=belief_of(regions), agreement={"backends": 0.8})
-    labels = label_photo(PHOTO, FixedTeacher(opinion), LabellingSettings())
+    labels = label_opinion(opinion, SIZE_HW, LabellingSettings())
     check_invariants(labels)
     assert {s.detection.surface: s.detection.mask.sum() for s in labels.segments} == {
         surface: mask.sum() for surface, mask in regions.items()

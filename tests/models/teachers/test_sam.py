@@ -14,7 +14,7 @@ from models.registry import sha256_of
 from models.teachers.checkpoints import SAM
 from models.teachers.device import DeviceError
 from models.teachers.loading import load_exactly, read_checkpoint
-from models.teachers.sam import SIZES, Sam, SamMask, choose_whole
+from models.teachers.sam import Sam, SamMask, choose_whole
 from models.teachers.sam_prompts import SamPrompt, SamSettings, thing_prompt
 from models.teachers.teacher import Floats
 from surfaces.detections import Image, Mask
@@ -87,7 +87,7 @@ def test_the_full_size_network_from_its_official_format_answers_as_the_package(t
         )
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SAM)
 def test_the_architectures_are_as_large_as_the_official_files(size: str) -> None:
     with torch.device("meta"):
         tensors = sam_model_registry[size]().state_dict()
