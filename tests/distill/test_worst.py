@@ -24,7 +24,8 @@ from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, region_counts
 
-ROOMS = Path(__file__).parents[1] / "data" / "rooms"
+ROOT = Path(__file__).parents[2]
+ROOMS = ROOT / "tests" / "data" / "rooms"
 
 # One row a truth, ten pixels each: other, wall, floor, dining table, other table, unlabelled.
 TRUE = np.repeat(np.array([[0], [1], [2], [3], [OTHER_TABLE], [IGNORE]], np.uint8), 10, axis=1)
@@ -184,7 +185,7 @@ def test_causes_that_are_not_as_expected(text: str, told: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["nyuv2", "rooms", "examples"])
 def test_the_causes_of_the_documents(name: str) -> None:
-    causes = read_causes(Path(__file__).parents[2] / "docs" / "results" / f"causes-{name}.toml")
+    causes = read_causes(ROOT / "docs" / "results" / f"causes-{name}.toml")
     assert re.fullmatch("[0-9a-f]{64}", causes.model)
     assert all(said.by_class and said.note for said in causes.photos.values())
     assert {cause for said in causes.photos.values() for cause in said.by_class.values()} <= CAUSES.keys()
@@ -234,3 +235,25 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     causes.write_text('[photos.room_02]\nfloor = "weather"\n')
     assert main([*arguments, "--causes", str(causes)]) == DatasetError.exit_code
     assert capsys.readouterr().err.startswith("distill: expected a cause out of label")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "data", "shown"), [("rooms", ROOMS, 6), ("examples", ROOT / "examples", 2)])
+def test_the_numbers_and_pictures_of_the_documents(name: str, data: Path, shown: int, tmp_path: Path) -> None:
+    causes, sheet = ROOT / "docs" / "results" / f"causes-{name}.toml", tmp_path / "sheet.jpg"
+    arguments = ["worst", str(data), "--split", "all", "--threads", "1", "--causes", str(causes)]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    kept = json.loads((ROOT / "docs" / "results" / f"errors-{name}.json").read_text())
+    now = json.loads((tmp_path / JSON_NAME).read_text())
+    assert now["model"]["sha256"] == kept["model"]["sha256"] == read_causes(causes).model
+    assert [case["name"] for case in now["worst"]] == [case["name"] for case in kept["worst"]]
+    assert now["lost_iou"] == pytest.approx(kept["lost_iou"], abs=1e-3)
+    for before, after in zip(kept["causes"], now["causes"], strict=True):
+        assert {key: before[key] for key in ("cause", "photos", "main")} == {
+            key: after[key] for key in ("cause", "photos", "main")
+        }
+        assert after["lost_iou"] == pytest.approx(before["lost_iou"], abs=1e-3)
+    assert main([*arguments, "--out", str(tmp_path), "--count", str(shown), "--sheet", str(sheet)]) == 0
+    pictures = [cv2.imread(str(path)) for path in (sheet, ROOT / "docs" / "images" / f"errors-{name}.jpg")]
+    assert pictures[0].shape == pictures[1].shape
+    assert cv2.absdiff(*pictures).mean() < 1
