@@ -115,6 +115,7 @@ class Exported(nn.Module):
         self.student = student
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `Student.detect` finds in a photo: probabilities, tables' boxes, their scores and masks."""
         found = self.student.detect(image)
         return found.probabilities, found.boxes_xyxy, found.scores, found.masks
 

@@ -27,6 +27,7 @@ class Difference:
 
     @property
     def tolerated(self) -> bool:
+        """Whether it is within TOLERANCES."""
         return self.largest <= TOLERANCES[self.output]
 
     def __str__(self) -> str:

@@ -30,14 +30,11 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Model(Protocol):
-    """What predicts; called from several threads at once.
-
-    Attributes:
-        version: what predictions bear.
-    """
+    """What predicts; called from several threads at once."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """What predictions bear."""
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> list[Any]:
         """Predictions, one entry a task: a dictionary with `result`, or a list of such.

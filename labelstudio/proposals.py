@@ -59,32 +59,26 @@ class Hint:
 
 
 class SeenPhoto(Protocol):
-    """A photo that was looked at once and can be asked about many times.
-
-    Attributes:
-        size_hw: the photo's.
-        segments: what the student finds on its own, as `Segmenter.predict` returns it.
-    """
+    """A photo that was looked at once and can be asked about many times."""
 
     @property
-    def size_hw(self) -> tuple[int, int]: ...
+    def size_hw(self) -> tuple[int, int]:
+        """The photo's height and width."""
 
     @property
-    def segments(self) -> Sequence[Detection]: ...
+    def segments(self) -> Sequence[Detection]:
+        """What the student finds on its own, as `Segmenter.predict` returns it."""
 
     def propose(self, hint: Hint) -> Detection | None:
         """The region that a hint means; None where there is nothing to propose. Points lie on the photo."""
 
 
 class Proposer(Protocol):
-    """Looks at photos.
-
-    Attributes:
-        name: with the version of its weights, for provenance.
-    """
+    """Looks at photos."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """With the version of its weights, for provenance."""
 
     def see(self, image: Image) -> SeenPhoto:
         """Does what takes time; `image` is uint8 HxWx3 RGB."""

@@ -1,1 +1,1 @@
-"""The shared vocabulary, free of torch: classes, images, masks, dataset, overlay, metrics."""
+"""The shared vocabulary, free of torch: classes, photos, masks, datasets, drawing, metrics, queues."""

@@ -35,6 +35,7 @@ class SameConv2d(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, out_channels, H / stride, W / stride), rounded up."""
         return super().forward(F.pad(x, self.pad_sides) if self.uneven else x)
 
 
@@ -57,6 +58,7 @@ class SeparableConv(nn.Module):
         self.pointwise = pointwise(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, out_channels, H, W)."""
         return F.relu(self.pointwise(F.relu(self.depthwise(x))))
 
 
@@ -87,6 +89,7 @@ class InvertedResidual(nn.Module):
         self.activation_max = activation_max
 
     def activate(self, x: Tensor) -> Tensor:
+        """ReLU, cut off at `activation_max`."""
         return F.relu(x) if self.activation_max == float("inf") else x.clamp(0.0, self.activation_max)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

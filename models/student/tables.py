@@ -75,6 +75,15 @@ class TableProposals(RegionProposalNetwork):  # type: ignore[misc]
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
     ) -> tuple[list[Tensor], list[Tensor]]:
+        """torchvision's assignment, without the background of which more than IGNORED_SHARE is ignored.
+
+        Args:
+            anchors: a photo each, float (A, 4), absolute pixels of the network's input, xyxy.
+            targets: a photo each, what `TableTargets.as_torchvision` returns.
+
+        Returns:
+            A photo each: labels float (A,), 1 table, 0 background, -1 neither; matched boxes (A, 4).
+        """
         labels, matched = super().assign_targets_to_anchors(anchors, targets)
         for image_labels, image_anchors, target in zip(labels, anchors, targets, strict=True):
             unknown = share_inside(target["ignored"], image_anchors) > IGNORED_SHARE

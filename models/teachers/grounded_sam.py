@@ -32,10 +32,12 @@ class Detector(Protocol):
     """Finds boxes for words; the same photo and words give the same boxes."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For provenance."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Changes whenever boxes may: a sha256 over weights and settings."""
 
     def detect(self, image: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
         """Boxes and their scores for the prompts, on a photo, uint8 HxWx3 RGB."""

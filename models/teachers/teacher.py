@@ -68,18 +68,15 @@ class Opinion:
 
 
 class Teacher(Protocol):
-    """Labels photos without being asked twice: the same photo gives the same opinion.
-
-    Attributes:
-        name: short, for provenance: `grounded-sam (swint, vit_b)`.
-        fingerprint: changes whenever opinions may: a sha256 over weights and settings.
-    """
+    """Labels photos without being asked twice: the same photo gives the same opinion."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Short, for provenance: `grounded-sam (swint, vit_b)`."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Changes whenever opinions may: a sha256 over weights and settings."""
 
     def look(self, image: Image) -> Opinion:
         """The opinion on a photo, uint8 HxWx3 RGB."""
