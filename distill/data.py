@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill.datasets import read_sample
-from surfaces.classes import IGNORE
+from surfaces.classes import BELIEF_CHANNELS, IGNORE
 from surfaces.dataset import Labels, Sample, open_dataset, split_blocks
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
@@ -122,7 +122,7 @@ def beliefs_on_canvas(
     rows = torch.full((len(decoded),), -1, dtype=torch.int64)
     believed = [index for index, (_, truth) in enumerate(decoded) if truth.belief is not None]
     rows[believed] = torch.arange(len(believed))
-    beliefs = torch.zeros(len(believed), 4, *canvas, dtype=torch.uint8)
+    beliefs = torch.zeros(len(believed), BELIEF_CHANNELS, *canvas, dtype=torch.uint8)
     for row, index in enumerate(believed):
         image, truth = decoded[index]
         assert truth.belief is not None
@@ -194,7 +194,7 @@ def crop_beliefs(beliefs: Tensor, rows: Tensor, grid: Tensor) -> Tensor:
     """
     # Maps are affine: the mean position of a block is its centre.
     coarse = F.avg_pool2d(grid.permute(0, 3, 1, 2), BELIEF_STEP).permute(0, 2, 3, 1)
-    views = torch.zeros(len(rows), 4, *coarse.shape[1:3], device=grid.device)
+    views = torch.zeros(len(rows), BELIEF_CHANNELS, *coarse.shape[1:3], device=grid.device)
     has = rows >= 0
     if bool(has.any()):
         taken = beliefs[rows[has]].float() / 255

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -74,15 +74,14 @@ def label_config() -> str:
     photo = ET.SubElement(view, "View", style="flex: 1; min-width: 0")
     # Controls are smart unless told otherwise: each stroke would go to the backend as a question.
     _caption(column, "Brush")
-    _labels(column, "BrushLabels", BRUSH, _BRUSH_LABELS, "1234", smart="false")
+    _labels(column, "BrushLabels", BRUSH, _BRUSH_LABELS, _keys("123") | {UNSURE: "4"}, smart="false")
     _caption(column, "Polygon")
-    _labels(
-        column, "PolygonLabels", POLYGON, [DINING_TABLE.name], "5", strokeWidth="2", pointSize="small", smart="false"
-    )
+    polygon = {"strokeWidth": "2", "pointSize": "small", "smart": "false"}
+    _labels(column, "PolygonLabels", POLYGON, [DINING_TABLE.name], {DINING_TABLE.name: "5"}, **polygon)
     # Smart only: no click or box stays as a region of its own.
     for name, tag, keys, caption in ((CLICK, "KeyPointLabels", "asd", "Click"), (BOX, "RectangleLabels", "zxc", "Box")):
         _caption(column, f"{caption}, by backend")
-        _labels(column, tag, name, _CLASS_LABELS, keys, smart="true", smartOnly="true")
+        _labels(column, tag, name, _CLASS_LABELS, _keys(keys), smart="true", smartOnly="true")
     _caption(column, "Whole photo")
     choices = ET.SubElement(column, "Choices", name=VERDICT, toName=TO_NAME, choice="single", showInline="true")
     ET.SubElement(choices, "Choice", value=UNSURE, hint="I cannot judge this photo", hotkey="8")
@@ -213,10 +212,16 @@ def _find(server: Server, title: str) -> Any:
         return server.client.projects.get(alike[0].id) if alike else None
 
 
-def _labels(view: ET.Element, tag: str, name: str, values: Sequence[str], keys: str, **more: str) -> None:
+def _labels(view: ET.Element, tag: str, name: str, values: Sequence[str], keys: Mapping[str, str], **more: str) -> None:
     control = ET.SubElement(view, tag, {"name": name, "toName": TO_NAME} | more)
-    for value, key in zip(values, keys, strict=True):
-        ET.SubElement(control, "Label", value=value, background=_colour(value), hotkey=key)
+    for value in values:
+        hotkey = {"hotkey": keys[value]} if value in keys else {}
+        ET.SubElement(control, "Label", {"value": value, "background": _colour(value)} | hotkey)
+
+
+def _keys(keys: str) -> dict[str, str]:
+    """A key for each of the first classes; those that were added are chosen with the mouse."""
+    return dict(zip(_CLASS_LABELS, keys, strict=False))
 
 
 def _caption(view: ET.Element, text: str) -> None:

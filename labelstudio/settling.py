@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelstudio.interface import UNSURE
-from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL, SurfaceClass
+from surfaces.classes import CLASSES, DINING_TABLE, STUFF, SurfaceClass
 from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.detections import Detection, Mask, box_of_mask
 
@@ -48,12 +48,15 @@ def settle(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tupl
     """
     held = _held(regions, predicted, size_hw)
     table = held[DINING_TABLE.name]
-    wall, floor = (held[surface.name] & ~table for surface in (WALL, FLOOR))
-    unsure = held[UNSURE] | (wall & floor)
+    stuff = {surface: held[surface.name] & ~table for surface in STUFF}
+    unsure = held[UNSURE] | (np.count_nonzero(list(stuff.values()), axis=0) > 1)
     tables = _told_apart(
         [region for region in regions if region.label == DINING_TABLE.name], predicted, table & ~unsure
     )
-    found = [(WALL, wall & ~unsure), (FLOOR, floor & ~unsure), *((DINING_TABLE, mask) for mask in tables)]
+    found = [
+        *((surface, mask & ~unsure) for surface, mask in stuff.items()),
+        *((DINING_TABLE, mask) for mask in tables),
+    ]
     return GradedLabels(tuple(_segment(surface, mask) for surface, mask in found if mask.any()), unsure)
 
 
@@ -71,10 +74,6 @@ def _union(regions: Iterable[Region], label: str, size_hw: tuple[int, int]) -> M
         if region.label == label:
             whole |= region.mask
     return whole
-
-
-def _tables_of(regions: Iterable[Region]) -> list[Region]:
-    return [region for region in regions if region.label == DINING_TABLE.name]
 
 
 def _told_apart(tables: Sequence[Region], predicted: Sequence[Region], area: Mask) -> list[Mask]:

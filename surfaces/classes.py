@@ -11,7 +11,7 @@ class SurfaceClass:
 
     Attributes:
         name: as it is prompted, printed and written in COCO files.
-        coco_id: the category id in COCO files; ids start at 1.
+        coco_id: the category id in COCO files: its place in CLASSES, from 1.
         is_thing: True for countable objects (one instance each), False for stuff (one region a photo).
         colour_rgb: the fixed colour it is drawn in.
     """
@@ -27,12 +27,16 @@ FLOOR = SurfaceClass("floor", 2, False, (222, 160, 70))
 DINING_TABLE = SurfaceClass("dining table", 3, True, (200, 70, 120))
 
 CLASSES: tuple[SurfaceClass, ...] = (WALL, FLOOR, DINING_TABLE)
+STUFF: tuple[SurfaceClass, ...] = tuple(c for c in CLASSES if not c.is_thing)
+BELIEF_CHANNELS = 1 + len(CLASSES)
+"""Of a belief: "other", then CLASSES, so that a class's channel is its COCO id."""
+
 BY_NAME: dict[str, SurfaceClass] = {c.name: c for c in CLASSES}
 BY_ID: dict[int, SurfaceClass] = {c.coco_id: c for c in CLASSES}
 
 # Values of a semantic label map besides the COCO ids above.
 OTHER = 0
-OTHER_TABLE = 4
+OTHER_TABLE = len(CLASSES) + 1
 IGNORE = 255
 """OTHER: none of the classes. OTHER_TABLE: a table that is not (known to be) a dining table; it is neither wall nor
 floor, and calling it a dining table is not punished. IGNORE: nobody said what it is."""

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
+from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE, STUFF
 from surfaces.dataset.sample import Labels
 from surfaces.detections import Image, Mask
 
@@ -33,15 +33,13 @@ def draw_labels(image: Image, labels: Labels) -> Image:
     scene = image.copy()
     hatch = _hatch(labels.semantic.shape)
     for value, colour, pattern in (
-        (WALL.coco_id, WALL.colour_rgb, None),
-        (FLOOR.coco_id, FLOOR.colour_rgb, None),
-        (DINING_TABLE.coco_id, DINING_TABLE.colour_rgb, None),
+        *((surface.coco_id, surface.colour_rgb, None) for surface in CLASSES),
         (OTHER_TABLE, _OTHER_TABLE_RGB, hatch),
         (IGNORE, _GREY, hatch),
     ):
         mask = labels.semantic == value
         _tint(scene, mask if pattern is None else mask & pattern, colour)
-    for surface in (WALL, FLOOR):
+    for surface in STUFF:
         _outline(scene, labels.semantic == surface.coco_id, surface.colour_rgb)
     for number in range(1, int(labels.tables.max(initial=0)) + 1):
         _outline(scene, labels.tables == number, DINING_TABLE.colour_rgb)

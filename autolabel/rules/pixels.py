@@ -15,7 +15,7 @@ from autolabel.rules.kinds import is_thing
 from models.runtime.leftover import assign_leftover
 from models.runtime.merge import BAND_PIXELS, mean_inside, upsampled_window
 from models.teachers.teacher import Belief, Floats, Proposal
-from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
+from surfaces.classes import DINING_TABLE, STUFF, SurfaceClass
 from surfaces.detections import Mask, box_of_mask
 
 
@@ -92,7 +92,7 @@ def draft_of_belief(
     tables = assign_leftover(all_tables, [], _raster(belief)).groups if all_tables.any() else []
     for table in tables:
         all_tables &= ~table
-    found = [(WALL, labels == WALL.coco_id), (FLOOR, labels == FLOOR.coco_id), *((DINING_TABLE, t) for t in tables)]
+    found = [*((stuff, labels == stuff.coco_id) for stuff in STUFF), *((DINING_TABLE, table) for table in tables)]
     proposals = [_proposal(belief, surface, mask) for surface, mask in found if mask.any()]
     return Draft(tuple(sorted(proposals, key=lambda p: -p.score)), unsure | all_tables)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from models.runtime.leftover import assign_leftover
 from models.runtime.raw import Floats, RawOutput
-from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
+from surfaces.classes import DINING_TABLE, STUFF, SurfaceClass
 from surfaces.detections import Detection, Mask, box_of_mask
 
 BAND_PIXELS = 1 << 20
@@ -59,7 +59,7 @@ def merge(raw: RawOutput, height: int, width: int, settings: MergeSettings) -> l
     for table in tables:
         taken |= table.mask
     found = []
-    for surface in (WALL, FLOOR):
+    for surface in STUFF:
         mask = without_specks((labels == surface.coco_id) & ~taken, settings.smallest_share)
         if mask.any():
             found.append(detection(surface, mean_inside(raw.probabilities[surface.coco_id], mask), mask))

@@ -13,11 +13,8 @@ from models.student.encoder import ENCODERS, Encoder, EncoderSpec
 from models.student.fpn import InstancePyramid
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
 from models.student.tables import TableTargets, table_heads, table_proposals
-from surfaces.classes import IGNORE, OTHER, OTHER_TABLE
+from surfaces.classes import BELIEF_CHANNELS, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
-
-SEMANTIC_CHANNELS = 4
-"""other, wall, floor, dining table: the order of the branch's probabilities, COCO ids from 1."""
 
 SIZE_MULTIPLE = 128
 """Height and width of the input are multiples of this: stride 16, then the pyramid's pooling by 8."""
@@ -90,7 +87,7 @@ class Student(SemanticBranch):
 
     def __init__(self, encoder: str = "mosaic") -> None:
         super().__init__(encoder)
-        self.fpn = InstancePyramid(encoder_spec(encoder).channels[1], SEMANTIC_CHANNELS)
+        self.fpn = InstancePyramid(encoder_spec(encoder).channels[1], BELIEF_CHANNELS)
         self.rpn = table_proposals()
         self.tables = table_heads()
 
@@ -172,7 +169,7 @@ def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:
         The mean over labelled pixels; 0 where there is none.
     """
     log_p = F.interpolate(log_p, size=labels.shape[-2:], mode="bilinear", align_corners=False)
-    either = torch.logaddexp(log_p[:, OTHER], log_p[:, 3])
+    either = torch.logaddexp(log_p[:, OTHER], log_p[:, DINING_TABLE.coco_id])
     classes = torch.cat([log_p, either[:, None]], dim=1)
     assert classes.shape[1] - 1 == OTHER_TABLE
     total = F.nll_loss(classes, labels, ignore_index=IGNORE, reduction="sum")

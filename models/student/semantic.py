@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.student.layers import SeparableConv, depthwise, pointwise, upsample
+from surfaces.classes import BELIEF_CHANNELS, CLASSES
 
 CHANNELS = 128
 """Channels of the pyramid's output, the stride-16 level that the instance heads share."""
@@ -14,7 +15,10 @@ CHANNELS = 128
 ADE_CLASSES = 32
 """The branch keeps the 32 outputs of its ADE20K pre-training (0 is 'other'); they are summed to ours."""
 
-ADE_WALL, ADE_FLOOR, ADE_TABLE = 1, 4, 16
+OUTPUTS = {"wall": 1, "floor": 4, "dining table": 16}
+"""Which of them learns which of our classes: the one whose pre-training comes nearest, by `surfaces.classes` names."""
+
+_OURS = [OUTPUTS[surface.name] for surface in CLASSES]
 
 POOLS = (8, 4, 2)
 
@@ -75,17 +79,16 @@ def grouped_log_probabilities(logits: Tensor) -> Tensor:
     Returns:
         Log-probabilities (N, 4, H, W): other, wall, floor, table.
     """
-    ours = [ADE_WALL, ADE_FLOOR, ADE_TABLE]
-    rest = [index for index in range(ADE_CLASSES) if index not in ours]
+    rest = [index for index in range(ADE_CLASSES) if index not in _OURS]
     log_p = F.log_softmax(logits, dim=1)
     other = torch.logsumexp(log_p[:, rest], dim=1, keepdim=True)
-    return torch.cat([other, log_p[:, ours]], dim=1)
+    return torch.cat([other, log_p[:, _OURS]], dim=1)
 
 
 def grouped_probabilities(logits: Tensor) -> Tensor:
     """As grouped_log_probabilities, but probabilities, and cheaper: for inference."""
-    groups = torch.zeros(4, ADE_CLASSES, 1, 1, device=logits.device)
+    groups = torch.zeros(BELIEF_CHANNELS, ADE_CLASSES, 1, 1, device=logits.device)
     groups[0] = 1.0
-    for ours, theirs in enumerate((ADE_WALL, ADE_FLOOR, ADE_TABLE), start=1):
+    for ours, theirs in enumerate(_OURS, start=1):
         groups[0, theirs], groups[ours, theirs] = 0.0, 1.0
     return F.conv2d(F.softmax(logits, dim=1), groups)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from models.student.network import SemanticBranch, Student
+from surfaces.classes import BELIEF_CHANNELS
 from surfaces.errors import WeightsError
 from surfaces.files import replace_file
 
@@ -21,6 +22,9 @@ Array = npt.NDArray[Any]
 ENCODER_KEY = "encoder_name"
 BRANCH_PARTS = ("encoder", "pyramid", "decoder")
 HEAD_PARTS = ("fpn.", "rpn.", "tables.")
+_READS_BELIEF = ("fpn.smooth8.", "fpn.smooth16.")
+_FIRST_CHANNELS = 4
+"""Of the belief in the weights that ship."""
 
 
 def save_student(student: Student, path: Path, half: bool = False) -> None:
@@ -104,7 +108,17 @@ def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
     for name, array in given.items():
         if name not in own:
             raise WeightsError(f"expected tensors of a {student.encoder_name} student, got {name!r}")
+        array = _with_room(array, tuple(own[name].shape)) if name.startswith(_READS_BELIEF) else array
         if own[name].shape != array.shape:
             raise WeightsError(f"expected {name} of shape {tuple(own[name].shape)}, got {array.shape}")
         own[name].copy_(torch.from_numpy(array.astype(np.float32)))
     return sorted(set(own) - set(given))
+
+
+def _with_room(array: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros for the channels of classes that were added since; the array itself where it is not only that."""
+    if array.ndim != len(shape):
+        return array
+    missing = [wanted - had for wanted, had in zip(shape, array.shape, strict=True)]
+    one_more_axis = sorted(missing) == [*[0] * (array.ndim - 1), BELIEF_CHANNELS - _FIRST_CHANNELS]
+    return np.pad(array, [(0, more) for more in missing]) if one_more_axis and min(missing) >= 0 else array

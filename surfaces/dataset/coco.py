@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER, OTHER_TABLE, WALL, SurfaceClass
+from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
 from surfaces.dataset.coco_writer import new_coco
 from surfaces.dataset.codec import decode_image, read_bytes, suffix_of
 from surfaces.dataset.names import inside, require_unique
@@ -120,7 +120,7 @@ def coco_regions(labels: Labels) -> Iterator[tuple[SurfaceClass, Mask, bool]]:
     tables = [labels.tables == number for number in range(1, int(labels.tables.max(initial=0)) + 1)]
     unlabelled = labels.semantic == IGNORE
     regions = [
-        *((surface, labels.semantic == surface.coco_id, False) for surface in (WALL, FLOOR)),
+        *((surface, labels.semantic == surface.coco_id, False) for surface in STUFF),
         *((DINING_TABLE, table, False) for table in tables),
         (DINING_TABLE, labels.semantic == OTHER_TABLE, True),
         *((surface, unlabelled, True) for surface in CLASSES),
@@ -162,10 +162,10 @@ def _labels_of(annotations: Iterable[tuple[SurfaceClass, dict[str, Any]]], size_
                 yield decode_segmentation(annotation.get("segmentation"), *size_hw)
 
     semantic = np.full(size_hw, OTHER, np.uint8)
-    for surface, value in ((DINING_TABLE, OTHER_TABLE), (WALL, IGNORE), (FLOOR, IGNORE)):
+    for surface, value in ((DINING_TABLE, OTHER_TABLE), *((stuff, IGNORE) for stuff in STUFF)):
         for mask in masks(surface, crowd=True):
             semantic[mask] = value
-    for surface in (WALL, FLOOR):
+    for surface in STUFF:
         for mask in masks(surface, crowd=False):
             semantic[mask] = surface.coco_id
     tables = np.zeros(size_hw, np.uint8)

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from surfaces.classes import BELIEF_CHANNELS
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
 _JPEG_QUALITY = 95
+_MOST_CHANNELS = 4  # of a PNG file
 
 
 def read_bytes(path: Path) -> bytes:
@@ -76,23 +78,29 @@ def decode_belief(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     """Decodes what `encode_belief` wrote.
 
     Args:
-        data: a PNG file of four bytes a pixel.
+        data: a PNG file as `encode_belief` writes it.
         source: what the belief is called in error messages.
 
     Returns:
-        uint8 (4, h, w), as in `Labels`.
+        uint8 (BELIEF_CHANNELS, h, w), as in `Labels`.
 
     Raises:
-        DatasetError: the bytes are not an image of four bytes a pixel.
+        DatasetError: the bytes are not such an image, or one of another number of classes.
     """
     pixels = _decode(data, cv2.IMREAD_UNCHANGED, source)
-    if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8:
-        raise DatasetError(f"expected four bytes a pixel in {source}, got {pixels.dtype} of shape {pixels.shape}")
+    if pixels.ndim == 2 and BELIEF_CHANNELS > _MOST_CHANNELS and pixels.shape[0] % BELIEF_CHANNELS == 0:
+        return pixels.reshape(BELIEF_CHANNELS, -1, pixels.shape[1])
+    if pixels.ndim != 3 or pixels.shape[2] != BELIEF_CHANNELS or pixels.dtype != np.uint8:
+        raise DatasetError(
+            f"expected {BELIEF_CHANNELS} bytes a pixel in {source}, got {pixels.dtype} of shape {pixels.shape}"
+        )
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def encode_belief(belief: npt.NDArray[np.uint8]) -> bytes:
-    """A belief, uint8 (4, h, w), as a PNG file with one channel a class."""
+    """A belief, uint8 (C, h, w), as a PNG file with one channel a class; more than PNG has, one below the other."""
+    if len(belief) > _MOST_CHANNELS:
+        return _encode(".png", belief.reshape(-1, belief.shape[2]), [])
     return _encode(".png", np.ascontiguousarray(belief.transpose(1, 2, 0)), [])
 
 

@@ -1,19 +1,21 @@
 """Reader for a folder of photos with one label map each: `images/*.jpg` and `masks/*.png` of the same names.
 
 A map has one byte a pixel: 0 other, 1 wall, 2 floor, 3 dining table, 4 another kind of table, 5 rug (which is other),
-10, 11, … one dining table each, 255 nobody said. Value 3 says which pixels are dining table but not which table:
-its regions are grouped by closeness, since a chair in front of a table cuts its region in parts.
+6 to 9 further classes in the order of `surfaces.classes`, 10, 11, … one dining table each, 255 nobody said. Value 3
+says which pixels are dining table but not which table: its regions are grouped by closeness, since a chair in front of
+a table cuts its region in parts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from surfaces.classes import DINING_TABLE, IGNORE, OTHER
+from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.dataset.codec import decode_image, decode_map, read_bytes
 from surfaces.dataset.names import require_unique
 from surfaces.dataset.sample import Labels, Sample
@@ -23,8 +25,16 @@ from surfaces.errors import DatasetError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
-_RUG = 5
-_FIRST_TABLE = 10
+_CLASS_VALUES = (1, 2, 3, 6, 7, 8, 9)
+_OTHER_TABLE, _RUG, _FIRST_TABLE = 4, 5, 10
+_MEANINGS = {
+    OTHER: OTHER,
+    **{value: surface.coco_id for value, surface in zip(_CLASS_VALUES, CLASSES, strict=False)},
+    _OTHER_TABLE: OTHER_TABLE,
+    _RUG: OTHER,
+    IGNORE: IGNORE,
+}
+"""What a value of a map is in `Labels.semantic`; the values of single tables are not among them."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +88,15 @@ def labels_of_values(values: npt.NDArray[np.uint8], source: str) -> Labels:
     Raises:
         DatasetError: the map has a value of no meaning.
     """
-    unknown = np.setdiff1d(values, [*range(_RUG + 1), *range(_FIRST_TABLE, IGNORE + 1)])
+    unknown = np.setdiff1d(values, [*_MEANINGS, *range(_FIRST_TABLE, IGNORE)])
     if unknown.size:
-        raise DatasetError(f"expected values 0 to {_RUG} or from {_FIRST_TABLE} in {source}, got {unknown[0]}")
+        most = max(value for value in _MEANINGS if value < _FIRST_TABLE)
+        raise DatasetError(f"expected values 0 to {most} or from {_FIRST_TABLE} in {source}, got {unknown[0]}")
     told_apart = (values >= _FIRST_TABLE) & (values != IGNORE)
     tables = np.where(told_apart, values - (_FIRST_TABLE - 1), 0).astype(np.uint8)
     grouped = group_table_parts(values == DINING_TABLE.coco_id)
     tables[grouped > 0] = grouped[grouped > 0] + tables.max()
-    semantic = values.copy()
-    semantic[values == _RUG] = OTHER
+    semantic = _translated(values, _MEANINGS)
     semantic[values == DINING_TABLE.coco_id] = IGNORE  # specks stay so
     semantic[tables > 0] = DINING_TABLE.coco_id
     return Labels(semantic, numbered_without_gaps(tables))
@@ -101,4 +111,11 @@ def values_of_labels(labels: Labels) -> npt.NDArray[np.uint8]:
     most = IGNORE - _FIRST_TABLE
     if labels.tables.max(initial=0) > most:
         raise DatasetError(f"expected at most {most} dining tables in a photo, got {labels.tables.max()}")
-    return np.where(labels.tables > 0, labels.tables + (_FIRST_TABLE - 1), labels.semantic).astype(np.uint8)
+    values = _translated(labels.semantic, {meaning: value for value, meaning in _MEANINGS.items() if value != _RUG})
+    return np.where(labels.tables > 0, labels.tables + (_FIRST_TABLE - 1), values).astype(np.uint8)
+
+
+def _translated(values: npt.NDArray[np.uint8], by: Mapping[int, int]) -> npt.NDArray[np.uint8]:
+    table = np.arange(IGNORE + 1, dtype=np.uint8)
+    table[list(by)] = list(by.values())
+    return np.asarray(table[values], np.uint8)

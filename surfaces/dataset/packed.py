@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from surfaces.classes import CLASSES
 from surfaces.dataset.codec import (
     decode_belief,
     decode_image,
@@ -35,7 +36,7 @@ from surfaces.errors import DatasetError
 INDEX_NAME = "packed.json"
 MAX_BYTES = 60_000_000
 
-_FORMAT = "interior-surfaces packed 1"
+_FORMAT = "interior-surfaces packed 1" + "".join(f", {surface.name}" for surface in CLASSES[3:])
 _PARTS = ("photo", "semantic", "tables", "belief")
 _MEMBER_OVERHEAD = 128  # bytes that a member's headers take at the most, besides its name twice
 

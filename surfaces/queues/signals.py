@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from surfaces.classes import BELIEF_CHANNELS
 from surfaces.dataset.graded import GradedLabels
 
 Floats = npt.NDArray[np.float32]
 
 LONGEST_SIDE = 96
 """Of the raster on which photos are measured, so that lengths in photos of all sizes can be compared."""
-
-CLASS_COUNT = 4
-"""other, wall, floor, dining table: the channels of a belief."""
 
 _LAYOUT_CELLS = 6
 _COLOUR_CELLS = 6
@@ -37,14 +35,14 @@ def belief_raster(labels: GradedLabels) -> Floats:
         shrunk = cv2.resize(stated, (columns, rows), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
         return np.asarray(shrunk / np.maximum(shrunk.sum(axis=0), 1), np.float32)
     sampled = np.ix_(_centres(rows, height), _centres(columns, width))
-    belief = np.zeros((CLASS_COUNT, rows, columns), np.float32)
+    belief = np.zeros((BELIEF_CHANNELS, rows, columns), np.float32)
     belief[0] = 1
     for segment in labels.segments:
         found = segment.detection
         inside = found.mask[sampled]
         belief[0, inside] = 1 - found.score
         belief[found.surface.coco_id, inside] = found.score
-    belief[:, labels.unsure[sampled]] = 1 / CLASS_COUNT
+    belief[:, labels.unsure[sampled]] = 1 / BELIEF_CHANNELS
     return belief
 
 
@@ -62,7 +60,7 @@ def class_doubt(belief: Floats) -> Floats:
     Returns:
         float32 (4,).
     """
-    called = belief.argmax(axis=0) == np.arange(CLASS_COUNT)[:, None, None]
+    called = belief.argmax(axis=0) == np.arange(BELIEF_CHANNELS)[:, None, None]
     return np.asarray(np.where(called, 1 - belief, belief).mean(axis=(1, 2)), np.float32)
 
 

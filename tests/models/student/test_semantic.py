@@ -11,9 +11,7 @@ from torch import Tensor
 from models.student.network import belief_loss, semantic_loss
 from models.student.semantic import (
     ADE_CLASSES,
-    ADE_FLOOR,
-    ADE_TABLE,
-    ADE_WALL,
+    OUTPUTS,
     grouped_log_probabilities,
     grouped_probabilities,
 )
@@ -37,12 +35,12 @@ def test_probabilities_are_the_summed_softmax() -> None:
     torch.testing.assert_close(got, grouped_log_probabilities(logits).exp(), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(got.sum(dim=1), torch.ones(2, 3, 5))
     softmax = F.softmax(logits, dim=1)
-    torch.testing.assert_close(got[:, 1:], softmax[:, [ADE_WALL, ADE_FLOOR, ADE_TABLE]])
+    torch.testing.assert_close(got[:, 1:], softmax[:, list(OUTPUTS.values())])
 
 
 def test_log_probabilities_survive_where_probabilities_vanish() -> None:
     logits = torch.zeros(1, ADE_CLASSES, 1, 1)
-    logits[:, ADE_WALL] = 500
+    logits[:, OUTPUTS["wall"]] = 500
     log_p = grouped_log_probabilities(logits)
     assert torch.isfinite(log_p).all()
     assert log_p[0, 2, 0, 0] == pytest.approx(-500)
