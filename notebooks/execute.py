@@ -42,7 +42,7 @@ _NEEDED = (
     "pyproject.toml",
     NAME,
 )
-_CELL_S = 300
+_CELL_S = 600
 
 _NUMBER = re.compile(r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?!\w)")
 # Processors differ in the last bits of a sum. Training amplifies that: its cells have a wider tolerance as metadata.

@@ -162,7 +162,7 @@ def test_picture_shows_masks_over_the_photo(work: Path) -> None:
     (picture,) = (work / "pictures").glob("*.jpg")
     drawn, photo = load_image(str(picture)), load_image(str(ROOT / "examples" / "pexels-3965508.jpg"))
     assert drawn.shape == photo.shape
-    assert (abs(drawn.astype(int) - photo).max(axis=2) > 20).mean() > 0.3
+    assert (abs(drawn[::8, ::8].astype(int) - photo[::8, ::8]).max(axis=2) > 20).mean() > 0.3
 
 
 def test_nothing_is_written_elsewhere(copied: Path, work: Path) -> None:
