@@ -15,7 +15,7 @@ from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.dataset import Labels
 from surfaces.dataset.graded import GradedLabels
 from surfaces.detections import Mask
-from surfaces.metrics import bootstrap_interval
+from surfaces.metrics import bootstrap_sums, percentile_interval
 from surfaces.metrics.regions import counted_pixels
 
 QUALITY_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -227,27 +227,21 @@ def _belief_in(plane: npt.NDArray[np.uint8], pixels: Mask) -> Counts:
     return belief[pixels].astype(np.float64)
 
 
-def _estimate(photos: Counts, statistic: Callable[[Counts], float | None]) -> tuple[float | None, Interval]:
-    value = statistic(photos)
-    if value is None:
+Statistic = Callable[[Counts], Counts]
+"""From counts summed over photos (…, …) to numbers (…); NaN where nothing was counted."""
+
+
+def _estimate(photos: Counts, statistic: Statistic) -> tuple[float | None, Interval]:
+    value = float(statistic(photos.sum(axis=0)))
+    if np.isnan(value):
         return None, (None, None)
-
-    def defined(drawn: Counts) -> float:
-        drawn_value = statistic(drawn)
-        return float("nan") if drawn_value is None else drawn_value
-
-    low, high = bootstrap_interval(photos, defined)
+    low, high = percentile_interval(statistic(bootstrap_sums(photos)))
     return value, (round(low, 6), round(high, 6))
 
 
-def _share_of_pixels(part: tuple[int, ...], rest: tuple[int, ...]) -> Callable[[Counts], float | None]:
-    """A share of sums over photos (N, 4): right, wrong, missed, doubted."""
-
-    def statistic(photos: Counts) -> float | None:
-        sums = photos.sum(axis=0)
-        return _ratio(sums[list(part)].sum(), sums[[*part, *rest]].sum())
-
-    return statistic
+def _share_of_pixels(part: tuple[int, ...], rest: tuple[int, ...]) -> Statistic:
+    """A share of sums (…, 4): right, wrong, missed, doubted."""
+    return lambda sums: _share(sums[..., list(part)].sum(axis=-1), sums[..., [*part, *rest]].sum(axis=-1))
 
 
 _STATISTICS = {
@@ -258,14 +252,18 @@ _STATISTICS = {
 }
 
 
-def _precision_of_group(photos: Counts) -> float | None:
-    count, precisions, _ = photos.sum(axis=0)
-    return _ratio(precisions, count)
+def _precision_of_group(sums: Counts) -> Counts:
+    return _share(sums[..., 1], sums[..., 0])
 
 
-def _calibration_error(photos: Counts) -> float | None:
-    counts, precisions, beliefs = photos.sum(axis=0).T
-    return _ratio(np.abs(precisions - beliefs).sum(), counts.sum())
+def _calibration_error(sums: Counts) -> Counts:
+    """Of groups (…, groups, 3)."""
+    return _share(np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1), sums[..., 0].sum(axis=-1))
+
+
+def _share(part: Counts, whole: Counts) -> Counts:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(part / whole)
 
 
 def _ratio(part: float, whole: float) -> float | None:

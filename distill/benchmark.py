@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -54,12 +55,14 @@ class Timing:
         name: what was run.
         median_ms, p90_ms: of the timed runs, warm.
         parameters: of the network, in millions; None where it is not known.
+        cpu_ms: processor time of all threads, median: what other work on the machine hardly changes.
     """
 
     name: str
     median_ms: float
     p90_ms: float
     parameters: float | None
+    cpu_ms: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -190,19 +193,22 @@ def time_in_turns(networks: list[Contender], runs: int) -> list[Timing]:
     for network in networks:
         network.once()
     times: dict[str, list[float]] = {network.name: [] for network in networks}
+    cpu_times: dict[str, list[float]] = {network.name: [] for network in networks}
     for number in range(runs):
         for network in networks:
             if network.rounds is not None and number >= network.rounds:
                 continue
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             network.once()
             times[network.name].append(1000 * (time.perf_counter() - started))
+            cpu_times[network.name].append(1000 * (time.process_time() - cpu_started))
     return [
         Timing(
             network.name,
             statistics.median(times[network.name]),
             float(np.percentile(times[network.name], 90)),
             network.parameters,
+            statistics.median(cpu_times[network.name]),
         )
         for network in networks
     ]

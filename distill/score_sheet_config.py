@@ -32,7 +32,7 @@ class DataEntry:
     split: str = "val"
 
     def __post_init__(self) -> None:
-        _require("split", self.split, SPLITS)
+        require("split", self.split, SPLITS)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ContenderEntry:
     seen: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require("kind", self.kind, KINDS)
+        require("kind", self.kind, KINDS)
         if self.kind == "onnx" and not self.weights:
             raise ConfigError(f"expected `weights` of the contender {self.name}, got none")
         if self.kind in ("segmenter", "student") and len(self.weights) > 1:
@@ -160,10 +160,10 @@ class SheetConfig:
         known = _names("contenders", self.contenders)
         datasets = _names("data", self.data)
         _names("labels", self.labels)
-        _require("reference", self.reference, known)
+        require("reference", self.reference, known)
         for contender in self.contenders:
             for name in contender.seen:
-                _require(f"seen of {contender.name}", name, datasets)
+                require(f"seen of {contender.name}", name, datasets)
         for group in self.groups:
             _require_all(f"members of {group.name}", group.members, known)
         for difference in self.differences:
@@ -204,7 +204,7 @@ T = TypeVar("T")
 def _entry(of: type[T], table: dict[str, Any], place: str) -> T:
     known: dict[str, Field[Any]] = {one.name: one for one in fields(of)}  # type: ignore[arg-type]
     for key in table:
-        _require(f"a key of {place}", key, known)
+        require(f"a key of {place}", key, known)
     for name, one in known.items():
         if name not in table and one.default is MISSING and one.default_factory is MISSING:
             raise ConfigError(f"expected `{name}` in {place}, got none")
@@ -244,9 +244,10 @@ def _names(what: str, entries: Sequence[DataEntry | ContenderEntry | LabelsEntry
 
 def _require_all(what: str, values: Iterable[str], known: Iterable[str]) -> None:
     for value in values:
-        _require(what, value, known)
+        require(what, value, known)
 
 
-def _require(what: str, value: str, known: Iterable[str]) -> None:
+def require(what: str, value: str, known: Iterable[str]) -> None:
+    """Raises ConfigError where a value is none of the known ones."""
     if value not in known:
         raise ConfigError(f"expected {what} out of {', '.join(known)}; got {value!r}")

@@ -17,26 +17,26 @@ import numpy.typing as npt
 
 from distill.report import PhotoScore, Report
 from surfaces.classes import CLASSES, DINING_TABLE
-from surfaces.metrics import SegmentMatches, bootstrap_interval, iou_of_counts
+from surfaces.metrics import SegmentMatches, bootstrap_sums, percentile_interval
 
 Counts = npt.NDArray[np.float64]
-"""float64 N x 8 x C: of each photo and class the pixels of intersection and union, the same of boundaries, right
-segments, false and missed ones, and the sum of the right ones' IoU."""
+"""float64 … x 8 x C: of each class the pixels of intersection and union, the same of boundaries, right segments, false
+and missed ones, and the sum of the right ones' IoU; of one photo, or summed over photos."""
 
-Statistic = Callable[[Counts], float]
+Statistic = Callable[[Counts], Counts]
+"""From such sums to numbers (…); NaN where it is not defined."""
 
 MEAN = "mean"
 
 
 def counts_of(photos: Sequence[PhotoScore]) -> Counts:
-    """What statistics are computed of."""
+    """What statistics are computed of, N x 8 x C."""
     return np.stack([_photo_counts(photo) for photo in photos])
 
 
 def scores_of(report: Report) -> dict[str, Any]:
     """All scores of a contender on a dataset as JSON holds them: `value` and `interval`, null where undefined."""
-    counts = counts_of(report.photos)
-    estimates = {name: estimate(counts, statistic) for name, statistic in STATISTICS.items()}
+    estimates = _estimates(counts_of(report.photos), lambda statistic: statistic)
     return {
         **estimates,
         "table_ap": plain(report.tables.ap),
@@ -62,26 +62,18 @@ def difference_of(these: Sequence[Report], those: Sequence[Report]) -> dict[str,
     pairs = np.stack([counts_of(report.photos) for report in (*these, *those)], axis=1)
 
     def more(statistic: Statistic) -> Statistic:
-        def mean_difference(photos: Counts) -> float:
-            values = [statistic(photos[:, side]) for side in range(2 * len(these))]
-            return float(np.mean(values[: len(these)]) - np.mean(values[len(these) :]))
+        def mean_difference(sums: Counts) -> Counts:
+            values = statistic(sums)
+            return np.asarray(values[..., : len(these)].mean(axis=-1) - values[..., len(these) :].mean(axis=-1))
 
         return mean_difference
 
-    return {name: estimate(pairs, more(statistic)) for name, statistic in STATISTICS.items()}
+    return _estimates(pairs, more)
 
 
 def means_over_seeds(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and deviation (of the sample) of each score over contenders that differ by their seed alone."""
     return {name: _mean_and_deviation([_number(one[name]) for one in scores]) for name in scores[0] if _averaged(name)}
-
-
-def estimate(photos: Counts, statistic: Statistic) -> dict[str, Any]:
-    """A statistic and its 95 % interval, as JSON holds them."""
-    return {
-        "value": plain(statistic(photos)),
-        "interval": [plain(end) for end in bootstrap_interval(photos, statistic)],
-    }
 
 
 def plain(value: float) -> float | None:
@@ -98,47 +90,52 @@ def _segment_counts(match: SegmentMatches) -> tuple[float, float, float, float]:
     return len(match.matched_ious), match.false_positives, match.false_negatives, sum(match.matched_ious)
 
 
+def _estimates(photos: Counts, made: Callable[[Statistic], Statistic]) -> dict[str, Any]:
+    """What is made of each statistic, with its interval, of counts N x … x 8 x C."""
+    whole, drawn = photos.sum(axis=0), bootstrap_sums(photos)
+    found = {}
+    for name, statistic in STATISTICS.items():
+        value, ends = float(made(statistic)(whole)), percentile_interval(made(statistic)(drawn))
+        found[name] = {"value": plain(value), "interval": [plain(end) for end in ends]}
+    return found
+
+
 def _iou(index: int, row: int) -> Statistic:
-    return lambda photos: float(_ious(photos, row)[index])
+    return lambda sums: _share(sums[..., row, index], sums[..., row + 1, index])
 
 
 def _mean_iou(row: int) -> Statistic:
-    return lambda photos: _mean(_ious(photos, row))
+    return lambda sums: _mean(_share(sums[..., row, :], sums[..., row + 1, :]))
 
 
-def _ious(photos: Counts, row: int) -> npt.NDArray[np.float64]:
-    return iou_of_counts(photos[:, row : row + 2].transpose(0, 2, 1).astype(np.int64))
-
-
-def _table_precision(photos: Counts) -> float:
-    right, false, _, _ = _table_segments(photos)
+def _table_precision(sums: Counts) -> Counts:
+    right, false = sums[..., 4, _TABLE], sums[..., 5, _TABLE]
     return _share(right, right + false)
 
 
-def _table_recall(photos: Counts) -> float:
-    right, _, missed, _ = _table_segments(photos)
+def _table_recall(sums: Counts) -> Counts:
+    right, missed = sums[..., 4, _TABLE], sums[..., 6, _TABLE]
     return _share(right, right + missed)
 
 
-def _table_segments(photos: Counts) -> npt.NDArray[np.float64]:
-    return np.asarray(photos[:, 4:, CLASSES.index(DINING_TABLE)].sum(axis=0))
+def _mean_pq(sums: Counts) -> Counts:
+    right, false, missed, ious = (sums[..., row, :] for row in range(4, 8))
+    return _mean(_share(ious, right + (false + missed) / 2))
 
 
-def _mean_pq(photos: Counts) -> float:
-    right, false, missed, ious = photos[:, 4:].sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return _mean(ious / (right + (false + missed) / 2))
-
-
-def _mean(values: npt.NDArray[np.float64]) -> float:
+def _mean(values: Counts) -> Counts:
+    """The mean over the classes that are defined."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN the mean is NaN
-        return float(np.nanmean(values))
+        return np.asarray(np.nanmean(values, axis=-1))
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else math.nan
+def _share(part: Counts, whole: Counts) -> Counts:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(part / whole)
 
+
+_TABLE = CLASSES.index(DINING_TABLE)
 
 STATISTICS: dict[str, Statistic] = {
     **{f"{surface.name} IoU": _iou(index, 0) for index, surface in enumerate(CLASSES)},
@@ -149,7 +146,7 @@ STATISTICS: dict[str, Statistic] = {
     "table_recall": _table_recall,
     "mean_pq": _mean_pq,
 }
-"""By name, each from the counts of photos."""
+"""By name."""
 
 
 def _averaged(name: str) -> bool:

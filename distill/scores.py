@@ -22,7 +22,7 @@ from distill.datasets import open_datasets, positive, spread
 from distill.progress import progress
 from distill.report import Report
 from distill.score_sheet_cells import dataset_fingerprint, scored
-from distill.score_sheet_config import ContenderEntry, DataEntry, SheetConfig, read_sheet, resolved
+from distill.score_sheet_config import ContenderEntry, DataEntry, SheetConfig, read_sheet, require, resolved
 from distill.score_sheet_contenders import OpenContender, missing_weights, open_contender
 from distill.score_sheet_labels import compared, labels_missing
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
@@ -45,12 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=positive, default=2, help="CPU threads of every network (default: %(default)s)"
     )
     parser.add_argument("--limit", type=positive, help="only so many photos of each dataset, spread evenly")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="score these contenders, in this order, and stop")
     parser.add_argument("--again", action="store_true", help="time once more; scores are kept")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     config = read_sheet(args.config)
+    for name in args.only or ():
+        require("--only", name, [entry.name for entry in config.contenders])
     torch.set_num_threads(args.threads)
     make_folder(args.run)
     datasets = {entry.name: _samples(entry, args.limit) for entry in config.data}
@@ -60,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
     for name, reason in absent.items():
         print(f"{name} is left out: {reason}", file=sys.stderr)
     entries = [entry for entry in config.contenders if entry.name not in absent]
+    if args.only:
+        wanted = [entry for name in args.only for entry in entries if entry.name == name]
+        _score(wanted, datasets, args.run, args.threads)
+        return 0
     reports, facts = _score(entries, datasets, args.run, args.threads)
     sheet = {
         "reference": config.reference,

@@ -17,7 +17,12 @@ from surfaces.metrics.segments import (
     match_segments,
     panoptic_quality,
 )
-from surfaces.metrics.statistics import bootstrap_interval, calibration_error
+from surfaces.metrics.statistics import (
+    bootstrap_interval,
+    bootstrap_sums,
+    calibration_error,
+    percentile_interval,
+)
 
 __all__ = [
     "BOUNDARY_RATIO",
@@ -27,6 +32,7 @@ __all__ = [
     "SegmentMatches",
     "TableAp",
     "bootstrap_interval",
+    "bootstrap_sums",
     "boundary_counts",
     "calibration_error",
     "class_mask",
@@ -35,5 +41,6 @@ __all__ = [
     "mask_boundary",
     "match_segments",
     "panoptic_quality",
+    "percentile_interval",
     "region_counts",
 ]

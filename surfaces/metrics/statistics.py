@@ -34,7 +34,28 @@ def bootstrap_interval(
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     draws = (photos[rng.integers(0, len(photos), len(photos))] for _ in range(resamples))
-    values = np.array([statistic(draw) for draw in draws], np.float64)
+    return percentile_interval(np.array([statistic(draw) for draw in draws], np.float64), level)
+
+
+def bootstrap_sums(photos: npt.NDArray[Any], resamples: int = 1000, seed: int = 0) -> npt.NDArray[np.float64]:
+    """Sums over photos drawn with replacement, the draws of `bootstrap_interval`: quick where statistics need no more.
+
+    Args:
+        photos: N x …, what was counted in each photo, one at the least.
+        resamples: how many draws.
+        seed: of the draws.
+
+    Returns:
+        float64 resamples x …
+    """
+    rng = np.random.default_rng(seed)
+    count = len(photos)
+    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples)])
+    return np.tensordot(drawn.astype(np.float64), photos.astype(np.float64), axes=1)
+
+
+def percentile_interval(values: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """What holds the middle share `level` of a statistic's values over draws; NaN where it is never defined."""
     values = values[~np.isnan(values)]
     if values.size == 0:
         return float("nan"), float("nan")

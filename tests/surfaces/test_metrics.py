@@ -25,12 +25,14 @@ from surfaces.masks import decode, encode
 from surfaces.metrics import (
     TableAp,
     bootstrap_interval,
+    bootstrap_sums,
     boundary_counts,
     calibration_error,
     iou_of_counts,
     mask_boundary,
     match_segments,
     panoptic_quality,
+    percentile_interval,
     region_counts,
 )
 
@@ -265,6 +267,18 @@ def test_bootstrap_interval() -> None:
     assert bootstrap_interval(np.full(9, 3.0), lambda draw: float(draw.mean())) == (3, 3)
     assert all(math.isnan(end) for end in bootstrap_interval(values, lambda _: float("nan")))
     assert all(math.isnan(end) for end in bootstrap_interval(np.zeros((0, 3, 2)), lambda _: 1.0))
+
+
+def test_bootstrap_sums_are_those_of_the_interval() -> None:
+    counts = np.random.default_rng(1).integers(0, 9, (12, 3, 2))
+    sums = bootstrap_sums(counts)
+    assert sums.shape == (1000, 3, 2)
+    shares = sums[:, 1, 0] / sums[:, 1, 1]
+    slow = bootstrap_interval(counts, lambda drawn: float(drawn[:, 1, 0].sum() / drawn[:, 1, 1].sum()))
+    assert percentile_interval(shares) == pytest.approx(slow)
+    shares[::2] = np.nan
+    low, high = percentile_interval(shares, level=0.5)
+    assert slow[0] < low < high < slow[1]
 
 
 def test_calibration_error() -> None:
