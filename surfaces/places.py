@@ -157,7 +157,7 @@ def _read_file(path: str, bytes_max: int) -> tuple[bytes, Stamp]:
                 raise FetchError("expected a file, got something else")
             if status.st_size > bytes_max:
                 raise DecodeError(f"expected at most {bytes_max} bytes, got {status.st_size}")
-            return file.read(bytes_max), _stamp(status)
+            return file.read(status.st_size), _stamp(status)
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
         raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
 
