@@ -4,7 +4,7 @@ BIN := .venv/bin
 # How many processes run the tests.
 WORKERS ?= 2
 
-.PHONY: demo test slow check
+.PHONY: demo test slow check figures
 
 # Installs what segmenting needs (no torch) and segments an example.
 demo: .venv/segment
@@ -22,6 +22,10 @@ check: .venv/develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documents' generated tables and figures, from docs/results.
+figures: .venv/develop
+	$(BIN)/python -m docs.made
 
 .venv/segment: pyproject.toml
 	$(PYTHON) -m venv .venv
