@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from surfaces.arguments import number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import SurfacesError
 from surfaces.version import VERSION
@@ -123,12 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--min-score",
-        type=_share,
+        type=share,
         default=0.0,
         metavar="SCORE",
         help="leave out segments below this score, 0 to 1 (default: the network's own thresholds)",
     )
-    add("--alpha", type=_share, default=0.4, metavar="ALPHA", help="opacity of the masks, 0 to 1 (default: 0.4)")
+    add("--alpha", type=share, default=0.4, metavar="ALPHA", help="opacity of the masks, 0 to 1 (default: 0.4)")
     add("--json", action="store_true", help="write COCO-style results beside the picture")
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
     add("--weights", type=Path, metavar="FILE", help="network to use (default: the one that ships)")
@@ -147,22 +148,8 @@ def _classes(text: str) -> tuple[SurfaceClass, ...]:
     return tuple(BY_NAME[name] for name in names)
 
 
-def _share(text: str) -> float:
-    return _number(text, 0.0, 1.0)
-
-
 def _seconds(text: str) -> float:
-    return _number(text, 0.001, 86_400.0)
-
-
-def _number(text: str, low: float, high: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not low <= number <= high:
-        raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text!r}")
-    return number
+    return number(text, 0.001, 86_400.0)
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -26,6 +26,7 @@ from autolabel.crawling.sources import add_source_arguments, first_leads, read_s
 from autolabel.crawling.vault import open_vault
 from autolabel.interrupts import Interrupts
 from autolabel.machine import usable_cpus
+from surfaces.arguments import positive
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.fetch import FetchLimits
 from surfaces.files import make_folder
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="your web or mail address, told to every host in the User-Agent, as Wikimedia asks for",
     )
     politeness("--rate", type=_rate, default=1.0, help="most requests a second for one host (default: %(default)s)")
-    politeness("--workers", type=_count, default=16, help="most requests at once (default: %(default)s)")
+    politeness("--workers", type=positive, default=16, help="most requests at once (default: %(default)s)")
     politeness(
         "--ignore-opt-outs",
         action="store_true",
@@ -83,9 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     politeness("--allow-private", action="store_true", help="loopback and private networks may be asked too")
     kept = parser.add_argument_group("what is kept").add_argument
-    kept("--limit", type=_count, metavar="N", help="stop when this run has kept N photos")
-    kept("--min-side", type=_count, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
+    kept("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
+    kept("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
     kept("--any-picture", action="store_true", help="also what shows no interior")
+    kept("--clip", type=Path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
     kept("--store", metavar="PLACE", help="where photos go: a folder, s3://…, gs://… (default: CORPUS/photos)")
     add("--retry-failed", action="store_true", help="first have all that failed tried again")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
@@ -147,7 +149,8 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
         contact=args.contact,
         judging=usable_cpus(),
     )
-    judge = Judge(JudgeSettings(side_min=args.min_side, any_picture=args.any_picture), ledger.kept_hashes())
+    chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip)
+    judge = Judge(chosen, ledger.kept_hashes())
     return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
 
 
@@ -170,13 +173,6 @@ def _contact(text: str) -> str:
     if not text.isascii() or not text.isprintable() or set(text) & set("() "):
         raise argparse.ArgumentTypeError(f"expected a web or mail address, got {text!r}")
     return text
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
-    return number
 
 
 def _rate(text: str) -> float:

@@ -15,6 +15,7 @@ from autolabel.export_coco import coco_export
 from autolabel.export_png import png_export
 from autolabel.export_yolo import yolo_export
 from autolabel.exported import IMAGES, Format, Selection, write_photo
+from surfaces.arguments import share
 from surfaces.dataset.store import LabelStore, StoredPhoto
 from surfaces.dataset.writing import new_folder
 from surfaces.errors import DatasetError
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, required=True, help="what labels are written as")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument(
-        "--min-score", type=_share, default=0.0, help="segments of a teacher below it are unsure (default: %(default)s)"
+        "--min-score", type=share, default=0.0, help="segments of a teacher below it are unsure (default: %(default)s)"
     )
     parser.add_argument("--only", choices=("reviewed", "auto"), help="only photos that a person, or nobody, reviewed")
     parser.add_argument(
@@ -87,10 +88,3 @@ def _at_least_one(photos: Iterator[StoredPhoto]) -> Iterator[StoredPhoto]:
     if first is None:
         raise DatasetError("expected labelled photos to export, got none")
     return chain([first], photos)
-
-
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
-    return share

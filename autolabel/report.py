@@ -18,6 +18,7 @@ from autolabel.report_sections import (
     settings_section,
     summary_section,
 )
+from surfaces.arguments import positive
 from surfaces.dataset.store import LabelStore
 from surfaces.dataset.writing import new_folder
 from surfaces.web_page import PAGE_NAME, html_document
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that `autolabel run` labels into")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
-    parser.add_argument("--photos", type=_count, default=24, help="most photos in a gallery (default: %(default)s)")
+    parser.add_argument("--photos", type=positive, default=24, help="most photos in a gallery (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,10 +70,3 @@ def run(args: argparse.Namespace) -> int:
     print(page)
     print("open it in a browser", file=sys.stderr)
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
-    return number

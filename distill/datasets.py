@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from surfaces.arguments import positive as positive
 from surfaces.dataset import Labels, Sample, open_dataset, split_blocks
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
@@ -92,14 +93,6 @@ def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     if limit is None or limit >= len(samples):
         return list(samples)
     return [samples[index * len(samples) // limit] for index in range(limit)]
-
-
-def positive(text: str) -> int:
-    """A command's argument that counts something: a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
-    return number
 
 
 def _title(path: Path) -> str:

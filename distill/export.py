@@ -18,7 +18,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from distill.datasets import open_datasets, positive, spread
+from distill.datasets import open_datasets, spread
 from distill.tolerance import Difference, compare
 from models.registry import FOLDER, write_index
 from models.runtime.merge import MergeSettings
@@ -26,6 +26,7 @@ from models.runtime.segmenter import NAME_KEY, SETTINGS_KEY
 from models.student.layers import same_padding
 from models.student.network import Student
 from models.student.weights import load_student, save_student
+from surfaces.arguments import positive
 from surfaces.errors import SurfacesError
 
 OPSET = 17

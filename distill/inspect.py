@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
+from distill.datasets import add_dataset_arguments, open_datasets, read_sample, spread
 from distill.progress import progress
 from distill.sheet import SheetLayout, contact_sheet
+from surfaces.arguments import positive
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.dataset import Sample
 from surfaces.detections import Image

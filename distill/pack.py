@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from distill.datasets import add_dataset_arguments, open_datasets, positive
+from distill.datasets import add_dataset_arguments, open_datasets
+from surfaces.arguments import positive
 from surfaces.dataset import write_packed
 from surfaces.dataset.packed import MAX_BYTES
 

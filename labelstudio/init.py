@@ -6,12 +6,13 @@ import argparse
 
 from labelstudio.connection import add_server_arguments, connect
 from labelstudio.interface import add_project_argument, create_project, update_project
+from surfaces.arguments import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_project_argument(parser)
-    parser.add_argument("--annotators", type=_count, metavar="N", help="how many people review each photo (1)")
+    parser.add_argument("--annotators", type=positive, metavar="N", help="how many people review each photo (1)")
     add_server_arguments(parser)
 
 
@@ -27,9 +28,3 @@ def run(args: argparse.Namespace) -> int:
     print(project.url)
     print(f"project {project.title!r} {news}")
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
-    return int(text)
