@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Facts:
             asked, as are the following.
         floor: the same of floor.
         table: the same of dining tables.
-        sure: share of the photo that is surely wall or floor.
-        floor_above: share of the upper third that is believed to be floor.
+        room: how much like a room it is, 0 to 1.
     """
 
     sha256: str
@@ -46,8 +45,7 @@ class Facts:
     wall: float | None = None
     floor: float | None = None
     table: float | None = None
-    sure: float | None = None
-    floor_above: float | None = None
+    room: float | None = None
 
     def to_json(self) -> str:
         """One line of JSON; what is missing is left out."""
@@ -58,6 +56,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
-        """The record that `to_json` wrote."""
-        known = json.loads(text)
-        return cls(**known | {"thumbnail": base64.b64decode(known.get("thumbnail", ""))})
+        """The record that `to_json` wrote; what an older version measured and this one doesn't is left out."""
+        told = json.loads(text)
+        known = {field.name: told[field.name] for field in fields(cls) if field.name in told}
+        return cls(**known | {"thumbnail": base64.b64decode(told.get("thumbnail", ""))})

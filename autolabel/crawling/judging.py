@@ -54,10 +54,10 @@ class JudgeSettings:
         text_max: largest share of lines of text; a watermark has less, a poster more.
         entropy_min: least bits of grey levels; drawings, plans and screenshots have less.
         colour_min: least spread of colours; black-and-white photos, toned or not, have less.
-        sure_min: least share of the photo that is surely wall or floor.
-        floor_above_max: largest share of floor in the photo's upper third.
+        room_min: least score of what looks like a room (`Scene.room`).
         near_max: most bits, of 256, in which a copy's perceptual hashes differ.
         weights: an ONNX file that `python -m distill export` wrote; None: the shipped one.
+        clip: folder of a CLIP that tells rooms; None: a rule over the student's belief does.
         threads: CPU threads of the network for each look.
         thumbnail_side: pixels of the thumbnail's longer side.
         limits: of what is decoded.
@@ -68,10 +68,10 @@ class JudgeSettings:
     text_max: float = 0.04
     entropy_min: float = 4.0
     colour_min: float = 4.0
-    sure_min: float = 0.01
-    floor_above_max: float = 0.015
+    room_min: float = 0.5
     near_max: int = 64
     weights: Path | None = None
+    clip: Path | None = None
     threads: int = 1
     thumbnail_side: int = 160
     limits: ImageLimits = field(default_factory=ImageLimits)
@@ -106,7 +106,7 @@ class Judge:
         scene_of: tells what a photo (uint8 HxWx3 RGB) shows; None: the student that the settings name.
 
     Raises:
-        WeightsError: the student's file is missing or is not such a file.
+        WeightsError: the student's file, or CLIP's, is missing or is not such a file.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Judge:
             self._keep(sha256, hashed)
         self._scene_of = scene_of
         if scene_of is None and not self._settings.any_picture:
-            self._scene_of = RoomFinder(self._settings.weights, self._settings.threads)
+            self._scene_of = RoomFinder(self._settings.weights, self._settings.threads, self._settings.clip)
 
     def look(self, data: bytes) -> Facts:
         """Measures a photo; nothing is remembered, and no photo makes it raise."""
@@ -177,10 +177,8 @@ class Judge:
             return Verdict(Reason.COLLAGE, f"{facts.seams} seams")
         if facts.colour is not None and facts.colour < settings.colour_min:
             return Verdict(Reason.GREY, f"colours spread by {facts.colour:.1f}")
-        if facts.floor_above is not None and facts.floor_above > settings.floor_above_max:
-            return Verdict(Reason.NOT_INTERIOR, f"{facts.floor_above:.1%} floor in the upper third")
-        if facts.sure is not None and facts.sure < settings.sure_min:
-            return Verdict(Reason.NOT_INTERIOR, f"{facts.sure:.1%} surely wall or floor")
+        if facts.room is not None and facts.room < settings.room_min:
+            return Verdict(Reason.NOT_INTERIOR, f"{facts.room:.0%} like a room")
         return None
 
 

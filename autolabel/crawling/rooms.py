@@ -1,17 +1,17 @@
-"""Whether a photo shows a room, as far as the student's belief in walls and floors tells."""
+"""Whether a photo shows a room, as the student's belief in walls and floors tells, or CLIP."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from autolabel.crawling.room_rule import RoomRule, room_features
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Image
-
-_SURE = 0.8
 
 
 @dataclass(frozen=True)
@@ -22,27 +22,22 @@ class Scene:
         wall: of the photo, in the mean belief of all places; the same of the next two.
         floor: of the photo.
         table: dining tables, of the photo.
-        sure: of the photo, where wall or floor is believed with 0.8 or more. Little of either is in landscapes.
-        floor_above: of the upper third, that is believed to be floor. Rooms have none there, since floors lie below the
-            horizon; pictures of anything else often do.
+        room: how much like a room it is (`RoomRule.score`, or `ClipRooms`).
     """
 
     wall: float
     floor: float
     table: float
-    sure: float
-    floor_above: float
+    room: float
 
 
-def describe(probabilities: npt.NDArray[np.float32]) -> Scene:
+def describe(probabilities: npt.NDArray[np.float32], rule: RoomRule) -> Scene:
     """Sums a belief up; float32 (4, h, w): other, wall, floor, dining table, as of `RawOutput`."""
-    wall, floor = probabilities[WALL.coco_id], probabilities[FLOOR.coco_id]
     return Scene(
-        wall=float(wall.mean()),
-        floor=float(floor.mean()),
+        wall=float(probabilities[WALL.coco_id].mean()),
+        floor=float(probabilities[FLOOR.coco_id].mean()),
         table=float(probabilities[DINING_TABLE.coco_id].mean()),
-        sure=float((np.maximum(wall, floor) >= _SURE).mean()),
-        floor_above=float(floor[: max(1, len(floor) // 3)].mean()),
+        room=rule.score(room_features(probabilities)),
     )
 
 
@@ -52,16 +47,24 @@ class RoomFinder:
     Args:
         weights: an ONNX file that `python -m distill export` wrote; None: the shipped one.
         threads: CPU threads for each photo.
+        clip: folder of a CLIP, which then tells rooms instead of the rule (`ClipRooms`).
 
     Raises:
-        WeightsError: the file is missing or is not such a file.
+        WeightsError: a file is missing or is not such a file.
     """
 
-    def __init__(self, weights: Path | None = None, threads: int = 1) -> None:
+    def __init__(self, weights: Path | None = None, threads: int = 1, clip: Path | None = None) -> None:
         from models.runtime.segmenter import Segmenter  # ONNX Runtime, which a crawl of any picture does without
 
         self._segmenter = Segmenter(weights, threads)
+        self._rule = RoomRule.load()
+        self._clip: Callable[[Image], float] | None = None
+        if clip is not None:
+            from autolabel.crawling.clip_rooms import ClipRooms  # PyTorch, which other crawls do without
+
+            self._clip = ClipRooms(clip)
 
     def __call__(self, image: Image) -> Scene:
         """What a photo, uint8 HxWx3 RGB, shows."""
-        return describe(self._segmenter.raw(image).probabilities)
+        scene = describe(self._segmenter.raw(image).probabilities, self._rule)
+        return replace(scene, room=self._clip(image)) if self._clip else scene

@@ -1,4 +1,4 @@
-"""Pictures of the kinds that a corpus does not keep, drawn by Pillow: pages, plans, posters, collages."""
+"""Pictures of the kinds that a corpus does not keep, drawn: pages, plans, posters, collages, meadows."""
 
 from __future__ import annotations
 
@@ -104,6 +104,15 @@ def framed(photo: Image, margin: int, colour: int = 255) -> Image:
     """A photo with a margin around it."""
     sides = ((margin, margin), (margin, margin), (0, 0))
     return np.pad(photo, sides, constant_values=colour)
+
+
+def meadow(seed: int) -> Image:
+    """Grass under a sky, 640x480."""
+    rng, rows = np.random.default_rng(seed), np.linspace(0, 1, 480)[:, None, None]
+    sky = (1 - rows) * (70, 130, 220) + rows * (190, 215, 240)
+    grass = rng.normal((60, 130, 40), 25, (480, 640, 3))
+    horizon = rng.uniform(0.35, 0.6)
+    return np.where(rows < horizon, np.broadcast_to(sky, grass.shape), grass).clip(0, 255).astype(np.uint8)
 
 
 def _fill(photo: Image, height: int, width: int) -> Image:

@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOMS
-from drawn_pictures import collage, framed, jpeg, page, plan, poster, watermarked
+from drawn_pictures import collage, framed, jpeg, meadow, page, plan, poster, watermarked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.judging import Judge, JudgeSettings, Reason
+from autolabel.crawling.room_rule import RoomRule, room_features
 from autolabel.crawling.rooms import Scene, describe
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
@@ -28,7 +29,7 @@ from surfaces.images import decode_image, load_image
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
-A_ROOM = Scene(wall=0.3, floor=0.2, table=0.0, sure=0.4, floor_above=0.0)
+A_ROOM = Scene(wall=0.3, floor=0.2, table=0.0, room=0.9)
 SMALL = JudgeSettings(side_min=300)
 
 
@@ -66,28 +67,17 @@ def test_rooms_are_kept(real_judge: Judge) -> None:
         assert facts.wall > 0.05
 
 
-def test_landscapes_show_no_interior(real_judge: Judge) -> None:
-    rows = np.linspace(0, 1, 480)[:, None, None]
-    sky = (1 - rows) * (70, 130, 220) + rows * (190, 215, 240)
-    meadow = np.random.default_rng(0).normal((60, 130, 40), 25, (480, 640, 3))
-    image = np.where(rows < 0.4, np.broadcast_to(sky, meadow.shape), meadow).clip(0, 255).astype(np.uint8)
-    facts = real_judge.look(jpeg(image))
-    assert facts.floor_above is not None
-    assert real_judge.decide(facts).reason is Reason.NOT_INTERIOR
+def test_meadows_show_no_interior(real_judge: Judge) -> None:
+    for seed in range(3):
+        facts = real_judge.look(jpeg(meadow(seed)))
+        assert facts.room is not None
+        assert facts.room < 0.3
+        assert real_judge.decide(facts).reason is Reason.NOT_INTERIOR
 
 
-@pytest.mark.parametrize(
-    ("scene", "expected"),
-    [
-        (A_ROOM, Reason.KEPT),
-        (replace(A_ROOM, sure=0.01), Reason.KEPT),
-        (replace(A_ROOM, sure=0.009), Reason.NOT_INTERIOR),
-        (replace(A_ROOM, floor_above=0.015), Reason.KEPT),
-        (replace(A_ROOM, floor_above=0.016), Reason.NOT_INTERIOR),
-    ],
-)
-def test_a_room_has_wall_or_floor_and_none_of_it_overhead(rooms: list[Image], scene: Scene, expected: Reason) -> None:
-    assert reason(rooms[0], scene=scene) is expected
+@pytest.mark.parametrize(("room", "expected"), [(0.5, Reason.KEPT), (0.499, Reason.NOT_INTERIOR)])
+def test_what_is_less_than_half_like_a_room_is_dropped(rooms: list[Image], room: float, expected: Reason) -> None:
+    assert reason(rooms[0], scene=replace(A_ROOM, room=room)) is expected
 
 
 def test_a_scene_sums_a_belief_up() -> None:
@@ -96,9 +86,15 @@ def test_a_scene_sums_a_belief_up() -> None:
     belief[:, 0, 0] = (0.1, 0.0, 0.9, 0.0)
     belief[:, 2, :] = np.array((0.0, 0.9, 0.1, 0.0))[:, None]
     belief[:, 5, :2] = np.array((0.3, 0.0, 0.2, 0.5))[:, None]
-    scene = describe(belief)
+    rule = RoomRule({"table": 0.5}, 1.0)
+    scene = describe(belief, rule)
     assert (scene.wall, scene.floor, scene.table) == pytest.approx((3.6 / 24, 1.7 / 24, 1.0 / 24))
-    assert (scene.sure, scene.floor_above) == pytest.approx((5 / 24, 0.9 / 8))
+    assert scene.room == rule.score(room_features(belief))
+
+
+def test_facts_of_an_older_ledger_are_read() -> None:
+    told = Facts.from_json('{"sha256":"ab","size":7,"wall":0.4,"sure":0.2,"floor_above":0.0}')
+    assert told == Facts("ab", 7, wall=0.4)
 
 
 def test_copies_are_dropped(rooms: list[Image]) -> None:
@@ -240,7 +236,7 @@ def test_facts_need_no_photo() -> None:
         thumbnail=st.binary(),
         text=st.none() | st.floats(0, 1),
         seams=st.none() | st.integers(0),
-        sure=st.none() | st.floats(0, 1),
+        room=st.none() | st.floats(0, 1),
     )
 )
 def test_facts_survive_json(facts: Facts) -> None:
