@@ -21,8 +21,6 @@ from labelstudio.delivery import _path_in_corpus
 from labelstudio.push import _read_original
 from surfaces.dataset import open_dataset
 from surfaces.dataset.store import LabelStore
-from surfaces.errors import DecodeError, FetchError
-from surfaces.places import find_bytes, is_remote, is_there, local_path, name_of, read_bytes
 from surfaces.queues import read_candidates
 
 
@@ -218,54 +216,8 @@ def test_without_fsspec_photos_on_disk_are_read(
     assert capsys.readouterr().err.startswith("autolabel: photos at memory:// need another package: ")
 
 
-@pytest.mark.parametrize(
-    ("address", "name"),
-    [
-        ("s3://bucket/rooms/a.jpg", "rooms/a"),
-        ("s3://bucket/../..//./etc/passwd", "etc/passwd"),
-        ("gs://bucket/a.b/c", "a.b/c"),
-        ("memory://a.jpg", "a"),
-        ("s3://", ""),
-    ],
-)
-def test_names_stay_below_their_bucket(address: str, name: str) -> None:
-    assert name_of(address) == name
-
-
-def test_what_is_an_address() -> None:
-    assert all(map(is_remote, ["s3://b/k", "gs://b", "S3://b/k", "simplecache::s3://b/k", "memory://x"]))
-    assert not any(map(is_remote, ["a.jpg", "/a/b.jpg", "C:\\rooms\\a.jpg", "a::b.jpg", "rooms/s3://x", ""]))
-    assert (local_path("file:///a%20b/c.jpg"), local_path("s3://b/a%20b")) == ("/a b/c.jpg", "s3://b/a%20b")
-
-
 def test_a_list_may_name_files_as_addresses(tmp_path: Path, label: Callable[..., int]) -> None:
     path = make_photo(tmp_path / "a room.jpg", 0)
     assert label([path.as_uri()], "--quiet") == 0
     with LabelStore.open(tmp_path / "set") as store:
         assert [photo.source for photo in store.photos()] == [str(path)]
-
-
-def test_bytes_are_found_where_they_still_are(tmp_path: Path, bucket: str) -> None:
-    data = make_photo(tmp_path / "a.jpg", 0).read_bytes()
-    sha256 = hashlib.sha256(data).hexdigest()
-    other, there = _put(f"{bucket}/other.jpg", b"other"), _put(f"{bucket}/room.jpg", data)
-    assert find_bytes([str(tmp_path / "gone.jpg"), other, there], sha256) == (there, data)
-    with pytest.raises(FetchError, match="other bytes are there"):
-        find_bytes([str(tmp_path / "gone.jpg"), other], sha256)
-    with pytest.raises(FetchError, match="no place"):
-        find_bytes([], sha256)
-
-
-def test_limits_and_odd_places(tmp_path: Path, bucket: str) -> None:
-    (tmp_path / "a").write_bytes(b"123")
-    for place in (str(tmp_path / "a"), _put(f"{bucket}/a", b"123")):
-        assert read_bytes(place, 3) == b"123"
-        with pytest.raises(DecodeError, match="expected at most 2 bytes"):
-            read_bytes(place, 2)
-    for place in ("nul\0", str(tmp_path), "nowhere://a/b", f"{bucket}/none"):
-        with pytest.raises(FetchError) as told:
-            read_bytes(place)
-        assert "\n" not in str(told.value)
-    assert [is_there(place) for place in (str(tmp_path), f"{bucket}/a", f"{bucket}/b", "nowhere://x")] == [
-        True, True, False, True,
-    ]  # fmt: skip
