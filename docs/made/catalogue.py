@@ -45,6 +45,7 @@ TABLES: dict[str, Table] = {
     "errors-by-class": Table(error_tables.causes_by_class, (error_tables.WALLS, error_tables.FLOORS)),
     "errors-shipped": Table(error_tables.shipped_beside, (error_tables.NYUV2, error_tables.SHIPPED)),
     "errors-rooms": Table(error_tables.causes_rooms, (error_tables.ROOMS,)),
+    "learning-seen": Table(curve_tables.seen_and_unseen, (curve_tables.TRAIN, curve_tables.VALIDATION)),
     "learning-steps": Table(curve_tables.scores_by_steps, curve_tables.score_files()),
     "reviews": Table(reviews_tables.reviews, (reviews_tables.EVENLY,)),
     "reviews-needed": Table(reviews_tables.reviews_needed, (reviews_tables.EVENLY,)),
