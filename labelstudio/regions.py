@@ -17,6 +17,7 @@ from labelstudio.settling import Region, settle
 from surfaces.classes import BY_NAME
 from surfaces.dataset.graded import GradedLabels
 from surfaces.detections import Mask
+from surfaces.wording import brief
 
 _CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}
 """What masks are drawn with, by the type of its regions."""
@@ -75,7 +76,7 @@ def labels_of(result: Any, height: int, width: int, predicted: GradedLabels | No
         AnnotationError: a label, shape or size that cannot be taken for what a person meant; says which region.
     """
     if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
-        raise AnnotationError(f"expected an annotation's result as a list of regions, got {_brief(result)}")
+        raise AnnotationError(f"expected an annotation's result as a list of regions, got {brief(result)}")
     regions = list(_drawn_regions(result, height, width))
     before = [] if predicted is None else list(_regions_of(predicted))
     return Reviewed(settle(regions, before, (height, width)), _verdict_of(result), _comment_of(result))
@@ -115,25 +116,25 @@ def _drawn_regions(result: Sequence[dict[str, Any]], height: int, width: int) ->
             try:
                 yield Region(str(entry.get("id")), _label_of(entry), _mask_of(entry, height, width))
             except AnnotationError as error:
-                raise AnnotationError(f"region {_brief(entry.get('id'))}: {error}") from error
+                raise AnnotationError(f"region {brief(entry.get('id'))}: {error}") from error
 
 
 def _label_of(entry: dict[str, Any]) -> str:
     if _CONTROLS.get(str(entry.get("type"))) != entry.get("from_name"):
-        came = f"got {_brief(entry.get('type'))} of {_brief(entry.get('from_name'))}"
+        came = f"got {brief(entry.get('type'))} of {brief(entry.get('from_name'))}"
         raise AnnotationError(f"expected brushlabels of {BRUSH!r} or polygonlabels of {POLYGON!r}, {came}")
     labels = _value_of(entry).get(entry["type"])
     if not isinstance(labels, list) or len(labels) != 1:
-        raise AnnotationError(f"expected one label, got {_brief(labels)}")
+        raise AnnotationError(f"expected one label, got {brief(labels)}")
     if labels[0] not in (*BY_NAME, UNSURE):
-        raise AnnotationError(f"expected the label {', '.join(BY_NAME)} or {UNSURE}, got {_brief(labels[0])}")
+        raise AnnotationError(f"expected the label {', '.join(BY_NAME)} or {UNSURE}, got {brief(labels[0])}")
     return str(labels[0])
 
 
 def _mask_of(entry: dict[str, Any], height: int, width: int) -> Mask:
     size = entry.get("original_width"), entry.get("original_height")
     if size != (width, height):
-        raise AnnotationError(f"expected a photo of {width}x{height} pixels, got {_brief(size[0])}x{_brief(size[1])}")
+        raise AnnotationError(f"expected a photo of {width}x{height} pixels, got {brief(size[0])}x{brief(size[1])}")
     value = _value_of(entry)
     if entry["type"] == "polygonlabels":
         return _polygon_of(value, height, width)
@@ -149,11 +150,11 @@ def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
     try:
         percent = np.array(points, np.float64)
     except (TypeError, ValueError) as error:
-        raise AnnotationError(f"expected a polygon's points as pairs of numbers, got {_brief(points)}") from error
+        raise AnnotationError(f"expected a polygon's points as pairs of numbers, got {brief(points)}") from error
     if percent.ndim != 2 or percent.shape[1] != 2 or len(percent) < _FEWEST_POINTS:
-        raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {_brief(points)}")
+        raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {brief(points)}")
     if not (np.abs(percent) <= _FARTHEST_PERCENT).all():
-        raise AnnotationError(f"expected a polygon's points in per cent of the photo, got {_brief(points)}")
+        raise AnnotationError(f"expected a polygon's points in per cent of the photo, got {brief(points)}")
     return fill_polygon(percent / 100 * (width, height), height, width)
 
 
@@ -163,7 +164,7 @@ def _verdict_of(result: Sequence[dict[str, Any]]) -> str | None:
     if not verdicts:
         return None
     if len(verdicts) > 1 or verdicts[0] not in (UNSURE, REJECT):
-        raise AnnotationError(f"expected the verdict {UNSURE} or {REJECT}, got {_brief(verdicts)}")
+        raise AnnotationError(f"expected the verdict {UNSURE} or {REJECT}, got {brief(verdicts)}")
     return str(verdicts[0])
 
 
@@ -171,17 +172,12 @@ def _comment_of(result: Sequence[dict[str, Any]]) -> str:
     told = [_value_of(entry).get("text") for entry in result if entry.get("from_name") == COMMENT]
     texts = [text for texts in told for text in (texts if isinstance(texts, list) else [texts])]
     if not all(isinstance(text, str) for text in texts):
-        raise AnnotationError(f"expected the comment as text, got {_brief(told)}")
+        raise AnnotationError(f"expected the comment as text, got {brief(told)}")
     return "\n".join(map(str, texts)).strip()
 
 
 def _value_of(entry: dict[str, Any]) -> dict[str, Any]:
     value = entry.get("value")
     if not isinstance(value, dict):
-        raise AnnotationError(f"expected a region with a value, got {_brief(value)}")
+        raise AnnotationError(f"expected a region with a value, got {brief(value)}")
     return value
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

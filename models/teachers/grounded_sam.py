@@ -21,7 +21,7 @@ from models.teachers.prompts import Prompt
 from models.teachers.sam import EncodedPhoto, Sam, SamMask
 from models.teachers.sam_prompts import SamSettings, overlapping_groups, stuff_prompt, thing_prompt
 from models.teachers.teacher import Floats, Opinion, Proposal
-from surfaces.classes import CLASSES
+from surfaces.classes import STUFF
 from surfaces.detections import Image
 
 Select = Callable[[PromptedBoxes, tuple[int, int]], Sequence[ChosenBox]]
@@ -97,14 +97,14 @@ class GroundedSam:
 
     def _things(self, photo: EncodedPhoto, chosen: Sequence[ChosenBox]) -> Iterator[Proposal]:
         for box in chosen:
-            if not _is_stuff(box):
+            if box.prompt.surface not in STUFF:
                 yield _proposal(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
 
     def _regions(
         self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
     ) -> Iterator[Proposal]:
-        for surface in CLASSES:
-            for group in overlapping_groups([b for b in chosen if _is_stuff(b) and b.prompt.surface == surface]):
+        for surface in STUFF:
+            for group in overlapping_groups([b for b in chosen if b.prompt.surface == surface]):
                 best = max(group, key=lambda box: box.score)
                 prompt = stuff_prompt(group, chosen, size_hw, self._settings)
                 yield _proposal(best, prompt.box_xyxy, photo.stuff(prompt, self._settings))
@@ -143,10 +143,6 @@ def open_grounded_sam(
     detector_file, vocabulary, sam_file = (find_weights(checkpoint, weights, cache) for checkpoint in wanted)
     detector = GroundingDino.load(detector_size, detector_file, vocabulary, device, detector_settings)
     return GroundedSam(detector, Sam.load(sam_size, sam_file, device), prompts, select, sam_settings)
-
-
-def _is_stuff(box: ChosenBox) -> bool:
-    return box.prompt.surface is not None and not box.prompt.surface.is_thing
 
 
 def _proposal(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> Proposal:

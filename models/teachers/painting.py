@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from models.teachers.teacher import Belief, Floats, Proposal
-from surfaces.classes import CLASSES, OTHER
+from surfaces.classes import CLASSES, OTHER, STUFF
 
 
 def painted_belief(proposals: Iterable[Proposal], size_hw: tuple[int, int]) -> Belief:
@@ -39,8 +39,7 @@ def painted_belief(proposals: Iterable[Proposal], size_hw: tuple[int, int]) -> B
 
 
 def _paints_over(proposal: Proposal) -> tuple[bool, float]:
-    is_stuff = proposal.surface is not None and not proposal.surface.is_thing
-    return not is_stuff, proposal.score
+    return proposal.surface not in STUFF, proposal.score
 
 
 def _cover(proposal: Proposal, size_hw: tuple[int, int]) -> Floats:
