@@ -3,6 +3,7 @@ Transferable Visual Models From Natural Language Supervision, 2021)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class ClipRooms:
 
     def __call__(self, image: Image) -> float:
         """The share, 0 to 1, of the softmax over all prompts that falls to `ROOMS`; `image` is uint8 HxWx3 RGB."""
-        pixels = self._processor(images=image, return_tensors="pt", input_data_format="channels_last")
+        pixels = self._processor(images=image.copy(), return_tensors="pt", input_data_format="channels_last")
         with torch.inference_mode():
             photo = _unit(self._network.get_image_features(pixel_values=pixels["pixel_values"]))
             likeness = self._network.logit_scale.exp() * photo @ self._prompts.T
@@ -69,19 +70,21 @@ class ClipRooms:
 def _load(folder: Path) -> CLIPModel:
     if not (folder / "config.json").is_file():
         raise WeightsError(f"expected a folder with a CLIP's config.json and weights, got {folder}")
+    build: Callable[..., Any] = CLIPModel.from_pretrained
+    network: CLIPModel
     try:
-        network, told = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        network, told = build(folder, local_files_only=True, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and torch raise many kinds at damaged files
         raise WeightsError(f"expected a CLIP in {folder}, got: {_line(error)}") from error
     if told["missing_keys"]:
         raise WeightsError(f"expected a CLIP in {folder}, it lacks {sorted(told['missing_keys'])[0]}")
-    network.requires_grad_(False).eval()
+    network.requires_grad_(False).train(False)
     return network
 
 
 def _unit(features: Any) -> torch.Tensor:
     vectors: torch.Tensor = getattr(features, "pooler_output", features)
-    return vectors / vectors.norm(dim=-1, keepdim=True)
+    return torch.nn.functional.normalize(vectors, dim=-1)
 
 
 def _line(error: Exception) -> str:

@@ -140,9 +140,9 @@ def look_at(pictures: Path, looks_path: Path) -> list[Look]:
 def read_looks(path: Path) -> list[Look]:
     """What `look_at` wrote, without the pictures that other rules drop."""
     return [
-        Look(*row[:3], {name: float(value) for name, value in (cell.split("=") for cell in row[3:])})
-        for row in _rows(path)
-        if len(row) > 3
+        Look(kind, source, name, {key: float(value) for key, value in (cell.split("=") for cell in cells)})
+        for kind, source, name, *cells in _rows(path)
+        if cells
     ]
 
 
@@ -217,7 +217,7 @@ def _importance(looks: Sequence[Look]) -> Floats:
 
 
 def _newton(matrix: Floats, wanted: Floats, importance: Floats) -> Floats:
-    weights = np.zeros(matrix.shape[1])
+    weights: Floats = np.zeros(matrix.shape[1])
     penalty = np.full(len(weights), _PENALTY)
     penalty[-1] = 1e-6  # the bias is free
     for _ in range(_STEPS):

@@ -60,7 +60,7 @@ class RoomRule:
 def room_features(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
     """Numbers that tell rooms from other photos: natural logarithms of shares of the photo, and three means.
 
-    Colours are left out: rules that weigh them too keep no fewer of the sources that they were not fitted to.
+    Colours are left out: rules that weigh them too lost more interiors of sources that they were not fitted to.
 
     Args:
         probabilities: float32 (4, h, w): other, wall, floor, dining table, as of `RawOutput`.
