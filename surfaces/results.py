@@ -130,14 +130,14 @@ def segment_names(detections: Sequence[Detection]) -> list[str]:
 
 
 def encode_jpeg(image: Image) -> bytes:
-    """The bytes of a JPEG file; colours at full resolution, so that thin outlines stay clear."""
+    """A picture, uint8 HxWx3 RGB, as a JPEG file; colours at full resolution, so that thin outlines stay clear."""
     buffer = io.BytesIO()
     Pillow.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling="4:4:4")
     return buffer.getvalue()
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """The bytes of a PNG file, 255 inside and 0 outside."""
+    """A mask, bool HxW, as a PNG file: 255 inside and 0 outside."""
     buffer = io.BytesIO()
     Pillow.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG")
     return buffer.getvalue()

@@ -63,7 +63,7 @@ def assign_leftover(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int])
 
 
 def shrunk(mask: Mask, raster: tuple[int, int]) -> Mask:
-    """A mask on a coarser raster: True where any of its pixels is."""
+    """A mask (H, W) on a coarser raster of rows x columns: True where any of its pixels is."""
     share = cv2.resize(mask.astype(np.float32), raster[::-1], interpolation=cv2.INTER_AREA)
     touched: Mask = share > 0
     return touched

@@ -67,7 +67,7 @@ def merge(raw: RawOutput, height: int, width: int, settings: MergeSettings) -> l
 
 
 def detection(surface: SurfaceClass, score: float, mask: Mask) -> Detection:
-    """A Detection with its tight box."""
+    """A Detection of a mask, bool HxW, with its tight box."""
     return Detection(surface, score, box_of_mask(mask), mask)
 
 
@@ -110,7 +110,16 @@ def label_map(probabilities: Floats, height: int, width: int) -> npt.NDArray[np.
 
 
 def find_tables(raw: RawOutput, labels: npt.NDArray[np.uint8], settings: MergeSettings) -> list[Detection]:
-    """Dining tables by descending score: first those that boxes explain, then what the branch sees beside them."""
+    """Dining tables by descending score: first those that boxes explain, then what the branch sees beside them.
+
+    Args:
+        raw: what the network said.
+        labels: uint8 HxW, the most probable class of each pixel of the photo.
+        settings: the operating point.
+
+    Returns:
+        Tables whose masks, HxW, do not overlap.
+    """
     branch = labels == DINING_TABLE.coco_id
     belief = raw.probabilities[DINING_TABLE.coco_id]
     taken = np.zeros(labels.shape, bool)
@@ -154,7 +163,14 @@ def table_mask(box: Floats, mask: Floats, belief: Floats, branch: Mask, settings
 
 
 def with_leftover(tables: list[Detection], rest: Mask, belief: Floats, settings: MergeSettings) -> list[Detection]:
-    """The tables, completed by what the branch calls dining table and no box has explained, and what else there is."""
+    """The tables, completed by what the branch calls dining table and no box has explained, and what else there is.
+
+    Args:
+        tables: that boxes explain.
+        rest: bool HxW, what the branch calls dining table outside of them.
+        belief: float32 (h, w), the branch's probability of dining table, at any resolution.
+        settings: the operating point.
+    """
     leftover = assign_leftover(rest, [table.mask for table in tables], (belief.shape[0], belief.shape[1]))
     completed = [
         detection(DINING_TABLE, table.score, without_specks(table.mask | extra, settings.smallest_share))
@@ -179,7 +195,7 @@ def mean_inside(probabilities: Floats, mask: Mask) -> float:
 
 
 def without_specks(mask: Mask, smallest_share: float) -> Mask:
-    """The mask without its connected parts of less than a share of the photo."""
+    """A mask, bool HxW, without its 8-connected parts of less than a share of the photo."""
     smallest = max(1, round(smallest_share * mask.size))
     count, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest

@@ -75,7 +75,13 @@ def network_input(image: Image, height: int, width: int) -> Floats:
 
 
 def raw_output(outputs: list[Floats], height: int, width: int) -> RawOutput:
-    """RawOutput from the network's four arrays: probabilities, boxes in input pixels, scores, masks."""
+    """RawOutput from the network's four arrays.
+
+    Args:
+        outputs: float32: probabilities (1, 4, h, w), boxes (N, 4) xyxy in pixels of the input, scores (N,), masks
+            (N, 1, M, M).
+        height, width: of the input in pixels.
+    """
     probabilities, boxes, scores, masks = outputs
     shares = boxes / np.array([width, height, width, height], np.float32)
     return RawOutput(probabilities[0], shares.astype(np.float32), scores, masks[:, 0])

@@ -93,7 +93,7 @@ class InvertedResidual(nn.Module):
         return F.relu(x) if self.activation_max == float("inf") else x.clamp(0.0, self.activation_max)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the block's output and its activated depthwise output, which decoders tap."""
+        """(N, in, H, W) to (N, out, H / stride, W / stride), and the depthwise output, which decoders tap."""
         wide = x if self.expand is None else self.activate(self.expand(x))
         tapped = self.activate(self.depthwise(wide))
         out = self.project(tapped)

@@ -34,6 +34,7 @@ class PyramidLevel(nn.Module):
         self.kernel5 = SeparableConv(channels - self.split, CHANNELS // 2, 5)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to (N, CHANNELS, H, W)."""
         pooled = F.avg_pool2d(x, self.factor, self.factor)
         both = torch.cat([self.kernel3(pooled[:, : self.split]), self.kernel5(pooled[:, self.split :])], dim=1)
         return upsample(both, self.factor)
@@ -49,6 +50,7 @@ class Pyramid(nn.Module):
         self.project = pointwise(len(POOLS) * CHANNELS + channels, CHANNELS)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H/16, W/16) to (N, CHANNELS, H/16, W/16)."""
         levels = [self.get_submodule(f"pool{factor}")(features) for factor in POOLS]
         return F.relu(self.project(torch.cat([*levels, features], dim=1)))
 
@@ -86,7 +88,7 @@ def grouped_log_probabilities(logits: Tensor) -> Tensor:
 
 
 def grouped_probabilities(logits: Tensor) -> Tensor:
-    """As grouped_log_probabilities, but probabilities, and cheaper: for inference."""
+    """Probabilities (N, BELIEF_CHANNELS, H, W); as grouped_log_probabilities, but cheaper: for inference."""
     groups = torch.zeros(BELIEF_CHANNELS, ADE_CLASSES, 1, 1, device=logits.device)
     groups[0] = 1.0
     for ours, theirs in enumerate(_OURS, start=1):

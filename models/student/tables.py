@@ -44,7 +44,7 @@ class TableTargets:
     ignored: Tensor
 
     def as_torchvision(self) -> dict[str, Tensor]:
-        """The dictionary that torchvision's detection code reads."""
+        """The dictionary that torchvision's detection code reads; its `labels` are int64 (T,)."""
         labels = torch.ones(len(self.boxes), dtype=torch.int64, device=self.boxes.device)
         return {"boxes": self.boxes, "labels": labels, "masks": self.masks, "ignored": self.ignored}
 

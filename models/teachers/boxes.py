@@ -29,7 +29,7 @@ class PromptedBoxes:
         return len(self.boxes_xyxy)
 
     def take(self, chosen: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> PromptedBoxes:
-        """The chosen boxes (indices or a mask of length N)."""
+        """The chosen boxes: by indices, or by bool (N,)."""
         return PromptedBoxes(self.boxes_xyxy[chosen], self.scores[chosen], self.prompts)
 
 

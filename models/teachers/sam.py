@@ -76,7 +76,7 @@ class Sam:
         return cls(network.to(place), f"sam {size}", sha256_of(weights))
 
     def encode(self, image: Image) -> EncodedPhoto:
-        """Looks at a photo once, for many questions; this is what takes SAM's time."""
+        """Looks at a photo, uint8 HxWx3 RGB, once for many questions; this is what takes SAM's time."""
         predictor = SamPredictor(self._network)
         predictor.set_image(image)
         return EncodedPhoto(predictor)

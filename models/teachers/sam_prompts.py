@@ -55,7 +55,7 @@ class SamPrompt:
 
 
 def thing_prompt(box_xyxy: Floats) -> SamPrompt:
-    """A box alone: SAM segments what it encloses."""
+    """A box alone, float32 (4,) in pixels of the photo: SAM segments what it encloses."""
     return SamPrompt(box_xyxy, np.zeros((0, 2), np.float32), np.zeros(0, np.bool_))
 
 

@@ -39,7 +39,7 @@ class CocoWriter:
         return self.images
 
     def add_region(self, image_id: int, surface: SurfaceClass, mask: Mask, crowd: bool, **more: object) -> None:
-        """Adds a region of a photo; further arguments are further keys. See `coco_annotation`."""
+        """Adds a region, bool HxW, of a photo; further arguments are further keys. See `coco_annotation`."""
         self.annotations += 1
         entry = {"id": self.annotations, "image_id": image_id, **coco_annotation(surface, mask, crowd), **more}
         _append(self._annotations, entry, first=self.annotations == 1)

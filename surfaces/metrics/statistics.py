@@ -55,7 +55,7 @@ def bootstrap_sums(photos: npt.NDArray[Any], resamples: int = 1000, seed: int = 
 
 
 def percentile_interval(values: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """What holds the middle share `level` of a statistic's values over draws; NaN where it is never defined."""
+    """What holds the middle share `level` of a statistic's values, one a draw; NaN where it is never defined."""
     values = values[~np.isnan(values)]
     if values.size == 0:
         return float("nan"), float("nan")

@@ -65,7 +65,7 @@ def class_doubt(belief: Floats) -> Floats:
 
 
 def border_share(belief: Floats) -> float:
-    """Share of the raster's pixels whose right or lower neighbour is called another class."""
+    """Share of a belief's places, (classes, h, w), whose right or lower neighbour is called another class."""
     called = belief.argmax(axis=0)
     border = np.zeros(called.shape, bool)
     border[:, :-1] |= called[:, :-1] != called[:, 1:]
