@@ -85,7 +85,7 @@ def photo_leads() -> list[tuple[Lead, bytes]]:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger of photos that were judged, of one that failed, one that was refused and one that waits."""
     corpus = tmp_path_factory.mktemp("corpus")
-    judge = Judge(JudgeSettings(side_min=100), scene_of=lambda _: Scene(0.3, 0.2, 0.0, 0.4, 0.0))
+    judge = Judge(JudgeSettings(side_min=100), scene_of=lambda _: Scene(wall=0.3, floor=0.2, table=0.0, room=0.9))
     came = {lead.url: data for lead, data in photo_leads()}
     with Ledger.open(corpus, create=True) as ledger:
         ledger.add(lead for lead, _ in photo_leads())
