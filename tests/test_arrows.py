@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from absent_packages import without
 from import_arrows import Import, forbidden, import_cycle, read_imports, wrong_arrows
 
 ROOT = Path(__file__).parents[1]
@@ -29,17 +30,8 @@ LIGHT = ("surfaces", "models.runtime", "segment")
 # Circles that are closed in a function alone: the large contenders need torchvision, so they are imported when wanted.
 DEFERRED = {("distill.score_sheet_contenders", "distill.score_sheet_large")}
 
-IMPORTED_WITHOUT = f"""
-import pkgutil, sys
-asked = []
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {HEAVY + EXTRAS}:
-            asked.append(name)
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Absent())
+IMPORT_ALL = """
+import pkgutil
 import models.runtime, surfaces, segment
 for package in (surfaces, models.runtime):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -80,7 +72,7 @@ def test_no_modules_import_each_other_in_a_circle(imports: list[Import]) -> None
 
 
 def test_what_segments_is_imported_where_no_extra_is_installed() -> None:
-    *heavy, count = _run(IMPORTED_WITHOUT).stdout.split()
+    *heavy, count = _run(without((*HEAVY, *EXTRAS), IMPORT_ALL)).stdout.split()
     assert heavy == []
     assert int(count) > 40
 

@@ -8,26 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from absent_packages import command_without
 from corpora import ROOT, dump, environment, make_corpus, teacher_file
 
 from autolabel.__main__ import COMMANDS, main
 
-_WITHOUT = """
-import runpy, sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {absent}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Absent())
-runpy.run_module("autolabel", run_name="__main__", alter_sys=True)
-"""
-
 
 def _run_without(*absent: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs the command as if packages were not installed."""
-    command = [sys.executable, "-c", _WITHOUT.format(absent=set(absent)), *arguments]
+    command = [sys.executable, "-c", command_without(absent, "autolabel"), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
 
 

@@ -7,26 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from absent_packages import command_without
 from training import run_distill
 
 from distill.__main__ import COMMANDS, main
 
-WITHOUT = """
-import runpy, sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {absent}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Absent())
-runpy.run_module("distill", run_name="__main__", alter_sys=True)
-"""
-
 
 def run_without(*absent: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs the command as if packages were not installed."""
-    return run_distill(*arguments, python=("-c", WITHOUT.format(absent=set(absent))))
+    return run_distill(*arguments, python=("-c", command_without(absent, "distill")))
 
 
 def test_help_names_every_command_without_torch() -> None:
