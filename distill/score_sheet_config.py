@@ -59,7 +59,7 @@ class ContenderEntry:
     class_map: str = "mosaic"
     mirror: bool = False
     network: str = "resnet50_fpn"
-    rounds: int = 20
+    rounds: int = 7
     seen: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ GROUNDED_SAM = "grounded-sam"
 class LabelsError(SurfacesError):
     """A command that labels or compares labels failed; it has told why."""
 
-    exit_code = 24
+    exit_code = 25
 
 
 def labels_missing(entry: LabelsEntry) -> str:

@@ -21,6 +21,7 @@ from distill.score_sheet_config import read_sheet
 from distill.score_sheet_contenders import MOST_PROBABLE, OpenContender, belief_detections, onnx_parameters
 from distill.score_sheet_large import coco_file, open_mask_rcnn, open_random_grounded_sam
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
+from docs.made import score_tables
 from models.teachers.teacher import Belief
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.dataset import open_dataset
@@ -252,6 +253,16 @@ def test_labels_are_made_and_compared(sheet: Path, capsys: pytest.CaptureFixture
     assert mine["comparison"]["photos"] >= 1
     assert "belief_groups" in mine["comparison"]
     assert (absent["comparison"], absent["note"]) == (None, "no $SHEET_DATA/no.toml here")
+    results = folder / "run"
+    assert score_tables.labels(results).count("mine; ") == 3
+    assert score_tables.labels_absent(results) == "absent on rooms: no $SHEET_DATA/no.toml here."
+    assert score_tables.iou("rooms")(results).splitlines()[2].startswith("| the first *(trained on)* | ")
+    assert "| two more than one | rooms | " in score_tables.pairs(results)
+    assert "| both seeds, rooms | 2 | " in score_tables.seeds(results)
+    assert score_tables.differences("rooms")(results).count("\n") == 2
+    assert score_tables.timed_on(results).startswith("`" + str(ROOMS))
+    for make in (score_tables.speed, score_tables.labels_by_belief, score_tables.labels_by_quality):
+        assert make(results).startswith("| ")
 
 
 @pytest.mark.parametrize(
