@@ -106,9 +106,11 @@ def belief_detections(belief: Belief, height: int, width: int, settings: MergeSe
 
 
 def onnx_parameters(path: Path) -> int:
-    """How many floating-point numbers an ONNX file holds."""
+    """How many floating-point numbers an ONNX file holds, as initialisers or as constants."""
+    graph = onnx.load(path).graph
+    constants = [attribute.t for node in graph.node if node.op_type == "Constant" for attribute in node.attribute]
     kinds = (TensorProto.FLOAT, TensorProto.FLOAT16)
-    return sum(prod(one.dims) for one in onnx.load(path).graph.initializer if one.data_type in kinds)
+    return sum(prod(one.dims) for one in (*graph.initializer, *constants) if one.data_type in kinds)
 
 
 def _open_teacher(entry: ContenderEntry, weights: Path, threads: int) -> Teacher:

@@ -28,8 +28,8 @@ def latency(results: Path) -> Figure:
             if data in one["scores"]:
                 _point(axes, timings[one["name"]]["median_ms"], one, data, colour)
         axes.set_title(f"{data}, {next(d['photos'] for d in sheet['data'] if d['name'] == data)} photos")
-        axes.set_xscale("log")
-        axes.set_xlabel("ms a photo, 2 threads")
+        axes.set_xlim(left=0)
+        axes.set_xlabel(f"ms a photo, {sheet['timing']['threads']} threads")
     plots[0].set_ylabel("mean IoU")
     handles, names = plots[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2)
@@ -44,7 +44,7 @@ def reliability(results: Path) -> Figure:
         axes.plot((0, 1), (0, 1), color=PALE, linewidth=1, linestyle="--")
         for surface, groups in entries[name]["comparison"]["belief_groups"].items():
             _curve(axes, surface, groups)
-        axes.set_title(entries[name]["title"] if name == _LABELS[1] else "the same without rules")
+        axes.set_title("with rules" if name == _LABELS[1] else "without rules")
         axes.set_xlabel("mean belief of the pixels")
         axes.set_xlim(0.3, 1.0)
         axes.set_ylim(0, 1.02)
