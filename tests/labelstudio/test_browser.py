@@ -237,8 +237,10 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
         seconds = [review.seconds for review in reviews if review.outcome == kind and review.seconds is not None]
         assert len(seconds) == 8
         medians[kind] = median(seconds)
-    assert 0 < medians["accepted"] < medians["corrected"] < 60
-    print(f"\nseconds a review, of the tool alone: {medians}")
+    assert all(0 < seconds < 60 for seconds in medians.values())
+    written = ARTIFACTS / "review-seconds.json"
+    written.write_text(json.dumps({"photos": 8, "seconds": medians}, indent=1) + "\n", "utf-8")
+    print(f"\nseconds a review, of the tool alone: {medians}; {written}")
 
 
 @contextmanager
