@@ -9,7 +9,9 @@ import numpy as np
 
 from models.runtime.segmenter import Segmenter
 from models.teachers.teacher import Belief, Opinion
+from surfaces.classes import BELIEF_CHANNELS, CLASSES
 from surfaces.detections import Image
+from surfaces.errors import WeightsError
 
 
 class StudentTeacher:
@@ -33,6 +35,13 @@ class StudentTeacher:
         self.fingerprint = hashlib.sha256(f"student {self._segmenter.sha256}".encode()).hexdigest()
 
     def look(self, image: Image) -> Opinion:
-        """The branch's belief at its own resolution, a quarter of the network's input; `image` is uint8 HxWx3 RGB."""
+        """The branch's belief at its own resolution, a quarter of the network's input; `image` is uint8 HxWx3 RGB.
+
+        Raises:
+            WeightsError: the network was trained for another number of classes.
+        """
         probabilities = self._segmenter.raw(image).probabilities
+        if len(probabilities) != BELIEF_CHANNELS:
+            wanted, got = len(CLASSES), len(probabilities) - 1
+            raise WeightsError(f"expected a network of {wanted} classes, {self.name} knows {got}: train one")
         return Opinion(belief=Belief(probabilities, np.zeros(probabilities.shape[1:], np.float32)))

@@ -55,6 +55,18 @@ CHECKS = {
         assert [s.detection.surface.name for s in settled.segments] == ["wall", "ceiling"]
         assert label_config().count('value="ceiling"') == 3
     """,
+    "a network of three classes is no teacher": """
+        import numpy as np
+        from models.teachers.student import StudentTeacher
+        from surfaces.errors import WeightsError
+
+        try:
+            StudentTeacher(threads=1).look(np.zeros((128, 128, 3), np.uint8))
+        except WeightsError as error:
+            assert str(error).startswith("expected a network of 4 classes, student (surfaces) knows 3"), error
+        else:
+            raise AssertionError("no error")
+    """,
     "the shipped weights are a start, and the heads do what they did": """
         import torch
         from models.registry import FOLDER
