@@ -41,7 +41,7 @@ _ARGUMENTS = (
 )
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PATIENCE_MS = 60_000
-_ARTEFACTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "test-artifacts"))
+ARTEFACTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "test-artifacts"))
 _INSTRUCTIONS = "[class*=modal-ls__body]"
 _READY = """() => {
     const store = window.Htx, annotation = store?.annotationStore?.selected, photo = annotation?.names?.get('photo');
@@ -288,8 +288,8 @@ class Editor:
 
     def screenshot(self, name: str) -> Path:
         """Keeps a picture of the page, small enough for documents; returns its path."""
-        _ARTEFACTS.mkdir(parents=True, exist_ok=True)
-        path = _ARTEFACTS / f"{name}.png"
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
         small = self._screen().resize(_KEPT_SIZE_WH, Pillow.Resampling.LANCZOS)
         small.quantize(256, Pillow.Quantize.FASTOCTREE, dither=Pillow.Dither.NONE).save(path, optimize=True)
         return path

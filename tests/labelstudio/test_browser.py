@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from browser import OVERLAY_OPACITY, Editor, open_editor
+from browser import ARTEFACTS, OVERLAY_OPACITY, Editor, open_editor
 from PIL import Image as Pillow
 from review_scenes import Scene, labels_of_masks
 from servers import TestServer
@@ -238,7 +239,7 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
         assert len(seconds) == 8
         medians[kind] = median(seconds)
     assert all(0 < seconds < 60 for seconds in medians.values())
-    written = ARTIFACTS / "review-seconds.json"
+    written = ARTEFACTS / "review-seconds.json"
     written.write_text(json.dumps({"photos": 8, "seconds": medians}, indent=1) + "\n", "utf-8")
     print(f"\nseconds a review, of the tool alone: {medians}; {written}")
 
