@@ -62,6 +62,16 @@ def rates_table(results: Path) -> str:
     )
 
 
+def review_seconds(results: Path) -> str:
+    """What the review tool takes by itself."""
+    found = read_result(results, "review-seconds.json")
+    seconds = found["seconds"]
+    return (
+        f"{seconds['accepted']:.1f} s for a photo that is accepted as it is, {seconds['corrected']:.1f} s for one with a "
+        f"region deleted and a stroke rubbed out; medians of {found['photos']} photos each."
+    )
+
+
 def costs_table(results: Path) -> str:
     """Time, disk and money for corpora of several sizes."""
     steps = read_result(results, "rates.json")["steps"]

@@ -42,6 +42,7 @@ _ARGUMENTS = (
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PATIENCE_MS = 60_000
 ARTEFACTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "test-artifacts"))
+"""Where screenshots and measurements of a run are left."""
 _INSTRUCTIONS = "[class*=modal-ls__body]"
 _READY = """() => {
     const store = window.Htx, annotation = store?.annotationStore?.selected, photo = annotation?.names?.get('photo');
