@@ -14,7 +14,7 @@ LOSSES = "curves-losses.json"
 SCORED: dict[int, tuple[str, ...]] = {
     **{
         steps: tuple(f"learning-steps-{steps}-{seed}-nyuv2-val.json" for seed in seeds)
-        for steps, seeds in {25: (0,), 50: (0,), 100: (0,)}.items()
+        for steps, seeds in {25: (0, 1), 50: (0, 1), 100: (0,)}.items()
     },
     200: tuple(f"auto-labels-without-{seed}-nyuv2-val.json" for seed in range(3)),
 }
