@@ -67,8 +67,8 @@ def review_seconds(results: Path) -> str:
     found = read_result(results, "review-seconds.json")
     seconds = found["seconds"]
     return (
-        f"{seconds['accepted']:.1f} s for a photo that is accepted as it is, {seconds['corrected']:.1f} s for one with a "
-        f"region deleted and a stroke rubbed out; medians of {found['photos']} photos each."
+        f"{seconds['accepted']:.1f} s for a photo that is accepted as it is, {seconds['corrected']:.1f} s for one with "
+        f"a region deleted and a stroke rubbed out; medians of {found['photos']} photos each."
     )
 
 
