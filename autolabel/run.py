@@ -19,6 +19,7 @@ from autolabel.ontology import default_ontology, read_ontology
 from autolabel.pipeline import Tally, label_corpus
 from autolabel.progress import Progress
 from autolabel.teachers import TeacherOptions, open_teacher
+from surfaces.arguments import positive
 from surfaces.dataset.store import LabelSettings, LabelStore
 
 SOME_FAILED = 10
@@ -66,15 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="TOML file of prompts and thresholds (default: the shipped one)",
     )
     add("--without", nargs="+", default=[], metavar="RULE", help="rules to leave out")
-    add("--limit", type=_positive, metavar="N", help="only the first N photos (of the shard)")
+    add("--limit", type=positive, metavar="N", help="only the first N photos (of the shard)")
     add("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the corpus that share no photo")
-    add("--workers", type=_positive, metavar="N", help="threads besides the teacher's (default: half the CPUs)")
+    add("--workers", type=positive, metavar="N", help="threads besides the teacher's (default: half the CPUs)")
     add(
         "--device",
         default="auto",
         help="of grounded-sam: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)",
     )
-    add("--threads", type=_positive, metavar="N", help="the teacher's CPU threads (default: one a CPU)")
+    add("--threads", type=positive, metavar="N", help="the teacher's CPU threads (default: one a CPU)")
     add("--relabel", action="store_true", help="go on although the dataset was labelled with other settings")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
 
@@ -130,13 +131,6 @@ def _told(tally: Tally) -> str:
     told = f"{tally.labelled} labelled, {tally.known} labelled before, {tally.failed.total()} skipped"
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.failed.items()))
     return f"{told} ({kinds})" if kinds else told
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
-    return number
 
 
 def _shard(text: str) -> tuple[int, int]:

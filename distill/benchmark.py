@@ -25,11 +25,11 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
-from distill.datasets import positive
 from models.registry import shipped
 from models.runtime.raw import input_size
 from models.runtime.segmenter import Segmenter, network_input
 from models.student.tables import MAX_DETECTIONS
+from surfaces.arguments import positive
 from surfaces.detections import Image
 from surfaces.files import replace_file
 from surfaces.images import load_image

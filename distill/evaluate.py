@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample, spread
+from distill.datasets import add_dataset_arguments, open_datasets, read_sample, spread
 from distill.page import write_page
 from distill.progress import progress
 from distill.report import Report, report_of, score_photo
+from surfaces.arguments import positive
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file

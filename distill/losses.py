@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distill.datasets import positive
+from surfaces.arguments import positive
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file
 

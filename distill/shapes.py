@@ -17,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from distill.datasets import add_dataset_arguments, open_datasets, positive, spread
+from distill.datasets import add_dataset_arguments, open_datasets, spread
 from distill.progress import progress
+from surfaces.arguments import positive
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.dataset import Labels, Sample
 from surfaces.detections import Detection, Mask, box_of_mask

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from distill.datasets import add_dataset_arguments, open_datasets, positive, read_sample
+from distill.datasets import add_dataset_arguments, open_datasets, read_sample
 from distill.progress import progress
 from distill.worst_causes import Causes, cost_of_causes, read_causes
 from distill.worst_counts import LostIou, PhotoErrors, count_errors, lost_iou, mean_iou
 from distill.worst_drawing import draw_case, sheet_of_cases
 from distill.worst_page import Findings, as_json, as_page, as_table
+from surfaces.arguments import positive
 from surfaces.classes import BY_NAME, CLASSES
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
