@@ -18,6 +18,8 @@ from docs.made import (
     reviews_figures,
     reviews_tables,
     runs_tables,
+    score_figures,
+    score_tables,
     shapes_tables,
     speed_figures,
     speed_tables,
@@ -55,6 +57,22 @@ TABLES: dict[str, Table] = {
     "reviews-needed": Table(reviews_tables.reviews_needed, (reviews_tables.EVENLY,)),
     "reviews-tables": Table(reviews_tables.reviews_tables, (reviews_tables.TABLES_OFTEN,)),
     "reviews-tables-needed": Table(reviews_tables.reviews_tables_needed, (reviews_tables.TABLES_OFTEN,)),
+    "scores-iou-nyuv2": Table(score_tables.iou("nyuv2"), (score_tables.SHEET,)),
+    "scores-boundary-nyuv2": Table(score_tables.boundary_iou("nyuv2"), (score_tables.SHEET,)),
+    "scores-objects-nyuv2": Table(score_tables.objects("nyuv2"), (score_tables.SHEET,)),
+    "scores-differences-nyuv2": Table(score_tables.differences("nyuv2"), (score_tables.SHEET,)),
+    "scores-iou-rooms": Table(score_tables.iou("rooms"), (score_tables.SHEET,)),
+    "scores-boundary-rooms": Table(score_tables.boundary_iou("rooms"), (score_tables.SHEET,)),
+    "scores-objects-rooms": Table(score_tables.objects("rooms"), (score_tables.SHEET,)),
+    "scores-differences-rooms": Table(score_tables.differences("rooms"), (score_tables.SHEET,)),
+    "scores-seeds": Table(score_tables.seeds, (score_tables.SHEET,)),
+    "scores-pairs": Table(score_tables.pairs, (score_tables.SHEET,)),
+    "scores-timed-on": Table(score_tables.timed_on, (score_tables.SHEET,)),
+    "scores-speed": Table(score_tables.speed, (score_tables.SHEET,)),
+    "scores-labels": Table(score_tables.labels, (score_tables.SHEET,)),
+    "scores-labels-absent": Table(score_tables.labels_absent, (score_tables.SHEET,)),
+    "scores-labels-belief": Table(score_tables.labels_by_belief, (score_tables.SHEET,)),
+    "scores-labels-quality": Table(score_tables.labels_by_quality, (score_tables.SHEET,)),
 }
 
 FIGURES: dict[str, Figure] = {
@@ -71,4 +89,6 @@ FIGURES: dict[str, Figure] = {
     "reviews-nyuv2-tables": Figure(reviews_figures.reviews_tables_often, (reviews_tables.TABLES_OFTEN,)),
     "speed": Figure(speed_figures.speed, ("benchmark.json",)),
     "training-losses": Figure(curve_figures.training_losses, (curve_tables.LOSSES,)),
+    "scores": Figure(score_figures.latency, (score_tables.SHEET,)),
+    "label-reliability": Figure(score_figures.reliability, (score_tables.SHEET,)),
 }

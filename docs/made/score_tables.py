@@ -194,12 +194,12 @@ def _differences(difference: Row) -> list[str]:
 
 
 def _difference(found: Row) -> str:
-    """A difference with its interval; bold where the interval leaves out zero."""
+    """A difference with its interval; bold where the interval, as it is written, leaves out zero."""
     value, (low, high) = found["value"], found["interval"]
     if value is None:
         return ""
     text = f"{change(value)} ({change(low)} {change(high)})"
-    return bold(text) if low > 0 or high < 0 else text
+    return bold(text) if round(low, 3) > 0 or round(high, 3) < 0 else text
 
 
 def _spread(score: Row) -> str:
