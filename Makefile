@@ -35,7 +35,7 @@ figures: .venv/develop
 .venv/develop: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
-	# Apart: s3fs and moto want different releases of botocore, over which pip gives up when it has all else to settle too.
+	# Apart: s3fs and moto agree on few releases of botocore, which pip does not find when it has all else to settle too.
 	$(BIN)/pip install --quiet --editable '.[dev-storage]'
 	# The detector's original code, to compare with. It pins versions of 2023, hence without what it asks for.
 	$(BIN)/pip install --quiet --no-deps groundingdino-py==0.4.0
