@@ -51,6 +51,8 @@ TABLES: dict[str, Table] = {
     "errors-rooms": Table(error_tables.causes_rooms, (error_tables.ROOMS,)),
     "learning-seen": Table(curve_tables.seen_and_unseen, (curve_tables.TRAIN, curve_tables.VALIDATION)),
     "learning-steps": Table(curve_tables.scores_by_steps, curve_tables.score_files()),
+    "rates": Table(cost_tables.rates_table, ("rates.json",)),
+    "costs": Table(cost_tables.costs_table, ("rates.json",)),
     "review-seconds": Table(cost_tables.review_seconds, ("review-seconds.json",)),
     "shapes": Table(shapes_tables.shapes, shapes_tables.FILES),
     "reviews": Table(reviews_tables.reviews, (reviews_tables.EVENLY,)),
