@@ -1,6 +1,6 @@
 """`python -m distill scores`: teachers, student and baselines on the same photos: accuracy, speed, size.
 
-What is compared stands in a TOML file; distill/configs/scores.toml is the one of docs/scores.md. What was scored stays
+What is compared stands in a TOML file; distill/scores.toml is the one of docs/scores.md. What was scored stays
 in the run's folder, so the same command goes on where it was stopped.
 """
 

@@ -306,7 +306,7 @@ def test_an_unknown_contender_and_a_file_that_is_none(sheet: Path, capsys: pytes
 
 
 def test_the_sheet_of_the_documents_can_be_read() -> None:
-    config = read_sheet(ROOT / "distill" / "configs" / "scores.toml")
+    config = read_sheet(ROOT / "distill" / "scores.toml")
     assert config.reference == "student"
     assert [entry.name for entry in config.data] == ["nyuv2", "rooms"]
     assert (ROOT / config.photo).is_file()
