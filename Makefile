@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # How many processes run the tests.
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: demo test slow check figures
 
