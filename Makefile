@@ -12,7 +12,7 @@ demo: .venv/segment
 
 # Installs everything, then lint, types and tests.
 test: check
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 # The long trials: benchmarks, large photos.
 slow: .venv/develop

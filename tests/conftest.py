@@ -21,17 +21,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOMS = Path(__file__).parent / "data" / "rooms"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps a file's tests in one process, and all that need Label Studio, so that what they share is made once.
-
-    First, since pytest-xdist reads the groups in the same hook.
-    """
-    for item in items:
-        shared = "label-studio" if "label_studio" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(shared))
-
-
 @pytest.fixture(scope="session")
 def room_path() -> Path:
     """A photo of a room with a wall, a floor and a table; 512x384."""
