@@ -12,7 +12,7 @@ import numpy as np
 
 from distill.evaluate import evaluate
 from distill.report import PhotoScore, Report, report_of
-from distill.score_sheet_contenders import OpenContender
+from distill.score_sheet_contender import OpenContender
 from surfaces.dataset import Sample
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto
 
 from distill.score_sheet_config import ContenderEntry, resolved
+from distill.score_sheet_contender import OpenContender
 from models.registry import shipped
 from models.runtime.merge import MergeSettings, merge
 from models.runtime.raw import RawOutput
@@ -24,36 +25,11 @@ from models.teachers.student import StudentTeacher
 from models.teachers.teacher import Belief, Teacher
 from surfaces.detections import Detection, Image
 
-Predict = Callable[[Image], list[Detection]]
-
 DOUBTFUL_SCORE = 0.01
 """Tables from this score on count for average precision, which sums over all operating points."""
 
 MOST_PROBABLE = MergeSettings(residual_score=0.0)
 """A belief's own operating point: the most probable class of each pixel, each region of table a table."""
-
-
-@dataclass(frozen=True, eq=False)
-class OpenContender:
-    """A contender that is ready to run.
-
-    Attributes:
-        predict: from a photo to its segments.
-        doubtful: the same with the tables that `predict` drops as doubtful.
-        fingerprint: changes whenever predictions may.
-        parameters: how many numbers the networks have.
-        file_bytes: of their files.
-        scored: whether predictions mean anything; random weights are timed alone.
-        note: what has to be said of it; may be empty.
-    """
-
-    predict: Predict
-    doubtful: Predict
-    fingerprint: str
-    parameters: int
-    file_bytes: int
-    scored: bool = True
-    note: str = ""
 
 
 def missing_weights(entry: ContenderEntry) -> list[str]:

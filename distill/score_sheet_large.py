@@ -14,7 +14,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn
 
 from distill.benchmark import MASK_RCNNS, random_mask_rcnn
 from distill.config import ConfigError
-from distill.score_sheet_contenders import OpenContender
+from distill.score_sheet_contender import OpenContender
 from models.runtime.raw import input_size
 from models.student.tables import MAX_DETECTIONS
 from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM, cache_folder

@@ -10,7 +10,8 @@ from typing import Any
 
 from distill.benchmark import Contender, machine, shrunk, time_in_turns
 from distill.score_sheet_config import ContenderEntry, SheetConfig, resolved
-from distill.score_sheet_contenders import OpenContender, open_contender
+from distill.score_sheet_contender import OpenContender
+from distill.score_sheet_contenders import open_contender
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file

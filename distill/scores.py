@@ -23,7 +23,8 @@ from distill.progress import progress
 from distill.report import Report
 from distill.score_sheet_cells import dataset_fingerprint, scored
 from distill.score_sheet_config import ContenderEntry, DataEntry, SheetConfig, read_sheet, require, resolved
-from distill.score_sheet_contenders import OpenContender, missing_weights, open_contender
+from distill.score_sheet_contender import OpenContender
+from distill.score_sheet_contenders import missing_weights, open_contender
 from distill.score_sheet_labels import compared, labels_missing
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
 from distill.score_sheet_timing import timed

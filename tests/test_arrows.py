@@ -27,9 +27,6 @@ HEAVY = (
 EXTRAS = ("onnx", "faster_coco_eval", "pyarrow", "fsspec", "imagehash", "label_studio_sdk", "httpx", "pillow_heif")
 LIGHT = ("surfaces", "models.runtime", "segment")
 
-# Circles that are closed in a function alone: the large contenders need torchvision, so they are imported when wanted.
-DEFERRED = {("distill.score_sheet_contenders", "distill.score_sheet_large")}
-
 IMPORT_ALL = """
 import pkgutil
 import models.runtime, surfaces, segment
@@ -67,8 +64,7 @@ def test_what_segments_names_nothing_heavy_and_no_teacher(imports: list[Import])
 
 
 def test_no_modules_import_each_other_in_a_circle(imports: list[Import]) -> None:
-    assert {(found.importer, found.imported) for found in imports} >= DEFERRED
-    assert import_cycle(found for found in imports if (found.importer, found.imported) not in DEFERRED) == []
+    assert import_cycle(imports) == []
 
 
 def test_what_segments_is_imported_where_no_extra_is_installed() -> None:

@@ -18,7 +18,8 @@ from distill.config import ConfigError
 from distill.report import PhotoScore, report_of, score_photo
 from distill.score_sheet_cells import dataset_fingerprint, scored
 from distill.score_sheet_config import read_sheet
-from distill.score_sheet_contenders import MOST_PROBABLE, OpenContender, belief_detections, onnx_parameters
+from distill.score_sheet_contender import OpenContender
+from distill.score_sheet_contenders import MOST_PROBABLE, belief_detections, onnx_parameters
 from distill.score_sheet_large import coco_file, open_mask_rcnn, open_random_grounded_sam
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
 from docs.made import score_tables

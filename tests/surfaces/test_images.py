@@ -16,6 +16,7 @@ from handmade_images import png, png_chunk
 from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from PIL import ImageCms
+from seeded_photos import saved
 
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
@@ -41,15 +42,6 @@ def photo() -> Pillow.Image:
     pixels = np.zeros((32, 64, 3), np.uint8)
     pixels[:16, :32], pixels[:16, 32:], pixels[16:, :32], pixels[16:, 32:] = RED, GREEN, BLUE, WHITE
     return Pillow.fromarray(pixels)
-
-
-def saved(photo: Pillow.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    if kind == "HEIF":
-        pytest.importorskip("pillow_heif").from_pillow(photo).save(buffer, **options)
-    else:
-        photo.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def decoded(data: bytes, limits: ImageLimits | None = None) -> Image:
