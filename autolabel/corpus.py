@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from surfaces.batch import PHOTO_SUFFIXES
 from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.store import Source
 from surfaces.errors import DatasetError, MissingExtraError
+from surfaces.photo_files import is_photo_file
 from surfaces.places import is_remote, local_path, name_of, open_remote
 
 UNREADABLE = "unreadable"
@@ -92,7 +92,7 @@ def read_corpus(path: Path) -> Corpus:
     root = os.path.abspath(path)  # noqa: PTH100  (links stay as the user wrote them)
     if path.is_dir():
         corpus = _Listing(root, root).folder()
-    elif path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
+    elif is_photo_file(path) and path.is_file():
         corpus = _Listing(root, os.path.dirname(root)).listed([(1, root)])  # noqa: PTH120
     elif path.is_file():
         corpus = _Listing(root, os.path.dirname(root)).listed(_entries(path))  # noqa: PTH120
@@ -124,7 +124,7 @@ class _Listing:
             entered.add(identity)
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(name for name in names if not name.startswith(".")):
-                if PurePath(name).suffix.lower() in PHOTO_SUFFIXES:
+                if is_photo_file(name):
                     self._add(_join(folder, name))
                 else:
                     self._passed_over += 1

@@ -10,9 +10,8 @@ from tqdm import tqdm
 
 from surfaces.addresses import without_credentials
 from surfaces.errors import DecodeError, FetchError
+from surfaces.photo_files import is_photo_file
 from surfaces.pipeline import Outcome
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"})
 
 
 def is_batch(sources: Sequence[str]) -> bool:
@@ -86,10 +85,10 @@ def _is_folder(source: str) -> bool:
 
 def _photos_in(folder: Path) -> list[str]:
     try:
-        names = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+        names = sorted(path for path in folder.iterdir() if is_photo_file(path))
     except OSError as error:
         raise FetchError(f"{folder}: the folder could not be read: {error.strerror}") from error
-    photos = [str(path) for path in names if path.is_file() and not path.name.startswith(".")]
+    photos = [str(path) for path in names if path.is_file()]
     if not photos:
         raise FetchError(f"{folder}: expected photos in the folder, there are none")
     return photos

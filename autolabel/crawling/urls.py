@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
 from surfaces.addresses import AddressError, Target, read_address
-from surfaces.batch import PHOTO_SUFFIXES
+from surfaces.photo_files import PHOTO_SUFFIXES
 
 _IGNORED = re.compile(r"[\t\n\r]")
 _QUERY = re.compile(r"(?=[?#])")
