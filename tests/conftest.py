@@ -21,6 +21,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOMS = Path(__file__).parent / "data" / "rooms"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names parameters that are bytes by their argument: what they hold may depend on the time and the machine."""
+    return argname if isinstance(val, bytes | bytearray) else None
+
+
 @pytest.fixture(scope="session")
 def room_path() -> Path:
     """A photo of a room with a wall, a floor and a table; 512x384."""

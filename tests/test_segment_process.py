@@ -39,14 +39,22 @@ def command(tmp_path: Path):
     return run
 
 
-def test_help_and_version_are_quick_and_complete(command) -> None:
-    start = time.monotonic()
+def test_help_and_version_are_complete(command) -> None:
     helped, version = command("--help"), command("--version")
-    assert time.monotonic() - start < 3
     assert (helped.code, version.code) == (0, 0)
     assert version.out == "interior-surfaces 0.1.0\n"
     for word in ("--url", "--output", "--surname", "--classes", "--json", "examples:", "exit codes:"):
         assert word in helped.out
+
+
+def test_help_loads_no_heavy_package() -> None:
+    program = (
+        "import sys, segment\n"
+        "try: segment.main(['--help'])\n"
+        "except SystemExit: print(sorted({'cv2', 'numpy', 'onnxruntime', 'PIL', 'supervision'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_version_is_the_projects() -> None:
@@ -77,8 +85,18 @@ def test_a_batch_as_a_process(command, room_path: Path) -> None:
     assert "Traceback" not in run.err
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read as Linux tells it")
-def test_neither_torch_nor_more_memory_than_promised(tmp_path: Path) -> None:
+def test_segmenting_loads_no_torch(tmp_path: Path, room_path: Path) -> None:
+    program = (
+        "import sys, segment\n"
+        f"print(segment.main(['--url', {str(room_path)!r}, '--output', {str(tmp_path)!r}]), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux' /proc")
+def test_a_large_photo_takes_the_memory_that_is_stated(tmp_path: Path) -> None:
     photo = tmp_path / "large.jpg"
     Pillow.open(EXAMPLE).resize((3000, 4000)).save(photo)
     # Not ru_maxrss: Linux counts what the parent, this test run with torch, held at the fork.
@@ -86,11 +104,11 @@ def test_neither_torch_nor_more_memory_than_promised(tmp_path: Path) -> None:
         "import sys, segment\n"
         f"code = segment.main(['--url', {str(photo)!r}, '--output', {str(tmp_path)!r}, '--json', '--masks'])\n"
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
-        "print(code, 'torch' in sys.modules, int(peak.split()[1]) // 1024)\n"
+        "print(code, int(peak.split()[1]) // 1024)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
-    code, torch, megabytes = done.stdout.splitlines()[-1].split()
-    assert (code, torch) == ("0", "False"), done.stderr
+    code, megabytes = done.stdout.splitlines()[-1].split()
+    assert code == "0", done.stderr
     assert int(megabytes) <= 600
 
 

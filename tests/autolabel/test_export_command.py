@@ -77,6 +77,7 @@ def test_scores_are_shares(tmp_path: Path, score: str, capsys: pytest.CaptureFix
     assert "--min-score" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
     """What is written weighs far more than what is held at a time."""
     mask = np.random.default_rng(0).random((160, 160)) < 0.5  # 25,000 runs, some 25 kB

@@ -130,17 +130,15 @@ def test_a_signal_ends_the_run_after_the_photo_in_work(tmp_path: Path, number: s
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "photos", 3)
-    teacher = teacher_file(tmp_path, delay=30.0)
+    teacher = teacher_file(tmp_path, delay=600.0)  # a run that waited for it would exceed the process's time limit
     process = start("run", corpus, "--out", tmp_path / "set", "--teacher", teacher, "--quiet")
     while not (tmp_path / "set" / STORE_NAME).is_file():
         time.sleep(0.02)
     time.sleep(0.5)
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert finish(process) == (-signal.SIGINT, "", "")
-    assert time.monotonic() - started < 10
 
 
 def test_several_processes_label_into_one_dataset(tmp_path: Path) -> None:

@@ -328,12 +328,12 @@ class Editor:
             route.abort()
 
 
-def require_chromium() -> str:
-    """The path of Chromium; skips the test where there is none."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    pytest.skip("needs Chromium: expected chromium, chromium-browser or google-chrome on PATH")
+_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+needs_chromium = pytest.mark.skipif(
+    _CHROMIUM is None, reason="needs Chromium: expected chromium, chromium-browser or google-chrome on PATH"
+)
+"""Skips before any fixture, such as a Label Studio, is installed or started."""
 
 
 @contextmanager
@@ -347,7 +347,7 @@ def open_editor(url: str, profile: Path) -> Iterator[Editor]:
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=require_chromium(),
+            executable_path=_CHROMIUM,
             headless=True,
             args=_ARGUMENTS,
             viewport={"width": SIZE_WH[0], "height": SIZE_WH[1]},

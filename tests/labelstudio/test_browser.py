@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from browser import ARTEFACTS, OVERLAY_OPACITY, Editor, open_editor
+from browser import ARTEFACTS, OVERLAY_OPACITY, Editor, needs_chromium, open_editor
 from PIL import Image as Pillow
 from review_scenes import Scene, labels_of_masks
 from servers import TestServer
@@ -33,6 +33,8 @@ from surfaces.classes import BY_ID, BY_NAME, DINING_TABLE, FLOOR, IGNORE, OTHER,
 from surfaces.dataset.graded import GradedLabels
 from surfaces.detections import Image, Mask
 from surfaces.images import decode_image
+
+pytestmark = needs_chromium
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 PHOTO = (ROOMS / "images" / "room_07.jpg").read_bytes()

