@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from surfaces.arguments import number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
-from surfaces.errors import SurfacesError
+from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.version import VERSION
 
 SOME_FAILED = 10
@@ -83,7 +83,10 @@ def _run(options: argparse.Namespace) -> int:
         parts=results.Parts(options.json, options.masks),
         fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private),
     )
-    sources = batch.expand_sources(options.url, sys.stdin)
+    stdin = getattr(sys.stdin, "buffer", None)  # as bytes: the locale need not be the list's
+    sources = batch.expand_sources(options.url, stdin, settings.folder)
+    for line in (*sources.problems, *(() if options.quiet else sources.notes)):
+        print(line, file=sys.stderr)
     files.make_folder(settings.folder)
     segmenter = Segmenter(options.weights)
 
@@ -91,8 +94,13 @@ def _run(options: argparse.Namespace) -> int:
         return pipeline.segment_photo(source, segmenter, settings)
 
     if batch.is_batch(options.url):
-        return SOME_FAILED if batch.run_batch(sources, segment, options.quiet) else 0
-    batch.report(sources[0], segment(sources[0]), options.quiet)
+        failures = len(sources.problems) + batch.run_batch(sources.photos, segment, options.quiet)
+        return SOME_FAILED if failures else 0
+    (source,) = sources.photos
+    try:
+        batch.report(source, segment(source), options.quiet)
+    except (FetchError, DecodeError) as error:
+        raise type(error)(f"{batch.shown(source)}: {error}") from error
     return 0
 
 
@@ -110,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         required=True,
         metavar="URL",
-        help="address or path of a photo; several, a folder, or - for a list on stdin make a batch",
+        help="address or path of a photo; several, a folder (searched with its subfolders), or - for a list on stdin "
+        "make a batch",
     )
     add("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where pictures go (default: ./output)")
     add("--surname", help="first part of the pictures' names")

@@ -83,6 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     corpus = read_corpus(args.corpus)
+    if not args.quiet:
+        for note in corpus.notes:
+            print(note, file=sys.stderr)
     part = corpus
     if args.shard:
         part = part.shard(*args.shard)

@@ -20,6 +20,7 @@ from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
 from surfaces.image_guards import FORMATS as FORMATS
 from surfaces.image_guards import format_of, refuse_bombs
+from surfaces.places import local_path
 
 if TYPE_CHECKING:
     from surfaces.fetch import FetchLimits
@@ -60,7 +61,7 @@ def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limit
     """Reads a photo from the web or from a file.
 
     Args:
-        source: an http or https address, or the path of a file.
+        source: an http or https address, the path of a file, or its address (`file:///…`).
         image_limits: of the photo's size; the defaults of `ImageLimits` where None.
         fetch_limits: of the download; the defaults of `FetchLimits` where None.
 
@@ -71,6 +72,7 @@ def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limit
         FetchError: the address or the file can't be read.
         DecodeError: what was read is not a photo that can be used.
     """
+    source = local_path(source)
     if is_address(source):
         from surfaces.fetch import fetch  # reading files must not need requests
 

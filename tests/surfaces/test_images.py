@@ -342,9 +342,15 @@ def test_addresses_are_told_from_paths() -> None:
 
 
 def test_other_schemes_are_refused() -> None:
-    for source in ("ftp://127.0.0.1/a.jpg", "file:///etc/passwd", "data://x"):
+    for source in ("ftp://127.0.0.1/a.jpg", "s3://b/a.jpg", "data://x"):
         with pytest.raises(FetchError, match="expected an http or https address"):
             load_image(source)
+
+
+def test_a_file_by_its_address(photo: Pillow.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a room.png"
+    photo.save(path)
+    assert np.array_equal(load_image(path.as_uri()), np.asarray(photo))
 
 
 def test_a_photo_comes_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:
