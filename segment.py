@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from surfaces.arguments import number, share
+from surfaces.arguments import given, megabytes, megapixels, number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.version import VERSION
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help and wrong calls are answered at once.
     from models import Segmenter
-    from surfaces import batch, fetch, files, naming, overlay, pipeline, results
+    from surfaces import batch, fetch, files, images, naming, overlay, pipeline, results
 
     settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
     settings = pipeline.Settings(
@@ -81,7 +81,8 @@ def _run(options: argparse.Namespace) -> int:
         min_score=options.min_score,
         style=overlay.OverlayStyle(options.alpha),
         parts=results.Parts(options.json, options.masks),
-        fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private),
+        fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private, options.max_megabytes),
+        image_limits=images.ImageLimits(**given(pixels_max=options.max_megapixels, bytes_max=options.max_megabytes)),
     )
     stdin = getattr(sys.stdin, "buffer", None)  # as bytes: the locale need not be the list's
     sources = batch.expand_sources(options.url, stdin, settings.folder)
@@ -143,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
     add("--weights", type=Path, metavar="FILE", help="network to use (default: the one that ships)")
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
+    add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
+    add(
+        "--max-megabytes",
+        type=megabytes,
+        metavar="MB",
+        help="largest download, and largest file (default: 50, and 256 for files)",
+    )
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
     add("--version", action="version", version=f"interior-surfaces {VERSION}")

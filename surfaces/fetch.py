@@ -52,7 +52,7 @@ class FetchLimits:
         allow_private: whether loopback and private networks may be asked too.
     """
 
-    bytes_max: int = 20_000_000
+    bytes_max: int = 50_000_000
     connect_s: float = 10.0
     read_s: float = 15.0
     total_s: float = 60.0
@@ -62,10 +62,10 @@ class FetchLimits:
     allow_private: bool = False
 
     @classmethod
-    def within(cls, total_s: float, allow_private: bool = False) -> FetchLimits:
-        """The defaults, with no wait longer than `total_s` seconds."""
+    def within(cls, total_s: float, allow_private: bool = False, bytes_max: int | None = None) -> FetchLimits:
+        """The defaults, with no wait longer than `total_s` seconds, and with `bytes_max` where it is given."""
         connect_s, read_s = min(cls.connect_s, total_s), min(cls.read_s, total_s)
-        return cls(connect_s=connect_s, read_s=read_s, total_s=total_s, allow_private=allow_private)
+        return cls(bytes_max or cls.bytes_max, connect_s, read_s, total_s, allow_private=allow_private)
 
 
 class UnavailableError(FetchError):

@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from surfaces.errors import DecodeError, FetchError, MissingExtraError
 from surfaces.wording import brief
 
-BYTES_MAX = 256 * 2**20
+BYTES_MAX = 256_000_000
 """The largest file that is taken for a photo."""
 
 Stamp = tuple[int, int, int]

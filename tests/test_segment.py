@@ -302,8 +302,17 @@ def test_a_server_that_does_not_answer_in_time(stub, photo_server: PhotoServer, 
 def test_http_errors(stub, photo_server: PhotoServer) -> None:
     check_failure(stub("--url", photo_server.url("/absent.jpg")), 4, "404 Not Found")
     check_failure(stub("--url", photo_server.serve("/gone", b"", status=410)), 4, "410")
-    check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="20000001")), 4, "20 MB")
+    check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="50000001")), 4, "50 MB")
     check_failure(stub("--url", photo_server.serve("/short", b"\xff\xd8", Content_Length="99")), 4, "broke off")
+
+
+def test_limits_of_size(stub, photo_server: PhotoServer, tmp_path: Path) -> None:
+    data = photo_bytes("JPEG", (200, 100))
+    (tmp_path / "room.jpg").write_bytes(data)
+    for url in ("room.jpg", photo_server.serve("/room.jpg", data)):
+        assert "at most 0.01 megapixels, the photo has 200x100" in stub("--url", url, "--max-megapixels", "0.01").err
+        assert "expected at most" in stub("--url", url, "--max-megabytes", "0.001").err
+        assert stub("--url", url, "--max-megabytes", "0.1", "--max-megapixels", "0.02").code == 0
 
 
 @pytest.mark.parametrize(
@@ -372,6 +381,8 @@ def test_missing_weights(stub, room_path: Path) -> None:
         (["--url", "a", "--min-score", "1.5"], "from 0 to 1, got '1.5'"),
         (["--url", "a", "--alpha", "nan"], "from 0 to 1, got 'nan'"),
         (["--url", "a", "--timeout", "0"], "--timeout"),
+        (["--url", "a", "--max-megapixels", "179"], "from 0.001 to 178, got '179'"),
+        (["--url", "a", "--max-megabytes", "0"], "from 0.001 to 4000, got '0'"),
         (["--url", "a", "--colour"], "--colour"),
     ],
 )

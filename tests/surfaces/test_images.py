@@ -267,10 +267,14 @@ def test_small_and_long_photos_are_taken(size: tuple[int, int]) -> None:
 
 def test_too_large_is_told_before_decoding() -> None:
     start = time.monotonic()
-    assert refused(png(8000, 6000, 8, 2, b"")) == "expected at most 40 megapixels, the photo has 8000x6000"
-    assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 40 megapixels, the photo has far more"
+    assert refused(png(9000, 6000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has 9000x6000"
+    assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has far more"
     assert refused(png(70_000, 100, 8, 2, b"")) == "expected at most 65500 pixels a side, the photo has 70000x100"
     assert time.monotonic() - start < 1
+
+
+def test_a_photo_of_48_megapixels_is_taken() -> None:
+    assert decoded(saved(Pillow.new("L", (8064, 6048)), "JPEG")).shape == (6048, 8064, 3)
 
 
 def test_limits_can_be_set(photo: Pillow.Image) -> None:
