@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from surfaces.arguments import number, share
+from surfaces.arguments import given, megabytes, megapixels, number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
-from surfaces.errors import SurfacesError
+from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.version import VERSION
 
 SOME_FAILED = 10
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help and wrong calls are answered at once.
     from models import Segmenter
-    from surfaces import batch, fetch, files, naming, overlay, pipeline, results
+    from surfaces import batch, fetch, files, images, naming, overlay, pipeline, results
 
     settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
     settings = pipeline.Settings(
@@ -81,9 +81,13 @@ def _run(options: argparse.Namespace) -> int:
         min_score=options.min_score,
         style=overlay.OverlayStyle(options.alpha),
         parts=results.Parts(options.json, options.masks),
-        fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private),
+        fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private, options.max_megabytes),
+        image_limits=images.ImageLimits(**given(pixels_max=options.max_megapixels, bytes_max=options.max_megabytes)),
     )
-    sources = batch.expand_sources(options.url, sys.stdin)
+    stdin = getattr(sys.stdin, "buffer", None)  # as bytes: the locale need not be the list's
+    sources = batch.expand_sources(options.url, stdin, settings.folder)
+    for line in (*sources.problems, *(() if options.quiet else sources.notes)):
+        print(line, file=sys.stderr)
     files.make_folder(settings.folder)
     segmenter = Segmenter(options.weights)
 
@@ -91,8 +95,13 @@ def _run(options: argparse.Namespace) -> int:
         return pipeline.segment_photo(source, segmenter, settings)
 
     if batch.is_batch(options.url):
-        return SOME_FAILED if batch.run_batch(sources, segment, options.quiet) else 0
-    batch.report(sources[0], segment(sources[0]), options.quiet)
+        failures = len(sources.problems) + batch.run_batch(sources.photos, segment, options.quiet)
+        return SOME_FAILED if failures else 0
+    (source,) = sources.photos
+    try:
+        batch.report(source, segment(source), options.quiet)
+    except (FetchError, DecodeError) as error:
+        raise type(error)(f"{batch.shown(source)}: {error}") from error
     return 0
 
 
@@ -110,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         required=True,
         metavar="URL",
-        help="address or path of a photo; several, a folder, or - for a list on stdin make a batch",
+        help="address or path of a photo; several, a folder (searched with its subfolders), or - for a list on stdin "
+        "make a batch",
     )
     add("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where pictures go (default: ./output)")
     add("--surname", help="first part of the pictures' names")
@@ -134,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
     add("--weights", type=Path, metavar="FILE", help="network to use (default: the one that ships)")
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
+    add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
+    add(
+        "--max-megabytes",
+        type=megabytes,
+        metavar="MB",
+        help="largest download, and largest file (default: 50, and 256 for files)",
+    )
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
     add("--version", action="version", version=f"interior-surfaces {VERSION}")

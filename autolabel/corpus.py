@@ -5,22 +5,26 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib
+import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.store import Source
-from surfaces.errors import DatasetError, MissingExtraError
-from surfaces.photo_files import is_photo_file
+from surfaces.errors import DatasetError, FetchError, MissingExtraError
+from surfaces.photo_files import find_photos, is_photo_file, passed_over_lines, suffix_counts
 from surfaces.places import is_remote, local_path, name_of, open_remote
+from surfaces.text_lists import is_photo, list_lines, list_text
+from surfaces.wording import encodable
 
 UNREADABLE = "unreadable"
 BROKEN_NAME = "broken name"
 BROKEN_ENTRY = "broken entry"
+
+_HEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,15 @@ class Corpus:
         root: the folder, list or photo that was named, absolute.
         photos: in a fixed order: by path, or as in the list.
         skipped: what could not even be looked at.
-        passed_over: files that do not claim to be photos.
+        passed_over: how many files do not claim to be photos, by suffix.
+        left_out: folders that were not searched, since they hold labels.
     """
 
     root: str
     photos: tuple[Source, ...]
     skipped: tuple[Skipped, ...] = ()
-    passed_over: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def shard(self, number: int, count: int) -> Corpus:
         """One of `count` parts that share no photo, told by the photos' names, so that all machines agree.
@@ -70,20 +76,26 @@ class Corpus:
         return replace(self, photos=self.photos[:limit])
 
     @property
+    def notes(self) -> list[str]:
+        """What to report of the files and folders that were passed over, a line each."""
+        return passed_over_lines(self.passed_over, self.left_out)
+
+    @property
     def paths(self) -> set[str]:
         """All paths, what was skipped included."""
         return {source.path for source in (*self.photos, *(skipped.source for skipped in self.skipped))}
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Lists photos; nothing of them is read.
+    """Lists photos; they are not read.
 
     Args:
         path: a folder, searched with its subfolders (links are followed; what begins with a dot and folders that hold
-            a label store are left out); a photo; or a list, whose paths are relative to its folder, or addresses of
-            object storage such as `s3://bucket/room.jpg`: `.csv` with a column `path`, `.jsonl` with objects that have
-            a `path`, `.parquet` with a column `path`, or, with any other suffix, text with a path a line, where blank
-            lines and those that begin with `#` are passed over.
+            a label store are left out); a photo, told by its suffix or its first bytes; or a list, whose paths are
+            relative to its folder, or addresses of object storage such as `s3://bucket/room.jpg`: `.csv` with a column
+            `path`, `.jsonl` with objects that have a `path`, `.parquet` with a column `path`, or, with any other
+            suffix, text with a path a line, where blank lines and those that begin with `#` are passed over. Texts are
+            UTF-8 or UTF-16.
 
     Raises:
         DatasetError: it cannot be read, or there is no photo in it.
@@ -92,10 +104,9 @@ def read_corpus(path: Path) -> Corpus:
     root = os.path.abspath(path)  # noqa: PTH100  (links stay as the user wrote them)
     if path.is_dir():
         corpus = _Listing(root, root).folder()
-    elif is_photo_file(path) and path.is_file():
-        corpus = _Listing(root, os.path.dirname(root)).listed([(1, root)])  # noqa: PTH120
     elif path.is_file():
-        corpus = _Listing(root, os.path.dirname(root)).listed(_entries(path))  # noqa: PTH120
+        entries = iter([(1, root)]) if _is_photo(path) else _entries(path)
+        corpus = _Listing(root, os.path.dirname(root)).listed(entries)  # noqa: PTH120
     else:
         raise DatasetError(f"expected a folder of photos or a list of them at {path}, got no such file or folder")
     if not corpus.photos:
@@ -111,48 +122,44 @@ class _Listing:
         self._root, self._base = root, base
         self._photos: dict[str, Source] = {}
         self._skipped: list[Skipped] = []
-        self._passed_over = 0
 
     def folder(self) -> Corpus:
-        """The corpus of a folder; each subfolder is searched once, whatever links lead to it."""
-        entered: set[object] = set()
-        for folder, subfolders, names in os.walk(self._base, followlinks=True, onerror=self._unreadable):
-            identity = _identity(folder)
-            if identity in entered or (STORE_NAME in names and folder != self._base):
-                subfolders.clear()
-                continue
-            entered.add(identity)
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            for name in sorted(name for name in names if not name.startswith(".")):
-                if is_photo_file(name):
-                    self._add(_join(folder, name))
-                else:
-                    self._passed_over += 1
-        return self._corpus()
+        """The corpus of a folder."""
+        found = find_photos(self._base)
+        for path, reason in found.unreadable:
+            self._skip(path, UNREADABLE, reason)
+        for path in found.photos:
+            self._add(path)
+        return replace(self._corpus(), passed_over=found.passed_over, left_out=found.left_out)
 
     def listed(self, entries: Iterable[tuple[int, str | None]]) -> Corpus:
         """The corpus of a list: the number of each line and its path, None where the line has none."""
         for line, path in entries:
             if path:
-                self._add(path if is_remote(path := local_path(path)) else _join(self._base, path))
+                self._add_entry(line, path)
             else:
                 self._skip(f"{self._root}:{line}", BROKEN_ENTRY, "expected a `path` in the line, got none")
         return self._corpus()
 
     def _corpus(self) -> Corpus:
-        return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped), self._passed_over)
+        return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped))
 
-    def _add(self, path: str) -> None:
+    def _add_entry(self, line: int, entry: str) -> None:
+        try:
+            path = local_path(entry)
+        except FetchError as error:
+            self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
+            return
+        self._add(path if is_remote(path) else _join(self._base, path), f"line {line}: ")
+
+    def _add(self, path: str, line: str = "") -> None:
         if _is_text(path):
             self._photos[path] = self._source(path)
         else:
-            self._skip(path, BROKEN_NAME, "expected a name in UTF-8")
-
-    def _unreadable(self, error: OSError) -> None:
-        self._skip(str(error.filename), UNREADABLE, f"the folder could not be read: {error.strerror}")
+            self._skip(path, BROKEN_NAME, f"{line}expected a name in UTF-8")
 
     def _skip(self, path: str, kind: str, reason: str) -> None:
-        shown = path.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        shown = encodable(path).replace("\0", "\\0")
         self._skipped.append(Skipped(self._source(shown), kind, reason))
 
     def _source(self, path: str) -> Source:
@@ -164,6 +171,14 @@ class _Listing:
         return Source(path, os.path.splitext(relative.as_posix())[0], self._root)  # noqa: PTH122
 
 
+def _is_photo(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_photo_file(path) or is_photo(file.read(_HEAD_BYTES))
+    except OSError as error:
+        raise DatasetError(f"expected a photo or a list of photos in {path}, got: {error.strerror}") from error
+
+
 def _entries(path: Path) -> Iterator[tuple[int, str | None]]:
     """The paths of a list, each with the number of its line."""
     suffix = path.suffix.lower()
@@ -171,16 +186,16 @@ def _entries(path: Path) -> Iterator[tuple[int, str | None]]:
         if suffix == ".parquet":
             yield from enumerate(_parquet_paths(path), 1)
             return
-        # What is not UTF-8 is let through here and told as a broken name.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            if suffix == ".csv":
-                yield from _csv_paths(file)
-            elif suffix == ".jsonl":
-                yield from ((number, _json_path(line)) for number, line in enumerate(file, 1) if line.strip())
-            else:
-                lines = ((number, line.strip()) for number, line in enumerate(file, 1))
-                yield from ((number, line) for number, line in lines if line and not line.startswith("#"))
-    except (OSError, csv.Error) as error:
+        # Bytes that are not UTF-8 are let through here and reported as a broken name.
+        text = list_text(path.read_bytes())
+        if suffix == ".csv":
+            yield from _csv_paths(io.StringIO(text, newline=""))
+        elif suffix == ".jsonl":
+            lines = enumerate(io.StringIO(text, newline=""), 1)
+            yield from ((number, _json_path(line)) for number, line in lines if line.strip())
+        else:
+            yield from list_lines(text)
+    except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"expected a list of photos in {path}, got: {error}") from error
 
 
@@ -223,15 +238,6 @@ def _require_packages(corpus: Corpus) -> None:
             continue
 
 
-def _identity(folder: str) -> object:
-    """The same for all paths of a folder."""
-    try:
-        status = os.stat(folder)  # noqa: PTH116
-    except OSError:  # it has just vanished
-        return folder
-    return status.st_dev, status.st_ino
-
-
 def _join(folder: str, path: str) -> str:
     return os.path.normpath(os.path.join(folder, path))  # noqa: PTH118
 
@@ -251,5 +257,5 @@ def _hash(name: str) -> int:
 def _what_else(corpus: Corpus) -> str:
     counts = Counter(skipped.kind for skipped in corpus.skipped)
     if corpus.passed_over:
-        counts["other kinds of files"] = corpus.passed_over
+        counts[f"other kinds of files ({suffix_counts(corpus.passed_over)})"] = sum(corpus.passed_over.values())
     return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"

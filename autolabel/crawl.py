@@ -26,10 +26,11 @@ from autolabel.crawling.sources import add_source_arguments, first_leads, read_s
 from autolabel.crawling.vault import open_vault
 from autolabel.interrupts import Interrupts
 from autolabel.machine import usable_cpus
-from surfaces.arguments import positive
+from surfaces.arguments import given, megabytes, megapixels, positive
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.fetch import FetchLimits
 from surfaces.files import make_folder
+from surfaces.images import ImageLimits
 
 SOME_WAIT = 10
 
@@ -86,6 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kept = parser.add_argument_group("what is kept").add_argument
     kept("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
     kept("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
+    kept("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
+    kept("--max-megabytes", type=megabytes, metavar="MB", help="largest download (default: 50)")
     kept("--any-picture", action="store_true", help="also what shows no interior")
     kept("--clip", type=Path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
     kept("--store", metavar="PLACE", help="where photos go: a folder, s3://…, gs://… (default: CORPUS/photos)")
@@ -144,12 +147,13 @@ def _shown(args: argparse.Namespace, ledger: Ledger) -> str:
 
 def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
     settings = AskSettings(
-        limits=FetchLimits(allow_private=args.allow_private),
+        limits=FetchLimits(allow_private=args.allow_private, **given(bytes_max=args.max_megabytes)),
         reading=read_settings(args, args.ignore_opt_outs),
         contact=args.contact,
         judging=usable_cpus(),
     )
-    chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip)
+    limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
+    chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip, limits=limits)
     judge = Judge(chosen, ledger.kept_hashes())
     return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
 

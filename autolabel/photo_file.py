@@ -10,7 +10,7 @@ from autolabel.corpus import UNREADABLE, Skipped
 from surfaces.dataset.store import Source
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
-from surfaces.images import decode_image
+from surfaces.images import ImageLimits, decode_image
 from surfaces.places import Stamp, read_stamped, stamp_of
 
 NOT_A_PHOTO = "not a usable photo"
@@ -76,14 +76,18 @@ class FailedPhoto:
     reason: str
 
 
-def read_photo_file(source: Source) -> PhotoFile | Skipped:
+def read_photo_file(source: Source, limits: ImageLimits | None = None) -> PhotoFile | Skipped:
     """Reads a file, or an object, and hashes it.
+
+    Args:
+        source: where it is.
+        limits: of its size; the defaults of `ImageLimits` where None.
 
     Raises:
         MissingExtraError: the package that reads the photo's storage is not installed.
     """
     try:
-        data, stamp = read_stamped(source.path)
+        data, stamp = read_stamped(source.path, (limits or ImageLimits()).bytes_max)
     except FetchError as error:
         return Skipped(source, UNREADABLE, str(error))
     except DecodeError as error:
@@ -91,9 +95,9 @@ def read_photo_file(source: Source) -> PhotoFile | Skipped:
     return PhotoFile(FoundPhoto(source, hashlib.sha256(data).hexdigest(), stamp), data)
 
 
-def decode_photo(file: PhotoFile) -> DecodedPhoto | FailedPhoto:
-    """Decodes what was read."""
+def decode_photo(file: PhotoFile, limits: ImageLimits | None = None) -> DecodedPhoto | FailedPhoto:
+    """Decodes what was read, within limits as of `read_photo_file`."""
     try:
-        return DecodedPhoto(file.found, decode_image(io.BytesIO(file.data)))
+        return DecodedPhoto(file.found, decode_image(io.BytesIO(file.data), limits))
     except DecodeError as error:
         return FailedPhoto(file.found, NOT_A_PHOTO, str(error))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 
 from autolabel.corpus import Corpus, Skipped
@@ -20,6 +21,7 @@ from autolabel.prefetch import prefetch
 from autolabel.progress import Progress
 from surfaces.dataset.store import LabelStore, Source
 from surfaces.errors import SurfacesError
+from surfaces.images import ImageLimits
 from surfaces.places import sha256_in_name
 
 CHANGED = "changed meanwhile"
@@ -56,6 +58,7 @@ def label_corpus(
     workers: int,
     progress: Progress,
     interrupted: Callable[[], bool] = lambda: False,
+    limits: ImageLimits | None = None,
 ) -> Tally:
     """Labels what is not labelled yet with the labeller's settings, which must be in use in the store.
 
@@ -69,6 +72,7 @@ def label_corpus(
         workers: threads besides the teacher's.
         progress: told of each photo.
         interrupted: asked before each photo; where it says so the photo in work is the last.
+        limits: of the photos' size; the defaults of `ImageLimits` where None.
 
     Returns:
         What became of the photos.
@@ -79,6 +83,7 @@ def label_corpus(
     """
     run = _Run(store, labeller.settings.fingerprint, progress)
     run.record(corpus.skipped)
+    read, decode = partial(read_photo_file, limits=limits), partial(decode_photo, limits=limits)
 
     def look(photo: DecodedPhoto | FailedPhoto) -> SeenPhoto | FailedPhoto | None:
         return None if interrupted() else look_at(photo, labeller)
@@ -92,9 +97,9 @@ def label_corpus(
         # Decoders turn warnings off and on again, which is not made for several threads.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            files = prefetch(read_photo_file, run.unread(corpus.photos), pool, workers)
+            files = prefetch(read, run.unread(corpus.photos), pool, workers)
             unlabelled = run.unlabelled(takewhile(lambda _: not interrupted(), files))
-            photos = prefetch(decode_photo, unlabelled, pool, workers)
+            photos = prefetch(decode, unlabelled, pool, workers)
             for outcome in prefetch(settled, prefetch(look, photos, teacher, 1), pool, 1):
                 if outcome is None:
                     break

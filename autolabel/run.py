@@ -19,8 +19,9 @@ from autolabel.ontology import default_ontology, read_ontology
 from autolabel.pipeline import Tally, label_corpus
 from autolabel.progress import Progress
 from autolabel.teachers import TeacherOptions, open_teacher
-from surfaces.arguments import positive
+from surfaces.arguments import given, megabytes, megapixels, positive
 from surfaces.dataset.store import LabelSettings, LabelStore
+from surfaces.images import ImageLimits
 
 SOME_FAILED = 10
 
@@ -76,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of grounded-sam: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)",
     )
     add("--threads", type=positive, metavar="N", help="the teacher's CPU threads (default: one a CPU)")
+    add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
+    add("--max-megabytes", type=megabytes, metavar="MB", help="largest file of a photo (default: 256)")
     add("--relabel", action="store_true", help="go on although the dataset was labelled with other settings")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
 
@@ -83,18 +86,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     corpus = read_corpus(args.corpus)
+    if not args.quiet:
+        for note in corpus.notes:
+            print(note, file=sys.stderr)
     part = corpus
     if args.shard:
         part = part.shard(*args.shard)
     if args.limit:
         part = part.first(args.limit)
     labeller = _open_labeller(args)
+    limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     started = time.monotonic()
     with LabelStore.create(args.out) as store:
         store.use_settings(labeller.settings, args.relabel)
         with Progress(len(part.photos), args.quiet) as progress, Interrupts() as interrupts:
             workers = args.workers or min(_MOST_WORKERS, max(1, usable_cpus() // 2))
-            tally = label_corpus(part, store, labeller, workers, progress, lambda: interrupts.received is not None)
+            tally = label_corpus(
+                part, store, labeller, workers, progress, lambda: interrupts.received is not None, limits
+            )
         if interrupts.received:
             print(f"autolabel: interrupted, {_told(tally)}; the same command goes on from here", file=sys.stderr)
             return interrupts.exit_code

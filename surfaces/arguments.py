@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+
+PIXELS_MOST = 178_000_000
+"""The largest photo that Pillow decodes: twice its `MAX_IMAGE_PIXELS`, which is global."""
 
 
 def positive(text: str) -> int:
@@ -38,3 +42,26 @@ def number(text: str, low: float, high: float) -> float:
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text!r}")
     return value
+
+
+def megapixels(text: str) -> int:
+    """A number of megapixels, in pixels.
+
+    Raises:
+        ArgumentTypeError: the text is none, or more than Pillow decodes.
+    """
+    return round(number(text, 0.001, PIXELS_MOST / 1e6) * 1e6)
+
+
+def megabytes(text: str) -> int:
+    """A number of megabytes, in bytes.
+
+    Raises:
+        ArgumentTypeError: the text is none.
+    """
+    return round(number(text, 0.001, 4000) * 1e6)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that are not None, as keyword arguments: whoever is called has defaults for the others."""
+    return {name: value for name, value in options.items() if value is not None}

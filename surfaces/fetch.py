@@ -34,6 +34,8 @@ PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 """HTTP statuses that may be gone at the next attempt."""
 _NETWORK_ERRORS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 _BREAKS = (urllib3.exceptions.ProtocolError, http.client.IncompleteRead, ConnectionError, ssl.SSLEOFError)
+WHOLE_STATUSES = frozenset({200, 203})
+"""HTTP statuses of an answer that is all that was asked for; 203 comes through a proxy that changed something."""
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 
@@ -52,7 +54,7 @@ class FetchLimits:
         allow_private: whether loopback and private networks may be asked too.
     """
 
-    bytes_max: int = 20_000_000
+    bytes_max: int = 50_000_000
     connect_s: float = 10.0
     read_s: float = 15.0
     total_s: float = 60.0
@@ -62,10 +64,10 @@ class FetchLimits:
     allow_private: bool = False
 
     @classmethod
-    def within(cls, total_s: float, allow_private: bool = False) -> FetchLimits:
-        """The defaults, with no wait longer than `total_s` seconds."""
+    def within(cls, total_s: float, allow_private: bool = False, bytes_max: int | None = None) -> FetchLimits:
+        """The defaults, with no wait longer than `total_s` seconds, and with `bytes_max` where it is given."""
         connect_s, read_s = min(cls.connect_s, total_s), min(cls.read_s, total_s)
-        return cls(connect_s=connect_s, read_s=read_s, total_s=total_s, allow_private=allow_private)
+        return cls(bytes_max or cls.bytes_max, connect_s, read_s, total_s, allow_private=allow_private)
 
 
 class UnavailableError(FetchError):
@@ -142,7 +144,7 @@ def fetch(url: str, limits: FetchLimits | None = None, resolve: Resolver = look_
 
     Raises:
         AddressError: the address, or one it redirects to, may not be asked (`surfaces.addresses`).
-        FetchError: no answer in time, an HTTP status other than 200, too many bytes, too many redirects.
+        FetchError: no answer in time, an HTTP status other than 200 and 203, too many bytes, too many redirects.
     """
     limits = limits or FetchLimits()
     deadline = _Deadline.after(limits.total_s)
@@ -183,7 +185,7 @@ def ask(
 def _follow(url: str, limits: FetchLimits, resolve: Resolver, deadline: _Deadline) -> bytes:
     for _ in range(limits.redirects_max + 1):
         answer = _ask(url, limits, {}, resolve, deadline)
-        if answer.status == http.client.OK:
+        if answer.status in WHOLE_STATUSES:
             return answer.body
         if answer.redirect is None:
             kind = PassingError if answer.status in PASSING_STATUSES else FetchError

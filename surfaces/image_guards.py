@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from surfaces.errors import DecodeError
 
@@ -83,22 +84,47 @@ def refuse_bombs(name: str, data: bytes) -> None:
         return  # truncated: the decoder says how
 
 
-def _check_jpeg(data: bytes) -> None:
-    segments = scans = 0
+class JpegSegment(NamedTuple):
+    """A marker of a JPEG.
+
+    Attributes:
+        kind: its second byte.
+        junk: how many bytes there are between the end of the segment before and the marker.
+        position: of the byte that follows the marker: the segment's length, where it has one.
+    """
+
+    kind: int
+    junk: int
+    position: int
+
+
+def jpeg_segments(data: bytes) -> Iterator[JpegSegment]:
+    """The markers of a JPEG up to the first end marker after a scan, or as many as there are.
+
+    Raises:
+        struct.error: it ends within a segment.
+    """
+    has_scan = False
     position = 2
     while marker := _JPEG_MARKER.search(data, position):
         kind = data[marker.start() + 1]
-        if kind == _JPEG_END and scans:
+        yield JpegSegment(kind, marker.start() - position, marker.end())
+        if kind == _JPEG_END and has_scan:
             return
-        if not scans and marker.start() - position > _JPEG_JUNK_MAX:
-            raise DecodeError(f"expected at most {_JPEG_JUNK_MAX} stray bytes in the JPEG's header, it has more")
-        segments += 1
-        scans += kind == _JPEG_SCAN
-        _at_most(_JPEG_SEGMENTS_MAX, segments, "segments in a JPEG")
-        _at_most(_JPEG_SCANS_MAX, scans, "scans in a JPEG")
+        has_scan |= kind == _JPEG_SCAN
         position = marker.end()
         if kind not in _JPEG_BARE:
             position += max(2, struct.unpack_from(">H", data, position)[0])
+
+
+def _check_jpeg(data: bytes) -> None:
+    scans = 0
+    for count, segment in enumerate(jpeg_segments(data), 1):
+        if not scans and segment.junk > _JPEG_JUNK_MAX:
+            raise DecodeError(f"expected at most {_JPEG_JUNK_MAX} stray bytes in the JPEG's header, it has more")
+        scans += segment.kind == _JPEG_SCAN
+        _at_most(_JPEG_SEGMENTS_MAX, count, "segments in a JPEG")
+        _at_most(_JPEG_SCANS_MAX, scans, "scans in a JPEG")
 
 
 def _check_png(data: bytes) -> None:
@@ -145,11 +171,11 @@ def _check_bmp(data: bytes) -> None:
 
 
 def _check_tiff(data: bytes) -> None:
-    order = "<" if data[:2] == b"II" else ">"
+    order = tiff_order(data)
     (first,) = struct.unpack_from(order + "I", data, 4)
     tile = {}
     directories = []
-    for tag, kind, count, value in _tiff_entries(data, order, first):
+    for tag, kind, count, value in tiff_entries(data, order, first):
         most = _TIFF_OFFSETS_MAX if kind in _TIFF_INTEGERS else _TIFF_VALUES_MAX
         _check_tiff_count(kind, count, most)
         if tag in _TIFF_DIRECTORIES:
@@ -159,12 +185,21 @@ def _check_tiff(data: bytes) -> None:
     if len(tile) == 2:
         _at_most(_TIFF_TILE_PIXELS_MAX, tile[_TIFF_TILE_WIDTH] * tile[_TIFF_TILE_LENGTH], "pixels in a TIFF's tile")
     for directory in directories:
-        for _, kind, count, _ in _tiff_entries(data, order, directory):
+        for _, kind, count, _ in tiff_entries(data, order, directory):
             _check_tiff_count(kind, count, _TIFF_VALUES_MAX)
 
 
-def _tiff_entries(data: bytes, order: str, position: int) -> Iterator[tuple[int, int, int, int]]:
-    """Tag, type, count and (if it is one integer) value of each entry of a directory (TIFF 6.0, section 2)."""
+def tiff_order(data: bytes) -> str:
+    """The byte order of a TIFF, as `struct` writes it."""
+    return "<" if data[:2] == b"II" else ">"
+
+
+def tiff_entries(data: bytes, order: str, position: int) -> Iterator[tuple[int, int, int, int]]:
+    """Tag, type, count and (if it is one integer) value of each entry of a directory (TIFF 6.0, section 2).
+
+    Raises:
+        struct.error: the directory lies outside of the file.
+    """
     (entries,) = struct.unpack_from(order + "H", data, position)
     for start in range(position + 2, position + 2 + 12 * entries, 12):
         tag, kind, count = struct.unpack_from(order + "HHI", data, start)

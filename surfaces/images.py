@@ -20,6 +20,8 @@ from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
 from surfaces.image_guards import FORMATS as FORMATS
 from surfaces.image_guards import format_of, refuse_bombs
+from surfaces.image_repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes
+from surfaces.places import BYTES_MAX, local_path
 
 if TYPE_CHECKING:
     from surfaces.fetch import FetchLimits
@@ -39,14 +41,14 @@ class ImageLimits:
     """What size of photo is accepted.
 
     Attributes:
-        pixels_max: most pixels; checked before anything is decoded.
+        pixels_max: most pixels, at most 178 million; checked before anything is decoded.
         bytes_max: most bytes of the file.
         side_min: fewest pixels of the shorter side.
         side_max: most pixels of the longer side; JPEG files can't hold more.
     """
 
-    pixels_max: int = 40_000_000
-    bytes_max: int = 256 * 2**20
+    pixels_max: int = 50_000_000
+    bytes_max: int = BYTES_MAX
     side_min: int = 16
     side_max: int = 65_500
 
@@ -60,7 +62,7 @@ def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limit
     """Reads a photo from the web or from a file.
 
     Args:
-        source: an http or https address, or the path of a file.
+        source: an http or https address, the path of a file, or its address (`file:///…`).
         image_limits: of the photo's size; the defaults of `ImageLimits` where None.
         fetch_limits: of the download; the defaults of `FetchLimits` where None.
 
@@ -71,6 +73,7 @@ def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limit
         FetchError: the address or the file can't be read.
         DecodeError: what was read is not a photo that can be used.
     """
+    source = local_path(source)
     if is_address(source):
         from surfaces.fetch import fetch  # reading files must not need requests
 
@@ -92,7 +95,8 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
     """Decodes a photo of one of the `FORMATS`; HEIC needs the package's extra `heic`.
 
     Colours are converted to sRGB by the embedded profile, transparent parts are laid on white, deep grey is scaled to
-    8 bits, and of an animation the first frame is taken.
+    8 bits, of an animation the first frame is taken and of a TIFF the largest page. What every viewer accepts is
+    accepted (`surfaces.image_repairs`).
 
     Args:
         file: the photo's bytes.
@@ -113,10 +117,13 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
     name = format_of(data)
     if name is None:
         raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got {_guess(data[:512])}")
+    if name == "TIFF":
+        data = with_largest_page_first(data)
     refuse_bombs(name, data)
+    if name == "PNG":
+        data = without_damaged_notes(data)
     try:
-        with _open_photo(name, data) as photo:
-            _check_size(photo.size, limits)
+        with _open_photo(name, data, limits) as photo:
             scale_transparent_colour(photo)
             photo.load()
             _check_size(photo.size, limits)  # HEIC tells its size twice
@@ -132,9 +139,15 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
         raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
 
 
-def _open_photo(name: str, data: bytes) -> ImageFile.ImageFile:
-    if name != "HEIC":
-        return Pillow.open(io.BytesIO(data), formats=(name,))
+def _open_photo(name: str, data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
+    photo = _open_heic(data) if name == "HEIC" else Pillow.open(io.BytesIO(data), formats=(name,))
+    _check_size(photo.size, limits)
+    if name == "JPEG" and (whole := with_jpeg_end(data)) is not data:
+        return Pillow.open(io.BytesIO(whole), formats=(name,))
+    return photo
+
+
+def _open_heic(data: bytes) -> ImageFile.ImageFile:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:

@@ -1,8 +1,14 @@
-"""Which files of a folder are photos: one list of suffixes, for every command that reads folders."""
+"""Which files of a folder are photos: one list of suffixes and one walk, for every command that reads folders."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
+
+from surfaces.wording import printable
 
 PHOTO_SUFFIXES = frozenset(
     {
@@ -13,8 +19,91 @@ PHOTO_SUFFIXES = frozenset(
 )
 """Lower case; one or more for each format of `surfaces.image_guards.FORMATS`."""
 
+STORE_NAME = "labels.sqlite"
+"""The file of labels in a dataset's folder; the photos beside it are copies."""
+
+_SHOWN_SUFFIX = 20  # characters
+
+
+@dataclass(frozen=True)
+class FolderPhotos:
+    """What a folder and its subfolders hold; hidden files and folders are not looked at.
+
+    Attributes:
+        photos: paths, folder by folder, sorted by name within each.
+        unreadable: folders that could not be read, each with the reason.
+        passed_over: how many files are no photos, by suffix.
+        left_out: folders that were not entered: they hold labels, or were named by the caller.
+    """
+
+    photos: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    passed_over: Mapping[str, int]
+    left_out: tuple[str, ...]
+
 
 def is_photo_file(name: str | PurePath) -> bool:
     """Whether a file's name says that it is a photo: a suffix of `PHOTO_SUFFIXES` in any case, and not hidden."""
     path = PurePath(name)
     return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
+
+
+def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
+    """Searches a folder and its subfolders; each is searched once, whatever links lead to it.
+
+    Args:
+        base: the folder.
+        leave_out: folders below it that are not entered.
+    """
+    photos: list[str] = []
+    unreadable: list[tuple[str, str]] = []
+    passed_over: Counter[str] = Counter()
+    left_out: list[str] = []
+    unwanted = {_identity(folder) for folder in leave_out}
+    entered: set[object] = set()
+
+    def refused(error: OSError) -> None:
+        unreadable.append((str(error.filename), f"the folder could not be read: {error.strerror}"))
+
+    for folder, subfolders, names in os.walk(base, followlinks=True, onerror=refused):
+        identity = _identity(folder)
+        is_unwanted = folder != base and (identity in unwanted or STORE_NAME in names)
+        if identity in entered or is_unwanted:
+            left_out += [folder] if is_unwanted else []
+            subfolders.clear()
+            continue
+        entered.add(identity)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            if is_photo_file(name):
+                photos.append(str(PurePath(folder, name)))
+            else:
+                passed_over[PurePath(name).suffix.lower()] += 1
+    return FolderPhotos(tuple(photos), tuple(unreadable), passed_over, tuple(left_out))
+
+
+def passed_over_lines(files: Mapping[str, int], folders: Sequence[str]) -> list[str]:
+    """What to report of files that are no photos, counted by suffix, and of folders that were left out."""
+    lines = []
+    if files:
+        count = sum(files.values())
+        lines.append(f"{count} file{'s'[: count != 1]} passed over: {suffix_counts(files)}")
+    if folders:
+        named = ", ".join(map(printable, folders))
+        lines.append(f"{len(folders)} folder{'s'[: len(folders) != 1]} of results passed over: {named}")
+    return lines
+
+
+def suffix_counts(files: Mapping[str, int]) -> str:
+    """Files counted by suffix, in words: `2 .txt, 1 .mov, 1 without suffix`."""
+    ordered = sorted(files.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {printable(suffix[:_SHOWN_SUFFIX]) or 'without suffix'}" for suffix, count in ordered)
+
+
+def _identity(folder: str) -> object:
+    """The same for all paths of a folder."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116
+    except (OSError, ValueError):  # it has just vanished
+        return folder
+    return status.st_dev, status.st_ino

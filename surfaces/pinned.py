@@ -12,6 +12,7 @@ import certifi
 from urllib3.connection import HTTPConnection
 
 from surfaces.addresses import IPAddress, Target
+from surfaces.answer_head import Answer
 
 _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -42,6 +43,7 @@ def open_connection(target: Target, address: IPAddress, wait_s: float) -> HTTPCo
         # Of its own it could only connect to the same address again.
         connection = HTTPConnection(str(address), target.port)
         connection.sock = sock
+        connection.response_class = Answer
     except BaseException:
         sock.close()
         raise

@@ -11,7 +11,7 @@ from typing import Protocol
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.detections import Detection, Image
 from surfaces.fetch import FetchLimits
-from surfaces.images import load_image
+from surfaces.images import ImageLimits, load_image
 from surfaces.naming import Signature, stems
 from surfaces.overlay import OverlayStyle, draw_overlay
 from surfaces.results import Model, Parts, save_result
@@ -44,6 +44,7 @@ class Settings:
         style: how it is drawn.
         parts: what is written beside the picture.
         fetch_limits: of downloads.
+        image_limits: of photos.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Settings:
     style: OverlayStyle = field(default_factory=OverlayStyle)
     parts: Parts = field(default_factory=Parts)
     fetch_limits: FetchLimits = field(default_factory=FetchLimits)
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def segment_photo(source: str, predictor: Predictor, settings: Settings) -> Outc
     """Makes the picture of one photo, and what else the settings ask for.
 
     Args:
-        source: an http or https address, or the path of a file.
+        source: an http or https address, or a file's path or address.
         predictor: finds the segments.
         settings: what is to be shown and written.
 
@@ -84,7 +86,7 @@ def segment_photo(source: str, predictor: Predictor, settings: Settings) -> Outc
         DecodeError: it is not a photo that can be used.
         OutputError: the result can't be written; nothing of it is left behind.
     """
-    image = load_image(source, fetch_limits=settings.fetch_limits)
+    image = load_image(source, settings.image_limits, settings.fetch_limits)
     detections = [
         detection
         for detection in predictor.predict(image)

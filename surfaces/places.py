@@ -9,12 +9,13 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from surfaces.errors import DecodeError, FetchError, MissingExtraError
+from surfaces.wording import brief
 
-BYTES_MAX = 256 * 2**20
+BYTES_MAX = 256_000_000
 """The largest file that is taken for a photo."""
 
 Stamp = tuple[int, int, int]
@@ -32,8 +33,20 @@ def is_remote(place: str) -> bool:
 
 
 def local_path(place: str) -> str:
-    """A path for `file:///…`; any other place as it is."""
-    return url2pathname(urlsplit(place).path) if place.lower().startswith("file://") else place
+    """A path for `file:///…` (also `file://localhost/…` and `file:/…`, RFC 8089); any other place as it is.
+
+    Raises:
+        FetchError: the file would be on another machine, or the address has no path.
+    """
+    if not place.lower().startswith("file:/"):
+        return place
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise FetchError(f"expected an address of the form file:///path, got {brief(place)}") from error
+    if parts.netloc.lower() not in ("", "localhost") or not parts.path:
+        raise FetchError(f"expected a file of this machine, file:///path, got {brief(place)}")
+    return url2pathname(parts.path) if os.name == "nt" else unquote(parts.path, errors="surrogateescape")
 
 
 def name_of(address: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 
 from surfaces import files, masks
 from surfaces.detections import Detection, Image, Mask
+from surfaces.wording import encodable
 
 _JPEG_QUALITY = 92
 
@@ -99,11 +100,11 @@ def describe(
     Returns:
         `image` (source, width, height, output), `model` (name, sha256) and `segments`, each with its class, score from
         0 to 1, box_xyxy (absolute pixels; right and bottom exclusive), area_share from 0 to 1, and segmentation (RLE
-        as pycocotools reads it, at the photo's size).
+        as pycocotools reads it, at the photo's size). Paths are as `surfaces.wording.encodable` writes them.
     """
     height, width = size_hw
     return {
-        "image": {"source": source, "width": width, "height": height, "output": str(output)},
+        "image": {"source": encodable(source), "width": width, "height": height, "output": encodable(str(output))},
         "model": {"name": model.name, "sha256": model.sha256},
         "segments": [_describe_segment(detection) for detection in detections],
     }

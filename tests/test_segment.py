@@ -61,6 +61,10 @@ def stub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     return run
 
 
+def stdin(text: str, encoding: str = "utf-8") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text.encode(encoding)))
+
+
 def photo_bytes(kind: str, size: tuple[int, int] = (64, 48), mode: str = "RGB", **options: object) -> bytes:
     buffer = io.BytesIO()
     Pillow.effect_noise(size, 60).convert(mode).save(buffer, kind, **options)
@@ -195,13 +199,53 @@ def test_a_folder_and_a_list_on_stdin(stub, room_path: Path, tmp_path: Path, mon
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "photos" / name).write_bytes(room_path.read_bytes())
     assert len(stub("--url", "photos").paths) == 2
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"photos/a.jpg\n\n# none\n{room_path}\nphotos\n"))
+    monkeypatch.setattr(sys, "stdin", stdin(f"photos/a.jpg\n\n# none\n{room_path}\nphotos\n"))
     assert len(stub("--url", "-").paths) == 4
 
 
 def test_a_batch_of_one_that_fails_is_still_a_batch(stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("absent.jpg\n"))
+    monkeypatch.setattr(sys, "stdin", stdin("absent.jpg\n"))
     assert stub("--url", "-").code == 10
+
+
+def test_what_a_folder_holds_besides_photos_is_counted(stub, room_path: Path, tmp_path: Path) -> None:
+    for name in ("photos/a.jfif", "photos/below/b.jpg", "photos/notes.txt", "photos/below/more.TXT", "photos/c.mov"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(room_path.read_bytes())
+    run = stub("--url", "photos")
+    assert (run.code, len(run.paths)) == (0, 2)
+    assert run.err.splitlines()[0] == "3 files passed over: 2 .txt, 1 .mov"
+    assert stub("--url", "photos", "--quiet").err == ""
+
+
+def test_a_line_that_cannot_be_read_does_not_stop_the_rest(
+    stub, room_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stdin(f"K\xfcche.jpg\n{room_path}\n", "latin-1"))
+    run = stub("--url", "-", "--quiet")
+    assert (run.code, len(run.paths)) == (10, 1)
+    assert run.err == "stdin:1: expected a name in UTF-8 or UTF-16, got 'K\\udcfcche.jpg'\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
+def test_a_name_that_is_not_utf_8(stub, room_path: Path, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")).write_bytes(room_path.read_bytes())
+    run = stub("--url", os.fsdecode(b"caf\xe9.jpg"), "--json")
+    assert run.code == 0
+    assert json.loads((run.folder / run.files[1]).read_text("utf-8"))["image"]["source"] == "caf\\udce9.jpg"
+    assert stub("--url", os.fsdecode(b"caf\xe8.jpg")).err.startswith("segment.py: caf\\udce8.jpg: expected a photo")
+
+
+def test_a_file_by_its_address(stub, room_path: Path) -> None:
+    run = stub("--url", room_path.as_uri(), "--json")
+    assert (run.code, run.err) == (0, "")
+    assert json.loads((run.folder / run.files[1]).read_text("utf-8"))["image"]["source"] == room_path.as_uri()
+
+
+def test_an_error_names_the_photo(stub, tmp_path: Path) -> None:
+    (tmp_path / "room.jpg").write_bytes(b"<html>")
+    assert stub("--url", "room.jpg").err.startswith("segment.py: room.jpg: expected a photo (JPEG, ")
+    assert stub("--url", "a\nb.jpg").err.startswith("segment.py: a\\nb.jpg: expected a photo's address or file")
 
 
 # Bad input
@@ -220,7 +264,8 @@ def answer_drip(request: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://127.0.0.1/a.jpg", "file:///etc/hosts", "http://", "absent.jpg", "", "/dev/zero"]
+    "url",
+    ["ftp://127.0.0.1/a.jpg", "file:///absent.jpg", "file://server/a.jpg", "http://", "absent.jpg", "", "/dev/zero"],
 )
 def test_what_cannot_be_fetched(stub, url: str) -> None:
     check_failure(stub("--url", url, "--json", "--masks"), 4, "expected")
@@ -257,8 +302,17 @@ def test_a_server_that_does_not_answer_in_time(stub, photo_server: PhotoServer, 
 def test_http_errors(stub, photo_server: PhotoServer) -> None:
     check_failure(stub("--url", photo_server.url("/absent.jpg")), 4, "404 Not Found")
     check_failure(stub("--url", photo_server.serve("/gone", b"", status=410)), 4, "410")
-    check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="20000001")), 4, "20 MB")
+    check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="50000001")), 4, "50 MB")
     check_failure(stub("--url", photo_server.serve("/short", b"\xff\xd8", Content_Length="99")), 4, "broke off")
+
+
+def test_limits_of_size(stub, photo_server: PhotoServer, tmp_path: Path) -> None:
+    data = photo_bytes("JPEG", (200, 100))
+    (tmp_path / "room.jpg").write_bytes(data)
+    for url in ("room.jpg", photo_server.serve("/room.jpg", data)):
+        assert "at most 0.01 megapixels, the photo has 200x100" in stub("--url", url, "--max-megapixels", "0.01").err
+        assert "expected at most" in stub("--url", url, "--max-megabytes", "0.001").err
+        assert stub("--url", url, "--max-megabytes", "0.1", "--max-megapixels", "0.02").code == 0
 
 
 @pytest.mark.parametrize(
@@ -327,6 +381,8 @@ def test_missing_weights(stub, room_path: Path) -> None:
         (["--url", "a", "--min-score", "1.5"], "from 0 to 1, got '1.5'"),
         (["--url", "a", "--alpha", "nan"], "from 0 to 1, got 'nan'"),
         (["--url", "a", "--timeout", "0"], "--timeout"),
+        (["--url", "a", "--max-megapixels", "179"], "from 0.001 to 178, got '179'"),
+        (["--url", "a", "--max-megabytes", "0"], "from 0.001 to 4000, got '0'"),
         (["--url", "a", "--colour"], "--colour"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
 from surfaces.addresses import AddressError, Resolver, look_up
 from surfaces.errors import DecodeError, FetchError, SurfacesError
-from surfaces.fetch import PASSING_STATUSES, USER_AGENT, Answer, FetchLimits, UnavailableError, ask
+from surfaces.fetch import PASSING_STATUSES, USER_AGENT, WHOLE_STATUSES, Answer, FetchLimits, UnavailableError, ask
 from surfaces.places import read_bytes
 
 KEPT_HEADERS = (
@@ -134,7 +133,7 @@ class Asker:
             return _failure(error)
         if answer.status in PASSING_STATUSES:
             return _delayed(answer)
-        if answer.status != http.client.OK:
+        if answer.status not in WHOLE_STATUSES:
             return Ended(State.FAILED, f"http-{answer.status}")
         if request.lead.kind is not Kind.PHOTO:
             return self._read(request.lead, answer)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ from autolabel.crawling.reading import OPENVERSE, WIKIMEDIA, ReadError, ReadSett
 from autolabel.crawling.urls import normalised, resolved
 from autolabel.crawling.wikimedia import wikimedia_query
 from surfaces.addresses import AddressError, without_credentials
+from surfaces.text_lists import list_lines, list_text
 
 _TOLD_LINES = 10
 _COLUMNS = {
@@ -137,18 +138,15 @@ def _entries(place: str) -> Iterator[tuple[int, Entry]]:
     """A list's entries with the numbers of their lines."""
     path = Path(place)
     try:
-        with (
-            nullcontext(sys.stdin)
-            if place == "-"
-            else path.open(encoding="utf-8-sig", errors="surrogateescape") as file
-        ):
-            if path.suffix.lower() == ".csv":
-                yield from _csv_entries(file)
-            elif path.suffix.lower() == ".jsonl":
-                yield from ((number, _json_entry(line)) for number, line in enumerate(file, 1) if line.strip())
-            else:
-                lines = ((number, line.strip()) for number, line in enumerate(file, 1))
-                yield from ((number, {"url": line}) for number, line in lines if line and not line.startswith("#"))
+        stdin = sys.stdin.buffer if sys.stdin else io.BytesIO()  # closed: empty
+        text = list_text(stdin.read() if place == "-" else path.read_bytes())
+        if path.suffix.lower() == ".csv":
+            yield from _csv_entries(io.StringIO(text, newline=""))
+        elif path.suffix.lower() == ".jsonl":
+            lines = enumerate(io.StringIO(text, newline=""), 1)
+            yield from ((number, _json_entry(line)) for number, line in lines if line.strip())
+        else:
+            yield from ((number, {"url": line}) for number, line in list_lines(text))
     except (OSError, ValueError, csv.Error) as error:
         raise ReadError(f"expected a list of addresses in {place}, got: {error}") from error
 
@@ -172,6 +170,8 @@ def _files(folder: Path) -> Iterator[Lead]:
     corpus = read_corpus(folder)
     for skipped in corpus.skipped:
         print(f"autolabel: {skipped.source.path!r}: {skipped.reason}", file=sys.stderr)
+    for note in corpus.notes:
+        print(f"autolabel: {folder}: {note}", file=sys.stderr)
     yield from (Lead(photo.path, Kind.FILE, "folder") for photo in corpus.photos)
 
 

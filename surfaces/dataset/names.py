@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from surfaces.errors import DatasetError
+from surfaces.photo_files import STORE_NAME as STORE_NAME
 
 COCO_NAME = "annotations.json"
-STORE_NAME = "labels.sqlite"
 
 
 def require_unique(names: Iterable[str]) -> None:

@@ -35,7 +35,8 @@ def test_a_folder_and_its_subfolders_sorted(tmp_path: Path) -> None:
     corpus = read_corpus(tmp_path)
     assert sorted(_names(corpus)) == ["Küche ☕", "a/deep/er/x", "b/1", "b/2", "c"]
     assert corpus == read_corpus(tmp_path)
-    assert corpus.passed_over == 2
+    assert corpus.passed_over == {".txt": 1, ".db": 1}
+    assert corpus.notes == ["2 files passed over: 1 .db, 1 .txt"]
     assert corpus.skipped == ()
     assert {source.path for source in corpus.photos} >= {str(tmp_path / "b" / "2.JPG")}
     assert {source.corpus for source in corpus.photos} == {str(tmp_path)}
@@ -64,6 +65,7 @@ def test_links_are_followed_but_never_round_in_circles(tmp_path: Path) -> None:
 def test_a_dataset_within_the_corpus_is_left_out(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", f"labels/{STORE_NAME}", "labels/coco/images/a.jpg")
     assert _names(read_corpus(tmp_path)) == ["a"]
+    assert read_corpus(tmp_path).notes == [f"1 folder of results passed over: {tmp_path / 'labels'}"]
     _touch(tmp_path, STORE_NAME)
     assert _names(read_corpus(tmp_path)) == ["a"]
 
@@ -112,6 +114,24 @@ def test_lists(tmp_path: Path, name: str, content: str) -> None:
     assert corpus.skipped == ()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("l.txt", "{}\n"), ("l.csv", "path\n{}\n"), ("l.jsonl", '{{"path": "{}"}}')]
+)
+def test_lists_as_other_systems_write_them(tmp_path: Path, encoding: str, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text.format("Küche.jpg"), encoding)
+    corpus = read_corpus(tmp_path / name)
+    assert _names(corpus) == ["Küche"]
+    assert corpus.skipped == ()
+
+
+def test_a_list_may_name_files_by_their_address(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text("file:///rooms/a%20b.jpg\nfile://localhost/c.jpg\nfile://server/d.jpg\n")
+    corpus = read_corpus(tmp_path / "l.txt")
+    assert [source.path for source in corpus.photos] == ["/rooms/a b.jpg", "/c.jpg"]
+    assert [(s.source.path, s.kind) for s in corpus.skipped] == [(f"{tmp_path / 'l.txt'}:3", BROKEN_ENTRY)]
+
+
 def test_a_list_may_name_what_lies_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "l.txt").write_text(f"../x/a.jpg\n{tmp_path}/y.b/b.jpg\n.\n")
@@ -141,12 +161,30 @@ def test_broken_lines_are_told_by_their_number(tmp_path: Path, name: str, conten
 
 def test_broken_names_in_a_list_are_told(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_bytes(b"a.jpg\ncaf\xe9.jpg\nnul\0l.jpg\n")
-    assert _skipped(read_corpus(tmp_path / "l.txt")) == [("caf\\udce9", BROKEN_NAME), ("nul\\0l", BROKEN_NAME)]
+    corpus = read_corpus(tmp_path / "l.txt")
+    assert _skipped(corpus) == [("caf\\udce9", BROKEN_NAME), ("nul\\0l", BROKEN_NAME)]
+    assert [skipped.reason for skipped in corpus.skipped] == [f"line {n}: expected a name in UTF-8" for n in (2, 3)]
 
 
-def test_a_single_photo(tmp_path: Path) -> None:
-    path = make_photo(tmp_path / "room.jpg", 0)
+@pytest.mark.parametrize("name", ["room.jpg", "room.HEIC", "room.dat", "room.csv", "room"])
+def test_a_single_photo_is_no_list_whatever_its_suffix(tmp_path: Path, name: str) -> None:
+    path = make_photo(tmp_path / "room.jpg", 0).rename(tmp_path / name)
     assert read_corpus(path).photos == (Source(str(path), "room", str(path)),)
+
+
+def test_a_list_may_begin_like_a_photo(tmp_path: Path) -> None:
+    assert _names(read_corpus(_written(tmp_path / "l.txt", b"BMW_showroom.jpg\n"))) == ["BMW_showroom"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"PK\3\4\x14\0\0\0", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", b"\0\0\0\x18ftypqt  \0\0", b"SQLite format 3\0"],
+    ids=["zip", "pdf", "movie", "database"],
+)
+@pytest.mark.parametrize("name", ["l.txt", "l", "l.csv", "l.jsonl"])
+def test_other_binary_files_are_no_lists(tmp_path: Path, name: str, data: bytes) -> None:
+    with pytest.raises(DatasetError, match=r"expected a list of photos in .*, got: binary data, no text"):
+        read_corpus(_written(tmp_path / name, data * 200))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +192,7 @@ def test_a_single_photo(tmp_path: Path) -> None:
     [
         (lambda folder: folder / "nowhere", "no such file or folder"),
         (lambda folder: folder, "got none"),
-        (lambda folder: _written(folder / "notes.doc", b"").parent, "1 other kinds of files"),
+        (lambda folder: _written(folder / "notes.doc", b"").parent, r"1 other kinds of files \(1 \.doc\)"),
         (lambda folder: _written(folder / "l.txt", b"# nothing\n"), "got none"),
         (lambda folder: _written(folder / "l.jsonl", b"{}\n{}\n"), "2 broken entry"),
         (lambda folder: _written(folder / "l.csv", b"file,n\na.jpg,1\n"), "no column `path` among file, n"),

@@ -155,6 +155,28 @@ def test_what_cannot_be_labelled_is_skipped_and_tried_again(
     assert _failures(out) == {}
 
 
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [("--max-megapixels", "expected at most 0.001 megapixels"), ("--max-megabytes", "expected at most 1000 bytes")],
+)
+def test_limits_of_size(out: Path, tmp_path: Path, label: Callable[..., int], option: str, reason: str) -> None:
+    make_photo(tmp_path / "photos" / "a.jpg", 0, (200, 200))
+    assert label(tmp_path / "photos", option, "0.001") == 10
+    assert _failures(out)["a.jpg"][1].startswith(reason)
+    assert label(tmp_path / "photos", option, "1") == 0
+
+
+def test_what_a_folder_holds_besides_photos_is_counted(
+    corpus: Path, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mov", "b.MOV", "notes"):
+        (corpus / name).touch()
+    assert label(corpus) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "3 files passed over: 2 .mov, 1 without suffix"
+    assert label(corpus, "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_one_bad_teacher_is_not_asked_for_ever(
     corpus: Path, out: Path, label: Callable[..., int], capsys: pytest.CaptureFixture[str], looks: list[int]
 ) -> None:

@@ -1,38 +1,104 @@
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
 import pytest
 
-from surfaces.batch import expand_sources, is_batch, run_batch
+from surfaces.batch import Sources, expand_sources, is_batch, run_batch
 from surfaces.errors import DecodeError, FetchError, OutputError
 from surfaces.pipeline import Outcome
+
+OUTPUT = Path("output")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("b.JPG", "a.png", "c.webp", "notes.txt", ".hidden.jpg"):
+    names = (
+        "b.JPG",
+        "a.png",
+        "c.webp",
+        "d.heic",
+        "e.jfif",
+        "notes.txt",
+        ".hidden.jpg",
+        "below.jpg/f.MPO",
+        ".git/g.jpg",
+    )
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "below.jpg").mkdir()
     return tmp_path
 
 
-def test_a_folder_stands_for_the_photos_in_it(folder: Path) -> None:
-    assert expand_sources([str(folder)], []) == [str(folder / name) for name in ("a.png", "b.JPG", "c.webp")]
+def expanded(*sources: object, stdin: str = "", output: Path = OUTPUT) -> Sources:
+    return expand_sources(map(str, sources), io.BytesIO(stdin.encode()), output)
+
+
+def test_a_folder_stands_for_the_photos_in_it_and_below(folder: Path) -> None:
+    found = expanded(folder)
+    names = ("a.png", "b.JPG", "c.webp", "d.heic", "e.jfif", "below.jpg/f.MPO")
+    assert found.photos == tuple(str(folder / name) for name in names)
+    assert found.notes == ("1 file passed over: 1 .txt",)
+    assert expanded(folder.as_uri()) == found
+
+
+def test_pictures_made_before_are_no_photos(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "picture.jpg").touch()
+    found = expanded(folder, output=folder / "out")
+    assert len(found.photos) == 6
+    assert f"1 folder of results passed over: {folder / 'out'}" in found.notes
 
 
 def test_a_hyphen_stands_for_a_list(folder: Path) -> None:
-    lines = ["http://x/1.jpg\n", "\n", "# a comment\n", "  my photo.jpg  \r\n", f"{folder / 'a.png'}"]
-    assert expand_sources(["0.jpg", "-"], lines) == ["0.jpg", "http://x/1.jpg", "my photo.jpg", str(folder / "a.png")]
+    stdin = f"http://x/1.jpg\n\n# a comment\n  my photo.jpg  \r\n{folder / 'a.png'}"
+    assert expanded("0.jpg", "-", stdin=stdin).photos == ("0.jpg", "http://x/1.jpg", "my photo.jpg", f"{folder}/a.png")
 
 
 def test_a_list_may_name_folders_but_not_itself(folder: Path) -> None:
-    assert len(expand_sources(["-"], [str(folder), "-"])) == 3
+    assert expanded("-", stdin=f"{folder}\n-").photos[-2:] == (str(folder / "below.jpg" / "f.MPO"), "-")
 
 
 def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FetchError, match="expected photos in the folder"):
-        expand_sources([str(tmp_path)], [])
+    (tmp_path / "a.mov").touch()
+    with pytest.raises(FetchError, match=r"expected photos in the folder, there are none; 1 file passed over: 1 \.mov"):
+        expanded(tmp_path)
+    found = expanded(tmp_path, "a.jpg")
+    assert (found.photos, len(found.problems)) == (("a.jpg",), 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_lists_as_other_systems_write_them(encoding: str) -> None:
+    found = expand_sources(["-"], io.BytesIO("Küche.jpg\r\nb.jpg\r\n".encode(encoding)), OUTPUT)
+    assert found == Sources(("Küche.jpg", "b.jpg"))
+
+
+def test_a_line_that_is_no_text_is_reported_by_its_number(folder: Path) -> None:
+    list_in_latin_1 = "a.jpg\n# \xe9\nK\xfcche.jpg\nb.jpg\n".encode("latin-1")
+    found = expand_sources(["-"], io.BytesIO(list_in_latin_1), OUTPUT)
+    assert found.photos == ("a.jpg", "b.jpg")
+    assert found.problems == ("stdin:3: expected a name in UTF-8 or UTF-16, got 'K\\udcfcche.jpg'",)
+    name = os.fsencode(folder) + b"/K\xfcche.jpg"
+    Path(os.fsdecode(name)).touch()
+    assert expand_sources(["-"], io.BytesIO(name), OUTPUT).photos == (os.fsdecode(name),)
+
+
+@pytest.mark.parametrize(
+    ("stdin", "came"),
+    [
+        (io.BytesIO(b"\xff\xd8\xff\xe0\0\x10JFIF"), "got: a photo (JPEG), no text"),
+        (io.BytesIO(b"PK\3\4\0\0"), "got: binary data, no text"),
+        (io.BytesIO(b"# nothing\n"), "got none"),
+        (None, "it is closed"),
+    ],
+    ids=["photo", "archive", "empty", "closed"],
+)
+def test_what_is_no_list_of_photos(stdin: io.BytesIO | None, came: str) -> None:
+    with pytest.raises(FetchError, match="expected a list of photos on stdin, ") as caught:
+        expand_sources(["-"], stdin, OUTPUT)
+    assert str(caught.value).endswith(came)
 
 
 def test_what_makes_a_batch(folder: Path) -> None:

@@ -5,6 +5,7 @@ import gzip
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
@@ -52,6 +53,64 @@ def test_a_chunked_body_comes_back_whole(photo_server: PhotoServer) -> None:
             request.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
 
     assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+
+
+@pytest.mark.parametrize("coding", ["aws-chunked", "UTF-8", "none", "binary", "identity", "utf-8, aws-chunked", ""])
+def test_names_that_are_no_codings_mean_nothing(photo_server: PhotoServer, coding: str) -> None:
+    assert fetch(photo_server.serve("/photo", BODY, Content_Encoding=coding), LIMITS) == BODY
+
+
+@pytest.mark.parametrize("window_bits", [-15, 15, 31])
+def test_deflate_comes_in_three_forms(photo_server: PhotoServer, window_bits: int) -> None:
+    packer = zlib.compressobj(wbits=window_bits)
+    packed = packer.compress(BODY) + packer.flush()
+    for name in ("deflate", "aws-chunked,deflate"):
+        assert fetch(photo_server.serve(f"/{name[:3]}", packed, Content_Encoding=name), LIMITS) == BODY
+    assert "not complete" in refused(photo_server.serve("/short", packed[:-9], Content_Encoding="deflate"))
+    assert fetch(photo_server.serve("/none", b"", Content_Encoding="deflate"), LIMITS) == b""
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip"])
+def test_other_codings_are_refused(photo_server: PhotoServer, coding: str) -> None:
+    assert refused(photo_server.serve("/photo", BODY, Content_Encoding=coding)) == (
+        "expected an answer that is not packed, or by one of gzip, x-gzip, deflate; got another"
+    )
+
+
+def raw(head: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(head + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 \r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(3000)),
+        b"HTTP/1.1 203 Non-Authoritative Information\r\n",
+        b"HTTP/1.1 200\r\nno header\r\n folded: on to nothing\r\n: nameless\r\nA: b\r\n c\r\n",
+        b"HTTP/1.0 200 OK\nA:b\n",
+    ],
+    ids=["early hints", "two interim answers", "many headers", "203", "odd lines", "bare line feeds"],
+)
+def test_answers_that_browsers_understand(
+    photo_server: PhotoServer, capfd: pytest.CaptureFixture[str], head: bytes
+) -> None:
+    assert fetch(photo_server.answer("/photo", raw(head)), LIMITS) == BODY
+    assert capfd.readouterr() == ("", "")
+
+
+def test_headers_are_told_as_they_come(photo_server: PhotoServer) -> None:
+    head = b"HTTP/1.1 200 OK\r\nLink: <a>,\r\n\t <b>\r\nlink:<c>\r\nETag : caf\xe9:1\r\n"
+    found = ask(photo_server.answer("/photo", raw(head)), LIMITS).headers
+    assert (found["link"], found["etag"]) == ("<a>, <b>, <c>", "café:1")
+
+
+def test_a_change_of_protocol_is_no_photo(photo_server: PhotoServer) -> None:
+    assert "answered 101" in refused(photo_server.answer("/photo", raw(b"HTTP/1.1 101 Switching Protocols\r\n")))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])

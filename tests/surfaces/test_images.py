@@ -265,9 +265,13 @@ def test_small_and_long_photos_are_taken(size: tuple[int, int]) -> None:
 
 
 def test_too_large_is_told_before_decoding() -> None:
-    assert refused(png(8000, 6000, 8, 2, b"")) == "expected at most 40 megapixels, the photo has 8000x6000"
-    assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 40 megapixels, the photo has far more"
+    assert refused(png(9000, 6000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has 9000x6000"
+    assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has far more"
     assert refused(png(70_000, 100, 8, 2, b"")) == "expected at most 65500 pixels a side, the photo has 70000x100"
+
+
+def test_a_photo_of_48_megapixels_is_taken() -> None:
+    assert decoded(saved(Pillow.new("L", (8064, 6048)), "JPEG")).shape == (6048, 8064, 3)
 
 
 def test_limits_can_be_set(photo: Pillow.Image) -> None:
@@ -339,9 +343,15 @@ def test_addresses_are_told_from_paths() -> None:
 
 
 def test_other_schemes_are_refused() -> None:
-    for source in ("ftp://127.0.0.1/a.jpg", "file:///etc/passwd", "data://x"):
+    for source in ("ftp://127.0.0.1/a.jpg", "s3://b/a.jpg", "data://x"):
         with pytest.raises(FetchError, match="expected an http or https address"):
             load_image(source)
+
+
+def test_a_file_by_its_address(photo: Pillow.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a room.png"
+    photo.save(path)
+    assert np.array_equal(load_image(path.as_uri()), np.asarray(photo))
 
 
 def test_a_photo_comes_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:

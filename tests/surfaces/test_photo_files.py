@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from surfaces.photo_files import is_photo_file
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from seeded_photos import saved
+
+from surfaces.images import load_image
+from surfaces.photo_files import PHOTO_SUFFIXES, find_photos, is_photo_file
+
+KINDS = {
+    ".mpo": "MPO",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".avif": "AVIF",
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+}
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "b.jpe", "b.jfif", "b.mpo", "IMG_1.HEIC", "c.heif", "d.avif"])
@@ -15,3 +33,15 @@ def test_photos(name: str) -> None:
 @pytest.mark.parametrize("name", ["._a.jpg", ".hidden.png", "a.txt", "a.jpg.json", "jpg", "a.svg"])
 def test_other_files(name: str) -> None:
     assert not is_photo_file(name)
+
+
+@pytest.mark.parametrize("suffix", sorted(PHOTO_SUFFIXES))
+def test_a_photo_of_every_suffix_is_decoded(tmp_path: Path, suffix: str) -> None:
+    photo = Pillow.new("RGB", (32, 24), "red")
+    options = {"save_all": True, "append_images": [Pillow.new("RGB", (32, 24))]} if suffix == ".mpo" else {}
+    path = tmp_path / f"photo{suffix}"
+    path.write_bytes(saved(photo, KINDS[suffix], **options))
+    assert find_photos(str(tmp_path)).photos == (str(path),)
+    image = load_image(str(path))
+    assert image.shape == (24, 32, 3)
+    assert np.abs(image.astype(int) - (255, 0, 0)).max() < 6

@@ -41,7 +41,28 @@ def test_names_stay_below_their_bucket(address: str, name: str) -> None:
 def test_what_is_an_address() -> None:
     assert all(map(is_remote, ["s3://b/k", "gs://b", "S3://b/k", "simplecache::s3://b/k", "memory://x"]))
     assert not any(map(is_remote, ["a.jpg", "/a/b.jpg", "C:\\rooms\\a.jpg", "a::b.jpg", "rooms/s3://x", ""]))
-    assert (local_path("file:///a%20b/c.jpg"), local_path("s3://b/a%20b")) == ("/a b/c.jpg", "s3://b/a%20b")
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ("file:///a%20b/c.jpg", "/a b/c.jpg"),
+        ("FILE://localhost/a%23b%3F.jpg", "/a#b?.jpg"),
+        ("file:/a/K%C3%BCche.jpg", "/a/Küche.jpg"),
+        ("file:///caf%E9.jpg", "/caf\udce9.jpg"),
+        ("file:///Küche b.jpg", "/Küche b.jpg"),
+        ("s3://b/a%20b", "s3://b/a%20b"),
+        ("a%20b.jpg", "a%20b.jpg"),
+    ],
+)
+def test_addresses_of_files(place: str, path: str) -> None:
+    assert local_path(place) == path
+
+
+@pytest.mark.parametrize("place", ["file://server/a.jpg", "file://a.jpg", "file://", "file://[::1/a.jpg"])
+def test_files_of_other_machines_are_refused(place: str) -> None:
+    with pytest.raises(FetchError, match="file:///path, got"):
+        local_path(place)
 
 
 def test_bytes_are_found_where_they_still_are(tmp_path: Path, bucket: str) -> None:

@@ -64,9 +64,23 @@ def test_many_bad_lines_are_counted_not_told(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("https://example.com/a.jpg\nno\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"https://example.com/a.jpg\nno\n")))
     assert _leads("--urls", "-") == [_photo("https://example.com/a.jpg")]
     assert "stdin:2: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize(("name", "text"), [("l.txt", "{}"), ("l.csv", "url\n{}"), ("l.jsonl", '{{"url": "{}"}}')])
+def test_lists_as_other_systems_write_them(tmp_path: Path, encoding: str, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text.format("https://example.com/a.jpg"), encoding)
+    assert _leads("--urls", tmp_path / name) == [_photo("https://example.com/a.jpg")]
+
+
+def test_a_folders_other_files_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.jpg", "b.mov"):
+        (tmp_path / name).touch()
+    assert len(_leads("--folder", tmp_path)) == 1
+    assert capsys.readouterr().err == f"autolabel: {tmp_path}: 1 file passed over: 1 .mov\n"
 
 
 def test_a_csv_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
