@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from surfaces.dataset import ReadOptions
+from surfaces.dataset.options import CROWDS
 from surfaces.errors import SurfacesError
 
 
@@ -29,6 +31,8 @@ class TrainConfig:
         weights: how often photos of each dataset are drawn, one number a dataset; empty: in proportion to their photos.
         extra: auto-labelled datasets, of which each step gets `extra_batch` views besides its `batch` (none: no views).
         extra_weights, extra_batch: as weights and batch.
+        skip_invalid, crowds, images: how COCO files are read, as in `surfaces.dataset.ReadOptions`; with no `images`,
+            photos are looked for around the file.
         split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
         encoder: mosaic or efficientnet_lite0.
         init: an .npz of tensors by name to start from; tensors it lacks keep their random start.
@@ -55,6 +59,9 @@ class TrainConfig:
     extra: tuple[str, ...] = ()
     extra_weights: tuple[float, ...] = ()
     extra_batch: int = 4
+    skip_invalid: bool = False
+    crowds: str = "auto"
+    images: str = ""
     split: str = "train"
     encoder: str = "mosaic"
     init: str = ""
@@ -91,6 +98,8 @@ class TrainConfig:
             raise ConfigError(f"expected `crop` to be a positive multiple of 128, got {self.crop}")
         if self.split not in ("train", "all"):
             raise ConfigError(f"expected `split` to be train or all, got {self.split!r}")
+        if self.crowds not in CROWDS:
+            raise ConfigError(f"expected `crowds` to be one of {', '.join(CROWDS)}, got {self.crowds!r}")
         if self.amp not in ("auto", "off", "bf16", "fp16"):
             raise ConfigError(f"expected `amp` to be auto, off, bf16 or fp16, got {self.amp!r}")
         for name in ("steps", "batch", "extra_batch", "checkpoint_every", "log_every"):
@@ -102,6 +111,10 @@ class TrainConfig:
         if self.freeze and not self.init:
             raise ConfigError("expected `init` with `freeze`, got no weights that could be left as they are")
         parse_budget(self.budget)
+
+    def read_options(self) -> ReadOptions:
+        """How its datasets are read."""
+        return ReadOptions(self.skip_invalid, self.crowds, Path(self.images) if self.images else None)
 
 
 def parse_budget(text: str) -> float:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from distill.datasets import read_sample
 from surfaces.classes import BELIEF_CHANNELS, IGNORE
-from surfaces.dataset import Labels, Sample, open_dataset, split_blocks
+from surfaces.dataset import Labels, ReadOptions, Sample, open_dataset, split_blocks
+from surfaces.dataset.options import DEFAULT_OPTIONS
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
@@ -59,7 +60,7 @@ class DeviceData:
         return torch.cat(parts)
 
 
-def training_samples(folders: Sequence[str], split: str) -> list[list[Sample]]:
+def training_samples(folders: Sequence[str], split: str, options: ReadOptions = DEFAULT_OPTIONS) -> list[list[Sample]]:
     """The samples of each dataset on the wanted side of its block-wise split.
 
     Raises:
@@ -67,7 +68,7 @@ def training_samples(folders: Sequence[str], split: str) -> list[list[Sample]]:
     """
     chosen = []
     for folder in folders:
-        samples = open_dataset(Path(folder))
+        samples = open_dataset(Path(folder), options)
         kept = samples if split == "all" else split_blocks(samples)[0]
         if not kept:
             raise DatasetError(f"expected training photos in {folder}, got none on the {split} side of its split")

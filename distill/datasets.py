@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from surfaces.arguments import positive as positive
-from surfaces.dataset import Labels, Sample, open_dataset, split_blocks
+from surfaces.classes import BY_NAME
+from surfaces.dataset import Labels, ReadOptions, Sample, open_dataset, split_blocks
+from surfaces.dataset.options import CROWDS, DEFAULT_OPTIONS
+from surfaces.dataset.reporting import counted
+from surfaces.dataset.sample import read_sample as read_sample
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
@@ -42,7 +48,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
         nargs="+",
         type=Path,
         metavar="DATA",
-        help="a dataset: a COCO file, or a folder with annotations.json, packed.json, or images and masks",
+        help="a dataset: a COCO file, a folder with one, or a folder with packed.json or with images and masks",
     )
     parser.add_argument(
         "--split",
@@ -50,14 +56,33 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
         default=split,
         help="which side of each dataset's split by blocks of neighbouring photos (default: %(default)s)",
     )
+    parser.add_argument(
+        "--skip-invalid",
+        action="store_true",
+        help="COCO: leave out invalid annotations and images without a photo (default: refuse the file)",
+    )
+    parser.add_argument(
+        "--crowds",
+        choices=CROWDS,
+        default=DEFAULT_OPTIONS.crowds,
+        help="COCO: what iscrowd annotations of dining tables are: one table each; refused; or tables that are not "
+        "told apart, unless the file has no others (default: %(default)s)",
+    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="COCO: the folder of the photos")
 
 
-def open_datasets(paths: Sequence[Path], split: str = "all") -> list[Sample]:
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """How datasets are read, from the arguments of `add_dataset_arguments`."""
+    return ReadOptions(args.skip_invalid, args.crowds, args.images)
+
+
+def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
     """Opens datasets one after another.
 
     Args:
         paths: of datasets; each is split on its own.
         split: one of `SPLITS`.
+        options: how they are read.
 
     Returns:
         Their samples; where there are several datasets each name begins with its folder's.
@@ -67,7 +92,7 @@ def open_datasets(paths: Sequence[Path], split: str = "all") -> list[Sample]:
     """
     samples: list[Sample] = []
     for path in paths:
-        opened = open_dataset(path)
+        opened = open_dataset(path, options)
         chosen = opened if split == "all" else split_blocks(opened)[SPLITS.index(split)]
         samples += [RenamedSample(f"{_title(path)}/{s.name}", s) for s in chosen] if len(paths) > 1 else chosen
     if not samples:
@@ -75,17 +100,24 @@ def open_datasets(paths: Sequence[Path], split: str = "all") -> list[Sample]:
     return samples
 
 
-def read_sample(sample: Sample) -> tuple[Image, Labels]:
-    """A sample's photo and labels.
+def require_labelled(samples: Iterable[Sample]) -> None:
+    """Checks that there is something to learn or to score; labels are read up to the first photo that has it.
 
     Raises:
-        DatasetError: they cannot be read, or their sizes differ.
+        DatasetError: no pixel of any photo is labelled as one of the classes.
     """
-    image, labels = sample.image(), sample.labels()
-    photo, labelled = image.shape[:2], labels.semantic.shape
-    if photo != labelled:
-        raise DatasetError(f"expected labels of the photo's size {photo} for {sample.name}, got {labelled}")
-    return image, labels
+    photos = 0
+    for photos, sample in enumerate(samples, 1):  # noqa: B007
+        if _is_labelled(sample.labels()):
+            return
+    raise DatasetError(
+        f"expected pixels labelled as {', '.join(BY_NAME)}, got no labelled pixel in {counted(photos, 'photo')}"
+    )
+
+
+def _is_labelled(labels: Labels) -> bool:
+    ids = [surface.coco_id for surface in BY_NAME.values()]
+    return labels.belief is not None or bool(np.isin(labels.semantic, ids).any())
 
 
 def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:

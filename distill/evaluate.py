@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from distill.datasets import add_dataset_arguments, open_datasets, read_sample, spread
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample, require_labelled, spread
 from distill.page import write_page
 from distill.progress import progress
 from distill.report import Report, report_of, score_photo
@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     from models import Segmenter
     from models.runtime.merge import merge
 
-    samples = spread(open_datasets(args.data, args.split), args.limit)
+    samples = spread(open_datasets(args.data, args.split, read_options(args)), args.limit)
+    require_labelled(samples)
     segmenter = Segmenter(args.weights, args.threads)
     with_doubtful = replace(segmenter.settings, table_score=_DOUBTFUL_SCORE)
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets, read_sample, spread
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample, spread
 from distill.progress import progress
 from distill.sheet import SheetLayout, contact_sheet
 from surfaces.arguments import positive
@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
-    samples = open_datasets(args.data, args.split)
+    samples = open_datasets(args.data, args.split, read_options(args))
     if args.wanted:
         value = _VALUES[args.wanted]
         samples = [sample for sample in progress(samples) if (sample.labels().semantic == value).any()]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from distill.datasets import add_dataset_arguments, open_datasets
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, require_labelled
 from surfaces.arguments import positive
 from surfaces.dataset import write_packed
 from surfaces.dataset.packed import MAX_BYTES
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
-    samples = open_datasets(args.data, args.split)
+    samples = open_datasets(args.data, args.split, read_options(args))
+    require_labelled(samples)
     if args.format == "coco":
         from surfaces.dataset.coco import write_coco  # needs pycocotools
 

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from distill.datasets import add_dataset_arguments, open_datasets, spread
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, spread
 from distill.progress import progress
 from surfaces.arguments import positive
 from surfaces.classes import CLASSES, DINING_TABLE
@@ -62,9 +62,10 @@ def forms() -> dict[str, Redraw]:
 
 
 def true_segments(labels: Labels) -> list[Detection]:
-    """The labels as segments of score 1: all wall, all floor, and each dining table."""
+    """The labels as segments of score 1: all wall, all floor, each dining table, and those that are not told apart."""
     masks = [(surface, labels.semantic == surface.coco_id) for surface in CLASSES if not surface.is_thing]
     masks += [(DINING_TABLE, labels.tables == number) for number in np.unique(labels.tables[labels.tables > 0])]
+    masks.append((DINING_TABLE, labels.table_crowd()))
     return [Detection(surface, 1.0, box_of_mask(mask), mask) for surface, mask in masks if mask.any()]
 
 
@@ -99,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the file and a table; returns the exit code."""
-    samples = spread(open_datasets(args.data, args.split), args.limit)
+    samples = spread(open_datasets(args.data, args.split, read_options(args)), args.limit)
     found = measure(samples)
     content: dict[str, Any] = {
         "data": {"paths": [str(path) for path in args.data], "split": args.split, "photos": len(samples)},

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.student.tables import TableTargets
-from surfaces.classes import IGNORE, OTHER_TABLE
+from surfaces.classes import DINING_TABLE, IGNORE, OTHER_TABLE
 
 SMALLEST_AREA = 64
 """Pixels: what is left of a table at a crop's edge below this is ignored rather than learnt."""
@@ -22,8 +22,9 @@ def table_targets(labels: Tensor) -> list[TableTargets]:
 
 
 def targets_of_photo(semantic: Tensor, tables: Tensor) -> TableTargets:
-    """Boxes and masks of the tables in int64 (H, W) maps; slivers join what is ignored."""
-    ignored = (semantic == IGNORE) | (semantic == OTHER_TABLE)
+    """Boxes and masks of the tables in int64 (H, W) maps; slivers and crowds of tables join what is ignored."""
+    crowd = (semantic == DINING_TABLE.coco_id) & (tables == 0)
+    ignored = (semantic == IGNORE) | (semantic == OTHER_TABLE) | crowd
     boxes, masks = [], []
     for number in torch.unique(tables[tables > 0]):
         mask = tables == number

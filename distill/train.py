@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import itertools
 import json
 import math
 import sys
@@ -20,6 +21,7 @@ from distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from distill.config import ConfigError, TrainConfig, add_config_arguments, config_from_arguments, parse_budget
 from distill.curves import Curves, open_curves
 from distill.data import DeviceData, load_on_device, training_samples
+from distill.datasets import require_labelled
 from distill.targets import table_targets
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, read_tensors, save_student, start_from
@@ -83,11 +85,14 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     report(f"reading {', '.join(config.data)}")
-    data = load_on_device(training_samples(config.data, config.split), config.weights, device)
+    options = config.read_options()
+    samples = training_samples(config.data, config.split, options)
+    require_labelled(itertools.chain.from_iterable(samples))
+    data = load_on_device(samples, config.weights, device)
     report(f"{told(data)}, on {device}")
     extra = None
     if config.extra:
-        extra = load_on_device(training_samples(config.extra, "all"), config.extra_weights, device)
+        extra = load_on_device(training_samples(config.extra, "all", options), config.extra_weights, device)
         report(f"besides, {told(extra)}")
     with open_curves(folder) as curves:
         trainer = Trainer(config, BatchMaker(config, data, extra), device, curves)

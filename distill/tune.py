@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets, read_sample
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
 from distill.progress import progress
 from models.runtime.merge import MergeSettings, find_tables, label_map
 from models.runtime.raw import RawOutput
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints all trials, best dining-table IoU first."""
     segmenter = Segmenter(args.weights, args.threads)
-    photos = [seen(segmenter, sample) for sample in progress(open_datasets(args.data, args.split))]
+    photos = [seen(segmenter, sample) for sample in progress(open_datasets(args.data, args.split, read_options(args)))]
     trials = [try_settings(photos, settings) for settings in progress(combinations(segmenter.settings))]
     names = list(GRID)
     print(" ".join(f"{name:>14}" for name in names), "   IoU  precision  recall    PQ")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from distill.datasets import add_dataset_arguments, open_datasets, read_sample
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
 from distill.progress import progress
 from distill.worst_causes import Causes, cost_of_causes, read_causes
 from distill.worst_counts import LostIou, PhotoErrors, count_errors, lost_iou, mean_iou
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from models import Segmenter
 
     causes = read_causes(args.causes) if args.causes else Causes()
-    samples = open_datasets(args.data, args.split)
+    samples = open_datasets(args.data, args.split, read_options(args))
     make_folder(args.out)
     segmenter = Segmenter(args.weights, args.threads)
     if causes.model and causes.model != segmenter.sha256:

@@ -3,22 +3,27 @@ that travels to a GPU."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from surfaces.dataset.coco_layout import coco_files
 from surfaces.dataset.mask_folder import open_mask_folder
 from surfaces.dataset.names import COCO_NAME, STORE_NAME
+from surfaces.dataset.options import DEFAULT_OPTIONS, ReadOptions
 from surfaces.dataset.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.dataset.sample import Labels, MemorySample, Sample
 from surfaces.dataset.split import split_blocks
 from surfaces.errors import DatasetError
 
 
-def open_dataset(path: Path) -> list[Sample]:
-    """Opens a dataset of any known form; nothing but its index is read.
+def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
+    """Opens a dataset of any known form; photos and label maps are not read yet.
 
     Args:
-        path: a COCO file (`*.json`, photos relative to it), or a folder with `annotations.json` (COCO), with
-            `packed.json` (packed), with `labels.sqlite` (a label store), or with `images` and `masks`.
+        path: a COCO file (`*.json`), or a folder with `packed.json` (packed), with `annotations.json` (COCO), with
+            `labels.sqlite` (a label store), with `images` and `masks`, or one with COCO files as CVAT, FiftyOne, Label
+            Studio and Roboflow lay them out (`surfaces.dataset.coco_layout`).
+        options: how it is read.
 
     Returns:
         Its samples.
@@ -30,24 +35,28 @@ def open_dataset(path: Path) -> list[Sample]:
         raise DatasetError(f"expected a dataset at {path}, got no such file or folder")
     if path.name == INDEX_NAME or (path / INDEX_NAME).is_file():
         return open_packed(path if path.is_dir() else path.parent)
-    if path.suffix == ".json":
-        return _open_coco(path)
+    if path.suffix.lower() == ".json":
+        return _open_coco([path], options)
     if (path / COCO_NAME).is_file():
-        return _open_coco(path / COCO_NAME)
+        return _open_coco([path / COCO_NAME], options)
     if (path / STORE_NAME).is_file():
         return _open_store(path)
     if (path / "images").is_dir() and (path / "masks").is_dir():
         return open_mask_folder(path)
-    raise DatasetError(
-        f"expected {COCO_NAME}, {INDEX_NAME}, {STORE_NAME}, or images and masks in {path}, got none of them"
-    )
+    files = coco_files(path) if path.is_dir() else []
+    if not files:
+        raise DatasetError(
+            f"expected {COCO_NAME} or another COCO file, {INDEX_NAME}, {STORE_NAME}, or images and masks in {path}, "
+            "got none of them"
+        )
+    return _open_coco(files, options)
 
 
-def _open_coco(path: Path) -> list[Sample]:
+def _open_coco(files: Sequence[Path], options: ReadOptions) -> list[Sample]:
     # pycocotools is imported only where COCO files are read: a machine that trains may lack it.
-    from surfaces.dataset.coco import open_coco
+    from surfaces.dataset.coco import open_coco, open_coco_splits
 
-    return open_coco(path)
+    return open_coco(files[0], options) if len(files) == 1 else open_coco_splits(files, options)
 
 
 def _open_store(folder: Path) -> list[Sample]:
@@ -56,4 +65,4 @@ def _open_store(folder: Path) -> list[Sample]:
     return open_store(folder)
 
 
-__all__ = ["Labels", "MemorySample", "Sample", "open_dataset", "split_blocks", "write_packed"]
+__all__ = ["Labels", "MemorySample", "ReadOptions", "Sample", "open_dataset", "split_blocks", "write_packed"]

@@ -1,25 +1,30 @@
 """The project's dataset format: COCO JSON and photos. Wall and floor are one annotation a photo, tables one each.
 
-What nobody labelled is written as COCO knows it, as `iscrowd` regions, which evaluators leave out: a table of another
-kind is a crowd of dining tables (calling it one is not punished), an unlabelled region a crowd of all three classes.
+Regions that nobody vouches for are `iscrowd` regions, which evaluators leave out, with `ignore`: a table of another
+kind as a dining table (calling it one is not punished), an unlabelled region as each of the classes. `iscrowd` alone is
+COCO's crowd: dining tables that are not told apart.
 The format is that of Lin et al., Microsoft COCO, ECCV 2014 (https://cocodataset.org/#format-data).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
-from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
+from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
+from surfaces.dataset.coco_file import CocoContent, CocoRegion, Id, image_words, read_coco
+from surfaces.dataset.coco_layout import FoundPhoto, PhotoFolders, split_name
 from surfaces.dataset.coco_writer import new_coco
 from surfaces.dataset.codec import decode_image, read_bytes, suffix_of
 from surfaces.dataset.names import inside, require_unique
-from surfaces.dataset.sample import Labels, Sample
+from surfaces.dataset.options import DEFAULT_OPTIONS, ReadOptions
+from surfaces.dataset.portable import portable_photo
+from surfaces.dataset.reporting import counted, listed, note, refuse_faults
+from surfaces.dataset.sample import Labels, Sample, read_sample
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.tables import numbered_without_gaps
 from surfaces.dataset.writing import new_folder
@@ -27,7 +32,6 @@ from surfaces.detections import Image, Mask
 from surfaces.errors import DatasetError
 
 _IMAGES = "images"
-_MOST_TABLES = 254
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,23 @@ class CocoSample:
         name: the photo's path below `images` (or below the file's folder) without its suffix.
         image_path: the photo's file.
         size_hw: height and width that the COCO file states.
-        annotations: the photo's annotations, as in the file, each with its class.
+        regions: the photo's annotations.
+        background: what pixels outside of all regions are: OTHER, or IGNORE where the file lacks a class.
     """
 
     name: str
     image_path: Path
     size_hw: tuple[int, int]
-    annotations: tuple[tuple[SurfaceClass, dict[str, Any]], ...]
+    regions: tuple[CocoRegion, ...]
+    background: int
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
         image = decode_image(self.encoded_image(), str(self.image_path))
         if image.shape[:2] != self.size_hw:
-            raise DatasetError(f"expected {self.image_path} of {self.size_hw} (rows, columns), got {image.shape[:2]}")
+            raise DatasetError(
+                f"expected {self.image_path} of {self.size_hw} (rows, columns), got {image.shape[:2]} (upright)"
+            )
         return image
 
     def encoded_image(self) -> bytes:
@@ -59,37 +67,49 @@ class CocoSample:
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size. Where regions overlap, tables win over floor, and floor over wall."""
-        try:
-            return _labels_of(self.annotations, self.size_hw)
-        except DatasetError as error:
-            raise DatasetError(f"{error} (annotations of {self.name})") from error
+        return _labels_of(self.regions, self.size_hw, self.background)
 
 
-def open_coco(path: Path) -> list[Sample]:
-    """The samples of a COCO file, in the file's order.
+def open_coco(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
+    """The samples of a COCO file, in the file's order; what is unusual in the file is told on stderr.
 
     Args:
-        path: the file; photos are looked for beside it. Categories are told by name: `wall`, `floor` and
-            `dining table` must be there, others are ignored.
+        path: the file. Categories are told by name, without regard to case, `_` and `-`; those that are none of our
+            classes are left out. Classes that the file has no category for are unlabelled.
+        options: how it is read.
 
     Raises:
-        DatasetError: it is not such a file.
+        DatasetError: it is no COCO file, or it has faults, which are listed.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return _samples_of(content, path.parent)
-    except OSError as error:
-        raise DatasetError(f"expected a readable COCO file at {path}, got: {error.strerror}") from error
-    except DatasetError as error:
-        raise DatasetError(f"{error} ({path})") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DatasetError(f"expected a COCO file in {path}, got: {error!r}") from error
+    return list(_open_file(path, options))
+
+
+def open_coco_splits(paths: Sequence[Path], options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
+    """The samples of several COCO files as one dataset; each name begins with its split's.
+
+    Raises:
+        DatasetError: as `open_coco`; or a photo is in several files.
+    """
+    samples = [
+        replace(sample, name=f"{split_name(path)}/{sample.name}")
+        for path in paths
+        for sample in _open_file(path, options)
+    ]
+    photos: dict[Path, list[str]] = defaultdict(list)
+    for sample in samples:
+        photos[sample.image_path.resolve()].append(sample.name)
+    twice = [f"{path}: labelled as {' and '.join(names)}" for path, names in photos.items() if len(names) > 1]
+    refuse_faults(twice, f"the splits {listed(paths)}", "name one of them")
+    require_unique(sample.name for sample in samples)
+    note(f"{counted(len(paths), 'COCO file')} are read as one dataset: {listed(paths)}; name one to read it alone")
+    return list(samples)
 
 
 def write_coco(samples: Sequence[Sample], folder: Path) -> int:
     """Writes a dataset as COCO JSON and photos. The folder appears whole or not at all.
 
-    Photos are copied byte for byte to `images/`. Regions are packed RLE: parts may be apart, holes stay holes.
+    Photos are copied byte for byte to `images/` where they are upright JPEG or PNG files, else written as such. Regions
+    are packed RLE: parts may be apart, holes stay holes.
 
     Args:
         samples: what to write; read one at a time.
@@ -99,79 +119,125 @@ def write_coco(samples: Sequence[Sample], folder: Path) -> int:
         How many photos were written.
 
     Raises:
-        DatasetError: two samples share a name, or a name leads out of the folder.
+        DatasetError: two samples share a name, a name leads out of the folder, or a photo or its labels are invalid.
         OutputError: the folder exists or cannot be written.
     """
     require_unique(sample.name for sample in samples)
     with new_folder(folder) as partial, new_coco(partial) as coco:
         for sample in samples:
-            photo, labels = sample.encoded_image(), sample.labels()
+            _, labels = read_sample(sample)
+            photo = portable_photo(sample.encoded_image())
             file_name = f"{_IMAGES}/{inside(sample.name)}{suffix_of(photo)}"
             (partial / file_name).parent.mkdir(parents=True, exist_ok=True)
             (partial / file_name).write_bytes(photo)
             image_id = coco.add_image(file_name, (labels.semantic.shape[0], labels.semantic.shape[1]))
-            for surface, mask, crowd in coco_regions(labels):
-                coco.add_region(image_id, surface, mask, crowd)
+            for region in coco_regions(labels):
+                coco.add_region(image_id, region.surface, region.mask, region.crowd, region.ignored)
     return len(samples)
 
 
-def coco_regions(labels: Labels) -> Iterator[tuple[SurfaceClass, Mask, bool]]:
-    """The regions of a photo, none of them empty: class, mask (bool HxW), and whether evaluators shall leave it out."""
-    tables = [labels.tables == number for number in range(1, int(labels.tables.max(initial=0)) + 1)]
+@dataclass(frozen=True, eq=False)
+class LabelRegion:
+    """A region of a photo's labels, as COCO has it.
+
+    Attributes:
+        surface: its class.
+        mask: bool HxW, not empty.
+        crowd: whether evaluators shall leave it out: it is ignored, or objects that are not told apart.
+        ignored: whether nobody vouches for its pixels.
+    """
+
+    surface: SurfaceClass
+    mask: Mask
+    crowd: bool = False
+    ignored: bool = False
+
+
+def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
+    """The regions of a photo."""
     unlabelled = labels.semantic == IGNORE
     regions = [
-        *((surface, labels.semantic == surface.coco_id, False) for surface in STUFF),
-        *((DINING_TABLE, table, False) for table in tables),
-        (DINING_TABLE, labels.semantic == OTHER_TABLE, True),
-        *((surface, unlabelled, True) for surface in CLASSES),
+        *(LabelRegion(surface, labels.semantic == surface.coco_id) for surface in STUFF),
+        *(LabelRegion(DINING_TABLE, labels.tables == n) for n in range(1, int(labels.tables.max(initial=0)) + 1)),
+        LabelRegion(DINING_TABLE, labels.table_crowd(), crowd=True),
+        LabelRegion(DINING_TABLE, labels.semantic == OTHER_TABLE, crowd=True, ignored=True),
+        *(LabelRegion(surface, unlabelled, crowd=True, ignored=True) for surface in CLASSES),
     ]
-    return (region for region in regions if region[1].any())
+    return (region for region in regions if region.mask.any())
 
 
-def _samples_of(content: dict[str, Any], folder: Path) -> list[Sample]:
-    classes = {entry["id"]: BY_NAME[entry["name"]] for entry in content["categories"] if entry["name"] in BY_NAME}
-    if len(classes) != len(CLASSES):
-        raise DatasetError(f"expected the categories {', '.join(BY_NAME)}, got {[c.name for c in classes.values()]}")
-    annotations: dict[object, list[tuple[SurfaceClass, dict[str, Any]]]] = {}
-    for entry in content["images"]:
-        annotations[entry["id"]] = []
-    for annotation in content["annotations"]:
-        if annotation["category_id"] in classes:
-            annotations[annotation["image_id"]].append((classes[annotation["category_id"]], annotation))
-    names = [_name_of(inside(entry["file_name"])) for entry in content["images"]]
-    require_unique(names)
+def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
+    content = read_coco(path, options)
+    photos, faults, missing = _find_photos(content, PhotoFolders(path, options.images))
+    skipped = [*content.invalid, *missing]
+    remedies = ["--skip-invalid leaves out invalid annotations and missing photos"] if skipped else []
+    remedies += ["--images DIR names the photos' folder"] if missing else []
+    faults = [*content.faults, *faults]
+    refuse_faults(faults if options.skip_invalid else [*faults, *skipped], str(path), "; ".join(remedies))
+    if skipped:
+        note(
+            f"{path}: left out {counted(len(content.invalid), 'invalid annotation')}"
+            f" and {counted(len(missing), 'image')} without a photo: {listed([s.split(':')[0] for s in skipped])}"
+        )
+    by_tail = [photo.name for photo in photos.values() if photo.by_tail]
+    if by_tail:
+        note(f"{path}: {counted(len(by_tail), 'photo')} found by the end of their names: {listed(by_tail)}")
+    background = OTHER if set(CLASSES) <= content.classes else IGNORE
     return [
         CocoSample(
-            name=name,
-            image_path=folder / entry["file_name"],
-            size_hw=(int(entry["height"]), int(entry["width"])),
-            annotations=tuple(annotations[entry["id"]]),
+            _name_of(photos[image.id]),
+            photos[image.id].path,
+            image.size_hw,
+            tuple(content.regions[image.id]),
+            background,
         )
-        for name, entry in zip(names, content["images"], strict=True)
+        for image in content.images
+        if image.id in photos
     ]
 
 
-def _name_of(file_name: str) -> str:
-    return str(PurePosixPath(file_name.removeprefix(f"{_IMAGES}/")).with_suffix(""))
+def _find_photos(content: CocoContent, folders: PhotoFolders) -> tuple[dict[Id, FoundPhoto], list[str], list[str]]:
+    """The photos by their images' ids; a line for each image whose name is at fault; one for each without a photo."""
+    photos: dict[Id, FoundPhoto] = {}
+    owners: dict[str, str] = {}
+    faults, missing = [], []
+    for image in content.images:
+        try:
+            photo = folders.find(image.file_name)
+        except DatasetError as error:
+            faults.append(f"{image_words(image)}: {error}")
+            continue
+        if photo is None:
+            missing.append(f"{image_words(image)}: expected its photo inside the dataset, got none")
+            continue
+        photos[image.id] = photo
+        owner = owners.setdefault(_name_of(photo), image_words(image))
+        if owner != image_words(image):
+            faults.append(f"{image_words(image)}: expected one image a name, got {_name_of(photo)} twice: {owner}")
+    return photos, faults, missing
 
 
-def _labels_of(annotations: Iterable[tuple[SurfaceClass, dict[str, Any]]], size_hw: tuple[int, int]) -> Labels:
-    def masks(surface: SurfaceClass, crowd: bool) -> Iterator[Mask]:
-        for of, annotation in annotations:
-            if of is surface and bool(annotation.get("iscrowd", 0)) is crowd:
-                yield decode_segmentation(annotation.get("segmentation"), *size_hw)
+def _name_of(photo: FoundPhoto) -> str:
+    return str(PurePosixPath(photo.name.removeprefix(f"{_IMAGES}/")).with_suffix(""))
 
-    semantic = np.full(size_hw, OTHER, np.uint8)
+
+def _labels_of(regions: Sequence[CocoRegion], size_hw: tuple[int, int], background: int) -> Labels:
+    def masks(surface: SurfaceClass, crowd: bool = False, ignored: bool = False) -> Iterator[Mask]:
+        for region in regions:
+            if (region.surface, region.crowd, region.ignored) == (surface, crowd, ignored):
+                yield decode_segmentation(region.segmentation, *size_hw)
+
+    semantic = np.full(size_hw, background, np.uint8)
     for surface, value in ((DINING_TABLE, OTHER_TABLE), *((stuff, IGNORE) for stuff in STUFF)):
-        for mask in masks(surface, crowd=True):
+        for mask in masks(surface, ignored=True):
             semantic[mask] = value
-    for surface in STUFF:
-        for mask in masks(surface, crowd=False):
+    for surface in STUFF:  # no instances: a crowd of it is the same
+        for mask in (*masks(surface), *masks(surface, crowd=True)):
             semantic[mask] = surface.coco_id
+    for mask in masks(DINING_TABLE, crowd=True):
+        semantic[mask] = DINING_TABLE.coco_id
     tables = np.zeros(size_hw, np.uint8)
-    for number, mask in enumerate(masks(DINING_TABLE, crowd=False), 1):
-        if number > _MOST_TABLES:
-            raise DatasetError(f"expected at most {_MOST_TABLES} dining tables in a photo, got more")
+    for number, mask in enumerate(masks(DINING_TABLE), 1):
         tables[mask] = number
     semantic[tables > 0] = DINING_TABLE.coco_id
     return Labels(semantic, numbered_without_gaps(tables))

@@ -1,18 +1,30 @@
-"""Photos and label maps to bytes and back, with OpenCV alone: what training needs on a machine without Pillow."""
+"""Photos and label maps to bytes and back. Photos are decoded as for segmenting; a map's values are never scaled."""
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as Pillow
 
+from surfaces import images
 from surfaces.classes import BELIEF_CHANNELS
 from surfaces.detections import Image
-from surfaces.errors import DatasetError
+from surfaces.errors import DatasetError, DecodeError
+from surfaces.image_guards import format_of, refuse_bombs
+
+LIMITS = images.ImageLimits(side_min=1)
+"""Of a dataset's photos and label maps."""
 
 _JPEG_QUALITY = 95
+_PNG_HEADER = ">8xI4sIIBB"  # PNG 11.2.1: length, IHDR, width, height, bit depth, colour type
+_GREY, _PALETTE = 0, 3
+_COLOUR_TYPES = {_GREY: "grey", 2: "RGB", _PALETTE: "palette", 4: "grey with opacity", 6: "RGB with opacity"}
+_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _MOST_CHANNELS = 4  # of a PNG file
 
 
@@ -29,20 +41,22 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_image(data: bytes, source: str) -> Image:
-    """Decodes a photo.
+    """Decodes a photo, as `surfaces.images.decode_image` does for segmenting.
 
     Args:
-        data: a JPEG or PNG file.
+        data: the photo's file, of any format that is segmented.
         source: what the photo is called in error messages.
 
     Returns:
-        uint8 HxWx3 RGB, EXIF orientation applied.
+        uint8 HxWx3, sRGB, EXIF orientation applied.
 
     Raises:
-        DatasetError: the bytes are not an image.
+        DatasetError: the bytes are not a photo, or one that is too large.
     """
-    pixels = _decode(data, cv2.IMREAD_COLOR, source)
-    return np.ascontiguousarray(pixels[:, :, ::-1])
+    try:
+        return images.decode_image(io.BytesIO(data), LIMITS)
+    except DecodeError as error:
+        raise DatasetError(f"{source}: {error}") from error
 
 
 def encode_jpeg(image: Image) -> bytes:
@@ -54,19 +68,26 @@ def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     """Decodes a label map.
 
     Args:
-        data: a PNG file of one byte a pixel.
+        data: a PNG file of one number a pixel: grey of 1, 2, 4 or 8 bits, or a palette, whose indices are taken.
         source: what the map is called in error messages.
 
     Returns:
-        uint8 HxW.
+        uint8 HxW, the numbers as the file holds them.
 
     Raises:
-        DatasetError: the bytes are not an image of one byte a pixel.
+        DatasetError: the bytes are not such an image.
     """
-    pixels = _decode(data, cv2.IMREAD_UNCHANGED, source)
-    if pixels.ndim != 2 or pixels.dtype != np.uint8:
-        raise DatasetError(f"expected one byte a pixel in {source}, got {pixels.dtype} of shape {pixels.shape}")
-    return pixels
+    bits, colour = _checked_png(data, source)
+    if bits > 8 or colour not in (_GREY, _PALETTE):
+        kind = f"{_COLOUR_TYPES.get(colour, 'unknown colours')} of {bits} bits"
+        raise DatasetError(f"expected a label map of up to 8 bits a pixel (grey or a palette) in {source}, got {kind}")
+    try:
+        with Pillow.open(io.BytesIO(data), formats=("PNG",)) as image:
+            values = np.array(image, np.uint8)
+    except Exception as error:  # corrupt bytes make the decoder raise nearly anything
+        raise DatasetError(f"expected a whole PNG file in {source}, got: {error}".splitlines()[0]) from error
+    # Pillow keeps 1 bit and palettes as they are, and scales grey of 2 and 4 bits to white at 255.
+    return values // (255 // (2**bits - 1)) if colour == _GREY and bits in (2, 4) else values
 
 
 def encode_map(label_map: npt.NDArray[np.uint8]) -> bytes:
@@ -87,7 +108,7 @@ def decode_belief(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     Raises:
         DatasetError: the bytes are not such an image, or one of another number of classes.
     """
-    pixels = _decode(data, cv2.IMREAD_UNCHANGED, source)
+    pixels = _decode(data, source)
     if pixels.ndim == 2 and BELIEF_CHANNELS > _MOST_CHANNELS and pixels.shape[0] % BELIEF_CHANNELS == 0:
         return pixels.reshape(BELIEF_CHANNELS, -1, pixels.shape[1])
     if pixels.ndim != 3 or pixels.shape[2] != BELIEF_CHANNELS or pixels.dtype != np.uint8:
@@ -105,12 +126,31 @@ def encode_belief(belief: npt.NDArray[np.uint8]) -> bytes:
 
 
 def suffix_of(photo: bytes) -> str:
-    """The suffix that the file of a photo should have: `.png` or `.jpg`."""
-    return ".png" if photo.startswith(b"\x89PNG") else ".jpg"
+    """The suffix that the file of a photo should have, such as `.png`; `.jpg` for bytes of no known format."""
+    name = format_of(photo) or "JPEG"
+    return _SUFFIXES.get(name, f".{name.lower()}")
 
 
-def _decode(data: bytes, flags: int, source: str) -> npt.NDArray[np.uint8]:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+def _checked_png(data: bytes, source: str) -> tuple[int, int]:
+    """Bit depth and colour type of a PNG file, whose size is within the limits."""
+    try:
+        _, kind, width, height, bits, colour = struct.unpack_from(_PNG_HEADER, data)
+    except struct.error:
+        kind = b""
+    if format_of(data) != "PNG" or kind != b"IHDR":
+        raise DatasetError(f"expected a PNG file in {source}, got {len(data)} bytes that are none")
+    if width * height > LIMITS.pixels_max:
+        raise DatasetError(f"expected at most {LIMITS.pixels_max / 1e6:g} megapixels in {source}, got {width}x{height}")
+    try:
+        refuse_bombs("PNG", data)
+    except DecodeError as error:
+        raise DatasetError(f"{source}: {error}") from error
+    return bits, colour
+
+
+def _decode(data: bytes, source: str) -> npt.NDArray[np.uint8]:
+    _checked_png(data, source)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DatasetError(f"expected an image in {source}, got {len(data)} bytes that are none")
     return pixels  # type: ignore[return-value]

@@ -1,9 +1,9 @@
 """Reader for a folder of photos with one label map each: `images/*.jpg` and `masks/*.png` of the same names.
 
-A map has one byte a pixel: 0 other, 1 wall, 2 floor, 3 dining table, 4 another kind of table, 5 rug (which is other),
-6 to 9 further classes in the order of `surfaces.classes`, 10, 11, … one dining table each, 255 nobody said. Value 3
-says which pixels are dining table but not which table: its regions are grouped by closeness, since a chair in front of
-a table cuts its region in parts.
+A map has one number a pixel, grey or the index of a palette: 0 other, 1 wall, 2 floor, 3 dining table, 4 another kind
+of table, 5 rug (which is other), 6 to 9 further classes in the order of `surfaces.classes`, 10, 11, … one dining table
+each, 255 nobody said. Value 3 says which pixels are dining table but not which table: its regions are grouped by
+closeness, since a chair in front of a table cuts its region in parts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy.typing as npt
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.dataset.codec import decode_image, decode_map, read_bytes
 from surfaces.dataset.names import require_unique
+from surfaces.dataset.reporting import counted, listed, note, refuse_faults
 from surfaces.dataset.sample import Labels, Sample
 from surfaces.dataset.tables import group_table_parts, numbered_without_gaps
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+from surfaces.photo_files import is_photo_file
 
 _CLASS_VALUES = (1, 2, 3, 6, 7, 8, 9)
 _OTHER_TABLE, _RUG, _FIRST_TABLE = 4, 5, 10
@@ -60,22 +60,31 @@ class MaskFolderSample:
 
 
 def open_mask_folder(folder: Path) -> list[Sample]:
-    """The samples of a folder that holds `images` and `masks`, sorted by name.
+    """The samples of a folder that holds `images` and `masks`, sorted by name; what is passed over is told on stderr.
 
     Raises:
-        DatasetError: a photo has no mask, two photos share a name, or there is no photo.
+        DatasetError: photos have no mask, two photos share a name, or there is no photo.
     """
-    images = sorted(p for p in (folder / "images").iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    entries = sorted((folder / "images").iterdir())
+    images = [path for path in entries if is_photo_file(path) and path.is_file()]
     if not images:
-        raise DatasetError(f"expected photos ({', '.join(IMAGE_SUFFIXES)}) in {folder / 'images'}, got none")
+        raise DatasetError(f"expected photos in {folder / 'images'}, got none")
     require_unique(path.stem for path in images)
-    samples: list[Sample] = []
-    for path in images:
-        mask = folder / "masks" / f"{path.stem}.png"
-        if not mask.is_file():
-            raise DatasetError(f"expected a label map for {path.name} at {mask}, got none")
-        samples.append(MaskFolderSample(path.stem, path, mask))
-    return samples
+    samples = [MaskFolderSample(path.stem, path, folder / "masks" / f"{path.stem}.png") for path in images]
+    refuse_faults(
+        [
+            f"{sample.image_path.name}: expected a label map at {sample.mask_path}, got none"
+            for sample in samples
+            if not sample.mask_path.is_file()
+        ],
+        str(folder),
+    )
+    masks = {sample.mask_path for sample in samples}
+    unused = sorted({*entries} - {*images}) + sorted({*(folder / "masks").iterdir()} - masks)
+    if unused:
+        names = listed([path.relative_to(folder) for path in unused])
+        note(f"{folder}: passed over {counted(len(unused), 'file')} (no photo, or a label map without one): {names}")
+    return list(samples)
 
 
 def labels_of_values(values: npt.NDArray[np.uint8], source: str) -> Labels:

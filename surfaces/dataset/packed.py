@@ -2,7 +2,7 @@
 
 A folder of ZIP files (`part-000.zip`, …; members stored, not compressed) and `packed.json`, which says where each
 sample's photo, its two label maps and its belief (PNG) begin, so that any number of threads and processes may read at
-once. Reading takes numpy and OpenCV alone.
+once. Reading takes numpy, OpenCV and Pillow alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from surfaces.dataset.codec import (
     suffix_of,
 )
 from surfaces.dataset.names import require_unique
-from surfaces.dataset.sample import Labels, Sample
+from surfaces.dataset.sample import Labels, Sample, read_sample
 from surfaces.dataset.writing import new_folder
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
@@ -143,7 +143,8 @@ def write_packed(
         How many samples were written.
 
     Raises:
-        DatasetError: two samples share a name, or one alone is larger than `max_bytes`.
+        DatasetError: two samples share a name, one alone is larger than `max_bytes`, or a photo or its labels are
+            invalid.
         OutputError: the folder exists or cannot be written.
     """
     require_unique(sample.name for sample in samples)
@@ -200,13 +201,13 @@ def _write_archive(path: Path, contents: dict[str, dict[str, bytes]]) -> list[di
 
 
 def _files_of(sample: Sample, longest_side: int | None) -> dict[str, bytes]:
-    labels = sample.labels()
+    image, labels = read_sample(sample)
     photo = sample.encoded_image()
     height, width = labels.semantic.shape
     if longest_side is not None and longest_side < max(height, width):
         shrink = longest_side / max(height, width)
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        photo = encode_jpeg(_resized(sample.image(), size, cv2.INTER_AREA))
+        photo = encode_jpeg(_resized(image, size, cv2.INTER_AREA))
         # One lookup for both maps, so that they agree to the pixel.
         semantic, tables = (_resized(m, size, cv2.INTER_NEAREST_EXACT) for m in (labels.semantic, labels.tables))
         labels = Labels(semantic, tables, labels.belief)

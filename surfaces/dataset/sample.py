@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from surfaces.classes import DINING_TABLE
 from surfaces.dataset.codec import encode_jpeg
-from surfaces.detections import Image
+from surfaces.detections import Image, Mask
+from surfaces.errors import DatasetError
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,8 @@ class Labels:
 
     Attributes:
         semantic: uint8 HxW: a COCO id (1 wall, 2 floor, 3 dining table), or OTHER (0), OTHER_TABLE (4), IGNORE (255).
-        tables: uint8 HxW: 0 outside dining tables, k inside the k-th one; positive exactly where semantic is 3.
+        tables: uint8 HxW: k inside the k-th dining table, 0 outside and in dining tables that are not told apart (a
+            crowd); positive only where semantic is 3.
         belief: uint8 (4, h, w) at any resolution, covering the photo: a teacher's probabilities of other, wall, floor
             and dining table, 255 for certainty; None where nobody stated any, as people don't.
     """
@@ -26,6 +29,11 @@ class Labels:
     semantic: npt.NDArray[np.uint8]
     tables: npt.NDArray[np.uint8]
     belief: npt.NDArray[np.uint8] | None = None
+
+    def table_crowd(self) -> Mask:
+        """Dining tables that are not told apart, bool HxW: pixels of tables, which teach and score no instances."""
+        crowd: Mask = (self.semantic == DINING_TABLE.coco_id) & (self.tables == 0)
+        return crowd
 
 
 class Sample(Protocol):
@@ -39,7 +47,7 @@ class Sample(Protocol):
         """The photo, uint8 HxWx3 RGB."""
 
     def encoded_image(self) -> bytes:
-        """The photo as a JPEG or PNG file, byte for byte as the dataset holds it."""
+        """The photo's file, byte for byte as the dataset holds it."""
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""
@@ -70,3 +78,16 @@ class MemorySample:
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""
         return self.known
+
+
+def read_sample(sample: Sample) -> tuple[Image, Labels]:
+    """A sample's photo and labels.
+
+    Raises:
+        DatasetError: they cannot be read, or their sizes differ.
+    """
+    image, labels = sample.image(), sample.labels()
+    photo, labelled = image.shape[:2], labels.semantic.shape
+    if photo != labelled:
+        raise DatasetError(f"expected labels of the photo's size {photo} for {sample.name}, got {labelled}")
+    return image, labels

@@ -11,6 +11,8 @@ from surfaces.detections import Mask
 from surfaces.errors import DatasetError
 from surfaces.wording import brief
 
+_MOST_CHARACTERS = 7  # of one packed run: 35 bits, more pixels than any photo has
+
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
     """Decodes the `segmentation` of an annotation.
@@ -28,64 +30,78 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
         DatasetError: it is neither, or does not fit a photo of this size.
     """
     if isinstance(segmentation, dict):
-        return _decode_rle(segmentation, height, width)
-    if isinstance(segmentation, list) and segmentation:
-        return _fill_polygons(segmentation, height, width)
-    raise DatasetError(f"expected polygons or RLE as segmentation, got {brief(segmentation)}")
+        runs = _checked_runs(segmentation, height, width)
+        inside = np.arange(len(runs)) % 2 == 1
+        return np.ascontiguousarray(np.repeat(inside, runs).reshape(width, height).T)
+    polygons = _checked_polygons(segmentation, height, width)
+    from pycocotools import mask as coco  # RLE needs none of it
+
+    filled = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
+    return np.ascontiguousarray(filled, dtype=np.bool_)
 
 
-def _decode_rle(rle: dict[str, Any], height: int, width: int) -> Mask:
+def check_segmentation(segmentation: Any, height: int, width: int) -> None:
+    """Checks that `decode_segmentation` can decode a segmentation, without the memory of its mask.
+
+    Raises:
+        DatasetError: as `decode_segmentation`.
+    """
+    check = _checked_runs if isinstance(segmentation, dict) else _checked_polygons
+    check(segmentation, height, width)
+
+
+def _checked_runs(rle: dict[str, Any], height: int, width: int) -> npt.NDArray[np.int64]:
     # Not left to pycocotools: given runs that end early it returns what the memory happened to hold.
     if rle.get("size") != [height, width]:
         raise DatasetError(f"expected RLE of size {[height, width]}, got {brief(rle.get('size'))}")
     counts = rle.get("counts")
-    runs = _unpack(counts) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+    if isinstance(counts, str):
+        runs = _unpack(counts)
+    elif isinstance(counts, list) and all(type(run) is int and 0 <= run <= height * width for run in counts):
+        runs = np.array(counts, np.int64)
+    else:
         raise DatasetError(f"expected RLE with counts as a list or a string, got {brief(counts)}")
-    if sum(runs) != height * width:
-        raise DatasetError(f"expected RLE of {height * width} pixels, got runs of {sum(runs)}")
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(inside, runs).reshape(width, height).T)
-
-
-def _unpack(counts: str) -> list[int]:
-    """The runs in COCO's packing: 6 bits a character, 5 of them a number's; from the fourth on, differences."""
-    runs: list[int] = []
-    number = shift = 0
-    for byte in counts.encode("utf-8"):
-        bits = byte - 48
-        if not 0 <= bits < 64:
-            raise DatasetError(f"expected RLE counts in COCO's packing, got {brief(counts)}")
-        number |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            number -= 1 << shift
-        runs.append(number + runs[-2] if len(runs) > 2 else number)
-        number = shift = 0
-    if shift:
-        raise DatasetError(f"expected whole RLE counts, got {brief(counts)}, which is cut off")
+    total = int(runs.sum())
+    if total != height * width or runs.min(initial=0) < 0:
+        raise DatasetError(f"expected RLE of {height * width} pixels, got runs of {total}")
     return runs
 
 
-def _fill_polygons(polygons: list[Any], height: int, width: int) -> Mask:
-    from pycocotools import mask as coco  # RLE needs none of it
+def _unpack(counts: str) -> npt.NDArray[np.int64]:
+    """The runs in COCO's packing: 6 bits a character, 5 of them a number's; from the fourth on, differences."""
+    bits = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    if not ((bits >= 0) & (bits < 64)).all():
+        raise DatasetError(f"expected RLE counts in COCO's packing, got {brief(counts)}")
+    if not len(bits):
+        return bits
+    if bits[-1] & 0x20:
+        raise DatasetError(f"expected whole RLE counts, got {brief(counts)}, which is cut off")
+    ends = np.flatnonzero(bits & 0x20 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _MOST_CHARACTERS:
+        raise DatasetError(f"expected RLE counts of a photo, got {brief(counts)}")
+    places = np.arange(len(bits)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((bits & 0x1F) << (5 * places), starts)
+    runs -= np.where(bits[ends] & 0x10, np.int64(1) << (5 * lengths), 0)
+    for first in (1, 2):
+        runs[first::2] = np.cumsum(runs[first::2])
+    return np.asarray(runs, np.int64)
 
-    points = [_points_of(polygon, height, width) for polygon in polygons]
-    filled = coco.decode(coco.merge(coco.frPyObjects(points, height, width)))
-    return np.ascontiguousarray(filled, dtype=np.bool_)
+
+def _checked_polygons(polygons: Any, height: int, width: int) -> list[list[float]]:
+    if not isinstance(polygons, list) or not polygons:
+        raise DatasetError(f"expected polygons or RLE as segmentation, got {brief(polygons)}")
+    return [_points_of(polygon, height, width) for polygon in polygons]
 
 
 def _points_of(polygon: Any, height: int, width: int) -> list[float]:
-    try:
-        points: npt.NDArray[np.float64] = np.asarray(polygon, np.float64)
-    except (TypeError, ValueError) as error:
-        raise DatasetError(f"expected a polygon's numbers, got {brief(polygon)}") from error
-    if points.ndim != 1 or points.size < 6 or points.size % 2:
+    if not isinstance(polygon, list) or any(type(number) not in (int, float) for number in polygon):
+        raise DatasetError(f"expected a polygon's numbers, got {brief(polygon)}")
+    if len(polygon) < 6 or len(polygon) % 2:
         raise DatasetError(f"expected three points or more as x, y, x, y, …, got {brief(polygon)}")
     # pycocotools draws each edge pixel by pixel: a far point takes it down, NaN keeps it for ever.
     reach = max(height, width)
-    if not ((points >= -reach) & (points <= 2 * reach)).all():
+    if not all(-reach <= number <= 2 * reach for number in polygon):
         raise DatasetError(f"expected points near the photo ({width}x{height}), got {brief(polygon)}")
-    return [float(point) for point in points]
+    return [float(number) for number in polygon]

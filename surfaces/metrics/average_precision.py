@@ -30,7 +30,7 @@ class AveragePrecision:
 class TableAp:
     """Gathers photos one by one; keeps their regions as packed RLE, a few kilobytes a photo.
 
-    Tables of another kind and unlabelled regions are `iscrowd`: detections on them are neither right nor wrong.
+    Crowds, tables of another kind and unlabelled regions are `iscrowd`: detections on them are neither right nor wrong.
     """
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class TableAp:
         height, width = labels.semantic.shape
         photo = len(self._photos) + 1
         self._photos.append({"id": photo, "height": height, "width": width})
-        for surface, mask, crowd in coco_regions(labels):
-            if surface is DINING_TABLE:
-                region = coco_annotation(surface, mask, crowd)
+        for truth in coco_regions(labels):
+            if truth.surface is DINING_TABLE:
+                region = coco_annotation(truth.surface, truth.mask, truth.crowd)
                 self._truth.append({"id": len(self._truth) + 1, "image_id": photo, **region})
         for detection in detections:
             if detection.surface is DINING_TABLE and detection.mask.any():

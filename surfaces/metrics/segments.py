@@ -2,9 +2,9 @@
 
 PQ of Kirillov et al., Panoptic Segmentation, CVPR 2019 (github.com/cocodataset/panopticapi): a predicted and a true
 segment of a class match where their IoU is above one half. Wall and floor are one segment a photo, a dining table is
-one each. Unlabelled pixels are void, tables of another kind are void for dining tables: void pixels of a prediction
-don't count in its IoU, and a prediction without a match is not held against the model where more than half of it is
-void. Unlike panoptic PNGs, detections may overlap; then the higher score picks its match first.
+one each. Unlabelled pixels are void; tables of another kind and crowds are void for dining tables: void pixels of a
+prediction don't count in its IoU, and a prediction without a match is not held against the model where more than half
+of it is void. Unlike panoptic PNGs, detections may overlap; then the higher score picks its match first.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def match_segments(detections: Sequence[Detection], labels: Labels, surface: Sur
         surface: the class.
     """
     counted = counted_pixels(labels, surface)
+    if surface.is_thing:
+        counted &= ~labels.table_crowd()
     found = sorted(_predicted(detections, surface, counted.shape), key=lambda segment: -segment[0])
     truths = _true_segments(labels, surface)
     ious: list[float] = []

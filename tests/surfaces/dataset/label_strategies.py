@@ -14,10 +14,10 @@ _VALUES = [OTHER, WALL.coco_id, FLOOR.coco_id, DINING_TABLE.coco_id, OTHER_TABLE
 
 
 @st.composite
-def labels(draw: st.DrawFn, largest_side: int = 12) -> Labels:
+def labels(draw: st.DrawFn, largest_side: int = 12, crowds: bool = False) -> Labels:
     shape = draw(st.tuples(st.integers(1, largest_side), st.integers(1, largest_side)))
     semantic = draw(arrays.arrays(np.uint8, shape, elements=st.sampled_from(_VALUES)))
-    numbers = draw(arrays.arrays(np.uint8, shape, elements=st.integers(1, 3)))
+    numbers = draw(arrays.arrays(np.uint8, shape, elements=st.integers(0 if crowds else 1, 3)))
     return Labels(semantic, numbered_without_gaps(np.where(semantic == DINING_TABLE.coco_id, numbers, 0)))
 
 

@@ -1,0 +1,211 @@
+"""Every fault of a COCO file is told before anything is learnt from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coco_files import (
+    FLOOR,
+    TABLE,
+    annotation,
+    coco_content,
+    polygon,
+    room,
+    runs,
+    write_coco_file,
+    write_photo,
+    write_room,
+)
+
+from surfaces.classes import DINING_TABLE, IGNORE, OTHER
+from surfaces.dataset import ReadOptions, open_dataset
+from surfaces.errors import DatasetError
+
+_BAD = {
+    "a box alone": (annotation(21, 3, []), "expected polygons or RLE"),
+    "no segmentation": ({"id": 21, "image_id": 1, "category_id": 3}, "expected polygons or RLE"),
+    "two points": (annotation(21, 3, [[1, 2, 3, 4]]), "three points or more"),
+    "numbers as text": (annotation(21, 3, [["1", "2", "3", "4", "5", "6"]]), "a polygon's numbers"),
+    "runs of another size": (annotation(21, 3, {"size": [60, 40], "counts": [2400]}), "RLE of size"),
+    "runs of a huge size": (annotation(21, 3, {"size": [10**9, 10**9], "counts": [10**18]}), "RLE of size"),
+    "too many runs": (annotation(21, 3, {"size": [40, 60], "counts": [10**18, 10**18]}), "RLE"),
+    "long packed runs": (annotation(21, 3, {"size": [40, 60], "counts": "o" * 40 + "0"}), "RLE"),
+    "an unknown category": (annotation(21, 7, polygon(TABLE)), "category_id, got 7"),
+    "a category as a name": (annotation(21, "wall", polygon(TABLE)), "category_id, got 'wall'"),
+    "no category": ({"id": 21, "image_id": 1, "segmentation": polygon(TABLE)}, "category_id"),
+    "an unknown image": (annotation(21, 3, polygon(TABLE), image=9), "image_id, got 9"),
+    "iscrowd as a word": (annotation(21, 3, polygon(TABLE), iscrowd="no"), "0 or 1 as iscrowd, got 'no'"),
+    "iscrowd as a list": (annotation(21, 3, polygon(TABLE), iscrowd=[]), "0 or 1 as iscrowd"),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), _BAD.values(), ids=_BAD)
+def test_an_invalid_annotation_is_told_with_its_id(tmp_path: Path, bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match="annotation 21") as error:
+        open_dataset(write_room(tmp_path, [*room(), bad]))
+    assert message in str(error.value)
+    assert "--skip-invalid" in str(error.value)
+    assert str(tmp_path / "annotations.json") in str(error.value)
+
+
+@pytest.mark.parametrize("bad", [bad for bad, _ in _BAD.values()], ids=_BAD)
+def test_an_invalid_annotation_is_left_out_on_demand_and_counted(
+    tmp_path: Path, bad: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sample,) = open_dataset(write_room(tmp_path, [bad, *room()]), ReadOptions(skip_invalid=True))
+    assert sample.labels().tables.max() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 invalid annotation" in line
+    assert "annotation 21" in line
+
+
+def test_all_faults_are_listed_at_once_and_capped(tmp_path: Path) -> None:
+    bad = [annotation(key, 3, []) for key in range(100, 432)]
+    with pytest.raises(DatasetError) as error:
+        open_dataset(write_room(tmp_path, [*room(), *bad]))
+    lines = str(error.value).splitlines()
+    assert len(lines) == 22
+    assert "got 332" in lines[0]
+    assert [line.split()[1] for line in lines[1:21]] == [str(key) for key in range(100, 120)]
+    assert lines[21].strip() == "and 312 more"
+
+
+def test_faults_of_images_annotations_and_files_are_listed_together(tmp_path: Path) -> None:
+    content = coco_content([annotation(21, 3, []), *room(2)], files=("room1.jpg", "room2.jpg", "gone.jpg"))
+    content["images"] += [{"id": 2, "file_name": "b.jpg", "height": 40, "width": 60}, {"id": 5, "file_name": "c.jpg"}]
+    for name in ("room1.jpg", "room2.jpg"):
+        write_photo(tmp_path / name)
+    with pytest.raises(DatasetError) as error:
+        open_dataset(write_coco_file(tmp_path / "set.json", content))
+    first, *faults = str(error.value).splitlines()
+    assert "got 4" in first
+    assert "--images DIR" in first
+    assert [" ".join(fault.split()[:2]).rstrip(":") for fault in faults] == [
+        "image 2",
+        "image 5",
+        "annotation 21",
+        "image 3",
+    ]
+    assert "'room2.jpg' and 'b.jpg'" in faults[0]
+
+
+def test_two_images_of_one_id_are_refused_also_on_demand(tmp_path: Path) -> None:
+    content = coco_content(room(), files=("room1.jpg", "room2.jpg"))
+    content["images"][1]["id"] = "1"
+    for name in ("room1.jpg", "room2.jpg"):
+        write_photo(tmp_path / name)
+    path = write_coco_file(tmp_path / "set.json", content)
+    for options in (ReadOptions(), ReadOptions(skip_invalid=True)):
+        with pytest.raises(DatasetError, match=r"one image an id, got 'room1\.jpg' and 'room2\.jpg'"):
+            open_dataset(path, options)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(10**9, 10**9), (0, 60), (-40, 60), ("forty", 60), (40.5, 60), (None, 60)],
+    ids=["huge", "nothing", "negative", "a word", "a fraction", "null"],
+)
+def test_sizes_are_checked_before_memory_is_taken(tmp_path: Path, size: tuple[object, object]) -> None:
+    content = coco_content([])
+    content["images"][0] |= {"height": size[0], "width": size[1]}
+    write_photo(tmp_path / "room1.jpg")
+    with pytest.raises(DatasetError, match="image 1: expected"):
+        open_dataset(write_coco_file(tmp_path / "set.json", content))
+
+
+def test_ids_and_flags_as_text_are_the_numbers_that_they_say(tmp_path: Path) -> None:
+    content = coco_content(
+        [annotation("11", "2", runs(FLOOR), "1", iscrowd="0"), annotation(12, 3.0, polygon(TABLE), 1.0, iscrowd=False)]
+    )
+    content["images"][0] |= {"id": "1", "height": "40", "width": 60.0}
+    write_photo(tmp_path / "room1.jpg")
+    (sample,) = open_dataset(write_coco_file(tmp_path / "set.json", content))
+    labels = sample.labels()
+    assert np.unique(labels.semantic).tolist() == [OTHER, 2, 3]
+    assert labels.tables.max() == 1
+
+
+def test_ids_may_be_words(tmp_path: Path) -> None:
+    content = coco_content([annotation("a", 3, polygon(TABLE), "room-1"), annotation("b", 3, polygon(FLOOR), "01")])
+    images = [{"id": name, "file_name": f"{name}.jpg", "height": 40, "width": 60} for name in ("room-1", "01", "1")]
+    for image in images:
+        write_photo(tmp_path / str(image["file_name"]))
+    samples = open_dataset(write_coco_file(tmp_path / "set.json", content | {"images": images}))
+    assert [int((sample.labels().tables > 0).sum()) for sample in samples] == [200, 1200, 0]
+
+
+def test_a_photo_that_is_missing_is_told_or_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = coco_content([*room(), *room(2)], files=("room1.jpg", "gone.jpg"))
+    path = write_coco_file(tmp_path / "set.json", content)
+    write_photo(tmp_path / "room1.jpg")
+    with pytest.raises(DatasetError, match=r"--images DIR.*image 2 \('gone\.jpg'\)"):
+        open_dataset(path)
+    assert [sample.name for sample in open_dataset(path, ReadOptions(skip_invalid=True))] == ["room1"]
+    assert "1 image without a photo" in capsys.readouterr().err
+
+
+def test_two_images_of_one_photo_are_refused(tmp_path: Path) -> None:
+    content = coco_content([], files=("room1.jpg", "/exports/room1.jpg"))
+    write_photo(tmp_path / "room1.jpg")
+    with pytest.raises(DatasetError, match="room1 twice"):
+        open_dataset(write_coco_file(tmp_path / "set.json", content))
+
+
+def test_more_tables_than_a_label_map_holds_are_told(tmp_path: Path) -> None:
+    tables = [annotation(key, 3, polygon(TABLE)) for key in range(255)]
+    with pytest.raises(DatasetError, match="at most 254 dining tables, got 255"):
+        open_dataset(write_room(tmp_path, tables))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Wall", "FLOOR", "Dining Table"), ("wall", "floor", "dining_table"), (" wall", "floor", "Dining-Table")],
+    ids=["case", "underscore", "hyphen"],
+)
+def test_class_names_are_compared_by_their_words(tmp_path: Path, names: tuple[str, ...]) -> None:
+    (sample,) = open_dataset(write_room(tmp_path, names=names))
+    assert np.unique(sample.labels().semantic).tolist() == [1, 2, 3]
+
+
+def test_a_class_may_have_several_ids(tmp_path: Path) -> None:
+    annotations = [*room(), annotation(21, 4, polygon((40, 25, 50, 35)))]
+    (sample,) = open_dataset(write_room(tmp_path, annotations, ("wall", "floor", "dining table", "Dining table")))
+    assert sample.labels().tables.max() == 2
+
+
+def test_classes_without_a_category_are_unlabelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    annotations = [annotation(1, 1, polygon(TABLE)), annotation(2, 2, polygon(FLOOR))]
+    (sample,) = open_dataset(write_room(tmp_path, annotations, ("dining table", "sofa")))
+    assert np.unique(sample.labels().semantic).tolist() == [DINING_TABLE.coco_id, IGNORE]
+    missing, others = capsys.readouterr().err.splitlines()
+    assert "no category for wall, floor among 'dining table', 'sofa'" in missing
+    assert "1 annotation of other categories: sofa" in others
+
+
+def test_without_our_classes_the_error_lists_the_files_own(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="got 'Table', 'chair'"):
+        open_dataset(write_room(tmp_path, [], ("Table", "chair")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_byte_order_marks_and_encodings(tmp_path: Path, encoding: str) -> None:
+    write_photo(tmp_path / "room1.jpg")
+    write_coco_file(tmp_path / "labels.json", coco_content(room()), encoding)
+    (sample,) = open_dataset(tmp_path)
+    assert sample.labels().tables.max() == 1
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, "text", [None], [[]], ["text"], [{"id": True}]],
+    ids=["null", "an object", "text", "nulls", "lists", "texts", "no ids"],
+)
+def test_entries_of_another_kind_are_told(tmp_path: Path, key: str, value: object) -> None:
+    write_photo(tmp_path / "room1.jpg")
+    path = write_coco_file(tmp_path / "set.json", coco_content(room()) | {key: value})
+    with pytest.raises(DatasetError, match="expected"):
+        open_dataset(path)
