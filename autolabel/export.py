@@ -23,7 +23,7 @@ from surfaces.errors import DatasetError
 FORMATS = ("coco", "yolo", "png")
 
 
-def export(store: LabelStore, out: Path, form: Format, selection: Selection) -> int:
+def export(store: LabelStore, out: Path, form: Format, selection: Selection, link: bool = False) -> int:
     """Writes the labels of a store and its photos to a folder, which appears whole or not at all.
 
     The same labels give the same bytes, whatever order they were made in.
@@ -33,6 +33,7 @@ def export(store: LabelStore, out: Path, form: Format, selection: Selection) -> 
         out: the folder; it must not exist yet.
         form: writes one format.
         selection: which labels.
+        link: hard links instead of copies of the photos, where the file system allows.
 
     Returns:
         How many photos were written.
@@ -46,7 +47,7 @@ def export(store: LabelStore, out: Path, form: Format, selection: Selection) -> 
     with new_folder(out) as folder, form(folder) as add:
         (folder / IMAGES).mkdir()
         for photo in tqdm(photos, unit="photo", disable=None):
-            file_name = write_photo(store, photo, folder / IMAGES)
+            file_name = write_photo(store, photo, folder / IMAGES, link)
             add(photo, file_name, selection.labels(store, photo))
             count += 1
     return count
@@ -64,12 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-unsure", action="store_true", help="coco: leave out the crowd regions that tell which pixels are unsure"
     )
+    parser.add_argument(
+        "--link",
+        action="store_true",
+        help="hard links instead of copies: no space is taken, but whatever rewrites an exported photo rewrites yours",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     with LabelStore.open(args.dataset) as store:
-        count = export(store, args.out, _format(args, store), Selection(args.min_score, args.only))
+        count = export(store, args.out, _format(args, store), Selection(args.min_score, args.only), args.link)
     print(args.out)
     print(f"{count} photos as {args.format}", file=sys.stderr)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autolabel.photo_copy import copy_photo
 from surfaces.dataset.codec import suffix_of
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.portable import portable_photo
@@ -64,8 +64,14 @@ def file_stem(photo: StoredPhoto) -> str:
     return photo.sha256[:_NAME_DIGITS]
 
 
-def write_photo(store: LabelStore, photo: StoredPhoto, folder: Path) -> str:
-    """Puts a photo into a folder, upright; as a hard link where its file can stay as it is and the file system allows.
+def write_photo(store: LabelStore, photo: StoredPhoto, folder: Path, link: bool = False) -> str:
+    """Copies a photo into a folder, upright; a photo that is not an upright JPEG or PNG becomes a new JPEG.
+
+    Args:
+        store: knows where the photo is.
+        photo: which.
+        folder: where to.
+        link: a hard link instead of a copy, where the photo can stay as it is and the file system allows.
 
     Returns:
         The file's name.
@@ -79,9 +85,7 @@ def write_photo(store: LabelStore, photo: StoredPhoto, folder: Path) -> str:
     except DecodeError as error:
         raise DatasetError(f"{photo.source}: {error}") from error
     target = folder / f"{file_stem(photo)}{suffix_of(portable)}"
-    if portable is not data or not _linked(store.sources(photo.sha256), data, target):
-        with target.open("xb") as file:
-            file.write(portable)
+    copy_photo(store.sources(photo.sha256) if portable is data else (), portable, target, link)
     return target.name
 
 
@@ -125,16 +129,3 @@ def new_index(folder: Path) -> Iterator[Add]:
             file.write(json.dumps(entry) + "\n")
 
         yield add
-
-
-def _linked(sources: list[str], data: bytes, target: Path) -> bool:
-    """Whether one of the files could be linked to, and still holds the bytes that were read."""
-    for source in sources:
-        try:
-            os.link(Path(source).resolve(), target)
-        except OSError:  # another disk, one that knows no links, a file that is gone
-            continue
-        if target.read_bytes() == data:
-            return True
-        target.unlink()
-    return False

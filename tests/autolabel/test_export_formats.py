@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from autolabel.__main__ import main
 from autolabel.export import export
 from autolabel.export_coco import coco_export
 from autolabel.export_png import png_export
@@ -100,21 +101,34 @@ def test_photos_are_those_that_were_labelled(tmp_path: Path, name: str) -> None:
     assert len(list((out / "images").iterdir())) == 2
 
 
-def test_photos_are_linked_where_they_can_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_who_rewrites_an_exported_photo_leaves_the_original_alone(tmp_path: Path, name: str) -> None:
     store = store_of(tmp_path / "store", hard_labels())
-    out = exported(store, tmp_path / "out", coco_export)
-    (photo,) = (out / "images").iterdir()
+    original = (store / "noise.png").read_bytes()
+    (photo,) = (exported(store, tmp_path / "out", FORMATS[name]) / "images").iterdir()
+    assert photo.read_bytes() == original
+    with photo.open("r+b") as file:  # in place, as Ultralytics repairs JPEG files
+        file.write(b"other")
+    assert (store / "noise.png").read_bytes() == original
+
+
+def test_photos_are_linked_on_demand(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "store", hard_labels())
+    assert main(["export", str(store), "--format", "coco", "--out", str(tmp_path / "out"), "--link"]) == 0
+    (photo,) = (tmp_path / "out" / "images").iterdir()
     assert photo.samefile(store / "noise.png")
 
 
-def test_links_lead_to_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--link"]], ids=["copy", "link"])
+def test_links_lead_to_files(tmp_path: Path, arguments: list[str]) -> None:
     labels = hard_labels()
     store_of(tmp_path / "first", labels)
     (tmp_path / "link.png").symlink_to(tmp_path / "first" / "noise.png")
-    out = exported(store_of(tmp_path / "store", labels, tmp_path / "link.png"), tmp_path / "out", coco_export)
-    (photo,) = (out / "images").iterdir()
+    store = store_of(tmp_path / "store", labels, tmp_path / "link.png")
+    assert main(["export", str(store), "--format", "coco", "--out", str(tmp_path / "out"), *arguments]) == 0
+    (photo,) = (tmp_path / "out" / "images").iterdir()
     assert not photo.is_symlink()
-    assert photo.samefile(tmp_path / "first" / "noise.png")
+    assert photo.samefile(tmp_path / "first" / "noise.png") is bool(arguments)
 
 
 def test_turned_photos_and_other_kinds_are_written_upright(tmp_path: Path) -> None:
