@@ -17,7 +17,7 @@ from autolabel.export_yolo import yolo_export
 from autolabel.exported import IMAGES, Format, Selection, write_photo
 from surfaces.arguments import share
 from surfaces.dataset.store import LabelStore, StoredPhoto
-from surfaces.dataset.writing import new_folder
+from surfaces.dataset.writing import new_folder, require_outside
 from surfaces.errors import DatasetError
 
 FORMATS = ("coco", "yolo", "png")
@@ -74,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    require_outside(args.out, [args.dataset])
     with LabelStore.open(args.dataset) as store:
         count = export(store, args.out, _format(args, store), Selection(args.min_score, args.only), args.link)
     print(args.out)
