@@ -3,25 +3,31 @@
 The format is that of Ultralytics (https://docs.ultralytics.com/datasets/segment/). It knows one polygon a segment, so
 holes and separate parts hang on bridges (`surfaces.polygons`), and nothing that is left out: unsure pixels count as
 background there.
+
+Trainers bring every polygon to 1,000 points, evenly spaced along the list of its points, the first one repeated at its
+end. Ultralytics before 8.3.50, YOLOv5 and YOLOv7 pass over corners where that does not meet them. So a polygon has 999
+points or a divisor of 999: then all of its points are among the 1,000.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from autolabel.exported import Add, new_index
 from surfaces.classes import CLASSES
-from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.dataset.store import StoredPhoto
-from surfaces.detections import Detection
-from surfaces.polygons import polygon_of_mask
+from surfaces.detections import Detection, Mask
+from surfaces.polygons import Points, mask_of_polygon, polygon_of_mask
 
 _LABELS = "labels"
 _DATA_NAME = "data.yaml"
+_NUMBERS_OF_POINTS = (3, 9, 27, 37, 111, 333, 999)
 
 
 @contextmanager
@@ -32,19 +38,36 @@ def yolo_export(folder: Path) -> Iterator[Add]:
     with new_index(folder) as add_to_index:
 
         def add(photo: StoredPhoto, file_name: str, labels: GradedLabels) -> None:
-            lines = [yolo_line(segment.detection) for segment in labels.segments]
-            text = "".join(f"{line}\n" for line in lines)
+            polygons = [yolo_polygon(segment.detection.mask) for segment in labels.segments]
+            pairs = list(zip(labels.segments, polygons, strict=True))
+            text = "".join(f"{yolo_line(segment.detection, points)}\n" for segment, points in pairs)
             (folder / _LABELS / f"{Path(file_name).stem}.txt").write_text(text, encoding="ascii", newline="\n")
-            add_to_index(photo, file_name, labels)
+            segments = tuple(_with_iou(segment, points) for segment, points in pairs)
+            add_to_index(photo, file_name, replace(labels, segments=segments))
 
         yield add
 
 
-def yolo_line(found: Detection) -> str:
+def yolo_polygon(mask: Mask) -> Points:
+    """The polygon of a mask that every trainer fills alike: the last of its points are repeated."""
+    points = polygon_of_mask(mask, _NUMBERS_OF_POINTS[-1])
+    missing = next(number for number in _NUMBERS_OF_POINTS if number >= len(points)) - len(points)
+    return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])
+
+
+def yolo_line(found: Detection, points: Points) -> str:
     """One segment: its class, counted from 0, then x and y of each point, pixels' middles, as shares of the photo."""
     height, width = found.mask.shape
-    shares = (polygon_of_mask(found.mask) + 0.5) / np.array([width, height])
+    shares = (points + 0.5) / np.array([width, height])
     return f"{CLASSES.index(found.surface)} {' '.join(f'{share:.6f}' for share in shares.ravel())}"
+
+
+def _with_iou(segment: GradedSegment, points: Points) -> GradedSegment:
+    """The segment with the IoU of its mask and its polygon among its qualities."""
+    mask = segment.detection.mask
+    filled = mask_of_polygon(points, (mask.shape[0], mask.shape[1]))
+    iou = float(np.sum(filled & mask) / np.sum(filled | mask))
+    return replace(segment, qualities={**segment.qualities, "polygon_iou": round(iou, 6)})
 
 
 def _data_yaml() -> str:
