@@ -11,14 +11,15 @@ points or a divisor of 999: then all of its points are among the 1,000.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from autolabel.exported import Add, new_index
+from autolabel.exported import IMAGES, WHOLE, Part, new_index
 from surfaces.classes import CLASSES
 from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.dataset.store import StoredPhoto
@@ -31,21 +32,29 @@ _NUMBERS_OF_POINTS = (3, 9, 27, 37, 111, 333, 999)
 
 
 @contextmanager
-def yolo_export(folder: Path) -> Iterator[Add]:
-    """`labels/NAME.txt` for each photo, `data.yaml`, and the provenance in `photos.jsonl`."""
-    (folder / _LABELS).mkdir()
-    (folder / _DATA_NAME).write_text(_data_yaml(), encoding="utf-8", newline="\n")
+def yolo_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[str, Part]]:
+    """`labels/NAME.txt` for each photo, `data.yaml`, and the provenance in `photos.jsonl`.
+
+    Args:
+        folder: an existing folder.
+        parts: the names of folders in `images` and `labels`, as Ultralytics reads them.
+    """
+    for part in parts:
+        for kind in (IMAGES, _LABELS):
+            (folder / kind / part).mkdir(parents=True)
+    (folder / _DATA_NAME).write_text(_data_yaml(parts), encoding="utf-8", newline="\n")
     with new_index(folder) as add_to_index:
 
-        def add(photo: StoredPhoto, file_name: str, labels: GradedLabels) -> None:
+        def add(part: str, photo: StoredPhoto, name: str, labels: GradedLabels) -> None:
+            file_name = PurePosixPath(part) / name
             polygons = [yolo_polygon(segment.detection.mask) for segment in labels.segments]
             pairs = list(zip(labels.segments, polygons, strict=True))
             text = "".join(f"{yolo_line(segment.detection, points)}\n" for segment, points in pairs)
-            (folder / _LABELS / f"{Path(file_name).stem}.txt").write_text(text, encoding="ascii", newline="\n")
+            (folder / _LABELS / file_name.with_suffix(".txt")).write_text(text, encoding="ascii", newline="\n")
             segments = tuple(_with_iou(segment, points) for segment, points in pairs)
-            add_to_index(photo, file_name, replace(labels, segments=segments))
+            add_to_index(photo, str(file_name), replace(labels, segments=segments))
 
-        yield add
+        yield {part: Part(folder / IMAGES / part, partial(add, part)) for part in parts}
 
 
 def yolo_polygon(mask: Mask) -> Points:
@@ -70,14 +79,8 @@ def _with_iou(segment: GradedSegment, points: Points) -> GradedSegment:
     return replace(segment, qualities={**segment.qualities, "polygon_iou": round(iou, 6)})
 
 
-def _data_yaml() -> str:
-    return "\n".join(
-        [
-            "# Training and validation photos are the same until you divide them.",
-            "train: images",
-            "val: images",
-            "names:",
-            *(f"  {index}: {surface.name}" for index, surface in enumerate(CLASSES)),
-            "",
-        ]
-    )
+def _data_yaml(parts: Sequence[str]) -> str:
+    train, val = (str(PurePosixPath(IMAGES) / part) for part in (parts[0], parts[-1]))
+    note = ["# Training and validation photos are the same; `export --split` divides them."] if train == val else []
+    names = [f"  {index}: {surface.name}" for index, surface in enumerate(CLASSES)]
+    return "\n".join([*note, f"train: {train}", f"val: {val}", "names:", *names, ""])
