@@ -16,6 +16,7 @@ from autolabel.agreement import compare
 from surfaces.dataset import Labels, open_dataset
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.store import LabelStore
+from surfaces.dataset.writing import require_outside
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file
 
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    if args.json:
+        require_outside(args.json, [args.dataset, args.truth])
     comparison = compare(labelled_by_both(args.dataset, args.truth))
     if args.json:
         replace_file(args.json, (json.dumps(asdict(comparison), indent=1) + "\n").encode())

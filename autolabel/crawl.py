@@ -23,10 +23,11 @@ from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
-from autolabel.crawling.vault import open_vault
+from autolabel.crawling.vault import open_vault, vault_folder
 from autolabel.interrupts import Interrupts
 from autolabel.machine import usable_cpus
 from surfaces.arguments import given, megabytes, megapixels, positive
+from surfaces.dataset.writing import require_outside
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.fetch import FetchLimits
 from surfaces.files import make_folder
@@ -102,10 +103,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    if args.report:
+        require_outside(args.report, [args.out])
     if args.status or args.manifest or args.report:
         with Ledger.open(args.out) as ledger:
             print(_shown(args, ledger))
         return 0
+    for output in filter(None, (args.out, vault_folder(args.out, args.store))):
+        require_outside(output, args.folder)
     leads = first_leads(args, read_settings(args, args.ignore_opt_outs))
     first = next(leads, None)
     resumed = (args.out / LEDGER_NAME).is_file()

@@ -4,26 +4,66 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tqdm import tqdm
 
 from autolabel.export_coco import coco_export
+from autolabel.export_names import kept_names
 from autolabel.export_png import png_export
 from autolabel.export_yolo import yolo_export
-from autolabel.exported import IMAGES, Format, Selection, write_photo
+from autolabel.exported import WHOLE, Format, Selection, write_photo
+from autolabel.photo_copy import is_linked
 from surfaces.arguments import share
+from surfaces.dataset.split import split_in_two
 from surfaces.dataset.store import LabelStore, StoredPhoto
-from surfaces.dataset.writing import new_folder
+from surfaces.dataset.writing import new_folder, require_outside
 from surfaces.errors import DatasetError
 
 FORMATS = ("coco", "yolo", "png")
+PARTS = ("train", "val")
+
+_EXAMPLES = 3
 
 
-def export(store: LabelStore, out: Path, form: Format, selection: Selection) -> int:
+@dataclass(frozen=True)
+class ExportSettings:
+    """How photos are written.
+
+    Attributes:
+        split: into training and validation parts, by blocks of photos whose names follow each other.
+        keep_names: call files as the photos are called, not by their sha256.
+        link: hard links instead of copies, where the file system allows.
+    """
+
+    split: bool = False
+    keep_names: bool = False
+    link: bool = False
+
+
+@dataclass
+class Exported:
+    """What was written.
+
+    Attributes:
+        photos: how many, by the part's name.
+        linked: how many photos are hard links.
+        renamed: the photos whose names could not be kept: the name of the source and that of the file.
+    """
+
+    photos: Counter[str] = field(default_factory=Counter)
+    linked: int = 0
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def export(
+    store: LabelStore, out: Path, form: Format, selection: Selection, settings: ExportSettings | None = None
+) -> Exported:
     """Writes the labels of a store and its photos to a folder, which appears whole or not at all.
 
     The same labels give the same bytes, whatever order they were made in.
@@ -33,23 +73,33 @@ def export(store: LabelStore, out: Path, form: Format, selection: Selection) -> 
         out: the folder; it must not exist yet.
         form: writes one format.
         selection: which labels.
+        settings: how photos are written.
 
     Returns:
-        How many photos were written.
+        What was written.
 
     Raises:
-        DatasetError: no photo is selected, or one is gone or has changed since it was labelled.
+        DatasetError: no photo is selected, all belong to one block of a split, or one is gone or has changed since it
+            was labelled.
         OutputError: the folder exists or cannot be written.
     """
-    photos = _at_least_one(selection.photos(store))
-    count = 0
-    with new_folder(out) as folder, form(folder) as add:
-        (folder / IMAGES).mkdir()
+    settings = settings or ExportSettings()
+    photos: Iterable[StoredPhoto] = _at_least_one(selection.photos(store))
+    if settings.split or settings.keep_names:
+        photos = list(photos)
+    names = kept_names(photos) if settings.keep_names else {}
+    val = {photo.sha256 for photo in split_in_two(list(photos))[1]} if settings.split else set()
+    exported = Exported()
+    with new_folder(out) as folder, form(folder, PARTS if settings.split else WHOLE) as parts:
         for photo in tqdm(photos, unit="photo", disable=None):
-            file_name = write_photo(store, photo, folder / IMAGES)
-            add(photo, file_name, selection.labels(store, photo))
-            count += 1
-    return count
+            name = PARTS[photo.sha256 in val] if settings.split else WHOLE[0]
+            file = write_photo(store, photo, parts[name].images, names.get(photo.sha256), settings.link)
+            parts[name].add(photo, file.name, selection.labels(store, photo))
+            exported.photos[name] += 1
+            exported.linked += settings.link and is_linked(file)
+            if settings.keep_names and file.stem != PurePath(photo.source).stem:
+                exported.renamed.append((PurePath(photo.source).name, file.name))
+    return exported
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,15 +114,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-unsure", action="store_true", help="coco: leave out the crowd regions that tell which pixels are unsure"
     )
+    parser.add_argument(
+        "--split",
+        action="store_true",
+        help="training and validation parts, divided between blocks of photos whose names follow each other",
+    )
+    parser.add_argument(
+        "--keep-names",
+        action="store_true",
+        help="call files as the photos are called, not by their sha256; folders are joined with _",
+    )
+    parser.add_argument(
+        "--link",
+        action="store_true",
+        help="hard links instead of copies: no space is taken, but whatever rewrites an exported photo rewrites yours",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    require_outside(args.out, [args.dataset])
+    settings = ExportSettings(args.split, args.keep_names, args.link)
     with LabelStore.open(args.dataset) as store:
-        count = export(store, args.out, _format(args, store), Selection(args.min_score, args.only))
+        exported = export(store, args.out, _format(args, store), Selection(args.min_score, args.only), settings)
+        gone = store.counts().gone
     print(args.out)
-    print(f"{count} photos as {args.format}", file=sys.stderr)
+    print("\n".join(_summary(exported, settings, args.format, gone)), file=sys.stderr)
     return 0
+
+
+def _summary(exported: Exported, settings: ExportSettings, form: str, gone: int) -> list[str]:
+    count = exported.photos.total()
+    parts = ", ".join(f"{exported.photos[part]} {part}" for part in PARTS)
+    lines = []
+    if gone:
+        lines.append(f"{gone} labelled photos are no longer in the corpus and were left out")
+    if exported.renamed:
+        examples = ", ".join(f"{old} -> {new}" for old, new in exported.renamed[:_EXAMPLES])
+        more = f" and {len(exported.renamed) - _EXAMPLES} more" if len(exported.renamed) > _EXAMPLES else ""
+        lines.append(f"{len(exported.renamed)} names were changed to be safe and unique: {examples}{more}")
+    if settings.link:
+        lines.append(f"{exported.linked} photos are hard links, {count - exported.linked} are copies")
+    return [*lines, f"{count} photos as {form}" + (f": {parts}" if settings.split else "")]
 
 
 def _format(args: argparse.Namespace, store: LabelStore) -> Format:

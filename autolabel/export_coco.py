@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from autolabel.exported import IMAGES, Add, provenance
+from autolabel.exported import IMAGES, WHOLE, Add, Part, in_folders, provenance
 from surfaces.classes import CLASSES
 from surfaces.dataset.coco_writer import new_coco
 from surfaces.dataset.graded import GradedLabels
@@ -14,14 +15,23 @@ from surfaces.dataset.store import StoredPhoto
 
 
 @contextmanager
-def coco_export(folder: Path, with_unsure: bool = True, info: Mapping[str, object] | None = None) -> Iterator[Add]:
+def coco_export(
+    folder: Path, parts: Sequence[str] = WHOLE, with_unsure: bool = True, info: Mapping[str, object] | None = None
+) -> Iterator[Mapping[str, Part]]:
     """`annotations.json`: each segment an annotation with `score` and `qualities`, each image with its provenance.
 
     Args:
         folder: an existing folder.
+        parts: see `in_folders`.
         with_unsure: whether unsure pixels are written, as one `iscrowd` region for each class they could be.
         info: what COCO's `info` shall say.
     """
+    with in_folders(folder, parts, partial(_coco_part, with_unsure=with_unsure, info=info)) as made:
+        yield made
+
+
+@contextmanager
+def _coco_part(folder: Path, with_unsure: bool, info: Mapping[str, object] | None) -> Iterator[Add]:
     with new_coco(folder, info) as coco:
 
         def add(photo: StoredPhoto, file_name: str, labels: GradedLabels) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from autolabel.exported import Add, new_index
+from autolabel.exported import WHOLE, Add, Part, in_folders, new_index
 from surfaces.dataset.codec import encode_map
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.mask_folder import values_of_labels
@@ -19,21 +19,32 @@ _SEGMENTS = "segments"
 
 
 @contextmanager
-def png_export(folder: Path) -> Iterator[Add]:
+def png_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[str, Part]]:
     """`masks/NAME.png` and `segments/NAME.png` for each photo, and the provenance in `photos.jsonl`.
 
     In `segments` a pixel is k in the k-th segment that `photos.jsonl` lists, counted from 1, and 0 outside of all.
+
+    Args:
+        folder: an existing folder.
+        parts: see `in_folders`.
     """
+    with in_folders(folder, parts, _png_part) as made:
+        yield made
+
+
+@contextmanager
+def _png_part(folder: Path) -> Iterator[Add]:
     for name in (_MASKS, _SEGMENTS):
         (folder / name).mkdir()
     with new_index(folder) as add_to_index:
 
         def add(photo: StoredPhoto, file_name: str, labels: GradedLabels) -> None:
+            values = encode_map(values_of_labels(labels.labels()))  # raises where there are too many segments to number
             segments = np.zeros(labels.unsure.shape, np.uint8)
             for number, segment in enumerate(labels.segments, 1):
                 segments[segment.detection.mask] = number
             name = f"{Path(file_name).stem}.png"
-            (folder / _MASKS / name).write_bytes(encode_map(values_of_labels(labels.labels())))
+            (folder / _MASKS / name).write_bytes(values)
             (folder / _SEGMENTS / name).write_bytes(encode_map(segments))
             add_to_index(photo, file_name, labels)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
+from autolabel.photo_copy import copy_photo
 from surfaces.dataset.codec import suffix_of
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.portable import portable_photo
@@ -21,13 +21,31 @@ from surfaces.errors import DatasetError, DecodeError
 IMAGES = "images"
 INDEX_NAME = "photos.jsonl"
 
+WHOLE = ("",)
+"""The parts of an export that is not split."""
+
 Add = Callable[[StoredPhoto, str, GradedLabels], None]
 """Writes the labels of a photo; the second argument is the name of the photo's file in `images`."""
 
-Format = Callable[[Path], AbstractContextManager[Add]]
-"""Begins an export in an existing folder; it is complete when the context ends."""
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an export: all of it, or what training or validation reads.
+
+    Attributes:
+        images: the folder of its photos, which exists.
+        add: writes the labels of a photo.
+    """
+
+    images: Path
+    add: Add
+
+
+Format = Callable[[Path, Sequence[str]], AbstractContextManager[Mapping[str, Part]]]
+"""Begins an export in an existing folder, of parts of these names; it is complete when the context ends."""
 
 _NAME_DIGITS = 16
+_SAME_SUFFIXES = {".jpg": (".jpg", ".jpeg"), ".png": (".png",)}
 
 
 @dataclass(frozen=True)
@@ -64,11 +82,40 @@ def file_stem(photo: StoredPhoto) -> str:
     return photo.sha256[:_NAME_DIGITS]
 
 
-def write_photo(store: LabelStore, photo: StoredPhoto, folder: Path) -> str:
-    """Puts a photo into a folder, upright; as a hard link where its file can stay as it is and the file system allows.
+@contextmanager
+def in_folders(
+    folder: Path, parts: Sequence[str], begin: Callable[[Path], AbstractContextManager[Add]]
+) -> Iterator[dict[str, Part]]:
+    """Parts that are each a dataset in a folder of its own; the one without a name is `folder` itself.
+
+    Args:
+        folder: an existing folder.
+        parts: their names.
+        begin: begins to write labels in a part's folder.
+    """
+    with ExitStack() as begun:
+        made = {}
+        for part in parts:
+            images = folder / part / IMAGES
+            images.mkdir(parents=True)
+            made[part] = Part(images, begun.enter_context(begin(folder / part)))
+        yield made
+
+
+def write_photo(
+    store: LabelStore, photo: StoredPhoto, folder: Path, name: str | None = None, link: bool = False
+) -> Path:
+    """Copies a photo into a folder, upright; a photo that is not an upright JPEG or PNG becomes a new JPEG.
+
+    Args:
+        store: knows where the photo is.
+        photo: which.
+        folder: where to.
+        name: the file's name without suffix; a suffix of the original's that fits is kept. None: `file_stem`.
+        link: a hard link instead of a copy, where the photo can stay as it is and the file system allows.
 
     Returns:
-        The file's name.
+        The file.
 
     Raises:
         DatasetError: the photo is gone or has changed since it was labelled.
@@ -78,11 +125,12 @@ def write_photo(store: LabelStore, photo: StoredPhoto, folder: Path) -> str:
         portable = portable_photo(data)
     except DecodeError as error:
         raise DatasetError(f"{photo.source}: {error}") from error
-    target = folder / f"{file_stem(photo)}{suffix_of(portable)}"
-    if portable is not data or not _linked(store.sources(photo.sha256), data, target):
-        with target.open("xb") as file:
-            file.write(portable)
-    return target.name
+    suffix, own_suffix = suffix_of(portable), PurePath(photo.source).suffix
+    if name and own_suffix.lower() in _SAME_SUFFIXES[suffix]:
+        suffix = own_suffix
+    target = folder / f"{name or file_stem(photo)}{suffix}"
+    copy_photo(store.sources(photo.sha256) if portable is data else (), portable, target, link)
+    return target
 
 
 def provenance(photo: StoredPhoto) -> dict[str, Any]:
@@ -125,16 +173,3 @@ def new_index(folder: Path) -> Iterator[Add]:
             file.write(json.dumps(entry) + "\n")
 
         yield add
-
-
-def _linked(sources: list[str], data: bytes, target: Path) -> bool:
-    """Whether one of the files could be linked to, and still holds the bytes that were read."""
-    for source in sources:
-        try:
-            os.link(Path(source).resolve(), target)
-        except OSError:  # another disk, one that knows no links, a file that is gone
-            continue
-        if target.read_bytes() == data:
-            return True
-        target.unlink()
-    return False

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from surfaces.dataset.store import LabelStore
+from surfaces.dataset.store import LabelStore, SettingsChangedError
+from surfaces.dataset.writing import require_outside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +20,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
-    for folder in args.datasets:
-        LabelStore.open(folder).close()  # before anything is written
+    require_outside(args.out, args.datasets)
+    _require_same_settings(args.datasets)  # before anything is written
     with LabelStore.create(args.out) as store:
         for folder in args.datasets:
-            print(f"{folder}: {store.merge(folder)} photos taken over", file=sys.stderr)
+            merged = store.merge(folder)
+            print(f"{folder}: {merged.taken} photos taken over", file=sys.stderr)
+            if merged.conflicts:
+                kept = f"{merged.conflicts} photos are reviewed otherwise in {args.out}, whose labels stay"
+                print(f"{folder}: {kept}", file=sys.stderr)
     print(args.out)
     return 0
+
+
+def _require_same_settings(folders: list[Path]) -> None:
+    known: dict[str, str] = {}
+    for folder in folders:
+        with LabelStore.open(folder) as store:
+            if settings := store.settings_in_use():
+                known[settings.fingerprint] = f"{folder} ({settings.teacher}, {settings.fingerprint[:12]})"
+    if len(known) > 1:
+        raise SettingsChangedError(f"expected datasets of the same settings, got {' and '.join(known.values())}")

@@ -20,7 +20,7 @@ from autolabel.report_sections import (
 )
 from surfaces.arguments import positive
 from surfaces.dataset.store import LabelStore
-from surfaces.dataset.writing import new_folder
+from surfaces.dataset.writing import new_folder, require_outside
 from surfaces.web_page import PAGE_NAME, html_document
 
 
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    require_outside(args.out, [args.dataset])
     with LabelStore.open(args.dataset) as store:
         page = write_report(store, args.out, f"Labels of {args.dataset.resolve().name}", args.photos)
     print(page)

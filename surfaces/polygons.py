@@ -12,18 +12,25 @@ Points = npt.NDArray[np.int64]
 """int64 Nx2: x and y of pixels."""
 
 _FEWEST_POINTS = 3
+_FIRST_TOLERANCE = 0.5  # pixels
+_NEXT_TOLERANCE = 1.05  # times the one before
+_SMALLEST_OUTLINE = 25  # pixels that an outline surrounds, in squares of the tolerance
 _PAIRS_AT_ONCE = 1 << 20
 
 
-def polygon_of_mask(mask: Mask) -> Points:
+def polygon_of_mask(mask: Mask, points_max: int | None = None) -> Points:
     """The outline of a mask as one closed polygon through the mask's outermost pixels.
 
     The outlines of holes and separate parts hang on each other by the shortest bridges (their minimum spanning tree),
     lines that are walked there and back: a keyhole polygon. Filled by the even-odd rule with its outline drawn, as
     `cv2.fillPoly` does, the polygon is the mask and those bridges, one pixel wide.
 
+    A polygon of more points than allowed is simplified by Douglas and Peucker's algorithm (1973) with the smallest
+    tolerance that suffices; outlines that surround less than 5x5 squares of it are left out.
+
     Args:
         mask: bool HxW, not empty.
+        points_max: most points, 3 or more; None: as many as there are.
 
     Returns:
         The polygon, three points or more; the last is joined to the first.
@@ -31,9 +38,38 @@ def polygon_of_mask(mask: Mask) -> Points:
     left, top, right, bottom = box_of_mask(mask).astype(int)
     part = np.ascontiguousarray(mask[top:bottom, left:right], np.uint8)
     found, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(int(left), int(top)))
-    joined = _joined([np.asarray(outline, np.int64).reshape(-1, 2) for outline in found])
+    outlines = [np.asarray(outline, np.int64).reshape(-1, 2) for outline in found]
+    joined = _joined(outlines if points_max is None else _simplified(outlines, points_max))
     missing = max(0, _FEWEST_POINTS - len(joined))
     return np.concatenate([joined, np.repeat(joined[-1:], missing, axis=0)])
+
+
+def mask_of_polygon(points: Points, size_hw: tuple[int, int]) -> Mask:
+    """A polygon filled by the even-odd rule with its outline drawn, as trainers fill it: bool HxW."""
+    drawn = np.zeros(size_hw, np.uint8)
+    cv2.fillPoly(drawn, [points.astype(np.int32)], 1)
+    return drawn.astype(bool)
+
+
+def _simplified(outlines: list[Points], points_max: int) -> list[Points]:
+    """The outlines, or simpler ones of which `_joined` makes a polygon of at most so many points."""
+    chosen, tolerance = outlines, _FIRST_TOLERANCE
+    while sum(map(len, chosen)) + 2 * (len(chosen) - 1) > points_max:
+        large = [outline for outline in outlines if _area(outline) >= _SMALLEST_OUTLINE * tolerance**2]
+        chosen = [_approximated(outline, tolerance) for outline in large or [max(outlines, key=_area)]]
+        tolerance *= _NEXT_TOLERANCE
+    return chosen
+
+
+def _approximated(outline: Points, tolerance: float) -> Points:
+    simple = cv2.approxPolyDP(outline.astype(np.int32), tolerance, closed=True)
+    return np.asarray(simple, np.int64).reshape(-1, 2)
+
+
+def _area(outline: Points) -> float:
+    """How many pixels an outline surrounds, its own included (Pick's theorem)."""
+    points = outline.astype(np.int32)
+    return cv2.contourArea(points) + cv2.arcLength(points, closed=True) / 2 + 1
 
 
 def _joined(outlines: list[Points]) -> Points:

@@ -58,14 +58,20 @@ def open_vault(corpus: Path, place: str | None) -> Vault:
         OutputError: nothing can be written there, or fsspec knows no such place.
         MissingExtraError: the package that fsspec needs for it is not installed.
     """
+    folder = vault_folder(corpus, place)
+    if folder is None:
+        return RemoteVault(str(place))
+    vault = FolderVault(folder, PHOTOS if place is None else str(folder))
     if place is None:
-        vault = FolderVault(corpus / PHOTOS, PHOTOS)
-        sweep(corpus / PHOTOS)
-        return vault
-    if is_remote(place := local_path(place)):
-        return RemoteVault(place)
-    folder = Path(place).absolute()
-    return FolderVault(folder, str(folder))
+        sweep(folder)
+    return vault
+
+
+def vault_folder(corpus: Path, place: str | None) -> Path | None:
+    """The folder on this machine that `open_vault` puts photos into; None for object storage."""
+    if place is None:
+        return corpus / PHOTOS
+    return None if is_remote(local_path(place)) else Path(local_path(place)).absolute()
 
 
 class FolderVault:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from surfaces.dataset.database import Database
+from surfaces.errors import DatasetError
 
 _TAKEN = """
 CREATE TEMP TABLE taken AS SELECT theirs.sha256 FROM other.photos theirs LEFT JOIN main.photos ours USING (sha256)
@@ -25,8 +27,30 @@ _STATEMENTS = (
     "DELETE FROM main.failures WHERE path IN (SELECT path FROM main.sources)",
 )
 
+_CONFLICTS = """
+SELECT count(*) FROM other.photos theirs JOIN main.photos ours USING (sha256)
+WHERE theirs.origin = 'reviewed' AND ours.origin = 'reviewed' AND (theirs.unsure <> ours.unsure
+   OR EXISTS (SELECT class, mask FROM other.segments WHERE sha256 = theirs.sha256
+      EXCEPT SELECT class, mask FROM main.segments WHERE sha256 = theirs.sha256)
+   OR EXISTS (SELECT class, mask FROM main.segments WHERE sha256 = theirs.sha256
+      EXCEPT SELECT class, mask FROM other.segments WHERE sha256 = theirs.sha256))
+"""
 
-def merge_file(database: Database, path: Path) -> int:
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of another store's labels.
+
+    Attributes:
+        taken: photos whose labels were taken over.
+        conflicts: photos that a person labelled otherwise in each store; the labels of the store that takes stay.
+    """
+
+    taken: int
+    conflicts: int
+
+
+def merge_file(database: Database, path: Path) -> Merged:
     """Takes over the photos that are not, or less well, labelled here; their segments, sources, and all failures.
 
     Args:
@@ -34,12 +58,18 @@ def merge_file(database: Database, path: Path) -> int:
         path: the other store's file.
 
     Returns:
-        How many photos were taken over.
+        How many photos were taken over, and how many were not although a person had labelled them otherwise.
+
+    Raises:
+        DatasetError: the other file is this one.
     """
+    if database.path.samefile(path):  # it would wait for itself
+        raise DatasetError(f"expected another store than {database.path} to merge, got the same file")
     with database.attached(path):
         with database.transaction():
+            [(conflicts,)] = database.rows(_CONFLICTS)
             for statement in _STATEMENTS:
                 database.run(statement)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
-    return int(count)
+    return Merged(int(count), int(conflicts))

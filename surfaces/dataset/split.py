@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
-from surfaces.dataset.sample import Sample
+from surfaces.errors import DatasetError
+
+_SMALLER_BLOCKS = ((15, 5, 3), (7, 5, 3), (3, 5, 3), (1, 5, 3), (1, 2, 1))
+
+
+class Named(Protocol):
+    """A photo of a dataset."""
+
+    @property
+    def name(self) -> str:
+        """Unique within its dataset."""
+
+
+NamedT = TypeVar("NamedT", bound=Named)
 
 
 def split_blocks(
-    samples: Sequence[Sample], block_size: int = 15, every: int = 5, offset: int = 3
-) -> tuple[list[Sample], list[Sample]]:
+    samples: Sequence[NamedT], block_size: int = 15, every: int = 5, offset: int = 3
+) -> tuple[list[NamedT], list[NamedT]]:
     """Splits a dataset by blocks of photos whose names follow each other, since neighbours often show one room.
 
     Sorted by name, photos fill a block until it holds `block_size` of them and the numbers that end their names leave
@@ -26,15 +40,34 @@ def split_blocks(
         The training part and the validation part, each sorted by name. With fewer than `every` blocks one of them may
         be empty.
     """
-    train: list[Sample] = []
-    val: list[Sample] = []
+    train: list[NamedT] = []
+    val: list[NamedT] = []
     for index, block in enumerate(_blocks(sorted(samples, key=lambda sample: sample.name), block_size)):
         (val if index % every == offset % every else train).extend(block)
     return train, val
 
 
-def _blocks(samples: Sequence[Sample], size: int) -> list[list[Sample]]:
-    blocks: list[list[Sample]] = []
+def split_in_two(samples: Sequence[NamedT]) -> tuple[list[NamedT], list[NamedT]]:
+    """`split_blocks`, with smaller blocks where there are too few photos for its defaults to fill both parts.
+
+    Args:
+        samples: a dataset.
+
+    Returns:
+        The training part and the validation part, each sorted by name, none of them empty.
+
+    Raises:
+        DatasetError: all photos belong to one block, however small blocks are.
+    """
+    for size, every, offset in _SMALLER_BLOCKS:
+        train, val = split_blocks(samples, size, every, offset)
+        if train and val:
+            return train, val
+    raise DatasetError(f"expected photos of several rooms to split, got {len(samples)} with consecutive names")
+
+
+def _blocks(samples: Sequence[NamedT], size: int) -> list[list[NamedT]]:
+    blocks: list[list[NamedT]] = []
     for sample in samples:
         block = blocks[-1] if blocks else []
         full = len(block) >= 2 * size or (len(block) >= size and not _follows(block[-1].name, sample.name))

@@ -18,7 +18,7 @@ from surfaces.dataset.codec import decode_belief, encode_belief
 from surfaces.dataset.counting import count_all
 from surfaces.dataset.database import Database, Row
 from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.merging import merge_file
+from surfaces.dataset.merging import Merged, merge_file
 from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.stored import (
@@ -300,7 +300,7 @@ class LabelStore:
                 self._database.run("DELETE FROM sources WHERE path = ?", path)
         return len(gone)
 
-    def merge(self, folder: Path) -> int:
+    def merge(self, folder: Path) -> Merged:
         """Takes over the labels of another store that was made with the same settings, in one transaction.
 
         A person's labels win over a teacher's; where both stores have a person's, this one's stay.
@@ -309,10 +309,10 @@ class LabelStore:
             folder: the other store's.
 
         Returns:
-            How many photos' labels were taken over.
+            How many photos' labels were taken over, and how many of a person's were not.
 
         Raises:
-            DatasetError: there is no such store.
+            DatasetError: there is no such store, or it is this one.
             SettingsChangedError: it is in use with other settings.
         """
         with LabelStore.open(folder) as other:

@@ -1,10 +1,10 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, and never inside what they are made from."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,3 +37,19 @@ def new_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"expected to write to {folder}, got: {error.strerror}") from error
+
+
+def require_outside(output: Path, inputs: Iterable[Path]) -> None:
+    """Checks that an output is neither one of the inputs nor inside one, whatever links lead there.
+
+    Args:
+        output: a file or a folder that may not exist yet.
+        inputs: files and folders that are read; those that do not exist are left to their readers.
+
+    Raises:
+        OutputError: it is.
+    """
+    places = [place for place in (output.resolve(), *output.resolve().parents) if place.exists()]
+    for source in inputs:
+        if source.exists() and any(place.samefile(source) for place in places):
+            raise OutputError(f"expected an output outside of the input {source}, got {output}")

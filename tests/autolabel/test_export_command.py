@@ -48,8 +48,8 @@ def test_its_options(tmp_path: Path) -> None:
     [
         (["nowhere"], 8, "expected labels at"),
         (["store", "--only", "reviewed"], 8, "expected labelled photos"),
-        (["store", "--out", "store"], 6, "exists"),
-        (["store", "--out", "store/labels.sqlite/out"], 6, "expected to write to"),
+        (["store", "--out", "taken"], 6, "exists"),
+        (["store", "--out", "taken/file/out"], 6, "expected to write to"),
     ],
 )
 def test_what_goes_wrong_is_one_line(
@@ -61,6 +61,8 @@ def test_what_goes_wrong_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rooms_store(tmp_path / "store", 1)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
     monkeypatch.chdir(tmp_path)
     assert main(["export", "--format", "coco", "--out", "out", *arguments]) == code
     told = capsys.readouterr()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from surfaces.detections import Mask
-from surfaces.polygons import polygon_of_mask
+from surfaces.polygons import mask_of_polygon, polygon_of_mask
 
 
 def filled(points: np.ndarray, shape: tuple[int, ...]) -> Mask:
@@ -82,3 +82,53 @@ def test_specks_have_three_points(pixels: list[tuple[int, int]]) -> None:
     points = polygon_of_mask(mask)
     assert len(points) >= 3
     assert filled(points, mask.shape)[mask].all()
+
+
+def iou(one: Mask, other: Mask) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+@settings(max_examples=200, deadline=None)
+@given(masks(), st.integers(3, 40))
+def test_there_are_no_more_points_than_allowed(mask: Mask, points_max: int) -> None:
+    points = polygon_of_mask(mask, points_max)
+    assert 3 <= len(points) <= points_max
+    height, width = mask.shape
+    assert ((points >= 0) & (points < (width, height))).all()
+
+
+@st.composite
+def detailed_masks(draw: st.DrawFn) -> Mask:
+    """A wall of 600x900 pixels, cut out by the outlines of things and with things' holes: thousands of points."""
+    drawn = np.zeros((600, 900), np.uint8)
+    cv2.rectangle(drawn, (0, 0), (899, draw(st.integers(350, 599))), 1, -1)
+    sizes, angles = st.tuples(st.integers(10, 60), st.integers(10, 60)), st.integers(0, 180)
+    places = st.tuples(st.integers(0, 899), st.integers(0, 599))
+    for place, size, angle in draw(st.lists(st.tuples(places, sizes, angles), min_size=3, max_size=12)):
+        cv2.ellipse(drawn, place, size, angle, 0, 360, 0, -1)
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    for left, top in rng.integers(0, (890, 590), (draw(st.integers(0, 60)), 2)):  # specks
+        drawn[top : top + 2, left : left + 2] ^= 1
+    return drawn.astype(bool)
+
+
+@settings(max_examples=40, deadline=None)
+@given(detailed_masks())
+def test_a_thousand_points_are_enough_for_detailed_masks(mask: Mask) -> None:
+    points = polygon_of_mask(mask, 999)
+    assert len(points) <= 999
+    assert iou(mask, mask_of_polygon(points, (600, 900))) >= 0.99
+
+
+def test_what_fits_is_not_simplified() -> None:
+    mask = np.zeros((60, 70), bool)
+    mask[5:55, 5:65] = True
+    np.testing.assert_array_equal(polygon_of_mask(mask, 4), polygon_of_mask(mask))
+
+
+def test_noise_keeps_its_largest_part() -> None:
+    mask = np.random.default_rng(0).random((200, 200)) < 0.5
+    mask[50:150, 50:150] = True
+    points = polygon_of_mask(mask, 100)
+    assert len(points) <= 100
+    assert mask_of_polygon(points, (200, 200))[60:140, 60:140].mean() > 0.9
