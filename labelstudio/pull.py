@@ -110,8 +110,10 @@ class Pull:
         if logged is None or logged.updated_at != task.updated_at:
             return False
         photo = self._photos.get(logged.sha256)
+        if photo is None:
+            return False
         # A dataset that was put back to an older state gets its reviews again.
-        return photo is None or photo.origin == "reviewed" or logged.outcome not in IN_LABELS
+        return photo.origin == "reviewed" or logged.outcome not in IN_LABELS
 
     def _pull(self, key: str, summary: TaskSummary) -> None:
         photo = self._photos.get(summary.sha256)
@@ -126,6 +128,9 @@ class Pull:
         decision = decide(reviews, self._rule)
         if decision is None:
             return
+        for person, count in Counter(review.logged.annotator for review in reviews).items():
+            if count > 1:
+                self._tell(summary.number, f"{count} annotations by {person}; of each person the newest counts")
         logged = LoggedTask(
             key,
             summary.number,
@@ -176,4 +181,4 @@ class Pull:
         return ""
 
     def _tell(self, number: int, what: str) -> None:
-        tell(f"task {number}: {what}; {self._project.url}?task={number}")
+        tell(f"{self._project.url}?task={number}: {what}")
