@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from surfaces.dataset.database import Database
+from surfaces.dataset.replaced import is_kept, make_tables
 
 _TAKEN = """
 CREATE TEMP TABLE taken AS SELECT theirs.sha256 FROM other.photos theirs LEFT JOIN main.photos ours USING (sha256)
@@ -25,9 +26,16 @@ _STATEMENTS = (
     "DELETE FROM main.failures WHERE path IN (SELECT path FROM main.sources)",
 )
 
+_STATEMENTS_OF_REPLACED = (
+    "INSERT INTO main.replaced_photos SELECT * FROM other.replaced_photos WHERE sha256 IN taken",
+    "INSERT INTO main.replaced_segments SELECT * FROM other.replaced_segments WHERE sha256 IN taken",
+)
+
 
 def merge_file(database: Database, path: Path) -> int:
     """Takes over the photos that are not, or less well, labelled here; their segments, sources, and all failures.
+
+    Automatic labels that are kept beside a review come along.
 
     Args:
         database: of the store that takes.
@@ -40,6 +48,10 @@ def merge_file(database: Database, path: Path) -> int:
         with database.transaction():
             for statement in _STATEMENTS:
                 database.run(statement)
+            if is_kept(database, "other"):
+                make_tables(database)
+                for statement in _STATEMENTS_OF_REPLACED:
+                    database.run(statement)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
     return int(count)

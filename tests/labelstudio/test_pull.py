@@ -100,7 +100,7 @@ def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: p
     assert same_labels(scene.labels(sha256_of(corrected)), correction)
     assert scene.labels(sha256_of(rejected)).unsure.all()
     known = {each.outcome: each for each in logged(scene)}
-    assert set(known) == set(Outcome) - {Outcome.SUPERSEDED, Outcome.PENDING}
+    assert set(known) == set(Outcome) - {Outcome.SUPERSEDED, Outcome.PENDING, Outcome.UNDONE}
     assert known[Outcome.ACCEPTED].iou == {"wall": 1.0, "floor": 1.0, "dining table": 1.0}
     assert known[Outcome.CORRECTED].comment == "the window was wall"
     assert known[Outcome.CORRECTED].iou["wall"] == pytest.approx(
