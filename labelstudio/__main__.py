@@ -12,6 +12,7 @@ COMMANDS = {
     "init": "create the project, or bring it up to date",
     "push": "send photos that are worth a review, with their labels as predictions",
     "pull": "fetch what people corrected into the dataset",
+    "undo": "restore the automatic labels that pulled reviews replaced",
     "status": "count what waits and what is done, and tell how good the predictions were",
     "backend": "propose masks in the browser: a click or a box is enough",
     "sync": "pull, retrain, push: one round of the loop",

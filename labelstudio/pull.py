@@ -3,24 +3,28 @@
 Accepted and corrected photos get the person's labels. A rejected photo is unsure in every pixel, so that it teaches
 nothing. Where a person could not judge, or skipped, the labels stay as they are. Only tasks that changed since they
 were last pulled are read. Of two reviews of a photo the newer one stays, whatever the order in which they are pulled,
-and what a person labelled elsewhere is never overwritten.
+and what a person labelled elsewhere is never overwritten. Automatic labels that are replaced stay in the store:
+`python -m labelstudio undo` restores them.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from labelstudio.agreement import mean_ious, same_labels
+from labelstudio.changes import change_of
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.errors import AnnotationError
 from labelstudio.interface import Project, add_project_argument, find_project
 from labelstudio.progress import task_bar, tell
-from labelstudio.review_log import IN_LABELS, LoggedTask, Outcome, ReviewLog
+from labelstudio.review_log import IN_LABELS, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
 from labelstudio.reviews import RULES, Decision, decide, read_reviews
 from labelstudio.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_facts, read_task
+from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.store import LabelStore, StoredPhoto
 
 
@@ -29,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `autolabel run` labels into")
     add_project_argument(parser)
     add_rule_argument(parser)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would change, in pixels by class and tables; write nothing"
+    )
+    parser.add_argument("--redo", action="store_true", help="pull also the reviews that `undo` took back")
     add_server_arguments(parser)
 
 
@@ -47,8 +55,12 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     server = connect(args)
     project = find_project(server, args.project)
-    with LabelStore.open(args.dataset) as store, ReviewLog.of(args.dataset) as log, server_errors():
-        pulling = Pull(server, project, store, log, args.annotators)
+    with (
+        LabelStore.open(args.dataset) as store,
+        ReviewLog.of(args.dataset, create=not args.dry_run) as log,
+        server_errors(),
+    ):
+        pulling = (DryPull if args.dry_run else Pull)(server, project, store, log, args.annotators, args.redo)
         pulling.run()
     print("\n".join(pulling.lines()))
     return AnnotationError.exit_code if pulling.failed else 0
@@ -63,8 +75,23 @@ class Pull:
         failed: tasks with an annotation that cannot become labels.
     """
 
-    def __init__(self, server: Server, project: Project, store: LabelStore, log: ReviewLog, rule: str) -> None:
-        self._server, self._project, self._store, self._log, self._rule = server, project, store, log, rule
+    DONE = "pulled    "
+
+    def __init__(
+        self, server: Server, project: Project, store: LabelStore, log: ReviewLog, rule: str, redo: bool
+    ) -> None:
+        """Prepares a pull.
+
+        Args:
+            server: where people review.
+            project: of theirs.
+            store: the dataset's labels.
+            log: what was pulled before.
+            rule: one of `RULES`.
+            redo: pull also reviews that `undo` took back.
+        """
+        self._server, self._project, self._store, self._log = server, project, store, log
+        self._rule, self._redo = rule, redo
         self._photos: dict[str, StoredPhoto] = {}
         self._agreements: list[dict[str, float]] = []
         self.outcomes: Counter[Outcome] = Counter()
@@ -89,7 +116,7 @@ class Pull:
     def lines(self) -> list[str]:
         """What was done, for people."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
-        lines = [f"pulled     {self.outcomes.total()} tasks" + (f": {counts}" if counts else "")]
+        lines = [f"{self.DONE} {self.outcomes.total()} tasks" + (f": {counts}" if counts else "")]
         if self._agreements:
             ious = ", ".join(f"{name} {iou:.3f}" for name, iou in mean_ious(self._agreements).items())
             lines.append(f"agreement  {len(self._agreements)} tasks of several people, mean IoU {ious}")
@@ -110,8 +137,10 @@ class Pull:
         if logged is None or logged.updated_at != task.updated_at:
             return False
         photo = self._photos.get(logged.sha256)
+        if photo is None or (logged.outcome == Outcome.UNDONE and self._redo):
+            return False
         # A dataset that was put back to an older state gets its reviews again.
-        return photo is None or photo.origin == "reviewed" or logged.outcome not in IN_LABELS
+        return photo.origin == "reviewed" or logged.outcome not in IN_LABELS
 
     def _pull(self, key: str, summary: TaskSummary) -> None:
         photo = self._photos.get(summary.sha256)
@@ -126,6 +155,9 @@ class Pull:
         decision = decide(reviews, self._rule)
         if decision is None:
             return
+        for person, count in Counter(review.logged.annotator for review in reviews).items():
+            if count > 1:
+                self._tell(summary.number, f"{count} annotations by {person}; of each person the newest counts")
         logged = LoggedTask(
             key,
             summary.number,
@@ -135,9 +167,8 @@ class Pull:
             decision.outcome,
             decision.agreement,
         )
-        self._log.record(
-            replace(logged, outcome=self._take(logged, decision, photo)), [review.logged for review in reviews]
-        )
+        logged = replace(logged, outcome=self._take(logged, decision, photo))
+        self._record(logged, [review.logged for review in reviews])
         if decision.agreement:
             self._agreements.append(dict(decision.agreement))
 
@@ -151,11 +182,17 @@ class Pull:
                 self._tell(logged.task, stays)
                 outcome = Outcome.SUPERSEDED
             else:
-                self._log.record(replace(logged, updated_at="", outcome=Outcome.PENDING), [])
-                self._store.add_review(photo.sha256, decision.labels, decision.reviewer)
-                self._photos[photo.sha256] = replace(photo, origin="reviewed", reviewer=decision.reviewer)
+                self._replace(logged, photo, decision.labels, decision.reviewer)
         self.outcomes[outcome] += 1
         return outcome
+
+    def _replace(self, logged: LoggedTask, photo: StoredPhoto, labels: GradedLabels, reviewer: str) -> None:
+        self._record(replace(logged, updated_at="", outcome=Outcome.PENDING), [])
+        self._store.add_review(photo.sha256, labels, reviewer)
+        self._photos[photo.sha256] = replace(photo, origin="reviewed", reviewer=reviewer)
+
+    def _record(self, logged: LoggedTask, annotations: Sequence[LoggedAnnotation]) -> None:
+        self._log.record(logged, annotations)
 
     def _is_in_labels(self, decision: Decision, photo: StoredPhoto) -> bool:
         if photo.origin != "reviewed" or decision.labels is None or photo.reviewer != decision.reviewer:
@@ -176,4 +213,17 @@ class Pull:
         return ""
 
     def _tell(self, number: int, what: str) -> None:
-        tell(f"task {number}: {what}; {self._project.url}?task={number}")
+        tell(f"{self._project.url}?task={number}: {what}")
+
+
+class DryPull(Pull):
+    """Prints what a pull would change; writes nothing."""
+
+    DONE = "would pull"
+
+    def _replace(self, logged: LoggedTask, photo: StoredPhoto, labels: GradedLabels, reviewer: str) -> None:
+        change = change_of(self._store.labels(photo.sha256), labels)
+        print(f"{photo.source}: {logged.outcome} by {reviewer}; {change}")
+
+    def _record(self, logged: LoggedTask, annotations: Sequence[LoggedAnnotation]) -> None:
+        pass

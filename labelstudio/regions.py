@@ -15,13 +15,19 @@ from labelstudio.filling import fill_polygon
 from labelstudio.interface import BRUSH, COMMENT, POLYGON, REJECT, TO_NAME, UNSURE, VERDICT
 from labelstudio.settling import Region, settle
 from surfaces.classes import BY_NAME
-from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.graded import MOST_TABLES, GradedLabels
 from surfaces.detections import Mask
 from surfaces.wording import brief
 
 _CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}
 """What masks are drawn with, by the type of its regions."""
 
+_REMARKS = frozenset(
+    ("choices", "textarea", "rating", "number", "datetime", "taxonomy", "pairwise", "ranker", "relation")
+)
+"""Types of results without an outline: they say something about the photo, or about regions that are there as well."""
+
+_OWN_REMARKS = (VERDICT, COMMENT)
 _FEWEST_POINTS = 3
 _FARTHEST_PERCENT = 10_000.0
 
@@ -61,9 +67,10 @@ def prediction_of(labels: GradedLabels, model_version: str) -> dict[str, Any]:
 def labels_of(result: Any, height: int, width: int, predicted: GradedLabels | None = None) -> Reviewed:
     """What an annotation's regions mean.
 
-    Boxes and clicks, with which masks were asked for, are no labels, nor is what other controls than ours were told,
-    unless it was drawn with a brush or as a polygon. An annotation without regions says that none of the classes is
-    there. A photo that was turned in the editor makes no difference: regions lie on the photo as it is.
+    An annotation without regions says that none of the classes is there, and only such a one does: a region that is
+    no mask (box, ellipse, click, video), regions that are all empty, or nothing but answers to controls that are not
+    ours raise an error. Beside regions such answers, and relations, are not read. A photo that was turned in the editor
+    makes no difference: regions lie on the photo as it is.
 
     Args:
         result: of an annotation (or of a prediction, which gives the labels that were pushed), as the server sent it.
@@ -73,13 +80,18 @@ def labels_of(result: Any, height: int, width: int, predicted: GradedLabels | No
             where regions overlap, see `settle`.
 
     Raises:
-        AnnotationError: a label, shape or size that cannot be taken for what a person meant; says which region.
+        AnnotationError: a region, label, shape or size that cannot be taken for what a person meant; says which region.
     """
     if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
         raise AnnotationError(f"expected an annotation's result as a list of regions, got {brief(result)}")
     regions = list(_drawn_regions(result, height, width))
+    _check_deliberate(result, regions)
     before = [] if predicted is None else list(_regions_of(predicted))
-    return Reviewed(settle(regions, before, (height, width)), _verdict_of(result), _comment_of(result))
+    labels = settle(regions, before, (height, width))
+    tables = sum(segment.detection.surface.is_thing for segment in labels.segments)
+    if tables > MOST_TABLES:
+        raise AnnotationError(f"expected at most {MOST_TABLES} tables, got {tables}")
+    return Reviewed(labels, _verdict_of(result), _comment_of(result))
 
 
 def _regions_of(labels: GradedLabels) -> Iterator[Region]:
@@ -112,11 +124,28 @@ def _entry_of(region: Region, score: float | None) -> dict[str, Any]:
 
 def _drawn_regions(result: Sequence[dict[str, Any]], height: int, width: int) -> Iterator[Region]:
     for entry in result:
-        if entry.get("from_name") in (BRUSH, POLYGON) or str(entry.get("type")) in _CONTROLS:
+        if not _is_remark(entry):
             try:
                 yield Region(str(entry.get("id")), _label_of(entry), _mask_of(entry, height, width))
             except AnnotationError as error:
                 raise AnnotationError(f"region {brief(entry.get('id'))}: {error}") from error
+
+
+def _is_remark(entry: dict[str, Any]) -> bool:
+    """Whether an entry has no outline; what claims to be of the brush or the polygon has one."""
+    name = entry.get("from_name")
+    return name in _OWN_REMARKS or (str(entry.get("type")) in _REMARKS and name not in (BRUSH, POLYGON))
+
+
+def _check_deliberate(result: Sequence[dict[str, Any]], regions: Sequence[Region]) -> None:
+    """Raises an error where an annotation has no pixels, and does not say so by having no regions."""
+    if any(region.mask.any() for region in regions):
+        return
+    if regions:
+        raise AnnotationError("expected regions with pixels, got only empty ones; without any, the photo has no labels")
+    if result and not any(entry.get("from_name") in _OWN_REMARKS for entry in result):
+        came = ", ".join(f"{brief(entry.get('type'))} of {brief(entry.get('from_name'))}" for entry in result[:3])
+        raise AnnotationError(f"expected regions, or an annotation without any result, got only {came}")
 
 
 def _label_of(entry: dict[str, Any]) -> str:
@@ -155,7 +184,10 @@ def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
         raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {brief(points)}")
     if not (np.abs(percent) <= _FARTHEST_PERCENT).all():
         raise AnnotationError(f"expected a polygon's points in per cent of the photo, got {brief(points)}")
-    return fill_polygon(percent / 100 * (width, height), height, width)
+    mask = fill_polygon(percent / 100 * (width, height), height, width)
+    if not mask.any():
+        raise AnnotationError(f"expected a polygon with pixels of the photo in it, got {brief(points)}")
+    return mask
 
 
 def _verdict_of(result: Sequence[dict[str, Any]]) -> str | None:

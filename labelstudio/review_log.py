@@ -64,10 +64,14 @@ class Outcome(StrEnum):
     """Newer labels of a person were there."""
     PENDING = "pending"
     """Labels are being written."""
+    UNDONE = "undone"
+    """`undo` put the automatic labels back."""
 
 
 IN_LABELS = (Outcome.ACCEPTED, Outcome.CORRECTED, Outcome.REJECTED, Outcome.PENDING)
 """Outcomes that change the dataset's labels."""
+
+_IN_LABELS = ", ".join(f"'{outcome}'" for outcome in IN_LABELS)
 
 
 @dataclass(frozen=True)
@@ -126,19 +130,24 @@ class _LogFile(Database):
 class ReviewLog:
     """The log in a dataset's folder; a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, create: bool = True) -> None:
         """Opens the log, or begins it.
+
+        Args:
+            path: the file.
+            create: make it where there is none; else the log is empty, and what is recorded is forgotten.
 
         Raises:
             DatasetError: the file is no such log.
             OutputError: it cannot be read or written.
         """
-        self._file = _LogFile(path, create=True)
+        absent = not create and not path.exists()
+        self._file = _LogFile(path, create=create or absent, in_memory=absent)
 
     @classmethod
-    def of(cls, dataset: Path) -> ReviewLog:
-        """The log of a label store's folder."""
-        return cls(dataset / LOG_NAME)
+    def of(cls, dataset: Path, create: bool = True) -> ReviewLog:
+        """The log of a label store's folder; made where absent if `create`."""
+        return cls(dataset / LOG_NAME, create)
 
     def __enter__(self) -> ReviewLog:
         return self
@@ -172,9 +181,15 @@ class ReviewLog:
 
     def in_labels(self, sha256: str) -> LoggedTask | None:
         """The review that a photo's labels are of, in whatever project; None where none is known."""
-        kept = ", ".join(f"'{outcome}'" for outcome in IN_LABELS)
-        found = self._tasks(f"WHERE sha256 = ? AND outcome IN ({kept}) ORDER BY decided_at DESC LIMIT 1", sha256)
+        found = self._tasks(f"WHERE sha256 = ? AND outcome IN ({_IN_LABELS}) ORDER BY decided_at DESC LIMIT 1", sha256)
         return found[0] if found else None
+
+    def note_undone(self, sha256: str) -> None:
+        """Notes that the reviews of a photo, in whatever projects, are no longer in its labels."""
+        with self._file.transaction():
+            self._file.run(
+                f"UPDATE tasks SET outcome = ? WHERE sha256 = ? AND outcome IN ({_IN_LABELS})", Outcome.UNDONE, sha256
+            )
 
     def annotations(self, project: str) -> list[LoggedAnnotation]:
         """All annotations of a project that were pulled, by number."""

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     server = connect(args)
     project = find_project(server, args.project)
-    with LabelStore.open(args.dataset), ReviewLog.of(args.dataset) as log, server_errors():
+    with LabelStore.open(args.dataset), ReviewLog.of(args.dataset, create=False) as log, server_errors():
         status = read_status(project, read_facts(server, project), log)
     print(json.dumps(status, indent=2) if args.json else "\n".join(_lines(status)))
     return 0

@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments: those of `push` and `pull`, and what to train."""
     push.add_arguments(parser)
     pull.add_rule_argument(parser)
+    parser.set_defaults(dry_run=False, redo=False)
     parser.add_argument("--run", type=Path, default=Path("runs/review"), help="folder of the rounds' trainings")
     parser.add_argument(
         "--after", type=int, default=25, help="retrain when so many more photos are reviewed (default: %(default)s)"

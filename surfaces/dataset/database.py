@@ -78,12 +78,13 @@ class Database:
     HOLDS = "labels"
     IS = "a store of labels"
 
-    def __init__(self, path: Path, create: bool) -> None:
+    def __init__(self, path: Path, create: bool, in_memory: bool = False) -> None:
         """Opens the file.
 
         Args:
             path: the file.
             create: make it, with empty tables, where there is none.
+            in_memory: keep all in memory, and leave the disk alone; for reading where there is no file.
 
         Raises:
             DatasetError: there is none, or it is no label store of this version.
@@ -91,7 +92,8 @@ class Database:
         """
         self.path = path
         with self._errors_told():
-            uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+            mode = "memory" if in_memory else "rwc" if create else "rw"
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             self._prepare(create)

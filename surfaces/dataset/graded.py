@@ -12,6 +12,9 @@ from surfaces.classes import IGNORE, OTHER
 from surfaces.dataset.sample import Labels
 from surfaces.detections import Detection, Mask
 
+MOST_TABLES = 254
+"""Of one photo: label maps have a byte for a table's number."""
+
 
 @dataclass(frozen=True, eq=False)
 class GradedSegment:

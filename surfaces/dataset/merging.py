@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surfaces.dataset.database import Database
+from surfaces.dataset.replaced import is_kept, make_tables
 from surfaces.errors import DatasetError
 
 _TAKEN = """
@@ -35,6 +36,10 @@ WHERE theirs.origin = 'reviewed' AND ours.origin = 'reviewed' AND (theirs.unsure
    OR EXISTS (SELECT class, mask FROM main.segments WHERE sha256 = theirs.sha256
       EXCEPT SELECT class, mask FROM other.segments WHERE sha256 = theirs.sha256))
 """
+_STATEMENTS_OF_REPLACED = (
+    "INSERT INTO main.replaced_photos SELECT * FROM other.replaced_photos WHERE sha256 IN taken",
+    "INSERT INTO main.replaced_segments SELECT * FROM other.replaced_segments WHERE sha256 IN taken",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Merged:
 def merge_file(database: Database, path: Path) -> Merged:
     """Takes over the photos that are not, or less well, labelled here; their segments, sources, and all failures.
 
+    Automatic labels that are kept beside a review come along.
+
     Args:
         database: of the store that takes.
         path: the other store's file.
@@ -70,6 +77,10 @@ def merge_file(database: Database, path: Path) -> Merged:
             [(conflicts,)] = database.rows(_CONFLICTS)
             for statement in _STATEMENTS:
                 database.run(statement)
+            if is_kept(database, "other"):
+                make_tables(database)
+                for statement in _STATEMENTS_OF_REPLACED:
+                    database.run(statement)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
     return Merged(int(count), int(conflicts))

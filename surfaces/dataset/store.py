@@ -20,6 +20,7 @@ from surfaces.dataset.database import Database, Row
 from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.dataset.merging import Merged, merge_file
 from surfaces.dataset.names import STORE_NAME
+from surfaces.dataset.replaced import ReplacedLabels
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.stored import (
     LabelSettings,
@@ -39,7 +40,7 @@ from surfaces.places import find_bytes, is_there
 _PAGE = 500
 
 
-class LabelStore:
+class LabelStore(ReplacedLabels):
     """The labels in a dataset's folder; a context manager. Several processes may have it open at once."""
 
     def __init__(self, database: Database) -> None:
@@ -122,7 +123,7 @@ class LabelStore:
         ]
         return GradedLabels(
             tuple(segments),
-            _unpack(unsure, height, width),
+            decode_segmentation({"size": [height, width], "counts": unsure}, height, width),
             json.loads(qualities),
             decode_belief(belief, f"the belief of {sha256[:12]} in {self.path}") if belief else None,
         )
@@ -246,7 +247,9 @@ class LabelStore:
                 self._point(source, sha256)
 
     def add_review(self, sha256: str, labels: GradedLabels, reviewer: str) -> None:
-        """Puts a person's labels of one photo in the place of those it has; `add` leaves them alone.
+        """Puts a person's labels of one photo in the place of those it has, which `restore` brings back.
+
+        `add` leaves them alone.
 
         Args:
             sha256: of a photo that was labelled.
@@ -261,6 +264,7 @@ class LabelStore:
             if labels.unsure.shape != (height, width):
                 given = "x".join(map(str, labels.unsure.shape[::-1]))
                 raise DatasetError(f"expected labels of {width}x{height} pixels, got {given}")
+            self._keep(sha256)
             self._write(sha256, labels, "reviewed", reviewer, settings)
 
     def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
@@ -380,10 +384,6 @@ def _pack(mask: Mask) -> str:
     counts = encode(mask)["counts"]
     assert isinstance(counts, str)
     return counts
-
-
-def _unpack(counts: str, height: int, width: int) -> Mask:
-    return decode_segmentation({"size": [height, width], "counts": counts}, height, width)
 
 
 __all__ = [

@@ -15,8 +15,9 @@ from servers import TestServer
 
 from labelstudio import pull
 from labelstudio.agreement import same_labels
+from labelstudio.brush import encode_brush
 from labelstudio.errors import AnnotationError, ServerAwayError
-from labelstudio.interface import BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, Project, create_project
+from labelstudio.interface import BOX, BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, Project, create_project
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import LOG_NAME, LoggedAnnotation, Outcome, ReviewLog
 from labelstudio.tasks import read_facts
@@ -99,7 +100,7 @@ def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: p
     assert same_labels(scene.labels(sha256_of(corrected)), correction)
     assert scene.labels(sha256_of(rejected)).unsure.all()
     known = {each.outcome: each for each in logged(scene)}
-    assert set(known) == set(Outcome) - {Outcome.SUPERSEDED, Outcome.PENDING}
+    assert set(known) == set(Outcome) - {Outcome.SUPERSEDED, Outcome.PENDING, Outcome.UNDONE}
     assert known[Outcome.ACCEPTED].iou == {"wall": 1.0, "floor": 1.0, "dining table": 1.0}
     assert known[Outcome.CORRECTED].comment == "the window was wall"
     assert known[Outcome.CORRECTED].iou["wall"] == pytest.approx(
@@ -163,13 +164,15 @@ def test_several_people(
     assert "agreement  1 tasks of several people, mean IoU wall 0." in capsys.readouterr().out
 
 
-def test_of_one_person_the_newest_counts(scene: Scene) -> None:
+def test_of_one_person_the_newest_counts(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     [task] = pushed(scene, 1)
     for seed in (60, 61, 62):
         scene.submit(task, drawing(simple_labels(seed=seed)))
     assert scene.pull() == 0
     assert same_labels(scene.labels(sha256_of(task)), simple_labels(seed=62))
     assert len(logged(scene)) == 3
+    person = scene.server.account.username
+    assert f"?task={task['id']}: 3 annotations by {person}; of each person the newest counts" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -194,6 +197,12 @@ def polygon(points: list[list[float]]) -> dict[str, Any]:
     return {"id": "p", "from_name": POLYGON, "to_name": TO_NAME, "type": "polygonlabels", "value": value, **size}
 
 
+def box(kind: str) -> dict[str, Any]:
+    value = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0, kind: ["dining table"]}
+    size = {"original_width": 64, "original_height": 48}
+    return {"id": "b", "from_name": BOX, "to_name": TO_NAME, "type": kind, "value": value, **size}
+
+
 def test_bad_annotations_are_told_and_taken_once_they_are_mended(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,20 +216,24 @@ def test_bad_annotations_are_told_and_taken_once_they_are_mended(
         drawing(simple_labels(49, 64)),
         [brush("wall", [1, 2, 3])],
         [{**brush("wall", None), "type": "rectanglelabels", "from_name": BRUSH}],
+        [box("rectanglelabels")],
+        [box("ellipselabels"), comment("a round table")],
+        [brush("floor", encode_brush(np.zeros((48, 64), bool)))],
     ]
     good, *tasks = pushed(scene, 1 + len(bad))
     numbers = [scene.submit(task, result) for task, result in zip(tasks, bad, strict=True)]
     scene.submit(good)
+    before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
     capsys.readouterr()
 
     assert scene.pull() == AnnotationError.exit_code
 
     out, err = capsys.readouterr()
     assert out == f"pulled     1 tasks: 1 accepted\nfailed     {len(bad)}\n"
-    told = [line for line in err.splitlines() if line.startswith("task ")]
-    assert [line.split(":")[0] for line in told] == [f"task {task['id']}" for task in tasks]
-    assert all(line.endswith(f"{scene.project.url}?task={task['id']}") for line, task in zip(told, tasks, strict=True))
+    told = [line for line in err.splitlines() if line.startswith(scene.project.url)]
+    assert [line.partition(": ")[0] for line in told] == [f"{scene.project.url}?task={task['id']}" for task in tasks]
     assert [origin for origin, _ in scene.origins().values()].count("reviewed") == 1
+    assert all(same_labels(scene.labels(sha256), labels) for sha256, labels in before.items())
 
     for number in numbers:
         scene.change(number, drawing(simple_labels(seed=70)))
@@ -272,12 +285,16 @@ def test_the_newer_of_two_projects_reviews_stays(scene: Scene, capsys: pytest.Ca
     scene.server.client.projects.delete(other.project.id)
 
 
-@pytest.mark.slow
-def test_photos_that_the_dataset_does_not_have_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("pulled_before", [False, True], ids=["new", "pulled before"])
+def test_photos_that_the_dataset_does_not_have_are_told(
+    scene: Scene, pulled_before: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     mine, theirs = pushed(scene, 2)
     for task in (mine, theirs):
         scene.submit(task)
-    shutil.rmtree(scene.dataset)
+    if pulled_before:
+        assert scene.pull() == 0
+    (scene.dataset / STORE_NAME).unlink()
     scene.label(Path(mine["data"]["source"]), simple_labels(seed=0))
     capsys.readouterr()
 
@@ -285,7 +302,7 @@ def test_photos_that_the_dataset_does_not_have_are_told(scene: Scene, capsys: py
 
     out, err = capsys.readouterr()
     assert out == "pulled     1 tasks: 1 accepted\nconflicts  1\n"
-    assert f"task {theirs['id']}: its photo {sha256_of(theirs)[:12]} is not in the dataset" in err
+    assert f"?task={theirs['id']}: its photo {sha256_of(theirs)[:12]} is not in the dataset" in err
 
 
 @pytest.mark.slow

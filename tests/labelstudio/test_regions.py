@@ -9,6 +9,7 @@ import pytest
 from drawn_labels import any_labels, drawing_of, drawn, mask_of
 from hypothesis import given, settings
 from label_studio_sdk.label_interface import LabelInterface
+from review_scenes import labels_of_masks
 
 from labelstudio.brush import encode_brush
 from labelstudio.errors import AnnotationError
@@ -124,14 +125,81 @@ def test_a_photo_turned_in_the_editor_is_the_same_photo() -> None:
     assert drawing(*turned) == drawing_of(ROOM)
 
 
-def test_clicks_boxes_relations_and_other_controls_are_no_labels() -> None:
-    prompts = [
-        told("box", "rectanglelabels", x=1, y=1, width=50, height=50, rectanglelabels=["wall"]),
-        told("click", "keypointlabels", x=1, y=1, width=1, keypointlabels=["floor"]),
-        told("quality", "rating", rating=4),
-        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
-    ]
-    assert drawing(*prompts, *pushed(), predicted=ROOM) == drawing_of(ROOM)
+RATING = told("quality", "rating", rating=4)
+RELATION = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
+
+
+def test_relations_and_answers_to_other_controls_are_no_labels() -> None:
+    of_a_region = told("age", "choices", choices=["old"], format="rle", rle=[]) | {"id": "wall"}
+    assert drawing(RATING, RELATION, of_a_region, *pushed(), predicted=ROOM) == drawing_of(ROOM)
+
+
+RECT = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0}
+UNUSABLE = {
+    "box": told("box", "rectanglelabels", **RECT, rectanglelabels=["dining table"]),
+    "box of zero size": told("box", "rectanglelabels", **RECT | {"width": 0}, rectanglelabels=["wall"]),
+    "box turned": told("box", "rectanglelabels", **RECT | {"rotation": 30}, rectanglelabels=["wall"]),
+    "box without label": told("box", "rectangle", **RECT),
+    "box of another control": told("boxes", "rectanglelabels", **RECT, rectanglelabels=["dining table"]),
+    "box told as a brush": told("brush", "rectanglelabels", **RECT, rectanglelabels=["wall"]),
+    "labels apart": told("label", "labels", **RECT, labels=["wall"]),
+    "ellipse": told("ring", "ellipselabels", x=50, y=50, radiusX=9, radiusY=9, ellipselabels=["dining table"]),
+    "click": told("click", "keypointlabels", x=1, y=1, width=1, keypointlabels=["floor"]),
+    "bitmask": told("bits", "bitmasklabels", imageDataURL="data:image/png;base64,", bitmasklabels=["wall"]),
+    "vector": told("line", "vectorlabels", vertices=[{"x": 1, "y": 1}], vectorlabels=["wall"]),
+    "video": told("video", "videorectangle", sequence=[RECT], labels=["wall"]),
+    "text": told("ner", "hypertextlabels", start="/p", end="/p", hypertextlabels=["wall"]),
+    "no type": {"id": "zz", "from_name": "box", "to_name": "photo", "value": RECT},
+    "choice told as a brush": told("brush", "choices", choices=["wall"]),
+    "polygon without area": polygon([[0, 0], [50, 50], [100, 100]]),
+    "polygon of one point": polygon([[20, 20]] * 4),
+    "polygon beside the photo": polygon([[101, 0], [150, 0], [150, 50]]),
+    "polygon of another control": polygon([[0, 0], [50, 0], [50, 50]], from_name="outline"),
+    "polygon with two labels": told("polygon", "polygonlabels", points=[], polygonlabels=["dining table", "wall"]),
+    "label in another case": brush("Wall", *["xxxxxxxx"] * 4),
+}
+
+
+@pytest.mark.parametrize("others", ["alone", "beside labels", "beside a comment"])
+@pytest.mark.parametrize("region", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_a_region_that_cannot_be_used_is_never_nothing(region: dict[str, Any], others: str) -> None:
+    beside = {"alone": [], "beside labels": pushed(), "beside a comment": [told("comment", "textarea", text="hm")]}
+    with pytest.raises(AnnotationError, match=r"^region '.*': expected "):
+        labels_of([*beside[others], region], HEIGHT, WIDTH, ROOM)
+
+
+EMPTY = brush("wall", *["........"] * 4)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ([EMPTY], "expected regions with pixels, got only empty ones"),
+        ([EMPTY, brush("floor", *["........"] * 4, id="floor"), RATING], "expected regions with pixels"),
+        ([RATING], "expected regions, or an annotation without any result, got only 'rating' of 'quality'"),
+        ([RELATION], "got only 'relation' of None"),
+        ([told("room", "choices", choices=["kitchen"]), RATING], "got only 'choices' of 'room', 'rating' of"),
+    ],
+    ids=["empty brush", "empty brushes", "rating", "relation", "choices"],
+)
+def test_nothing_is_there_only_where_a_person_says_so(result: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        labels_of(result, HEIGHT, WIDTH, ROOM)
+
+
+def test_a_comment_alone_is_a_photo_of_other() -> None:
+    assert drawing(told("comment", "textarea", text="empty"), predicted=ROOM) == ["........"] * 4
+
+
+def test_more_tables_than_can_be_numbered_are_refused() -> None:
+    def strip(number: int) -> dict[str, Any]:
+        mask = np.zeros((1, 300), bool)
+        mask[0, number] = True
+        return prediction_of(labels_of_masks([("dining table", mask)]), "x")["result"][0] | {"id": f"{number}"}
+
+    assert len(labels_of([strip(number) for number in range(254)], 1, 300).labels.segments) == 254
+    with pytest.raises(AnnotationError, match="expected at most 254 tables, got 255"):
+        labels_of([strip(number) for number in range(255)], 1, 300)
 
 
 def test_editors_further_fields_make_no_difference() -> None:

@@ -13,6 +13,7 @@ from servers import TestServer
 from labelstudio.errors import ServerAwayError
 from labelstudio.interface import Project
 from labelstudio.regions import prediction_of
+from labelstudio.review_log import LOG_NAME
 
 
 @pytest.fixture
@@ -74,6 +75,17 @@ def test_status_counts_what_waits_and_what_is_done(scene: Scene, capsys: pytest.
     assert lines[5].startswith(f"iou        wall {found['iou']['wall']:.3f}, floor ")
     assert lines[6] == "time       40 s a task, median"
     assert lines[8].startswith("agreement  wall ")
+
+
+@pytest.mark.parametrize("log", ["a log", "no log"])
+def test_status_leaves_the_dataset_as_it_is(scene: Scene, log: str) -> None:
+    scene.add("a", simple_labels())
+    assert scene.push() == 0
+    if log == "no log":
+        (scene.dataset / LOG_NAME).unlink()
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in scene.dataset.iterdir()}
+    assert scene.run("status") == 0
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in scene.dataset.iterdir()} == before
 
 
 def test_a_server_that_is_away_is_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

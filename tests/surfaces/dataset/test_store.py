@@ -171,6 +171,48 @@ def test_beliefs_come_back_until_a_person_reviews(store: LabelStore) -> None:
     assert store.labels(sha_of("1")).belief is None
 
 
+def _rows(store: LabelStore) -> list[object]:
+    """All that a store holds, byte for byte."""
+    with sqlite3.connect(store.path) as connection:
+        names = ("settings", "photos", "segments", "sources", "failures")
+        return [sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in names]
+
+
+def test_restored_labels_are_exactly_those_from_before_the_first_review(store: LabelStore) -> None:
+    belief = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
+    store.add(source_of("a"), sha_of("1"), replace(graded_wall(score=1 / 3), belief=belief), SETTINGS.fingerprint)
+    store.add(source_of("b"), sha_of("2"), graded_wall(), SETTINGS.fingerprint)
+    before = _rows(store)
+    for _ in range(2):
+        store.add_review(sha_of("1"), GradedLabels((), np.zeros((6, 9), bool)), "ann")
+        store.add_review(sha_of("1"), graded_wall(score=1.0), "bob")
+        assert store.replaced() == {sha_of("1")}
+        assert store.restore(sha_of("1"))
+        assert _rows(store) == before
+        assert store.replaced() == set()
+        assert not store.restore(sha_of("1"))
+        assert not store.restore(sha_of("2"))
+    assert _rows(store) == before
+
+
+def test_stores_from_before_replaced_labels_were_kept(store: LabelStore) -> None:
+    for name in ("1", "2"):
+        store.add(source_of(name), sha_of(name), graded_wall(), SETTINGS.fingerprint)
+    store.add_review(sha_of("1"), graded_wall(score=1.0), "ann")
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        for table in ("photos", "segments"):
+            connection.execute(f"DROP TABLE replaced_{table}")
+    with LabelStore.open(store.path.parent) as old:
+        before = _rows(old)
+        assert old.replaced() == set()
+        assert not old.restore(sha_of("1"))
+        old.add_review(sha_of("2"), graded_wall(score=1.0), "ann")
+        assert old.replaced() == {sha_of("2")}
+        assert old.restore(sha_of("2"))
+        assert _rows(old) == before
+
+
 @pytest.mark.parametrize("ask", [LabelStore.labels, LabelStore.segments])
 def test_labels_of_an_unknown_photo(store: LabelStore, ask: object) -> None:
     with pytest.raises(DatasetError, match="got none"):

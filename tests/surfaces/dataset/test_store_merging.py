@@ -54,6 +54,8 @@ def test_merging_keeps_what_a_person_did(tmp_path: Path) -> None:
     assert mine.merge(tmp_path / "theirs") == Merged(taken=1, conflicts=1)
     assert {photo.name: photo.reviewer for photo in mine.photos()} == {"a": "me", "b": "me", "c": "they"}
     assert _scores(mine) == {"a": 0.2, "b": 0.2, "c": 0.3}
+    assert all(mine.restore(sha_of(name)) for name in "abc")
+    assert _scores(mine) == {"a": 0.1, "b": 0.1, "c": 0.1}
 
 
 def test_merging_replaces_what_was_made_with_older_settings(tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""What a pull would change, and how automatic labels come back."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from review_scenes import SETTINGS, Scene, simple_labels
+from servers import TestServer
+
+from labelstudio.__main__ import main
+from labelstudio.agreement import same_labels
+from labelstudio.errors import AnnotationError
+from labelstudio.interface import Project
+from labelstudio.regions import prediction_of
+from labelstudio.review_log import LOG_NAME
+from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.store import STORE_NAME, LabelStore
+from surfaces.errors import DatasetError
+
+
+@pytest.fixture
+def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    return Scene(label_studio, project, tmp_path)
+
+
+def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+
+
+def counts_of(labels: GradedLabels) -> dict[str, int]:
+    found = labels.labels()
+    names = {"wall": 1, "floor": 2, "dining table": 3, "unsure": 255}
+    return {name: int((found.semantic == value).sum()) for name, value in names.items()} | {
+        "tables": int(found.tables.max())
+    }
+
+
+def change(before: GradedLabels, after: GradedLabels) -> str:
+    old, new = counts_of(before), counts_of(after)
+    return ", ".join(f"{name}: {old[name]} -> {new[name]}" for name in old)
+
+
+@pytest.mark.parametrize("log", ["a log", "no log"])
+def test_a_dry_run_shows_what_would_change_and_writes_nothing(
+    scene: Scene, log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(3):
+        scene.add(f"{seed}", simple_labels(seed=seed))
+    assert scene.push() == 0
+    if log == "no log":
+        (scene.dataset / LOG_NAME).unlink()
+    before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
+    accepted, corrected, bad = scene.tasks().values()
+    correction = simple_labels(seed=50)
+    scene.submit(accepted)
+    scene.submit(corrected, prediction_of(correction, "none")["result"])
+    scene.submit(bad, [{"from_name": "box", "to_name": "photo", "type": "rectanglelabels", "value": {}}])
+    files = files_in(scene.dataset)
+    capsys.readouterr()
+
+    assert scene.pull("--dry-run") == AnnotationError.exit_code
+
+    out, err = capsys.readouterr()
+    person = scene.server.account.username
+    changes = []
+    for task, outcome in ((accepted, "accepted"), (corrected, "corrected")):
+        old = before[task["data"]["sha256"]]
+        new = correction if outcome == "corrected" else old
+        changes.append(f"{task['data']['source']}: {outcome} by {person}; {change(old, new)}")
+    assert out.splitlines() == [*changes, "would pull 2 tasks: 1 accepted, 1 corrected", "failed     1"]
+    assert f"?task={bad['id']}: region " in err
+    assert files_in(scene.dataset) == files
+    assert scene.pull() == AnnotationError.exit_code
+    assert capsys.readouterr().out == "pulled     2 tasks: 1 accepted, 1 corrected\nfailed     1\n"
+
+
+def test_automatic_labels_come_back_and_their_reviews_too(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        scene.add(f"{seed}", simple_labels(seed=seed))
+    assert scene.push() == 0
+    before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
+    correction = simple_labels(seed=50)
+    tasks = scene.tasks()
+    numbers = {
+        sha256: scene.submit(task, prediction_of(correction, "none")["result"]) for sha256, task in tasks.items()
+    }
+    assert scene.pull() == 0
+    first, *others = tasks
+    source = Path(tasks[first]["data"]["source"])
+    capsys.readouterr()
+
+    assert main(["undo", str(scene.dataset), str(source.parent / ".." / source.parent.name / source.name)]) == 0
+
+    assert capsys.readouterr().out == f"{source}: {change(correction, before[first])}\nrestored   1 photos\n"
+    assert [origin for _, (origin, _) in sorted(scene.origins().items(), key=lambda item: item[0] != first)] == [
+        *("auto", "reviewed", "reviewed")
+    ]
+    assert main(["undo", str(scene.dataset)]) == 0
+    assert scene.pull() == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["restored   2 photos", "pulled     0 tasks"]
+    assert set(scene.origins().values()) == {("auto", "")}
+    for sha256, labels in before.items():
+        back = scene.labels(sha256)
+        assert same_labels(back, labels)
+        assert back.qualities == labels.qualities
+        assert [each.detection.score for each in back.segments] == [each.detection.score for each in labels.segments]
+
+    scene.change(numbers[first], prediction_of(simple_labels(seed=51), "none")["result"])
+    assert scene.pull() == 0
+    assert same_labels(scene.labels(first), simple_labels(seed=51)), "who changes a review means it"
+    assert scene.pull("--redo") == 0
+    assert all(same_labels(scene.labels(sha256), correction) for sha256 in others)
+
+
+@pytest.fixture
+def reviewed(tmp_path: Path) -> Path:
+    """A dataset of two photos, one of them reviewed; no server has anything to do with it."""
+    scene = Scene.__new__(Scene)
+    scene.dataset, scene.photos = tmp_path / "labels", tmp_path / "photos"
+    sha256 = scene.add("seen", simple_labels())
+    scene.add("unseen", simple_labels(seed=1))
+    with LabelStore.open(scene.dataset) as store:
+        store.add_review(sha256, simple_labels(seed=2), "ann")
+    return scene.dataset
+
+
+def test_undo_needs_no_server_and_no_log(reviewed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["undo", str(reviewed), "seen", "seen"]) == 0
+    assert capsys.readouterr().out.endswith("\nrestored   1 photos\n")
+    with LabelStore.open(reviewed) as store:
+        assert [photo.origin for photo in store.photos()] == ["auto", "auto"]
+        assert {photo.settings for photo in store.photos()} == {SETTINGS.fingerprint}
+    assert [path.name for path in reviewed.iterdir()] == [STORE_NAME]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sean", "expected the path, name or sha256 of a photo of "),
+        ("unseen", "expected a photo whose automatic labels are kept beside a review, got 'unseen'"),
+    ],
+    ids=["unknown", "not reviewed"],
+)
+def test_a_name_that_cannot_be_undone_changes_nothing(
+    reviewed: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = files_in(reviewed)
+    assert main(["undo", str(reviewed), "seen", name]) == DatasetError.exit_code
+    assert capsys.readouterr().err.startswith(f"labelstudio: {words}")
+    assert files_in(reviewed) == files
+
+
+def test_reviews_from_before_labels_were_kept_are_reported(reviewed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sqlite3.connect(reviewed / STORE_NAME) as connection:
+        for table in ("photos", "segments"):
+            connection.execute(f"DROP TABLE replaced_{table}")
+    assert main(["undo", str(reviewed)]) == 0
+    told = capsys.readouterr()
+    assert told.out == "restored   0 photos\n"
+    assert told.err.startswith("left as they are: 1 reviewed photos without automatic labels")
