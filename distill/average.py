@@ -12,6 +12,7 @@ from pathlib import Path
 from models.student.network import Student
 from models.student.weights import load_branch, load_student, save_student
 from surfaces.errors import WeightsError
+from surfaces.files import refuse_overwrite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Averages, and prints the file's path."""
     if not 0 <= args.share <= 1:
         raise WeightsError(f"expected a share from 0 to 1, got {args.share}")
+    refuse_overwrite([args.out], [args.student, args.origin])
     save_student(average(args.student, args.origin, args.share), args.out)
     print(args.out)
     return 0
@@ -43,4 +45,5 @@ def average(student: Path, origin: Path, share: float) -> Student:
     own = mixed.state_dict()
     for name, tensor in other.state_dict().items():
         own[name].lerp_(tensor, 1 - share)
+    mixed.training_photos = mixed.training_photos.union(other.training_photos)
     return mixed

@@ -31,7 +31,7 @@ from models.runtime.segmenter import Segmenter, network_input
 from models.student.tables import MAX_DETECTIONS
 from surfaces.arguments import positive
 from surfaces.detections import Image
-from surfaces.files import replace_file
+from surfaces.files import refuse_overwrite, replace_file
 from surfaces.images import load_image
 
 CLASSES_WITH_BACKGROUND = 4
@@ -91,6 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints a table."""
+    if args.json:
+        refuse_overwrite([args.json], [Path(args.photo), args.weights or shipped("onnx").path])
     torch.set_num_threads(args.threads)
     image = shrunk(load_image(args.photo), args.side)
     timings = time_in_turns(contenders(image, args.weights, args.threads), args.runs)
@@ -185,7 +187,7 @@ def torchvision_contender(name: str, network: MaskRCNN, image: Image) -> Contend
 def parameters_of_npz() -> float:
     """Millions of numbers in the shipped weights."""
     with np.load(shipped("npz").path) as file:
-        return float(sum(file[name].size for name in file.files)) / 1e6
+        return float(sum(array.size for array in file.values() if array.dtype.kind == "f")) / 1e6
 
 
 def time_in_turns(networks: list[Contender], runs: int) -> list[Timing]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.weights import ENCODER_KEY, Array, npz_bytes
 from surfaces.errors import WeightsError
-from surfaces.files import replace_file
+from surfaces.files import refuse_overwrite, replace_file
 
 BATCHNORM_EPSILON = 1e-3
 PARTS = {
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Converts, and prints the file's path."""
+    refuse_overwrite([args.out], [args.checkpoint])
     try:
         state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
         arrays = encoder_arrays(state)

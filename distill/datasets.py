@@ -96,7 +96,8 @@ def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOption
         chosen = opened if split == "all" else split_blocks(opened)[SPLITS.index(split)]
         samples += [RenamedSample(f"{_title(path)}/{s.name}", s) for s in chosen] if len(paths) > 1 else chosen
     if not samples:
-        raise DatasetError(f"expected photos on the {split} side of {', '.join(map(str, paths))}, got none")
+        hint = "" if split == "all" else ": too few to split; `--split all` takes all photos"
+        raise DatasetError(f"expected photos on the {split} side of {', '.join(map(str, paths))}, got none{hint}")
     return samples
 
 

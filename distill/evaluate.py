@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample, require_labelled, spread
-from distill.page import write_page
+from distill.inputs import protect_inputs
+from distill.page import IMAGES, write_page
 from distill.progress import progress
 from distill.report import Report, report_of, score_photo
 from surfaces.arguments import positive
@@ -18,8 +18,9 @@ from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file
 from surfaces.metrics import TableAp
+from surfaces.web_page import PAGE_NAME
 
-_DOUBTFUL_SCORE = 0.01  # tables from this score on count for average precision
+JSON_NAME = "report.json"
 
 
 def evaluate(
@@ -75,26 +76,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    from distill.single_pass import SinglePass
     from models import Segmenter
-    from models.runtime.merge import merge
 
-    samples = spread(open_datasets(args.data, args.split, read_options(args)), args.limit)
+    samples = open_datasets(args.data, args.split, read_options(args))
+    path = args.out / JSON_NAME
+    protect_inputs([path, args.out / PAGE_NAME, args.out / IMAGES], args.data, samples, [args.weights])
+    samples = spread(samples, args.limit)
     require_labelled(samples)
     segmenter = Segmenter(args.weights, args.threads)
-    with_doubtful = replace(segmenter.settings, table_score=_DOUBTFUL_SCORE)
-
-    def doubtful(image: Image) -> list[Detection]:
-        return merge(segmenter.raw(image), image.shape[0], image.shape[1], with_doubtful)
-
-    report = evaluate(segmenter.predict, samples, args.min_score, doubtful)
+    network = SinglePass(segmenter)
+    report = evaluate(network.predict, samples, args.min_score, network.doubtful)
+    trained_on, hashes = segmenter.training_photos, list(network.hashes)
     content = {
         "model": {"name": segmenter.name, "sha256": segmenter.sha256},
-        "data": {"paths": [str(path) for path in args.data], "split": args.split, "photos": len(samples)},
+        "data": {
+            "paths": [str(path) for path in args.data],
+            "split": args.split,
+            "photos": len(samples),
+            "photos_trained_on": trained_on.count(hashes),
+            "training_photos_complete": trained_on.complete,
+        },
         **report.to_json(),
     }
-    path = args.out / "report.json"
     replace_file(path, json.dumps(content, indent=1).encode("utf-8"))
-    page = write_page(args.out, f"{segmenter.name}: worst photos", report, samples, segmenter.predict, args.cases)
-    print(report.table())
+    page = write_page(args.out, f"{segmenter.name}: worst photos", report, samples, network.predict, args.cases)
+    print(f"{report.table()}\n{trained_on.summary(hashes)}")
     print(f"the report is {path}, the page of worst photos {page}", file=sys.stderr)
     return 0

@@ -19,15 +19,18 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from distill.datasets import open_datasets, spread
+from distill.inputs import protect_inputs
+from distill.padding import pads_into_convolutions
 from distill.tolerance import Difference, compare
 from models.registry import FOLDER, write_index
 from models.runtime.merge import MergeSettings
-from models.runtime.segmenter import NAME_KEY, SETTINGS_KEY
-from models.student.layers import same_padding
+from models.runtime.segmenter import NAME_KEY, SETTINGS_KEY, TRAINING_PHOTOS_KEY
 from models.student.network import Student
 from models.student.weights import load_student, save_student
+from models.training_photos import TrainingPhotos
 from surfaces.arguments import positive
 from surfaces.errors import SurfacesError
+from surfaces.files import make_folder
 
 OPSET = 17
 OUTPUTS = ("probabilities", "boxes", "scores", "masks")
@@ -43,8 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("student", type=Path, help="weights that `distill train` wrote (student.npz)")
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, help="the ONNX file; STEM.npz is written beside it")
-    target.add_argument("--ship", action="store_true", help="make it the model that this checkout ships")
+    target.add_argument("--out", type=Path, help="the ONNX file")
+    target.add_argument(
+        "--ship",
+        action="store_true",
+        help="make it the model that this checkout ships, and write its weights as float16 (.npz)",
+    )
     parser.add_argument("--name", default="surfaces", help="the model's name, kept in the file")
     parser.add_argument("--check", type=Path, required=True, help="dataset whose photos both networks are run on")
     parser.add_argument("--check-photos", type=positive, default=12, help="how many of them (default 12)")
@@ -56,13 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exports, checks, and prints the file's path."""
     settings = MergeSettings(**{field.name: getattr(args, field.name) for field in dataclasses.fields(MergeSettings)})
-    student = rounded_to_half(load_student(args.student))
-    images = [sample.image() for sample in spread(open_datasets([args.check]), args.check_photos)]
     out = FOLDER / f"{args.name}.onnx" if args.ship else args.out
+    npz = out.with_suffix(".npz") if args.ship else None
+    samples = open_datasets([args.check])
+    protect_inputs([out, npz] if npz else [out], [args.check], samples, [args.student])
+    student = rounded_to_half(load_student(args.student))
+    images = [sample.image() for sample in spread(samples, args.check_photos)]
     for difference in export(student, out, args.name, settings, images):
         print(difference, file=sys.stderr)
-    if args.ship:
-        write_index({"onnx": out, "npz": out.with_suffix(".npz")})
+    if npz:
+        save_student(student, npz, half=True)
+        write_index({"onnx": out, "npz": npz})
     print(out)
     return 0
 
@@ -77,7 +88,7 @@ def rounded_to_half(student: Student) -> Student:
 def export(
     student: Student, out: Path, name: str, settings: MergeSettings, images: Sequence[npt.NDArray[np.uint8]]
 ) -> list[Difference]:
-    """Writes OUT (ONNX, weights stored as float16, computed in float32) and OUT's stem.npz, to train on from.
+    """Writes OUT: ONNX, weights stored as float16, computed in float32.
 
     Args:
         student: weights already rounded to float16.
@@ -92,11 +103,12 @@ def export(
     Raises:
         ExportError: farther than distill.tolerance allows; no file is left then.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         trace(student, temporary)
-        store(half_weights(pads_into_convolutions(onnx.load(temporary))), temporary, name, settings)
+        model = half_weights(pads_into_convolutions(onnx.load(temporary)))
+        store(model, temporary, name, settings, student.training_photos)
         differences = compare(student, temporary, images)
         wrong = [difference for difference in differences if not difference.tolerated]
         if wrong:
@@ -104,7 +116,6 @@ def export(
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
-    save_student(student, out.with_suffix(".npz"), half=True)
     return differences
 
 
@@ -144,30 +155,6 @@ def trace(student: Student, path: Path) -> None:
         )
 
 
-def pads_into_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Lets convolutions pad unevenly themselves, as ONNX can and torch cannot.
-
-    A Pad node before a convolution makes ONNX Runtime leave its fast memory layout and come back to it.
-    """
-    pads = {
-        node.output[0]: node
-        for node in model.graph.node
-        if node.op_type == "Pad" and helper.get_node_attr_value(node, "mode") == b"constant"
-    }
-    for node in model.graph.node:
-        if node.op_type == "Conv" and node.input[0] in pads:
-            pad = pads[node.input[0]]
-            kernel, stride, dilation = (
-                helper.get_node_attr_value(node, name)[0] for name in ("kernel_shape", "strides", "dilations")
-            )
-            before, after = same_padding(kernel, stride, dilation)
-            attribute = next(attribute for attribute in node.attribute if attribute.name == "pads")
-            attribute.CopyFrom(helper.make_attribute("pads", [before, before, after, after]))
-            node.input[0] = pad.input[0]
-            model.graph.node.remove(pad)
-    return model
-
-
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Stores large float32 weights as float16 and casts them back where they are used; ONNX Runtime does so once."""
     casts = []
@@ -184,10 +171,13 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def store(model: onnx.ModelProto, path: Path, name: str, settings: MergeSettings) -> None:
-    """Writes the model with its name and operating point, checked to be valid ONNX."""
-    helper.set_model_props(
-        model, {NAME_KEY: name, SETTINGS_KEY: json.dumps(dataclasses.asdict(settings), sort_keys=True)}
-    )
+def store(model: onnx.ModelProto, path: Path, name: str, settings: MergeSettings, photos: TrainingPhotos) -> None:
+    """Writes the model with its name, operating point and training photos, checked to be valid ONNX."""
+    metadata = {
+        NAME_KEY: name,
+        SETTINGS_KEY: json.dumps(dataclasses.asdict(settings), sort_keys=True),
+        TRAINING_PHOTOS_KEY: photos.to_text(),
+    }
+    helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

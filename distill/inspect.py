@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample, spread
+from distill.inputs import protect_inputs
 from distill.progress import progress
 from distill.sheet import SheetLayout, contact_sheet
 from surfaces.arguments import positive
@@ -118,6 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     samples = open_datasets(args.data, args.split, read_options(args))
+    protect_inputs([args.out], args.data, samples)
     if args.wanted:
         value = _VALUES[args.wanted]
         samples = [sample for sample in progress(samples) if (sample.labels().semantic == value).any()]

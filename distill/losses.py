@@ -11,7 +11,7 @@ from typing import Any
 
 from surfaces.arguments import positive
 from surfaces.errors import DatasetError
-from surfaces.files import replace_file
+from surfaces.files import refuse_overwrite, replace_file
 
 CURVES = "curves"
 _DIGITS = 6
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the file; its path is the result."""
+    refuse_overwrite([args.out], [path for folder in args.runs for path in (folder, folder / CURVES)])
     curves = {folder.resolve().name: read_curves(folder / CURVES, args.points) for folder in args.runs}
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(content)}" for name, content in curves.items())
     replace_file(args.out, f"{{\n{lines}\n}}\n".encode())

@@ -21,6 +21,9 @@ from surfaces.overlay import draw_overlay
 from surfaces.pictures import write_picture
 from surfaces.web_page import PAGE_NAME, html_document
 
+IMAGES = "images"
+"""The folder of pictures beside the page."""
+
 _PANEL = 480  # pixels, the longer side
 _GAP = 6  # pixels
 
@@ -33,7 +36,7 @@ def write_page(
     predict: Callable[[Image], list[Detection]],
     cases: int = 12,
 ) -> Path:
-    """Writes a page that needs nothing but its folder. The worst photos are predicted again, one at a time.
+    """Writes a page that needs nothing but its folder. The worst photos are read again, one at a time.
 
     Args:
         folder: where to; created where absent.
@@ -77,10 +80,10 @@ def _section(
     figures = []
     for rank, photo in enumerate(photos, 1):
         name = f"{surface.name.replace(' ', '_')}_{rank:02d}.jpg"
-        write_picture(folder / "images" / name, _panels(samples[photo.name], predict, min_score))
+        write_picture(folder / IMAGES / name, _panels(samples[photo.name], predict, min_score))
         caption = html.escape(_caption(photo, class_index))
         figures.append(
-            f'<figure><img src="images/{name}" alt="photo, truth and prediction" loading="lazy">'
+            f'<figure><img src="{IMAGES}/{name}" alt="photo, truth and prediction" loading="lazy">'
             f"<figcaption>{caption}</figcaption></figure>"
         )
     body = "\n".join(figures) or "<p>No pixel is wrong.</p>"

@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from distill.score_sheet_config import ContenderEntry, resolved
 from distill.score_sheet_contender import OpenContender
+from distill.single_pass import DOUBTFUL_SCORE
 from models.registry import shipped
 from models.runtime.merge import MergeSettings, merge
 from models.runtime.raw import RawOutput
@@ -24,9 +25,6 @@ from models.teachers.onnx_semantic import OnnxSemantic
 from models.teachers.student import StudentTeacher
 from models.teachers.teacher import Belief, Teacher
 from surfaces.detections import Detection, Image
-
-DOUBTFUL_SCORE = 0.01
-"""Tables from this score on count for average precision, which sums over all operating points."""
 
 MOST_PROBABLE = MergeSettings(residual_score=0.0)
 """A belief's own operating point: the most probable class of each pixel, each region of table a table."""

@@ -29,7 +29,7 @@ from distill.score_sheet_labels import compared, labels_missing
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
 from distill.score_sheet_timing import timed
 from surfaces.dataset import Sample
-from surfaces.files import make_folder, replace_file
+from surfaces.files import make_folder, refuse_overwrite, replace_file
 
 Reports = dict[str, dict[str, Report]]
 """By dataset, then by contender."""
@@ -55,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
     config = read_sheet(args.config)
     for name in args.only or ():
         require("--only", name, [entry.name for entry in config.contenders])
+    out = args.out or args.run / "scores.json"
+    used = [*(entry.path for entry in config.data), *(file for entry in config.contenders for file in entry.weights)]
+    refuse_overwrite([out], [args.config, *map(resolved, used)])
     torch.set_num_threads(args.threads)
     make_folder(args.run)
     datasets = {entry.name: _samples(entry, args.limit) for entry in config.data}
@@ -80,7 +83,6 @@ def run(args: argparse.Namespace) -> int:
         "labels": [_labels(config, index, args) for index in range(len(config.labels))],
         "machine": machine(),
     }
-    out = args.out or args.run / "scores.json"
     replace_file(out, (json.dumps(sheet, indent=1) + "\n").encode())
     print(_summary(reports))
     print(f"the sheet is {out}", file=sys.stderr)

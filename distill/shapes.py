@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, spread
+from distill.inputs import protect_inputs
 from distill.progress import progress
 from surfaces.arguments import positive
 from surfaces.classes import CLASSES, DINING_TABLE
@@ -100,7 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the file and a table; returns the exit code."""
-    samples = spread(open_datasets(args.data, args.split, read_options(args)), args.limit)
+    samples = open_datasets(args.data, args.split, read_options(args))
+    protect_inputs([args.out], args.data, samples)
+    samples = spread(samples, args.limit)
     found = measure(samples)
     content: dict[str, Any] = {
         "data": {"paths": [str(path) for path in args.data], "split": args.split, "photos": len(samples)},

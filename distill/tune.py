@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
+import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +16,14 @@ import numpy.typing as npt
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
 from distill.progress import progress
+from models.registry import shipped
 from models.runtime.merge import MergeSettings, find_tables, label_map
 from models.runtime.raw import RawOutput
 from models.runtime.segmenter import Segmenter
+from surfaces.arguments import positive
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.dataset import Labels, Sample
+from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, match_segments, panoptic_quality, region_counts
 
 GRID = {
@@ -50,20 +56,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     add_dataset_arguments(parser, split="val")
     parser.add_argument("--weights", type=Path, help="an exported .onnx (default: the shipped one)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default 2)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints all trials, best dining-table IoU first."""
+    """Prints all trials, best dining-table IoU first, and the command that exports with the best.
+
+    Raises:
+        DatasetError: no photo has a dining table.
+    """
     segmenter = Segmenter(args.weights, args.threads)
     photos = [seen(segmenter, sample) for sample in progress(open_datasets(args.data, args.split, read_options(args)))]
+    if not any(photo.truth.tables.any() for photo in photos):
+        raise DatasetError(f"expected photos with a dining table to tune on, got {len(photos)} without")
     trials = [try_settings(photos, settings) for settings in progress(combinations(segmenter.settings))]
     names = list(GRID)
     print(" ".join(f"{name:>14}" for name in names), "   IoU  precision  recall    PQ")
-    for trial in sorted(trials, key=lambda trial: -trial.iou):
+    trials.sort(key=lambda trial: -trial.iou)
+    for trial in trials:
         point = " ".join(f"{getattr(trial.settings, name):14.2f}" for name in names)
-        print(f"{point}  {trial.iou:.3f}      {trial.precision:.3f}   {trial.recall:.3f} {trial.pq:.3f}")
+        print(f"{point}  {trial.iou:.3f}      {_short(trial.precision):>5}   {_short(trial.recall)} {_short(trial.pq)}")
+    print(export_command(args.weights, args.data[0], trials[0].settings))
     return 0
+
+
+def export_command(weights: Path | None, data: Path, settings: MergeSettings) -> str:
+    """The command that exports the same network with another operating point.
+
+    Args:
+        weights: the exported network; None: the shipped one. Which .npz file it was made of is not recorded.
+        data: a dataset to check the export on.
+        settings: the operating point.
+    """
+    student = "STUDENT.npz" if weights else str(shipped("npz").path)
+    out = weights or Path("tuned.onnx")
+    point = [
+        word
+        for field in dataclasses.fields(settings)
+        for word in (f"--{field.name.replace('_', '-')}", f"{getattr(settings, field.name):g}")
+    ]
+    return shlex.join(["python", "-m", "distill", "export", student, "--out", str(out), "--check", str(data), *point])
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def combinations(settings: MergeSettings) -> list[MergeSettings]:

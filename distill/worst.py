@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
+from distill.inputs import protect_inputs
+from distill.page import IMAGES
 from distill.progress import progress
 from distill.worst_causes import Causes, cost_of_causes, read_causes
 from distill.worst_counts import LostIou, PhotoErrors, count_errors, lost_iou, mean_iou
@@ -51,15 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    from distill.single_pass import SinglePass
     from models import Segmenter
 
     causes = read_causes(args.causes) if args.causes else Causes()
     samples = open_datasets(args.data, args.split, read_options(args))
+    outputs = [args.out / name for name in (JSON_NAME, PAGE_NAME, IMAGES)]
+    protect_inputs([*outputs, args.sheet] if args.sheet else outputs, args.data, samples, [args.weights, args.causes])
     make_folder(args.out)
     segmenter = Segmenter(args.weights, args.threads)
     if causes.model and causes.model != segmenter.sha256:
         print(f"the causes in {args.causes} were given for another network's errors", file=sys.stderr)
-    findings = find_worst(segmenter.predict, samples, args.count, args.by, causes)
+    predict = SinglePass(segmenter).predict
+    findings = find_worst(predict, samples, args.count, args.by, causes)
     content = {
         "model": {"name": segmenter.name, "sha256": segmenter.sha256},
         "data": {"paths": [str(path) for path in args.data], "split": args.split, "photos": len(samples)},
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     }
     replace_file(args.out / JSON_NAME, (json.dumps(content, indent=1) + "\n").encode())
     print(as_table(findings))
-    page = write_worst(args.out, f"{segmenter.name}: worst photos", findings, samples, segmenter.predict, args.sheet)
+    page = write_worst(args.out, f"{segmenter.name}: worst photos", findings, samples, predict, args.sheet)
     print(f"the numbers are {args.out / JSON_NAME}, the page {page}", file=sys.stderr)
     return 0
 
@@ -119,7 +125,7 @@ def write_worst(
     predict: Callable[[Image], list[Detection]],
     sheet: Path | None = None,
 ) -> Path:
-    """Draws the worst photos, which are predicted again, and writes a page that needs nothing but its folder.
+    """Draws the worst photos, which are read again, and writes a page that needs nothing but its folder.
 
     Args:
         folder: where to; created where absent.
@@ -140,7 +146,7 @@ def write_worst(
     for rank, place in enumerate(progress(findings.worst), 1):
         image, labels = read_sample(samples[place])
         case = draw_case(f"{rank}. {samples[place].name}", image, predict(image), labels)
-        pictures.append(f"images/{rank:02d}.jpg")
+        pictures.append(f"{IMAGES}/{rank:02d}.jpg")
         write_picture(folder / pictures[-1], case)
         if sheet:
             cases.append(case)

@@ -69,6 +69,37 @@ def replace_file(path: Path, data: bytes) -> None:
         raise OutputError(f"could not write {path}: {error.strerror or error}") from error
 
 
+def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Stops a command before it writes over a file that it reads.
+
+    Args:
+        outputs: files that the command writes, and folders that it fills.
+        inputs: files that it reads, and folders that it reads files of.
+
+    Raises:
+        OutputError: an output is an input (under any name: links are followed), a folder that holds an input, or a file
+            that exists in a folder of `inputs`.
+    """
+    read = {path.resolve() for path in inputs}
+    folders = {folder for path in read for folder in path.parents}
+    files = {(status.st_dev, status.st_ino) for status in map(_status, read) if status}
+    for output in outputs:
+        path = output.resolve()
+        status = _status(path)
+        exists_among_inputs = status is not None and path.parent in read
+        is_input = path in read or (status is not None and (status.st_dev, status.st_ino) in files)
+        if is_input or path in folders or exists_among_inputs:
+            raise OutputError(f"expected an output that overwrites no input, got {output}: choose another name")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """The status of a file or folder; None where there is none."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def sweep(folder: Path) -> None:
     """Removes what `replace_file` left below a folder where it was killed; nobody else may be writing there."""
     for path in folder.rglob(".*.tmp"):

@@ -12,11 +12,13 @@ from models.registry import WeightsFile, sha256_of, shipped
 from models.runtime.merge import MergeSettings, merge
 from models.runtime.raw import Floats, RawOutput, input_size
 from models.runtime.session import open_session
+from models.training_photos import TrainingPhotos
 from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
 
 NAME_KEY = "interior-surfaces.name"
 SETTINGS_KEY = "interior-surfaces.merge"
+TRAINING_PHOTOS_KEY = "interior-surfaces.training-photos"
 
 
 class Segmenter:
@@ -30,6 +32,7 @@ class Segmenter:
         name: the model's name.
         sha256: of its file.
         settings: how its outputs are merged; the file brings them.
+        training_photos: what it was trained on, as far as the file records it.
 
     Raises:
         WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
@@ -42,6 +45,7 @@ class Segmenter:
         try:
             self.name: str = metadata[NAME_KEY]
             self.settings = MergeSettings(**json.loads(metadata[SETTINGS_KEY]))
+            self.training_photos = TrainingPhotos.from_text(metadata.get(TRAINING_PHOTOS_KEY))
         except KeyError as error:
             raise WeightsError(f"expected a network that `distill export` wrote at {file.path}, got another") from error
         except (ValueError, TypeError) as error:

@@ -13,6 +13,7 @@ from models.student.encoder import ENCODERS, Encoder, EncoderSpec
 from models.student.fpn import InstancePyramid
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
 from models.student.tables import TableTargets, table_heads, table_proposals
+from models.training_photos import UNKNOWN
 from surfaces.classes import BELIEF_CHANNELS, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
 
@@ -42,6 +43,10 @@ class SemanticBranch(nn.Module):
 
     Args:
         encoder: a key of ENCODERS.
+
+    Attributes:
+        encoder_name: the same.
+        training_photos: what it was trained on.
     """
 
     def __init__(self, encoder: str = "mosaic") -> None:
@@ -49,6 +54,7 @@ class SemanticBranch(nn.Module):
         spec = encoder_spec(encoder)
         tap4, tap8, last = spec.channels
         self.encoder_name = encoder
+        self.training_photos = UNKNOWN
         self.encoder = Encoder(spec)
         self.pyramid = Pyramid(last)
         self.decoder = SemanticDecoder(tap4, tap8)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from models.student.network import SemanticBranch, Student
+from models.training_photos import KEYS, TrainingPhotos
 from surfaces.classes import BELIEF_CHANNELS
 from surfaces.errors import WeightsError
 from surfaces.files import replace_file
@@ -28,11 +29,12 @@ _FIRST_CHANNELS = 4
 
 
 def save_student(student: Student, path: Path, half: bool = False) -> None:
-    """Writes all tensors and the encoder's name; with `half` as float16. The file appears whole or not at all."""
+    """Writes all tensors, with `half` as float16, the encoder's name and the training photos; whole or not at all."""
     tensors = {name: tensor.detach().cpu().numpy() for name, tensor in student.state_dict().items()}
     if half:
         tensors = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
-    replace_file(path, npz_bytes({ENCODER_KEY: np.array(student.encoder_name), **tensors}))
+    metadata = {ENCODER_KEY: np.array(student.encoder_name), **student.training_photos.to_arrays()}
+    replace_file(path, npz_bytes({**metadata, **tensors}))
 
 
 def npz_bytes(arrays: dict[str, Array]) -> bytes:
@@ -50,10 +52,17 @@ def read_tensors(path: Path) -> dict[str, Array]:
         WeightsError: it is missing or not such a file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsError(f"expected an .npz file of weights at {path}: {error}") from error
+        if not path.is_file() or zipfile.is_zipfile(path):
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        got = "a file of another kind"
+    except OSError as error:
+        got = error.strerror or "a damaged file"
+    except ValueError:
+        got = "arrays that are not numbers, or a damaged file"
+    except (EOFError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        got = "a damaged file"
+    raise WeightsError(f"expected an .npz file of weights at {path}, got {got}")
 
 
 def load_student(path: Path) -> Student:
@@ -89,7 +98,7 @@ def load_branch(path: Path) -> SemanticBranch:
 
 
 def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
-    """Copies the tensors that the student knows by name into it.
+    """Copies the tensors that the student knows by name into it, and the record of the photos they were trained on.
 
     Names of the encoder may lack their `encoder.`: MOSAIC's files are written so.
 
@@ -97,13 +106,20 @@ def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
         Names of the student's tensors that the arrays lack.
 
     Raises:
-        WeightsError: a tensor of another shape, or one that no student has.
+        WeightsError: the weights are of another encoder, a tensor is of another shape, or no student has it.
     """
+    encoder = str(arrays.get(ENCODER_KEY, student.encoder_name))
+    if encoder != student.encoder_name:
+        raise WeightsError(f"expected weights of a {student.encoder_name} network, got those of a {encoder} network")
+    try:
+        photos = TrainingPhotos.from_arrays(arrays)
+    except ValueError as error:
+        raise WeightsError(str(error)) from error
     own = student.state_dict()
     given = {
         name if name.split(".")[0] in dict(student.named_children()) else f"encoder.{name}": array
         for name, array in arrays.items()
-        if name != ENCODER_KEY
+        if name not in (ENCODER_KEY, *KEYS)
     }
     for name, array in given.items():
         if name not in own:
@@ -112,6 +128,7 @@ def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
         if own[name].shape != array.shape:
             raise WeightsError(f"expected {name} of shape {tuple(own[name].shape)}, got {array.shape}")
         own[name].copy_(torch.from_numpy(array.astype(np.float32)))
+    student.training_photos = photos
     return sorted(set(own) - set(given))
 
 

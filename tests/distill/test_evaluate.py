@@ -12,11 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
+from distill.__main__ import main
 from distill.datasets import spread
 from distill.evaluate import evaluate
 from distill.page import worst_photos, write_page
+from distill.single_pass import SinglePass
+from models.runtime.raw import RawOutput
+from models.runtime.segmenter import Segmenter
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
-from surfaces.dataset import Labels, MemorySample, Sample, open_dataset
+from surfaces.dataset import Labels, MemorySample, Sample, open_dataset, write_packed
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
 
@@ -149,3 +153,41 @@ def test_weights_that_are_missing_are_one_line(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "distill", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == WeightsError.exit_code
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "worst"])
+def test_the_network_runs_once_per_photo(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[bytes] = []
+    raw = Segmenter.raw
+
+    def counted(self: Segmenter, image: Image) -> RawOutput:
+        run.append(image.tobytes())
+        return raw(self, image)
+
+    monkeypatch.setattr(Segmenter, "raw", counted)
+    photos = open_dataset(ROOMS)[:2]
+    write_packed(photos, tmp_path / "data")
+    assert main([command, str(tmp_path / "data"), "--split", "all", "--out", str(tmp_path / "out")]) == 0
+    assert run == [photo.image().tobytes() for photo in photos]
+    assert len(list((tmp_path / "out" / "images").iterdir())) >= 2
+
+
+def test_remembered_segments_are_those_that_were_found() -> None:
+    segmenter, image = Segmenter(threads=1), open_dataset(ROOMS)[0].image()
+    network = SinglePass(segmenter)
+    for found in (network.predict(image), network.predict(image.copy())):
+        for got, expected in zip(found, segmenter.predict(image), strict=True):
+            assert (got.surface, got.score) == (expected.surface, expected.score)
+            np.testing.assert_array_equal(got.box_xyxy, expected.box_xyxy)
+            np.testing.assert_array_equal(got.mask, expected.mask)
+
+
+def test_too_few_photos_to_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_packed(open_dataset(ROOMS)[:2], tmp_path / "data")
+    assert main(["evaluate", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 8
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(
+        r"distill: expected photos on the val side of .*, got none: .* `--split all` takes all photos\n", err
+    )
+    assert not (tmp_path / "out").exists()

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from training import ROOMS, run_distill
 
 import distill.export
 import distill.tolerance
 from distill.__main__ import main
 from distill.export import ExportError, export, rounded_to_half
+from distill.padding import pads_into_convolutions
 from distill.tolerance import TOLERANCES, largest_difference, torch_output
 from models import Segmenter, registry
 from models.registry import shipped
 from models.runtime.merge import MergeSettings
 from models.student.network import Student
-from models.student.weights import load_student, read_tensors
+from models.student.weights import load_student, read_tensors, save_student
 from surfaces.dataset import open_dataset
 
 SETTINGS = MergeSettings(table_score=0.45, mask_weight=0.25)
@@ -56,7 +59,7 @@ def segmenter(folder: Path, exported: subprocess.CompletedProcess[str]) -> Segme
 def test_the_path_is_the_result(folder: Path, exported: subprocess.CompletedProcess[str]) -> None:
     assert exported.returncode == 0, exported.stderr
     assert exported.stdout == f"{folder / 'trial.onnx'}\n"
-    assert sorted(path.name for path in folder.iterdir()) == ["trial.npz", "trial.onnx"]
+    assert [path.name for path in folder.iterdir()] == ["trial.onnx"]
     for output in TOLERANCES:
         assert re.search(rf"^{output} differ from torch by at most \d\.\de-\d\d \(tolerance ", exported.stderr, re.M)
 
@@ -84,11 +87,6 @@ def test_weights_are_stored_as_float16(segmenter: Segmenter, folder: Path, stude
     numbers = sum(parameter.numel() for parameter in student.parameters())
     assert stored[TensorProto.FLOAT] < 0.01 * numbers
     assert stored[TensorProto.FLOAT16] == pytest.approx(numbers, rel=0.01)
-    tensors = read_tensors(folder / "trial.npz")
-    assert tensors.pop("encoder_name") == "mosaic"
-    assert {array.dtype for array in tensors.values()} == {np.dtype(np.float16)}
-    for name, tensor in student.state_dict().items():
-        np.testing.assert_array_equal(tensors[name].astype(np.float32), tensor.numpy())
 
 
 def test_a_network_that_differs_is_not_written(
@@ -103,7 +101,16 @@ def test_a_network_that_differs_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shipping_replaces_files_and_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exporting_leaves_the_weights_as_they_are(tmp_path: Path, student: Student) -> None:
+    save_student(student, tmp_path / "mine.npz")
+    before = (tmp_path / "mine.npz").read_bytes()
+    flags = ["--out", str(tmp_path / "mine.onnx"), "--check", str(ROOMS), "--check-photos", "1"]
+    assert main(["export", str(tmp_path / "mine.npz"), *flags]) == 0
+    assert (tmp_path / "mine.npz").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.npz", "mine.onnx"]
+
+
+def test_shipping_replaces_files_and_hashes(tmp_path: Path, student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = shipped("npz").path
     monkeypatch.setattr(distill.export, "FOLDER", tmp_path)
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
@@ -111,7 +118,11 @@ def test_shipping_replaces_files_and_hashes(tmp_path: Path, monkeypatch: pytest.
     assert main(["export", str(weights), "--ship", "--check", str(ROOMS), "--check-photos", "1", "--name", "next"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["next.npz", "next.onnx", "shipped.toml"]
     assert Segmenter(threads=1).name == "next"
-    assert load_student(shipped("npz").path).encoder_name == "mosaic"
+    tensors = read_tensors(shipped("npz").path)
+    assert tensors.pop("encoder_name") == "mosaic"
+    assert {array.dtype for array in tensors.values()} == {np.dtype(np.float16)}
+    for name, tensor in student.state_dict().items():
+        np.testing.assert_array_equal(tensors[name].astype(np.float32), tensor.numpy())
 
 
 def test_differences() -> None:
@@ -160,3 +171,51 @@ def test_no_convolution_of_the_shipped_network_waits_for_a_pad_node() -> None:
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     assert len(convolutions) > 60
     assert not [node.name for node in convolutions if node.input[0] in pads]
+
+
+def padded_network(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> onnx.ModelProto:
+    """A network of one photo with the pads `even` (1 on each side) and `uneven` (1 below and right), and one kernel."""
+    constants = {
+        "even": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+        "uneven": np.array([0, 0, 0, 0, 0, 0, 1, 1]),
+        "one": np.ones(1, np.float32),
+        "kernel": np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "padded",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, "h", "w"]) for name in outputs],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(kind, inputs.split(), [output], name=output, **attributes)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "kept"),
+    [
+        ("Pad image uneven a/Pad image even b/Conv a kernel c/Conv b kernel d", []),
+        ("Pad image even a/Pad a uneven b/Conv b kernel c", []),
+        ("Pad image uneven a/Conv a kernel b/Conv a kernel c", []),
+        ("Pad image uneven a/Conv a kernel b/Relu a c", ["a"]),
+        ("Cast uneven amounts/Pad image amounts a/Conv a kernel b", []),
+        ("Pad image uneven one a/Conv a kernel b", ["a"]),
+    ],
+    ids=["two in a row", "one after another", "shared", "read elsewhere", "computed", "not zeros"],
+)
+def test_pads_move_into_convolutions(nodes: str, kept: list[str]) -> None:
+    attributes = {"Conv": {"pads": [1, 0, 0, 1]}, "Cast": {"to": TensorProto.INT64}}
+    parsed = [line.split() for line in nodes.split("/")]
+    made = [node(kind, " ".join(given), output, **attributes.get(kind, {})) for kind, *given, output in parsed]
+    outputs = [output for kind, *_, output in parsed if kind in ("Conv", "Relu")]
+    image = np.random.default_rng(0).random((1, 1, 8, 8)).astype(np.float32)
+    expected = ReferenceEvaluator(padded_network(made, outputs)).run(None, {"image": image})
+    model = pads_into_convolutions(padded_network(made, outputs))
+    onnx.checker.check_model(model)
+    assert [one.name for one in model.graph.node if one.op_type == "Pad"] == kept
+    for got, wanted in zip(ReferenceEvaluator(model).run(None, {"image": image}), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)

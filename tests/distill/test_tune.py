@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from distill import tune
+from distill import export, tune
 from distill.__main__ import main
 from distill.datasets import open_datasets
+from models.registry import shipped
 from models.runtime.merge import MergeSettings
 from models.runtime.raw import RawOutput
-from surfaces.dataset import Labels
+from models.runtime.segmenter import Segmenter
+from surfaces.dataset import Labels, MemorySample, open_dataset, write_packed
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 
@@ -48,7 +53,35 @@ def test_the_command_lists_the_whole_grid_best_first(
     monkeypatch.setattr(tune, "GRID", {"table_score": (0.3, 0.9), "mask_weight": (0.4,)})
     monkeypatch.setattr(tune, "open_datasets", lambda paths, split: open_datasets(paths, split)[:2])
     assert main(["tune", str(ROOMS), "--split", "all"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, command = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     scores = [float(line.split()[2]) for line in lines[1:]]
     assert scores == sorted(scores, reverse=True)
+    best = lines[1].split()[0]
+    python, *arguments = shlex.split(command)
+    assert [python, *arguments[:3]] == ["python", "-m", "distill", "export"]
+    parser = argparse.ArgumentParser()
+    export.add_arguments(parser)
+    args = parser.parse_args(arguments[3:])
+    assert (args.student, args.out, args.check) == (shipped("npz").path, Path("tuned.onnx"), ROOMS)
+    expected = replace(Segmenter().settings, table_score=float(best), mask_weight=0.4)
+    assert {name: getattr(args, name) for name in asdict(expected)} == asdict(expected)
+
+
+def test_the_command_names_what_was_tuned() -> None:
+    command = tune.export_command(Path("my nets/a.onnx"), Path("DATA"), MergeSettings(smallest_share=0.001))
+    assert command == (
+        "python -m distill export STUDENT.npz --out 'my nets/a.onnx' --check DATA "
+        "--table-score 0.5 --residual-score 0.7 --mask-weight 0.3 --smallest-share 0.001"
+    )
+
+
+def test_photos_without_tables_are_nothing_to_tune_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    room = open_dataset(ROOMS)[0]
+    labels = room.labels()
+    without = Labels(np.where(labels.semantic == 3, 0, labels.semantic), np.zeros_like(labels.tables))
+    write_packed([MemorySample("room", room.image(), without)], tmp_path / "data")
+    assert main(["tune", str(tmp_path / "data"), "--split", "all"]) == 8
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "distill: expected photos with a dining table to tune on, got 1 without\n"

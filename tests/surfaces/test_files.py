@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from surfaces.errors import OutputError
-from surfaces.files import make_folder, write_together
+from surfaces.files import make_folder, refuse_overwrite, write_together
 
 SET = {".jpg": b"picture", ".json": b"{}", "_wall.png": b"mask"}
 
@@ -133,3 +133,28 @@ def test_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="No such file or directory"):
         write_together(tmp_path / "absent", ["a"], contents)
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["photos/a.jpg", "photos/../photos/a.jpg", "soft.jpg", "hard.jpg", "photos", "photos/b.jpg", "."],
+    ids=["input", "another path", "symbolic link", "hard link", "folder", "neighbour in an input folder", "above"],
+)
+def test_no_output_overwrites_an_input(tmp_path: Path, output: str) -> None:
+    photo = tmp_path / "photos" / "a.jpg"
+    photo.parent.mkdir()
+    photo.write_bytes(b"a")
+    (tmp_path / "photos" / "b.jpg").write_bytes(b"b")
+    (tmp_path / "soft.jpg").symlink_to(photo)
+    (tmp_path / "hard.jpg").hardlink_to(photo)
+    with pytest.raises(OutputError, match=r"expected an output that overwrites no input, got .*: choose another name"):
+        refuse_overwrite([tmp_path / "new.jpg", tmp_path / output], [photo, photo.parent, tmp_path / "absent"])
+
+
+def test_outputs_beside_inputs_are_taken(tmp_path: Path) -> None:
+    photo, result = tmp_path / "photos" / "a.jpg", tmp_path / "result.json"
+    photo.parent.mkdir()
+    for path in (photo, result):
+        path.write_bytes(b"before")
+    refuse_overwrite([result, tmp_path / "new" / "a.jpg", tmp_path / "photos" / "new.jpg"], [photo, photo.parent])
+    refuse_overwrite([], [photo])
