@@ -52,8 +52,11 @@ def read_tensors(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsError(f"expected an .npz file of weights at {path}: {error}") from error
+    except OSError as error:
+        raise WeightsError(f"expected an .npz file of weights at {path}: {error.strerror or error}") from error
+    except (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        # NumPy's own words advise to unpickle the file, which would run what is in it.
+        raise WeightsError(f"expected an .npz file of weights at {path}, got another kind, or a damaged one") from error
 
 
 def load_student(path: Path) -> Student:
