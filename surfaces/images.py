@@ -60,7 +60,9 @@ def is_address(source: str) -> bool:
     return _ADDRESS.match(source) is not None
 
 
-def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limits: FetchLimits | None = None) -> Image:
+def load_image(
+    source: str | os.PathLike[str], image_limits: ImageLimits | None = None, fetch_limits: FetchLimits | None = None
+) -> Image:
     """Reads a photo from the web or from a file.
 
     Args:
@@ -75,7 +77,7 @@ def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limit
         FetchError: the address or the file can't be read.
         DecodeError: what was read is not a photo that can be used.
     """
-    source = local_path(source)
+    source = local_path(os.fspath(source))
     if is_address(source):
         from surfaces.fetch import fetch  # reading files must not need requests
 
@@ -100,7 +102,7 @@ def as_image(photo: Image | Pillow.Image | str | os.PathLike[str]) -> Image:
         NotAnImageError: the value is none of these.
     """
     if isinstance(photo, str | os.PathLike):
-        return load_image(os.fspath(photo))
+        return load_image(photo)
     if isinstance(photo, Pillow.Image):
         return _from_pillow(photo)
     if not isinstance(photo, np.ndarray):
