@@ -60,5 +60,7 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
         values = torch.load(path, map_location="cpu", weights_only=True)
         values["config"] = config_from_values(values["config"])
         return Checkpoint(**values)
-    except (RuntimeError, UnpicklingError, EOFError, TypeError, KeyError, OSError) as error:
+    except UnpicklingError as error:  # torch's own words advise to run the code in it
+        raise WeightsError(f"expected a checkpoint at {path}: it is damaged or holds code") from error
+    except (RuntimeError, EOFError, TypeError, KeyError, OSError) as error:
         raise WeightsError(f"expected a checkpoint at {path}: {(str(error) or repr(error)).splitlines()[0]}") from error

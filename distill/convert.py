@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.weights import ENCODER_KEY, Array, npz_bytes
+from models.teachers.loading import read_checkpoint
 from surfaces.errors import WeightsError
 from surfaces.files import refuse_overwrite, replace_file
 
@@ -35,9 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Converts, and prints the file's path."""
     refuse_overwrite([args.out], [args.checkpoint])
     try:
-        state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
-        arrays = encoder_arrays(state)
-    except (OSError, RuntimeError, KeyError) as error:
+        arrays = encoder_arrays(read_checkpoint(args.checkpoint))
+    except (RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"expected an EfficientNet-Lite0 checkpoint at {args.checkpoint}: {error}") from error
     replace_file(args.out, npz_bytes({ENCODER_KEY: np.array("efficientnet_lite0"), **arrays}))
     print(args.out)

@@ -33,7 +33,7 @@ class Answer(http.client.HTTPResponse):
         status, headers = _read_head(self.fp)
         framing = "".join(f"{name}: {value}\r\n" for name in _FRAMING for value in headers.get_all(name, []))
         head = status + framing.encode("latin-1") + b"\r\n" if status else b""  # nothing came: told by http.client
-        stream, self.fp = self.fp, io.BytesIO(head)  # type: ignore[assignment]
+        stream, self.fp = self.fp, io.BytesIO(head)
         try:
             super().begin()
         finally:

@@ -25,6 +25,10 @@ class DecodeError(SurfacesError):
     exit_code = 5
 
 
+class NotAnImageError(DecodeError, TypeError, ValueError):
+    """What a caller in Python gave is neither a photo nor its path: another type, shape or kind of pixels."""
+
+
 class OutputError(SurfacesError):
     """The result could not be written: no permission, not a folder, disk full."""
 

@@ -124,7 +124,7 @@ def _missing_share(data: bytes) -> float:
         return 0.0
     top = int(rows[0]) // 2 * 2  # units of a scan are 8 or 16 pixels high, here 1 or 2
     left = int(np.flatnonzero(changed[top : top + 2].any(axis=0))[0])
-    return 1 - (top * width + min(2, height - top) * left) / (height * width)
+    return 1.0 - float(top * width + min(2, height - top) * left) / float(height * width)
 
 
 def _eighth(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from PIL import Image as Pillow
 
 from surfaces.colour import scale_transparent_colour, write_srgb
 from surfaces.detections import Image
-from surfaces.errors import DecodeError, FetchError
+from surfaces.errors import DecodeError, FetchError, NotAnImageError
 from surfaces.image_guards import FORMATS as FORMATS
 from surfaces.image_guards import format_of, refuse_bombs
 from surfaces.image_repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes
@@ -26,6 +27,7 @@ from surfaces.places import BYTES_MAX, local_path
 if TYPE_CHECKING:
     from surfaces.fetch import FetchLimits
 
+_EXPECTED = "expected a photo's path, a Pillow image, or uint8 pixels of shape HxWx3 (RGB), HxWx4 (RGBA) or HxW (grey)"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
@@ -58,7 +60,9 @@ def is_address(source: str) -> bool:
     return _ADDRESS.match(source) is not None
 
 
-def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limits: FetchLimits | None = None) -> Image:
+def load_image(
+    source: str | os.PathLike[str], image_limits: ImageLimits | None = None, fetch_limits: FetchLimits | None = None
+) -> Image:
     """Reads a photo from the web or from a file.
 
     Args:
@@ -73,13 +77,56 @@ def load_image(source: str, image_limits: ImageLimits | None = None, fetch_limit
         FetchError: the address or the file can't be read.
         DecodeError: what was read is not a photo that can be used.
     """
-    source = local_path(source)
+    source = local_path(os.fspath(source))
     if is_address(source):
         from surfaces.fetch import fetch  # reading files must not need requests
 
         return decode_image(io.BytesIO(fetch(source, fetch_limits)), image_limits)
     with _open_file(source) as file:
         return decode_image(file, image_limits)
+
+
+def as_image(photo: Image | Pillow.Image | str | os.PathLike[str]) -> Image:
+    """Any photo as the uint8 HxWx3 sRGB image that networks take.
+
+    Args:
+        photo: an address or a path (see `load_image`); a Pillow image; or uint8 pixels, HxWx3 RGB, HxWx4 RGBA, HxW or
+            HxWx1 grey. Of a Pillow image the EXIF orientation is applied; transparent parts are laid on white.
+
+    Returns:
+        The same array where it is one already.
+
+    Raises:
+        FetchError: the file cannot be read.
+        DecodeError: it is not a photo that can be used.
+        NotAnImageError: the value is none of these.
+    """
+    if isinstance(photo, str | os.PathLike):
+        return load_image(photo)
+    if isinstance(photo, Pillow.Image):
+        return _from_pillow(photo)
+    if not isinstance(photo, np.ndarray):
+        raise NotAnImageError(f"{_EXPECTED}, got {type(photo).__name__}")
+    if photo.dtype != np.uint8:
+        raise NotAnImageError(f"{_EXPECTED}, got an array of {photo.dtype}; convert it, white is 255")
+    if 0 in photo.shape or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (1, 3, 4))):
+        raise NotAnImageError(f"{_EXPECTED}, got an array of shape {photo.shape}")
+    if photo.shape[2:] == (3,):
+        return photo
+    pixels = photo[..., 0] if photo.shape[2:] == (1,) else photo
+    return _from_pillow(Pillow.fromarray(np.ascontiguousarray(pixels)))
+
+
+def _from_pillow(photo: Pillow.Image) -> Image:
+    if 0 in photo.size:
+        raise NotAnImageError(f"{_EXPECTED}, got a Pillow image of {photo.width}x{photo.height} pixels")
+    try:
+        photo.load()
+        return _to_array(photo)
+    except DecodeError:
+        raise
+    except Exception as error:  # as of `decode_image`
+        raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
 
 
 def _open_file(path: str) -> BinaryIO:

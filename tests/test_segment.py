@@ -218,6 +218,18 @@ def test_what_a_folder_holds_besides_photos_is_counted(stub, room_path: Path, tm
     assert stub("--url", "photos", "--quiet").err == ""
 
 
+def test_a_heic_without_its_package_is_reported(
+    stub, room_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(room_path.read_bytes())
+    (tmp_path / "photos" / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    run = stub("--url", "photos", "--quiet")
+    assert (run.code, len(run.paths)) == (10, 1)
+    assert run.err == "photos/b.HEIC: expected pillow-heif for a HEIC photo, install interior-surfaces[heic]\n"
+
+
 def test_a_line_that_cannot_be_read_does_not_stop_the_rest(
     stub, room_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image as Pillow
 
 from models.registry import WeightsFile, sha256_of, shipped
 from models.runtime.merge import MergeSettings, merge
@@ -15,6 +18,7 @@ from models.runtime.session import open_session
 from models.training_photos import TrainingPhotos
 from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
+from surfaces.images import as_image
 
 NAME_KEY = "interior-surfaces.name"
 SETTINGS_KEY = "interior-surfaces.merge"
@@ -25,7 +29,7 @@ class Segmenter:
     """Finds walls, floors and dining tables.
 
     Args:
-        weights: an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
+        weights: path of an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
         threads: CPU threads for the network; None: ONNX Runtime's choice, one a core.
 
     Attributes:
@@ -38,8 +42,8 @@ class Segmenter:
         WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
     """
 
-    def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
-        file = shipped("onnx") if weights is None else WeightsFile(weights, sha256_of(weights))
+    def __init__(self, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
+        file = shipped("onnx") if weights is None else _chosen(weights)
         self._session = open_session(file.path, threads)
         metadata = self._session.get_modelmeta().custom_metadata_map
         try:
@@ -58,17 +62,34 @@ class Segmenter:
         outputs = self._session.run(None, {"image": network_input(image, height, width)})
         return raw_output(outputs, height, width)
 
-    def predict(self, image: Image) -> list[Detection]:
+    def predict(self, image: Image | Pillow.Image | str | os.PathLike[str]) -> list[Detection]:
         """Finds the surfaces of one photo.
 
         Args:
-            image: uint8 HxWx3 RGB, any size, EXIF orientation applied.
+            image: uint8 HxWx3 RGB of any size, EXIF orientation applied; or what else `surfaces.images.as_image` takes:
+                a path, an address, a Pillow image, grey or RGBA pixels.
 
         Returns:
             Detections with masks of the photo's size that do not overlap: wall, floor, then dining tables by
             descending score. What was not found is left out.
+
+        Raises:
+            FetchError: the photo cannot be read.
+            DecodeError: it is none that can be used; where its type is wrong, also a TypeError and a ValueError.
         """
-        return merge(self.raw(image), image.shape[0], image.shape[1], self.settings)
+        pixels = as_image(image)
+        return merge(self.raw(pixels), pixels.shape[0], pixels.shape[1], self.settings)
+
+
+def _chosen(weights: str | os.PathLike[str]) -> WeightsFile:
+    path = Path(weights)
+    file = WeightsFile(path, sha256_of(path))
+    if zipfile.is_zipfile(path):  # .npz, and torch's checkpoints
+        raise WeightsError(
+            f"expected an ONNX file at {path}, got weights for training; "
+            f"run `python -m distill export {path} --out mine.onnx --check DATA` first"
+        )
+    return file
 
 
 def network_input(image: Image, height: int, width: int) -> Floats:

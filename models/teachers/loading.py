@@ -23,8 +23,8 @@ def read_checkpoint(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError as error:
         raise WeightsError(f"expected weights at {path}: {error.strerror or error}") from error
-    except Exception as error:  # other bytes make torch raise nearly anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+    except Exception as error:  # other bytes make torch raise nearly anything, or advise to run the code in them
+        reason = "it is damaged, another kind of file, or holds code"
         raise WeightsError(f"expected weights that torch.save wrote at {path}: {reason}") from error
 
 

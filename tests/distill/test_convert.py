@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,14 @@ def test_another_file_is_told_in_one_line(tmp_path: Path, capsys: pytest.Capture
     assert "expected an EfficientNet-Lite0 checkpoint" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize("content", [b"text\n", pickle.dumps(Path("code"), 2)], ids=["text", "pickle"])
+def test_a_file_that_is_no_checkpoint_is_not_to_be_unpickled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (tmp_path / "other.pth").write_bytes(content)
+    assert main(["convert", str(tmp_path / "other.pth"), "--out", str(tmp_path / "out.npz")]) == 7
+    error = capsys.readouterr().err
+    assert error.endswith("other.pth: it is damaged, another kind of file, or holds code\n")
+    assert error.count("\n") == 1

@@ -351,7 +351,8 @@ def test_other_schemes_are_refused() -> None:
 def test_a_file_by_its_address(photo: Pillow.Image, tmp_path: Path) -> None:
     path = tmp_path / "a room.png"
     photo.save(path)
-    assert np.array_equal(load_image(path.as_uri()), np.asarray(photo))
+    for source in (path.as_uri(), path, str(path)):
+        assert np.array_equal(load_image(source), np.asarray(photo))
 
 
 def test_a_photo_comes_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:

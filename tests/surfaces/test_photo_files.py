@@ -35,6 +35,11 @@ def test_other_files(name: str) -> None:
     assert not is_photo_file(name)
 
 
+def test_the_documents_name_every_suffix() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    assert [suffix for suffix in PHOTO_SUFFIXES if suffix not in readme.replace("`", " ").split()] == []
+
+
 @pytest.mark.parametrize("suffix", sorted(PHOTO_SUFFIXES))
 def test_a_photo_of_every_suffix_is_decoded(tmp_path: Path, suffix: str) -> None:
     photo = Pillow.new("RGB", (32, 24), "red")

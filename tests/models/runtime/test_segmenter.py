@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image as Pillow
 
 from models import Segmenter
 from models.registry import shipped
@@ -16,7 +17,8 @@ from models.runtime.raw import input_size
 from surfaces.classes import FLOOR, IGNORE, WALL, SurfaceClass
 from surfaces.dataset import Labels, open_dataset
 from surfaces.detections import Detection, Image
-from surfaces.errors import WeightsError
+from surfaces.errors import FetchError, SurfacesError, WeightsError
+from surfaces.images import load_image
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ROOT / "tests" / "data" / "rooms"
@@ -88,6 +90,70 @@ def test_it_says_which_weights_it_runs(segmenter: Segmenter) -> None:
     assert segmenter.sha256 == shipped("onnx").sha256
     named = Segmenter(shipped("onnx").path, threads=1)
     assert (named.name, named.sha256, named.settings) == (segmenter.name, segmenter.sha256, segmenter.settings)
+
+
+def test_a_path_may_be_a_string(segmenter: Segmenter) -> None:
+    assert Segmenter(str(shipped("onnx").path), threads=1).sha256 == segmenter.sha256
+
+
+def same(one: list[Detection], other: list[Detection]) -> bool:
+    return [d.score for d in one] == [d.score for d in other] and len(one) > 0
+
+
+def test_a_photo_may_be_given_in_any_form(segmenter: Segmenter, room_path: Path) -> None:
+    image = load_image(str(room_path))
+    expected = segmenter.predict(image)
+    assert same(segmenter.predict(room_path), expected)
+    assert same(segmenter.predict(str(room_path)), expected)
+    with Pillow.open(room_path) as photo:
+        assert same(segmenter.predict(photo), expected)
+    opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    assert same(segmenter.predict(opaque), expected)
+    grey = np.asarray(Pillow.fromarray(image).convert("L"))
+    expected = segmenter.predict(np.dstack([grey] * 3))
+    assert same(segmenter.predict(grey), expected)
+    assert same(segmenter.predict(grey[..., None]), expected)
+
+
+def test_a_pillow_image_is_turned_upright(segmenter: Segmenter, room: Image) -> None:
+    turned = Pillow.fromarray(room).transpose(Pillow.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6
+    assert same(segmenter.predict(turned), segmenter.predict(room))
+
+
+@pytest.mark.parametrize(
+    ("photo", "came"),
+    [
+        (np.zeros((32, 32, 3)), "got an array of float64"),
+        (np.zeros((32, 32, 3), np.uint16), "got an array of uint16"),
+        (np.zeros((32, 32), bool), "got an array of bool"),
+        (np.zeros((3, 32, 32), np.uint8), r"got an array of shape \(3, 32, 32\)"),
+        (np.zeros((1, 32, 32, 3), np.uint8), r"got an array of shape \(1, 32, 32, 3\)"),
+        (np.zeros((0, 32, 3), np.uint8), r"got an array of shape \(0, 32, 3\)"),
+        (np.zeros(32, np.uint8), r"got an array of shape \(32,\)"),
+        (None, "got NoneType"),
+        ([[0]], "got list"),
+        (b"\xff\xd8", "got bytes"),
+    ],
+    ids=["floats", "deep", "bools", "channels first", "batch", "empty", "line", "nothing", "list", "bytes"],
+)
+@pytest.mark.parametrize("kind", [SurfacesError, TypeError, ValueError])
+def test_what_is_no_photo_is_refused(segmenter: Segmenter, photo: object, came: str, kind: type[Exception]) -> None:
+    with pytest.raises(
+        kind, match=rf"\Aexpected a photo's path, a Pillow image, or uint8 pixels of .*, {came}"
+    ) as caught:
+        segmenter.predict(photo)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_photo_is_told(segmenter: Segmenter, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="there is no such file"):
+        segmenter.predict(tmp_path / "absent.jpg")
+
+
+def test_weights_for_training_are_to_be_exported_first() -> None:
+    path = shipped("npz").path
+    check_refused(path, rf"expected an ONNX file at .*; run `python -m distill export {path} --out")
 
 
 def foreign_network() -> onnx.ModelProto:
