@@ -144,7 +144,7 @@ def test_a_photo_that_is_missing_is_told_or_left_out(tmp_path: Path, capsys: pyt
     with pytest.raises(DatasetError, match=r"--images DIR.*image 2 \('gone\.jpg'\)"):
         open_dataset(path)
     assert [sample.name for sample in open_dataset(path, ReadOptions(skip_invalid=True))] == ["room1"]
-    assert "1 image without a photo" in capsys.readouterr().err
+    assert "left out 1 missing photo: image 2" in capsys.readouterr().err
 
 
 def test_two_images_of_one_photo_are_refused(tmp_path: Path) -> None:
