@@ -31,6 +31,13 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
     Raises:
         DatasetError: there is nothing at the path, or nothing that is a dataset.
     """
+    try:
+        return _open(path, options)
+    except OSError as error:
+        raise DatasetError(f"expected a readable dataset at {path}, got: {error.strerror}") from error
+
+
+def _open(path: Path, options: ReadOptions) -> list[Sample]:
     if not path.exists():
         raise DatasetError(f"expected a dataset at {path}, got no such file or folder")
     if path.name == INDEX_NAME or (path / INDEX_NAME).is_file():

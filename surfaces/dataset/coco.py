@@ -19,10 +19,10 @@ from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, 
 from surfaces.dataset.coco_file import CocoContent, CocoRegion, Id, image_words, read_coco
 from surfaces.dataset.coco_layout import FoundPhoto, PhotoFolders, split_name
 from surfaces.dataset.coco_writer import new_coco
-from surfaces.dataset.codec import decode_image, read_bytes, suffix_of
+from surfaces.dataset.codec import decode_image, encode_jpeg, read_bytes, suffix_of
 from surfaces.dataset.names import inside, require_unique
 from surfaces.dataset.options import DEFAULT_OPTIONS, ReadOptions
-from surfaces.dataset.portable import portable_photo
+from surfaces.dataset.portable import is_portable
 from surfaces.dataset.reporting import counted, listed, note, refuse_faults
 from surfaces.dataset.sample import Labels, Sample, read_sample
 from surfaces.dataset.segmentation import decode_segmentation
@@ -125,14 +125,15 @@ def write_coco(samples: Sequence[Sample], folder: Path) -> int:
     require_unique(sample.name for sample in samples)
     with new_folder(folder) as partial, new_coco(partial) as coco:
         for sample in samples:
-            _, labels = read_sample(sample)
-            photo = portable_photo(sample.encoded_image())
+            image, labels = read_sample(sample)
+            photo = sample.encoded_image()
+            photo = photo if is_portable(photo) else encode_jpeg(image)
             file_name = f"{_IMAGES}/{inside(sample.name)}{suffix_of(photo)}"
             (partial / file_name).parent.mkdir(parents=True, exist_ok=True)
             (partial / file_name).write_bytes(photo)
             image_id = coco.add_image(file_name, (labels.semantic.shape[0], labels.semantic.shape[1]))
             for region in coco_regions(labels):
-                coco.add_region(image_id, region.surface, region.mask, region.crowd, region.ignored)
+                coco.add_region(image_id, region.surface, region.mask, region.crowd, ignore=int(region.ignored))
     return len(samples)
 
 
@@ -175,10 +176,9 @@ def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     faults = [*content.faults, *faults]
     refuse_faults(faults if options.skip_invalid else [*faults, *skipped], str(path), "; ".join(remedies))
     if skipped:
-        note(
-            f"{path}: left out {counted(len(content.invalid), 'invalid annotation')}"
-            f" and {counted(len(missing), 'image')} without a photo: {listed([s.split(':')[0] for s in skipped])}"
-        )
+        counts = [(len(content.invalid), "invalid annotation"), (len(missing), "missing photo")]
+        what = " and ".join(counted(count, noun) for count, noun in counts if count)
+        note(f"{path}: left out {what}: {listed([line.split(':')[0] for line in skipped])}")
     by_tail = [photo.name for photo in photos.values() if photo.by_tail]
     if by_tail:
         note(f"{path}: {counted(len(by_tail), 'photo')} found by the end of their names: {listed(by_tail)}")

@@ -105,7 +105,7 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
         note(f"{path}: no category for {', '.join(missing)} among {came}: pixels outside the others are unlabelled")
     if checker.others:
         count = counted(checker.others.total(), "annotation")
-        note(f"{path}: left out {count} of other categories: {listed(list(checker.others))}")
+        note(f"{path}: left out {count} of other categories: {listed([repr(name) for name in checker.others])}")
     regions = checker.regions if checker.is_own else _with_crowds_read(checker.regions, path, options)
     return CocoContent(checker.images, regions, classes, checker.faults, checker.invalid)
 

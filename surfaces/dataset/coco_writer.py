@@ -38,13 +38,10 @@ class CocoWriter:
         _append(self._images, entry, first=self.images == 1)
         return self.images
 
-    def add_region(
-        self, image_id: int, surface: SurfaceClass, mask: Mask, crowd: bool, ignored: bool | None = None, **more: object
-    ) -> None:
+    def add_region(self, image_id: int, surface: SurfaceClass, mask: Mask, crowd: bool, **more: object) -> None:
         """Adds a region, bool HxW, of a photo; further arguments are further keys. See `coco_annotation`."""
         self.annotations += 1
-        region = coco_annotation(surface, mask, crowd, ignored)
-        entry = {"id": self.annotations, "image_id": image_id, **region, **more}
+        entry = {"id": self.annotations, "image_id": image_id, **coco_annotation(surface, mask, crowd), **more}
         _append(self._annotations, entry, first=self.annotations == 1)
 
 
@@ -76,14 +73,13 @@ def coco_categories() -> list[dict[str, Any]]:
     return [{"id": c.coco_id, "name": c.name, "isthing": int(c.is_thing)} for c in CLASSES]
 
 
-def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool, ignored: bool | None = None) -> dict[str, Any]:
-    """A region as a COCO annotation, but for `id` and `image_id`.
+def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool) -> dict[str, Any]:
+    """A region as a COCO annotation, but for `id` and `image_id`; a crowd is one to ignore.
 
     Args:
         surface: its class.
         mask: bool HxW.
         crowd: whether evaluators shall leave the region out.
-        ignored: whether nobody vouches for its pixels; None: as `crowd`.
     """
     left, top, right, bottom = (int(side) for side in box_of_mask(mask))
     return {
@@ -92,7 +88,7 @@ def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool, ignored: boo
         "area": int(mask.sum()),
         "bbox": [left, top, right - left, bottom - top],
         "iscrowd": int(crowd),
-        "ignore": int(crowd if ignored is None else ignored),
+        "ignore": int(crowd),
     }
 
 

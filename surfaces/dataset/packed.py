@@ -32,6 +32,7 @@ from surfaces.dataset.sample import Labels, Sample, read_sample
 from surfaces.dataset.writing import new_folder
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
+from surfaces.wording import brief
 
 INDEX_NAME = "packed.json"
 MAX_BYTES = 60_000_000
@@ -54,6 +55,11 @@ class Member:
     archive: str
     offset: int
     size: int
+
+    def __post_init__(self) -> None:
+        is_name = isinstance(self.archive, str) and Path(self.archive).name == self.archive
+        if not is_name or any(type(number) is not int or number < 0 for number in (self.offset, self.size)):
+            raise ValueError(f"no part of an archive: {brief((self.archive, self.offset, self.size))}")
 
     def read(self, folder: Path) -> bytes:
         """Its bytes.
@@ -117,7 +123,7 @@ def open_packed(folder: Path) -> list[Sample]:
             PackedSample(entry["name"], folder, **{part: Member(**entry[part]) for part in _PARTS if part in entry})
             for entry in index["samples"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"expected the index of a packed dataset in {path}, got: {error!r}") from error
     for member in _last_members(samples):
         archive = folder / member.archive

@@ -26,9 +26,12 @@ def portable_photo(data: bytes) -> bytes:
     Raises:
         DecodeError: the bytes are no photo.
     """
-    if data.startswith(_JPEG_OR_PNG) and _is_upright(data):
-        return data
-    return encode_jpeg(decode_image(io.BytesIO(data)))
+    return data if is_portable(data) else encode_jpeg(decode_image(io.BytesIO(data)))
+
+
+def is_portable(data: bytes) -> bool:
+    """Whether a photo's file is an upright JPEG or PNG file."""
+    return data.startswith(_JPEG_OR_PNG) and _is_upright(data)
 
 
 def _is_upright(data: bytes) -> bool:

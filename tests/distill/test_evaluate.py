@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from coco_files import annotation, runs, write_room
 
 from distill.__main__ import main
 from distill.datasets import spread
@@ -146,6 +147,14 @@ def test_the_command_with_the_weights_that_ship(tmp_path: Path) -> None:
     assert len(content["model"]["sha256"]) == 64
     assert (tmp_path / "out" / "index.html").is_file()
     assert "report.json" in done.stderr
+
+
+def test_nothing_labelled_is_told_before_anything_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unlabelled = [annotation(key, key, runs((0, 0, 60, 40)), iscrowd=1, ignore=1) for key in (1, 2)]
+    folder = write_room(tmp_path / "room", unlabelled)
+    assert main(["evaluate", str(folder), "--split", "all", "--out", str(tmp_path / "out")]) == 8
+    assert "no labelled pixel in 1 photo" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_are_missing_are_one_line(tmp_path: Path) -> None:

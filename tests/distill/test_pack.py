@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coco_files import TABLE, annotation, polygon, room, runs, write_room
+from PIL import Image as Pillow
 
+from surfaces.classes import IGNORE
 from surfaces.dataset import open_dataset
+from surfaces.images import load_image
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"
@@ -31,11 +35,11 @@ def test_a_packed_dataset_becomes_coco_and_stays_the_same(tmp_path: Path) -> Non
         tmp_path / "packed"
     )
     assert _pack(tmp_path / "packed", "--out", tmp_path / "coco", "--format", "coco").returncode == 0
-    for room, copy in zip(open_dataset(ROOMS), open_dataset(tmp_path / "coco"), strict=True):
-        assert copy.name == room.name
-        np.testing.assert_array_equal(copy.labels().semantic, room.labels().semantic)
-        np.testing.assert_array_equal(copy.labels().tables, room.labels().tables)
-        assert copy.encoded_image() == room.encoded_image()
+    for original, copy in zip(open_dataset(ROOMS), open_dataset(tmp_path / "coco"), strict=True):
+        assert copy.name == original.name
+        np.testing.assert_array_equal(copy.labels().semantic, original.labels().semantic)
+        np.testing.assert_array_equal(copy.labels().tables, original.labels().tables)
+        assert copy.encoded_image() == original.encoded_image()
 
 
 def test_two_datasets_keep_their_names_apart(tmp_path: Path) -> None:
@@ -60,3 +64,54 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 6
     assert "exists" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_turned_photo_is_written_upright_under_its_suffix(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "room")
+    stored = np.zeros((60, 40, 3), np.uint8)
+    stored[:30] = 200
+    exif = Pillow.Exif()
+    exif[274] = 6
+    Pillow.fromarray(stored).save(folder / "room1.jpg", "WEBP", exif=exif)
+    assert _pack(folder, "--out", tmp_path / "coco", "--format", "coco").returncode == 0
+    (photo,) = (tmp_path / "coco" / "images").iterdir()
+    with Pillow.open(photo) as file:  # as readers see it that know no EXIF
+        assert (file.format, file.size, photo.suffix) == ("JPEG", (60, 40), ".jpg")
+    difference = load_image(str(photo)).astype(int) - load_image(str(folder / "room1.jpg"))
+    assert np.abs(difference).mean() < 5
+
+
+def test_photos_that_cannot_be_read_are_told_before_anything_is_kept(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "room")
+    (folder / "room1.jpg").write_bytes((folder / "room1.jpg").read_bytes()[:300])
+    for form in ("packed", "coco"):
+        done = _pack(folder, "--out", tmp_path / "set", "--format", form)
+        assert done.returncode == 8
+        assert "room1.jpg" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["room"]
+
+
+def test_nothing_labelled_is_not_packed(tmp_path: Path) -> None:
+    unlabelled = [annotation(key, key, runs((0, 0, 60, 40)), iscrowd=1, ignore=1) for key in (1, 2)]
+    folder = write_room(tmp_path / "room", unlabelled)
+    assert (open_dataset(folder)[0].labels().semantic == IGNORE).all()
+    done = _pack(folder, "--out", tmp_path / "set")
+    assert done.returncode == 8
+    assert "no labelled pixel in 1 photo" in done.stderr
+    assert not (tmp_path / "set").exists()
+
+
+def test_options_of_reading_reach_the_reader(tmp_path: Path) -> None:
+    crowd = annotation(23, 3, polygon(TABLE), iscrowd=1)
+    folder = write_room(tmp_path / "room", [*room(), annotation(21, 3, []), crowd])
+    refused = _pack(folder, "--out", tmp_path / "set", "--crowds", "refuse")
+    assert refused.returncode == 8
+    assert [line.split()[1] for line in refused.stderr.splitlines()[1:]] == ["21", "23"]
+    (folder / "photos").mkdir()
+    (folder / "room1.jpg").rename(folder / "photos" / "room1.jpg")
+    options = ["--skip-invalid", "--crowds", "instances", "--images", folder / "photos"]
+    done = _pack(folder, "--out", tmp_path / "set", *options)
+    assert done.returncode == 0, done.stderr
+    assert "left out 1 invalid annotation: annotation 21" in done.stderr
+    assert len(open_dataset(tmp_path / "set")) == 1

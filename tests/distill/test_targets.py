@@ -46,6 +46,14 @@ def test_what_nobody_said_and_other_tables_are_ignored() -> None:
     assert len(found.boxes) == 1
 
 
+def test_tables_that_are_not_told_apart_are_ignored() -> None:
+    labels = labels_with((4, 6, 20, 30), (30, 6, 50, 30))
+    labels[1][labels[1] == 2] = 0
+    (found,) = table_targets(labels[None])
+    assert found.boxes.tolist() == [[4, 6, 20, 30]]
+    assert torch.equal(found.ignored, (labels[0] == DINING_TABLE.coco_id) & (labels[1] == 0))
+
+
 def test_a_photo_without_tables() -> None:
     found = table_targets(torch.stack([labels_with(), labels_with((4, 6, 20, 30))]))
     assert [len(targets.boxes) for targets in found] == [0, 1]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from coco_files import annotation, room, runs, write_room
 from training import ROOMS, ROOT, flags_of, run_distill, small_config
 
 from distill.__main__ import main
@@ -336,6 +337,24 @@ def test_data_and_weights_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="could not write"):
         train(small_config(tmp_path / "file" / "run"))
+
+
+def test_options_of_reading_reach_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(write_room(tmp_path / "room", [*room(), annotation(21, 3, [])]))
+    with pytest.raises(DatasetError, match="annotation 21 of image 1"):
+        train(small_config(tmp_path / "a", data=(folder,)))
+    train(small_config(tmp_path / "b", data=(folder,), skip_invalid=True, steps=1))
+    assert "left out 1 invalid annotation" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="`crowds` to be one of auto, instances, refuse, got 'all'"):
+        small_config(tmp_path, crowds="all")
+
+
+def test_nothing_labelled_is_told_before_the_first_step(tmp_path: Path) -> None:
+    unlabelled = [annotation(key, key, runs((0, 0, 60, 40)), iscrowd=1, ignore=1) for key in (1, 2)]
+    folder = str(write_room(tmp_path / "room", unlabelled))
+    with pytest.raises(DatasetError, match="no labelled pixel in 1 photo"):
+        train(small_config(tmp_path / "run", data=(folder,)))
+    assert not (tmp_path / "run" / "student.npz").exists()
 
 
 def test_overlays_show_labels_and_hide_what_nobody_said() -> None:

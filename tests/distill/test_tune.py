@@ -51,7 +51,7 @@ def test_the_command_lists_the_whole_grid_best_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tune, "GRID", {"table_score": (0.3, 0.9), "mask_weight": (0.4,)})
-    monkeypatch.setattr(tune, "open_datasets", lambda paths, split: open_datasets(paths, split)[:2])
+    monkeypatch.setattr(tune, "open_datasets", lambda *given: open_datasets(*given)[:2])
     assert main(["tune", str(ROOMS), "--split", "all"]) == 0
     *lines, command = capsys.readouterr().out.splitlines()
     assert len(lines) == 3

@@ -141,6 +141,18 @@ def test_void_neither_hurts_a_match_nor_makes_a_false_table() -> None:
     assert not nothing.is_said
 
 
+def test_a_crowd_of_tables_counts_as_pixels_and_not_as_an_instance() -> None:
+    labels = _labels((DINING_TABLE.coco_id, 0, 0, 10, 20), (10, 20, 0, 30, 10))
+    found = [_found(DINING_TABLE, 0, 0, 10, 9), _found(DINING_TABLE, 20, 0, 30, 10)]
+    matches = match_segments(found, labels, DINING_TABLE)
+    assert matches.matched_ious == (1.0,)
+    assert (matches.false_positives, matches.false_negatives) == (0, 0)
+    assert region_counts(found, labels)[2].tolist() == [190, 300]
+    precision = TableAp()
+    precision.add(found, labels)
+    assert precision.result().ap == pytest.approx(1)
+
+
 def test_a_table_is_matched_once_and_the_surer_detection_has_the_first_choice() -> None:
     labels = _labels((10, 0, 0, 10, 10))
     found = [_found(DINING_TABLE, 0, 0, 10, 10, score=0.6), _found(DINING_TABLE, 0, 0, 10, 9, score=0.7)]
