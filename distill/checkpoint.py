@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +13,7 @@ import torch
 
 from distill.config import TrainConfig, config_from_values
 from surfaces.errors import WeightsError
+from surfaces.files import replace_file
 
 NAME = "checkpoint.pt"
 
@@ -39,12 +40,16 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
-    """Writes RUN/checkpoint.pt; the old one stays whole until the new one is."""
+    """Writes RUN/checkpoint.pt; the old one stays whole until the new one is.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     values = {part.name: getattr(checkpoint, part.name) for part in dataclasses.fields(checkpoint)}
     values["config"] = dataclasses.asdict(checkpoint.config)
-    temporary = run / f".{NAME}.{os.getpid()}"
-    torch.save(values, temporary)
-    temporary.replace(run / NAME)
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    replace_file(run / NAME, buffer.getvalue())
 
 
 def load_checkpoint(run: Path) -> Checkpoint | None:

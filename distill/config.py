@@ -22,6 +22,10 @@ class ConfigError(SurfacesError):
     exit_code = 11
 
 
+SHIPPED, RANDOM = "shipped", "random"
+"""Values of `init` that are no file."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of `python -m distill train`; every field is a key of the TOML file and a flag.
@@ -35,11 +39,13 @@ class TrainConfig:
             photos are looked for around the file.
         split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
         encoder: mosaic or efficientnet_lite0.
-        init: an .npz of tensors by name to start from; tensors it lacks keep their random start.
+        init: what to start from: shipped (the weights of this release), random, or an .npz file of tensors by name;
+            tensors it lacks keep their random start.
         run: folder for checkpoints, curves and the final weights.
         steps: length of the schedule; or
         budget: a time such as 25m or 1.5h that the whole schedule is fitted into (0: go by steps).
         batch, crop: photos a step; side of the square crop in pixels, a multiple of 128.
+        max_side: larger photos are reduced to this longest side, in pixels, when they are read.
         lr: AdamW's peak learning rate for tensors that start at random.
         pretrained_lr: factor on it for tensors that `init` brought.
         freeze: leave what `init` brought of encoder and semantic branch as it is.
@@ -52,6 +58,7 @@ class TrainConfig:
         threads: CPU threads (0: torch's own choice).
         seed: of everything random.
         checkpoint_every, log_every: in steps.
+        checkpoint_minutes: a checkpoint is also written after so many minutes without one.
     """
 
     data: tuple[str, ...] = ()
@@ -64,12 +71,13 @@ class TrainConfig:
     images: str = ""
     split: str = "train"
     encoder: str = "mosaic"
-    init: str = ""
+    init: str = SHIPPED
     run: str = "runs/train"
     steps: int = 2000
     budget: str = ""
     batch: int = 8
     crop: int = 384
+    max_side: int = 768
     lr: float = 1e-3
     pretrained_lr: float = 0.1
     freeze: bool = False
@@ -85,6 +93,7 @@ class TrainConfig:
     seed: int = 0
     checkpoint_every: int = 200
     log_every: int = 20
+    checkpoint_minutes: float = 5.0
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -102,14 +111,22 @@ class TrainConfig:
             raise ConfigError(f"expected `crowds` to be one of {', '.join(CROWDS)}, got {self.crowds!r}")
         if self.amp not in ("auto", "off", "bf16", "fp16"):
             raise ConfigError(f"expected `amp` to be auto, off, bf16 or fp16, got {self.amp!r}")
-        for name in ("steps", "batch", "extra_batch", "checkpoint_every", "log_every"):
+        for name in ("steps", "batch", "extra_batch", "max_side", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
         for name in ("table_share", "warmup", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"expected `{name}` to be from 0 to 1, got {getattr(self, name)}")
-        if self.freeze and not self.init:
-            raise ConfigError("expected `init` with `freeze`, got no weights that could be left as they are")
+        for name in ("lr", "clip", "checkpoint_minutes"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"expected `{name}` to be a positive number, got {getattr(self, name)}")
+        for name in ("pretrained_lr", "weight_decay", "jitter", "threads", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"expected `{name}` to be 0 or a positive number, got {getattr(self, name)}")
+        if not self.init:
+            raise ConfigError(f"expected `init` to be {SHIPPED}, {RANDOM} or an .npz file, got nothing")
+        if self.freeze and self.init == RANDOM:
+            raise ConfigError(f"expected `init` with `freeze`, got {RANDOM}: no weights that could be left as they are")
         parse_budget(self.budget)
 
     def read_options(self) -> ReadOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,7 @@ def open_curves(folder: Path) -> Iterator[Curves]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
+        print("no training curves: tensorboard is not installed", file=sys.stderr)
         yield Curves(None)
         return
     writer = SummaryWriter(str(folder / "curves"))

@@ -81,5 +81,6 @@ def _constant(model: onnx.ModelProto, name: str) -> npt.NDArray[Any] | None:
     part = [model.graph.node[index] for index in sorted(nodes)]
     graph = helper.make_graph(part, "constant", [], [result], list(used.values()))
     evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=model.opset_import))
-    values: npt.NDArray[Any] = evaluator.run(None, {})[0]
-    return values
+    values = evaluator.run(None, {})
+    assert isinstance(values, list)
+    return np.asarray(values[0])

@@ -10,6 +10,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,39 @@ import torch
 from torch import Tensor
 
 from distill.batches import SEED_STRIDE, BatchMaker
+from distill.checkpoint import NAME as CHECKPOINT_NAME
 from distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from distill.config import ConfigError, TrainConfig, add_config_arguments, config_from_arguments, parse_budget
+from distill.config import (
+    RANDOM,
+    SHIPPED,
+    ConfigError,
+    TrainConfig,
+    add_config_arguments,
+    config_from_arguments,
+    parse_budget,
+)
 from distill.curves import Curves, open_curves
-from distill.data import DeviceData, load_on_device, training_samples
+from distill.data import DeviceData, load_on_device, require_memory, training_samples
 from distill.datasets import require_labelled
+from distill.inputs import protect_inputs
+from distill.stopping import StoppedError, noted_signals
 from distill.targets import table_targets
+from models.registry import shipped
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, read_tensors, save_student, start_from
-from surfaces.files import replace_file
+from models.training_photos import TrainingPhotos
+from surfaces.errors import SurfacesError, WeightsError
+from surfaces.files import replace_file, sweep
 
 WEIGHTS_NAME = "student.npz"
+CONFIG_NAME = "config.json"
+
+
+class DivergedError(SurfacesError):
+    """Training has failed: the losses or the weights are no longer finite numbers."""
+
+    exit_code = 26
+
 
 LOSS_WEIGHTS = {
     "semantic": 1.0,
@@ -61,41 +84,54 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
 
     Args:
         config: the run's settings.
-        resume: go on from the checkpoint in the run's folder; without one, start.
+        resume: continue from the checkpoint in the run's folder.
 
     Returns:
         Path of the averaged weights (.npz), as models.student.weights reads them.
 
     Raises:
-        ConfigError: the checkpoint is of other settings, the run's folder is in use and `resume` was not asked, or this
-            machine has no such device.
+        ConfigError: the checkpoint is of other settings, the run's folder is in use and `resume` was not asked, there
+            is nothing to resume, this machine has no such device, or the photos do not fit into its memory.
         DatasetError, WeightsError: data or weights are not as expected.
-        OutputError: the run's folder cannot be written to.
+        OutputError: the run's folder cannot be written to, or an input would be overwritten.
+        StoppedError: a signal stopped the run; its checkpoint is written.
+        DivergedError: losses or weights are no longer finite; the latest checkpoint is kept.
     """
     folder = Path(config.run)
     checkpoint = load_checkpoint(folder)
     if checkpoint and not resume:
         raise ConfigError(f"expected an empty folder at {folder}, got a run of {checkpoint.step} steps; add --resume")
+    if resume and not checkpoint:
+        raise ConfigError(f"expected a checkpoint to resume at {folder / CHECKPOINT_NAME}, got none; omit --resume")
     if checkpoint and checkpoint.config != config:
         raise ConfigError(
             f"expected the settings that {folder} was begun with, got others: {differences(checkpoint.config, config)}"
         )
     device = chosen_device(config.device)
-    replace_file(folder / "config.json", (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    report(f"reading {', '.join(config.data)}")
+    begun = start(config)
+    report(f"reading {', '.join(config.data + config.extra)}")
     options = config.read_options()
     samples = training_samples(config.data, config.split, options)
+    extra_samples = training_samples(config.extra, "all", options)
     require_labelled(itertools.chain.from_iterable(samples))
-    data = load_on_device(samples, config.weights, device)
+    everything = [sample for dataset in samples + extra_samples for sample in dataset]
+    if checkpoint:
+        sweep(folder)
+    else:
+        outputs = [folder / name for name in (CONFIG_NAME, CHECKPOINT_NAME, WEIGHTS_NAME)]
+        protect_inputs(outputs, map(Path, config.data + config.extra), everything, [init_path(config)])
+    require_memory(everything, config.max_side, device)
+    replace_file(folder / CONFIG_NAME, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    data = load_on_device(samples, config.weights, device, config.max_side)
     report(f"{told(data)}, on {device}")
     extra = None
     if config.extra:
-        extra = load_on_device(training_samples(config.extra, "all", options), config.extra_weights, device)
+        extra = load_on_device(extra_samples, config.extra_weights, device, config.max_side)
         report(f"besides, {told(extra)}")
     with open_curves(folder) as curves:
-        trainer = Trainer(config, BatchMaker(config, data, extra), device, curves)
+        trainer = Trainer(config, begun, BatchMaker(config, data, extra), device, curves)
         if checkpoint:
             trainer.restore(checkpoint)
         trainer.fit(folder)
@@ -114,6 +150,47 @@ def chosen_device(name: str) -> torch.device:
         raise ConfigError(f"expected `device` to be auto, cpu or a GPU that torch finds here, got {name!r}") from error
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A student before the first step.
+
+    Attributes:
+        student: with the weights that training starts from.
+        random: names of its tensors that start at random.
+    """
+
+    student: Student
+    random: frozenset[str]
+
+
+def init_path(config: TrainConfig) -> Path | None:
+    """The weights to start from; None for a random start. Raises WeightsError where the shipped ones are damaged."""
+    if config.init == RANDOM:
+        return None
+    return shipped("npz").path if config.init == SHIPPED else Path(config.init)
+
+
+def start(config: TrainConfig) -> Start:
+    """The student that training starts from.
+
+    Raises:
+        WeightsError: the weights are not as expected, or do not fit the configured encoder.
+    """
+    torch.manual_seed(config.seed)
+    student = Student(config.encoder)
+    path = init_path(config)
+    if not path:
+        report("starting at random, without weights")
+        student.training_photos = TrainingPhotos.of([])
+        return Start(student, frozenset(name for name, _ in student.named_parameters()))
+    try:
+        random = start_from(student, read_tensors(path))
+    except WeightsError as error:
+        raise WeightsError(f"{error} ({path}); `--init {RANDOM}` starts without weights") from error
+    report(f"starting from {path}; {len(random)} tensors start at random")
+    return Start(student, frozenset(random))
+
+
 def differences(before: TrainConfig, now: TrainConfig) -> str:
     """The settings that differ, as `name: old -> new`."""
     pairs = ((field.name, getattr(before, field.name), getattr(now, field.name)) for field in dataclasses.fields(now))
@@ -122,7 +199,8 @@ def differences(before: TrainConfig, now: TrainConfig) -> str:
 
 def told(data: DeviceData) -> str:
     """What there is to learn from, in words."""
-    photos, tables, beliefs = len(data.images), int(data.has_table.sum()), len(data.beliefs)
+    photos, tables = len(data.images), int(data.has_table.sum())
+    beliefs = sum(belief is not None for belief in data.beliefs)
     return f"{photos} photos, {tables} with a dining table, {beliefs} with a teacher's belief"
 
 
@@ -134,18 +212,17 @@ def report(message: str) -> None:
 class Trainer:
     """A student, its moving average and its optimizer, and the steps that change them."""
 
-    def __init__(self, config: TrainConfig, batches: BatchMaker, device: torch.device, curves: Curves) -> None:
+    def __init__(
+        self, config: TrainConfig, start: Start, batches: BatchMaker, device: torch.device, curves: Curves
+    ) -> None:
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
-        torch.manual_seed(config.seed)
-        self.student = Student(config.encoder)
-        random = {name for name, _ in self.student.named_parameters()}
-        if config.init:
-            random = set(start_from(self.student, read_tensors(Path(config.init))))
-            report(f"started from {config.init}; {len(random)} tensors start at random")
+        self.student = start.student
+        for data in filter(None, (batches.data, batches.extra)):
+            self.student.training_photos = self.student.training_photos.union(TrainingPhotos.of(data.hashes))
         self.student.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.student).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.student, random, config), weight_decay=config.weight_decay
+            parameter_groups(self.student, start.random, config), weight_decay=config.weight_decay
         )
         self.amp = amp_dtype(config.amp, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp == torch.float16)
@@ -167,15 +244,46 @@ class Trainer:
         return min(1.0, self.elapsed / self.budget if self.budget else self.step / self.config.steps)
 
     def fit(self, folder: Path) -> None:
-        """Steps to the end of the schedule, with checkpoints on the way and at the end."""
+        """Steps to the end of the schedule, with checkpoints on the way, at the end, and when a signal comes.
+
+        Raises:
+            StoppedError: a signal came.
+            DivergedError: losses or weights are no longer finite.
+        """
         started = time.monotonic() - self.elapsed
-        while self.progress() < 1:
-            losses = self.train_step()
-            self.elapsed = time.monotonic() - started
-            if self.step % self.config.log_every == 0 or self.progress() == 1:
-                self.log(losses)
-            if self.step % self.config.checkpoint_every == 0 or self.progress() == 1:
-                save_checkpoint(self.checkpoint(), folder)
+        saved = time.monotonic()
+        with noted_signals() as stop:
+            while self.progress() < 1:
+                losses = self.train_step()
+                self.elapsed = time.monotonic() - started
+                stopped_by = stop.signal  # read once: a signal may come at any moment
+                done = self.progress() == 1 or stopped_by is not None
+                due = time.monotonic() - saved >= 60 * self.config.checkpoint_minutes
+                log = self.step % self.config.log_every == 0 or done
+                save = self.step % self.config.checkpoint_every == 0 or due or done
+                if log or save:
+                    self.require_finite(losses)
+                if log:
+                    self.log(losses)
+                if save:
+                    save_checkpoint(self.checkpoint(), folder)
+                    saved = time.monotonic()
+                if stopped_by is not None and self.progress() < 1:
+                    raise StoppedError(
+                        f"stopped after step {self.step}; the same command with --resume continues", stopped_by
+                    )
+
+    def require_finite(self, losses: dict[str, Tensor]) -> None:
+        """Raises DivergedError where a loss or a weight is not finite; fp16 skips steps whose gradients overflow."""
+        overflow = self.scaler.is_enabled() and self.scaler.get_scale() >= 1
+        wrong = [name for name, loss in losses.items() if not bool(loss.isfinite().all())]
+        broken = not all(bool(parameter.isfinite().all()) for parameter in self.student.parameters())
+        if broken or (wrong and not overflow):
+            named = ", ".join(wrong) or "the weights"
+            raise DivergedError(
+                f"expected finite losses and weights, got others in {named} at step {self.step}: "
+                f"lower `lr` ({self.config.lr})"
+            )
 
     def checkpoint(self) -> Checkpoint:
         """The present state."""
@@ -234,7 +342,7 @@ class Trainer:
         )
 
 
-def parameter_groups(student: Student, random: set[str], config: TrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(student: Student, random: frozenset[str], config: TrainConfig) -> list[dict[str, Any]]:
     """What `init` brought and what starts at random, with rates of their own; frozen parts are left out."""
     brought: list[Tensor] = []
     new: list[Tensor] = []

@@ -111,9 +111,10 @@ def work_through(this: Round, dataset: Path, human: Sequence[str], train_argumen
         _pack(this, dataset)
     training = this.folder / "train"
     extra = ["--extra", str(this.auto)] if this.auto.is_dir() else []
+    resume = ["--resume"] if (training / "checkpoint.pt").is_file() else []
     _distill(
         "train",
-        *("--data", str(this.reviewed), *human, *extra, "--run", str(training), "--resume"),
+        *("--data", str(this.reviewed), *human, *extra, "--run", str(training), *resume),
         *("--split", "all", "--init", str(shipped("npz").path), *train_arguments),
     )
     _distill("export", str(training / "student.npz"), "--out", str(this.network), "--check", str(this.reviewed))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,9 +15,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from distill.augment import view_maps
-from distill.data import BELIEF_STEP, crop_batch, load_on_device, training_samples
+from distill.config import ConfigError
+from distill.data import (
+    BELIEF_STEP,
+    MEMORY_SHARE,
+    PIXEL_BYTES,
+    crop_batch,
+    load_on_device,
+    require_memory,
+    training_samples,
+)
 from surfaces.classes import DINING_TABLE, IGNORE, WALL
 from surfaces.dataset import Labels, MemorySample, open_dataset, split_blocks
+from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
@@ -42,17 +55,69 @@ def plain_sample(name: str, size: tuple[int, int] = (4, 6), table: bool = False)
     return MemorySample(name, np.zeros((*size, 3), np.uint8), Labels(semantic, tables))
 
 
-def test_photos_lie_in_the_canvas_corner() -> None:
+def test_each_photo_lies_in_the_corner_of_a_canvas_of_its_own() -> None:
     data = load_on_device([[sample_that_tells_places("a", 40, 70)], [sample_that_tells_places("b", 90, 30)]], (), CPU)
-    assert data.images.shape == (2, 3, 92, 72)  # whole steps of beliefs
+    assert [image.shape for image in data.images] == [(3, 40, 72), (3, 92, 32)]  # whole steps of beliefs
     assert data.sizes.tolist() == [[40, 70], [90, 30]]
     assert data.has_table.tolist() == [True, True]
-    assert data.images[0, :, 39, 69].tolist() == [69, 39, 0]
-    assert (data.labels[0, 0, 40:] == IGNORE).all()
-    assert (data.labels[1, 0, :, 30:] == IGNORE).all()
-    assert not data.labels[0, 1, 40:].any()
+    assert data.images[0][:, 39, 69].tolist() == [69, 39, 0]
+    assert (data.labels[0][0, :, 70:] == IGNORE).all()
+    assert (data.labels[1][0, 90:] == IGNORE).all()
+    assert not data.labels[0][1, :, 70:].any()
     truth = sample_that_tells_places("b", 90, 30).labels()
-    assert torch.equal(data.labels[1, :, :90, :30], torch.from_numpy(np.stack([truth.semantic, truth.tables])))
+    assert torch.equal(data.labels[1][:, :90, :30], torch.from_numpy(np.stack([truth.semantic, truth.tables])))
+
+
+def test_large_photos_are_reduced_and_others_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 5, (12, 20)).astype(np.uint8)
+    semantic = np.kron(blocks, np.ones((40, 40), np.uint8))
+    labels = Labels(semantic, (semantic == DINING_TABLE.coco_id).astype(np.uint8))
+    large = MemorySample("large", np.repeat(semantic[..., None] * 50, 3, axis=2), labels)
+    small = sample_that_tells_places("small", 40, 200)
+    data = load_on_device([[large, small]], (), CPU, max_side=200)
+    assert data.sizes.tolist() == [[120, 200], [40, 200]]
+    expected = np.kron(blocks, np.ones((10, 10), np.uint8))
+    np.testing.assert_array_equal(data.labels[0][0].numpy(), expected)
+    np.testing.assert_array_equal(data.labels[0][1].numpy(), expected == DINING_TABLE.coco_id)
+    np.testing.assert_array_equal(data.images[0].numpy(), np.stack([expected * 50] * 3))
+    assert torch.equal(data.images[1], load_on_device([[small]], (), CPU).images[0])
+
+
+def test_photos_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [plain_sample("small", (200, 300)), plain_sample("large", (900, 1200))] * 20
+    needed = 20 * PIXEL_BYTES * (200 * 300 + 450 * 600)
+
+    def available(share: float) -> SimpleNamespace:
+        return SimpleNamespace(available=int(share * needed / MEMORY_SHARE))
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available(1.01))
+    require_memory(samples, 600, CPU)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available(0.99))
+    words = r"80% of the 0\.043 GB free on cpu, got 40 of about 0\.035 GB: lower `max_side` \(600\) or train on fewer"
+    with pytest.raises(ConfigError, match=words):
+        require_memory(samples, 600, CPU)
+
+
+def test_one_photo_is_decoded_at_a_time() -> None:
+    alive = 0
+
+    class Counted(MemorySample):
+        def image(self) -> Image:
+            nonlocal alive
+            alive += 1
+            assert alive == 1
+            pixels = np.zeros(self.pixels.shape, np.uint8)
+            weakref.finalize(pixels, released)
+            return pixels
+
+    def released() -> None:
+        nonlocal alive
+        alive -= 1
+
+    known = plain_sample("a").known
+    load_on_device([[Counted(str(n), np.zeros((4, 6, 3), np.uint8), known) for n in range(3)]], (), CPU)
+    assert alive == 0
 
 
 def test_datasets_are_drawn_by_their_weights() -> None:
@@ -203,6 +268,6 @@ def test_photos_with_a_belief_teach_no_boxes() -> None:
     believed = MemorySample("b", np.zeros((4, 6, 3), np.uint8), Labels(known.semantic, known.tables, UNIFORM))
     data = load_on_device([[plain_sample("a", table=True), believed]], (), CPU)
     assert data.has_table.tolist() == [True, False]
-    assert data.belief_rows.tolist() == [-1, 0]
-    assert (data.labels[1, 0] == IGNORE).all()
-    assert not data.labels[1, 1].any()
+    assert [belief is not None for belief in data.beliefs] == [False, True]
+    assert (data.labels[1][0] == IGNORE).all()
+    assert not data.labels[1][1].any()

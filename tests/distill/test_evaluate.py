@@ -12,14 +12,17 @@ import cv2
 import numpy as np
 import pytest
 from coco_files import annotation, runs, write_room
+from training import small_config
 
 from distill.__main__ import main
 from distill.datasets import spread
 from distill.evaluate import evaluate
 from distill.page import worst_photos, write_page
 from distill.single_pass import SinglePass
+from distill.train import train
 from models.runtime.raw import RawOutput
 from models.runtime.segmenter import Segmenter
+from models.student.weights import load_student
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
 from surfaces.dataset import Labels, MemorySample, Sample, open_dataset, write_packed
 from surfaces.detections import Detection, Image, box_of_mask
@@ -200,3 +203,34 @@ def test_too_few_photos_to_split(tmp_path: Path, capsys: pytest.CaptureFixture[s
         r"distill: expected photos on the val side of .*, got none: .* `--split all` takes all photos\n", err
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_photos_that_the_network_was_trained_on_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through training, averaging and export, and whatever the format of the dataset."""
+    photos = open_dataset(ROOMS)
+    write_packed(photos[:2], tmp_path / "trained")
+    write_packed(photos[1:4], tmp_path / "scored")
+    weights = train(small_config(tmp_path / "run", data=(str(tmp_path / "trained"),), steps=1))
+    mixed, network = tmp_path / "mixed.npz", tmp_path / "net.onnx"
+    assert main(["average", str(weights), str(weights), "--out", str(mixed)]) == 0
+    check = ["--check", str(tmp_path / "scored"), "--check-photos", "1"]
+    assert main(["export", str(mixed), "--out", str(network), *check]) == 0
+    score = ["evaluate", str(tmp_path / "scored"), "--split", "all", "--out", str(tmp_path / "out")]
+    for flags, line, count in (
+        (["--weights", str(network)], "1 of 3 photos were trained on", 1),
+        ([], "unknown whether the network was trained on these photos: its weights do not record it", None),
+    ):
+        capsys.readouterr()
+        assert main([*score, *flags]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == line
+        data = json.loads((tmp_path / "out" / "report.json").read_text())["data"]
+        assert (data["photos_trained_on"], data["training_photos_complete"]) == (count, count is not None)
+
+
+def test_training_on_from_weights_without_a_record(tmp_path: Path) -> None:
+    write_packed(open_dataset(ROOMS)[:2], tmp_path / "trained")
+    config = small_config(tmp_path / "run", data=(str(tmp_path / "trained"),), init="shipped", steps=1)
+    photos = load_student(train(config)).training_photos
+    assert (len(photos.hashes), photos.complete) == (2, False)

@@ -8,10 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from coco_files import annotation, room, runs, write_room
@@ -19,12 +23,12 @@ from training import ROOMS, ROOT, flags_of, run_distill, small_config
 
 from distill.__main__ import main
 from distill.batches import BatchMaker
-from distill.checkpoint import load_checkpoint, save_checkpoint
+from distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from distill.config import ConfigError, TrainConfig
 from distill.curves import Curves, overlay
 from distill.data import load_on_device
 from distill.targets import table_targets
-from distill.train import Trainer, chosen_device, schedule, train
+from distill.train import DivergedError, Trainer, chosen_device, schedule, start, train
 from models.registry import shipped
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
@@ -33,10 +37,12 @@ from surfaces.dataset import Labels, MemorySample, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError, WeightsError
 
 CPU = torch.device("cpu")
+LEFT = ["checkpoint.pt", "config.json", "curves", "student.npz"]
+"""What a finished run leaves."""
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student's weights to start from."""
     torch.manual_seed(11)
     path = tmp_path_factory.mktemp("start") / "start.npz"
@@ -66,35 +72,125 @@ def mask_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trainer(config: TrainConfig) -> Trainer:
     torch.set_num_threads(1)
     data = load_on_device([open_dataset(ROOMS)[:2]], (), CPU)
-    return Trainer(config, BatchMaker(config, data), CPU, Curves(None))
+    return Trainer(config, start(config), BatchMaker(config, data), CPU, Curves(None))
 
 
-def moved(start: Path, weights: Path) -> set[str]:
+def moved(before: Path, after: Path) -> set[str]:
     """Names of the tensors that training has changed."""
-    before, after = read_tensors(start), read_tensors(weights)
-    return {name for name in before if not np.array_equal(before[name], after[name])}
+    old, new = read_tensors(before), read_tensors(after)
+    return {name for name in old if not np.array_equal(old[name], new[name])}
+
+
+@contextmanager
+def training(config: TrainConfig, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """`distill train` as a process, its stderr to be read; killed at the end where it is still running."""
+    command = [sys.executable, "-m", "distill", "train", *flags_of(config), *flags]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Reads what the process reports until a line has the words."""
+    assert process.stderr
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if re.search(words, line):
+            return
+    pytest.fail("".join(lines))
+
+
+def state_after(config: TrainConfig, step: int) -> Checkpoint:
+    """The state of an unbroken run of this process after so many steps."""
+    torch.set_num_threads(1)
+    data = load_on_device([open_dataset(ROOMS)], (), CPU)
+    learner = Trainer(config, start(config), BatchMaker(config, data), CPU, Curves(None))
+    while learner.step < step:
+        learner.train_step()
+    return learner.checkpoint()
+
+
+def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    unbroken, killed = (small_config(tmp_path / name, steps=8) for name in ("unbroken", "killed"))
+    unbroken, killed = (small_config(tmp_path / name, steps=8, checkpoint_every=3) for name in ("unbroken", "killed"))
     expected = train(unbroken).read_bytes()
     folder = Path(killed.run)
-    with (tmp_path / "stderr").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "distill", "train", *flags_of(killed)], cwd=ROOT, stdout=log, stderr=log
-        )
-        while not (folder / "checkpoint.pt").exists() and process.poll() is None:
-            time.sleep(0.01)
+    with training(killed) as process:
+        wait_for(process, "^step 4 ")
         process.kill()
-        assert process.wait() == -signal.SIGKILL, (tmp_path / "stderr").read_text()
+        assert process.wait() == -signal.SIGKILL
     assert not (folder / "student.npz").exists()
     resumed = run_distill("train", *flags_of(killed), "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == f"{folder / 'student.npz'}\n"
-    step = re.search(r"resumed after step (\d+)", resumed.stderr)
-    assert step
-    assert 2 <= int(step[1]) < 8
+    assert re.search(r"resumed after step [36]", resumed.stderr)
     assert (folder / "student.npz").read_bytes() == expected
+
+
+def test_a_signal_before_the_first_checkpoint_loses_nothing(tmp_path: Path) -> None:
+    config = small_config(tmp_path / "run", steps=10_000, checkpoint_every=10_000)
+    with training(config) as process:
+        wait_for(process, "^step 1 ")
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr
+        *_, last = process.stderr.read().splitlines()
+        assert process.wait() == 143
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint
+    assert last == f"distill: stopped after step {checkpoint.step}; the same command with --resume continues"
+    expected = state_after(config, checkpoint.step)
+    assert same_tensors(checkpoint.student, expected.student)
+    assert same_tensors(checkpoint.average, expected.average)
+    assert not (tmp_path / "run" / "student.npz").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+def test_a_stopped_run_continues(
+    number: int,
+    code: int,
+    tmp_path: Path,
+    finished: TrainConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = replace(finished, run=str(tmp_path / "run"))
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    train_step = Trainer.train_step
+
+    def signalled(self: Trainer) -> dict[str, torch.Tensor]:
+        signal.raise_signal(number)
+        return train_step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", signalled)
+        assert main(["train", *flags_of(config)]) == code
+    assert capsys.readouterr().err.endswith("distill: stopped after step 1; the same command with --resume continues\n")
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert train(config, resume=True).read_bytes() == (Path(finished.run) / "student.npz").read_bytes()
+
+
+def test_checkpoints_are_written_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr("distill.train.save_checkpoint", lambda checkpoint, _: written.append(checkpoint.step))
+    for minutes in (1e-9, 60.0):
+        trainer(small_config(tmp_path, checkpoint_every=100, checkpoint_minutes=minutes)).fit(tmp_path)
+    assert written == [1, 2, 3, 3]
+
+
+def test_what_an_interrupted_write_left_is_removed(tmp_path: Path, finished: TrainConfig) -> None:
+    shutil.copytree(finished.run, tmp_path / "run")
+    (tmp_path / "run" / f".{'0' * 32}.tmp").write_bytes(b"half")
+    config = replace(finished, run=str(tmp_path / "run"))
+    save_checkpoint(replace(load_checkpoint(Path(finished.run)), config=config), tmp_path / "run")  # type: ignore[type-var]
+    train(config, resume=True)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == LEFT
 
 
 ONLY_ALLOWED = """
@@ -143,7 +239,7 @@ def believed_room() -> MemorySample:
     return MemorySample("believed", room.image(), Labels(labels.semantic, labels.tables, belief))
 
 
-def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: Path, start: Path) -> None:
+def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: Path, weights: Path) -> None:
     write_packed(open_dataset(ROOMS)[:3], tmp_path / "packed")
     write_packed([believed_room()], tmp_path / "extra")
     config = small_config(
@@ -152,7 +248,7 @@ def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: 
         weights=(1.0, 2.0),
         extra=(str(tmp_path / "extra"),),
         extra_batch=1,
-        init=str(start),
+        init=str(weights),
         steps=1,
     )
     ran = run_distill("train", *flags_of(config), python=("-c", ONLY_ALLOWED))
@@ -190,9 +286,13 @@ def test_a_finished_run_is_resumed_to_the_same_end(finished: TrainConfig) -> Non
     assert weights.read_bytes() == before
 
 
-def test_resume_starts_where_there_is_nothing_to_resume(tmp_path: Path, finished: TrainConfig) -> None:
+def test_there_must_be_something_to_resume(
+    tmp_path: Path, finished: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = replace(finished, run=str(tmp_path / "run"))
-    assert train(config, resume=True).read_bytes() == (Path(finished.run) / "student.npz").read_bytes()
+    words = rf"expected a checkpoint to resume at {tmp_path}/run/checkpoint\.pt, got none; omit --resume"
+    check_refused([*flags_of(config), "--resume"], 11, words, capsys)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None], ids=["empty", "text", "cut off"])
@@ -212,7 +312,7 @@ def test_other_seeds_give_other_weights(tmp_path: Path, finished: TrainConfig) -
 
 def test_what_a_run_leaves(finished: TrainConfig) -> None:
     folder = Path(finished.run)
-    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.pt", "config.json", "curves", "student.npz"]
+    assert sorted(path.name for path in folder.iterdir()) == LEFT
     assert any(path.stat().st_size > 1000 for path in (folder / "curves").iterdir())
     checkpoint = load_checkpoint(folder)
     assert checkpoint
@@ -266,14 +366,14 @@ def test_two_photos_are_learnt(tmp_path: Path) -> None:
     assert semantic_losses(learner) < 0.6 * before
 
 
-def test_frozen_parts_stay_as_they_are(tmp_path: Path, start: Path) -> None:
-    changed = moved(start, train(small_config(tmp_path / "run", init=str(start), freeze=True)))
+def test_frozen_parts_stay_as_they_are(tmp_path: Path, weights: Path) -> None:
+    changed = moved(weights, train(small_config(tmp_path / "run", init=str(weights), freeze=True)))
     assert not {name for name in changed if name.split(".")[0] in BRANCH_PARTS}
     assert {name.split(".")[0] for name in changed} == {"fpn", "rpn", "tables"}
 
 
-def test_a_start_moves_everywhere_but_more_slowly(tmp_path: Path, start: Path) -> None:
-    arrays = read_tensors(start)
+def test_a_start_moves_everywhere_but_more_slowly(tmp_path: Path, weights: Path) -> None:
+    arrays = read_tensors(weights)
     branch = {name: array for name, array in arrays.items() if name.split(".")[0] in BRANCH_PARTS}
     np.savez(tmp_path / "branch.npz", **branch)
     learner = trainer(small_config(tmp_path / "run", init=str(tmp_path / "branch.npz"), pretrained_lr=0.01))
@@ -363,3 +463,49 @@ def test_overlays_show_labels_and_hide_what_nobody_said() -> None:
     assert drawn[:, 0].tolist() == [200, 200, 200]
     assert drawn[:, 1].tolist() == pytest.approx([200 * 0.55 + 0.45 * c for c in DINING_TABLE.colour_rgb], abs=1e-3)
     assert drawn[:, 2].tolist() == pytest.approx([110] * 3)
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(tmp_path: Path, weights: Path) -> None:
+    config = small_config(tmp_path / "run", init=str(weights), log_every=100)
+    learner = trainer(config)
+    learner.step = 1
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"before")
+    with torch.no_grad():
+        learner.student.encoder.stem.bias[0] = float("nan")
+    words = r"expected finite losses and weights, got others in semantic, .* at step 2: lower `lr` \(0\.001\)"
+    with pytest.raises(DivergedError, match=words):
+        learner.fit(tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == b"before"
+    assert DivergedError.exit_code == 26
+
+
+def test_the_shipped_weights_are_the_default_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = small_config(tmp_path / "run", init=TrainConfig(data=("any",)).init)
+    assert same_tensors(start(config).student.state_dict(), load_student(shipped("npz").path).state_dict())
+    assert capsys.readouterr().err == f"starting from {shipped('npz').path}; 0 tensors start at random\n"
+    assert not same_tensors(
+        start(replace(config, init="random")).student.state_dict(), start(config).student.state_dict()
+    )
+    assert capsys.readouterr().err.startswith("starting at random, without weights\n")
+
+
+def test_a_start_that_does_not_fit_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--data", str(ROOMS), "--encoder", "efficientnet_lite0", "--run", str(tmp_path / "run")]
+    words = (
+        "expected weights of a efficientnet_lite0 network, got those of a mosaic network "
+        r"\(.*surfaces\.npz\); `--init random` starts without weights"
+    )
+    check_refused(flags, 7, words, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_photos_that_do_not_fit_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    assert main(["train", *flags_of(small_config(tmp_path / "run"))]) == 11
+    assert re.search(
+        r"distill: expected photos that fit into .*, got 18 of about .* lower `max_side`", capsys.readouterr().err
+    )
+    assert not (tmp_path / "run").exists()

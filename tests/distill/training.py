@@ -18,6 +18,7 @@ def small_config(run: Path, **changes: Any) -> TrainConfig:
     values = {
         "data": (str(ROOMS),),
         "split": "all",
+        "init": "random",
         "run": str(run),
         "steps": 3,
         "batch": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,26 @@ def test_files_that_are_none_are_told(case: str, saved: Path, tmp_path: Path) ->
     path.write_bytes(CONTENTS[case](saved.read_bytes()))
     # No word of NumPy's advice to unpickle the file.
     check_one_line(path, re.escape(f"expected an .npz file of weights at {path}, got another kind, or a damaged one"))
+
+
+def test_a_pickle_is_never_advised(tmp_path: Path) -> None:
+    np.savez(tmp_path / "objects.npz", weights=np.array([{}]))
+    np.save(tmp_path / "objects.npy", np.array([{}]))
+    (tmp_path / "text.npz").write_bytes(pickle.dumps({"weights": 1}))
+    reasons = {
+        "objects.npz": "arrays that are not numbers, or a damaged file",
+        "objects.npy": "a file of another kind",
+        "text.npz": "a file of another kind",
+        "none.npz": "No such file or directory",
+    }
+    for name, reason in reasons.items():
+        path = tmp_path / name
+        check_one_line(path, f"^expected an .npz file of weights at {re.escape(str(path))}, got {reason}$")
+
+
+def test_weights_of_another_encoder_are_told(saved: Path) -> None:
+    words = "^expected weights of a efficientnet_lite0 network, got those of a mosaic network$"
+    check_one_line(saved, words, lambda path: start_from(Student("efficientnet_lite0"), read_tensors(path)))
 
 
 def test_a_teacher_without_its_decoder(saved: Path, tmp_path: Path) -> None:
