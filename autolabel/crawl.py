@@ -155,7 +155,7 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
         judging=usable_cpus(),
     )
     chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip)
-    judge = Judge(chosen, ledger.kept_hashes())
+    judge = Judge(chosen, ledger.kept_facts())
     return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
 
 
@@ -171,7 +171,8 @@ def _alone_in(corpus: Path) -> Iterator[None]:
 
 def _told(tally: Tally) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
-    return f"{tally.asked} asked, {tally.kept} photos kept" + (f" ({reasons})" if reasons else "")
+    superseded = f", {tally.superseded} superseded by better copies" if tally.superseded else ""
+    return f"{tally.asked} asked, {tally.kept} photos kept{superseded}" + (f" ({reasons})" if reasons else "")
 
 
 def _contact(text: str) -> str:

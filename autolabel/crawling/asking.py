@@ -179,7 +179,7 @@ class Asker:
         # Its bytes lie in the vault before the ledger says so: a kill between the two loses nothing.
         path = self._vault.put(photo_name(facts.sha256, data), data) if verdict.kept else ""
         photo = Photo(facts, path, arrival.time, arrival.headers, verdict.duplicate_of)
-        return Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo)
+        return Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo, supersedes=verdict.supersedes)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import FILE_LANES, LEDGER_NAME, Ledger
-from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
+from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State, Superseded
 from surfaces.errors import DatasetError, OutputError
 
 _NOW = 1_800_000_000.0
@@ -148,7 +148,24 @@ def test_photos_keep_what_is_known_of_them(ledger: Ledger) -> None:
     assert kept.photo == _ended_photo()
     assert (dropped.reason, dropped.detail, dropped.photo) == ("grey", "0.01", _ended_photo(""))
     assert [entry.number for entry in ledger.photos("grey")] == [2]
-    assert list(ledger.kept_hashes()) == [(_FACTS.sha256, _FACTS.near_hash)]
+    assert list(ledger.kept_facts()) == [replace(_FACTS, thumbnail=b"")]
+
+
+def test_a_better_copy_supersedes_a_kept_photo(ledger: Ledger) -> None:
+    ledger.add([_photo("http://a.example/1"), _photo("http://a.example/2")])
+    ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=_ended_photo()))
+    assert ledger.is_kept(_FACTS.sha256)
+    better = replace(_ended_photo("photos/ef/efef.jpg"), facts=replace(_FACTS, sha256="ef" * 32))
+    superseded = Superseded(_FACTS.sha256, "near-duplicate", "a better copy came")
+    ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=better, supersedes=(superseded,)))
+    assert not ledger.is_kept(_FACTS.sha256)
+    old, new = ledger.photos()
+    assert (old.reason, old.detail, old.photo.path, old.photo.duplicate_of) == (
+        *("near-duplicate", "a better copy came", ""),
+        "ef" * 32,
+    )
+    assert (new.reason, new.photo) == ("kept", better)
+    assert [facts.sha256 for facts in ledger.kept_facts()] == ["ef" * 32]
 
 
 def test_photos_are_read_in_parts(ledger: Ledger) -> None:
