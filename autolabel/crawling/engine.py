@@ -112,7 +112,7 @@ class Crawl:
         self._left_alone = ledger.left_alone()
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
-        self._not_permitted: dict[str, str] = {}
+        self._not_permitted: dict[str, Ended] = {}
         self._delays: dict[str, float] = {}
         self._working: dict[Future[tuple[Outcome | RobotsText, float]], _Work] = {}
         self._finished: SimpleQueue[Future[tuple[Outcome | RobotsText, float]]] = SimpleQueue()
@@ -201,20 +201,20 @@ class Crawl:
         origin = robots_origin(read_address(request.address))
         rules = self._known_rules(origin, now)
         if origin in self._not_permitted:
-            self._refuse(host, request, "address", self._not_permitted[origin])
+            self._refuse(host, request, self._not_permitted[origin])
         elif rules is None:
             return self._robots_first(host, origin, now)
         elif rules.delay_s > self._delay(host):
             self._delays[host] = rules.delay_s
             self._rest(host, rules.delay_s, f"robots.txt wants {rules.delay_s:g} s between requests")
         elif not rules.allows(request.address):
-            self._refuse(host, request, "robots", f"robots.txt of {origin}")
+            self._refuse(host, request, Ended(State.REFUSED, "robots", f"robots.txt of {origin}"))
         else:
             return _Work(host, request)
         return None
 
-    def _refuse(self, host: str, request: Request, reason: str, detail: str) -> None:
-        self._end(request, Ended(State.REFUSED, reason, detail))
+    def _refuse(self, host: str, request: Request, refused: Ended) -> None:
+        self._end(request, refused)
         self._schedule.rest(host, 0.0)
 
     def _robots_first(self, host: str, origin: str, now: float) -> _Work | None:
@@ -275,7 +275,7 @@ class Crawl:
             self._rules.pop(request.origin, None)
             self._ledger.robots.store(request, outcome, time.time())
         else:
-            self._not_permitted[request.origin] = outcome.detail
+            self._not_permitted[request.origin] = outcome
             self._ledger.robots.forget(request)
         self._expect(read_address(request.origin).host)
 

@@ -17,7 +17,7 @@ from zlib import crc32
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
-from autolabel.crawling.records import Ended, Photo, Request, State, Superseded
+from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, Photo, Request, State, Superseded
 from autolabel.crawling.robots_records import RobotsRecords
 from autolabel.crawling.urls import normal_target
 from surfaces.addresses import AddressError, read_address
@@ -173,6 +173,17 @@ class Ledger:
     def retry_failed(self) -> int:
         """Has all leads that failed tried again, from where they were; returns how many."""
         return self._file.run("UPDATE leads SET state = 'todo', tries = 0, not_before = 0 WHERE state = 'failed'")
+
+    def retry_private(self) -> int:
+        """Has all leads tried again that were refused for a loopback or private address; returns how many.
+
+        Ledgers of older versions tell them by the detail.
+        """
+        return self._file.run(
+            "UPDATE leads SET state = 'todo', tries = 0, not_before = 0"
+            " WHERE state = 'refused' AND (reason = ? OR detail LIKE '%; --allow-private permits it')",
+            PRIVATE_ADDRESS,
+        )
 
     def leave_alone(self, host: str, until: float) -> None:
         """Notes that a host is not to be asked before a time (seconds since 1970)."""

@@ -9,6 +9,9 @@ from enum import StrEnum
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Lead
 
+PRIVATE_ADDRESS = "private-address"
+"""Why leads are refused that a run with other settings may ask for."""
+
 
 class State(StrEnum):
     """How far a lead got."""

@@ -323,7 +323,7 @@ def test_a_host_that_is_not_there(tmp_path: Path) -> None:
 
 def test_addresses_that_may_not_be_asked_are_refused(site: Site, tmp_path: Path) -> None:
     tally = crawl(tmp_path / "c", [site.url(0, f"/{n}.jpg") for n in range(3)], asking=not_private())
-    assert ends(tmp_path / "c") == {"address": 3}
+    assert ends(tmp_path / "c") == {"private-address": 3}
     assert (tally.aside, site.asked) == ({}, [])
 
 

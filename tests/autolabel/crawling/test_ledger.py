@@ -183,6 +183,23 @@ def test_failed_leads_can_be_tried_again(ledger: Ledger) -> None:
     assert _next(ledger).lead.url == "http://a.example/1"
 
 
+@pytest.mark.parametrize(
+    ("reason", "detail", "again"),
+    [
+        ("private-address", "got 10.0.0.1", 1),
+        ("address", "got 10.0.0.1; --allow-private permits it", 1),
+        ("address", "got 0.0.0.0", 0),
+        ("robots", "", 0),
+    ],
+    ids=["private", "private in an older ledger", "no address", "robots"],
+)
+def test_private_addresses_can_be_tried_again(ledger: Ledger, reason: str, detail: str, again: int) -> None:
+    ledger.add([_photo("http://a.example/1")])
+    ledger.end(_next(ledger), Ended(State.REFUSED, reason, detail))
+    assert ledger.retry_private() == again
+    assert ledger.waiting_counts().total() == again
+
+
 def test_robots_txt_is_wanted_once(ledger: Ledger) -> None:
     robots = ledger.robots
     origin = "https://a.example"
