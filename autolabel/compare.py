@@ -3,46 +3,90 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from autolabel.agreement import compare
+from autolabel.matching import Matcher
 from surfaces.dataset import Labels, open_dataset
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.store import LabelStore
+from surfaces.dataset.stored_sample import StoredSample
 from surfaces.dataset.writing import require_outside
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file
 
 
-def labelled_by_both(dataset: Path, truth: Path) -> Iterator[tuple[GradedLabels, Labels]]:
-    """A teacher's labels and people's of the photos whose files are the same, byte for byte.
+@dataclass
+class Coverage:
+    """How the photos of the truth were found among the labelled ones.
+
+    Attributes:
+        same_file: photos of which both have the same file.
+        by_name: photos of which they have copies of the same name, size and look.
+        reviewed: photos that were left out, since a person reviewed the labels that are to be scored.
+        missing: photos that are not labelled.
+        auto_truth: photos of the truth whose labels a teacher made.
+    """
+
+    same_file: int = 0
+    by_name: int = 0
+    reviewed: int = 0
+    missing: int = 0
+    auto_truth: int = 0
+
+    def summary(self) -> str:
+        """One line; what there is none of is left out."""
+        others = {
+            "are not labelled": self.missing,
+            "are left out since their labels are reviewed": self.reviewed,
+            "have a truth that no person reviewed": self.auto_truth,
+        }
+        found = f"{self.same_file} photos matched by their files, {self.by_name} by name and look"
+        return "; ".join([found, *(f"{count} {what}" for what, count in others.items() if count)])
+
+
+def labelled_by_both(
+    dataset: Path, truth: Path, coverage: Coverage | None = None
+) -> Iterator[tuple[GradedLabels, Labels]]:
+    """A teacher's labels and people's of the photos that both datasets have.
+
+    Args:
+        dataset: a label store.
+        truth: a dataset of any form.
+        coverage: is told how photos were found.
 
     Raises:
         DatasetError: one of the two cannot be read, they share no photo, or labels of a photo are of different sizes.
     """
+    coverage = coverage or Coverage()
     samples = open_dataset(truth)
     with LabelStore.open(dataset) as store:
-        auto = {photo.sha256 for photo in store.photos() if photo.origin == "auto"}
-        shared = False
+        matcher = Matcher(store)
         for sample in tqdm(samples, unit="photo", disable=None):
-            sha256 = hashlib.sha256(sample.encoded_image()).hexdigest()
-            if sha256 not in auto:
+            match = matcher.find(sample)
+            if match is None:
+                coverage.missing += 1
                 continue
-            shared = True
-            labels, known = store.labels(sha256), sample.labels()
+            if match.photo.origin != "auto":
+                coverage.reviewed += 1
+                continue
+            coverage.same_file += match.same_file
+            coverage.by_name += not match.same_file
+            coverage.auto_truth += isinstance(sample, StoredSample) and sample.photo.origin == "auto"
+            labels, known = store.labels(match.photo.sha256), sample.labels()
             if labels.unsure.shape != known.semantic.shape:
                 expected, got = known.semantic.shape, labels.unsure.shape
                 raise DatasetError(f"expected labels of {expected} rows, columns for {sample.name}, got {got}")
             yield labels, known
-    if not shared:
-        raise DatasetError(f"expected photos of {truth} among those labelled in {dataset}, got none of the same bytes")
+    if not coverage.same_file + coverage.by_name:
+        told = f"expected photos of {truth} among those labelled in {dataset}, got none"
+        raise DatasetError(f"{told} ({coverage.summary()})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     if args.json:
         require_outside(args.json, [args.dataset, args.truth])
-    comparison = compare(labelled_by_both(args.dataset, args.truth))
+    coverage = Coverage()
+    comparison = compare(labelled_by_both(args.dataset, args.truth, coverage))
+    print(coverage.summary(), file=sys.stderr)
     if args.json:
         replace_file(args.json, (json.dumps(asdict(comparison), indent=1) + "\n").encode())
         print(f"the numbers are in {args.json}", file=sys.stderr)

@@ -22,6 +22,7 @@ from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import write_manifest
+from autolabel.crawling.records import PRIVATE_ADDRESS, State
 from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
 from autolabel.crawling.vault import open_vault, vault_folder
 from autolabel.interrupts import Interrupts
@@ -52,6 +53,7 @@ exit codes:
   0    nothing is left to be asked, or the limit is reached
   10   leads wait for hosts that were put aside; the same command tries them again
   22   no source is named, and there is nothing to go on with
+  24   nothing could be fetched, since addresses are in private networks; --allow-private has them tried again
   130  interrupted; what was recorded stays
   others: see the one line on stderr
 """
@@ -61,6 +63,12 @@ class NothingToDoError(SurfacesError):
     """No source is named, and there is no crawl to go on with."""
 
     exit_code = 22
+
+
+class PrivateAddressesError(SurfacesError):
+    """Nothing was fetched, since all that could have been is in loopback or private networks."""
+
+    exit_code = 24
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take also what says noai, noimageai or noindex (X-Robots-Tag, <meta>); robots.txt holds all the same",
     )
-    politeness("--allow-private", action="store_true", help="loopback and private networks may be asked too")
+    politeness(
+        "--allow-private",
+        action="store_true",
+        help="loopback and private networks may be asked too, what was refused before included",
+    )
     kept = parser.add_argument_group("what is kept").add_argument
     kept("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
     kept("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
@@ -121,6 +133,8 @@ def run(args: argparse.Namespace) -> int:
         started = time.monotonic()
         asker = _open_asker(args, ledger)
         ledger.add(takewhile(lambda _: not interrupts.received, chain([first] if first else [], leads)))
+        if args.allow_private:
+            ledger.retry_private()
         if args.retry_failed:
             ledger.retry_failed()
         settings = CrawlSettings(rate=args.rate, workers=args.workers, limit=args.limit)
@@ -128,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
             crawl = Crawl(ledger, asker, settings, progress, lambda: interrupts.received is not None, resumed)
             tally = crawl.run()
         manifest = write_manifest(ledger, args.out)
-        waiting = ledger.waiting_counts().total()
+        waiting, private, came = ledger.waiting_counts().total(), *_private_and_others(ledger)
     if interrupts.received:
         print(f"autolabel: interrupted, {_told(tally)}; the same command goes on from here", file=sys.stderr)
         return interrupts.exit_code
@@ -138,8 +152,22 @@ def run(args: argparse.Namespace) -> int:
             print(f"put aside: {host}: {why}", file=sys.stderr)
         if len(tally.aside) > _TOLD_HOSTS:
             print(f"put aside: {len(tally.aside) - _TOLD_HOSTS} more hosts", file=sys.stderr)
+    if private and not came:
+        raise PrivateAddressesError(
+            f"expected addresses on the public internet, got {private} in private networks and nothing that could be"
+            " fetched; --allow-private permits them"
+        )
+    if private and not args.quiet:
+        print(f"{private} leads are refused for private addresses; --allow-private permits them", file=sys.stderr)
     print(manifest)
     return SOME_WAIT if tally.aside else 0
+
+
+def _private_and_others(ledger: Ledger) -> tuple[int, int]:
+    """How many leads are refused for private addresses, and how many others were fetched, whatever became of them."""
+    counts = ledger.counts()
+    private = sum(count for (_, _, reason), count in counts.items() if reason == PRIVATE_ADDRESS)
+    return private, sum(count for (_, state, _), count in counts.items() if state is State.DONE)
 
 
 def _shown(args: argparse.Namespace, ledger: Ledger) -> str:
@@ -159,7 +187,7 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
     )
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip, limits=limits)
-    judge = Judge(chosen, ledger.kept_hashes())
+    judge = Judge(chosen, ledger.kept_facts())
     return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
 
 
@@ -175,7 +203,8 @@ def _alone_in(corpus: Path) -> Iterator[None]:
 
 def _told(tally: Tally) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
-    return f"{tally.asked} asked, {tally.kept} photos kept" + (f" ({reasons})" if reasons else "")
+    superseded = f", {tally.superseded} superseded by better copies" if tally.superseded else ""
+    return f"{tally.asked} asked, {tally.kept} photos kept{superseded}" + (f" ({reasons})" if reasons else "")
 
 
 def _contact(text: str) -> str:

@@ -21,12 +21,13 @@ def kept_names(photos: Iterable[StoredPhoto]) -> dict[str, str]:
     Folders are joined with `_`, since trainers tell the folders of labels by the folders of photos; what file systems
     do not allow becomes `_`; names that several photos would share, in whatever case, end in digits of the sha256.
     """
-    safe = [(photo, _safe(photo)) for photo in photos]
+    safe = [(photo, safe_stem(photo)) for photo in photos]
     uses = Counter(_folded(stem) for _, stem in safe)
     return {photo.sha256: stem if uses[_folded(stem)] == 1 else f"{stem}-{file_stem(photo)}" for photo, stem in safe}
 
 
-def _safe(photo: StoredPhoto) -> str:
+def safe_stem(photo: StoredPhoto) -> str:
+    """The name of a photo as one part of a path that every system allows; other photos may have the same."""
     stem = _UNSAFE.sub("_", photo.name).strip()
     if len(stem.encode()) > _BYTES_MAX:
         stem = f"{stem.encode()[:_BYTES_MAX].decode(errors='ignore')}-{file_stem(photo)}"

@@ -59,6 +59,10 @@ class AddressError(FetchError):
     """An address that may not be asked; no connection was made to it."""
 
 
+class PrivateAddressError(AddressError):
+    """An address in a loopback or private network, which may be asked only on demand."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What an address says.
@@ -138,6 +142,7 @@ def permitted_addresses(target: Target, allow_private: bool, resolve: Resolver, 
         All of its IP addresses, at least one.
 
     Raises:
+        PrivateAddressError: one of them is private, and `allow_private` is False.
         AddressError: one of them is not permitted.
         TimeoutError: the look-up took longer.
         OSError: it failed.
@@ -155,8 +160,8 @@ def permitted_addresses(target: Target, allow_private: bool, resolve: Resolver, 
         is_private = _is_private(address)
         if not (is_public(address) or (allow_private and is_private)):
             place = target.host if literal else f"{target.host} at {address}"
-            hint = "; --allow-private permits it" if is_private else ""
-            raise AddressError(f"expected a host on the public internet, got {place}{hint}")
+            told = f"expected a host on the public internet, got {place}"
+            raise PrivateAddressError(f"{told}; --allow-private permits it") if is_private else AddressError(told)
     return addresses
 
 

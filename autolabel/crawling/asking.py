@@ -14,12 +14,22 @@ from autolabel.crawling.judging import Judge
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.readers import headers_for, readers
 from autolabel.crawling.reading import BusyError, ReadError, ReadSettings, RefusedError
-from autolabel.crawling.records import Delayed, Ended, Outcome, Photo, Redirected, Request, RobotsText, State
+from autolabel.crawling.records import (
+    PRIVATE_ADDRESS,
+    Delayed,
+    Ended,
+    Outcome,
+    Photo,
+    Redirected,
+    Request,
+    RobotsText,
+    State,
+)
 from autolabel.crawling.robots import OPT_OUTS, directives
 from autolabel.crawling.robots_records import RobotsRequest
 from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
-from surfaces.addresses import AddressError, Resolver, look_up
+from surfaces.addresses import AddressError, PrivateAddressError, Resolver, look_up
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.fetch import PASSING_STATUSES, USER_AGENT, WHOLE_STATUSES, Answer, FetchLimits, UnavailableError, ask
 from surfaces.places import read_bytes
@@ -178,7 +188,7 @@ class Asker:
         # Its bytes lie in the vault before the ledger says so: a kill between the two loses nothing.
         path = self._vault.put(photo_name(facts.sha256, data), data) if verdict.kept else ""
         photo = Photo(facts, path, arrival.time, arrival.headers, verdict.duplicate_of)
-        return Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo)
+        return Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo, supersedes=verdict.supersedes)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -202,6 +212,8 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _failure(error: SurfacesError) -> Outcome:
+    if isinstance(error, PrivateAddressError):
+        return Ended(State.REFUSED, PRIVATE_ADDRESS, str(error))
     if isinstance(error, AddressError):
         return Ended(State.REFUSED, "address", str(error))
     if isinstance(error, UnavailableError):

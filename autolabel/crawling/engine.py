@@ -10,7 +10,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
 from autolabel.crawling.asking import Asker
@@ -19,7 +19,7 @@ from autolabel.crawling.hosts import Schedule
 from autolabel.crawling.lead import Kind
 from autolabel.crawling.ledger import FILE_LANES, Ledger
 from autolabel.crawling.readers import API_KINDS
-from autolabel.crawling.records import Delayed, Ended, Outcome, Redirected, Request, RobotsText, State
+from autolabel.crawling.records import Delayed, Ended, Outcome, Redirected, Request, RobotsText, State, Superseded
 from autolabel.crawling.robots import RobotsRules, robots_origin
 from autolabel.crawling.robots_records import RobotsRequest
 from surfaces.addresses import read_address
@@ -60,13 +60,15 @@ class Tally:
 
     Attributes:
         asked: requests that were made, for robots.txt too; files that were read.
-        kept: photos that are new in the corpus.
+        kept: how many photos the corpus has more than before.
+        superseded: photos that the corpus keeps no longer, since a better copy came.
         ended: how many leads ended with each reason.
         aside: why hosts were put aside, by their names.
     """
 
     asked: int = 0
     kept: int = 0
+    superseded: int = 0
     ended: Counter[str] = field(default_factory=Counter)
     aside: dict[str, str] = field(default_factory=dict)
 
@@ -110,10 +112,11 @@ class Crawl:
         self._left_alone = ledger.left_alone()
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
-        self._not_permitted: dict[str, str] = {}
+        self._not_permitted: dict[str, Ended] = {}
         self._delays: dict[str, float] = {}
         self._working: dict[Future[tuple[Outcome | RobotsText, float]], _Work] = {}
         self._finished: SimpleQueue[Future[tuple[Outcome | RobotsText, float]]] = SimpleQueue()
+        self._superseded: dict[str, tuple[Superseded, str]] = {}
         self._tally = Tally()
 
     def run(self) -> Tally:
@@ -198,20 +201,20 @@ class Crawl:
         origin = robots_origin(read_address(request.address))
         rules = self._known_rules(origin, now)
         if origin in self._not_permitted:
-            self._refuse(host, request, "address", self._not_permitted[origin])
+            self._refuse(host, request, self._not_permitted[origin])
         elif rules is None:
             return self._robots_first(host, origin, now)
         elif rules.delay_s > self._delay(host):
             self._delays[host] = rules.delay_s
             self._rest(host, rules.delay_s, f"robots.txt wants {rules.delay_s:g} s between requests")
         elif not rules.allows(request.address):
-            self._refuse(host, request, "robots", f"robots.txt of {origin}")
+            self._refuse(host, request, Ended(State.REFUSED, "robots", f"robots.txt of {origin}"))
         else:
             return _Work(host, request)
         return None
 
-    def _refuse(self, host: str, request: Request, reason: str, detail: str) -> None:
-        self._end(request, Ended(State.REFUSED, reason, detail))
+    def _refuse(self, host: str, request: Request, refused: Ended) -> None:
+        self._end(request, refused)
         self._schedule.rest(host, 0.0)
 
     def _robots_first(self, host: str, origin: str, now: float) -> _Work | None:
@@ -272,7 +275,7 @@ class Crawl:
             self._rules.pop(request.origin, None)
             self._ledger.robots.store(request, outcome, time.time())
         else:
-            self._not_permitted[request.origin] = outcome.detail
+            self._not_permitted[request.origin] = outcome
             self._ledger.robots.forget(request)
         self._expect(read_address(request.origin).host)
 
@@ -285,12 +288,26 @@ class Crawl:
             self._expect(self._ledger.redirect(request, outcome.address))
 
     def _end(self, request: Request, ended: Ended) -> None:
+        ended = self._unless_superseded(ended)
+        known = [old for old in ended.supersedes if self._ledger.is_kept(old.sha256)]
+        if ended.photo:
+            better = ended.photo.facts.sha256
+            self._superseded |= {old.sha256: (old, better) for old in ended.supersedes if old not in known}
         for host in self._ledger.end(request, ended):
             self._expect(host)
         self._asker.recorded(request)
-        self._tally.kept += ended.photo is not None and ended.photo.path != ""
+        self._tally.kept += ended.kept - len(known)
+        self._tally.superseded += len(known)
         self._tally.ended[ended.reason] += 1
         self._progress.ended(ended, self._schedule.waiting)
+
+    def _unless_superseded(self, ended: Ended) -> Ended:
+        """How a lead ends: a photo that was to be kept is dropped where a better copy overtook it on its way here."""
+        if not (ended.photo and ended.kept and ended.photo.facts.sha256 in self._superseded):
+            return ended
+        old, better = self._superseded.pop(ended.photo.facts.sha256)
+        photo = replace(ended.photo, path="", duplicate_of=better)
+        return replace(ended, reason=old.reason, detail=old.detail, photo=photo)
 
     def _delay_request(self, work: _Work, delayed: Delayed) -> None:
         request, failures = work.request, self._schedule.failed(work.host)

@@ -47,6 +47,11 @@ class Facts:
     table: float | None = None
     room: float | None = None
 
+    @property
+    def worth(self) -> tuple[int, int]:
+        """Of two copies of a photo the one of greater worth is kept: more pixels, then more bytes."""
+        return self.width * self.height, self.size
+
     def to_json(self) -> str:
         """One line of JSON; what is missing is left out."""
         known = {name: value for name, value in asdict(self).items() if value != getattr(Facts, name, None)}

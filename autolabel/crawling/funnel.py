@@ -74,7 +74,7 @@ class Funnel:
         sources: the same by what led to them first.
         minutes: the same by the minute in which they came, counted from 1970.
         shown: by reason some photos, those of the lowest sha256, which says nothing of what they show.
-        originals: thumbnails, JPEG, of the kept photos that the shown ones resemble, by sha256.
+        originals: thumbnails, JPEG, of the photos that the shown ones resemble, by sha256.
     """
 
     leads: Counter[tuple[Kind, State, str]]
@@ -141,5 +141,5 @@ def _show(chosen: dict[str, PhotoEntry], entry: PhotoEntry, photos: int) -> None
 
 def _originals(ledger: Ledger, copies: Iterable[PhotoEntry]) -> dict[str, bytes]:
     wanted = {copy.photo.duplicate_of for copy in copies}
-    kept = (entry.photo.facts for entry in (ledger.photos(Reason.KEPT) if wanted else ()))
-    return {facts.sha256: facts.thumbnail for facts in kept if facts.sha256 in wanted}
+    came = (entry.photo.facts for entry in (ledger.photos() if wanted else ()))  # some are kept no longer
+    return {facts.sha256: facts.thumbnail for facts in came if facts.thumbnail and facts.sha256 in wanted}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -67,10 +69,21 @@ class NearIndex:
 
     def find(self, hashed: str) -> tuple[str, int] | None:
         """The nearest photo, and in how many bits the hash that differs more does; None where none is near."""
+        return next(iter(self.find_all(hashed)), None)
+
+    def find_all(self, hashed: str) -> list[tuple[str, int]]:
+        """All near photos as `find` has them, the nearest first."""
         whole, *parts = _split(hashed)
-        near = [self._wholes.nearest(whole), self._parts.nearest(whole), *map(self._wholes.nearest, parts)]
-        distance, name = min(near, key=lambda found: found[0])
-        return (name, distance) if distance <= self._distance_max else None
+        found = [self._wholes.near(whole), self._parts.near(whole), *map(self._wholes.near, parts)]
+        nearest: dict[str, int] = {}
+        for distance, name in sorted(chain.from_iterable(found), key=lambda pair: pair[0]):
+            nearest.setdefault(name, distance)
+        return list(nearest.items())
+
+    def discard(self, name: str) -> None:
+        """Removes a photo."""
+        self._wholes.discard(name)
+        self._parts.discard(name)
 
 
 class _Table:
@@ -89,18 +102,24 @@ class _Table:
         self._hashes[:, count] = pair
         self._names.append(name)
 
-    def nearest(self, pair: Bytes) -> tuple[int, str]:
-        """The distance and the name of the nearest; a distance above the largest where none is near."""
+    def discard(self, name: str) -> None:
+        for row in [row for row, known in enumerate(self._names) if known == name][::-1]:
+            last = len(self._names) - 1
+            self._hashes[:, row] = self._hashes[:, last]
+            self._names[row] = self._names[last]
+            self._names.pop()
+
+    def near(self, pair: Bytes) -> list[tuple[int, str]]:
+        """The distances and the names of all that are near."""
         if not self._names:
-            return self._distance_max + 1, ""
+            return []
         first, second = pair
         matches = self._matcher.radiusMatch(first[None], self._hashes[0, : len(self._names)], self._distance_max)[0]
         near = [
             (max(round(match.distance), _distance(second, self._hashes[1, match.trainIdx])), match.trainIdx)
             for match in matches
         ]
-        distance, index = min(near, default=(self._distance_max + 1, 0))
-        return distance, self._names[index]
+        return [(distance, self._names[index]) for distance, index in sorted(near) if distance <= self._distance_max]
 
 
 def _both(grey: Bytes) -> str:

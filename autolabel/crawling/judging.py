@@ -17,6 +17,7 @@ import numpy as np
 
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.hashes import NearIndex, near_hash
+from autolabel.crawling.records import Superseded
 from autolabel.crawling.rooms import RoomFinder, Scene
 from autolabel.crawling.seams import count_seams
 from autolabel.crawling.text_lines import text_share
@@ -85,11 +86,13 @@ class Verdict:
         reason: `Reason.KEPT`, or why it is dropped.
         detail: what was measured, a few words.
         duplicate_of: sha256 of the kept photo that it resembles; empty where it is none.
+        supersedes: kept photos that it resembles and is better than; they are near-duplicates of it from now on.
     """
 
     reason: Reason
     detail: str = ""
     duplicate_of: str = ""
+    supersedes: tuple[Superseded, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -102,7 +105,7 @@ class Judge:
 
     Args:
         settings: what is kept.
-        known: sha256 and perceptual hashes (`Facts.near_hash`) of each photo that the corpus already keeps.
+        known: the facts of each photo that the corpus already keeps.
         scene_of: tells what a photo (uint8 HxWx3 RGB) shows; None: the student that the settings name.
 
     Raises:
@@ -112,14 +115,14 @@ class Judge:
     def __init__(
         self,
         settings: JudgeSettings | None = None,
-        known: Iterable[tuple[str, str]] = (),
+        known: Iterable[Facts] = (),
         scene_of: Callable[[Image], Scene] | None = None,
     ) -> None:
         self._settings = settings or JudgeSettings()
-        self._kept: set[str] = set()
+        self._kept: dict[str, tuple[int, int]] = {}
         self._near = NearIndex(self._settings.near_max)
-        for sha256, hashed in known:
-            self._keep(sha256, hashed)
+        for facts in known:
+            self._keep(facts)
         self._scene_of = scene_of
         if scene_of is None and not self._settings.any_picture:
             self._scene_of = RoomFinder(self._settings.weights, self._settings.threads, self._settings.clip)
@@ -144,19 +147,33 @@ class Judge:
         return replace(facts, **asdict(self._scene_of(image)))
 
     def decide(self, facts: Facts) -> Verdict:
-        """What becomes of a photo; what is kept is remembered, so that the next copy of it is not."""
-        if facts.sha256 in self._kept:
+        """What becomes of a photo; what is kept is remembered, so that the next copy of it is not, unless it is better.
+
+        Of near-duplicates the best is kept (`Facts.worth`), of equal ones the first.
+        """
+        measured = facts.width or facts.unreadable  # else `look` knew it; a better copy may have come since
+        if facts.sha256 in self._kept or not measured:
             return Verdict(Reason.DUPLICATE, duplicate_of=facts.sha256)
         if verdict := self._objection(facts):
             return verdict
-        if near := self._near.find(facts.near_hash):
-            return Verdict(Reason.NEAR_DUPLICATE, f"{near[1]} of 256 bits differ", near[0])
-        self._keep(facts.sha256, facts.near_hash)
-        return Verdict(Reason.KEPT)
+        near = self._near.find_all(facts.near_hash)
+        for sha256, distance in near:
+            if self._kept[sha256] >= facts.worth:
+                return Verdict(Reason.NEAR_DUPLICATE, f"{distance} of 256 bits differ", sha256)
+        for sha256, _ in near:
+            del self._kept[sha256]
+            self._near.discard(sha256)
+        self._keep(facts)
+        better = f"superseded by a copy of {facts.width}x{facts.height} pixels, {facts.size} bytes"
+        superseded = (
+            Superseded(sha256, Reason.NEAR_DUPLICATE, f"{distance} of 256 bits differ; {better}")
+            for sha256, distance in near
+        )
+        return Verdict(Reason.KEPT, supersedes=tuple(superseded))
 
-    def _keep(self, sha256: str, hashed: str) -> None:
-        self._kept.add(sha256)
-        self._near.add(sha256, hashed)
+    def _keep(self, facts: Facts) -> None:
+        self._kept[facts.sha256] = facts.worth
+        self._near.add(facts.sha256, facts.near_hash)
 
     def _objection(self, facts: Facts) -> Verdict | None:
         """Why a photo is dropped whatever else is kept, as far as is measured yet; None where nothing is against it."""

@@ -17,7 +17,7 @@ from zlib import crc32
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
-from autolabel.crawling.records import Ended, Photo, Request, State
+from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, Photo, Request, State, Superseded
 from autolabel.crawling.robots_records import RobotsRecords
 from autolabel.crawling.urls import normal_target
 from surfaces.addresses import AddressError, read_address
@@ -174,6 +174,17 @@ class Ledger:
         """Has all leads that failed tried again, from where they were; returns how many."""
         return self._file.run("UPDATE leads SET state = 'todo', tries = 0, not_before = 0 WHERE state = 'failed'")
 
+    def retry_private(self) -> int:
+        """Has all leads tried again that were refused for a loopback or private address; returns how many.
+
+        Ledgers of older versions tell them by the detail.
+        """
+        return self._file.run(
+            "UPDATE leads SET state = 'todo', tries = 0, not_before = 0"
+            " WHERE state = 'refused' AND (reason = ? OR detail LIKE '%; --allow-private permits it')",
+            PRIVATE_ADDRESS,
+        )
+
     def leave_alone(self, host: str, until: float) -> None:
         """Notes that a host is not to be asked before a time (seconds since 1970)."""
         self._file.run("INSERT OR REPLACE INTO hosts VALUES (?, ?)", host, until)
@@ -191,9 +202,16 @@ class Ledger:
         """How many leads wait for each host."""
         return Counter(dict(self._file.rows("SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host")))
 
-    def kept_hashes(self) -> Iterator[tuple[str, str]]:
-        """SHA-256 and perceptual hash of each kept photo."""
-        yield from self._file.rows("SELECT sha256, near_hash FROM photos WHERE path != ''")
+    def kept_facts(self) -> Iterator[Facts]:
+        """What was measured of each kept photo, in the order of their leads; some thousand at a time are in memory."""
+        kept, last = "SELECT lead, facts FROM photos WHERE path != '' AND lead > ? ORDER BY lead LIMIT ?", 0
+        while rows := self._file.rows(kept, last, _AT_ONCE):
+            yield from (Facts.from_json(facts) for _, facts in rows)
+            last = rows[-1][0]
+
+    def is_kept(self, sha256: str) -> bool:
+        """Whether the corpus keeps a photo."""
+        return bool(self._file.rows("SELECT 1 FROM photos WHERE sha256 = ? AND path != ''", sha256))
 
     def photos(self, reason: str | None = None) -> Iterator[PhotoEntry]:
         """Photos that came, in the order of their leads; some hundred at a time are in memory.
@@ -250,6 +268,17 @@ class Ledger:
                 *(request.number, facts.sha256, facts.near_hash, photo.path, photo.time),
                 *(json.dumps(dict(photo.headers)), photo.duplicate_of, facts.to_json(), photo.facts.thumbnail),
             )
+            for old in ended.supersedes:
+                self._drop(old, facts.sha256)
+
+    def _drop(self, old: Superseded, better: str) -> None:
+        kept = "SELECT lead FROM photos WHERE sha256 = ? AND path != ''"
+        self._file.run(
+            f"UPDATE leads SET reason = ?, detail = ? WHERE number IN ({kept})", old.reason, old.detail, old.sha256
+        )
+        self._file.run(
+            "UPDATE photos SET path = '', duplicate_of = ? WHERE sha256 = ? AND path != ''", better, old.sha256
+        )
 
 
 def _text(value: object) -> str:

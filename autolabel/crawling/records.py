@@ -9,6 +9,9 @@ from enum import StrEnum
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Lead
 
+PRIVATE_ADDRESS = "private-address"
+"""Why leads are refused that a run with other settings may ask for."""
+
 
 class State(StrEnum):
     """How far a lead got."""
@@ -58,6 +61,21 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class Superseded:
+    """A photo that was kept until a better copy came; its file stays where it is, since labels may refer to it.
+
+    Attributes:
+        sha256: of the photo.
+        reason: why it is dropped now, a word or two to group by.
+        detail: one line.
+    """
+
+    sha256: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Redirected:
     """The answer names another address, in its one spelling."""
 
@@ -89,6 +107,7 @@ class Ended:
         detail: one line; may be empty.
         leads: what it led to.
         photo: where it is one.
+        supersedes: photos that are kept no longer, since this one is.
     """
 
     state: State
@@ -96,6 +115,12 @@ class Ended:
     detail: str = ""
     leads: tuple[Lead, ...] = ()
     photo: Photo | None = None
+    supersedes: tuple[Superseded, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is a photo that the corpus keeps."""
+        return self.photo is not None and self.photo.path != ""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_stores import ROOMS, rooms_store, segment
+from label_stores import ROOMS, add_photo, rooms_store, segment
+from PIL import Image as Pillow
 
 from autolabel.__main__ import main
 from autolabel.compare import compare
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
 from surfaces.dataset import Labels
 from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.store import LabelStore
 from surfaces.detections import Mask
 
 
@@ -108,6 +110,90 @@ def test_a_teacher_that_is_right_scores_one(tmp_path: Path, capsys: pytest.Captu
     for found in numbers["classes"].values():
         assert found["precision"] == found["iou_sure"] == 1
         assert 0.9 < found["recall"] <= 1
+
+
+def photo_store(folder: Path, *photos: Path, review: bool = False) -> Path:
+    """A store of photos of 30x40 pixels whose upper half is wall."""
+    wall = np.zeros((30, 40), bool)
+    wall[:15] = True
+    labels = GradedLabels((segment(WALL, wall),), np.zeros_like(wall))
+    with LabelStore.create(folder) as store:
+        for photo in photos:
+            sha256 = add_photo(store, photo, labels)
+            if review:
+                store.add_review(sha256, labels, "ann")
+    return folder
+
+
+def save_room(path: Path, seed: int = 0, **options: object) -> Path:
+    """A photo of 30x40 pixels, once it is turned as its EXIF says."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    upright = coarse.repeat(10, axis=0).repeat(10, axis=1)
+    turned = np.rot90(upright) if "exif" in options else upright
+    path.parent.mkdir(exist_ok=True)
+    Pillow.fromarray(np.ascontiguousarray(turned)).save(path, **options)
+    return path
+
+
+def save_awkward(folder: Path) -> list[Path]:
+    """Photos that every export writes anew."""
+    exif = Pillow.Exif()
+    exif[274] = 6  # to be turned clockwise
+    return [
+        save_room(folder / "webp.webp", 1, quality=80),
+        save_room(folder / "turned.jpg", 2, exif=exif, quality=95),
+        save_room(folder / "bmp.bmp", 3),
+    ]
+
+
+def test_label_stores_share_photos_of_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = save_awkward(tmp_path / "photos")
+    store = photo_store(tmp_path / "labels", *photos)
+    truth = photo_store(tmp_path / "truth", *photos, review=True)
+    assert main(["compare", str(store), "--truth", str(truth)]) == 0
+    told = capsys.readouterr()
+    assert "3 photos, sure of 1.000 of the pixels" in told.out
+    assert told.err.endswith("3 photos matched by their files, 0 by name and look\n")
+
+
+@pytest.mark.parametrize("form", ["coco", "png"])
+@pytest.mark.parametrize("names", [[], ["--keep-names"]], ids=["by digits", "by names"])
+def test_exported_copies_are_found(
+    tmp_path: Path, form: str, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [*save_awkward(tmp_path / "photos"), save_room(tmp_path / "photos" / "plain.jpg")]
+    truth = photo_store(tmp_path / "reviewed", *photos, review=True)
+    assert main(["export", str(truth), "--format", form, "--out", str(tmp_path / "truth"), *names]) == 0
+    store = photo_store(tmp_path / "labels", *photos)
+    capsys.readouterr()
+    assert main(["compare", str(store), "--truth", str(tmp_path / "truth")]) == 0
+    told = capsys.readouterr()
+    assert "4 photos, sure of 1.000" in told.out
+    assert told.err.endswith("1 photos matched by their files, 3 by name and look\n")
+
+
+def test_photos_of_the_same_name_that_look_different_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = [save_room(tmp_path / "a" / f"{name}.png", seed) for seed, name in enumerate(("same", "other"))]
+    theirs = [save_room(tmp_path / "b" / f"{name}.jpg", seed) for seed, name in ((0, "same"), (7, "other"))]
+    store, truth = photo_store(tmp_path / "mine", *mine), photo_store(tmp_path / "theirs", *theirs)
+    assert main(["compare", str(store), "--truth", str(truth)]) == 0
+    told = capsys.readouterr()
+    assert "1 photos, sure of" in told.out
+    assert told.err.endswith(
+        "0 photos matched by their files, 1 by name and look; 1 are not labelled;"
+        " 1 have a truth that no person reviewed\n"
+    )
+
+
+def test_reviewed_photos_are_not_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = save_room(tmp_path / "a.png")
+    store = photo_store(tmp_path / "mine", photo, review=True)
+    assert main(["compare", str(store), "--truth", str(store)]) == 8
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "1 are left out since their labels are reviewed" in told.err
 
 
 def test_datasets_without_a_common_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

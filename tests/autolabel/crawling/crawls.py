@@ -33,7 +33,7 @@ def crawl(
     """Crawls what leads (or the addresses of photos) name, into a corpus."""
     corpus.mkdir(exist_ok=True)
     with Ledger.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
-        judge, arrivals = Judge(ANY_PICTURE, ledger.kept_hashes()), Arrivals(corpus, ledger.is_waiting)
+        judge, arrivals = Judge(ANY_PICTURE, ledger.kept_facts()), Arrivals(corpus, ledger.is_waiting)
         asker = Asker(asking, judge, open_vault(corpus, None), arrivals)
         ledger.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
         return Crawl(ledger, asker, settings, progress, interrupted, resumed).run()

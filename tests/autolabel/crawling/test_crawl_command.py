@@ -15,7 +15,7 @@ from filelock import FileLock
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
-from autolabel.crawl import SOME_WAIT, NothingToDoError
+from autolabel.crawl import SOME_WAIT, NothingToDoError, PrivateAddressesError
 from autolabel.crawling.ledger import LEDGER_NAME
 from surfaces.fetch import USER_AGENT
 
@@ -86,10 +86,29 @@ def test_hosts_that_were_put_aside_are_told(site: Site, tmp_path: Path, capsys: 
     assert f"put aside: {site.hosts[0]}: robots.txt wants 86400 s between requests\n" in err
 
 
-def test_loopback_is_not_asked_by_default(site: Site, tmp_path: Path) -> None:
+def test_loopback_is_not_asked_by_default(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     urls = _list(site, tmp_path, 3)
-    assert main(["crawl", "--out", str(tmp_path / "c"), "--urls", str(urls), "--any-picture", "--quiet"]) == 0
-    assert (ends(tmp_path / "c"), site.asked) == ({"address": 3}, [])
+    arguments = ["crawl", "--out", str(tmp_path / "c"), "--any-picture", "--min-side", "16", "--rate", "50", "--quiet"]
+    assert main([*arguments, "--urls", str(urls)]) == PrivateAddressesError.exit_code == 24
+    assert (ends(tmp_path / "c"), site.asked) == ({"private-address": 3}, [])
+    assert capsys.readouterr().err == (
+        "autolabel: expected addresses on the public internet, got 3 in private networks and nothing that could be"
+        " fetched; --allow-private permits them\n"
+    )
+    assert main([*arguments, "--urls", str(urls)]) == 24
+    assert main([*arguments, "--allow-private"]) == 0
+    assert ends(tmp_path / "c") == {"kept": 3}
+
+
+def test_some_private_addresses_are_reported(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Here photos on disk are fetched all the same."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "room.jpg").write_bytes(photo_bytes(9))
+    arguments = ["--urls", str(_list(site, tmp_path, 2)), "--folder", str(tmp_path / "photos")]
+    arguments += ["--any-picture", "--min-side", "16"]
+    assert main(["crawl", "--out", str(tmp_path / "c"), *arguments]) == 0
+    assert ends(tmp_path / "c") == {"private-address": 2, "kept": 1}
+    assert "2 leads are refused for private addresses; --allow-private permits them\n" in capsys.readouterr().err
 
 
 def test_opt_outs_can_be_ignored(site: Site, tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
+from itertools import permutations
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from crawls import LOOPBACK, QUICK, crawl, ends, not_private, photos
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
@@ -64,6 +67,37 @@ def test_the_same_bytes_are_kept_once(site: Site, tmp_path: Path) -> None:
     crawl(tmp_path / "c", urls)
     assert ends(tmp_path / "c") == {"kept": 1, "duplicate": 2}
     assert len(list((tmp_path / "c" / "photos").rglob("*.jpg"))) == 1
+
+
+def _copy(seed: int, side: int) -> bytes:
+    """The same picture in another size."""
+    picture = cv2.imdecode(np.frombuffer(photo_bytes(seed, (240, 320)), np.uint8), cv2.IMREAD_COLOR)
+    return cv2.imencode(".jpg", cv2.resize(picture, (side, side * 3 // 4), interpolation=cv2.INTER_AREA))[1].tobytes()
+
+
+@pytest.mark.parametrize("order", list(permutations((80, 160, 320))), ids=lambda order: " ".join(map(str, order)))
+def test_the_largest_copy_is_kept_in_whatever_order_they_come(
+    site: Site, tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    urls = [site.serve(0, f"/{side}.jpg", Reply(_copy(1, side))) for side in order]
+    tally = crawl(tmp_path / "c", urls)
+    kept, first, second = sorted(photos(tmp_path / "c"), key=lambda entry: -entry.photo.facts.width)
+    assert [entry.reason for entry in (kept, first, second)] == ["kept", "near-duplicate", "near-duplicate"]
+    assert (kept.photo.facts.width, tally.kept) == (320, 1)
+    assert (tmp_path / "c" / kept.photo.path).read_bytes() == _copy(1, 320)
+    for entry in (first, second):
+        assert (entry.photo.path, bool(entry.photo.duplicate_of), bool(entry.detail)) == ("", True, True)
+
+
+def test_a_later_run_keeps_the_better_copy_and_leaves_the_old_file(site: Site, tmp_path: Path) -> None:
+    """The labels of the old file may be in use."""
+    small, large = (site.serve(0, f"/{side}.jpg", Reply(_copy(1, side))) for side in (160, 320))
+    assert crawl(tmp_path / "c", [small]).kept == 1
+    (old,) = photos(tmp_path / "c")
+    tally = crawl(tmp_path / "c", [large])
+    assert (tally.kept, tally.superseded) == (0, 1)
+    assert ends(tmp_path / "c") == {"kept": 1, "near-duplicate": 1}
+    assert (tmp_path / "c" / old.photo.path).read_bytes() == _copy(1, 160)
 
 
 def test_what_ended_is_not_asked_again(site: Site, tmp_path: Path) -> None:
@@ -292,7 +326,7 @@ def test_a_host_that_is_not_there(tmp_path: Path) -> None:
 
 def test_addresses_that_may_not_be_asked_are_refused(site: Site, tmp_path: Path) -> None:
     tally = crawl(tmp_path / "c", [site.url(0, f"/{n}.jpg") for n in range(3)], asking=not_private())
-    assert ends(tmp_path / "c") == {"address": 3}
+    assert ends(tmp_path / "c") == {"private-address": 3}
     assert (tally.aside, site.asked) == ({}, [])
 
 

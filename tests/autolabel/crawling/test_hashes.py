@@ -162,6 +162,19 @@ def test_the_nearest_is_found(differences: list[tuple[int, int]]) -> None:
     assert found is None or max(differences[int(found[0])]) == nearest
 
 
+def test_what_is_discarded_is_not_found() -> None:
+    wanted, *others = random_hashes(4)
+    index = NearIndex(64)
+    for name, hashed in (("a", wanted), ("b", flipped(wanted, 5, 5)), *zip("cde", others, strict=False)):
+        index.add(name, hashed)
+    assert index.find_all(wanted) == [("a", 0), ("b", 5)]
+    index.discard("a")
+    assert index.find_all(wanted) == [("b", 5)]
+    index.discard("b")
+    assert index.find(wanted) is None
+    assert [index.find(hashed) for hashed in others] == [(name, 0) for name in "cde"]
+
+
 def test_an_index_grows() -> None:
     index = NearIndex(64)
     hashes = random_hashes(3000)

@@ -32,7 +32,7 @@ A_ROOM = Scene(wall=0.3, floor=0.2, table=0.0, room=0.9)
 SMALL = JudgeSettings(side_min=300)
 
 
-def judge(chosen: JudgeSettings = SMALL, scene: Scene = A_ROOM, known: tuple[tuple[str, str], ...] = ()) -> Judge:
+def judge(chosen: JudgeSettings = SMALL, scene: Scene = A_ROOM, known: tuple[Facts, ...] = ()) -> Judge:
     """A judge whose network sees the same in every photo."""
     return Judge(chosen, known, lambda _: scene)
 
@@ -111,9 +111,67 @@ def test_copies_are_dropped(rooms: list[Image]) -> None:
 def test_copies_of_what_an_earlier_run_kept_are_dropped(rooms: list[Image]) -> None:
     data = jpeg(rooms[0])
     facts = judge().look(data)
-    resumed = judge(known=((facts.sha256, facts.near_hash),))
+    resumed = judge(known=(facts,))
     assert resumed.decide(resumed.look(data)).reason is Reason.DUPLICATE
     assert resumed.decide(resumed.look(jpeg(rooms[0], 40))).reason is Reason.NEAR_DUPLICATE
+
+
+def enlarged(image: Image, factor: float) -> Image:
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_better_copy_is_kept(rooms: list[Image], resumed: bool) -> None:
+    """More pixels are better, then more bytes, then what came first."""
+    asked = judge()
+    small = jpeg(rooms[0], 40)
+    first = asked.look(small)
+    assert asked.decide(first).kept
+    for better in (jpeg(rooms[0], 90), jpeg(enlarged(rooms[0], 1.5), 60)):
+        if resumed:
+            asked = judge(known=(first,))
+        facts = asked.look(better)
+        verdict = asked.decide(facts)
+        assert verdict.kept
+        (superseded,) = verdict.supersedes
+        assert (superseded.sha256, superseded.reason) == (first.sha256, Reason.NEAR_DUPLICATE)
+        assert f"superseded by a copy of {facts.width}x{facts.height} pixels" in superseded.detail
+        again = asked.decide(asked.look(small))
+        assert (again.reason, again.duplicate_of) == (Reason.NEAR_DUPLICATE, facts.sha256)
+        first, small = facts, better
+
+
+def test_of_equal_copies_the_first_is_kept() -> None:
+    known = Facts("ab" * 32, 1000, 640, 480, near_hash="0f" * 64)
+    asked = Judge(JudgeSettings(any_picture=True), (known,))
+    verdict = asked.decide(replace(known, sha256="cd" * 32))
+    assert (verdict.reason, verdict.duplicate_of) == (Reason.NEAR_DUPLICATE, known.sha256)
+
+
+def test_a_copy_has_to_be_better_than_all_that_it_resembles() -> None:
+    """Two kept photos, not near each other, and one between them."""
+    near = JudgeSettings(any_picture=True, near_max=8)
+    left, right, between = (f"{bits:064x}" * 2 for bits in (0x0000, 0xFFF0, 0x00F0))
+    small, large = (
+        Facts("aa" * 32, 1000, 640, 480, near_hash=left),
+        Facts("bb" * 32, 1000, 1280, 960, near_hash=right),
+    )
+    middle, best = (
+        Facts("cc" * 32, 1000, 800, 600, near_hash=between),
+        Facts("dd" * 32, 1000, 1600, 1200, near_hash=between),
+    )
+    asked = Judge(near, (small, large))
+    verdict = asked.decide(middle)
+    assert (verdict.reason, verdict.duplicate_of) == (Reason.NEAR_DUPLICATE, large.sha256)
+    assert {old.sha256 for old in asked.decide(best).supersedes} == {small.sha256, large.sha256}
+
+
+def test_a_copy_of_what_was_superseded_meanwhile_is_a_duplicate(rooms: list[Image]) -> None:
+    asked, small = judge(), jpeg(rooms[0], 40)
+    assert asked.decide(asked.look(small)).kept
+    looked = asked.look(small)
+    assert asked.decide(asked.look(jpeg(rooms[0], 90))).kept
+    assert asked.decide(looked).reason is Reason.DUPLICATE
 
 
 def test_what_was_dropped_has_no_copies(rooms: list[Image]) -> None:

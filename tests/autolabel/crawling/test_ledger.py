@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import FILE_LANES, LEDGER_NAME, Ledger
-from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
+from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State, Superseded
 from surfaces.errors import DatasetError, OutputError
 
 _NOW = 1_800_000_000.0
@@ -148,7 +148,24 @@ def test_photos_keep_what_is_known_of_them(ledger: Ledger) -> None:
     assert kept.photo == _ended_photo()
     assert (dropped.reason, dropped.detail, dropped.photo) == ("grey", "0.01", _ended_photo(""))
     assert [entry.number for entry in ledger.photos("grey")] == [2]
-    assert list(ledger.kept_hashes()) == [(_FACTS.sha256, _FACTS.near_hash)]
+    assert list(ledger.kept_facts()) == [replace(_FACTS, thumbnail=b"")]
+
+
+def test_a_better_copy_supersedes_a_kept_photo(ledger: Ledger) -> None:
+    ledger.add([_photo("http://a.example/1"), _photo("http://a.example/2")])
+    ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=_ended_photo()))
+    assert ledger.is_kept(_FACTS.sha256)
+    better = replace(_ended_photo("photos/ef/efef.jpg"), facts=replace(_FACTS, sha256="ef" * 32))
+    superseded = Superseded(_FACTS.sha256, "near-duplicate", "a better copy came")
+    ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=better, supersedes=(superseded,)))
+    assert not ledger.is_kept(_FACTS.sha256)
+    old, new = ledger.photos()
+    assert (old.reason, old.detail, old.photo.path, old.photo.duplicate_of) == (
+        *("near-duplicate", "a better copy came", ""),
+        "ef" * 32,
+    )
+    assert (new.reason, new.photo) == ("kept", better)
+    assert [facts.sha256 for facts in ledger.kept_facts()] == ["ef" * 32]
 
 
 def test_photos_are_read_in_parts(ledger: Ledger) -> None:
@@ -164,6 +181,23 @@ def test_failed_leads_can_be_tried_again(ledger: Ledger) -> None:
     ledger.end(_next(ledger), Ended(State.REFUSED, "robots"))
     assert ledger.retry_failed() == 1
     assert _next(ledger).lead.url == "http://a.example/1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "again"),
+    [
+        ("private-address", "got 10.0.0.1", 1),
+        ("address", "got 10.0.0.1; --allow-private permits it", 1),
+        ("address", "got 0.0.0.0", 0),
+        ("robots", "", 0),
+    ],
+    ids=["private", "private in an older ledger", "no address", "robots"],
+)
+def test_private_addresses_can_be_tried_again(ledger: Ledger, reason: str, detail: str, again: int) -> None:
+    ledger.add([_photo("http://a.example/1")])
+    ledger.end(_next(ledger), Ended(State.REFUSED, reason, detail))
+    assert ledger.retry_private() == again
+    assert ledger.waiting_counts().total() == again
 
 
 def test_robots_txt_is_wanted_once(ledger: Ledger) -> None:
