@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from labelstudio.cleaning import clean_labels
@@ -30,6 +29,7 @@ from labelstudio.progress import task_bar, tell
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import ReviewLog
 from labelstudio.tasks import STARTED, Batch, TaskSummary, delete_task, list_tasks, read_facts, without_prediction_of
+from surfaces.arguments import local_path
 from surfaces.classes import CLASSES
 from surfaces.dataset.store import LabelSettings, LabelStore, StoredPhoto
 from surfaces.errors import DatasetError, DecodeError, FetchError
@@ -39,7 +39,7 @@ from surfaces.queues import QUEUES, Candidate, order_photos, read_candidates
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `autolabel run` labels into")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `autolabel run` labels into")
     add_project_argument(parser)
     parser.add_argument(
         "--queue", choices=tuple(QUEUES), default="expected-gain", help="which photos come first (default: %(default)s)"

@@ -9,18 +9,18 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
-from pathlib import Path
 
 from labelstudio.changes import change_of
 from labelstudio.progress import tell
 from labelstudio.review_log import ReviewLog
+from surfaces.arguments import local_path
 from surfaces.dataset.store import LabelStore, StoredPhoto
 from surfaces.errors import DatasetError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `pull` pulled into")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `pull` pulled into")
     parser.add_argument(
         "photos", nargs="*", metavar="PHOTO", help="path, name or sha256; every photo with a pulled review if not given"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from labelstudio.errors import ServerAwayError
 from labelstudio.installation import find_executable
 from labelstudio.local_server import DEFAULT_PORT, LocalServer, Running, add_home_argument, check_supported
+from surfaces.arguments import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_home_argument(parser)
     parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 takes a free one ({DEFAULT_PORT})")
     parser.add_argument(
-        "--photos", type=Path, metavar="DIR", help="photos in here need no upload (a folder of its own)"
+        "--photos", type=local_path, metavar="DIR", help="photos in here need no upload (a folder of its own)"
     )
     parser.add_argument(
         "--label-studio",
