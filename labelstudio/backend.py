@@ -27,6 +27,7 @@ from labelstudio.ml_server import MlServer, tell
 from labelstudio.proposals import Proposer, StudentProposer
 from labelstudio.task_photos import TaskPhotos
 from models.runtime.segmenter import Segmenter
+from surfaces.commands import missing_package_reported
 
 TITLE = "interior-surfaces"
 """Of the backend's entry in a project; there is one."""
@@ -81,15 +82,17 @@ def open_proposer(args: argparse.Namespace) -> Proposer:
 
     Raises:
         WeightsError: they are missing or are other ones.
+        MissingExtraError: SAM needs a package that is not installed.
         DeviceError: `args.device` is not there.
     """
-    student = StudentProposer(Segmenter(threads=args.threads))
     if args.sam is None:
-        return student
-    from labelstudio.sam_proposals import SamProposer  # brings torch
-    from models.teachers.sam import Sam
+        return StudentProposer(Segmenter(threads=args.threads))
+    with missing_package_reported("backend --sam", "autolabel"):
+        from labelstudio.sam_proposals import SamProposer  # brings torch
+        from models.teachers.sam import Sam
 
-    return SamProposer(Sam.load(args.sam_size, args.sam, args.device), student)
+        sam = Sam.load(args.sam_size, args.sam, args.device)
+    return SamProposer(sam, StudentProposer(Segmenter(threads=args.threads)))
 
 
 def enter_backend(server: Server, project: Project, address: str) -> None:

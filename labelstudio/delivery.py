@@ -26,6 +26,7 @@ from labelstudio.progress import tell
 from surfaces.dataset.codec import suffix_of
 from surfaces.dataset.portable import portable_photo
 from surfaces.dataset.store import StoredPhoto
+from surfaces.places import is_remote
 
 WAYS = ("url", "local", "upload")
 
@@ -50,12 +51,12 @@ class Original:
 
     Attributes:
         photo: the store's record of it.
-        path: where these bytes lie.
+        place: the path or address of these bytes (`surfaces.places`).
         data: its file.
     """
 
     photo: StoredPhoto
-    path: Path
+    place: str
     data: bytes
 
 
@@ -115,7 +116,7 @@ class Delivery:
                 self._used.add(way)
                 tell("; ".join([f"photos: {way.told}", *reasons]))
             return address
-        raise DeliveryError(f"the server cannot be brought to show {original.path}: {'; '.join(reasons)}")
+        raise DeliveryError(f"the server cannot be brought to show {original.place}: {'; '.join(reasons)}")
 
     def _try(self, way: Way, original: Original) -> str:
         if way in self._closed:
@@ -193,9 +194,11 @@ class LocalFiles:
 
     def address(self, original: Original) -> str:
         """The photo's address on the server; the first one of each folder below the root is fetched and compared."""
+        if is_remote(original.place):
+            raise NotThisWayError(f"not from the server's disk, {original.place} lies in object storage")
         if self._root is None:
             self._root = self._ask_root()
-        relative = _below(original.path, self._root)
+        relative = _below(PurePath(original.place), self._root)
         if relative is None or len(relative.parts) == 1:
             raise NotThisWayError(f"not from the server's disk, it serves subfolders of {self._root}")
         query = urlencode({"d": relative.as_posix()}, quote_via=quote)
@@ -296,16 +299,18 @@ class Upload:
 
 def _path_in_corpus(photo: StoredPhoto) -> str:
     name = photo.name.removesuffix(f"-{photo.sha256[:12]}")
-    relative = name + PurePath(photo.source).suffix
-    if not PurePath(photo.source).as_posix().endswith(f"/{relative}"):
+    source = photo.source if is_remote(photo.source) else PurePath(photo.source).as_posix()
+    relative = name + PurePosixPath(source).suffix
+    if not source.endswith(f"/{relative}"):
         raise NotThisWayError(f"not from the web, {photo.source} does not lie in its corpus as {relative}")
     return relative
 
 
 def _below(path: PurePath, folder: PurePath) -> PurePath | None:
     """A path relative to a folder, links followed; None where it is not below it."""
+    # `..` would lead out of the folder again.
     for inner, outer in ((path, folder), (Path(path).resolve(), Path(folder).resolve())):
-        if inner.is_relative_to(outer):
+        if ".." not in inner.parts and inner.is_relative_to(outer):
             return inner.relative_to(outer)
     return None
 

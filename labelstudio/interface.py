@@ -38,9 +38,14 @@ _SHAPE: dict[str, tuple[str, frozenset[str]]] = {
 _FIRST_SETTINGS: dict[str, Any] = {
     "show_instruction": True,
     "show_skip_button": True,
-    "sampling": "Uncertainty sampling",
 }
-"""What people may choose otherwise later. Uncertainty sampling: the predictions of the lowest score come first."""
+"""What people may choose otherwise later."""
+
+SAMPLING = "Sequential sampling"
+"""Tasks are shown in the order in which they were made, which is that of the queue."""
+
+OVERRULING_SAMPLING = "Uncertainty sampling"
+"""Tasks are shown by the score of their prediction, whatever the queue; projects of older versions have it."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,14 @@ class Project:
         title: by which people find it.
         url: of its list of tasks.
         model_version: whose predictions a task opens with; "" for any.
+        sampling: the order in which tasks are shown, as Label Studio names it.
     """
 
     id: int
     title: str
     url: str
     model_version: str = ""
+    sampling: str = SAMPLING
 
 
 def add_project_argument(parser: argparse.ArgumentParser) -> None:
@@ -111,12 +118,15 @@ def create_project(server: Server, title: str, annotators: int = 1) -> Project:
     """
     with server_errors():
         settings = _kept_settings() | _FIRST_SETTINGS
-        created = server.client.projects.create(title=title, maximum_annotations=annotators, **settings)
+        created = server.client.projects.create(
+            title=title, maximum_annotations=annotators, sampling=SAMPLING, **settings
+        )
     return _project(server, created)
 
 
 def update_project(server: Server, title: str, annotators: int | None = None) -> tuple[Project, list[str]] | None:
-    """Brings a project's interface up to date; what people chose in its settings otherwise stays.
+    """Brings a project's interface up to date; what people chose in its settings otherwise stays, except for an
+    order of tasks that overrules the queue.
 
     Args:
         server: where it is.
@@ -134,6 +144,8 @@ def update_project(server: Server, title: str, annotators: int | None = None) ->
     if found is None:
         return None
     wanted = _kept_settings() | ({"maximum_annotations": annotators} if annotators else {})
+    if found.sampling == OVERRULING_SAMPLING:
+        wanted["sampling"] = SAMPLING
     changes = {name: value for name, value in wanted.items() if getattr(found, name) != value}
     if changes:
         with server_errors():
@@ -238,4 +250,5 @@ def _listed(labels: set[str] | frozenset[str]) -> str:
 
 
 def _project(server: Server, found: Any) -> Project:
-    return Project(found.id, found.title, f"{server.url}/projects/{found.id}/data", found.model_version or "")
+    url = f"{server.url}/projects/{found.id}/data"
+    return Project(found.id, found.title, url, found.model_version or "", found.sampling or "")

@@ -8,7 +8,6 @@ lives, so that nobody mistakes another process, which was given a dead server's 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import secrets
@@ -21,6 +20,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from labelstudio.errors import ServerAwayError
 from surfaces.errors import OutputError
@@ -86,6 +90,19 @@ def add_home_argument(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def check_supported() -> None:
+    """Checks that this system has locks that a process inherits.
+
+    Raises:
+        ServerAwayError: it has none, as Windows.
+    """
+    if fcntl is None:
+        raise ServerAwayError(
+            "`up` starts a Label Studio on Linux and macOS only; start one yourself with `label-studio start`, and set "
+            "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+        )
+
+
 class LocalServer:
     """The server that lives in a folder; nothing happens before `start`."""
 
@@ -135,9 +152,11 @@ class LocalServer:
             timeout_s: the first start prepares the database, which takes a minute.
 
         Raises:
-            ServerAwayError: the port is taken, the program stops or does not answer in time, or another server answers.
+            ServerAwayError: the port is taken, the program stops or does not answer in time, or another server answers;
+                or this system is not supported.
             OutputError: the server's folder cannot be written.
         """
+        check_supported()
         try:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             launched = self._launch(executable, port, photos)
@@ -192,7 +211,9 @@ class LocalServer:
         raise ServerAwayError(f"Label Studio's process {running.pid} does not stop")
 
     def _is_locked(self) -> bool:
-        """Whether a server's process holds the lock."""
+        """Whether a server's process holds the lock; where there are no locks, no server was started."""
+        if fcntl is None:
+            return False
         try:
             with self._state_path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -214,7 +235,8 @@ class LocalServer:
                         return False
             state.truncate(0)
             port = _free_port(port)
-            folder = (photos or self.home / "served" / "photos").expanduser().absolute()
+            # Label Studio serves nothing from a path with `..`.
+            folder = (photos or self.home / "served" / "photos").expanduser().resolve()
             folder.mkdir(parents=True, exist_ok=True)
             self._make_account()
             command = [str(executable), "start", "--no-browser", "--internal-host", HOST]

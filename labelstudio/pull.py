@@ -13,7 +13,6 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from labelstudio.agreement import mean_ious, same_labels
 from labelstudio.changes import change_of
@@ -24,13 +23,14 @@ from labelstudio.progress import task_bar, tell
 from labelstudio.review_log import IN_LABELS, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
 from labelstudio.reviews import RULES, Decision, decide, read_reviews
 from labelstudio.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_facts, read_task
+from surfaces.arguments import local_path
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.store import LabelStore, StoredPhoto
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `autolabel run` labels into")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `autolabel run` labels into")
     add_project_argument(parser)
     add_rule_argument(parser)
     parser.add_argument(

@@ -12,17 +12,24 @@ from collections import defaultdict
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from labelstudio.cleaning import clean_labels
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.delivery import WAYS, Delivery, Original, plan_delivery
-from labelstudio.interface import IMAGE_FIELD, Project, add_project_argument, find_project, show_predictions
+from labelstudio.interface import (
+    IMAGE_FIELD,
+    OVERRULING_SAMPLING,
+    Project,
+    add_project_argument,
+    find_project,
+    show_predictions,
+)
 from labelstudio.progress import task_bar, tell
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import ReviewLog
 from labelstudio.tasks import STARTED, Batch, TaskSummary, delete_task, list_tasks, read_facts, without_prediction_of
+from surfaces.arguments import local_path
 from surfaces.classes import CLASSES
 from surfaces.dataset.store import LabelSettings, LabelStore, StoredPhoto
 from surfaces.errors import DatasetError, DecodeError, FetchError
@@ -32,7 +39,7 @@ from surfaces.queues import QUEUES, Candidate, order_photos, read_candidates
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `autolabel run` labels into")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `autolabel run` labels into")
     add_project_argument(parser)
     parser.add_argument(
         "--queue", choices=tuple(QUEUES), default="expected-gain", help="which photos come first (default: %(default)s)"
@@ -62,6 +69,11 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     server = connect(args)
     project = find_project(server, args.project)
+    if project.sampling == OVERRULING_SAMPLING:
+        tell(
+            f"project {project.title!r} shows tasks by the score of their prediction (uncertainty sampling), not in the"
+            " order of --queue; `python -m labelstudio init` changes that"
+        )
     delivery = plan_delivery(server, project, args.photos, args.url_base)
     with LabelStore.open(args.dataset) as store, ReviewLog.of(args.dataset) as log, server_errors():
         pushing = Push(server, project, store, log, delivery)
@@ -276,4 +288,4 @@ def _read_original(store: LabelStore, photo: StoredPhoto) -> Original:
     except FetchError as error:
         told = f"expected the labelled photo, it is gone or has changed; run `autolabel run` again ({error})"
         raise DatasetError(told) from error
-    return Original(photo, Path(place), data)
+    return Original(photo, place, data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +16,7 @@ from labelstudio.connection import add_server_arguments, connect, server_errors
 from labelstudio.interface import Project, add_project_argument, find_project
 from labelstudio.review_log import LoggedAnnotation, LoggedTask, Outcome, ReviewLog
 from labelstudio.tasks import ProjectFacts, read_facts
+from surfaces.arguments import local_path
 from surfaces.dataset.store import LabelStore
 
 _JUDGED = (Outcome.ACCEPTED, Outcome.CORRECTED)
@@ -24,7 +24,7 @@ _JUDGED = (Outcome.ACCEPTED, Outcome.CORRECTED)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `autolabel run` labels into")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `autolabel run` labels into")
     add_project_argument(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     add_server_arguments(parser)

@@ -7,19 +7,20 @@ changes them in Label Studio; `pull --redo` pulls them again.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence, Set
-from pathlib import Path
 
 from labelstudio.changes import change_of
 from labelstudio.progress import tell
 from labelstudio.review_log import ReviewLog
+from surfaces.arguments import local_path
 from surfaces.dataset.store import LabelStore, StoredPhoto
 from surfaces.errors import DatasetError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `pull` pulled into")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `pull` pulled into")
     parser.add_argument(
         "photos", nargs="*", metavar="PHOTO", help="path, name or sha256; every photo with a pulled review if not given"
     )
@@ -57,7 +58,7 @@ def choose(names: Sequence[str], photos: Mapping[str, StoredPhoto], store: Label
     known = {key: photo.sha256 for photo in photos.values() for key in (photo.name, photo.sha256)}
     known |= {path: sha256 for sha256 in photos for path in store.sources(sha256)}
     replaced = store.replaced()
-    chosen = {name: known.get(name) or known.get(str(Path(name).resolve())) for name in names}
+    chosen = {name: known.get(name) or known.get(os.path.abspath(name)) for name in names}  # noqa: PTH100  (as `autolabel`)
     for name, sha256 in chosen.items():
         if sha256 is None:
             raise DatasetError(f"expected the path, name or sha256 of a photo of {store.path}, got {name!r}")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from labelstudio.errors import ServerAwayError
 from labelstudio.installation import find_executable
-from labelstudio.local_server import DEFAULT_PORT, LocalServer, Running, add_home_argument
+from labelstudio.local_server import DEFAULT_PORT, LocalServer, Running, add_home_argument, check_supported
+from surfaces.arguments import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_home_argument(parser)
     parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 takes a free one ({DEFAULT_PORT})")
     parser.add_argument(
-        "--photos", type=Path, metavar="DIR", help="photos in here need no upload (a folder of its own)"
+        "--photos", type=local_path, metavar="DIR", help="photos in here need no upload (a folder of its own)"
     )
     parser.add_argument(
         "--label-studio",
@@ -32,18 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
-    if args.photos and not args.photos.expanduser().is_dir():
+    check_supported()
+    photos = args.photos and args.photos.expanduser().resolve()
+    if photos and not photos.is_dir():
         raise ServerAwayError(f"expected a folder of photos at {args.photos}, and there is none")
     server = LocalServer(args.home)
     running = server.running()
     if running:
-        _check_same(running, args)
+        _check_same(running, args.port, photos)
         print(f"Label Studio runs already, process {running.pid}", file=sys.stderr)
         running = server.wait()
     else:
         executable = find_executable(args.label_studio, server.home)
         print("starting Label Studio; the first start takes a minute", file=sys.stderr)
-        running = server.start(executable, DEFAULT_PORT if args.port is None else args.port, args.photos)
+        running = server.start(executable, DEFAULT_PORT if args.port is None else args.port, photos)
     print(running.url)
     print(f"user name  {server.account().username}")
     print(f"password   in {server.account_path}")
@@ -51,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_same(running: Running, args: argparse.Namespace) -> None:
+def _check_same(running: Running, port: int | None, photos: Path | None) -> None:
     """A server that runs keeps its port and folder: who wants others has to stop it first."""
-    other_port = args.port and not running.url.endswith(f":{args.port}")
-    other_photos = args.photos and str(args.photos.expanduser().absolute()) != running.photos
+    other_port = port and not running.url.endswith(f":{port}")
+    other_photos = photos and str(photos) != running.photos
     if other_port or other_photos:
         raise ServerAwayError(
             f"Label Studio runs already, at {running.url} with the photos of {running.photos}; "

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
+
+from surfaces.places import is_remote
 
 PIXELS_MOST = 178_000_000
 """The largest photo that Pillow decodes: twice its `MAX_IMAGE_PIXELS`, which is global."""
@@ -18,6 +21,17 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
     return int(text)
+
+
+def local_path(text: str) -> Path:
+    """A path on this machine.
+
+    Raises:
+        ArgumentTypeError: the text is an address, of which `Path` would drop a slash.
+    """
+    if is_remote(text):
+        raise argparse.ArgumentTypeError(f"expected a path on this machine, got the address {text}")
+    return Path(text)
 
 
 def share(text: str) -> float:

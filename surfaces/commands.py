@@ -41,7 +41,7 @@ def run_command(
     # Spinning threads slow each other down tenfold on a CPU that others use too; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with _missing_parts_told(wanted, extra):
+        with missing_package_reported(wanted, extra):
             for name, summary in commands.items():
                 command = subparsers.add_parser(name, help=summary, description=summary)
                 if name == wanted:
@@ -61,8 +61,16 @@ def _module(package: str, command: str) -> ModuleType:
 
 
 @contextmanager
-def _missing_parts_told(command: str | None, extra: str) -> Iterator[None]:
-    """Turns the absence of a package, whenever it is noticed, into a line that names the extra that brings it."""
+def missing_package_reported(command: str | None, extra: str) -> Iterator[None]:
+    """Turns the absence of a package, whenever it is noticed, into a line that names the extra that brings it.
+
+    Args:
+        command: what needs the package, as the user wrote it.
+        extra: of the distribution.
+
+    Raises:
+        MissingExtraError: a package that is not ours is absent.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

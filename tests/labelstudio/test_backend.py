@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from absent_packages import command_without
 from clicks import box, click, masks_of
 from servers import TestServer
 
@@ -24,7 +25,7 @@ from labelstudio.interface import Project
 from labelstudio.task_photos import TaskPhotos
 from models import Segmenter
 from surfaces.detections import Mask
-from surfaces.errors import DecodeError, SurfacesError
+from surfaces.errors import DecodeError, MissingExtraError, SurfacesError
 from surfaces.images import load_image
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,17 @@ class Running:
 
 
 Start = Callable[..., Running]
+
+
+def test_sam_without_its_packages_names_the_extra_that_brings_them(tmp_path: Path) -> None:
+    program = command_without(["torch"], "labelstudio")
+    words = ["backend", "--home", str(tmp_path), "--sam", str(tmp_path / "sam.pth")]
+    ran = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert ran.returncode == MissingExtraError.exit_code
+    assert ran.stdout == ""
+    assert ran.stderr.splitlines()[-1] == (
+        "labelstudio: `backend --sam` needs torch, which is not installed; pip install 'interior-surfaces[autolabel]'"
+    )
 
 
 def command(arguments: tuple[object, ...], environment: Mapping[str, str]) -> subprocess.Popen[str]:

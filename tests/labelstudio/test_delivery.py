@@ -61,6 +61,21 @@ def test_photos_on_the_servers_disk_are_read_there(scene: Scene, capsys: pytest.
     assert "from its own disk" in capsys.readouterr().err
 
 
+def test_photos_on_the_servers_disk_are_found_through_other_spellings(scene: Scene) -> None:
+    scene.photos = scene.server.photos / "nowhere" / ".." / scene.photos.name
+    (scene.server.photos / "nowhere").mkdir(exist_ok=True)
+    scene.add("a", simple_labels())
+    assert scene.push() == 0
+    assert addresses(scene) == [f"/data/local-files/?d=photos%2F{scene.photos.name}%2Fa.png"]
+
+
+def test_photos_in_object_storage_are_not_sought_on_a_disk(scene: Scene) -> None:
+    scene.add("a", simple_labels())
+    original = Original(next(stored_photos(scene)), "s3://bucket/a.png", b"")
+    with pytest.raises(NotThisWayError, match=r"not from the server's disk, s3://bucket/a\.png lies in object storage"):
+        LocalFiles(scene.server, scene.project).address(original)
+
+
 def test_a_storage_that_somebody_synchronises_makes_no_tasks(scene: Scene) -> None:
     scene.add("a", simple_labels())
     assert scene.push() == 0
@@ -154,7 +169,7 @@ def test_a_folder_that_is_another_one_on_the_server_is_not_opened(scene: Scene) 
     """As where the server is on another machine that happens to have a folder of that name."""
     scene.add("a", simple_labels())
     path = scene.photos / "a.png"
-    original = Original(next(stored_photos(scene)), path, path.read_bytes())
+    original = Original(next(stored_photos(scene)), str(path), path.read_bytes())
     path.write_bytes(b"what the server has there")
 
     with pytest.raises(NotThisWayError, match="which has other bytes in"):

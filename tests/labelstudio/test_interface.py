@@ -85,7 +85,7 @@ def test_a_new_project_is_found(label_studio: TestServer, project: Project) -> N
     assert stored.enable_empty_annotation
     assert stored.show_instruction
     assert stored.show_skip_button
-    assert stored.sampling == "Uncertainty sampling"
+    assert stored.sampling == "Sequential sampling"
     assert "A window is a hole in the wall's mask." in stored.expert_instruction
 
 
@@ -112,15 +112,24 @@ def test_init_brings_an_older_interface_up_to_date(
     command: Any, label_studio: TestServer, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     older = re.sub(r"<KeyPointLabels.*</RectangleLabels>", "", label_config(), flags=re.DOTALL)
-    label_studio.client.projects.update(project.id, label_config=older, sampling="Sequential sampling")
+    label_studio.client.projects.update(project.id, label_config=older, sampling="Uniform sampling")
     annotate(label_studio, project, [brushed("wall")])
 
-    assert find_project(label_studio, project.title) == project, "annotations made with it can be read"
+    assert find_project(label_studio, project.title).id == project.id, "annotations made with it can be read"
     assert command("init", "--project", project.title) == 0
     assert "updated: label_config" in capsys.readouterr().out
     stored = label_studio.client.projects.get(project.id)
     assert stored.label_config == label_config()
-    assert stored.sampling == "Sequential sampling", "what people chose stays"
+    assert stored.sampling == "Uniform sampling", "what people chose stays"
+
+
+def test_init_changes_an_order_of_tasks_that_overrules_the_queue(
+    command: Any, label_studio: TestServer, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label_studio.client.projects.update(project.id, sampling="Uncertainty sampling")
+    assert command("init", "--project", project.title) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"project {project.title!r} updated: sampling"]
+    assert label_studio.client.projects.get(project.id).sampling == "Sequential sampling"
 
 
 def test_init_takes_nothing_away_from_annotations(

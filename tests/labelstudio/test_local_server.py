@@ -84,9 +84,12 @@ def test_up_and_down_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     up = ["up", "--home", str(home), "--port", "0", "--label-studio", str(executable)]
     photos = tmp_path / "photos"
     photos.mkdir()
+    (tmp_path / "elsewhere").mkdir()
     try:
-        assert main([*up, "--photos", str(photos)]) == 0
+        assert main([*up, "--photos", str(tmp_path / "elsewhere" / ".." / "photos")]) == 0
         first = capfd.readouterr()
+        assert main([*up, "--photos", str(photos)]) == 0
+        assert capfd.readouterr().out == first.out
         assert main(up) == 0
         again = capfd.readouterr()
         assert main([*up, "--photos", str(tmp_path)]) == ServerAwayError.exit_code

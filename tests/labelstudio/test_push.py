@@ -77,6 +77,32 @@ def test_limit_is_how_many_wait(scene: Scene) -> None:
     assert set(scene.tasks()) == set(photos)
 
 
+def next_task(scene: Scene) -> str:
+    """The sha256 of the photo that `Label All Tasks` shows."""
+    found = scene.server.session.get(f"/api/projects/{scene.project.id}/next").raise_for_status().json()
+    return str(found["data"]["sha256"])
+
+
+def test_reviewers_see_the_order_of_the_queue(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    doubtful = add_photos(scene, 4)
+    assert scene.push("--queue", "random", "--seed", "3") == 0
+    in_order = [task["data"]["sha256"] for task in sorted(scene.numbers(), key=lambda task: task["id"])]
+    assert in_order[0] != doubtful[0], "the queue is another than that of uncertainty sampling"
+    for sha256 in in_order:
+        assert next_task(scene) == sha256
+        scene.submit(scene.tasks()[sha256])
+    assert "sampling" not in capsys.readouterr().err
+
+
+def test_a_project_that_overrules_the_queue_is_reported(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    add_photos(scene, 1)
+    scene.server.client.projects.update(scene.project.id, sampling="Uncertainty sampling")
+    assert scene.push() == 0
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "sampling" in line]
+    assert line.startswith(f"project {scene.project.title!r} shows tasks by the score of their prediction")
+    assert line.endswith("`python -m labelstudio init` changes that")
+
+
 def test_newer_labels_become_predictions_of_the_same_tasks(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     photos = add_photos(scene, 3)
     assert scene.push() == 0

@@ -127,6 +127,14 @@ def reviewed(tmp_path: Path) -> Path:
     return scene.dataset
 
 
+@pytest.mark.parametrize("command", ["push", "pull", "status", "undo"])
+def test_an_address_is_no_dataset(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "s3://bucket/labels"])
+    assert ended.value.code == 2
+    assert "expected a path on this machine, got the address s3://bucket/labels\n" in capsys.readouterr().err
+
+
 def test_undo_needs_no_server_and_no_log(reviewed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["undo", str(reviewed), "seen", "seen"]) == 0
     assert capsys.readouterr().out.endswith("\nrestored   1 photos\n")

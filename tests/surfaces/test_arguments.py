@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from surfaces.arguments import number, positive, share
+from surfaces.arguments import local_path, number, positive, share
 
 
 def test_what_is_meant_is_read() -> None:
@@ -20,6 +21,18 @@ def test_no_count(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         positive(text)
     assert str(caught.value) == f"expected a number from 1, got {text}"
+
+
+@pytest.mark.parametrize("text", ["labels", "/labels", "C:\\labels", "a:b/labels"])
+def test_a_path(text: str) -> None:
+    assert local_path(text) == Path(text)
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/labels", "https://host/labels", "file:///labels"])
+def test_no_path(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        local_path(text)
+    assert str(caught.value) == f"expected a path on this machine, got the address {text}"
 
 
 @pytest.mark.parametrize("text", ["-0.01", "1.01", "nan", "inf", "half", "", "50%"])
