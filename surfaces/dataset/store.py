@@ -247,9 +247,7 @@ class LabelStore(ReplacedLabels):
                 self._point(source, sha256)
 
     def add_review(self, sha256: str, labels: GradedLabels, reviewer: str) -> None:
-        """Puts a person's labels of one photo in the place of those it has, which `restore` brings back.
-
-        `add` leaves them alone.
+        """Puts a person's labels of one photo in the place of those it has; `add` leaves them alone.
 
         Args:
             sha256: of a photo that was labelled.
