@@ -21,7 +21,7 @@ from autolabel.exported import WHOLE, Format, Selection, write_photo
 from autolabel.photo_copy import is_linked
 from surfaces.arguments import share
 from surfaces.dataset.split import split_in_two
-from surfaces.dataset.store import LabelStore, StoredPhoto
+from surfaces.dataset.store import LabelStore, StoreCounts, StoredPhoto
 from surfaces.dataset.writing import new_folder, require_outside
 from surfaces.errors import DatasetError
 
@@ -137,18 +137,21 @@ def run(args: argparse.Namespace) -> int:
     settings = ExportSettings(args.split, args.keep_names, args.link)
     with LabelStore.open(args.dataset) as store:
         exported = export(store, args.out, _format(args, store), Selection(args.min_score, args.only), settings)
-        gone = store.counts().gone
+        counts = store.counts()
     print(args.out)
-    print("\n".join(_summary(exported, settings, args.format, gone)), file=sys.stderr)
+    print("\n".join(_summary(exported, settings, args.format, counts)), file=sys.stderr)
     return 0
 
 
-def _summary(exported: Exported, settings: ExportSettings, form: str, gone: int) -> list[str]:
+def _summary(exported: Exported, settings: ExportSettings, form: str, counts: StoreCounts) -> list[str]:
     count = exported.photos.total()
     parts = ", ".join(f"{exported.photos[part]} {part}" for part in PARTS)
     lines = []
-    if gone:
-        lines.append(f"{gone} labelled photos are no longer in the corpus and were left out")
+    if counts.failures:
+        skipped = sum(counts.failures.values())
+        lines.append(f"{skipped} photos of the corpus are not labelled; `python -m autolabel status` tells why")
+    if counts.gone:
+        lines.append(f"{counts.gone} labelled photos are no longer in the corpus and were left out")
     if exported.renamed:
         examples = ", ".join(f"{old} -> {new}" for old, new in exported.renamed[:_EXAMPLES])
         more = f" and {len(exported.renamed) - _EXAMPLES} more" if len(exported.renamed) > _EXAMPLES else ""

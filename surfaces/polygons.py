@@ -38,7 +38,7 @@ def polygon_of_mask(mask: Mask, points_max: int | None = None) -> Points:
     left, top, right, bottom = box_of_mask(mask).astype(int)
     part = np.ascontiguousarray(mask[top:bottom, left:right], np.uint8)
     found, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(int(left), int(top)))
-    outlines = [np.asarray(outline, np.int64).reshape(-1, 2) for outline in found]
+    outlines: list[Points] = [np.asarray(outline, np.int64).reshape(-1, 2) for outline in found]
     joined = _joined(outlines if points_max is None else _simplified(outlines, points_max))
     missing = max(0, _FEWEST_POINTS - len(joined))
     return np.concatenate([joined, np.repeat(joined[-1:], missing, axis=0)])

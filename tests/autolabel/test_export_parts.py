@@ -134,6 +134,30 @@ def test_names_that_clash_or_are_unsafe_are_changed_and_reported(
     }
 
 
+def test_photos_that_are_not_labelled_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = store_of(tmp_path, "a.png")
+    with LabelStore.open(store) as opened:
+        opened.add_failure(Source("/photos/b.png", "b", "/photos"), "unreadable", "no such file")
+    exported(store, "png")
+    assert "1 photos of the corpus are not labelled; `python -m autolabel status` tells why\n1 photos as png\n" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "report --out out", "export --format coco --out out", "merge --out out"])
+def test_a_folder_without_labels_stays_as_it_is(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for folder in ("there", "not there"):
+        assert main([*command.split(), folder]) == 8
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err == f"autolabel: expected labels at {folder}/labels.sqlite, got no such file\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
 def test_photos_without_a_path_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = store_of(tmp_path, "a.png", "b.png")
     (tmp_path / "photos" / "a.png").unlink()
