@@ -13,7 +13,7 @@ from typing import Any
 from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
 from surfaces.dataset.codec import LIMITS, read_bytes
 from surfaces.dataset.options import ReadOptions
-from surfaces.dataset.reporting import counted, listed, note
+from surfaces.dataset.reporting import counted, listed, note, refuse_faults
 from surfaces.dataset.segmentation import check_segmentation
 from surfaces.errors import DatasetError
 from surfaces.wording import brief
@@ -91,13 +91,14 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
     try:
         content = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"expected a COCO file in {path}, got: {error!r}") from error
+        raise DatasetError(f"expected a COCO file in {path}, got: {error}") from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DatasetError(f"expected a COCO file in {path}, got no list of {key}")
     checker = _Checker(content, options)
     came = listed([repr(name) for name in checker.categories.values()]) or "none"
     if not checker.surfaces:
+        refuse_faults(checker.faults, str(path))
         raise DatasetError(f"expected the categories {', '.join(BY_NAME)}, got {came} ({path})")
     classes = frozenset(checker.surfaces.values())
     missing = [surface.name for surface in CLASSES if surface not in classes]

@@ -146,15 +146,17 @@ def test_runs_that_do_not_fill_the_photo_are_refused(tmp_path: Path, counts: obj
         ('{"images": []}', "COCO file"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "categories wall, floor"),
         ("[" * 100_000, "COCO file"),
+        ("\udcff" * 1000, "COCO file .*invalid start byte"),
     ],
-    ids=["empty", "list", "no annotations", "other categories", "deep"],
+    ids=["empty", "list", "no annotations", "other categories", "deep", "no text"],
 )
 def test_a_file_that_is_not_coco_is_told_in_one_line(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "annotations.json").write_text(content)
+    (tmp_path / "annotations.json").write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(DatasetError, match=message) as error:
         open_dataset(tmp_path)
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 @pytest.mark.parametrize("file_name", ["../room.jpg", "/etc/other.jpg", "images/../../room.jpg", "..%2froom.jpg", ""])
