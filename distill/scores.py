@@ -55,9 +55,6 @@ def run(args: argparse.Namespace) -> int:
     config = read_sheet(args.config)
     for name in args.only or ():
         require("--only", name, [entry.name for entry in config.contenders])
-    out = args.out or args.run / "scores.json"
-    used = [*(entry.path for entry in config.data), *(file for entry in config.contenders for file in entry.weights)]
-    refuse_overwrite([out], [args.config, *map(resolved, used)])
     torch.set_num_threads(args.threads)
     make_folder(args.run)
     datasets = {entry.name: _samples(entry, args.limit) for entry in config.data}
@@ -67,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     for name, reason in absent.items():
         print(f"{name} is left out: {reason}", file=sys.stderr)
     entries = [entry for entry in config.contenders if entry.name not in absent]
+    out = args.out or args.run / "scores.json"
+    used = [*(entry.path for entry in config.data), *(file for entry in entries for file in entry.weights)]
+    refuse_overwrite([out], [args.config, *map(resolved, used)])
     if args.only:
         wanted = [entry for name in args.only for entry in entries if entry.name == name]
         _score(wanted, datasets, args.run, args.threads)
