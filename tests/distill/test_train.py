@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import signal
@@ -323,8 +322,14 @@ def test_what_a_run_leaves(finished: TrainConfig) -> None:
 
 
 def test_a_budget_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = itertools.count(0.0, 0.5)  # half a second passes whenever the clock is read: one in each step
-    monkeypatch.setattr("distill.train.time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    now, train_step = [0.0], Trainer.train_step
+
+    def step_of_a_second(learner: Trainer) -> dict[str, torch.Tensor]:
+        now[0] += 1
+        return train_step(learner)
+
+    monkeypatch.setattr(Trainer, "train_step", step_of_a_second)
+    monkeypatch.setattr("distill.train.time", SimpleNamespace(monotonic=lambda: now[0]))
     train(small_config(tmp_path / "run", budget="3s", steps=1))
     checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint
