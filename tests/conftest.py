@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,24 @@ ROOMS = Path(__file__).parent / "data" / "rooms"
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Names parameters that are bytes by their argument: what they hold may depend on the time and the machine."""
     return argname if isinstance(val, bytes | bytearray) else None
+
+
+def _seed_generators() -> None:
+    random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _same_random_numbers_for_shared_fixtures() -> None:
+    """Weights that a module's fixtures draw are the same in every run and order of the tests."""
+    _seed_generators()
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """The same for each test."""
+    _seed_generators()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
-"""The comparison of review queues, on a dataset of small drawn rooms and a network that knows nothing."""
+"""The comparison of review queues, on a dataset of small drawn rooms."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,8 +14,7 @@ import pytest
 from distill.__main__ import main
 from distill.reviews_curves import Curve, curves_svg, reviews_needed
 from distill.reviews_report import Cell, as_json, as_table, curves_of, needed_reviews
-from models.student.network import SemanticBranch
-from models.student.weights import npz_bytes
+from models.registry import shipped
 from surfaces.classes import BY_ID, IGNORE
 from surfaces.dataset.codec import encode_jpeg, encode_map
 from surfaces.dataset.graded import GradedLabels, GradedSegment
@@ -37,8 +37,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.use_settings(SETTINGS)
         for number in range(PHOTOS):
             draw_room(folder / "truth", f"room_{2 * number:04d}", rng, store)
-    tensors = SemanticBranch("mosaic").state_dict()
-    (folder / "start.npz").write_bytes(npz_bytes({name: tensor.numpy() for name, tensor in tensors.items()}))
+    shutil.copy(shipped("npz").path, folder / "start.npz")
     return folder
 
 
