@@ -18,7 +18,6 @@ from autolabel.export_names import kept_names
 from autolabel.export_png import png_export
 from autolabel.export_yolo import yolo_export
 from autolabel.exported import WHOLE, Format, Selection, write_photo
-from autolabel.photo_copy import is_linked
 from surfaces.arguments import share
 from surfaces.dataset.split import split_in_two
 from surfaces.dataset.store import LabelStore, StoreCounts, StoredPhoto
@@ -96,7 +95,7 @@ def export(
             file = write_photo(store, photo, parts[name].images, names.get(photo.sha256), settings.link)
             parts[name].add(photo, file.name, selection.labels(store, photo))
             exported.photos[name] += 1
-            exported.linked += settings.link and is_linked(file)
+            exported.linked += settings.link and file.stat().st_nlink > 1
             if settings.keep_names and file.stem != PurePath(photo.source).stem:
                 exported.renamed.append((PurePath(photo.source).name, file.name))
     return exported

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from autolabel.photo_copy import copy_photo
 from surfaces.dataset.codec import suffix_of
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.portable import portable_photo
@@ -129,7 +129,9 @@ def write_photo(
     if name and own_suffix.lower() in _SAME_SUFFIXES[suffix]:
         suffix = own_suffix
     target = folder / f"{name or file_stem(photo)}{suffix}"
-    copy_photo(store.sources(photo.sha256) if portable is data else (), portable, target, link)
+    if not (link and portable is data and _linked(store.sources(photo.sha256), data, target)):
+        with target.open("xb") as file:
+            file.write(portable)
     return target
 
 
@@ -173,3 +175,16 @@ def new_index(folder: Path) -> Iterator[Add]:
             file.write(json.dumps(entry) + "\n")
 
         yield add
+
+
+def _linked(sources: list[str], data: bytes, target: Path) -> bool:
+    """Whether one of the files could be linked to, and still holds the bytes that were read."""
+    for source in sources:
+        try:
+            os.link(Path(source).resolve(), target)
+        except OSError:  # another disk, one that knows no links, a file that is gone
+            continue
+        if target.read_bytes() == data:
+            return True
+        target.unlink()
+    return False

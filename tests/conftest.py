@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ from surfaces.masks import decode
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOMS = Path(__file__).parent / "data" / "rooms"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and their processes inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

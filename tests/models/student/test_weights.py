@@ -151,8 +151,7 @@ def test_other_weights_are_told(case: str, saved: Path, tmp_path: Path) -> None:
 def test_files_that_are_none_are_told(case: str, saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "wrong.npz"
     path.write_bytes(CONTENTS[case](saved.read_bytes()))
-    # No word of NumPy's advice to unpickle the file.
-    check_one_line(path, re.escape(f"expected an .npz file of weights at {path}, got another kind, or a damaged one"))
+    check_one_line(path, re.escape(f"expected an .npz file of weights at {path}"))
 
 
 def test_a_pickle_is_never_advised(tmp_path: Path) -> None:
