@@ -21,6 +21,7 @@ from surfaces.wording import brief
 MOST_TABLES = 254
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_OWN_KEYS = {"id", "name", "isthing"}
 _FLAGS = {0: False, 1: True, "0": False, "1": True, None: False}
 
 Id = int | str
@@ -122,8 +123,11 @@ class _Checker:
         self.categories = self._categories(content["categories"])
         names = {key: BY_NAME.get(_plain_name(name)) for key, name in self.categories.items()}
         self.surfaces = {key: surface for key, surface in names.items() if surface}
-        # Files of this project alone state `isthing`; in the oldest of them each crowd is a region to ignore.
-        self.is_own = any(isinstance(entry, dict) and "isthing" in entry for entry in content["categories"])
+        # In the oldest files of this project, recognised by their categories, each crowd is a region to ignore.
+        self.is_own = all(
+            isinstance(entry, dict) and entry.keys() == _OWN_KEYS and str(entry["name"]) in BY_NAME
+            for entry in content["categories"]
+        )
         self.file_names: dict[Id, str] = {}
         self.images = list(self._images(content["images"]))
         self.sizes = {image.id: image.size_hw for image in self.images}

@@ -117,19 +117,33 @@ def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    unbroken, killed = (small_config(tmp_path / name, steps=8, checkpoint_every=3) for name in ("unbroken", "killed"))
+KILLED_IN_STEP_4 = """
+import os, signal, sys
+from distill import __main__, train
+
+step_of = train.Trainer.train_step
+
+def train_step(self):
+    if self.step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step_of(self)
+
+train.Trainer.train_step = train_step
+__main__.main(sys.argv[1:])
+"""
+
+
+def test_a_killed_run_resumes_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    unbroken, killed = (small_config(tmp_path / name, steps=5, checkpoint_every=2) for name in ("unbroken", "killed"))
     expected = train(unbroken).read_bytes()
     folder = Path(killed.run)
-    with training(killed) as process:
-        wait_for(process, "^step 4 ")
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
+    broken = run_distill("train", *flags_of(killed), python=("-c", KILLED_IN_STEP_4))
+    assert broken.returncode == -signal.SIGKILL, broken.stderr
     assert not (folder / "student.npz").exists()
     resumed = run_distill("train", *flags_of(killed), "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == f"{folder / 'student.npz'}\n"
-    assert re.search(r"resumed after step [36]", resumed.stderr)
+    assert "resumed after step 2\n" in resumed.stderr
     assert (folder / "student.npz").read_bytes() == expected
 
 
@@ -362,11 +376,11 @@ def test_two_photos_are_learnt(tmp_path: Path) -> None:
     arrays = read_tensors(shipped("npz").path)
     encoder = {name: array for name, array in arrays.items() if name.startswith("encoder.")}
     np.savez(tmp_path / "encoder.npz", **encoder)
-    learner = trainer(small_config(tmp_path, steps=24, jitter=0.0, lr=3e-3, init=str(tmp_path / "encoder.npz")))
+    learner = trainer(small_config(tmp_path, steps=12, jitter=0.0, lr=3e-3, init=str(tmp_path / "encoder.npz")))
     before = semantic_losses(learner)
     while learner.progress() < 1:
         learner.train_step()
-    assert semantic_losses(learner) < 0.6 * before
+    assert semantic_losses(learner) < 0.7 * before
 
 
 def test_frozen_parts_stay_as_they_are(tmp_path: Path, weights: Path) -> None:

@@ -47,7 +47,8 @@ def test_a_round_learns_and_the_next_waits_for_new_reviews(tmp_path: Path) -> No
     assert second == Round(run / "round-002")
 
 
-def test_a_round_that_broke_off_goes_on(tmp_path: Path) -> None:
+def broken_round(tmp_path: Path) -> tuple[Round, Path]:
+    """A round whose training failed, and its dataset."""
     dataset, run = rooms_store(tmp_path / "labels", 3), tmp_path / "run"
     review(dataset, 1)
     first = due_round(run, dataset, 1)
@@ -56,6 +57,18 @@ def test_a_round_that_broke_off_goes_on(tmp_path: Path) -> None:
         work_through(first, dataset, [], [*QUICK, "--crop", "100"])
     review(dataset, 1)  # comes too late for this round
     assert due_round(run, dataset, 5) == first
+    assert first.reviews() == 1
+    return first, dataset
+
+
+def test_a_round_that_broke_off_is_due_again(tmp_path: Path) -> None:
+    first, _ = broken_round(tmp_path)
+    assert not first.network.exists()
+
+
+@pytest.mark.slow
+def test_a_round_that_broke_off_goes_on(tmp_path: Path) -> None:
+    first, dataset = broken_round(tmp_path)
     work_through(first, dataset, [], QUICK)
     assert first.reviews() == 1
     assert first.network.is_file()

@@ -95,3 +95,14 @@ class _Relabelled:
 
     def labels(self) -> Labels:
         return self._labels
+
+
+def test_a_panoptic_file_is_not_taken_for_one_of_ours(tmp_path: Path) -> None:
+    folder = write_room(tmp_path, [*_CROWDS, annotation(13, 3, polygon(TABLE))])
+    path = folder / "annotations.json"
+    content = json.loads(path.read_text("utf-8"))
+    for category in content["categories"]:
+        category |= {"isthing": int(category["id"] == 3), "supercategory": "room", "color": [1, 2, 3]}
+    path.write_text(json.dumps(content), "utf-8")
+    (sample,) = open_dataset(folder)
+    assert set(np.unique(sample.labels().semantic)) == {1, 2, 3}
