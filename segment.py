@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from surfaces.arguments import given, megabytes, megapixels, number, share
+from surfaces.arguments import given, local_path, megabytes, megapixels, number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.version import VERSION
@@ -122,7 +122,13 @@ def _parser() -> argparse.ArgumentParser:
         help="address or path of a photo; several, a folder (searched with its subfolders), or - for a list on stdin "
         "make a batch",
     )
-    add("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where pictures go (default: ./output)")
+    add(
+        "--output",
+        type=local_path,
+        default=Path("output"),
+        metavar="FOLDER",
+        help="where pictures go (default: ./output)",
+    )
     add("--surname", help="first part of the pictures' names")
     add("--name", help="second part of the pictures' names")
     add(
@@ -142,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--alpha", type=share, default=0.4, metavar="ALPHA", help="opacity of the masks, 0 to 1 (default: 0.4)")
     add("--json", action="store_true", help="write COCO-style results beside the picture")
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
-    add("--weights", type=Path, metavar="FILE", help="network to use (default: the one that ships)")
+    add("--weights", type=local_path, metavar="FILE", help="network to use (default: the one that ships)")
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     add(

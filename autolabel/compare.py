@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from autolabel.agreement import compare
 from autolabel.matching import Matcher
+from surfaces.arguments import local_path
 from surfaces.dataset import Labels, open_dataset
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.store import LabelStore
@@ -91,11 +92,15 @@ def labelled_by_both(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `run` writes to")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `run` writes to")
     parser.add_argument(
-        "--truth", type=Path, required=True, metavar="DATA", help="a dataset with people's labels of the same photos"
+        "--truth",
+        type=local_path,
+        required=True,
+        metavar="DATA",
+        help="a dataset with people's labels of the same photos",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--json", type=local_path, metavar="FILE", help="write the numbers there too")
 
 
 def run(args: argparse.Namespace) -> int:

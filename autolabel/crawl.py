@@ -27,7 +27,7 @@ from autolabel.crawling.sources import add_source_arguments, first_leads, read_s
 from autolabel.crawling.vault import open_vault, vault_folder
 from autolabel.interrupts import Interrupts
 from autolabel.machine import usable_cpus
-from surfaces.arguments import given, megabytes, megapixels, positive
+from surfaces.arguments import given, local_path, megabytes, megapixels, positive
 from surfaces.dataset.writing import require_outside
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.fetch import FetchLimits
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="CORPUS", help="folder of the corpus")
+    add("--out", type=local_path, required=True, metavar="CORPUS", help="folder of the corpus")
     add_source_arguments(parser)
     politeness = parser.add_argument_group("politeness").add_argument
     politeness(
@@ -103,13 +103,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kept("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     kept("--max-megabytes", type=megabytes, metavar="MB", help="largest download (default: 50)")
     kept("--any-picture", action="store_true", help="also what shows no interior")
-    kept("--clip", type=Path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
+    kept("--clip", type=local_path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
     kept("--store", metavar="PLACE", help="where photos go: a folder, s3://…, gs://… (default: CORPUS/photos)")
     add("--retry-failed", action="store_true", help="first have all that failed tried again")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
     instead = parser.add_argument_group("instead of crawling").add_mutually_exclusive_group().add_argument
     instead("--status", action="store_true", help="tell how far it got, and why leads ended")
-    instead("--report", type=Path, metavar="DIR", help="write a page of what was kept and dropped into a new folder")
+    instead(
+        "--report", type=local_path, metavar="DIR", help="write a page of what was kept and dropped into a new folder"
+    )
     instead("--manifest", action="store_true", help="write the manifest, which a run writes at its end")
 
 

@@ -18,7 +18,7 @@ from autolabel.export_names import kept_names
 from autolabel.export_png import png_export
 from autolabel.export_yolo import yolo_export
 from autolabel.exported import WHOLE, Format, Selection, write_photo
-from surfaces.arguments import share
+from surfaces.arguments import local_path, share
 from surfaces.dataset.split import split_in_two
 from surfaces.dataset.store import LabelStore, StoreCounts, StoredPhoto
 from surfaces.dataset.writing import new_folder, require_outside
@@ -103,9 +103,11 @@ def export(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that `autolabel run` labels into")
+    parser.add_argument(
+        "dataset", type=local_path, metavar="DATASET", help="the folder that `autolabel run` labels into"
+    )
     parser.add_argument("--format", choices=FORMATS, required=True, help="what labels are written as")
-    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--out", type=local_path, required=True, help="a new folder")
     parser.add_argument(
         "--min-score", type=share, default=0.0, help="segments of a teacher below it are unsure (default: %(default)s)"
     )

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from surfaces.arguments import local_path
 from surfaces.dataset.store import LabelStore, SettingsChangedError
 from surfaces.dataset.writing import require_outside
 
@@ -13,9 +14,13 @@ from surfaces.dataset.writing import require_outside
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     parser.add_argument(
-        "datasets", nargs="+", type=Path, metavar="DATASET", help="folders that `run` wrote with the same settings"
+        "datasets",
+        nargs="+",
+        type=local_path,
+        metavar="DATASET",
+        help="folders that `run` wrote with the same settings",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DATASET", help="folder that takes them over")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DATASET", help="folder that takes them over")
 
 
 def run(args: argparse.Namespace) -> int:

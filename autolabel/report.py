@@ -18,7 +18,7 @@ from autolabel.report_sections import (
     settings_section,
     summary_section,
 )
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.dataset.store import LabelStore
 from surfaces.dataset.writing import new_folder, require_outside
 from surfaces.web_page import PAGE_NAME, html_document
@@ -58,8 +58,10 @@ def write_report(store: LabelStore, folder: Path, title: str, photos: int = 24) 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that `autolabel run` labels into")
-    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument(
+        "dataset", type=local_path, metavar="DATASET", help="the folder that `autolabel run` labels into"
+    )
+    parser.add_argument("--out", type=local_path, required=True, help="a new folder")
     parser.add_argument("--photos", type=positive, default=24, help="most photos in a gallery (default: %(default)s)")
 
 

@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 from autolabel.corpus import read_corpus
 from autolabel.interrupts import Interrupts
@@ -19,7 +18,7 @@ from autolabel.ontology import default_ontology, read_ontology
 from autolabel.pipeline import Tally, label_corpus
 from autolabel.progress import Progress
 from autolabel.teachers import TeacherOptions, open_teacher
-from surfaces.arguments import given, megabytes, megapixels, positive
+from surfaces.arguments import given, local_path, megabytes, megapixels, positive
 from surfaces.dataset.store import LabelSettings, LabelStore
 from surfaces.images import ImageLimits
 
@@ -48,22 +47,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "corpus",
-        type=Path,
+        type=local_path,
         metavar="CORPUS",
         help="folder of photos, or a list of paths: text, .csv, .jsonl, .parquet",
     )
-    add("--out", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
+    add("--out", type=local_path, required=True, metavar="DATASET", help="folder of the dataset")
     add(
         "--teacher",
         default="grounded-sam",
         metavar="TEACHER",
         help="grounded-sam, student, onnx, or a TOML file (see docs/autolabel.md; default: %(default)s)",
     )
-    add("--weights", type=Path, nargs="+", default=[], metavar="PATH", help="the teacher's weights, files or folders")
+    add(
+        "--weights",
+        type=local_path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="the teacher's weights, files or folders",
+    )
     add("--class-map", metavar="FILE", help="of the teacher onnx: which of its classes are ours; or mosaic")
     add(
         "--ontology",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="TOML file of prompts and thresholds (default: the shipped one)",
     )

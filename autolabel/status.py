@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from surfaces.arguments import local_path
 from surfaces.dataset.store import LabelStore
 
 _EXAMPLES = 3
@@ -15,7 +15,7 @@ _EXAMPLES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `run` writes to")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `run` writes to")
     parser.add_argument("--failures", action="store_true", help="list all that was skipped, not only examples")
     parser.add_argument("--json", action="store_true", help="for programs")
 

@@ -11,16 +11,19 @@ from pathlib import Path
 
 from models.student.network import Student
 from models.student.weights import load_branch, load_student, save_student
+from surfaces.arguments import local_path
 from surfaces.errors import WeightsError
 from surfaces.files import refuse_overwrite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("student", type=Path, help="weights that `distill train` wrote (student.npz)")
-    parser.add_argument("origin", type=Path, help="weights whose semantic branch is mixed in; heads are not looked at")
+    parser.add_argument("student", type=local_path, help="weights that `distill train` wrote (student.npz)")
+    parser.add_argument(
+        "origin", type=local_path, help="weights whose semantic branch is mixed in; heads are not looked at"
+    )
     parser.add_argument("--share", type=float, default=0.5, help="the student's share, 0 to 1 (default %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="the .npz file")
+    parser.add_argument("--out", type=local_path, required=True, help="the .npz file")
 
 
 def run(args: argparse.Namespace) -> int:

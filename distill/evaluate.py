@@ -13,7 +13,7 @@ from distill.inputs import protect_inputs
 from distill.page import IMAGES, write_page
 from distill.progress import progress
 from distill.report import Report, report_of, score_photo
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file
@@ -56,7 +56,7 @@ def evaluate(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_dataset_arguments(parser, split="val")
-    parser.add_argument("--weights", type=Path, help="an exported network (default: the one that ships)")
+    parser.add_argument("--weights", type=local_path, help="an exported network (default: the one that ships)")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument(
         "--min-score",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", type=positive, default=12, help="worst photos a class (default: %(default)s)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("output/evaluation"),
         help="folder of report.json and the page of worst photos (default: %(default)s)",
     )

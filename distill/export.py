@@ -28,7 +28,7 @@ from models.runtime.segmenter import NAME_KEY, SETTINGS_KEY, TRAINING_PHOTOS_KEY
 from models.student.network import Student
 from models.student.weights import load_student, save_student
 from models.training_photos import TrainingPhotos
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.errors import SurfacesError
 from surfaces.files import make_folder
 
@@ -44,16 +44,16 @@ class ExportError(SurfacesError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("student", type=Path, help="weights that `distill train` wrote (student.npz)")
+    parser.add_argument("student", type=local_path, help="weights that `distill train` wrote (student.npz)")
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, help="the ONNX file")
+    target.add_argument("--out", type=local_path, help="the ONNX file")
     target.add_argument(
         "--ship",
         action="store_true",
         help="make it the model that this checkout ships, and write its weights as float16 (.npz)",
     )
     parser.add_argument("--name", default="surfaces", help="the model's name, kept in the file")
-    parser.add_argument("--check", type=Path, required=True, help="dataset whose photos both networks are run on")
+    parser.add_argument("--check", type=local_path, required=True, help="dataset whose photos both networks are run on")
     parser.add_argument("--check-photos", type=positive, default=12, help="how many of them (default 12)")
     for field in dataclasses.fields(MergeSettings):
         flag = "--" + field.name.replace("_", "-")

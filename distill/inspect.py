@@ -16,7 +16,7 @@ from distill.datasets import add_dataset_arguments, open_datasets, read_options,
 from distill.inputs import protect_inputs
 from distill.progress import progress
 from distill.sheet import SheetLayout, contact_sheet
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.dataset import Sample
 from surfaces.detections import Image
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_dataset_arguments(parser, split="all")
     parser.add_argument(
-        "--out", type=Path, default=Path("output/contact_sheet.jpg"), help="the sheet (default: %(default)s)"
+        "--out", type=local_path, default=Path("output/contact_sheet.jpg"), help="the sheet (default: %(default)s)"
     )
     parser.add_argument("--photos", type=positive, default=60, help="most photos on the sheet (default: %(default)s)")
     parser.add_argument("--with", dest="wanted", choices=list(_VALUES), help="only photos that have this label")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.errors import DatasetError
 from surfaces.files import refuse_overwrite, replace_file
 
@@ -19,8 +19,8 @@ _DIGITS = 6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders that `distill train` wrote")
-    parser.add_argument("--out", type=Path, default=Path("output/losses.json"), help="(default: %(default)s)")
+    parser.add_argument("runs", nargs="+", type=local_path, metavar="RUN", help="folders that `distill train` wrote")
+    parser.add_argument("--out", type=local_path, default=Path("output/losses.json"), help="(default: %(default)s)")
     parser.add_argument("--points", type=positive, default=200, help="points a curve at most (default: %(default)s)")
 
 

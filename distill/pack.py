@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, require_labelled
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.dataset import write_packed
 from surfaces.dataset.packed import MAX_BYTES
 
@@ -15,7 +14,7 @@ from surfaces.dataset.packed import MAX_BYTES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_dataset_arguments(parser, split="all")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write; it must not exist yet")
+    parser.add_argument("--out", type=local_path, required=True, help="the folder to write; it must not exist yet")
     parser.add_argument(
         "--format",
         choices=("packed", "coco"),

@@ -24,6 +24,7 @@ from distill.reviews_report import EVERYTHING, NOTHING, Cell, as_json, as_table,
 from distill.reviews_stage import POOL_SHARE, set_stage
 from distill.reviews_training import ShortTraining
 from models.student.network import SIZE_MULTIPLE
+from surfaces.arguments import local_path
 from surfaces.dataset.codec import read_bytes
 from surfaces.dataset.store import LabelStore
 from surfaces.errors import DatasetError
@@ -37,11 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     training = ShortTraining()
     parser.add_argument(
-        "labels", type=Path, metavar="LABELS", help="auto-labels of the photos: what `autolabel run` wrote"
+        "labels", type=local_path, metavar="LABELS", help="auto-labels of the photos: what `autolabel run` wrote"
     )
-    parser.add_argument("--truth", type=Path, required=True, metavar="DATASET", help="the same photos' true labels")
-    parser.add_argument("--init", type=Path, required=True, help="network that trainings start from (.npz)")
-    parser.add_argument("--run", type=Path, required=True, help="folder for features and results; a run goes on there")
+    parser.add_argument(
+        "--truth", type=local_path, required=True, metavar="DATASET", help="the same photos' true labels"
+    )
+    parser.add_argument("--init", type=local_path, required=True, help="network that trainings start from (.npz)")
+    parser.add_argument(
+        "--run", type=local_path, required=True, help="folder for features and results; a run goes on there"
+    )
     parser.add_argument(
         "--queues", nargs="+", choices=QUEUES, default=list(QUEUES), metavar="QUEUE", help="default: all"
     )

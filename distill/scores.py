@@ -28,6 +28,7 @@ from distill.score_sheet_contenders import missing_weights, open_contender
 from distill.score_sheet_labels import compared, labels_missing
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
 from distill.score_sheet_timing import timed
+from surfaces.arguments import local_path
 from surfaces.dataset import Sample
 from surfaces.files import make_folder, refuse_overwrite, replace_file
 
@@ -37,11 +38,11 @@ Reports = dict[str, dict[str, Report]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("--config", type=Path, required=True, help="TOML file of what is compared")
+    parser.add_argument("--config", type=local_path, required=True, help="TOML file of what is compared")
     parser.add_argument(
-        "--run", type=Path, default=Path("runs/scores"), help="folder it goes on in (default: %(default)s)"
+        "--run", type=local_path, default=Path("runs/scores"), help="folder it goes on in (default: %(default)s)"
     )
-    parser.add_argument("--out", type=Path, help="the sheet as JSON (default: scores.json in the run's folder)")
+    parser.add_argument("--out", type=local_path, help="the sheet as JSON (default: scores.json in the run's folder)")
     parser.add_argument(
         "--threads", type=positive, default=2, help="CPU threads of every network (default: %(default)s)"
     )

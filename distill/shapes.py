@@ -20,7 +20,7 @@ import numpy as np
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, spread
 from distill.inputs import protect_inputs
 from distill.progress import progress
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.dataset import Labels, Sample
 from surfaces.detections import Detection, Mask, box_of_mask
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_dataset_arguments(parser, split="val")
     parser.add_argument("--limit", type=positive, help="only so many photos, spread evenly")
-    parser.add_argument("--out", type=Path, default=Path("output/shapes.json"), help="(default: %(default)s)")
+    parser.add_argument("--out", type=local_path, default=Path("output/shapes.json"), help="(default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:

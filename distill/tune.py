@@ -20,7 +20,7 @@ from models.registry import shipped
 from models.runtime.merge import MergeSettings, find_tables, label_map
 from models.runtime.raw import RawOutput
 from models.runtime.segmenter import Segmenter
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.dataset import Labels, Sample
 from surfaces.errors import DatasetError
@@ -55,7 +55,7 @@ class Trial:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     add_dataset_arguments(parser, split="val")
-    parser.add_argument("--weights", type=Path, help="an exported .onnx (default: the shipped one)")
+    parser.add_argument("--weights", type=local_path, help="an exported .onnx (default: the shipped one)")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default 2)")
 
 

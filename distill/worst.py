@@ -16,7 +16,7 @@ from distill.worst_causes import Causes, cost_of_causes, read_causes
 from distill.worst_counts import LostIou, PhotoErrors, count_errors, lost_iou, mean_iou
 from distill.worst_drawing import draw_case, sheet_of_cases
 from distill.worst_page import Findings, as_json, as_page, as_table
-from surfaces.arguments import positive
+from surfaces.arguments import local_path, positive
 from surfaces.classes import BY_NAME, CLASSES
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
@@ -31,7 +31,7 @@ ORDERS = ("lost", "iou", *BY_NAME)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_dataset_arguments(parser, split="val")
-    parser.add_argument("--weights", type=Path, help="an exported network (default: the one that ships)")
+    parser.add_argument("--weights", type=local_path, help="an exported network (default: the one that ships)")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument("--count", type=positive, default=30, help="photos to show (default: %(default)s)")
     parser.add_argument(
@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="lost: what takes most from the dataset's mean IoU; a class: from its IoU; iou: the lowest mean IoU of a "
         "photo's own (default: %(default)s)",
     )
-    parser.add_argument("--causes", type=Path, help="TOML file of causes that a person gave (docs/errors.md)")
-    parser.add_argument("--sheet", type=Path, help="all shown photos as one picture besides, .jpg or .png")
+    parser.add_argument("--causes", type=local_path, help="TOML file of causes that a person gave (docs/errors.md)")
+    parser.add_argument("--sheet", type=local_path, help="all shown photos as one picture besides, .jpg or .png")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("output/worst"),
         help=f"folder of {JSON_NAME} and the page (default: %(default)s)",
     )

@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from label_studio_sdk import LabelStudio
@@ -27,6 +26,7 @@ from labelstudio.ml_server import MlServer, tell
 from labelstudio.proposals import Proposer, StudentProposer
 from labelstudio.task_photos import TaskPhotos
 from models.runtime.segmenter import Segmenter
+from surfaces.arguments import local_path
 from surfaces.commands import missing_package_reported
 
 TITLE = "interior-surfaces"
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="URL", help="where Label Studio reaches this; needed where it runs elsewhere"
     )
-    parser.add_argument("--sam", type=Path, metavar="CHECKPOINT", help="official weights of SAM")
+    parser.add_argument("--sam", type=local_path, metavar="CHECKPOINT", help="official weights of SAM")
     parser.add_argument("--sam-size", choices=_SAM_SIZES, default="vit_b", help="whose they are (%(default)s)")
     parser.add_argument("--device", help="where SAM computes, as torch names it; a GPU where there is one")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of our network; one a core if not given")

@@ -27,6 +27,7 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from labelstudio.errors import ServerAwayError
+from surfaces.arguments import local_path
 from surfaces.errors import OutputError
 
 USERNAME = "reviewer@example.com"
@@ -83,7 +84,7 @@ def add_home_argument(parser: argparse._ActionsContainer) -> None:
     """Adds the option that tells where `up` keeps what it starts."""
     parser.add_argument(
         "--home",
-        type=Path,
+        type=local_path,
         default=default_home(),
         metavar="DIR",
         help="where `up` keeps its server (the user's data folder)",

@@ -11,6 +11,7 @@ from pathlib import Path
 from labelstudio import pull, push
 from labelstudio.errors import ServerAwayError
 from labelstudio.rounds import due_round, work_through
+from surfaces.arguments import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     push.add_arguments(parser)
     pull.add_rule_argument(parser)
     parser.set_defaults(dry_run=False, redo=False)
-    parser.add_argument("--run", type=Path, default=Path("runs/review"), help="folder of the rounds' trainings")
+    parser.add_argument("--run", type=local_path, default=Path("runs/review"), help="folder of the rounds' trainings")
     parser.add_argument(
         "--after", type=int, default=25, help="retrain when so many more photos are reviewed (default: %(default)s)"
     )

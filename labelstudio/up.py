@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--label-studio",
-        type=Path,
+        type=local_path,
         metavar="PATH",
         help="the program label-studio of an existing install, also LABEL_STUDIO_EXECUTABLE; else pip installs it",
     )

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from surfaces.places import is_remote
+from surfaces import places
+from surfaces.errors import FetchError
 
 PIXELS_MOST = 178_000_000
 """The largest photo that Pillow decodes: twice its `MAX_IMAGE_PIXELS`, which is global."""
@@ -24,14 +25,18 @@ def positive(text: str) -> int:
 
 
 def local_path(text: str) -> Path:
-    """A path on this machine.
+    """A path on this machine, also written as `file:///path`.
 
     Raises:
-        ArgumentTypeError: the text is an address, of which `Path` would drop a slash.
+        ArgumentTypeError: the text is another address, of which `Path` would drop a slash.
     """
-    if is_remote(text):
+    try:
+        path = places.local_path(text)
+    except FetchError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if places.is_remote(path):
         raise argparse.ArgumentTypeError(f"expected a path on this machine, got the address {text}")
-    return Path(text)
+    return Path(path)
 
 
 def share(text: str) -> float:

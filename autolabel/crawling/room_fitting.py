@@ -22,6 +22,7 @@ from autolabel.crawling.judging import Judge, JudgeSettings, Reason
 from autolabel.crawling.room_rule import SHIPPED, RoomRule, room_features
 from autolabel.crawling.rooms import Scene
 from models.runtime.segmenter import Segmenter
+from surfaces.arguments import local_path
 from surfaces.detections import Image
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.files import replace_file
@@ -162,11 +163,13 @@ def rule_text(rule: RoomRule, looks: Sequence[Look], loss: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m autolabel.crawling.room_fitting", description=__doc__)
-    parser.add_argument("pictures", type=Path, metavar="PICTURES")
-    parser.add_argument("--looks", type=Path, required=True, metavar="FILE", help="CSV of what was measured; goes on")
+    parser.add_argument("pictures", type=local_path, metavar="PICTURES")
+    parser.add_argument(
+        "--looks", type=local_path, required=True, metavar="FILE", help="CSV of what was measured; goes on"
+    )
     parser.add_argument("--test", nargs="*", default=[], metavar="SOURCE", help="sources that no rule is fitted to")
     parser.add_argument("--loss", type=float, default=0.01, help="share of interiors given up (default: %(default)s)")
-    parser.add_argument("--write", type=Path, metavar="FILE", help=f"where the rule goes, such as {SHIPPED.name}")
+    parser.add_argument("--write", type=local_path, metavar="FILE", help=f"where the rule goes, such as {SHIPPED.name}")
     args = parser.parse_args(arguments)
     try:
         looks = look_at(args.pictures, args.looks)

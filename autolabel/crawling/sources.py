@@ -21,6 +21,7 @@ from autolabel.crawling.reading import OPENVERSE, WIKIMEDIA, ReadError, ReadSett
 from autolabel.crawling.urls import normalised, resolved
 from autolabel.crawling.wikimedia import wikimedia_query
 from surfaces.addresses import AddressError, without_credentials
+from surfaces.arguments import local_path
 from surfaces.text_lists import list_lines, list_text
 
 _TOLD_LINES = 10
@@ -59,7 +60,14 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what is taken from these two searches: {', '.join((*GROUPS, *CODES))}; several with commas between them "
         "(default: any of these)",
     )
-    add("--folder", type=Path, nargs="+", default=[], metavar="DIR", help="folders of photos, or lists of their paths")
+    add(
+        "--folder",
+        type=local_path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of photos, or lists of their paths",
+    )
     for name, address in (("OPENVERSE", OPENVERSE), ("WIKIMEDIA", WIKIMEDIA)):
         variable = f"{name}_ADDRESS"
         add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,12 @@ def test_a_path(text: str) -> None:
     assert local_path(text) == Path(text)
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/labels", "https://host/labels", "file:///labels"])
+@pytest.mark.parametrize("text", ["file:///my%20labels", "file://localhost/my%20labels"])
+def test_an_address_of_a_file_is_its_path(text: str) -> None:
+    assert local_path(text) == Path("/my labels")
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/labels", "https://host/labels", "zip://labels::s3://bucket/a.zip"])
 def test_no_path(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         local_path(text)
@@ -40,3 +46,23 @@ def test_no_share(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         share(text)
     assert str(caught.value) == f"expected a number from 0 to 1, got {text!r}"
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("autolabel", ["run", "s3://bucket/list.txt", "--out", "labels"]),
+        ("autolabel", ["export", "labels", "--format", "coco", "--out", "s3://bucket/set"]),
+        ("distill", ["inspect", "s3://bucket/set"]),
+    ],
+    ids=["a corpus", "an output", "a dataset"],
+)
+def test_no_command_takes_an_address_for_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"{package}.__main__").main(words)
+    assert ended.value.code == 2
+    assert "got the address s3://bucket/" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
