@@ -19,10 +19,12 @@ from autolabel.export_png import png_export
 from autolabel.export_yolo import yolo_export
 from autolabel.exported import WHOLE, Format, Selection, write_photo
 from surfaces.arguments import local_path, share
+from surfaces.dataset.reporting import counted
 from surfaces.dataset.split import split_in_two
 from surfaces.dataset.store import LabelStore, StoreCounts, StoredPhoto
 from surfaces.dataset.writing import new_folder, require_outside
 from surfaces.errors import DatasetError
+from surfaces.wording import printable
 
 FORMATS = ("coco", "yolo", "png")
 PARTS = ("train", "val")
@@ -150,16 +152,16 @@ def _summary(exported: Exported, settings: ExportSettings, form: str, counts: St
     lines = []
     if counts.failures:
         skipped = sum(counts.failures.values())
-        lines.append(f"{skipped} photos of the corpus are not labelled; `python -m autolabel status` tells why")
+        lines.append(f"{counted(skipped, 'photo')} of the corpus not labelled; `python -m autolabel status` tells why")
     if counts.gone:
-        lines.append(f"{counts.gone} labelled photos are no longer in the corpus and were left out")
+        lines.append(f"{counted(counts.gone, 'labelled photo')} no longer in the corpus, left out")
     if exported.renamed:
-        examples = ", ".join(f"{old} -> {new}" for old, new in exported.renamed[:_EXAMPLES])
+        examples = ", ".join(f"{printable(old)} -> {new}" for old, new in exported.renamed[:_EXAMPLES])
         more = f" and {len(exported.renamed) - _EXAMPLES} more" if len(exported.renamed) > _EXAMPLES else ""
-        lines.append(f"{len(exported.renamed)} names were changed to be safe and unique: {examples}{more}")
+        lines.append(f"{counted(len(exported.renamed), 'name')} changed to be safe and unique: {examples}{more}")
     if settings.link:
-        lines.append(f"{exported.linked} photos are hard links, {count - exported.linked} are copies")
-    return [*lines, f"{count} photos as {form}" + (f": {parts}" if settings.split else "")]
+        lines.append(f"{counted(exported.linked, 'photo')} linked, {count - exported.linked} copied")
+    return [*lines, f"{counted(count, 'photo')} as {form}" + (f": {parts}" if settings.split else "")]
 
 
 def _format(args: argparse.Namespace, store: LabelStore) -> Format:

@@ -9,6 +9,7 @@ from distill.datasets import add_dataset_arguments, open_datasets, read_options,
 from surfaces.arguments import local_path, positive
 from surfaces.dataset import write_packed
 from surfaces.dataset.packed import MAX_BYTES
+from surfaces.dataset.writing import require_outside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    require_outside(args.out, args.data)
     samples = open_datasets(args.data, args.split, read_options(args))
     require_labelled(samples)
     if args.format == "coco":

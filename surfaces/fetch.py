@@ -314,6 +314,13 @@ def broke_off(error: Exception) -> bool:
 
 def first_cause(error: BaseException) -> str:
     """What lies at the bottom of the exceptions that requests and urllib3 wrap into each other, in words."""
-    while cause := error.__cause__ or error.__context__:
+    while True:
+        if isinstance(error, http.client.IncompleteRead):
+            return "the answer ended early"
+        if type(error) is http.client.BadStatusLine:
+            return "the answer is not HTTP"
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            break
         error = cause
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

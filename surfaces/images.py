@@ -23,6 +23,7 @@ from surfaces.image_guards import FORMATS as FORMATS
 from surfaces.image_guards import format_of, refuse_bombs
 from surfaces.image_repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes
 from surfaces.places import BYTES_MAX, local_path
+from surfaces.wording import printable
 
 if TYPE_CHECKING:
     from surfaces.fetch import FetchLimits
@@ -102,7 +103,10 @@ def as_image(photo: Image | Pillow.Image | str | os.PathLike[str]) -> Image:
         NotAnImageError: the value is none of these.
     """
     if isinstance(photo, str | os.PathLike):
-        return load_image(photo)
+        try:
+            return load_image(photo)
+        except (FetchError, DecodeError) as error:
+            raise type(error)(f"{printable(os.fspath(photo))}: {error}") from error
     if isinstance(photo, Pillow.Image):
         return _from_pillow(photo)
     if not isinstance(photo, np.ndarray):
@@ -132,10 +136,14 @@ def _from_pillow(photo: Pillow.Image) -> Image:
 def _open_file(path: str) -> BinaryIO:
     try:
         if not Path(path).is_file():  # a pipe or a device could block for ever
-            raise FetchError("expected a photo's address or file, there is no such file")
+            raise FetchError(f"expected a photo's address or file, there is {_kind_of(Path(path))}")
         return Path(path).open("rb")
     except (OSError, ValueError) as error:
         raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _kind_of(path: Path) -> str:
+    return "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "no such file"
 
 
 def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:

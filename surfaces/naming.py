@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from surfaces.errors import SurfacesError
 ENVIRONMENT = {"surname": "INTERIOR_SURFACES_SURNAME", "name": "INTERIOR_SURFACES_NAME"}
 SETTINGS_FILE = "interior-surfaces.toml"
 _PART_BYTES_MAX = 64
+_RESULT = re.compile(r"_.+__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ def safe_part(text: str) -> str:
     while "--" in joined:
         joined = joined.replace("--", "-")
     return joined.encode()[:_PART_BYTES_MAX].decode(errors="ignore").strip("-")
+
+
+def is_result(name: str) -> bool:
+    """Whether a file is called as `stems` call results: a picture of ours, or a mask beside it."""
+    return _RESULT.search(name) is not None
 
 
 def stems(signature: Signature, start: datetime) -> Iterator[str]:

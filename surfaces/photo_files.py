@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from surfaces.naming import is_result
 from surfaces.wording import printable
 
 PHOTO_SUFFIXES = frozenset(
@@ -22,6 +23,7 @@ PHOTO_SUFFIXES = frozenset(
 STORE_NAME = "labels.sqlite"
 """The file of labels in a dataset's folder; the photos beside it are copies."""
 
+_RESULTS = "of segment.py"
 _SHOWN_SUFFIX = 20  # characters
 
 
@@ -32,7 +34,7 @@ class FolderPhotos:
     Attributes:
         photos: paths, folder by folder, sorted by name within each.
         unreadable: folders that could not be read, each with the reason.
-        passed_over: how many files are no photos, by suffix.
+        passed_over: how many files are no photos, by suffix; results of `segment.py` are counted as such.
         left_out: folders that were not entered: they hold labels, or were named by the caller.
     """
 
@@ -75,7 +77,9 @@ def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
         entered.add(identity)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
-            if is_photo_file(name):
+            if is_result(name):
+                passed_over[_RESULTS] += 1
+            elif is_photo_file(name):
                 photos.append(str(PurePath(folder, name)))
             else:
                 passed_over[PurePath(name).suffix.lower()] += 1

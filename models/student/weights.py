@@ -54,7 +54,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
     try:
         if not path.is_file() or zipfile.is_zipfile(path):
             with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                return _finite({name: file[name] for name in file.files}, path)
         got = "a file of another kind"
     except OSError as error:
         got = error.strerror or "a damaged file"
@@ -63,6 +63,13 @@ def read_tensors(path: Path) -> dict[str, Array]:
     except (EOFError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
         got = "a damaged file"
     raise WeightsError(f"expected an .npz file of weights at {path}, got {got}")
+
+
+def _finite(tensors: dict[str, Array], path: Path) -> dict[str, Array]:
+    wrong = [name for name, array in tensors.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+    if wrong:
+        raise WeightsError(f"expected finite numbers in {path}, got others in {', '.join(wrong[:3])}")
+    return tensors
 
 
 def load_student(path: Path) -> Student:

@@ -43,7 +43,8 @@ class CocoSample:
         image_path: the photo's file.
         size_hw: height and width that the COCO file states.
         regions: the photo's annotations.
-        background: what pixels outside of all regions are: OTHER, or IGNORE where the file lacks a class.
+        background: what pixels outside of all regions are: OTHER, or IGNORE where the file lacks a class or where
+            an annotation was left out.
     """
 
     name: str
@@ -182,14 +183,14 @@ def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     by_tail = [photo.name for photo in photos.values() if photo.by_tail]
     if by_tail:
         note(f"{path}: {counted(len(by_tail), 'photo')} found by the end of their names: {listed(by_tail)}")
-    background = OTHER if set(CLASSES) <= content.classes else IGNORE
+    has_all_classes = set(CLASSES) <= content.classes
     return [
         CocoSample(
             _name_of(photos[image.id]),
             photos[image.id].path,
             image.size_hw,
             tuple(content.regions[image.id]),
-            background,
+            OTHER if has_all_classes and image.id not in content.incomplete else IGNORE,
         )
         for image in content.images
         if image.id in photos

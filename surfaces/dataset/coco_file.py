@@ -14,7 +14,7 @@ from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
 from surfaces.dataset.codec import LIMITS, read_bytes
 from surfaces.dataset.options import ReadOptions
 from surfaces.dataset.reporting import counted, listed, note, refuse_faults
-from surfaces.dataset.segmentation import check_segmentation
+from surfaces.dataset.segmentation import check_segmentation, draws_nothing
 from surfaces.errors import DatasetError
 from surfaces.wording import brief
 
@@ -70,6 +70,7 @@ class CocoContent:
         classes: those that are among the file's categories; the others are unlabelled.
         faults: a line for each fault of categories and images.
         invalid: a line for each invalid annotation.
+        incomplete: the images that have one: what the others leave uncovered there is unlabelled.
     """
 
     images: list[CocoImage]
@@ -77,6 +78,7 @@ class CocoContent:
     classes: frozenset[SurfaceClass]
     faults: list[str]
     invalid: list[str]
+    incomplete: frozenset[Id]
 
 
 def read_coco(path: Path, options: ReadOptions) -> CocoContent:
@@ -108,8 +110,12 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
     if checker.others:
         count = counted(checker.others.total(), "annotation")
         note(f"{path}: left out {count} of other categories: {listed([repr(name) for name in checker.others])}")
+    if checker.empty:
+        note(f"{path}: left out {counted(len(checker.empty), 'annotation')} without a pixel: {listed(checker.empty)}")
+    if shared := [brief(key) for key, count in checker.annotation_ids.items() if count > 1]:
+        note(f"{path}: {counted(len(shared), 'id')} of several annotations, each of which is read: {listed(shared)}")
     regions = checker.regions if checker.is_own else _with_crowds_read(checker.regions, path, options)
-    return CocoContent(checker.images, regions, classes, checker.faults, checker.invalid)
+    return CocoContent(checker.images, regions, classes, checker.faults, checker.invalid, frozenset(checker.incomplete))
 
 
 class _Checker:
@@ -118,6 +124,9 @@ class _Checker:
     def __init__(self, content: dict[str, list[Any]], options: ReadOptions) -> None:
         self.faults: list[str] = []
         self.invalid: list[str] = []
+        self.incomplete: set[Id] = set()
+        self.empty: list[str] = []
+        self.annotation_ids: Counter[Id] = Counter()
         self.others: Counter[str] = Counter()
         self.options = options
         self.categories = self._categories(content["categories"])
@@ -166,7 +175,10 @@ class _Checker:
 
     def _annotation(self, position: int, entry: Any) -> None:
         words = f"annotation {_told_id(entry, position)}"
+        image_id: Id | None = None
         try:
+            if isinstance(entry, dict) and entry.get("id") is not None:
+                self.annotation_ids[_id_of(entry, "id")] += 1
             image_id = _id_of(entry, "image_id")
             if image_id not in self.file_names:
                 raise DatasetError(f"expected the id of an image as image_id, got {brief(entry['image_id'])}")
@@ -177,9 +189,15 @@ class _Checker:
             if category not in self.surfaces:
                 self.others[self.categories[category]] += 1
             elif image_id in self.sizes:
-                self.regions[image_id].append(self._region(entry, self.surfaces[category], self.sizes[image_id]))
+                region = self._region(entry, self.surfaces[category], self.sizes[image_id])
+                if draws_nothing(region.segmentation, *self.sizes[image_id]):
+                    self.empty.append(words)
+                else:
+                    self.regions[image_id].append(region)
         except DatasetError as error:
             self.invalid.append(f"{words}: {error}")
+            if image_id is not None:
+                self.incomplete.add(image_id)
 
     def _region(self, entry: dict[str, Any], surface: SurfaceClass, size_hw: tuple[int, int]) -> CocoRegion:
         segmentation = entry.get("segmentation")

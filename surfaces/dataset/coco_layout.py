@@ -15,6 +15,8 @@ from surfaces.errors import DatasetError
 
 _ANNOTATIONS = "annotations"
 _INSTANCES = "instances_"
+_NAMED_COCO = re.compile(r"instances_|_annotations\.coco\.json$")
+"""Names that only COCO files have; a damaged file of such a name must not be passed over."""
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -42,7 +44,7 @@ def _files_directly_in(folder: Path) -> list[Path]:
     if (folder / COCO_NAME).is_file():
         return [folder / COCO_NAME]
     names = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
-    files = [path for path in names if path.is_file() and _looks_like_coco(path)]
+    files = [path for path in names if path.is_file() and (_NAMED_COCO.match(path.name) or _looks_like_coco(path))]
     splits = [path for path in files if path.stem.startswith(_INSTANCES)]
     if len(files) > 1 and not splits:
         raise DatasetError(f"expected one COCO file in {folder}, got {listed([p.name for p in files])}: name one")

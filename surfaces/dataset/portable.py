@@ -9,9 +9,11 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from surfaces.dataset.codec import encode_jpeg
+from surfaces.image_repairs import with_jpeg_end, without_damaged_notes
 from surfaces.images import decode_image
 
-_JPEG_OR_PNG = (b"\xff\xd8\xff", b"\x89PNG")
+_REPAIRS = {b"\xff\xd8\xff": with_jpeg_end, b"\x89PNG": without_damaged_notes}
+"""By a file's first bytes: puts right what other readers refuse."""
 
 
 def portable_photo(data: bytes) -> bytes:
@@ -30,8 +32,13 @@ def portable_photo(data: bytes) -> bytes:
 
 
 def is_portable(data: bytes) -> bool:
-    """Whether a photo's file is an upright JPEG or PNG file."""
-    return data.startswith(_JPEG_OR_PNG) and _is_upright(data)
+    """Whether a photo's file is an upright JPEG or PNG file without faults.
+
+    Raises:
+        DecodeError: it is damaged.
+    """
+    repair = next((repair for head, repair in _REPAIRS.items() if data.startswith(head)), None)
+    return repair is not None and repair(data) is data and _is_upright(data)
 
 
 def _is_upright(data: bytes) -> bool:

@@ -50,6 +50,25 @@ def check_segmentation(segmentation: Any, height: int, width: int) -> None:
     check(segmentation, height, width)
 
 
+def draws_nothing(segmentation: Any, height: int, width: int) -> bool:
+    """Whether a checked segmentation has no pixel: RLE of background, polygons without area or outside the photo."""
+    if isinstance(segmentation, dict):
+        return not _checked_runs(segmentation, height, width)[1::2].any()
+    polygons = _checked_polygons(segmentation, height, width)
+    if any(_surely_draws(polygon, height, width) for polygon in polygons):
+        return False
+    from pycocotools import mask as coco
+
+    return not coco.area(coco.frPyObjects(polygons, height, width)).any()
+
+
+def _surely_draws(polygon: list[float], height: int, width: int) -> bool:
+    """Whether a polygon lies on the photo and covers a few pixels; quicker than drawing it."""
+    x, y = np.array(polygon).reshape(-1, 2).T
+    area = abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+    return bool(area > 9 and x.min() >= 0 and y.min() >= 0 and x.max() <= width and y.max() <= height)
+
+
 def _checked_runs(rle: dict[str, Any], height: int, width: int) -> npt.NDArray[np.int64]:
     # Not left to pycocotools: given runs that end early it returns what the memory happened to hold.
     if rle.get("size") != [height, width]:
@@ -98,6 +117,8 @@ def _checked_polygons(polygons: Any, height: int, width: int) -> list[list[float
 def _points_of(polygon: Any, height: int, width: int) -> list[float]:
     if not isinstance(polygon, list) or any(type(number) not in (int, float) for number in polygon):
         raise DatasetError(f"expected a polygon's numbers, got {brief(polygon)}")
+    if polygon and all(0 <= number <= 1 for number in polygon):
+        raise DatasetError(f"expected points in pixels, got shares of the photo: {brief(polygon)}")
     if len(polygon) < 6 or len(polygon) % 2:
         raise DatasetError(f"expected three points or more as x, y, x, y, …, got {brief(polygon)}")
     # pycocotools draws each edge pixel by pixel: a far point takes it down, NaN keeps it for ever.

@@ -177,8 +177,8 @@ class LabelStore(ReplacedLabels):
         try:
             return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
         except FetchError as error:
-            told = f"expected the labelled photo at {photo.source}, it is gone or has changed; run again ({error})"
-            raise DatasetError(told) from error
+            told = f"expected the labelled photo at {photo.source}, it is gone or has changed ({error}); "
+            raise DatasetError(f"{told}`autolabel run` on its corpus leaves it out or labels it again") from error
 
     def settings_in_use(self) -> LabelSettings | None:
         """What runs label with; None before the first."""

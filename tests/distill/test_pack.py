@@ -115,3 +115,9 @@ def test_options_of_reading_reach_the_reader(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "left out 1 invalid annotation: annotation 21" in done.stderr
     assert len(open_dataset(tmp_path / "set")) == 1
+
+
+def test_a_dataset_is_not_packed_into_itself(tmp_path: Path) -> None:
+    done = _pack(write_room(tmp_path / "set"), "--out", tmp_path / "set" / "packed", "--format", "coco")
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "expected an output outside of the input" in done.stderr

@@ -295,7 +295,8 @@ def test_containers_that_lie_about_the_size(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["ICO", "PPM", "TGA", "PCX", "SGI", "JPEG2000", "ICNS", "EPS", "PDF"])
 def test_formats_that_nobody_photographs_in(kind: str) -> None:
-    assert "bytes of another kind" in (came := refused(saved(Pillow.new("RGB", (64, 64)), kind))) or "a PDF" in came
+    came = refused(saved(Pillow.new("RGB", (64, 64)), kind))
+    assert came.endswith("got a PDF" if kind == "PDF" else "got bytes of another kind")
 
 
 def test_more_bytes_than_a_photo_has() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from PIL import Image as Pillow
 from seeded_photos import saved
 
 from surfaces.images import load_image
-from surfaces.photo_files import PHOTO_SUFFIXES, find_photos, is_photo_file
+from surfaces.naming import Signature, stems
+from surfaces.photo_files import PHOTO_SUFFIXES, find_photos, is_photo_file, passed_over_lines
 
 KINDS = {
     ".mpo": "MPO",
@@ -50,3 +52,12 @@ def test_a_photo_of_every_suffix_is_decoded(tmp_path: Path, suffix: str) -> None
     image = load_image(str(path))
     assert image.shape == (24, 32, 3)
     assert np.abs(image.astype(int) - (255, 0, 0)).max() < 6
+
+
+def test_results_of_segmenting_are_passed_over(tmp_path: Path) -> None:
+    stem = next(stems(Signature("A", "B-c"), datetime(2026, 11, 28, 1, 2, 3)))
+    for name in (f"{stem}.jpg", f"{stem}_wall.png", "kitchen__2026-11-28.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    found = find_photos(str(tmp_path))
+    assert [PurePath(path).name for path in found.photos] == ["kitchen__2026-11-28.jpg"]
+    assert passed_over_lines(found.passed_over, []) == ["2 files passed over: 2 of segment.py"]

@@ -183,3 +183,8 @@ def test_an_unknown_encoder_is_told(saved: Path, tmp_path: Path) -> None:
     path = rewritten(saved, tmp_path / "wrong.npz", encoder_name=np.array("resnet"))
     with pytest.raises(SurfacesError, match="expected an encoder out of"):
         load_student(path)
+
+
+def test_weights_that_are_not_finite_are_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "nan.npz", good=np.zeros(3, np.float32), bad=np.full(3, np.nan, np.float32))
+    check_one_line(tmp_path / "nan.npz", r"expected finite numbers in .*nan\.npz, got others in bad$")

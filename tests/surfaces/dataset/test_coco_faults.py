@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from coco_files import (
     FLOOR,
+    SIZE_HW,
     TABLE,
+    WALL,
     annotation,
     coco_content,
     polygon,
@@ -247,3 +249,36 @@ def test_any_values_are_read_or_refused(
     with contextlib.suppress(DatasetError):
         for sample in open_dataset(path, ReadOptions(skip_invalid=True)):
             assert sample.labels().semantic.shape == sample.image().shape[:2]
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        polygon((-30, -30, -5, -5)),
+        [[40, 20, 50, 20, 45, 20]],
+        {"size": list(SIZE_HW), "counts": [SIZE_HW[0] * SIZE_HW[1]]},
+    ],
+    ids=["outside the photo", "without area", "only background"],
+)
+def test_annotations_without_a_pixel_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], segmentation: object
+) -> None:
+    open_dataset(write_room(tmp_path, [*room()[:2], annotation(13, 3, segmentation)]))
+    assert "left out 1 annotation without a pixel: annotation 13 of image 1" in capsys.readouterr().err
+
+
+def test_shares_of_the_photo_are_no_pixels(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"annotation 13 .*expected points in pixels, got shares of the photo"):
+        open_dataset(write_room(tmp_path, [*room()[:2], annotation(13, 3, polygon((0.1, 0.1, 0.4, 0.4)))]))
+
+
+def test_pixels_of_an_annotation_that_is_left_out_are_unlabelled(tmp_path: Path) -> None:
+    folder = write_room(tmp_path, [annotation(11, 1, polygon(WALL)), annotation(12, 2, [])])
+    (sample,) = open_dataset(folder, ReadOptions(skip_invalid=True))
+    assert set(np.unique(sample.labels().semantic)) == {1, IGNORE}
+
+
+def test_ids_of_several_annotations_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sample,) = open_dataset(write_room(tmp_path, [{**entry, "id": 7} for entry in room()]))
+    assert "1 id of several annotations, each of which is read: 7" in capsys.readouterr().err
+    assert set(np.unique(sample.labels().semantic)) == {1, 2, 3}

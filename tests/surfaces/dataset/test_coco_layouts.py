@@ -124,3 +124,12 @@ def test_several_coco_files_of_a_folder_are_listed(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     (tmp_path / "second.json").unlink()
     assert len(open_dataset(tmp_path)) == 1
+
+
+def test_a_damaged_file_of_a_split_is_not_passed_over(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        write_photo(tmp_path / split / "room1.jpg")
+        write_coco_file(tmp_path / split / "_annotations.coco.json", coco_content(room()))
+    (tmp_path / "valid" / "_annotations.coco.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"expected a COCO file in .*valid"):
+        open_dataset(tmp_path)
