@@ -12,13 +12,12 @@ from typing import Any
 
 from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
 from surfaces.dataset.codec import LIMITS, read_bytes
+from surfaces.dataset.graded import MOST_TABLES
 from surfaces.dataset.options import ReadOptions
 from surfaces.dataset.reporting import counted, listed, note, refuse_faults
 from surfaces.dataset.segmentation import check_segmentation, draws_nothing
 from surfaces.errors import DatasetError
 from surfaces.wording import brief
-
-MOST_TABLES = 254
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _OWN_KEYS = {"id", "name", "isthing"}

@@ -312,7 +312,7 @@ def test_more_bytes_than_a_photo_has() -> None:
         ("JPEG", {}, 450),
         ("JPEG", {"progressive": True, "subsampling": 0}, 600),
         ("PNG", {"compress_level": 1}, 600),
-        ("WEBP", {"method": 0}, 800),
+        ("WEBP", {"method": 0}, 850),
         ("TIFF", {"compression": "tiff_lzw"}, 650),
         ("BMP", {}, 550),
         ("AVIF", {"speed": 10, "subsampling": "4:4:4"}, 700),
@@ -322,7 +322,7 @@ def test_memory_of_the_largest_photo(tmp_path: Path, kind: str, options: dict[st
     noise = np.random.default_rng(0).integers(0, 256, (500, 800, 3), np.uint8)
     exif = Pillow.Exif()
     exif[0x0112] = 6
-    photo = Pillow.fromarray(noise).resize((8000, 5000), Pillow.Resampling.BICUBIC)
+    photo = Pillow.fromarray(noise).resize((8600, 5800), Pillow.Resampling.BICUBIC)
     photo.save(tmp_path / "photo", kind, exif=exif, **options)
     program = (
         "import sys; from image_mutations import peak_megabytes; from surfaces.images import load_image;"
@@ -332,5 +332,6 @@ def test_memory_of_the_largest_photo(tmp_path: Path, kind: str, options: dict[st
         [sys.executable, "-c", program, tmp_path / "photo"], capture_output=True, text=True, check=True, env=ENVIRONMENT
     )
     size, peak = map(int, process.stdout.split())
-    assert size == 120_000_000
+    assert size == 8600 * 5800 * 3
+    print(f"{kind}: {peak} MB")
     assert peak < most_mb
