@@ -6,7 +6,7 @@ WORKERS ?= 3
 # Where PyTorch comes from; https://download.pytorch.org/whl/cpu has builds without CUDA.
 TORCH_INDEX ?=
 
-.PHONY: demo test slow check figures
+.PHONY: demo test test-minimum slow check figures lock audit
 
 # Installs what segmenting needs (no torch) and segments an example.
 demo: .venv/segment
@@ -15,6 +15,10 @@ demo: .venv/segment
 # Installs everything, then lint, types and tests.
 test: check .venv-labelstudio/venv/installed
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+# The security tests with the oldest versions that pyproject.toml allows.
+test-minimum: .venv-minimum/installed
+	.venv-minimum/bin/python -m pytest -m security --numprocesses $(WORKERS) --dist loadfile
 
 # The long trials: benchmarks, large photos.
 slow: .venv/develop
@@ -29,25 +33,51 @@ check: .venv/develop
 figures: .venv/develop
 	$(BIN)/python -m docs.made
 
+# Writes the locked versions, with hashes, anew: UPGRADE=--upgrade for newer ones.
+lock: .venv/develop
+	$(LOCK) --extra dev --extra dev-storage pyproject.toml --output-file requirements/develop.txt
+	$(LOCK) requirements/labelstudio.in --output-file requirements/labelstudio.txt
+	$(LOCK) requirements/uv.in --output-file requirements/uv.txt
+	$(LOCK) --no-deps requirements/groundingdino.in --output-file requirements/groundingdino.txt
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(UPGRADE)
+
+# Known vulnerabilities of the locked versions, from PyPI's advisory database.
+audit: .venv/develop
+	for file in develop labelstudio; do $(BIN)/uvx pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$file.txt || exit 1; done
+
 .venv/segment: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-.venv/develop: pyproject.toml
+.venv/develop: pyproject.toml $(wildcard requirements/*.txt)
 	@echo 'Installing for development: 7.3 GB into .venv, and Label Studio, 1.0 GB, into .venv-labelstudio.'
 	@echo 'On Linux 4.1 GB of it are for CUDA; make test TORCH_INDEX=https://download.pytorch.org/whl/cpu leaves them out.'
 	$(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet torch torchvision --index-url $(TORCH_INDEX))
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	# Apart: s3fs and moto agree on few releases of botocore, which pip does not find when it has all else to settle too.
-	$(BIN)/pip install --quiet --editable '.[dev-storage]'
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements/uv.txt
+ifdef TORCH_INDEX
+	# The locked hashes are of PyPI's builds.
+	$(UV_INSTALL) torch torchvision --index-url $(TORCH_INDEX)
+	$(UV_INSTALL) --editable '.[dev,dev-storage]'
+else
+	$(UV_INSTALL) --require-hashes --requirement requirements/develop.txt
+	$(UV_INSTALL) --no-deps --editable .
+endif
 	# The detector's original code, to compare with. It pins versions of 2023, hence without what it asks for.
-	$(BIN)/pip install --quiet --no-deps groundingdino-py==0.4.0
+	$(UV_INSTALL) --no-deps --require-hashes --requirement requirements/groundingdino.txt
 	touch $@ .venv/segment
 
-.venv-labelstudio/venv/installed: labelstudio/installation.py | .venv/develop
+UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.venv-minimum/installed: pyproject.toml | .venv/develop
+	$(PYTHON) -m venv --without-pip .venv-minimum
+	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct --editable '.[dev]'
+	touch $@
+
+.venv-labelstudio/venv/installed: labelstudio/installation.py requirements/labelstudio.txt | .venv/develop
 	mkdir -p .venv-labelstudio
-	$(BIN)/python -c 'import pathlib, labelstudio.installation as i; i.find_executable(None, pathlib.Path(".venv-labelstudio"))' \
+	PIP_CONSTRAINT='$(CURDIR)/requirements/labelstudio.txt' $(BIN)/python -c \
+		'import pathlib, labelstudio.installation as i; i.find_executable(None, pathlib.Path(".venv-labelstudio"))' \
 		2>.venv-labelstudio/install.log || (tail -5 .venv-labelstudio/install.log; exit 1)
 	touch $@
