@@ -76,8 +76,7 @@ UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 	touch $@
 
 .venv-labelstudio/venv/installed: labelstudio/installation.py requirements/labelstudio.txt | .venv/develop
-	mkdir -p .venv-labelstudio
-	PIP_CONSTRAINT='$(CURDIR)/requirements/labelstudio.txt' $(BIN)/python -c \
-		'import pathlib, labelstudio.installation as i; i.find_executable(None, pathlib.Path(".venv-labelstudio"))' \
-		2>.venv-labelstudio/install.log || (tail -5 .venv-labelstudio/install.log; exit 1)
-	touch $@
+	$(PYTHON) -m venv .venv-labelstudio/venv
+	$(BIN)/uv pip install --quiet --python .venv-labelstudio/venv/bin/python --require-hashes --requirement requirements/labelstudio.txt
+	# As `labelstudio up` marks an installation that it has finished.
+	$(BIN)/python -c 'from labelstudio.installation import REQUIREMENT; print(REQUIREMENT, end="")' >$@
