@@ -16,9 +16,10 @@ from pathlib import Path, PurePath
 from surfaces.dataset.store import Source
 from surfaces.errors import DatasetError, FetchError, MissingExtraError
 from surfaces.photo_files import find_photos, is_photo_file, passed_over_lines, suffix_counts
-from surfaces.places import is_remote, local_path, name_of, open_remote
+from surfaces.places import is_remote, local_path, name_of, open_remote, require_allowed
+from surfaces.regular_files import LIST_BYTES_MAX, open_regular, read_bytes
 from surfaces.text_lists import is_photo, list_lines, list_text
-from surfaces.wording import encodable
+from surfaces.wording import encodable, without_password
 
 UNREADABLE = "unreadable"
 BROKEN_NAME = "broken name"
@@ -149,8 +150,19 @@ class _Listing:
             path = local_path(entry)
         except FetchError as error:
             self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
-            return
-        self._add(path if is_remote(path) else _join(self._base, path), f"line {line}: ")
+        else:
+            if is_remote(path):
+                self._add_address(path)
+            else:
+                self._add(_join(self._base, path), f"line {line}: ")
+
+    def _add_address(self, address: str) -> None:
+        try:
+            require_allowed(address)
+        except FetchError as error:
+            self._skip(address, UNREADABLE, str(error))
+        else:
+            self._add(address)
 
     def _add(self, path: str, line: str = "") -> None:
         if _is_text(path):
@@ -159,7 +171,7 @@ class _Listing:
             self._skip(path, BROKEN_NAME, f"{line}expected a name in UTF-8")
 
     def _skip(self, path: str, kind: str, reason: str) -> None:
-        shown = encodable(path).replace("\0", "\\0")
+        shown = encodable(without_password(path)).replace("\0", "\\0")
         self._skipped.append(Skipped(self._source(shown), kind, reason))
 
     def _source(self, path: str) -> Source:
@@ -173,7 +185,7 @@ class _Listing:
 
 def _is_photo(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return is_photo_file(path) or is_photo(file.read(_HEAD_BYTES))
     except OSError as error:
         raise DatasetError(f"expected a photo or a list of photos in {path}, got: {error.strerror}") from error
@@ -187,7 +199,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str | None]]:
             yield from enumerate(_parquet_paths(path), 1)
             return
         # Bytes that are not UTF-8 are let through here and reported as a broken name.
-        text = list_text(path.read_bytes())
+        text = list_text(read_bytes(path, LIST_BYTES_MAX))
         if suffix == ".csv":
             yield from _csv_paths(io.StringIO(text, newline=""))
         elif suffix == ".jsonl":

@@ -16,6 +16,7 @@ from typing import Any
 from models.teachers.prompts import Prompt, PromptError
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import SurfacesError
+from surfaces.regular_files import read_text
 
 SHIPPED = Path(__file__).with_name("ontology.toml")
 
@@ -137,7 +138,7 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"expected a TOML file at {path}: {error}") from error
 

@@ -30,6 +30,7 @@ from typing import Any
 from autolabel.labelling import LabellingSettings
 from autolabel.ontology import SettingsError, unknown
 from models.teachers.teacher import Teacher
+from surfaces.regular_files import read_text
 
 NAMES = ("grounded-sam", "student", "onnx")
 """Teachers that need no file."""
@@ -76,7 +77,7 @@ def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOption
         raise SettingsError(f"expected `weights` and `class_map` in {name} rather than on the command line")
     path = Path(name)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise SettingsError(f"expected a TOML file at {name}: {error}") from error
     return _Opener(path.parent, name, labelling, options).open(table)

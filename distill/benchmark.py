@@ -33,6 +33,7 @@ from surfaces.arguments import local_path, positive
 from surfaces.detections import Image
 from surfaces.files import refuse_overwrite, replace_file
 from surfaces.images import load_image
+from surfaces.regular_files import read_text
 
 CLASSES_WITH_BACKGROUND = 4
 MASK_RCNNS = ("resnet50_fpn", "mobilenet_v3_large_fpn")
@@ -248,7 +249,7 @@ def processor_name() -> str:
     """The processor's model as Linux tells it, else as Python knows it."""
     path = Path("/proc/cpuinfo")
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

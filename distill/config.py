@@ -15,6 +15,7 @@ from surfaces.arguments import local_path
 from surfaces.dataset import ReadOptions
 from surfaces.dataset.options import CROWDS
 from surfaces.errors import SurfacesError
+from surfaces.regular_files import read_text
 
 
 class ConfigError(SurfacesError):
@@ -208,6 +209,6 @@ def typed(name: str, value: Any, default: Any) -> Any:
 def read_config_file(path: Path) -> dict[str, Any]:
     """The TOML file's keys. Raises ConfigError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"expected a TOML file at {path}: {error}") from error

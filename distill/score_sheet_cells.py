@@ -17,6 +17,7 @@ from surfaces.dataset import Sample
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file
 from surfaces.metrics import AveragePrecision, SegmentMatches
+from surfaces.regular_files import read_text
 
 REVISION = 1
 """Raised whenever the same predictions give other scores."""
@@ -73,7 +74,7 @@ def _read(path: Path, key: str) -> Report | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         if content["key"] != key:
             return None
         return report_of([_photo(one) for one in content["photos"]], AveragePrecision(*content["ap"]), 0.0)

@@ -16,6 +16,7 @@ from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.files import replace_file
 from surfaces.images import load_image
+from surfaces.regular_files import read_text
 
 
 def timed(
@@ -69,7 +70,7 @@ def _read(path: Path, key: list[Any]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         return dict(content["timing"]) if content["key"] == key else None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DatasetError(f"expected timings in {path}, got another file: remove it") from error

@@ -11,6 +11,7 @@ from typing import Any
 from distill.worst_counts import LostIou
 from surfaces.classes import BY_NAME, CLASSES
 from surfaces.errors import SurfacesError
+from surfaces.regular_files import read_text
 
 CAUSES = {
     "label": "the label is wrong, coarse or missing, and the prediction is as good or better",
@@ -94,7 +95,7 @@ def read_causes(path: Path) -> Causes:
         CausesError: it cannot be read, or names a cause or class that does not exist.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CausesError(f"expected a TOML file of causes at {path}: {error}") from error
     photos, model = document.get("photos", {}), document.get("model", "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from surfaces.errors import WeightsError
 from surfaces.files import replace_file
+from surfaces.regular_files import open_regular
 
 FOLDER = Path(__file__).parent / "weights"
 INDEX = FOLDER / "shipped.toml"
@@ -34,7 +35,7 @@ def sha256_of(path: Path) -> str:
         WeightsError: it is missing or cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"expected weights at {path}: {error.strerror}") from error

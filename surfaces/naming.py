@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from surfaces.errors import SurfacesError
+from surfaces.regular_files import read_text
 
 ENVIRONMENT = {"surname": "INTERIOR_SURFACES_SURNAME", "name": "INTERIOR_SURFACES_NAME"}
 SETTINGS_FILE = "interior-surfaces.toml"
@@ -103,7 +104,7 @@ def stems(signature: Signature, start: datetime) -> Iterator[str]:
 def _read_settings(path: Path) -> dict[str, Any]:
     """The project's table of pyproject.toml, or the whole of the settings file."""
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(read_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,13 +12,17 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from surfaces.errors import DecodeError, FetchError, MissingExtraError
-from surfaces.wording import brief
+from surfaces.regular_files import open_regular
+from surfaces.wording import brief, without_password
 
 BYTES_MAX = 256_000_000
 """The largest file that is taken for a photo."""
 
 Stamp = tuple[int, int, int]
 """Changes whenever a file on this machine is written to."""
+
+SCHEMES_VARIABLE = "INTERIOR_SURFACES_STORAGE"
+"""The environment variable that allows further schemes of fsspec, such as `abfs,hf`."""
 
 _ADDRESS = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # fsspec chains with `::`
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
@@ -61,20 +64,44 @@ def sha256_in_name(place: str) -> str | None:
     return name if is_remote(place) and _SHA256.fullmatch(name) else None
 
 
+def require_allowed(address: str) -> None:
+    """Refuses addresses by which a list or a store made by others could reach more than object storage.
+
+    Most of fsspec's file systems contact hosts that the address names, chains (`::`) read one through another, and some
+    run what they read.
+
+    Raises:
+        FetchError: the address chains file systems, holds a password, or its scheme is neither that of S3 or Google
+            Cloud Storage nor named in INTERIOR_SURFACES_STORAGE.
+    """
+    scheme, _, rest = address.partition("://")
+    if _WEB.search(address):
+        raise FetchError("photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them")
+    allowed = {*_EXTRAS, *filter(None, re.split(r"[,\s]+", os.environ.get(SCHEMES_VARIABLE, "").lower()))}
+    shown = brief(without_password(address))
+    if "::" in address or scheme.lower() not in allowed:
+        names = ", ".join(f"{name}://" for name in sorted(allowed))
+        raise FetchError(f"expected a path or an address of {names}, got {shown}; {SCHEMES_VARIABLE} allows others")
+    if re.match(r"[^/]*:[^/]*@", rest):
+        raise FetchError(f"expected an address without a password, got {shown}")
+
+
 def open_remote(address: str) -> tuple[Any, str]:
     """The file system of an address, and the address within it; fsspec keeps file systems, so this costs little.
 
     Call it anew in each process: connections do not outlive a fork.
 
     Raises:
+        FetchError: as of `require_allowed`.
         MissingExtraError: the package that fsspec needs for it is not installed.
         Exception: whatever fsspec raises for addresses that it does not know.
     """
-    scheme = address.partition("://")[0]
+    require_allowed(address)
+    scheme = address.partition("://")[0].lower()
     try:
         import fsspec  # segmenting photos must not need it
 
-        found: tuple[Any, str] = fsspec.core.url_to_fs(address)
+        found: tuple[Any, str] = fsspec.core.url_to_fs(scheme + address[len(scheme) :])
     except ImportError as error:
         extra = f"; pip install 'interior-surfaces[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else ""
         raise MissingExtraError(f"photos at {scheme}:// need another package: {in_a_line(error)}{extra}") from error
@@ -140,18 +167,16 @@ def is_there(place: str) -> bool:
 
 
 def in_a_line(error: Exception) -> str:
-    """An error's words, on one line."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """An error's words, on one line, without passwords of addresses."""
+    return without_password(next(iter(str(error).splitlines()), "")) or type(error).__name__
 
 
 def _read_object(address: str, bytes_max: int) -> bytes:
-    if _WEB.search(address):
-        raise FetchError("photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them")
     try:
         files, inside = open_remote(address)
         # One request, of a range: nobody knows how large an object is.
         data = bytes(files.cat_file(inside, start=0, end=bytes_max + 1))
-    except MissingExtraError:
+    except (MissingExtraError, FetchError):
         raise
     except FileNotFoundError as error:
         raise FetchError(f"there is no such object: {in_a_line(error)}") from error
@@ -164,20 +189,13 @@ def _read_object(address: str, bytes_max: int) -> bytes:
 
 def _read_file(path: str, bytes_max: int) -> tuple[bytes, Stamp]:
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open_regular(path) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FetchError("expected a file, got something else")
             if status.st_size > bytes_max:
                 raise DecodeError(f"expected at most {bytes_max} bytes, got {status.st_size}")
             return file.read(status.st_size), _stamp(status)
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
         raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    # A pipe that nobody writes to would block for ever.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _stamp(status: os.stat_result) -> Stamp:

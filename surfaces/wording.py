@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+
 
 def brief(value: object) -> str:
     """A value as Python writes it, cut after 60 characters: what came may be long and hostile."""
@@ -17,3 +21,8 @@ def printable(text: str) -> str:
 def encodable(text: str) -> str:
     """A text fit for UTF-8: bytes that are not UTF-8 (of a file's name) become `\\udc80` to `\\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def without_password(text: str) -> str:
+    """A text whose addresses name no user and no password: `ftp://***@host/room.jpg`."""
+    return _PASSWORD.sub("***@", text)

@@ -21,6 +21,9 @@ from surfaces.masks import decode
 # Spinning threads slow each other down tenfold on a busy machine; read when torch is imported, here and in processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Object storage in memory, for tests of what needs no server.
+os.environ["INTERIOR_SURFACES_STORAGE"] = "memory"
+
 ROOMS = Path(__file__).parent / "data" / "rooms"
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and their processes inherit that.

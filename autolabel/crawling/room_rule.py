@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.errors import WeightsError
+from surfaces.regular_files import read_text
 
 SHIPPED = Path(__file__).with_name("room_rule.toml")
 
@@ -46,7 +47,7 @@ class RoomRule:
             WeightsError: there is no such file, or it holds something else.
         """
         try:
-            read = tomllib.loads(path.read_text(encoding="utf-8"))
+            read = tomllib.loads(read_text(path))
             return cls({name: float(weight) for name, weight in read["weights"].items()}, float(read["bias"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(f"expected a rule for rooms at {path}, got {error!r}") from error

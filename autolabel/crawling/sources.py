@@ -22,6 +22,7 @@ from autolabel.crawling.urls import normalised, resolved
 from autolabel.crawling.wikimedia import wikimedia_query
 from surfaces.addresses import AddressError, without_credentials
 from surfaces.arguments import local_path
+from surfaces.regular_files import LIST_BYTES_MAX, read_bytes
 from surfaces.text_lists import list_lines, list_text
 
 _TOLD_LINES = 10
@@ -147,7 +148,7 @@ def _entries(place: str) -> Iterator[tuple[int, Entry]]:
     path = Path(place)
     try:
         stdin = sys.stdin.buffer if sys.stdin else io.BytesIO()  # closed: empty
-        text = list_text(stdin.read() if place == "-" else path.read_bytes())
+        text = list_text(stdin.read() if place == "-" else read_bytes(path, LIST_BYTES_MAX))
         if path.suffix.lower() == ".csv":
             yield from _csv_entries(io.StringIO(text, newline=""))
         elif path.suffix.lower() == ".jsonl":

@@ -10,6 +10,7 @@ from typing import Any
 
 from surfaces.classes import CLASSES
 from surfaces.errors import WeightsError
+from surfaces.regular_files import read_text
 
 MOSAIC = Path(__file__).parent / "mosaic.toml"
 
@@ -110,7 +111,7 @@ class ClassMap:
             WeightsError: the file is missing, is not TOML, or has keys or values of no meaning.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(read_text(path))
             _require_keys("the file", content, {"input", "output", "classes"})
             _require_keys("[classes]", content["classes"], {surface.name for surface in CLASSES})
             groups = tuple(tuple(content["classes"].get(surface.name, ())) for surface in CLASSES)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from surfaces import images
+from surfaces import images, regular_files
 from surfaces.classes import BELIEF_CHANNELS
 from surfaces.detections import Image
 from surfaces.errors import DatasetError, DecodeError
@@ -35,7 +35,7 @@ def read_bytes(path: Path) -> bytes:
         DatasetError: it is missing or cannot be read.
     """
     try:
-        return path.read_bytes()
+        return regular_files.read_bytes(path)
     except OSError as error:
         raise DatasetError(f"expected a readable file at {path}, got: {error.strerror}") from error
 

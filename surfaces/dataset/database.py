@@ -17,6 +17,7 @@ from typing import Any
 from surfaces.errors import DatasetError, OutputError
 
 _VERSION = 1
+_SAFETY = ("trusted_schema = OFF", "cell_size_check = ON")  # the file may be another's
 _BUSY_SECONDS = 60.0  # how long one of several processes waits for the others' transactions
 
 _TABLES = """
@@ -136,12 +137,13 @@ class Database:
         """Within the block, another store's tables are there as `other.TABLE`."""
         self.run("ATTACH DATABASE ? AS other", f"{path.absolute().as_uri()}?mode=rw")
         try:
+            self._require_plain("other", path)
             yield
         finally:
             self.run("DETACH DATABASE other")
 
     def _prepare(self, create: bool) -> None:
-        for setting in self.SETTINGS:
+        for setting in (*_SAFETY, *self.SETTINGS):
             self.run(f"PRAGMA {setting}")
         if create and self._version() == 0:
             with self.transaction():
@@ -152,6 +154,16 @@ class Database:
         if self._version() != self.VERSION:
             expected = f"{self.HOLDS} of version {self.VERSION}"
             raise DatasetError(f"expected {expected} in {self.path}, got {self._version()}")
+        self._require_plain("main", self.path)
+
+    def _require_plain(self, schema: str, path: Path) -> None:
+        """Refuses a file whose tables compute what they show, or do more than they are told when written to."""
+        found = self.rows(
+            f"SELECT type, name FROM {schema}.sqlite_master WHERE type IN ('view', 'trigger')"
+            " OR sql LIKE 'create virtual%' OR sql LIKE '%generated always%' LIMIT 1"
+        )
+        if found:
+            raise DatasetError(f"expected {self.IS} of plain tables in {path}, got {found[0][0]} {found[0][1]!r}")
 
     def _is_empty(self) -> bool:
         return self._version() == 0 and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from surfaces.dataset.database import Database
 from surfaces.dataset.replaced import is_kept, make_tables
-from surfaces.errors import DatasetError
+from surfaces.errors import DatasetError, FetchError
+from surfaces.places import is_remote, require_allowed
 
 _TAKEN = """
 CREATE TEMP TABLE taken AS SELECT theirs.sha256 FROM other.photos theirs LEFT JOIN main.photos ours USING (sha256)
@@ -68,11 +69,12 @@ def merge_file(database: Database, path: Path) -> Merged:
         How many photos were taken over, and how many were not although a person had labelled them otherwise.
 
     Raises:
-        DatasetError: the other file is this one.
+        DatasetError: the other file is this one, or it names photos at addresses that are not read.
     """
     if database.path.samefile(path):  # it would wait for itself
         raise DatasetError(f"expected another store than {database.path} to merge, got the same file")
     with database.attached(path):
+        _require_allowed_sources(database, path)
         with database.transaction():
             [(conflicts,)] = database.rows(_CONFLICTS)
             for statement in _STATEMENTS:
@@ -84,3 +86,15 @@ def merge_file(database: Database, path: Path) -> Merged:
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
     return Merged(int(count), int(conflicts))
+
+
+def _require_allowed_sources(database: Database, path: Path) -> None:
+    refused: list[str] = []
+    for (source,) in database.rows("SELECT path FROM other.sources WHERE path LIKE '%:%' ORDER BY path"):
+        try:
+            if is_remote(source):
+                require_allowed(source)
+        except FetchError as error:
+            refused.append(str(error))
+    if refused:
+        raise DatasetError(f"{path} names {len(refused)} photos at addresses that are not read: {refused[0]}")

@@ -36,6 +36,7 @@ from surfaces.errors import DatasetError, FetchError
 from surfaces.files import make_folder
 from surfaces.masks import encode
 from surfaces.places import find_bytes, is_there
+from surfaces.wording import without_password
 
 _PAGE = 500
 
@@ -154,7 +155,7 @@ class LabelStore(ReplacedLabels):
     def failures(self) -> Iterator[StoredFailure]:
         """What could not be labelled, by ascending path."""
         for row in self._paged("SELECT path, reason, kind FROM failures WHERE path > ? ORDER BY path LIMIT ?"):
-            yield StoredFailure(*row)
+            yield StoredFailure(without_password(row[0]), without_password(row[1]), row[2])
 
     def sources(self, sha256: str) -> list[str]:
         """The paths of a photo, sorted."""
@@ -177,8 +178,10 @@ class LabelStore(ReplacedLabels):
         try:
             return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
         except FetchError as error:
-            told = f"expected the labelled photo at {photo.source}, it is gone or has changed ({error}); "
-            raise DatasetError(f"{told}`autolabel run` on its corpus leaves it out or labels it again") from error
+            raise DatasetError(
+                f"expected the labelled photo at {without_password(photo.source)}, it is gone or has changed ({error});"
+                " `autolabel run` on its corpus leaves it out or labels it again"
+            ) from error
 
     def settings_in_use(self) -> LabelSettings | None:
         """What runs label with; None before the first."""
