@@ -114,7 +114,7 @@ def _write_thumbnails(funnel: Funnel, folder: Path) -> dict[str, str]:
     """
     (folder / IMAGES).mkdir()
     shown = {entry.photo.facts.sha256: entry.photo.facts.thumbnail for row in funnel.shown.values() for entry in row}
-    pictures = {}
+    pictures: dict[str, str] = {}
     for sha256, thumbnail in (shown | funnel.originals).items():
         if thumbnail[:2] == _JPEG:
             pictures[sha256] = f"{IMAGES}/{len(pictures) + 1:04d}.jpg"
