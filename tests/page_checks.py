@@ -97,4 +97,5 @@ class Page(HTMLParser):
 
 def visible(text: str) -> str:
     """A stranger's text as a page shows it: control characters and what reorders text as Python writes them."""
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda sign: repr(sign[0])[1:-1], text)
+    unseen = "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]"
+    return re.sub(unseen, lambda sign: repr(sign[0])[1:-1], text)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsers import needs_chromium, open_viewer
 from drawn_pictures import jpeg
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from label_stores import ROOMS, rooms_store
 from page_checks import Page, visible
+from photo_servers import PhotoServer
 
 from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
@@ -31,6 +37,7 @@ from surfaces.dataset import Labels, MemorySample, Sample
 from surfaces.dataset.store import LabelStore, Source
 from surfaces.detections import Detection, Image
 from surfaces.images import load_image
+from surfaces.web_page import PAGE_NAME, is_web_url, render_page
 
 SEEN = """<script>ran=1</script><img src=x onerror=ran=1>" onload="ran=1" ' &lt; {{7*7}} {% x %} {# y #}"""
 UNSEEN = "\x00\x1b\u202e"
@@ -227,3 +234,91 @@ def test_worst_photos(tmp_path: Path, markup: str, spared: frozenset[str]) -> No
     for name in ("name", "title", "note"):
         assert attacker.shown(name) in page.text
     assert len(page.pictures) == 1
+
+
+@needs_chromium
+def test_in_a_browser(labels: Path, corpus: Path, tmp_path: Path) -> None:
+    attacker = Attacker(SCRIPT, DECISIVE)
+    name, title = attacker.text("name"), attacker.text("title")
+    label_page(attacker.store(labels, tmp_path / "store"), tmp_path / "labels", title)
+    crawl_page(attacker.store(corpus, tmp_path / "corpus"), tmp_path / "crawl", title)
+    evaluation_page(name, tmp_path / "evaluation", title)
+    worst_page(name, tmp_path / "worst", title, attacker.text("note"))
+    with open_viewer() as viewer:
+        for page, pictures in (("labels", 18), ("crawl", 5), ("evaluation", 1), ("worst", 1)):
+            viewer.open(tmp_path / page / PAGE_NAME)
+            widths = viewer.picture_widths()
+            assert len(widths) == pictures
+            assert min(widths) > 100
+            assert viewer.evaluate("typeof ran") == "undefined"
+            assert viewer.evaluate("document.styleSheets.length") == 1
+            assert viewer.complaints == []
+            assert all(url.startswith(tmp_path.as_uri()) for url in viewer.asked)
+
+
+@needs_chromium
+def test_the_policy_stops_what_no_template_escaped(tmp_path: Path, photo_server: PhotoServer) -> None:
+    asked = photo_server.url("/asked.jpg")
+    evaluation_page("name", tmp_path / "page", "title")
+    page = tmp_path / "page" / PAGE_NAME
+    attack = (
+        f"<script>ran=1</script><img src=x onerror='ran=1'><img src='{asked}'><link rel=stylesheet href='{asked}'>"
+        f"<style>body {{ background: url({asked}) }}</style><iframe src='{asked}'></iframe><base href='{asked}'>"
+    )
+    page.write_text(page.read_text("utf-8").replace("<pre>", f"{attack}<pre>"), "utf-8")
+    with open_viewer() as viewer:
+        viewer.open(page)
+        viewer.picture_widths()
+        assert viewer.evaluate("typeof ran") == "undefined"
+        assert viewer.evaluate("document.baseURI") == page.as_uri()
+        assert any("Content Security Policy" in line for line in viewer.complaints)
+    assert photo_server.asked == []
+
+
+any_text = st.text(st.characters(categories=None) | st.sampled_from("<>&\"'{}%#\x00\r\n\u202e\ud800"))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(any_text, any_text)
+def test_any_text_is_shown_and_nothing_else(title: str, text: str) -> None:
+    html = render_page("distill/worst.html", title, table=f".{text}", key={text: (1, 2, 3)}, figures=[])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PAGE_NAME
+        path.write_bytes(html.encode())
+        page = Page(path)
+    assert page.text.count(visible(title)) >= 2
+    assert f".{visible(text)}" in page.text
+    assert page.text.count(visible(text)) >= 2
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(("http://", "https://", "https:", " https://", "java\tscript:", "javascript:", "//", "")), any_text
+)
+def test_only_urls_of_the_web_are_links(start: str, rest: str) -> None:
+    url = start + rest
+    if is_web_url(url):
+        assert url.split("://")[0] in ("http", "https")
+        assert visible(url) == url
+
+
+def test_names_that_are_no_text_are_shown(tmp_path: Path) -> None:
+    name = os.fsdecode(b"room \xff.jpg")
+    assert "room \\udcff.jpg" in evaluation_page(name, tmp_path / "evaluation", name).text
+    samples = data_set(name)
+    findings = find_worst(wrong_everywhere, samples, 5)
+    page = Page(write_worst(tmp_path / "worst", name, findings, samples, wrong_everywhere))
+    assert "1. room \\udcff.jpg" in page.text
+
+
+def test_pictures_of_a_crawl_stay_beside_its_page(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "corpus")
+    with closing(sqlite3.connect(tmp_path / "corpus" / "crawl.sqlite")) as connection:
+        connection.execute("UPDATE photos SET facts = json_set(facts, '$.sha256', '../../' || sha256)")
+        connection.execute("UPDATE photos SET thumbnail = CAST('<svg onload=\"ran=1\">' AS BLOB) WHERE lead = 2")
+        connection.commit()
+    before = set(tmp_path.rglob("*"))
+    page = crawl_page(tmp_path / "corpus", tmp_path / "out" / "page", "Crawl")
+    new = {path for path in tmp_path.rglob("*") if path.suffix == ".jpg"} - before
+    assert new == page.pictures
+    assert len(new) == 3, "what is no JPEG is not shown"
