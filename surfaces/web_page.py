@@ -10,6 +10,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGE_NAME = "index.html"
 
@@ -27,12 +31,33 @@ def render_page(template: str, title: str, styles: Sequence[str] = (), **values:
         styles: CSS files, named likewise, that are added to that of all pages.
         values: what the template shows.
     """
-    from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
     from markupsafe import Markup
 
-    loader = PrefixLoader({package: PackageLoader(package) for package in {"surfaces", template.split("/")[0]}})
+    environment = _environment(template)
+    assert environment.loader
+    style = "".join(environment.loader.get_source(environment, name)[0] for name in ("surfaces/page.css", *styles))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    shown = {**values, "title": title, "style": Markup(style), "style_sha256": digest}
+    return environment.get_template(template).render(shown)
+
+
+def render_part(template: str, **values: object) -> str:
+    """Renders a template that is no page, such as a picture in SVG.
+
+    Args:
+        template: as of `render_page`.
+        values: what it shows.
+    """
+    return _environment(template).get_template(template).render(values)
+
+
+def _environment(template: str) -> Environment:
+    """What renders a template and those of `surfaces`."""
+    from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+
+    packages = {"surfaces", template.split("/")[0]}
     environment = Environment(
-        loader=loader,
+        loader=PrefixLoader({package: PackageLoader(package) for package in packages}),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
@@ -40,11 +65,7 @@ def render_page(template: str, title: str, styles: Sequence[str] = (), **values:
         lstrip_blocks=True,
     )
     environment.tests["web_url"] = is_web_url
-    style = "".join(loader.get_source(environment, name)[0] for name in ("surfaces/page.css", *styles))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template(template).render(
-        {**values, "title": title, "style": Markup(style), "style_sha256": digest}
-    )
+    return environment
 
 
 def is_web_url(url: str) -> bool:
