@@ -32,6 +32,7 @@ _NOTES = {
 }
 
 _STYLES = ("autolabel/report.css", "autolabel/crawl.css")
+_LAST_MINUTE = 253_402_300_799 // 60  # of the year 9999
 _JPEG = b"\xff\xd8"
 
 
@@ -229,7 +230,7 @@ def _chart(minutes: Mapping[int, Share]) -> dict[str, object]:
 
 
 def _clock(minute: int) -> str:
-    return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(min(minute, _LAST_MINUTE) * 60, UTC):%Y-%m-%d %H:%M}"
 
 
 def _ends(funnel: Funnel) -> list[tuple[str, ...]]:
