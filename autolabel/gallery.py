@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-import html
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -73,6 +72,27 @@ def choose_galleries(store: LabelStore, count: int) -> list[Gallery]:
     ]
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A photo and its labels as a page shows them; all is plain text.
+
+    Attributes:
+        score: of the photo.
+        name: of the photo.
+        lines: what else is known of it.
+        photo: path of its picture, beside the page; empty where there is none.
+        labels: path of the same picture with the labels.
+        problem: why there is no picture; empty where there is one.
+    """
+
+    score: str
+    name: str
+    lines: Sequence[str]
+    photo: str = ""
+    labels: str = ""
+    problem: str = ""
+
+
 class Thumbnails:
     """Draws each photo once, however many galleries show it."""
 
@@ -80,24 +100,25 @@ class Thumbnails:
         """Pictures go to `folder`, an existing one, below `images`."""
         self._store = store
         self._folder = folder
-        self._drawn: dict[str, str] = {}
+        self._drawn: dict[str, Figure] = {}
 
-    def figure(self, photo: StoredPhoto) -> str:
-        """HTML of a photo and its labels, one over the other, and of what is known of them."""
+    def figure(self, photo: StoredPhoto) -> Figure:
+        """A photo and its labels, one over the other, and what is known of them."""
         if photo.sha256 not in self._drawn:
             self._drawn[photo.sha256] = self._draw(photo)
         return self._drawn[photo.sha256]
 
-    def _draw(self, photo: StoredPhoto) -> str:
+    def _draw(self, photo: StoredPhoto) -> Figure:
+        score = f"{photo.qualities['score']:.2f}" if "score" in photo.qualities else "?"
+        described = Figure(score, photo.name, _lines(self._store, photo))
         stem = f"{IMAGES}/{photo.sha256[:16]}"
         try:
+            # Only a photo that has this sha256 is read, so that no other name gets to the disk.
             image = decode_image(io.BytesIO(self._store.read_photo(photo)))
-            pictures = f'<a href="{stem}_labels.jpg"><img src="{stem}.jpg" alt="photo" loading="lazy">'
-            pictures += f'<img src="{stem}_labels.jpg" alt="its labels" loading="lazy"></a>'
             self._write(photo, image, stem)
         except (DatasetError, DecodeError) as error:
-            pictures = f"<p>{html.escape(str(error))}</p>"
-        return f'<figure class="photo">{pictures}<figcaption>{_caption(self._store, photo)}</figcaption></figure>'
+            return replace(described, problem=str(error))
+        return replace(described, photo=f"{stem}.jpg", labels=f"{stem}_labels.jpg")
 
     def _write(self, photo: StoredPhoto, image: Image, stem: str) -> None:
         size = fitting_size(image.shape, _THUMBNAIL, _THUMBNAIL)
@@ -107,18 +128,11 @@ class Thumbnails:
         write_picture(self._folder / f"{stem}_labels.jpg", draw_labels(small, labels))
 
 
-def _caption(store: LabelStore, photo: StoredPhoto) -> str:
+def _lines(store: LabelStore, photo: StoredPhoto) -> list[str]:
     found = [f"{segment.surface.name} {segment.score:.2f}" for segment in store.segments(photo.sha256)]
     known = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in photo.qualities.items() if name != "score"]
-    score = f"{photo.qualities['score']:.2f}" if "score" in photo.qualities else "?"
-    lines = [
-        f"<b>{score}</b> {html.escape(photo.name)}",
-        html.escape(" · ".join(found)) or "nothing found",
-        html.escape(" · ".join(known)),
-    ]
-    if photo.origin == "reviewed":
-        lines.append(f"reviewed by {html.escape(photo.reviewer)}")
-    return "<br>".join(line for line in lines if line)
+    reviewed = f"reviewed by {photo.reviewer}" if photo.origin == "reviewed" else ""
+    return [line for line in (" · ".join(found) or "nothing found", " · ".join(known), reviewed) if line]
 
 
 def _with(store: LabelStore, quality: str) -> Iterator[StoredPhoto]:

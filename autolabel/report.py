@@ -6,22 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from autolabel.gallery import Thumbnails, choose_galleries
-from autolabel.report_facts import gather_facts
-from autolabel.report_sections import (
-    STYLE,
-    classes_section,
-    duplicates_section,
-    failures_section,
-    gallery_section,
-    scores_section,
-    settings_section,
-    summary_section,
-)
+from autolabel.report_sections import report_values
 from surfaces.arguments import local_path, positive
 from surfaces.dataset.store import LabelStore
 from surfaces.dataset.writing import new_folder, require_outside
-from surfaces.web_page import PAGE_NAME, html_document
+from surfaces.web_page import PAGE_NAME, render_page
 
 
 def write_report(store: LabelStore, folder: Path, title: str, photos: int = 24) -> Path:
@@ -39,19 +28,9 @@ def write_report(store: LabelStore, folder: Path, title: str, photos: int = 24) 
     Raises:
         OutputError: it cannot be written.
     """
-    facts = gather_facts(store)
     with new_folder(folder) as partial:
-        thumbnails = Thumbnails(store, partial)
-        sections = [
-            summary_section(store),
-            settings_section(store),
-            classes_section(facts),
-            scores_section(facts),
-            *(gallery_section(gallery, thumbnails) for gallery in choose_galleries(store, photos)),
-            failures_section(store),
-            duplicates_section(store),
-        ]
-        page = html_document(title, "\n".join(sections), STYLE)
+        values = report_values(store, partial, photos)
+        page = render_page("autolabel/report.html", title, ["autolabel/report.css"], **values)
         (partial / PAGE_NAME).write_text(page, encoding="utf-8")
     return folder / PAGE_NAME
 

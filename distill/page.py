@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ import numpy as np
 
 from distill.datasets import read_sample
 from distill.report import PhotoScore, Report
-from surfaces.classes import CLASSES, SurfaceClass
+from surfaces.classes import CLASSES
 from surfaces.dataset import Sample
 from surfaces.detections import Detection, Image
 from surfaces.files import replace_file
 from surfaces.label_drawing import draw_labels, fitting_size
 from surfaces.overlay import draw_overlay
 from surfaces.pictures import write_picture
-from surfaces.web_page import PAGE_NAME, html_document
+from surfaces.web_page import PAGE_NAME, render_page
 
 IMAGES = "images"
 """The folder of pictures beside the page."""
@@ -53,12 +52,15 @@ def write_page(
         OutputError: it cannot be written.
     """
     by_name = {sample.name: sample for sample in samples}
-    sections = [
-        _section(folder, index, surface, worst_photos(report.photos, index, cases), by_name, predict, report.min_score)
+    sections = {
+        surface.name: _figures(
+            folder, index, worst_photos(report.photos, index, cases), by_name, predict, report.min_score
+        )
         for index, surface in enumerate(CLASSES)
-    ]
+    }
     path = folder / PAGE_NAME
-    replace_file(path, _document(title, report, sections).encode("utf-8"))
+    page = render_page("distill/evaluation.html", title, table=report.table(), sections=sections)
+    replace_file(path, page.encode("utf-8"))
     return path
 
 
@@ -68,26 +70,21 @@ def worst_photos(photos: Sequence[PhotoScore], class_index: int, count: int) -> 
     return sorted(wrong, key=lambda photo: -photo.wrong_share(class_index))[:count]
 
 
-def _section(
+def _figures(
     folder: Path,
     class_index: int,
-    surface: SurfaceClass,
     photos: Sequence[PhotoScore],
     samples: Mapping[str, Sample],
     predict: Callable[[Image], list[Detection]],
     min_score: float,
-) -> str:
+) -> list[tuple[str, str]]:
+    """Draws photos; their pictures' paths beside the page, and captions."""
     figures = []
     for rank, photo in enumerate(photos, 1):
-        name = f"{surface.name.replace(' ', '_')}_{rank:02d}.jpg"
-        write_picture(folder / IMAGES / name, _panels(samples[photo.name], predict, min_score))
-        caption = html.escape(_caption(photo, class_index))
-        figures.append(
-            f'<figure><img src="{IMAGES}/{name}" alt="photo, truth and prediction" loading="lazy">'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-    body = "\n".join(figures) or "<p>No pixel is wrong.</p>"
-    return f"<h2>{html.escape(surface.name)}</h2>\n{body}"
+        name = f"{IMAGES}/{CLASSES[class_index].name.replace(' ', '_')}_{rank:02d}.jpg"
+        write_picture(folder / name, _panels(samples[photo.name], predict, min_score))
+        figures.append((name, _caption(photo, class_index)))
+    return figures
 
 
 def _caption(photo: PhotoScore, class_index: int) -> str:
@@ -117,11 +114,3 @@ def _spaced(size_wh: tuple[int, int], *pictures: Image) -> Iterator[Image]:
         if number:
             yield np.full((size_wh[1], _GAP, 3), 255, np.uint8)
         yield np.asarray(cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _document(title: str, report: Report, sections: Sequence[str]) -> str:
-    body = f"""<pre>{html.escape(report.table())}</pre>
-<p>For each class the photos with the largest share of wrong pixels: photo, truth, prediction. In the truth, what is
-hatched in grey is not labelled and what is hatched in violet is a table of another kind.</p>
-{"".join(sections)}"""
-    return html_document(title, body)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from surfaces.web_page import render_part
 
 COLOURS = ("#7a7a7a", "#c8463c", "#3c6eb4", "#d28c1e", "#2d8c5a", "#8c50a0", "#46a0aa", "#a0783c")
 
@@ -68,18 +69,22 @@ def curves_svg(title: str, curves: Mapping[str, Curve], ceiling: float | None = 
     edges += [ceiling] if ceiling is not None else []
     axes = _Axes(max(max(curve.reviews) for curve in curves.values()), *_round_ends(min(edges), max(edges)))
     reviews = sorted({count for curve in curves.values() for count in curve.reviews})
-    drawn = [_grid(axes, reviews), *([] if ceiling is None else [_ceiling(axes, ceiling)])]
-    coloured = list(zip(curves.items(), COLOURS, strict=False))
-    drawn += [_band(axes, curve, colour) for (_, curve), colour in coloured]
-    drawn += [_line(axes, curve, colour) for (_, curve), colour in coloured]
-    drawn += [_legend(index, name, colour) for index, ((name, _), colour) in enumerate(coloured)]
-    width, height = _LEFT + _WIDTH + _RIGHT, _TOP + _HEIGHT + _BOTTOM
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' font-family="sans-serif" font-size="12" role="img" aria-label="{html.escape(title)}">'
-        f'<rect width="{width}" height="{height}" fill="white"/>'
-        f'<text x="{_LEFT}" y="22" font-size="14" font-weight="bold">{html.escape(title)}</text>'
-        f"{''.join(drawn)}</svg>\n"
+    return render_part(
+        "distill/curves.svg",
+        title=title,
+        size_wh=(_LEFT + _WIDTH + _RIGHT, _TOP + _HEIGHT + _BOTTOM),
+        left=_LEFT,
+        top=_TOP,
+        right=_LEFT + _WIDTH,
+        bottom=_TOP + _HEIGHT,
+        middle=f"{_LEFT + _WIDTH / 2:g}",
+        scores=_score_lines(axes),
+        reviews=[(f"{axes.x(count):.1f}", count) for count in reviews],
+        ceiling=None if ceiling is None else _height(axes, ceiling),
+        curves=[
+            _drawn(axes, index, name, curve, colour)
+            for index, ((name, curve), colour) in enumerate(zip(curves.items(), COLOURS, strict=False))
+        ],
     )
 
 
@@ -106,49 +111,29 @@ def _round_ends(low: float, high: float) -> tuple[float, float]:
     return first * _SCORE_STEP, max(math.ceil(high / _SCORE_STEP), first + 1) * _SCORE_STEP
 
 
-def _grid(axes: _Axes, reviews: Sequence[int]) -> str:
-    right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
-    parts = []
-    for line in range(round((axes.highest - axes.lowest) / _SCORE_STEP) + 1):
-        score = axes.lowest + line * _SCORE_STEP
-        y = axes.y(score)
-        parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{score:.2f}</text>')
-    for count in reviews:
-        x = axes.x(count)
-        parts.append(f'<path d="M{x:.1f} {_TOP}V{bottom}" stroke="#eee"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{count}</text>')
-    parts.append(f'<text x="{_LEFT + _WIDTH / 2:g}" y="{bottom + 38}" text-anchor="middle">reviewed photos</text>')
-    return "".join(parts)
+def _score_lines(axes: _Axes) -> list[tuple[str, str, str]]:
+    """The lines across: their height, that of the text beside it, and the text."""
+    scores = [axes.lowest + n * _SCORE_STEP for n in range(round((axes.highest - axes.lowest) / _SCORE_STEP) + 1)]
+    return [(*_height(axes, score), f"{score:.2f}") for score in scores]
 
 
-def _ceiling(axes: _Axes, score: float) -> str:
-    y = axes.y(score)
-    return (
-        f'<path d="M{_LEFT} {y:.1f}h{_WIDTH}" stroke="#444" stroke-dasharray="5 4"/>'
-        f'<text x="{_LEFT + _WIDTH + 8}" y="{y + 4:.1f}">all photos</text>'
-    )
+def _height(axes: _Axes, score: float) -> tuple[str, str]:
+    """A score's height, and that of the text beside it."""
+    return f"{axes.y(score):.1f}", f"{axes.y(score) + 4:.1f}"
 
 
-def _band(axes: _Axes, curve: Curve, colour: str) -> str:
-    upper = [mean + deviation for mean, deviation in zip(curve.means, curve.deviations, strict=True)]
-    lower = [mean - deviation for mean, deviation in zip(curve.means, curve.deviations, strict=True)]
-    around = axes.points([*curve.reviews, *reversed(curve.reviews)], [*upper, *reversed(lower)])
-    return f'<polygon points="{around}" fill="{colour}" opacity="0.10"/>'
-
-
-def _line(axes: _Axes, curve: Curve, colour: str) -> str:
-    dots = "".join(
-        f'<circle cx="{axes.x(count):.1f}" cy="{axes.y(score):.1f}" r="3" fill="{colour}"/>'
-        for count, score in zip(curve.reviews, curve.means, strict=True)
-    )
-    line = axes.points(curve.reviews, curve.means)
-    return f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
-
-
-def _legend(index: int, name: str, colour: str) -> str:
-    x, y = _LEFT + _WIDTH + 8, _TOP + _HEIGHT - 14 - 20 * index
-    return (
-        f'<path d="M{x} {y - 4}h18" stroke="{colour}" stroke-width="3"/>'
-        f'<text x="{x + 24}" y="{y}">{html.escape(name)}</text>'
-    )
+def _drawn(axes: _Axes, index: int, name: str, curve: Curve, colour: str) -> dict[str, object]:
+    """A curve, its band of one standard deviation and its place in the legend."""
+    ends = list(zip(curve.means, curve.deviations, strict=True))
+    upper, lower = [mean + deviation for mean, deviation in ends], [mean - deviation for mean, deviation in ends]
+    return {
+        "name": name,
+        "colour": colour,
+        "band": axes.points([*curve.reviews, *reversed(curve.reviews)], [*upper, *reversed(lower)]),
+        "line": axes.points(curve.reviews, curve.means),
+        "dots": [
+            (f"{axes.x(count):.1f}", f"{axes.y(score):.1f}")
+            for count, score in zip(curve.reviews, curve.means, strict=True)
+        ],
+        "legend_y": _TOP + _HEIGHT - 14 - 20 * index,
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from distill.worst_causes import UNNAMED, CauseCost, PhotoCauses
 from distill.worst_counts import LostIou, PhotoErrors
 from distill.worst_drawing import KEY
 from surfaces.classes import CLASSES
-from surfaces.web_page import html_document
+from surfaces.web_page import render_page
 
 _DIGITS = 5
 
@@ -85,22 +84,9 @@ def as_page(title: str, findings: Findings, pictures: Sequence[str]) -> str:
         findings: what it tells.
         pictures: of the worst photos, in order, as paths beside the page.
     """
-    key = ", ".join(
-        f'<b style="border-left:1.2em solid rgb{colour};padding-left:.3em">{html.escape(name)}</b>'
-        for name, colour in KEY.items()
-    )
-    figures = "\n".join(
-        f'<figure id="{rank}"><img src="{html.escape(picture)}" alt="photo, label, prediction, errors" loading="lazy">'
-        f"<figcaption>{html.escape(_caption(findings, place, rank))}</figcaption></figure>"
-        for rank, (place, picture) in enumerate(zip(findings.worst, pictures, strict=True), 1)
-    )
-    return html_document(
-        title,
-        f"""<pre>{html.escape(as_table(findings))}</pre>
-<p>What a photo loses is its missed and false pixels of a class over the class's union in the whole dataset; all photos
-together lose 1 - IoU. In the error maps: {key}; unlabelled pixels are dark.</p>
-{figures}""",
-    )
+    captions = [_caption(findings, place, rank) for rank, place in enumerate(findings.worst, 1)]
+    figures = list(zip(pictures, captions, strict=True))
+    return render_page("distill/worst.html", title, table=as_table(findings), key=KEY, figures=figures)
 
 
 def _case(findings: Findings, place: int) -> dict[str, Any]:

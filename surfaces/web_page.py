@@ -1,42 +1,80 @@
-"""Pages to look at: one HTML file and the pictures beside it, which need no network. They follow the reader's choice of
-light or dark."""
+"""Pages to look at: one HTML file and the pictures beside it, which need no network and run no script.
+
+Templates are files of our packages; what they show is data, escaped wherever it stands. Jinja2 comes with an extra, so
+it is imported when a page is rendered.
+"""
 
 from __future__ import annotations
 
-import html
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGE_NAME = "index.html"
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#222, #ddd); --faint: light-dark(#666, #999);
-  --paper: light-dark(#fff, #1b1b1b); --card: light-dark(#f4f4f4, #262626); --line: light-dark(#ddd, #3a3a3a); }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1460px; padding: 0 1rem;
-  color: var(--ink); background: var(--paper); }
-h1, h2, h3 { line-height: 1.2; overflow-wrap: anywhere; }
-h2 { margin-top: 2.5rem; }
-pre { background: var(--card); padding: 1rem; overflow-x: auto; }
-figure { margin: 0 0 1.5rem; }
-img { width: 100%; height: auto; }
-figcaption { color: var(--faint); }
-"""
+_WEB_SCHEMES = ("http://", "https://")
+# Control characters, bytes that are not UTF-8, and what reorders the text around it (an override in a name, say).
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
-def html_document(title: str, body: str, style: str = "") -> str:
-    """A whole page.
+def render_page(template: str, title: str, styles: Sequence[str] = (), **values: object) -> str:
+    """Renders a page, with a content security policy that allows pictures beside it and its own style alone.
 
     Args:
+        template: `PACKAGE/FILE` in that package's folder `templates`; it extends `surfaces/page.html`.
         title: plain text; of the window and the first heading.
-        body: HTML, below the heading.
-        style: CSS that is added to that of all pages.
+        styles: CSS files, named likewise, that are added to that of all pages.
+        values: what the template shows.
     """
-    escaped = html.escape(title)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escaped}</title>
-<style>{_STYLE}{style}</style>
-<h1>{escaped}</h1>
-{body}
-</html>
-"""
+    from markupsafe import Markup
+
+    environment = _environment(template)
+    assert environment.loader
+    style = "".join(environment.loader.get_source(environment, name)[0] for name in ("surfaces/page.css", *styles))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    shown = {**values, "title": title, "style": Markup(style), "style_sha256": digest}
+    return environment.get_template(template).render(shown)
+
+
+def render_part(template: str, **values: object) -> str:
+    """Renders a template that is no page, such as a picture in SVG.
+
+    Args:
+        template: as of `render_page`.
+        values: what it shows.
+    """
+    return _environment(template).get_template(template).render(values)
+
+
+def _environment(template: str) -> Environment:
+    """What renders a template and those of `surfaces`."""
+    from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+
+    packages = {"surfaces", template.split("/")[0]}
+    environment = Environment(
+        loader=PrefixLoader({package: PackageLoader(package) for package in packages}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["web_url"] = is_web_url
+    return environment
+
+
+def is_web_url(url: str) -> bool:
+    """Whether a stranger's URL may be a link: http or https, and nothing in it that cannot be seen."""
+    return url.startswith(_WEB_SCHEMES) and url.isprintable()
+
+
+def _visible(value: object) -> object:
+    """A value as a template shows it: what cannot be seen is shown as Python writes it."""
+    if hasattr(value, "__html__"):
+        return value
+    return _UNSEEN.sub(lambda sign: repr(sign[0])[1:-1], str(value))

@@ -24,7 +24,17 @@ HEAVY = (
     "tensorboard",
 )
 # Names of other extras, which the same modules import in a function or not at all.
-EXTRAS = ("onnx", "faster_coco_eval", "pyarrow", "fsspec", "imagehash", "label_studio_sdk", "httpx", "pillow_heif")
+EXTRAS = (
+    "onnx",
+    "faster_coco_eval",
+    "pyarrow",
+    "fsspec",
+    "imagehash",
+    "label_studio_sdk",
+    "httpx",
+    "pillow_heif",
+    "jinja2",
+)
 LIGHT = ("surfaces", "models.runtime", "segment")
 
 IMPORT_ALL = """

@@ -117,10 +117,9 @@ def gather_funnel(ledger: Ledger, photos: int) -> Funnel:
     funnel = Funnel(ledger.counts())
     shown: defaultdict[str, dict[str, PhotoEntry]] = defaultdict(dict)
     for entry in ledger.photos():
-        host = urlsplit(entry.final_url).hostname if entry.lead.kind is Kind.PHOTO else ""
         shares = (
             funnel.whole,
-            funnel.hosts[host or "files"],
+            funnel.hosts[_host(entry)],
             funnel.licences[entry.lead.licence or UNKNOWN],
             funnel.sources[entry.lead.source],
             funnel.minutes[int(entry.photo.time // 60)],
@@ -131,6 +130,14 @@ def gather_funnel(ledger: Ledger, photos: int) -> Funnel:
     funnel.shown = {reason: [entry for _, entry in sorted(shown[reason].items())] for reason in Reason}
     funnel.originals = _originals(ledger, funnel.shown[Reason.NEAR_DUPLICATE])
     return funnel
+
+
+def _host(entry: PhotoEntry) -> str:
+    try:
+        host = urlsplit(entry.final_url).hostname if entry.lead.kind is Kind.PHOTO else ""
+    except ValueError:  # a database that others made may hold what is no URL
+        return UNKNOWN
+    return host or "files"
 
 
 def _show(chosen: dict[str, PhotoEntry], entry: PhotoEntry, photos: int) -> None:

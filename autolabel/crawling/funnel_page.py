@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from autolabel.crawling.judging import Reason
 from autolabel.crawling.ledger import Ledger, PhotoEntry
 from autolabel.crawling.records import State
 from autolabel.gallery import IMAGES
-from autolabel.report_sections import STYLE, table
 from surfaces.dataset.writing import new_folder
-from surfaces.web_page import PAGE_NAME, html_document
+from surfaces.web_page import PAGE_NAME, is_web_url, render_page
 
 _MOST_LISTED = 30
 _BARS = 120  # of the chart over time, at the most
 _WIDTH, _HEIGHT = 960, 120  # of the chart, in SVG's units
+_LEAST_BAR = 0.3  # of a stage, percent of the longest: what is not none can be seen
 _WITHOUT_PICTURES = (Reason.DUPLICATE, Reason.UNREADABLE)
 
 _NOTES = {
@@ -31,25 +31,46 @@ _NOTES = {
     Reason.NEAR_DUPLICATE: "Beside each the photo that was kept before.",
 }
 
-_OWN_STYLE = """
-.funnel td { text-align: left; vertical-align: middle; }
-.funnel td:nth-child(2), .funnel td:nth-child(3) { text-align: right; white-space: nowrap; }
-.funnel td:nth-child(4) { width: 24rem; max-width: 30vw; }
-.funnel td div { height: 1.4em; min-width: 1px; background: #2a78c2; border-radius: 3px; }
-.funnel td:nth-child(5) { color: var(--faint); }
-.rate { max-width: 62rem; }
-.rate svg { width: 100%; }
-.rate .came { fill: #9a9a9a; }
-.rate .kept { fill: #2a78c2; }
-.rate text { font-size: 12px; fill: var(--faint); }
-.photos { grid-template-columns: repeat(auto-fill, minmax(min(100%, 170px), 1fr)); }
-.photo figcaption a { display: inline; aspect-ratio: auto; background: none; }
-.pair > a { aspect-ratio: 8 / 3; }
-.pair img { width: 50%; }
-.pair img + img { left: 50%; }
-.photo.pair a:hover img + img, .photo.pair a:focus img + img { opacity: 1; }
-.photos.pairs { grid-template-columns: repeat(auto-fill, minmax(min(100%, 350px), 1fr)); }
-"""
+_STYLES = ("autolabel/report.css", "autolabel/crawl.css")
+_LAST_MINUTE = 253_402_300_799 // 60  # of the year 9999
+_JPEG = b"\xff\xd8"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A photo as the page shows it; all is plain text, URLs are a stranger's.
+
+    Attributes:
+        pictures: path beside the page and description of the photo, and of the kept one that it resembles.
+        is_pair: whether it resembles one.
+        url: of the photo.
+        page: URL of the page that shows it.
+        name: of the page, and its URL where that cannot be a link.
+        detail: why it was dropped; may be empty.
+        size: in pixels.
+        credit: author and licence; may be empty.
+    """
+
+    pictures: Sequence[tuple[str, str]]
+    is_pair: bool
+    url: str
+    page: str
+    name: str
+    detail: str
+    size: str
+    credit: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A part of the chart over time, in SVG's units; what it counts, and the text that pointing at it shows."""
+
+    kind: str
+    x: str
+    y: str
+    width: str
+    height: str
+    label: str
 
 
 def write_funnel_page(ledger: Ledger, folder: Path, title: str, photos: int = 48) -> Path:
@@ -69,39 +90,43 @@ def write_funnel_page(ledger: Ledger, folder: Path, title: str, photos: int = 48
     """
     funnel = gather_funnel(ledger, photos)
     with new_folder(folder) as partial:
-        _write_thumbnails(funnel, partial / IMAGES)
-        sections = [
-            _summary(funnel),
-            _stages(funnel.stages()),
-            *(_gallery(reason, funnel) for reason in Reason if reason not in _WITHOUT_PICTURES),
-            _shares("Hosts", "host", funnel.hosts),
-            _shares("Licences", "licence", funnel.licences),
-            _shares("Sources", "source", funnel.sources),
-            _rate(funnel.minutes),
-            _ends(funnel),
-        ]
-        page = html_document(title, "\n".join(sections), STYLE + _OWN_STYLE)
+        pictures = _write_thumbnails(funnel, partial)
+        values = {
+            "counts": _counts(funnel),
+            "stages": _stages(funnel.stages()),
+            "galleries": [_gallery(reason, funnel, pictures) for reason in Reason if reason not in _WITHOUT_PICTURES],
+            "shares": [
+                _shares("Hosts", "host", funnel.hosts),
+                _shares("Licences", "licence", funnel.licences),
+                _shares("Sources", "source", funnel.sources),
+            ],
+            "chart": _chart(funnel.minutes) if funnel.minutes else None,
+            "ends": _ends(funnel),
+        }
+        page = render_page("autolabel/crawl.html", title, _STYLES, **values)
         (partial / PAGE_NAME).write_text(page, encoding="utf-8")
     return folder / PAGE_NAME
 
 
-def _write_thumbnails(funnel: Funnel, folder: Path) -> None:
-    folder.mkdir()
+def _write_thumbnails(funnel: Funnel, folder: Path) -> dict[str, str]:
+    """Writes the photos' pictures; their paths beside the page, by the photo's sha256.
+
+    Their names are counted: what a database calls a sha256 may be anything.
+    """
+    (folder / IMAGES).mkdir()
     shown = {entry.photo.facts.sha256: entry.photo.facts.thumbnail for row in funnel.shown.values() for entry in row}
+    pictures: dict[str, str] = {}
     for sha256, thumbnail in (shown | funnel.originals).items():
-        if thumbnail:
-            (folder / _file_name(sha256)).write_bytes(thumbnail)
+        if thumbnail[:2] == _JPEG:
+            pictures[sha256] = f"{IMAGES}/{len(pictures) + 1:04d}.jpg"
+            (folder / pictures[sha256]).write_bytes(thumbnail)
+    return pictures
 
 
-def _file_name(sha256: str) -> str:
-    return f"{sha256[:16]}.jpg"
-
-
-def _summary(funnel: Funnel) -> str:
-    stages = funnel.stages()
+def _counts(funnel: Funnel) -> dict[str, str]:
     waiting = sum(count for (_, state, _), count in funnel.leads.items() if state is State.TODO)
-    tiles = {
-        "photos found": f"{stages[0].left:,}",
+    return {
+        "photos found": f"{funnel.stages()[0].left:,}",
         "came": f"{funnel.whole.came:,}",
         "kept": f"{funnel.whole.kept:,}",
         "kept of what came": f"{funnel.whole.kept / max(1, funnel.whole.came):.0%}",
@@ -109,89 +134,72 @@ def _summary(funnel: Funnel) -> str:
         "hosts": f"{len(funnel.hosts):,}",
         "leads wait": f"{waiting:,}",
     }
-    return f'<ul class="tiles">{"".join(f"<li><b>{number}</b>{name}</li>" for name, number in tiles.items())}</ul>'
 
 
-def _stages(stages: Sequence[Stage]) -> str:
+def _stages(stages: Sequence[Stage]) -> list[dict[str, str]]:
     whole = max(1, stages[0].left)
-    rows = [
-        (
-            stage.name,
-            f"{stage.left:,}",
-            f"{stage.left / whole:.1%}",
-            f'<div style="width: {100 * stage.left / whole:.2f}%"></div>',
-            _lost(stage.lost),
-        )
+    return [
+        {
+            "name": stage.name,
+            "left": f"{stage.left:,}",
+            "share": f"{stage.left / whole:.1%}",
+            "bar": f"{max(_LEAST_BAR, 100 * stage.left / whole):.2f}%",
+            "lost": " · ".join(f"{count:,} {reason}" for reason, count in stage.lost.items()),
+        }
         for stage in stages
     ]
-    return f"<h2>From found to kept</h2>{table(('photos', '', 'of all', '', 'lost here'), rows, 'funnel text')}"
 
 
-def _lost(lost: Mapping[str, int]) -> str:
-    return " · ".join(f"{count:,} {html.escape(reason)}" for reason, count in lost.items())
-
-
-def _gallery(reason: Reason, funnel: Funnel) -> str:
+def _gallery(reason: Reason, funnel: Funnel, pictures: Mapping[str, str]) -> dict[str, object]:
     entries = funnel.shown[reason]
     count = sum(count for (_, state, why), count in funnel.leads.items() if why == reason and state is State.DONE)
-    if not entries:
-        return f"<h2>{reason}: none</h2>"
-    pairs = " pairs" if reason is Reason.NEAR_DUPLICATE else ""
-    figures = "\n".join(_figure(entry, funnel) for entry in entries)
     selected = f" {len(entries)} of them, chosen blindly." if len(entries) < count else ""
-    note = f"{_NOTES[reason]}{selected}"
-    return f'<h2>{reason}: {count:,}</h2><p>{note}</p><div class="photos{pairs}">{figures}</div>'
+    return {
+        "reason": reason,
+        "count": f"{count:,}" if entries else "none",
+        "note": f"{_NOTES[reason]}{selected}",
+        "pairs": reason is Reason.NEAR_DUPLICATE,
+        "figures": [_figure(entry, funnel, pictures) for entry in entries],
+    }
 
 
-def _figure(entry: PhotoEntry, funnel: Funnel) -> str:
-    facts, lead = entry.photo.facts, entry.lead
-    pictures = _image(facts.sha256, lead.title or "photo")
-    is_pair = entry.photo.duplicate_of in funnel.originals
-    if is_pair:
-        pictures += _image(entry.photo.duplicate_of, "what was kept before")
-    lines = [
-        f"<b>{html.escape(entry.detail)}</b>",
-        f"{facts.width}x{facts.height}",
-        _link(lead.page or entry.final_url, lead.title or "page"),
-        html.escape(" · ".join(filter(None, (lead.author, lead.licence)))),
-    ]
-    caption = "<br>".join(line for line in lines if line and line != "<b></b>")
-    kind = "photo pair" if is_pair else "photo"
-    return f'<figure class="{kind}">{_link(entry.final_url, pictures, True)}<figcaption>{caption}</figcaption></figure>'
+def _figure(entry: PhotoEntry, funnel: Funnel, pictures: Mapping[str, str]) -> Figure:
+    facts, lead, original = entry.photo.facts, entry.lead, entry.photo.duplicate_of
+    name = lead.title or "page"
+    described = [(facts.sha256, lead.title or "photo"), (original, "what was kept before")]
+    return Figure(
+        pictures=[(pictures[sha256], description) for sha256, description in described if sha256 in pictures],
+        is_pair=original in funnel.originals,
+        url=entry.final_url,
+        page=lead.page or entry.final_url,
+        name=f"{name}, {lead.page}" if lead.page and not is_web_url(lead.page) else name,
+        detail=entry.detail,
+        size=f"{facts.width}x{facts.height}",
+        credit=" · ".join(filter(None, (lead.author, lead.licence))),
+    )
 
 
-def _image(sha256: str, description: str) -> str:
-    return f'<img src="{IMAGES}/{_file_name(sha256)}" alt="{html.escape(description)}" loading="lazy">'
-
-
-def _link(address: str, content: str, is_html: bool = False) -> str:
-    """A link where the address is of the web: what stands in pages may be of any scheme."""
-    content = content if is_html else html.escape(content)
-    is_web = address.startswith(("http://", "https://"))
-    target = f' href="{html.escape(address)}" rel="noopener noreferrer"' if is_web else ""
-    return f"<a{target}>{content}</a>"
-
-
-def _shares(title: str, name: str, shares: Mapping[str, Share]) -> str:
+def _shares(title: str, name: str, shares: Mapping[str, Share]) -> dict[str, object]:
     ordered = sorted(shares.items(), key=lambda item: (-item[1].came, item[0]))
-    rows = [
-        (
-            html.escape(key),
-            f"{share.came:,}",
-            f"{share.kept:,}",
-            f"{share.kept / share.came:.0%}",
-            f"{share.kept_bytes / 1e6:,.1f}",
-        )
-        for key, share in ordered[:_MOST_LISTED]
-    ]
-    more = f"<p>{len(ordered) - _MOST_LISTED:,} more.</p>" if len(ordered) > _MOST_LISTED else ""
-    return f"<h2>{title}</h2>{table((name, 'came', 'kept', 'share', 'kept, MB'), rows)}{more}"
+    return {
+        "title": title,
+        "head": (name, "came", "kept", "share", "kept, MB"),
+        "rows": [
+            (
+                key,
+                f"{share.came:,}",
+                f"{share.kept:,}",
+                f"{share.kept / share.came:.0%}",
+                f"{share.kept_bytes / 1e6:,.1f}",
+            )
+            for key, share in ordered[:_MOST_LISTED]
+        ],
+        "more": max(0, len(ordered) - _MOST_LISTED),
+    }
 
 
-def _rate(minutes: Mapping[int, Share]) -> str:
+def _chart(minutes: Mapping[int, Share]) -> dict[str, object]:
     """Photos over time, in at most `_BARS` equal parts of it."""
-    if not minutes:
-        return ""
     first, last = min(minutes), max(minutes)
     step = -(-(last - first + 1) // _BARS)
     came, kept = [0] * ((last - first) // step + 1), [0] * ((last - first) // step + 1)
@@ -199,29 +207,33 @@ def _rate(minutes: Mapping[int, Share]) -> str:
         came[(minute - first) // step] += share.came
         kept[(minute - first) // step] += share.kept
     scale, width = _HEIGHT / max(came), _WIDTH / len(came)
-    bars = "".join(
-        f'<rect class="{kind}" x="{at * width:.1f}" width="{width - 1:.1f}"'
-        f' y="{_HEIGHT - count * scale:.1f}" height="{count * scale:.1f}">'
-        f"<title>{_clock(first + at * step)}: {came[at]:,} came, {kept[at]:,} kept</title></rect>"
-        for kind, counts in (("came", came), ("kept", kept))
-        for at, count in enumerate(counts)
-    )
-    labels = (
-        f'<text x="0" y="{_HEIGHT + 15}">{_clock(first)}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 15}" text-anchor="end">{_clock(last + 1)} UTC</text>'
-    )
-    busy = sum(share.came for share in minutes.values()) / len(minutes)
-    note = f"A bar is {step} min; grey came, blue was kept. {busy:,.0f} photos a minute in minutes in which any came."
-    svg = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 20}" role="img" aria-label="photos over time">{bars}{labels}</svg>'
-    return f'<h2>Over time</h2><p>{note}</p><div class="rate">{svg}</div>'
+    return {
+        "size_wh": (_WIDTH, _HEIGHT + 20),
+        "labels_y": _HEIGHT + 15,
+        "start": _clock(first),
+        "end": _clock(last + 1),
+        "minutes_per_bar": step,
+        "rate": f"{sum(share.came for share in minutes.values()) / len(minutes):,.0f}",
+        "bars": [
+            Bar(
+                kind,
+                x=f"{at * width:.1f}",
+                y=f"{_HEIGHT - count * scale:.1f}",
+                width=f"{width - 1:.1f}",
+                height=f"{count * scale:.1f}",
+                label=f"{_clock(first + at * step)}: {came[at]:,} came, {kept[at]:,} kept",
+            )
+            for kind, counts in (("came", came), ("kept", kept))
+            for at, count in enumerate(counts)
+        ],
+    }
 
 
 def _clock(minute: int) -> str:
-    return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(min(minute, _LAST_MINUTE) * 60, UTC):%Y-%m-%d %H:%M}"
 
 
-def _ends(funnel: Funnel) -> str:
+def _ends(funnel: Funnel) -> list[tuple[str, ...]]:
     """What became of all leads, pages and searches among them."""
     ordered = sorted(funnel.leads.items(), key=lambda item: (item[0][0], item[0][1], -item[1]))
-    rows = [(str(kind), str(state), html.escape(reason), f"{count:,}") for (kind, state, reason), count in ordered]
-    return f"<h2>All leads</h2>{table(('lead', 'state', 'reason', 'count'), rows, 'text')}"
+    return [(kind, state, reason, f"{count:,}") for (kind, state, reason), count in ordered]

@@ -178,6 +178,7 @@ class Database:
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            # The name is missing where a text is not UTF-8.
+            if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
                 raise DatasetError(f"expected {self.IS} in {self.path}, got: {error}") from error
             raise OutputError(f"could not use {self.path}: {error}") from error

@@ -13,7 +13,6 @@ from types import TracebackType
 
 import numpy as np
 
-from surfaces.classes import BY_NAME
 from surfaces.dataset.codec import decode_belief, encode_belief
 from surfaces.dataset.counting import count_all
 from surfaces.dataset.database import Database, Row
@@ -21,6 +20,15 @@ from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.dataset.merging import Merged, merge_file
 from surfaces.dataset.names import STORE_NAME
 from surfaces.dataset.replaced import ReplacedLabels
+from surfaces.dataset.rows import (
+    checked_side,
+    checked_texts,
+    photo_of,
+    read_qualities,
+    rows_checked,
+    segment_of,
+    settings_of,
+)
 from surfaces.dataset.segmentation import decode_segmentation
 from surfaces.dataset.stored import (
     LabelSettings,
@@ -94,8 +102,9 @@ class LabelStore(ReplacedLabels):
             " WHERE p.sha256 > ? GROUP BY p.sha256 ORDER BY p.sha256 LIMIT ?"
         ):
             if row[0] in names:  # else a run has just added it
-                columns = [*row[1:-1], json.loads(row[-1])]
-                yield StoredPhoto(row[0], names[row[0]], *columns)
+                with rows_checked(self.path):
+                    photo = photo_of(row, names[row[0]])
+                yield photo
 
     def counts(self) -> StoreCounts:
         """How much of everything there is."""
@@ -104,7 +113,8 @@ class LabelStore(ReplacedLabels):
     def settings(self) -> list[LabelSettings]:
         """All that labels were ever made with, by ascending fingerprint."""
         rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings ORDER BY fingerprint")
-        return [LabelSettings(fingerprint, teacher, json.loads(details)) for fingerprint, teacher, details in rows]
+        with rows_checked(self.path):
+            return [settings_of(row) for row in rows]
 
     def labels(self, sha256: str) -> GradedLabels:
         """The labels of a photo.
@@ -113,21 +123,17 @@ class LabelStore(ReplacedLabels):
             DatasetError: the photo has none.
         """
         width, height, qualities, unsure, belief = self._row("width, height, qualities, unsure, belief", sha256)
-        segments = [
-            GradedSegment(
-                Detection(
-                    stored.surface, stored.score, stored.box_xyxy, decode_segmentation(stored.rle, height, width)
-                ),
-                stored.qualities,
+        with rows_checked(self.path):
+            found = [(stored, decode_segmentation(stored.rle, height, width)) for stored in self.segments(sha256)]
+            segments = [
+                GradedSegment(Detection(s.surface, s.score, s.box_xyxy, mask), s.qualities) for s, mask in found
+            ]
+            return GradedLabels(
+                tuple(segments),
+                decode_segmentation({"size": [height, width], "counts": unsure}, height, width),
+                read_qualities(qualities),
+                decode_belief(belief, f"the belief of {sha256[:12]} in {self.path}") if belief else None,
             )
-            for stored in self.segments(sha256)
-        ]
-        return GradedLabels(
-            tuple(segments),
-            decode_segmentation({"size": [height, width], "counts": unsure}, height, width),
-            json.loads(qualities),
-            decode_belief(belief, f"the belief of {sha256[:12]} in {self.path}") if belief else None,
-        )
 
     def segments(self, sha256: str) -> list[StoredSegment]:
         """The segments of a photo, in the order of its labels; masks stay packed.
@@ -135,27 +141,21 @@ class LabelStore(ReplacedLabels):
         Raises:
             DatasetError: the photo has no labels.
         """
-        width, height = self._row("width, height", sha256)
-        return [
-            StoredSegment(
-                BY_NAME[name],
-                score,
-                np.array(box, np.float32),
-                area,
-                json.loads(qualities),
-                {"size": [height, width], "counts": counts},
-            )
-            for name, score, *box, area, qualities, counts in self._database.rows(
-                "SELECT class, score, x0, y0, x1, y1, area, qualities, mask FROM segments"
-                " WHERE sha256 = ? ORDER BY number",
-                sha256,
-            )
-        ]
+        size_wh = self._row("width, height", sha256)
+        rows = self._database.rows(
+            "SELECT class, score, x0, y0, x1, y1, area, qualities, mask FROM segments WHERE sha256 = ? ORDER BY number",
+            sha256,
+        )
+        with rows_checked(self.path):
+            width, height = map(checked_side, size_wh)
+            return [segment_of(row, width, height) for row in rows]
 
     def failures(self) -> Iterator[StoredFailure]:
         """What could not be labelled, by ascending path."""
         for row in self._paged("SELECT path, reason, kind FROM failures WHERE path > ? ORDER BY path LIMIT ?"):
-            yield StoredFailure(without_password(row[0]), without_password(row[1]), row[2])
+            with rows_checked(self.path):
+                failure = StoredFailure(*map(without_password, checked_texts(row)))
+            yield failure
 
     def sources(self, sha256: str) -> list[str]:
         """The paths of a photo, sorted."""
@@ -186,7 +186,8 @@ class LabelStore(ReplacedLabels):
     def settings_in_use(self) -> LabelSettings | None:
         """What runs label with; None before the first."""
         rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings WHERE in_use")
-        return LabelSettings(rows[0][0], rows[0][1], json.loads(rows[0][2])) if rows else None
+        with rows_checked(self.path):
+            return settings_of(rows[0]) if rows else None
 
     def use_settings(self, settings: LabelSettings, relabel: bool = False) -> None:
         """Says what labels will be made with from now on.
@@ -362,8 +363,9 @@ class LabelStore(ReplacedLabels):
         # SQLite takes `name` from the row that has the smallest path.
         named = [row[:2] for row in self._database.rows("SELECT sha256, name, min(path) FROM sources GROUP BY sha256")]
         # Some file systems take `Room` and `room` for one name.
-        uses = Counter(name.casefold() for _, name in named)
-        return {sha256: f"{name}-{sha256[:12]}" if uses[name.casefold()] > 1 else name for sha256, name in named}
+        with rows_checked(self.path):
+            uses = Counter(name.casefold() for _, name in named)
+            return {sha256: f"{name}-{sha256[:12]}" if uses[name.casefold()] > 1 else name for sha256, name in named}
 
     def _paged(self, sql: str) -> Iterator[Row]:
         """The rows of a query over all keys, some at a time, so that writers get their turn in between.
