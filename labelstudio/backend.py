@@ -26,7 +26,8 @@ from labelstudio.connection import Server, add_server_arguments, connect, server
 from labelstudio.errors import AccessError, ProjectError, ServerAwayError, TokenError
 from labelstudio.interactive import InteractiveModel
 from labelstudio.interface import Project, add_project_argument, find_project
-from labelstudio.ml_server import LOOPBACK_HOSTS, USER, Access, MlServer, tell
+from labelstudio.ml_requests import LOOPBACK_HOSTS, USER, Access
+from labelstudio.ml_server import MlServer, tell
 from labelstudio.proposals import Proposer, StudentProposer
 from labelstudio.task_photos import TaskPhotos
 from models.runtime.segmenter import Segmenter

@@ -14,16 +14,13 @@ can send none without asking first) and asks for the secret where there is one. 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hmac
-import json
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -34,13 +31,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from labelstudio.listening import Listener, ServerLimits
+from labelstudio.ml_requests import Access, Bodies, parsed
 from surfaces.errors import SurfacesError
 from surfaces.wording import printable
 
-USER = "interior-surfaces"
-"""The user name that goes with the secret."""
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _WORDS_MAX = 500
+
+_Made = TypeVar("_Made")
 
 
 class Model(Protocol):
@@ -60,27 +57,6 @@ class Model(Protocol):
         Raises:
             SurfacesError: there is no prediction, and why.
         """
-
-
-@dataclass(frozen=True)
-class Access:
-    """Who is answered.
-
-    Attributes:
-        hosts: host names and IP addresses, without port, IPv6 in brackets, that a request's Host header may have.
-        secret: the password of HTTP basic authentication, the user is `USER`; None asks for none.
-    """
-
-    hosts: tuple[str, ...] = LOOPBACK_HOSTS
-    secret: str | None = None
-
-    def admits(self, authorization: str) -> bool:
-        """Whether a request with this `Authorization` header (empty where it has none) is answered."""
-        if self.secret is None:
-            return True
-        expected = base64.b64encode(f"{USER}:{self.secret}".encode())
-        scheme, _, given = authorization.partition(" ")
-        return scheme.lower() == "basic" and hmac.compare_digest(given.strip().encode(), expected)
 
 
 class MlServer(Listener):
@@ -131,54 +107,34 @@ class _Answers:
     def __init__(self, model: Model, access: Access, limits: ServerLimits) -> None:
         self._model, self._access, self._limits = model, access, limits
         self._threads = asyncio.Semaphore(limits.threads)
-        self._held_bytes = 0
+        self._bodies = Bodies(limits)
 
     async def health(self, request: Request) -> JSONResponse:
-        self._admit(request)
+        self._access.check(request)
         return _answer({"status": "UP", "model_class": type(self._model).__name__})
 
     async def versions(self, request: Request) -> JSONResponse:
-        self._admit(request)
+        self._access.check(request)
         return _answer({"versions": [self._model.version]})
 
     async def setup(self, request: Request) -> JSONResponse:
-        return await self._answer(request, lambda _: {"model_version": self._model.version})
+        async with self._asked(request):
+            return _answer({"model_version": self._model.version})
 
     async def webhook(self, request: Request) -> JSONResponse:
-        return await self._answer(request, lambda _: {})
+        async with self._asked(request):
+            return _answer({})
 
     async def predict(self, request: Request) -> JSONResponse:
-        return await self._answer(request, self._predict)
+        async with self._asked(request) as asked, self._threads:
+            return await _in_thread(lambda: _answer(self._predict(asked)))
 
-    async def _answer(self, request: Request, work: Callable[[dict[str, Any]], dict[str, Any]]) -> JSONResponse:
-        """Reads a request and has a thread work on it; its bytes count until it is answered."""
-        self._admit(request)
-        if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, "expected Content-Type application/json")
-        body = bytearray()
-        try:
-            await self._receive(request, body)
-            async with self._threads:
-                return await _in_thread(lambda: _answer(work(_parsed(body, self._limits))))
-        finally:
-            self._held_bytes -= len(body)
-
-    def _admit(self, request: Request) -> None:
-        if not self._access.admits(request.headers.get("Authorization", "")):
-            words = f"expected HTTP basic authentication: the user {USER} and the backend's secret"
-            raise HTTPException(401, words, {"WWW-Authenticate": "Basic"})
-
-    async def _receive(self, request: Request, body: bytearray) -> None:
-        stated, most = request.headers.get("Content-Length", ""), self._limits.body_bytes_max
-        if not (stated.isascii() and stated.isdecimal()):
-            raise HTTPException(411, "expected a Content-Length")
-        if int(stated[:18]) > most:
-            raise HTTPException(413, f"expected at most {most} bytes, got {stated[:18]}")
-        async for chunk in request.stream():
-            body += chunk
-            self._held_bytes += len(chunk)
-            if self._held_bytes > most:
-                raise HTTPException(503, "busy with other requests; try again later", {"Retry-After": "10"})
+    @asynccontextmanager
+    async def _asked(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+        """What a request asks; its bytes count while the context is entered."""
+        self._access.check(request)
+        async with self._bodies.reading(request) as body:
+            yield await _in_thread(lambda: parsed(body, self._limits))
 
     def _predict(self, request: dict[str, Any]) -> dict[str, Any]:
         tasks, params, most = request.get("tasks"), request.get("params") or {}, self._limits.tasks_max
@@ -192,23 +148,9 @@ class _Answers:
         return {"results": self._model.predict(tasks, context), "model_version": self._model.version}
 
 
-def _parsed(body: bytearray, limits: ServerLimits) -> dict[str, Any]:
-    """A request's JSON object; what would need many times its bytes once it is read is refused before."""
-    if body.count(b"{") + body.count(b"[") > limits.containers_max or body.count(b'"') > 2 * limits.strings_max:
-        words = f"expected at most {limits.containers_max} objects and lists and {limits.strings_max} texts, got more"
-        raise HTTPException(413, words)
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"expected JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise HTTPException(400, f"expected a JSON object, got {type(request).__name__}")
-    return request
-
-
-def _in_thread(work: Callable[[], JSONResponse]) -> asyncio.Future[JSONResponse]:
+def _in_thread(work: Callable[[], _Made]) -> asyncio.Future[_Made]:
     """Calls `work` in a thread that the end of the process does not wait for, unlike asyncio's own threads."""
-    future: Future[JSONResponse] = Future()
+    future: Future[_Made] = Future()
     future.set_running_or_notify_cancel()
 
     def run() -> None:

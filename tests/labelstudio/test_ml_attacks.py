@@ -23,7 +23,8 @@ from labelstudio.errors import AnnotationError
 from labelstudio.hints import hints_of
 from labelstudio.interactive import InteractiveModel
 from labelstudio.listening import ServerLimits
-from labelstudio.ml_server import USER, Access, MlServer, application
+from labelstudio.ml_requests import USER, Access
+from labelstudio.ml_server import MlServer, application
 from labelstudio.proposals import StudentProposer
 from labelstudio.task_photos import TaskPhotos, is_data_path
 from models import Segmenter

@@ -18,7 +18,8 @@ from clicks import box, click, masks_of
 from PIL import Image as Pillow
 
 from labelstudio.interactive import InteractiveModel
-from labelstudio.ml_server import MlServer, ServerLimits
+from labelstudio.listening import ServerLimits
+from labelstudio.ml_server import MlServer
 from labelstudio.proposals import StudentProposer
 from labelstudio.task_photos import Recent, TaskPhotos
 from models import Segmenter
@@ -334,7 +335,7 @@ def test_health_is_answered_while_a_prediction_takes_its_time() -> None:
             go_on.wait(30)
             return [{"result": []}]
 
-    with serving(Slow()) as server:
+    with serving(Slow(), threads=1) as server:
         url = f"http://127.0.0.1:{server.port}"
         asking = threading.Thread(
             target=httpx.post, args=(f"{url}/predict",), kwargs={"json": {"tasks": [{}]}, "trust_env": False}
@@ -342,6 +343,7 @@ def test_health_is_answered_while_a_prediction_takes_its_time() -> None:
         asking.start()
         assert begun.wait(10)
         assert httpx.get(f"{url}/health", trust_env=False, timeout=5).json()["status"] == "UP"
+        assert httpx.post(f"{url}/setup", json={}, trust_env=False, timeout=5).json() == {"model_version": "slow"}
         go_on.set()
         asking.join()
 
