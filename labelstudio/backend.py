@@ -33,6 +33,7 @@ from labelstudio.task_photos import TaskPhotos
 from models.runtime.segmenter import Segmenter
 from surfaces.arguments import local_path
 from surfaces.commands import missing_package_reported
+from surfaces.wording import brief
 
 TITLE = "interior-surfaces"
 """Of the backend's entry in a project; there is one."""
@@ -165,8 +166,18 @@ def _access(args: argparse.Namespace) -> Access:
     if secret is not None and not (len(secret) >= _SECRET_MIN and secret.isascii() and secret.isprintable()):
         raise AccessError(f"expected {_SECRET} to have at least {_SECRET_MIN} printable ASCII characters, it has not")
     own = () if args.host in _EVERYWHERE else (_bracketed(args.host),)
-    reached = _bracketed(urlsplit(args.address).hostname or "") if args.address else ""
-    return Access((*LOOPBACK_HOSTS, *own, *filter(None, [reached]), *args.allowed_host), secret)
+    return Access((*LOOPBACK_HOSTS, *own, *_reached(args.address), *args.allowed_host), secret)
+
+
+def _reached(address: str | None) -> tuple[str, ...]:
+    """The host of the address where Label Studio reaches the backend, if one was given."""
+    try:
+        host = urlsplit(address or "").hostname
+    except ValueError:
+        host = None
+    if address and not host:
+        raise AccessError(f"expected --address such as http://gpu.example.com:9090, got {brief(address)}")
+    return (_bracketed(host),) if host else ()
 
 
 def _is_loopback(host: str) -> bool:

@@ -302,6 +302,7 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, photo_server: A
         (("--port", 0, "--connect", "--project", "nowhere", *home), named, 17, "there is no project 'nowhere'"),
         (("--host", "0.0.0.0", *home), {}, 27, "expected a secret in INTERIOR_SURFACES_ML_SECRET"),
         (("--host", "", *home), {}, 27, "expected a secret in INTERIOR_SURFACES_ML_SECRET"),
+        (("--address", "http://[", *home), {}, 27, "expected --address such as"),
         (("--host", "::", *home), {"INTERIOR_SURFACES_ML_SECRET": "short"}, 27, "expected INTERIOR_SURFACES_ML_SECRET"),
     ]
     started = [command(arguments, environment) for arguments, environment, _, _ in cases]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
@@ -249,6 +250,26 @@ def test_control_characters_of_tasks_reach_neither_the_answer_nor_the_terminal(
     assert refused.json()["error"].isprintable()
     (line,) = capfd.readouterr().err.splitlines()
     assert line == f"labelstudio: {refused.json()['error']}"
+
+
+def test_the_end_waits_for_neither_half_requests_nor_predictions() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def predict(self, *_: Any) -> list[Any]:
+            begun.set()
+            go_on.wait()
+            return []
+
+    body = b'{"tasks": [{}]}'
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
+    with ExitStack() as stack:
+        with MlServer("127.0.0.1", 0, Slow()) as server:
+            for sent in (b"POST", head + b"{", head + body):
+                connected(stack, server.port, sent)
+            begun.wait()
+        assert not go_on.is_set()
+        go_on.set()
 
 
 def test_escapes_in_the_path_are_told_as_text(backend: MlServer) -> None:
