@@ -33,3 +33,9 @@ class DeliveryError(SurfacesError):
     """The server cannot be brought to show the photos."""
 
     exit_code = 19
+
+
+class AccessError(SurfacesError):
+    """Strangers could reach what a command is about to start, and nothing keeps them out."""
+
+    exit_code = 27

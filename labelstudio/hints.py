@@ -10,9 +10,11 @@ from typing import Any
 from labelstudio.errors import AnnotationError
 from labelstudio.proposals import Hint, Point
 from surfaces.classes import BY_NAME
+from surfaces.wording import brief
 
 _CLICK, _BOX = "keypointlabels", "rectanglelabels"
 _FARTHEST_PERCENT = 10_000
+_HINTS_MAX = 200
 
 
 def hints_of(drawn: Any, size_hw: tuple[int, int]) -> list[Hint]:
@@ -28,6 +30,8 @@ def hints_of(drawn: Any, size_hw: tuple[int, int]) -> list[Hint]:
     """
     if not isinstance(drawn, list):
         raise AnnotationError(f"expected the clicks and boxes as a list, got {type(drawn).__name__}")
+    if len(drawn) > _HINTS_MAX:
+        raise AnnotationError(f"expected at most {_HINTS_MAX} clicks and boxes, got {len(drawn)}")
     hints: dict[str, Hint] = {}
     for result in drawn:
         if not isinstance(result, Mapping) or not isinstance(value := result.get("value"), Mapping):
@@ -42,12 +46,12 @@ def hints_of(drawn: Any, size_hw: tuple[int, int]) -> list[Hint]:
 def _label_of(result: Mapping[str, Any], value: Mapping[str, Any]) -> str:
     kind = result.get("type")
     if kind not in (_CLICK, _BOX):
-        raise AnnotationError(f"expected {_CLICK} or {_BOX}, got {kind!r}")
+        raise AnnotationError(f"expected {_CLICK} or {_BOX}, got {brief(kind)}")
     labels = value.get(kind)
     if not isinstance(labels, list) or len(labels) != 1:
-        raise AnnotationError(f"expected one label, got {labels!r}")
+        raise AnnotationError(f"expected one label, got {brief(labels)}")
     if labels[0] not in list(BY_NAME):
-        raise AnnotationError(f"expected a label of {', '.join(BY_NAME)}, got {labels[0]!r}")
+        raise AnnotationError(f"expected a label of {', '.join(BY_NAME)}, got {brief(labels[0])}")
     return str(labels[0])
 
 
@@ -55,7 +59,7 @@ def _check_size(result: Mapping[str, Any], size_hw: tuple[int, int]) -> None:
     stated = result.get("original_height"), result.get("original_width")
     if None not in stated and stated != size_hw:
         expected, got = (f"{width}x{height}" for height, width in (size_hw, stated))
-        raise AnnotationError(f"expected clicks on a photo of {expected} pixels, got them on one of {got}")
+        raise AnnotationError(f"expected clicks on a photo of {expected} pixels, got them on one of {got[:60]}")
 
 
 def _with_click(hint: Hint, result: Mapping[str, Any], size_hw: tuple[int, int]) -> Hint:
@@ -84,7 +88,7 @@ def _shares(value: Mapping[str, Any], names: Iterable[str]) -> list[float]:
     numbers: list[Any] = [value.get(name) for name in names]
     # To Python a bool is an int; NaN is not below anything.
     if not all(type(number) in (int, float) and abs(number) < _FARTHEST_PERCENT for number in numbers):
-        raise AnnotationError(f"expected numbers as {', '.join(names)}, got {numbers}")
+        raise AnnotationError(f"expected numbers as {', '.join(names)}, got {brief(numbers)}")
     return [number / 100 for number in numbers]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +20,10 @@ from labelstudio.task_photos import Recent, TaskPhotos, address_of
 from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.detections import Detection
 from surfaces.errors import SurfacesError
+from surfaces.images import decode_image
 
 _KEPT_PHOTOS = 8
+_TIME_MAX_S = 600.0
 
 
 class InteractiveModel:
@@ -28,15 +32,17 @@ class InteractiveModel:
     Args:
         proposer: looks at photos, one at a time.
         photos: gets them.
+        time_max_s: how long after its start a request may begin with another photo, seconds.
 
     Attributes:
         version: the proposer's name.
     """
 
-    def __init__(self, proposer: Proposer, photos: TaskPhotos) -> None:
+    def __init__(self, proposer: Proposer, photos: TaskPhotos, time_max_s: float = _TIME_MAX_S) -> None:
         self.version = proposer.name
         self._proposer = proposer
         self._photos = photos
+        self._time_max_s = time_max_s
         self._seen: Recent[SeenPhoto] = Recent(self._see, _KEPT_PHOTOS)
         self._computing = threading.Lock()
 
@@ -72,8 +78,11 @@ class InteractiveModel:
     def _predict_whole(self, tasks: Sequence[Mapping[str, Any]]) -> list[Any]:
         predictions: list[Any] = []
         failures: list[SurfacesError] = []
+        deadline = time.monotonic() + self._time_max_s
         for task in tasks:
             try:
+                if time.monotonic() >= deadline:
+                    raise AnnotationError(f"expected photos that take {self._time_max_s:g} s, these take longer")
                 photo = self._seen.get(address_of(task))
                 predictions.append(self._prediction(photo, photo.segments))
             except SurfacesError as error:
@@ -94,6 +103,6 @@ class InteractiveModel:
         return prediction_of(labels, self.version)
 
     def _see(self, address: str) -> SeenPhoto:
-        image = self._photos.read(address)
-        with self._computing:
-            return self._proposer.see(image)
+        file = io.BytesIO(self._photos.download(address))
+        with self._computing:  # one photo at a time is unpacked
+            return self._proposer.see(decode_image(file))

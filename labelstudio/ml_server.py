@@ -1,32 +1,43 @@
-"""Label Studio's protocol for ML backends over HTTP, with nothing but the standard library.
+"""Label Studio's protocol for ML backends over HTTP: a Starlette application, served by uvicorn.
 
 label-studio-ml on PyPI is 1.0.9 of 2022: it pins Flask 1.1.2 and werkzeug 2.0.2, needs redis and rq for trainings
 that we don't do, and answers errors with tracebacks; what is newer is not released there. What Label Studio (1.23,
 `ml/api_connector.py`) asks a backend that only predicts is five small questions: `GET /health`, `GET /versions`,
 `POST /setup`, `POST /predict`, and `POST /webhook`, which tells what happened in the project and wants no answer.
 
-Who asks is not known: the server listens on this machine alone unless told otherwise, takes JSON alone (a web page
-that a person visits can send none without asking first), believes nothing that `/setup` says (Label Studio offers
-its token there; ours comes from the connection), and answers errors as `{"error": "one line"}`.
+Who asks is not known: the server listens on this machine alone unless told otherwise, answers only under its own
+host names (a page that a person visits could have its name resolved to this machine), takes JSON alone (such a page
+can send none without asking first) and asks for the secret where there is one. It believes nothing that `/setup` says
+(Label Studio offers its token there; ours comes from the connection), and answers errors as `{"error": "one line"}`.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import sys
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
-from surfaces.errors import OutputError, SurfacesError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
-_CHUNK_BYTES = 1 << 16
+from labelstudio.listening import Listener, ServerLimits
+from labelstudio.ml_requests import Access, Bodies, parsed
+from surfaces.errors import SurfacesError
+from surfaces.wording import printable
+
+_WORDS_MAX = 500
+
+_Made = TypeVar("_Made")
 
 
 class Model(Protocol):
@@ -48,177 +59,143 @@ class Model(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class ServerLimits:
-    """What a request may cost.
-
-    Attributes:
-        body_bytes_max: most bytes of a request. Label Studio sends a task with all its annotations and predictions.
-        silence_s: longest wait for a client that has something to send, or to read, seconds.
-    """
-
-    body_bytes_max: int = 64_000_000
-    silence_s: float = 30.0
-
-
-class MlServer(ThreadingHTTPServer):
-    """Serves a model until `shutdown`; a context manager that closes its port.
+class MlServer(Listener):
+    """Serves a model while its context is entered.
 
     Args:
         host: the address to listen on.
         port: 0 for a free one.
         model: what predicts.
+        access: who is answered; the defaults of `Access` where None.
         limits: the defaults of `ServerLimits` where None.
 
     Raises:
         OutputError: the port is taken, or is no port of this machine.
     """
 
-    daemon_threads = True
-
-    def __init__(self, host: str, port: int, model: Model, limits: ServerLimits | None = None) -> None:
-        self.model = model
-        self.limits = limits or ServerLimits()
-        try:
-            super().__init__((host, port), _Handler)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"could not listen on {host}:{port}: {reason}") from error
-
-    def server_bind(self) -> None:
-        """Binds without looking up the machine's name, for which http.server may wait long."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def handle_error(self, *_: Any) -> None:
-        """Tells what went wrong outside of an answer, but that a client went away."""
-        error = sys.exception()
-        if not isinstance(error, (ConnectionError, TimeoutError)):
-            tell(f"{type(error).__name__}: {error}")
+    def __init__(
+        self, host: str, port: int, model: Model, access: Access | None = None, limits: ServerLimits | None = None
+    ) -> None:
+        limits = limits or ServerLimits()
+        super().__init__(host, port, application(model, access or Access(), limits), limits)
 
 
-class _RefusalError(Exception):
-    """What is answered instead of a prediction."""
+def application(model: Model, access: Access, limits: ServerLimits) -> Starlette:
+    """The ASGI application that answers Label Studio."""
+    answers = _Answers(model, access, limits)
+    routes = [
+        Route("/", answers.health),
+        Route("/health", answers.health),
+        Route("/versions", answers.versions),
+        Route("/setup", answers.setup, methods=["POST"]),
+        Route("/predict", answers.predict, methods=["POST"]),
+        Route("/webhook", answers.webhook, methods=["POST"]),
+    ]
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=access.hosts, www_redirect=False)
+    handlers: dict[Any, Any] = {
+        HTTPException: _refused,
+        SurfacesError: _no_prediction,
+        ClientDisconnect: _left,
+        Exception: _mistaken,
+    }
+    app = Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
 
-    def __init__(self, status: HTTPStatus, words: str) -> None:
-        super().__init__(words)
-        self.status = status
 
+class _Answers:
+    def __init__(self, model: Model, access: Access, limits: ServerLimits) -> None:
+        self._model, self._access, self._limits = model, access, limits
+        self._threads = asyncio.Semaphore(limits.threads)
+        self._bodies = Bodies(limits)
 
-class _Handler(BaseHTTPRequestHandler):
-    server: MlServer
-    server_version = "interior-surfaces"
-    sys_version = ""
+    async def health(self, request: Request) -> JSONResponse:
+        self._access.check(request)
+        return _answer({"status": "UP", "model_class": type(self._model).__name__})
 
-    def setup(self) -> None:
-        super().setup()
-        self.connection.settimeout(self.server.limits.silence_s)
+    async def versions(self, request: Request) -> JSONResponse:
+        self._access.check(request)
+        return _answer({"versions": [self._model.version]})
 
-    def do_GET(self) -> None:
-        self._answer({"/": self._health, "/health": self._health, "/versions": self._versions})
+    async def setup(self, request: Request) -> JSONResponse:
+        async with self._asked(request):
+            return _answer({"model_version": self._model.version})
 
-    def do_POST(self) -> None:
-        self._answer({"/setup": self._setup, "/predict": self._predict, "/webhook": self._webhook})
+    async def webhook(self, request: Request) -> JSONResponse:
+        async with self._asked(request):
+            return _answer({})
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """As http.server calls it for requests that it cannot read."""
-        del explain
-        self._send(HTTPStatus(code), {"error": message or HTTPStatus(code).phrase})
+    async def predict(self, request: Request) -> JSONResponse:
+        async with self._asked(request) as asked, self._threads:
+            return await _in_thread(lambda: _answer(self._predict(asked)))
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing: Label Studio asks for our health each time that a page is opened."""
+    @asynccontextmanager
+    async def _asked(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+        """What a request asks; its bytes count while the context is entered."""
+        self._access.check(request)
+        async with self._bodies.reading(request) as body:
+            yield await _in_thread(lambda: parsed(body, self._limits))
 
-    def _answer(self, doors: Mapping[str, Any]) -> None:
-        path = urlsplit(self.path).path
-        door = doors.get(path.rstrip("/") or "/")
-        try:
-            if door is None:
-                raise _RefusalError(HTTPStatus.NOT_FOUND, f"no {self.command} {path[:100]} here")
-            self._send(HTTPStatus.OK, door())
-        except _RefusalError as refusal:
-            self._send(refusal.status, {"error": str(refusal)})
-            self._read_in_vain()
-        except SurfacesError as error:
-            tell(str(error))
-            self._send(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(error)})
-        except (ConnectionError, TimeoutError):
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"internal error ({type(error).__name__})"})
-
-    def _health(self) -> dict[str, Any]:
-        return {"status": "UP", "model_class": type(self.server.model).__name__}
-
-    def _versions(self) -> dict[str, Any]:
-        return {"versions": [self.server.model.version]}
-
-    def _setup(self) -> dict[str, Any]:
-        self._json()
-        return {"model_version": self.server.model.version}
-
-    def _webhook(self) -> dict[str, Any]:
-        self._body()
-        return {}
-
-    def _predict(self) -> dict[str, Any]:
-        request = self._json()
-        tasks, params = request.get("tasks"), request.get("params") or {}
+    def _predict(self, request: dict[str, Any]) -> dict[str, Any]:
+        tasks, params, most = request.get("tasks"), request.get("params") or {}, self._limits.tasks_max
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks) or not tasks:
-            raise _RefusalError(HTTPStatus.BAD_REQUEST, "expected `tasks`, a list of one or more objects")
+            raise HTTPException(400, "expected `tasks`, a list of one or more objects")
+        if len(tasks) > most:
+            raise HTTPException(413, f"expected at most {most} tasks in a request, got {len(tasks)}; choose fewer")
         context = params.get("context") if isinstance(params, dict) else params
         if context is not None and not isinstance(context, dict):
-            raise _RefusalError(HTTPStatus.BAD_REQUEST, "expected `params.context` to be an object or null")
-        model = self.server.model
-        return {"results": model.predict(tasks, context), "model_version": model.version}
+            raise HTTPException(400, "expected `params.context` to be an object or null")
+        return {"results": self._model.predict(tasks, context), "model_version": self._model.version}
 
-    def _json(self) -> dict[str, Any]:
-        if self.headers.get_content_type() != "application/json":
-            raise _RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected Content-Type application/json")
+
+def _in_thread(work: Callable[[], _Made]) -> asyncio.Future[_Made]:
+    """Calls `work` in a thread that the end of the process does not wait for, unlike asyncio's own threads."""
+    future: Future[_Made] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
         try:
-            request = json.loads(self._body())
-        except (ValueError, RecursionError) as error:
-            raise _RefusalError(HTTPStatus.BAD_REQUEST, f"expected JSON: {error}") from error
-        if not isinstance(request, dict):
-            raise _RefusalError(HTTPStatus.BAD_REQUEST, f"expected a JSON object, got {type(request).__name__}")
-        return request
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
 
-    def _body(self) -> bytes:
-        length, most = self._length(), self.server.limits.body_bytes_max
-        if length > most:
-            words = f"expected at most {most} bytes, got {length}"
-            raise _RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise _RefusalError(HTTPStatus.BAD_REQUEST, f"expected {length} bytes, got {len(body)}")
-        return body
+    threading.Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(future)
 
-    def _length(self) -> int:
-        stated = self.headers.get("Content-Length", "")
-        if not (stated.isascii() and stated.isdecimal()):
-            raise _RefusalError(HTTPStatus.LENGTH_REQUIRED, "expected a Content-Length")
-        return int(stated[:18])
 
-    def _send(self, status: HTTPStatus, answer: Mapping[str, Any]) -> None:
-        if "error" in answer:
-            answer = {"error": " ".join(str(answer["error"]).split())}
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+    missing = f"no {request.method} {request.scope['path']} here"
+    return _error(error.status_code, missing if error.status_code in (404, 405) else error.detail, error.headers)
 
-    def _read_in_vain(self) -> None:
-        """Takes what a client goes on sending after it was refused: many look at the answer only then."""
-        with suppress(OSError):
-            self.connection.settimeout(1.0)
-            while self.rfile.read1(_CHUNK_BYTES):
-                pass
+
+async def _no_prediction(_: Request, error: SurfacesError) -> JSONResponse:
+    tell(str(error))
+    return _error(422, str(error))
+
+
+async def _left(_: Request, __: ClientDisconnect) -> JSONResponse:
+    return _error(400, "the request ended early")
+
+
+async def _mistaken(_: Request, error: Exception) -> JSONResponse:
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        print(printable(line), file=sys.stderr, flush=True)
+    return _error(500, f"internal error ({type(error).__name__})")
+
+
+def _answer(content: Mapping[str, Any]) -> JSONResponse:
+    return JSONResponse(content, headers={"Connection": "close"})
+
+
+def _error(status: int, words: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": one_line(words)}, status, headers)
+
+
+def one_line(words: str) -> str:
+    """Words on one line, of bounded length, without control characters: they may repeat what a stranger wrote."""
+    return printable(" ".join(words[:_WORDS_MAX].split()))
 
 
 def tell(words: str) -> None:
     """Says something to whoever watches the server."""
-    print(f"labelstudio: {words}", file=sys.stderr, flush=True)
+    print(f"labelstudio: {one_line(words)}", file=sys.stderr, flush=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+import httpx
 
 from labelstudio.connection import Server, server_errors
 from labelstudio.errors import ServerAwayError
@@ -16,10 +20,12 @@ from labelstudio.interface import IMAGE_FIELD
 from surfaces.addresses import without_credentials
 from surfaces.detections import Image
 from surfaces.errors import FetchError
-from surfaces.fetch import FetchLimits, fetch
+from surfaces.fetch import REDIRECT_STATUSES, FetchLimits, fetch
 from surfaces.images import decode_image, is_address
 
 _BYTES_MAX = 100_000_000
+_ADDRESS_MAX = 8192
+_PHOTO_PATHS = ("/data/upload/", "/data/local-files/")
 
 Made = TypeVar("Made")
 
@@ -28,8 +34,9 @@ class TaskPhotos:
     """Gets photos from where their tasks say they are.
 
     Args:
-        server: the Label Studio whose tasks they are; its token goes to its own address and nowhere else. None where
-            there is none: then addresses on the web alone are read.
+        server: the Label Studio whose tasks they are; its token goes to its own address and nowhere else, and there
+            only to paths of photos (`is_data_path`). None where there is none: then addresses on the web alone are
+            read.
         allow_private: whether photos elsewhere may lie on this machine and in private networks. Whoever may write tasks
             chooses what is asked there.
     """
@@ -51,9 +58,12 @@ class TaskPhotos:
             FetchError, ServerAwayError, TokenError, ProjectError: it cannot be got.
             DecodeError: what came is no photo.
         """
-        return decode_image(io.BytesIO(self._bytes(address)))
+        return decode_image(io.BytesIO(self.download(address)))
 
-    def _bytes(self, address: str) -> bytes:
+    def download(self, address: str) -> bytes:
+        """The bytes of a photo's file, about which nothing is known yet; address and errors are those of `read`."""
+        if len(address) > _ADDRESS_MAX or any(ord(sign) < 32 or ord(sign) == 127 for sign in address):
+            raise FetchError(f"expected an address of at most {_ADDRESS_MAX} characters, none a control character")
         if not is_address(address) and not address.startswith("/"):
             raise FetchError(f"expected a photo's path on the server or an http address, got {address[:100]!r}")
         if self._server is None:
@@ -65,7 +75,20 @@ class TaskPhotos:
             is_theirs = _origin(place) == _origin(self._server.url)
         except ValueError as error:
             raise FetchError(f"expected an http address, got {without_credentials(address)[:100]!r}") from error
-        return _download(self._server, place) if is_theirs else fetch(place, self._limits)
+        if is_theirs and is_data_path(place, self._server.url):
+            return _download(self._server, place, self._limits)
+        if is_theirs and not is_address(address):
+            raise FetchError(f"expected a path below {' or '.join(_PHOTO_PATHS)}, got {address[:100]!r}")
+        return fetch(place, self._limits)
+
+
+def is_data_path(address: str, server_url: str) -> bool:
+    """Whether an http address of a Label Studio can only be a photo of a task: nothing in it leads elsewhere."""
+    parts = urlsplit(address)
+    path = parts.path.removeprefix(urlsplit(server_url).path.rstrip("/"))
+    plain = unquote(unquote(f"{path}?{parts.query}"))
+    leads_elsewhere = "\\" in plain or not {".", ".."}.isdisjoint(re.split("[/?&=]", plain))
+    return path.startswith(_PHOTO_PATHS) and not leads_elsewhere and "//" not in plain.partition("?")[0]
 
 
 def address_of(task: Mapping[str, Any]) -> str:
@@ -118,10 +141,13 @@ class Recent(Generic[Made]):
             future.set_exception(error)
 
 
-def _download(server: Server, place: str) -> bytes:
-    """A file of the server; where it sends us elsewhere, the session goes there without the token."""
-    body = bytearray()
-    with server_errors(), server.session.stream("GET", place) as response:
+def _download(server: Server, place: str, limits: FetchLimits) -> bytes:
+    """A file of the server; where it sends us elsewhere, that is fetched without the token, as any other address."""
+    body, parts, base = bytearray(), urlsplit(place), urlsplit(server.url)
+    url = urlunsplit((base.scheme, base.netloc, parts.path, parts.query, ""))
+    with _server_file(server, url) as response:
+        if response.status_code in REDIRECT_STATUSES:
+            return fetch(urljoin(url, response.headers.get("Location", "")), limits)
         if response.is_error:
             response.read()
         response.raise_for_status()
@@ -130,6 +156,15 @@ def _download(server: Server, place: str) -> bytes:
             if len(body) > _BYTES_MAX:
                 raise FetchError(f"expected a photo of at most {_BYTES_MAX / 1e6:g} MB, this one has more")
     return bytes(body)
+
+
+@contextmanager
+def _server_file(server: Server, url: str) -> Iterator[httpx.Response]:
+    try:
+        with server_errors(), server.session.stream("GET", url, follow_redirects=False) as response:
+            yield response
+    except (httpx.InvalidURL, ValueError) as error:  # text that no address can hold, such as half a UTF-16 pair
+        raise FetchError(f"expected an http address, got {url[:100]!r}") from error
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

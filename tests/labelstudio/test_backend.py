@@ -25,7 +25,7 @@ from labelstudio.interface import Project
 from labelstudio.task_photos import TaskPhotos
 from models import Segmenter
 from surfaces.detections import Mask
-from surfaces.errors import DecodeError, MissingExtraError, SurfacesError
+from surfaces.errors import FetchError, MissingExtraError, SurfacesError
 from surfaces.images import load_image
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def start_beside(start: Start, label_studio: TestServer, project: Project) -> Start:
     """Starts backends for the test's own project."""
     named = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.account.token}
-    return lambda *arguments: start("--project", project.title, *arguments, **named)
+    return lambda *arguments, **environment: start("--project", project.title, *arguments, **named, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +178,26 @@ def test_a_second_start_adds_no_entry_and_leaves_the_project_as_it_is(
     assert list(client.webhooks.list(project=project.id)) == []
 
 
+def test_label_studio_is_given_the_secret_and_sends_it(
+    start_beside: Start, label_studio: TestServer, project: Project, room_path: Path
+) -> None:
+    start_beside()
+    secret = "correct horse battery"
+    running = start_beside("--connect", INTERIOR_SURFACES_ML_SECRET=secret)
+    (entry,) = label_studio.client.ml.list(project=project.id)
+    assert (entry.url, entry.auth_method, entry.state) == (running.address, "BASIC_AUTH", "CO")
+    assert httpx.get(f"{running.address}/health", trust_env=False).status_code == 401
+    task = upload(label_studio, project, room_path)
+    assert masks_of(ask(label_studio, entry.id, task, [click("floor", (256, 370), SIZE)])["data"])["floor"][370, 256]
+    code, err = running.stop()
+    assert code == 0
+    assert secret not in err
+
+    open_again = start_beside("--connect")
+    (entry,) = label_studio.client.ml.list(project=project.id)
+    assert (entry.url, entry.auth_method, entry.basic_auth_user) == (open_again.address, "NONE", "")
+
+
 @pytest.mark.slow
 def test_tasks_are_predicted_on_demand(
     start_beside: Start, label_studio: TestServer, project: Project, room_path: Path, student: dict[str, Mask]
@@ -238,7 +258,7 @@ def test_photos_that_the_server_does_not_give_are_told(label_studio: TestServer)
             photos.read(address)
         assert "\n" not in str(caught.value)
         assert label_studio.account.token not in str(caught.value)
-    with pytest.raises(DecodeError, match="HTML"):
+    with pytest.raises(FetchError, match="public internet"):
         photos.read(f"{label_studio.url}/user/login/")
 
 
@@ -257,6 +277,22 @@ def test_without_a_label_studio_photos_on_the_web_are_answered(
         httpx.get(f"{running.address}/health", trust_env=False)
 
 
+def test_others_reach_it_under_the_names_it_was_given_and_with_the_secret(start: Start) -> None:
+    secret = "correct horse battery"
+    running = start("--host", "0.0.0.0", "--allowed-host", "gpu.example.com", INTERIOR_SURFACES_ML_SECRET=secret)
+
+    def status(host: str, password: str) -> int:
+        auth, headers = ("interior-surfaces", password), {"Host": host}
+        return httpx.get(f"{running.address}/health", auth=auth, headers=headers, trust_env=False).status_code
+
+    assert status("gpu.example.com:9090", secret) == 200
+    assert status("gpu.example.com:9090", "wrong") == 401
+    assert status("evil.example", secret) == 400
+    code, err = running.stop()
+    assert code == 0
+    assert secret not in err
+
+
 def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, photo_server: Any, label_studio: TestServer) -> None:
     home = ("--home", tmp_path / "home")
     named = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.account.token}
@@ -264,6 +300,10 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, photo_server: A
         (("--connect", *home), {}, 15, "no Label Studio is named"),
         (("--port", photo_server.server_port, *home), named, 6, "could not listen on 127.0.0.1"),
         (("--port", 0, "--connect", "--project", "nowhere", *home), named, 17, "there is no project 'nowhere'"),
+        (("--host", "0.0.0.0", *home), {}, 27, "expected a secret in INTERIOR_SURFACES_ML_SECRET"),
+        (("--host", "", *home), {}, 27, "expected a secret in INTERIOR_SURFACES_ML_SECRET"),
+        (("--address", "http://[", *home), {}, 27, "expected --address such as"),
+        (("--host", "::", *home), {"INTERIOR_SURFACES_ML_SECRET": "short"}, 27, "expected INTERIOR_SURFACES_ML_SECRET"),
     ]
     started = [command(arguments, environment) for arguments, environment, _, _ in cases]
     for process, (_, _, code, words) in zip(started, cases, strict=True):

@@ -18,7 +18,8 @@ from clicks import box, click, masks_of
 from PIL import Image as Pillow
 
 from labelstudio.interactive import InteractiveModel
-from labelstudio.ml_server import MlServer, ServerLimits
+from labelstudio.listening import ServerLimits
+from labelstudio.ml_server import MlServer
 from labelstudio.proposals import StudentProposer
 from labelstudio.task_photos import Recent, TaskPhotos
 from models import Segmenter
@@ -40,6 +41,15 @@ class CountedProposer(StudentProposer):
         return super().see(image)
 
 
+class Mistaken:
+    """A model with a mistake."""
+
+    version = "mistaken"
+
+    def predict(self, *_: Any) -> list[Any]:
+        raise ZeroDivisionError("in the secret part \x1b[2J")
+
+
 @pytest.fixture(scope="module")
 def proposer() -> CountedProposer:
     return CountedProposer(Segmenter(threads=1))
@@ -47,28 +57,22 @@ def proposer() -> CountedProposer:
 
 @contextmanager
 def serving(model: Any, **limits: Any) -> Iterator[MlServer]:
-    with MlServer("127.0.0.1", 0, model, ServerLimits(**limits)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with MlServer("127.0.0.1", 0, model, limits=ServerLimits(**limits)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def backend(proposer: CountedProposer) -> Iterator[MlServer]:
     """A backend that knows no Label Studio: photos come from the web."""
     model = InteractiveModel(proposer, TaskPhotos(None, allow_private=True))
-    with serving(model, body_bytes_max=200_000, silence_s=1.0) as server:
+    with serving(model, body_bytes_max=200_000, request_s=1.0) as server:
         yield server
 
 
 @pytest.fixture
 def ask(backend: MlServer) -> Iterator[Ask]:
     """Sends one request: what it posts is JSON."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{backend.server_port}", trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{backend.port}", trust_env=False, timeout=60) as client:
         yield lambda path, **given: client.request("POST" if given else "GET", path, **given)
 
 
@@ -106,10 +110,10 @@ def student(proposer: StudentProposer, path: Path) -> dict[str, Mask]:
     return {found.surface.name: found.mask for found in proposer.see(load_image(str(path))).segments}
 
 
-def test_the_small_questions_are_answered(ask: Ask, backend: MlServer) -> None:
+def test_the_small_questions_are_answered(ask: Ask, proposer: CountedProposer) -> None:
     assert ask("/health").json() == {"status": "UP", "model_class": "InteractiveModel"}
     assert ask("/").json()["status"] == "UP"
-    version = backend.model.version
+    version = proposer.name
     assert version.startswith("student (surfaces) ")
     assert ask("/versions").json() == ask("/versions?project=1").json() == {"versions": [version]}
     setup = {"project": "1.1", "schema": "<View/>", "hostname": "http://evil", "access_token": "secret"}
@@ -266,15 +270,15 @@ def test_a_photo_server_that_is_away_is_told(ask: Ask) -> None:
 
 def test_other_doors_are_shut(ask: Ask, backend: MlServer) -> None:
     refused(ask("/train", json={}), 404, "no POST /train here")
-    refused(ask("/predict"), 404, "no GET /predict here")
+    refused(ask("/predict"), 405, "no GET /predict here")
     refused(ask("/../etc/passwd"), 404, "no GET")
     refused(ask("/predict", content=b"{}", headers={"Content-Type": "text/plain"}), 415, "application/json")
-    refused(httpx.put(f"http://127.0.0.1:{backend.server_port}/predict", trust_env=False), 501, "Unsupported method")
+    refused(httpx.put(f"http://127.0.0.1:{backend.port}/predict", trust_env=False), 405, "no PUT /predict here")
 
 
 def test_too_large_a_body_is_refused_before_it_comes(ask: Ask, backend: MlServer) -> None:
     refused(ask("/predict", json={"tasks": ["x" * 300_000]}), 413, "expected at most 200000 bytes, got 300")
-    connection = http.client.HTTPConnection("127.0.0.1", backend.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", backend.port, timeout=10)
     connection.putrequest("POST", "/predict")
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(10**15))
@@ -285,18 +289,20 @@ def test_too_large_a_body_is_refused_before_it_comes(ask: Ask, backend: MlServer
     connection.close()
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "1e3", "²", None])
-def test_a_length_that_is_none_is_refused(backend: MlServer, length: str | None) -> None:
+@pytest.mark.parametrize(("length", "status"), [("-1", 400), ("x", 400), ("1e3", 400), ("²", 400), (None, 411)])
+def test_a_length_that_is_none_is_refused(backend: MlServer, length: str | None, status: int) -> None:
     stated = "" if length is None else f"Content-Length: {length}\r\n"
-    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{stated}\r\n"
-    with socket.create_connection(("127.0.0.1", backend.server_port), timeout=10) as client:
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{stated}\r\n"
+    with socket.create_connection(("127.0.0.1", backend.port), timeout=10) as client:
         client.sendall(head.encode("latin-1"))
-        assert client.makefile("rb").readline().split()[1] == b"411"
+        assert client.makefile("rb").readline().split()[1] == str(status).encode()
 
 
 def test_a_client_that_falls_silent_is_hung_up_and_keeps_nobody_waiting(ask: Ask, backend: MlServer) -> None:
-    with socket.create_connection(("127.0.0.1", backend.server_port), timeout=10) as client:
-        client.sendall(b"POST /predict HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    with socket.create_connection(("127.0.0.1", backend.port), timeout=10) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
         assert ask("/health").status_code == 200
         assert client.recv(1000) == b""
 
@@ -304,24 +310,18 @@ def test_a_client_that_falls_silent_is_hung_up_and_keeps_nobody_waiting(ask: Ask
 def test_garbage_is_no_reason_to_stop(ask: Ask, backend: MlServer) -> None:
     long = b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n"
     for garbage in (b"\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9.9\r\n\r\n", long):
-        with socket.create_connection(("127.0.0.1", backend.server_port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", backend.port), timeout=10) as client:
             client.sendall(garbage)
             client.recv(1000)
     assert ask("/health").status_code == 200
 
 
 def test_our_own_mistakes_show_no_traceback_to_others(capfd: Any) -> None:
-    class Mistaken:
-        version = "mistaken"
-
-        def predict(self, *_: Any) -> list[Any]:
-            raise ZeroDivisionError("in the secret part")
-
     with serving(Mistaken()) as server:
-        response = httpx.post(f"http://127.0.0.1:{server.server_port}/predict", json={"tasks": [{}]}, trust_env=False)
+        response = httpx.post(f"http://127.0.0.1:{server.port}/predict", json={"tasks": [{}]}, trust_env=False)
     refused(response, 500, "internal error (ZeroDivisionError)")
     assert "secret" not in response.text
-    assert "in the secret part" in capfd.readouterr().err
+    assert "in the secret part \\x1b[2J" in capfd.readouterr().err
 
 
 def test_health_is_answered_while_a_prediction_takes_its_time() -> None:
@@ -335,23 +335,24 @@ def test_health_is_answered_while_a_prediction_takes_its_time() -> None:
             go_on.wait(30)
             return [{"result": []}]
 
-    with serving(Slow()) as server:
-        url = f"http://127.0.0.1:{server.server_port}"
+    with serving(Slow(), threads=1) as server:
+        url = f"http://127.0.0.1:{server.port}"
         asking = threading.Thread(
             target=httpx.post, args=(f"{url}/predict",), kwargs={"json": {"tasks": [{}]}, "trust_env": False}
         )
         asking.start()
         assert begun.wait(10)
         assert httpx.get(f"{url}/health", trust_env=False, timeout=5).json()["status"] == "UP"
+        assert httpx.post(f"{url}/setup", json={}, trust_env=False, timeout=5).json() == {"model_version": "slow"}
         go_on.set()
         asking.join()
 
 
 def test_a_port_that_is_taken_is_told(backend: MlServer) -> None:
-    with pytest.raises(OutputError, match=rf"could not listen on 127.0.0.1:{backend.server_port}: Address already"):
-        MlServer("127.0.0.1", backend.server_port, backend.model)
+    with pytest.raises(OutputError, match=rf"could not listen on 127.0.0.1:{backend.port}: Address already"):
+        MlServer("127.0.0.1", backend.port, Mistaken())
     with pytest.raises(OutputError, match=r"could not listen on 127\.0\.0\.1:99999"):
-        MlServer("127.0.0.1", 99_999, backend.model)
+        MlServer("127.0.0.1", 99_999, Mistaken())
 
 
 def test_the_memory_of_photos_forgets_the_oldest_and_failures() -> None:
