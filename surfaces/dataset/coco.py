@@ -170,7 +170,7 @@ def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
 
 def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     content = read_coco(path, options)
-    photos, faults, missing = _find_photos(content, PhotoFolders(path, options.images))
+    photos, faults, missing = _find_photos(content, PhotoFolders(path, options.images, options.follow_links))
     skipped = [*content.invalid, *missing]
     remedies = ["--skip-invalid leaves out invalid annotations and missing photos"] if skipped else []
     remedies += ["--images DIR names the photos' folder"] if missing else []
