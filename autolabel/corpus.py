@@ -15,7 +15,15 @@ from pathlib import Path, PurePath
 
 from surfaces.dataset.store import Source
 from surfaces.errors import DatasetError, FetchError, MissingExtraError
-from surfaces.photo_files import find_photos, is_photo_file, passed_over_lines, suffix_counts
+from surfaces.photo_files import (
+    LINK_OUTSIDE,
+    corpora_around,
+    find_photos,
+    is_photo_file,
+    leaves_corpus,
+    passed_over_lines,
+    suffix_counts,
+)
 from surfaces.places import is_remote, local_path, name_of, open_remote
 from surfaces.text_lists import is_photo, list_lines, list_text
 from surfaces.wording import encodable
@@ -90,12 +98,12 @@ def read_corpus(path: Path) -> Corpus:
     """Lists photos; they are not read.
 
     Args:
-        path: a folder, searched with its subfolders (links are followed; what begins with a dot and folders that hold
-            a label store are left out); a photo, told by its suffix or its first bytes; or a list, whose paths are
-            relative to its folder, or addresses of object storage such as `s3://bucket/room.jpg`: `.csv` with a column
-            `path`, `.jsonl` with objects that have a `path`, `.parquet` with a column `path`, or, with any other
-            suffix, text with a path a line, where blank lines and those that begin with `#` are passed over. Texts are
-            UTF-8 or UTF-16.
+        path: a folder, searched with its subfolders (links are followed, but out of no crawled corpus; what begins
+            with a dot and folders that hold a label store are left out); a photo, told by its suffix or its first
+            bytes; or a list, whose paths are relative to its folder, or addresses of object storage such as
+            `s3://bucket/room.jpg`: `.csv` with a column `path`, `.jsonl` with objects that have a `path`, `.parquet`
+            with a column `path`, or, with any other suffix, text with a path a line, where blank lines and those that
+            begin with `#` are passed over. Texts are UTF-8 or UTF-16.
 
     Raises:
         DatasetError: it cannot be read, or there is no photo in it.
@@ -119,7 +127,7 @@ class _Listing:
     """Collects a corpus; what it holds is named relative to `base`."""
 
     def __init__(self, root: str, base: str) -> None:
-        self._root, self._base = root, base
+        self._root, self._base, self._corpora = root, base, corpora_around(base)
         self._photos: dict[str, Source] = {}
         self._skipped: list[Skipped] = []
 
@@ -150,7 +158,12 @@ class _Listing:
         except FetchError as error:
             self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
             return
-        self._add(path if is_remote(path) else _join(self._base, path), f"line {line}: ")
+        joined = path if is_remote(path) else _join(self._base, path)
+        # A list may name what lies elsewhere; a relative path of a crawl's manifest does not.
+        if not is_remote(path) and "\0" not in path and leaves_corpus(os.path.join(self._base, path), self._corpora):  # noqa: PTH118
+            self._skip(joined, UNREADABLE, f"line {line}: {LINK_OUTSIDE}")
+        else:
+            self._add(joined, f"line {line}: ")
 
     def _add(self, path: str, line: str = "") -> None:
         if _is_text(path):

@@ -32,8 +32,9 @@ from autolabel.crawling.urls import normal_target
 from surfaces.addresses import AddressError, read_address
 from surfaces.dataset.database import Row
 from surfaces.errors import DatasetError
+from surfaces.photo_files import CRAWL_NAME
 
-LEDGER_NAME = "crawl.sqlite"
+LEDGER_NAME = CRAWL_NAME
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
 """Stand for hosts where there is none: files are read side by side, and no host is asked too often by it."""
 

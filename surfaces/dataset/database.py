@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from surfaces.errors import DatasetError, OutputError
+from surfaces.safe_paths import require_inside
 
 _VERSION = 1
 _BUSY_SECONDS = 60.0  # how long one of several processes waits for the others' transactions
@@ -87,10 +88,12 @@ class Database:
             in_memory: keep all in memory, and leave the disk alone; for reading where there is no file.
 
         Raises:
-            DatasetError: there is none, or it is no label store of this version.
+            DatasetError: there is none, it is no label store of this version, or a link that leaves its folder.
             OutputError: it cannot be created.
         """
         self.path = path
+        if not in_memory:
+            require_inside(path.parent, path)
         with self._errors_told():
             mode = "memory" if in_memory else "rwc" if create else "rw"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
