@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
-from surfaces.dataset.codec import decode_image, decode_map, read_bytes
+from surfaces.dataset.codec import decode_image, decode_map, read_bytes, read_photo
 from surfaces.dataset.names import require_unique
 from surfaces.dataset.options import FOLLOW_LINKS
 from surfaces.dataset.reporting import counted, listed, note, refuse_faults
@@ -53,7 +53,7 @@ class MaskFolderSample:
 
     def encoded_image(self) -> bytes:
         """The photo's file, byte for byte."""
-        return read_bytes(self.image_path)
+        return read_photo(self.image_path)
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""

@@ -26,6 +26,7 @@ from surfaces.dataset.codec import (
     encode_belief,
     encode_jpeg,
     encode_map,
+    require_photo,
     suffix_of,
 )
 from surfaces.dataset.names import require_unique
@@ -97,11 +98,15 @@ class PackedSample:
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
-        return decode_image(self.encoded_image(), f"{self.name} of {self.folder}")
+        return decode_image(self.encoded_image(), self._source)
 
     def encoded_image(self) -> bytes:
         """The photo's file, byte for byte."""
-        return self.photo.read(self.folder)
+        return require_photo(self.photo.read(self.folder), self._source)
+
+    @property
+    def _source(self) -> str:
+        return f"{self.name} of {self.folder}"
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""

@@ -13,8 +13,11 @@ from coco_files import coco_content, room, write_coco_file, write_photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autolabel.crawling.ledger import Ledger
 from distill.__main__ import main
+from labelstudio.review_log import ReviewLog
 from surfaces.dataset import ReadOptions, open_dataset, write_packed
+from surfaces.dataset.store import LabelStore
 from surfaces.errors import DatasetError, SurfacesError
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
@@ -116,6 +119,40 @@ def test_what_is_no_photo_is_not_copied(
     assert main(["pack", str(folder), "--out", str(tmp_path / "out"), "--format", form]) == DatasetError.exit_code
     assert "room_01.jpg" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "photo"),
+    [(_mask_folder, "images/room_01.jpg"), (_coco, "images/a.jpg"), (_packed, "part-000.zip")],
+    ids=["label maps", "COCO", "packed"],
+)
+def test_the_file_of_a_photo_is_one_by_its_first_bytes(
+    tmp_path: Path, write: Callable[[Path], None], photo: str
+) -> None:
+    write(tmp_path / "set")
+    path = tmp_path / "set" / photo
+    path.write_bytes(b"-" * path.stat().st_size)
+    sample = open_dataset(tmp_path / "set")[0]
+    for read in (sample.encoded_image, sample.image):
+        with pytest.raises(
+            DatasetError, match=rf"{sample.name}.*: expected a photo \(JPEG, .*got \d+ bytes that are none"
+        ):
+            read()
+
+
+@pytest.mark.parametrize("name", ["labels.sqlite", "reviews.sqlite", "crawl.sqlite"])
+def test_a_database_that_is_a_link_out_of_its_folder_is_neither_read_nor_begun(tmp_path: Path, name: str) -> None:
+    folder, outside = tmp_path / "set", tmp_path / "outside.sqlite"
+    folder.mkdir()
+    (folder / name).symlink_to(outside)
+    opens = {"labels.sqlite": LabelStore.create, "reviews.sqlite": ReviewLog.of, "crawl.sqlite": _crawl}
+    with pytest.raises(DatasetError, match=rf"expected .*{name} inside .*, got a link to {outside}"):
+        opens[name](folder)
+    assert not outside.exists()
+
+
+def _crawl(folder: Path) -> Ledger:
+    return Ledger.open(folder, create=True)
 
 
 _ARCHIVES = {
