@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -149,6 +150,26 @@ def test_a_database_that_is_a_link_out_of_its_folder_is_neither_read_nor_begun(t
     with pytest.raises(DatasetError, match=rf"expected .*{name} inside .*, got a link to {outside}"):
         opens[name](folder)
     assert not outside.exists()
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["opened", "merged"])
+def test_a_journal_that_has_sqlite_delete_another_file_is_refused(tmp_path: Path, merged: bool) -> None:
+    victim, store = tmp_path / "precious", tmp_path / "store"
+    victim.write_bytes(b"precious")
+    LabelStore.create(store).close()
+    name, magic = str(victim).encode(), bytes.fromhex("d9d505f920a163d7")
+    pages = (store / "labels.sqlite").stat().st_size // 4096
+    head = (magic + struct.pack(">5I", 0, 0, pages, 512, 4096)).ljust(512, b"\0")  # no page to roll back
+    end = struct.pack(">I", 2**30 // 4096 + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    (store / "labels.sqlite-journal").write_bytes(head + end)
+    with pytest.raises(DatasetError, match="expected a journal of one database"):
+        _merge(tmp_path / "mine", store) if merged else LabelStore.open(store)
+    assert victim.read_bytes() == b"precious"
+
+
+def _merge(mine: Path, other: Path) -> None:
+    with LabelStore.create(mine) as store:
+        store.merge(other)
 
 
 def _crawl(folder: Path) -> Ledger:
