@@ -14,8 +14,9 @@ from tqdm import tqdm
 from autolabel.agreement import compare
 from autolabel.matching import Matcher
 from surfaces.arguments import local_path
-from surfaces.dataset import Labels, open_dataset
+from surfaces.dataset import Labels, ReadOptions, open_dataset
 from surfaces.dataset.graded import GradedLabels
+from surfaces.dataset.options import DEFAULT_OPTIONS
 from surfaces.dataset.store import LabelStore
 from surfaces.dataset.stored_sample import StoredSample
 from surfaces.dataset.writing import require_outside
@@ -53,7 +54,7 @@ class Coverage:
 
 
 def labelled_by_both(
-    dataset: Path, truth: Path, coverage: Coverage | None = None
+    dataset: Path, truth: Path, coverage: Coverage | None = None, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[tuple[GradedLabels, Labels]]:
     """A teacher's labels and people's of the photos that both datasets have.
 
@@ -61,12 +62,13 @@ def labelled_by_both(
         dataset: a label store.
         truth: a dataset of any form.
         coverage: is told how photos were found.
+        options: how `truth` is read.
 
     Raises:
         DatasetError: one of the two cannot be read, they share no photo, or labels of a photo are of different sizes.
     """
     coverage = coverage or Coverage()
-    samples = open_dataset(truth)
+    samples = open_dataset(truth, options)
     with LabelStore.open(dataset) as store:
         matcher = Matcher(store)
         for sample in tqdm(samples, unit="photo", disable=None):
@@ -100,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="a dataset with people's labels of the same photos",
     )
+    parser.add_argument("--follow-links", action="store_true", help="take links that leave the folder of --truth")
     parser.add_argument("--json", type=local_path, metavar="FILE", help="write the numbers there too")
 
 
@@ -108,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         require_outside(args.json, [args.dataset, args.truth])
     coverage = Coverage()
-    comparison = compare(labelled_by_both(args.dataset, args.truth, coverage))
+    comparison = compare(
+        labelled_by_both(args.dataset, args.truth, coverage, ReadOptions(follow_links=args.follow_links))
+    )
     print(coverage.summary(), file=sys.stderr)
     if args.json:
         replace_file(args.json, (json.dumps(asdict(comparison), indent=1) + "\n").encode())

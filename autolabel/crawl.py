@@ -197,10 +197,13 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
 def _alone_in(corpus: Path) -> Iterator[None]:
     """Two crawls of one corpus would ask everything twice."""
     try:
-        with FileLock(corpus / _LOCK_NAME, timeout=0):
-            yield
+        held = FileLock(corpus / _LOCK_NAME, timeout=0).acquire()
     except Timeout:
         raise OutputError(f"expected to be alone in {corpus}, another crawl works there") from None
+    except OSError as error:  # a link is not followed
+        raise OutputError(f"could not lock {corpus / _LOCK_NAME}: {error.strerror}") from error
+    with held:
+        yield
 
 
 def _told(tally: Tally) -> str:

@@ -39,6 +39,7 @@ class TrainConfig:
         extra_weights, extra_batch: as weights and batch.
         skip_invalid, crowds, images: how COCO files are read, as in `surfaces.dataset.ReadOptions`; with no `images`,
             photos are looked for around the file.
+        follow_links: take links that leave a dataset's folder.
         split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
         encoder: mosaic or efficientnet_lite0.
         init: what to start from: shipped (the weights of this release), random, or an .npz file of tensors by name;
@@ -71,6 +72,7 @@ class TrainConfig:
     skip_invalid: bool = False
     crowds: str = "auto"
     images: str = ""
+    follow_links: bool = False
     split: str = "train"
     encoder: str = "mosaic"
     init: str = SHIPPED
@@ -133,7 +135,8 @@ class TrainConfig:
 
     def read_options(self) -> ReadOptions:
         """How its datasets are read."""
-        return ReadOptions(self.skip_invalid, self.crowds, Path(self.images) if self.images else None)
+        images = Path(self.images) if self.images else None
+        return ReadOptions(self.skip_invalid, self.crowds, images, self.follow_links)
 
 
 def parse_budget(text: str) -> float:

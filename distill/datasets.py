@@ -70,11 +70,12 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
         "told apart, unless the file has no others (default: %(default)s)",
     )
     parser.add_argument("--images", type=local_path, metavar="DIR", help="COCO: the folder of the photos")
+    parser.add_argument("--follow-links", action="store_true", help="take links that leave a dataset's folder")
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
     """How datasets are read, from the arguments of `add_dataset_arguments`."""
-    return ReadOptions(args.skip_invalid, args.crowds, args.images)
+    return ReadOptions(args.skip_invalid, args.crowds, args.images, args.follow_links)
 
 
 def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:

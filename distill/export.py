@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from models.student.weights import load_student, save_student
 from models.training_photos import TrainingPhotos
 from surfaces.arguments import local_path, positive
 from surfaces.errors import SurfacesError
-from surfaces.files import make_folder
+from surfaces.files import make_folder, temporary_path
 
 OPSET = 17
 OUTPUTS = ("probabilities", "boxes", "scores", "masks")
@@ -104,7 +103,7 @@ def export(
         ExportError: farther than distill.tolerance allows; no file is left then.
     """
     make_folder(out.parent)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    temporary = temporary_path(out.parent)
     try:
         trace(student, temporary)
         model = half_weights(pads_into_convolutions(onnx.load(temporary)))

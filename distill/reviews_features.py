@@ -16,7 +16,7 @@ from torch import Tensor
 from distill.progress import progress
 from models.student.network import SemanticBranch
 from surfaces.dataset import Sample
-from surfaces.files import make_folder
+from surfaces.files import make_folder, temporary_path
 
 STRIDE = 4
 """Of the semantic branch's outputs, and of the raster that labels are learnt on."""
@@ -70,7 +70,7 @@ def frozen_features(
 def _encode_all(
     branch: SemanticBranch, samples: Sequence[Sample], size_hw: tuple[int, int], paths: Sequence[Path]
 ) -> None:
-    unfinished = [path.with_suffix(".part") for path in paths]
+    unfinished = [temporary_path(path.parent) for path in paths]
     files: list[npt.NDArray[np.float16]] = []
     for index, sample in enumerate(progress(samples)):
         pixels = torch.from_numpy(resized(sample.image(), size_hw)).permute(2, 0, 1)[None].float()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from surfaces.errors import OutputError
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]+\.tmp")
 
 
 def make_folder(folder: Path) -> None:
@@ -61,12 +65,37 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OutputError: the file system refuses; what was there is as it was.
     """
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to fill, which takes its name, over an older one, when the block ends well, and vanishes when it does not.
+
+    A link of that name is replaced, never written through.
+
+    Args:
+        path: the file; its folder is created where absent.
+
+    Raises:
+        OutputError: the file system refuses; what was there is as it was.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as cleanup:
-            _write_temporary(path.parent, data, cleanup).replace(path)
+            temporary = temporary_path(path.parent)
+            cleanup.callback(temporary.unlink, missing_ok=True)
+            with temporary.open("xb") as file:
+                yield file
+            temporary.replace(path)
     except OSError as error:
         raise OutputError(f"could not write {path}: {error.strerror or error}") from error
+
+
+def temporary_path(folder: Path) -> Path:
+    """A path for a file that is not finished, which nobody can guess; `sweep` knows such names."""
+    return folder / f".{uuid.uuid4().hex}.tmp"
 
 
 def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -101,9 +130,18 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what `replace_file` left below a folder where it was killed; nobody else may be writing there."""
+    """Removes what `replace_file` left below a folder where it was killed; nobody else may be writing there.
+
+    Links, which it never leaves, stay, and none is followed.
+    """
     for path in folder.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if _TEMPORARY.fullmatch(path.name) and is_plain_file(path):
+            path.unlink(missing_ok=True)
+
+
+def is_plain_file(path: Path) -> bool:
+    """Whether there is a file of that name, and not a link to one."""
+    return not path.is_symlink() and path.is_file()
 
 
 def _try_stem(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
@@ -121,7 +159,7 @@ def _try_stem(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
 
 
 def _write_temporary(folder: Path, data: bytes, cleanup: ExitStack) -> Path:
-    path = folder / f".{uuid.uuid4().hex}.tmp"
+    path = temporary_path(folder)
     cleanup.callback(path.unlink, missing_ok=True)
     with path.open("xb") as file:
         file.write(data)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from surfaces.naming import is_result
+from surfaces.safe_paths import is_inside
 from surfaces.wording import printable
 
 PHOTO_SUFFIXES = frozenset(
@@ -23,6 +24,11 @@ PHOTO_SUFFIXES = frozenset(
 STORE_NAME = "labels.sqlite"
 """The file of labels in a dataset's folder; the photos beside it are copies."""
 
+CRAWL_NAME = "crawl.sqlite"
+"""The file of a crawl in its corpus. Links below may not leave the folder: others may have made it."""
+
+LINK_OUTSIDE = "expected a photo inside the corpus, got a path or a link that leaves it"
+
 _RESULTS = "of segment.py"
 _SHOWN_SUFFIX = 20  # characters
 
@@ -33,7 +39,8 @@ class FolderPhotos:
 
     Attributes:
         photos: paths, folder by folder, sorted by name within each.
-        unreadable: folders that could not be read, each with the reason.
+        unreadable: folders that could not be read, and photos of a crawled corpus that are links out of it, each with
+            the reason.
         passed_over: how many files are no photos, by suffix; results of `segment.py` are counted as such.
         left_out: folders that were not entered: they hold labels, or were named by the caller.
     """
@@ -50,8 +57,21 @@ def is_photo_file(name: str | PurePath) -> bool:
     return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
 
 
+def leaves_corpus(path: str, corpora: Iterable[str]) -> bool:
+    """Whether a path below one of some crawled corpora leads out of it, links followed."""
+    return any(PurePath(path).is_relative_to(corpus) and not is_inside(corpus, path) for corpus in corpora)
+
+
+def corpora_around(folder: str) -> list[str]:
+    """The folder, or the one above it, where `autolabel crawl` made it."""
+    around = folder, os.path.dirname(os.path.abspath(folder))  # noqa: PTH100, PTH120
+    return [place for place in around if os.path.lexists(os.path.join(place, CRAWL_NAME))]  # noqa: PTH118
+
+
 def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
     """Searches a folder and its subfolders; each is searched once, whatever links lead to it.
+
+    Links are followed anywhere, but out of no crawled corpus.
 
     Args:
         base: the folder.
@@ -63,6 +83,7 @@ def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
     left_out: list[str] = []
     unwanted = {_identity(folder) for folder in leave_out}
     entered: set[object] = set()
+    corpora = corpora_around(base)
 
     def refused(error: OSError) -> None:
         unreadable.append((str(error.filename), f"the folder could not be read: {error.strerror}"))
@@ -75,12 +96,17 @@ def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
             subfolders.clear()
             continue
         entered.add(identity)
+        corpora += [folder] if CRAWL_NAME in names else []
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
             if is_result(name):
                 passed_over[_RESULTS] += 1
             elif is_photo_file(name):
-                photos.append(str(PurePath(folder, name)))
+                path = str(PurePath(folder, name))
+                if leaves_corpus(path, corpora):
+                    unreadable.append((path, LINK_OUTSIDE))
+                else:
+                    photos.append(path)
             else:
                 passed_over[PurePath(name).suffix.lower()] += 1
     return FolderPhotos(tuple(photos), tuple(unreadable), passed_over, tuple(left_out))

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from surfaces.detections import Image
+from surfaces.errors import DatasetError
 from surfaces.label_drawing import fitting_size
+from surfaces.wording import brief
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -130,7 +132,10 @@ def _both(grey: Bytes) -> str:
 
 
 def _split(hashed: str) -> Bytes:
-    return np.frombuffer(bytes.fromhex(hashed), np.uint8).reshape(-1, 2, _BYTES)
+    try:
+        return np.frombuffer(bytes.fromhex(hashed or "none"), np.uint8).reshape(-1, 2, _BYTES)
+    except ValueError as error:  # of a crawl's database that others made
+        raise DatasetError(f"expected pairs of hashes of {_BYTES} bytes each, got {brief(hashed)}") from error
 
 
 def _distance(one: Bytes, other: Bytes) -> int:

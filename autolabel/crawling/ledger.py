@@ -19,12 +19,22 @@ from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, Photo, Request, State, Superseded
 from autolabel.crawling.robots_records import RobotsRecords
+from autolabel.crawling.rows import (
+    checked_count,
+    checked_facts,
+    checked_headers,
+    checked_place,
+    checked_sha256,
+    checked_text,
+    checked_time,
+)
 from autolabel.crawling.urls import normal_target
 from surfaces.addresses import AddressError, read_address
 from surfaces.dataset.database import Row
 from surfaces.errors import DatasetError
+from surfaces.photo_files import CRAWL_NAME
 
-LEDGER_NAME = "crawl.sqlite"
+LEDGER_NAME = CRAWL_NAME
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
 """Stand for hosts where there is none: files are read side by side, and no host is asked too often by it."""
 
@@ -105,7 +115,9 @@ class Ledger:
     def waiting_hosts(self) -> list[str]:
         """The hosts that some lead waits for."""
         asked = "SELECT DISTINCT host FROM leads WHERE state = 'todo'"
-        return [host for (host,) in self._file.rows(f"{asked} UNION SELECT host FROM robots WHERE time IS NULL")]
+        rows = self._file.rows(f"{asked} UNION SELECT host FROM robots WHERE time IS NULL")
+        with self._file.rows_checked():
+            return [checked_text(host) for (host,) in rows]
 
     def next_request(self, host: str, now: float) -> Request | None:
         """The request of a host whose turn it is; what failed before comes after what was not tried.
@@ -120,7 +132,8 @@ class Ledger:
             host,
             now,
         )
-        return next((Request(row[0], _lead(row[4:]), *row[1:4]) for row in rows), None)
+        with self._file.rows_checked():
+            return next((_request(row) for row in rows), None)
 
     def is_waiting(self, number: int) -> bool:
         """Whether the lead of a number has not ended."""
@@ -131,7 +144,8 @@ class Ledger:
         wanted = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"
         rows = self._file.rows(wanted.format("leads WHERE state = 'todo'"), host)
         rows += self._file.rows(wanted.format("robots WHERE time IS NULL"), host)
-        return min((time for (time,) in rows), default=None)
+        with self._file.rows_checked():
+            return min((checked_time(time) for (time,) in rows), default=None)
 
     def is_known(self, address: str, request: Request) -> bool:
         """Whether another lead of the request's kind leads, or was redirected, to an address."""
@@ -191,22 +205,29 @@ class Ledger:
 
     def left_alone(self) -> dict[str, float]:
         """The hosts that are not to be asked before a time (seconds since 1970)."""
-        return dict(self._file.rows("SELECT host, not_before FROM hosts"))
+        with self._file.rows_checked():
+            rows = self._file.rows("SELECT host, not_before FROM hosts")
+            return {checked_text(host): checked_time(time) for host, time in rows}
 
     def counts(self) -> Counter[tuple[Kind, State, str]]:
         """How many leads there are of each kind in each state, for each reason."""
         rows = self._file.rows("SELECT kind, state, reason, COUNT(*) FROM leads GROUP BY kind, state, reason")
-        return Counter({(Kind(kind), State(state), reason): count for kind, state, reason, count in rows})
+        with self._file.rows_checked():
+            return Counter({(Kind(kind), State(state), checked_text(reason)): n for kind, state, reason, n in rows})
 
     def waiting_counts(self) -> Counter[str]:
         """How many leads wait for each host."""
-        return Counter(dict(self._file.rows("SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host")))
+        rows = self._file.rows("SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host")
+        with self._file.rows_checked():
+            return Counter({checked_text(host): count for host, count in rows})
 
     def kept_facts(self) -> Iterator[Facts]:
         """What was measured of each kept photo, in the order of their leads; some thousand at a time are in memory."""
         kept, last = "SELECT lead, facts FROM photos WHERE path != '' AND lead > ? ORDER BY lead LIMIT ?", 0
         while rows := self._file.rows(kept, last, _AT_ONCE):
-            yield from (Facts.from_json(facts) for _, facts in rows)
+            with self._file.rows_checked():
+                known = [checked_facts(facts) for _, facts in rows]
+            yield from known
             last = rows[-1][0]
 
     def is_kept(self, sha256: str) -> bool:
@@ -227,7 +248,9 @@ class Ledger:
             last,
             *values,
         ):
-            yield from (_entry(row) for row in rows)
+            with self._file.rows_checked():
+                entries = [_entry(row) for row in rows]
+            yield from entries
             last = rows[-1][0]
 
     def _add(self, leads: Iterable[Lead]) -> set[str]:
@@ -287,13 +310,24 @@ def _text(value: object) -> str:
 
 
 def _lead(row: Row) -> Lead:
-    url, kind, *rest = row
+    url, kind, *rest = map(checked_text, row)
     return Lead(url, Kind(kind), *rest)
 
 
+def _request(row: Row) -> Request:
+    number, address, redirects, tries = row[:4]
+    return Request(number, _lead(row[4:]), checked_text(address), checked_count(redirects), checked_count(tries))
+
+
 def _entry(row: Row) -> PhotoEntry:
-    number, address, reason, detail = row[:4]
+    number, *texts = row[:4]
     facts, thumbnail, path, time, headers, duplicate_of = row[12:]
-    known = replace(Facts.from_json(facts), thumbnail=thumbnail)
-    photo = Photo(known, path, time, json.loads(headers), duplicate_of)
+    photo = Photo(
+        checked_facts(facts, thumbnail),
+        checked_place(path),
+        checked_time(time),
+        checked_headers(json.loads(headers)),
+        duplicate_of and checked_sha256(duplicate_of),
+    )
+    address, reason, detail = map(checked_text, texts)
     return PhotoEntry(number, _lead(row[4:12]), address, reason, detail, photo)

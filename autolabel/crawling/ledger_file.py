@@ -7,7 +7,11 @@ then fetched again. The log needs a local disk; it is folded into the file, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from surfaces.dataset.database import Database
+from surfaces.errors import DatasetError
 
 _VERSION = 1
 
@@ -72,3 +76,12 @@ class LedgerFile(Database):
     TABLES = _TABLES
     SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
     HOLDS = IS = "a crawl's ledger"
+
+    @contextmanager
+    def rows_checked(self) -> Iterator[None]:
+        """Within the block, values that are not what a crawl wrote (`rows`) are a `DatasetError`."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            told = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+            raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {told}") from error

@@ -12,7 +12,7 @@ import pyarrow
 from pyarrow.parquet import ParquetWriter
 
 from autolabel.crawling.ledger import Ledger, PhotoEntry
-from surfaces.errors import OutputError
+from surfaces.files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
 
@@ -56,17 +56,11 @@ def write_manifest(ledger: Ledger, corpus: Path) -> Path:
     Raises:
         OutputError: it can't be written; an older one is as it was.
     """
-    path, partial = corpus / MANIFEST_NAME, corpus / f".{MANIFEST_NAME}.tmp"
-    try:
-        with ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
-            rows = (_row(entry) for entry in ledger.photos("kept"))
-            for batch in _batches(rows):
-                writer.write_table(pyarrow.Table.from_pylist(batch, SCHEMA))
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"could not write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    path = corpus / MANIFEST_NAME
+    with replacing(path) as file, ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        rows = (_row(entry) for entry in ledger.photos("kept"))
+        for batch in _batches(rows):
+            writer.write_table(pyarrow.Table.from_pylist(batch, SCHEMA))
     return path
 
 

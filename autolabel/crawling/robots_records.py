@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import RobotsText
+from autolabel.crawling.rows import checked_count, checked_text, checked_time
 from surfaces.addresses import read_address
+from surfaces.wording import brief
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class RobotsRecords:
     def answer(self, origin: str) -> tuple[RobotsText, float] | None:
         """What an origin answered, and when (seconds since 1970); None where it is still to be asked."""
         rows = self._file.rows("SELECT status, body, time FROM robots WHERE origin = ? AND time IS NOT NULL", origin)
-        return next(((RobotsText(status, body), time) for status, body, time in rows), None)
+        with self._file.rows_checked():
+            return next(((_robots_text(status, body), checked_time(time)) for status, body, time in rows), None)
 
     def wanted_from(self, origin: str) -> str | None:
         """The host that is to be asked for an origin's robots.txt; None where none is."""
         rows = self._file.rows("SELECT host FROM robots WHERE origin = ? AND time IS NULL", origin)
-        return next((host for (host,) in rows), None)
+        with self._file.rows_checked():
+            return next((checked_text(host) for (host,) in rows), None)
 
     def want(self, origin: str) -> None:
         """Has an origin's robots.txt asked for, unless it already is to be; an older answer is forgotten."""
@@ -61,7 +65,8 @@ class RobotsRecords:
             host,
             now,
         )
-        return next((RobotsRequest(*row) for row in rows), None)
+        with self._file.rows_checked():
+            return next((_request(*row) for row in rows), None)
 
     def redirect(self, request: RobotsRequest, address: str) -> str:
         """Has a robots.txt asked for at another address; returns the address' host."""
@@ -93,3 +98,13 @@ class RobotsRecords:
     def forget(self, request: RobotsRequest) -> None:
         """Has a robots.txt no longer wanted."""
         self._file.run("DELETE FROM robots WHERE origin = ?", request.origin)
+
+
+def _robots_text(status: object, body: object) -> RobotsText:
+    if not isinstance(body, bytes):
+        raise TypeError(f"expected bytes of robots.txt, got {brief(body)}")
+    return RobotsText(checked_count(status), body)
+
+
+def _request(origin: object, address: object, redirects: object, tries: object) -> RobotsRequest:
+    return RobotsRequest(checked_text(origin), checked_text(address), checked_count(redirects), checked_count(tries))

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from surfaces.errors import MissingExtraError, OutputError
-from surfaces.files import make_folder, replace_file, sweep
+from surfaces.files import is_plain_file, make_folder, replace_file, sweep
 from surfaces.places import in_a_line, is_remote, local_path, open_remote
+from surfaces.safe_paths import require_inside
 
 PHOTOS = "photos"
 """The folder of a corpus in which photos lie unless another place is named."""
@@ -38,6 +39,7 @@ class Vault(Protocol):
 
         Raises:
             OutputError: it can't be stored.
+            DatasetError: a link leads out of the place.
         """
 
 
@@ -56,11 +58,14 @@ def open_vault(corpus: Path, place: str | None) -> Vault:
 
     Raises:
         OutputError: nothing can be written there, or fsspec knows no such place.
+        DatasetError: the corpus' own folder is a link that leaves the corpus.
         MissingExtraError: the package that fsspec needs for it is not installed.
     """
     folder = vault_folder(corpus, place)
     if folder is None:
         return RemoteVault(str(place))
+    if place is None:
+        require_inside(corpus, folder, "--store names another place for photos")
     vault = FolderVault(folder, PHOTOS if place is None else str(folder))
     if place is None:
         sweep(folder)
@@ -89,8 +94,9 @@ class FolderVault:
     def put(self, name: str, data: bytes) -> str:
         """See `Vault`."""
         path = self._folder / name
+        require_inside(self._folder, path.parent)
         # Its name says what the bytes are; a power cut may have left fewer of them.
-        if not path.is_file() or path.stat().st_size != len(data):
+        if not is_plain_file(path) or path.stat().st_size != len(data):
             replace_file(path, data)
         return f"{self._told}/{name}"
 

@@ -3,17 +3,18 @@ that travels to a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from surfaces.dataset.coco_layout import coco_files
 from surfaces.dataset.mask_folder import open_mask_folder
 from surfaces.dataset.names import COCO_NAME, STORE_NAME
-from surfaces.dataset.options import DEFAULT_OPTIONS, ReadOptions
+from surfaces.dataset.options import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions
 from surfaces.dataset.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.dataset.sample import Labels, MemorySample, Sample
 from surfaces.dataset.split import split_blocks
 from surfaces.errors import DatasetError
+from surfaces.safe_paths import require_inside
 
 
 def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
@@ -40,23 +41,30 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
 def _open(path: Path, options: ReadOptions) -> list[Sample]:
     if not path.exists():
         raise DatasetError(f"expected a dataset at {path}, got no such file or folder")
-    if path.name == INDEX_NAME or (path / INDEX_NAME).is_file():
-        return open_packed(path if path.is_dir() else path.parent)
+    if path.name == INDEX_NAME and not path.is_dir():
+        return open_packed(path.parent, options.follow_links)
     if path.suffix.lower() == ".json":
         return _open_coco([path], options)
-    if (path / COCO_NAME).is_file():
-        return _open_coco([path / COCO_NAME], options)
-    if (path / STORE_NAME).is_file():
-        return _open_store(path)
+    for name, open_it in _BY_NAME.items():
+        if (path / name).is_file():
+            _require_own(path, path / name, options)
+            return open_it(path, options)
     if (path / "images").is_dir() and (path / "masks").is_dir():
-        return open_mask_folder(path)
+        return open_mask_folder(path, options.follow_links)
     files = coco_files(path) if path.is_dir() else []
     if not files:
         raise DatasetError(
             f"expected {COCO_NAME} or another COCO file, {INDEX_NAME}, {STORE_NAME}, or images and masks in {path}, "
             "got none of them"
         )
+    for file in files:
+        _require_own(path, file, options)
     return _open_coco(files, options)
+
+
+def _require_own(folder: Path, file: Path, options: ReadOptions) -> None:
+    if not options.follow_links:
+        require_inside(folder, file, FOLLOW_LINKS)
 
 
 def _open_coco(files: Sequence[Path], options: ReadOptions) -> list[Sample]:
@@ -71,5 +79,12 @@ def _open_store(folder: Path) -> list[Sample]:
 
     return open_store(folder)
 
+
+_BY_NAME: Mapping[str, Callable[[Path, ReadOptions], list[Sample]]] = {
+    INDEX_NAME: lambda folder, options: open_packed(folder, options.follow_links),
+    COCO_NAME: lambda folder, options: _open_coco([folder / COCO_NAME], options),
+    STORE_NAME: lambda folder, _: _open_store(folder),
+}
+"""Readers by the file that tells the form of a folder."""
 
 __all__ = ["Labels", "MemorySample", "ReadOptions", "Sample", "open_dataset", "split_blocks", "write_packed"]

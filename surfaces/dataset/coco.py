@@ -19,7 +19,7 @@ from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, 
 from surfaces.dataset.coco_file import CocoContent, CocoRegion, Id, image_words, read_coco
 from surfaces.dataset.coco_layout import FoundPhoto, PhotoFolders, split_name
 from surfaces.dataset.coco_writer import new_coco
-from surfaces.dataset.codec import decode_image, encode_jpeg, read_bytes, suffix_of
+from surfaces.dataset.codec import decode_image, encode_jpeg, read_photo, suffix_of
 from surfaces.dataset.names import inside, require_unique
 from surfaces.dataset.options import DEFAULT_OPTIONS, ReadOptions
 from surfaces.dataset.portable import is_portable
@@ -64,7 +64,7 @@ class CocoSample:
 
     def encoded_image(self) -> bytes:
         """The photo's file, byte for byte."""
-        return read_bytes(self.image_path)
+        return read_photo(self.image_path)
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size. Where regions overlap, tables win over floor, and floor over wall."""
@@ -170,7 +170,7 @@ def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
 
 def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     content = read_coco(path, options)
-    photos, faults, missing = _find_photos(content, PhotoFolders(path, options.images))
+    photos, faults, missing = _find_photos(content, PhotoFolders(path, options.images, options.follow_links))
     skipped = [*content.invalid, *missing]
     remedies = ["--skip-invalid leaves out invalid annotations and missing photos"] if skipped else []
     remedies += ["--images DIR names the photos' folder"] if missing else []

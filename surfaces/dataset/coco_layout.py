@@ -10,8 +10,10 @@ from urllib.parse import unquote
 
 from surfaces.dataset.codec import read_bytes
 from surfaces.dataset.names import COCO_NAME, inside
+from surfaces.dataset.options import FOLLOW_LINKS
 from surfaces.dataset.reporting import listed
 from surfaces.errors import DatasetError
+from surfaces.safe_paths import require_inside
 
 _ANNOTATIONS = "annotations"
 _INSTANCES = "instances_"
@@ -78,10 +80,12 @@ class PhotoFolders:
     Attributes:
         file: the COCO file.
         images: the only folder to search; None to search those that tools use.
+        follow_links: whether photos may be links that leave the dataset's folder, or `images`.
     """
 
     file: Path
     images: Path | None = None
+    follow_links: bool = False
     roots: tuple[Path, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +101,7 @@ class PhotoFolders:
         or an address, and of every name below `images`, the longest end that leads to a file counts.
 
         Raises:
-            DatasetError: the name leads out of the dataset.
+            DatasetError: the name, or a link, leads out of the dataset.
         """
         for spelling in dict.fromkeys((file_name, unquote(file_name))):
             path = spelling.replace("\\", "/")
@@ -108,15 +112,22 @@ class PhotoFolders:
                 name = "/".join(parts[start:])
                 for root in self.roots:
                     if _is_file(root / name):
+                        if not self.follow_links:
+                            require_inside(self.images or _base(self.file), root / name, FOLLOW_LINKS)
                         return FoundPhoto(root / name, name, bool(absolute or start))
         return None
+
+
+def _base(file: Path) -> Path:
+    """The folder of the dataset that a COCO file is of."""
+    return file.parent.parent if file.parent.name == _ANNOTATIONS else file.parent
 
 
 def _usual_roots(file: Path) -> Iterator[Path]:
     split = file.stem.removeprefix(_INSTANCES)
     folder = file.parent
     yield folder
-    for base in (folder, folder.parent) if folder.name == _ANNOTATIONS else (folder,):
+    for base in dict.fromkeys((folder, _base(file))):
         yield from (base / "images" / split, base / "images", base / split, base / "data", base)
 
 

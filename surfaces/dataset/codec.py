@@ -15,7 +15,7 @@ from surfaces import images, regular_files
 from surfaces.classes import BELIEF_CHANNELS
 from surfaces.detections import Image
 from surfaces.errors import DatasetError, DecodeError
-from surfaces.image_guards import format_of, refuse_bombs
+from surfaces.image_guards import FORMATS, format_of, refuse_bombs
 
 LIMITS = images.ImageLimits(side_min=1)
 """Of a dataset's photos and label maps."""
@@ -38,6 +38,30 @@ def read_bytes(path: Path) -> bytes:
         return regular_files.read_bytes(path)
     except OSError as error:
         raise DatasetError(f"expected a readable file at {path}, got: {error.strerror}") from error
+
+
+def read_photo(path: Path) -> bytes:
+    """The bytes of one of a dataset's photos, so that what is copied on is a photo by its first bytes.
+
+    Raises:
+        DatasetError: it is missing, cannot be read, or is of no format that is read.
+    """
+    return require_photo(read_bytes(path), str(path))
+
+
+def require_photo(data: bytes, source: str) -> bytes:
+    """A photo's file, passed through.
+
+    Args:
+        data: the file.
+        source: what it is called in error messages.
+
+    Raises:
+        DatasetError: its first bytes are of no format that is read.
+    """
+    if format_of(data) is None:
+        raise DatasetError(f"{source}: expected a photo ({', '.join(FORMATS)}), got {len(data)} bytes that are none")
+    return data
 
 
 def decode_image(data: bytes, source: str) -> Image:

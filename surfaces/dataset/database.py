@@ -8,6 +8,7 @@ rather than removed after each transaction, which is several times faster, and r
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from surfaces.errors import DatasetError, OutputError
+from surfaces.files import is_plain_file
+from surfaces.safe_paths import require_inside
 
 _VERSION = 1
 _SAFETY = ("trusted_schema = OFF", "cell_size_check = ON")  # the file may be another's
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # at a journal's end: it names a super-journal
 _BUSY_SECONDS = 60.0  # how long one of several processes waits for the others' transactions
 
 _TABLES = """
@@ -88,10 +92,13 @@ class Database:
             in_memory: keep all in memory, and leave the disk alone; for reading where there is no file.
 
         Raises:
-            DatasetError: there is none, or it is no label store of this version.
+            DatasetError: there is none, it is no label store of this version, or it or its journal leads out of its
+                folder.
             OutputError: it cannot be created.
         """
         self.path = path
+        if not in_memory:
+            _require_harmless(path)
         with self._errors_told():
             mode = "memory" if in_memory else "rwc" if create else "rw"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
@@ -135,6 +142,7 @@ class Database:
     @contextmanager
     def attached(self, path: Path) -> Iterator[None]:
         """Within the block, another store's tables are there as `other.TABLE`."""
+        _require_harmless(path)
         self.run("ATTACH DATABASE ? AS other", f"{path.absolute().as_uri()}?mode=rw")
         try:
             self._require_plain("other", path)
@@ -182,3 +190,24 @@ class Database:
             if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
                 raise DatasetError(f"expected {self.IS} in {self.path}, got: {error}") from error
             raise OutputError(f"could not use {self.path}: {error}") from error
+
+
+def _require_harmless(path: Path) -> None:
+    """Refuses what makes SQLite read, write or delete files outside of the database's folder.
+
+    A rollback journal may name a super-journal (https://www.sqlite.org/tempfiles.html), a file anywhere that SQLite
+    deletes once it has rolled back. Only transactions that write to several databases have one, and ours never do.
+    """
+    require_inside(path.parent, path)
+    journal = Path(f"{os.path.realpath(path)}-journal")
+    if is_plain_file(journal) and _end_of(journal) == _JOURNAL_MAGIC:
+        raise DatasetError(f"expected a journal of one database at {journal}, got one that names other files")
+
+
+def _end_of(journal: Path) -> bytes:
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - len(_JOURNAL_MAGIC)))
+            return file.read()
+    except OSError:  # another process has just finished with it; else SQLite will tell
+        return b""

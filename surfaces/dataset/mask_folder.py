@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
-from surfaces.dataset.codec import decode_image, decode_map, read_bytes
+from surfaces.dataset.codec import decode_image, decode_map, read_bytes, read_photo
 from surfaces.dataset.names import require_unique
+from surfaces.dataset.options import FOLLOW_LINKS
 from surfaces.dataset.reporting import counted, listed, note, refuse_faults
 from surfaces.dataset.sample import Labels, Sample
 from surfaces.dataset.tables import group_table_parts, numbered_without_gaps
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.photo_files import is_photo_file
+from surfaces.safe_paths import is_inside, require_inside
 
 _CLASS_VALUES = (1, 2, 3, 6, 7, 8, 9)
 _OTHER_TABLE, _RUG, _FIRST_TABLE = 4, 5, 10
@@ -51,7 +53,7 @@ class MaskFolderSample:
 
     def encoded_image(self) -> bytes:
         """The photo's file, byte for byte."""
-        return read_bytes(self.image_path)
+        return read_photo(self.image_path)
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""
@@ -59,12 +61,19 @@ class MaskFolderSample:
         return labels_of_values(values, str(self.mask_path))
 
 
-def open_mask_folder(folder: Path) -> list[Sample]:
+def open_mask_folder(folder: Path, follow_links: bool = False) -> list[Sample]:
     """The samples of a folder that holds `images` and `masks`, sorted by name; what is passed over is told on stderr.
 
+    Args:
+        folder: of the dataset.
+        follow_links: whether `images`, `masks` and their files may be links that leave the folder.
+
     Raises:
-        DatasetError: photos have no mask, two photos share a name, or there is no photo.
+        DatasetError: photos have no mask, two photos share a name, there is no photo, or a link leaves the folder.
     """
+    if not follow_links:
+        for name in ("images", "masks"):
+            require_inside(folder, folder / name, FOLLOW_LINKS)
     entries = sorted((folder / "images").iterdir())
     images = [path for path in entries if is_photo_file(path) and path.is_file()]
     if not images:
@@ -78,6 +87,11 @@ def open_mask_folder(folder: Path) -> list[Sample]:
             if not sample.mask_path.is_file()
         ],
         str(folder),
+    )
+    files = [path for sample in samples for path in (sample.image_path, sample.mask_path)]
+    leaving = [] if follow_links else [path for path in files if not is_inside(folder, path)]
+    refuse_faults(
+        [f"{path}: expected a file of the dataset, got a link" for path in leaving], str(folder), FOLLOW_LINKS
     )
     masks = {sample.mask_path for sample in samples}
     unused = sorted({*entries} - {*images}) + sorted({*(folder / "masks").iterdir()} - masks)

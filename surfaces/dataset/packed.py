@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,13 +26,17 @@ from surfaces.dataset.codec import (
     encode_belief,
     encode_jpeg,
     encode_map,
+    require_photo,
     suffix_of,
 )
 from surfaces.dataset.names import require_unique
+from surfaces.dataset.options import FOLLOW_LINKS
 from surfaces.dataset.sample import Labels, Sample, read_sample
 from surfaces.dataset.writing import new_folder
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
+from surfaces.places import BYTES_MAX
+from surfaces.safe_paths import is_unicode, plain_name, require_inside
 from surfaces.wording import brief
 
 INDEX_NAME = "packed.json"
@@ -57,9 +62,10 @@ class Member:
     size: int
 
     def __post_init__(self) -> None:
-        is_name = isinstance(self.archive, str) and Path(self.archive).name == self.archive
-        if not is_name or any(type(number) is not int or number < 0 for number in (self.offset, self.size)):
-            raise ValueError(f"no part of an archive: {brief((self.archive, self.offset, self.size))}")
+        plain_name(self.archive)
+        numbers = self.offset, self.size
+        if any(type(number) is not int or number < 0 for number in numbers) or self.size > BYTES_MAX:
+            raise DatasetError(f"no part of an archive: {brief((self.archive, *numbers))}")
 
     def read(self, folder: Path) -> bytes:
         """Its bytes.
@@ -92,11 +98,15 @@ class PackedSample:
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
-        return decode_image(self.encoded_image(), f"{self.name} of {self.folder}")
+        return decode_image(self.encoded_image(), self._source)
 
     def encoded_image(self) -> bytes:
         """The photo's file, byte for byte."""
-        return self.photo.read(self.folder)
+        return require_photo(self.photo.read(self.folder), self._source)
+
+    @property
+    def _source(self) -> str:
+        return f"{self.name} of {self.folder}"
 
     def labels(self) -> Labels:
         """Its labels, of the photo's own size."""
@@ -108,26 +118,29 @@ class PackedSample:
         )
 
 
-def open_packed(folder: Path) -> list[Sample]:
+def open_packed(folder: Path, follow_links: bool = False) -> list[Sample]:
     """The samples of a packed folder, in the order they were written.
 
+    Args:
+        folder: of the index and the archives.
+        follow_links: whether archives may be links that leave the folder.
+
     Raises:
-        DatasetError: the index is not one, or an archive is missing or cut off.
+        DatasetError: the index is not one, or an archive is missing, cut off or outside of the folder.
     """
     path = folder / INDEX_NAME
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         if index["format"] != _FORMAT:
-            raise DatasetError(f"expected format {_FORMAT!r} in {path}, got {index['format']!r}")
-        samples = [
-            PackedSample(entry["name"], folder, **{part: Member(**entry[part]) for part in _PARTS if part in entry})
-            for entry in index["samples"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DatasetError(f"expected the index of a packed dataset in {path}, got: {error!r}") from error
-    for member in _last_members(samples):
-        archive = folder / member.archive
-        end = member.offset + member.size
+            raise DatasetError(f"format {brief(index['format'])} instead of {_FORMAT!r}")
+        samples = [_sample_of(entry, folder) for entry in index["samples"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, DatasetError) as error:
+        told = str(error) if isinstance(error, DatasetError) else repr(error)
+        raise DatasetError(f"expected the index of a packed dataset in {path}, got: {told}") from error
+    for name, end in _ends(samples).items():
+        archive = folder / name
+        if not follow_links:
+            require_inside(folder, archive, FOLLOW_LINKS)
         if not archive.is_file() or archive.stat().st_size < end:
             raise DatasetError(f"expected {end} bytes or more in {archive}, got a shorter file or none")
     return list(samples)
@@ -163,13 +176,21 @@ def write_packed(
     return len(entries)
 
 
-def _last_members(samples: Sequence[PackedSample]) -> Collection[Member]:
-    """The last member of each archive."""
-    last: dict[str, Member] = {}
+def _sample_of(entry: Mapping[str, Any], folder: Path) -> PackedSample:
+    """A sample of the index; what is no sample raises nearly anything."""
+    name = entry["name"]
+    path = PurePosixPath(name)
+    if not is_unicode(name) or "\0" in name or not path.name or path.is_absolute() or ".." in path.parts:
+        raise DatasetError(f"a sample called {brief(name)}")
+    return PackedSample(name, folder, **{part: Member(**entry[part]) for part in _PARTS if part in entry})
+
+
+def _ends(samples: Sequence[PackedSample]) -> dict[str, int]:
+    """How many bytes each archive must have."""
+    ends: dict[str, int] = {}
     for member in (member for s in samples for member in (s.photo, s.semantic, s.tables, s.belief) if member):
-        if member.archive not in last or last[member.archive].offset < member.offset:
-            last[member.archive] = member
-    return last.values()
+        ends[member.archive] = max(ends.get(member.archive, 0), member.offset + member.size)
+    return ends
 
 
 def _archives_full(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autolabel.corpus import BROKEN_ENTRY, BROKEN_NAME, UNREADABLE, Corpus, read_corpus
+from autolabel.crawling.ledger import LEDGER_NAME
 from surfaces.dataset.store import STORE_NAME, Source
 from surfaces.errors import DatasetError, MissingExtraError
 
@@ -262,3 +263,17 @@ def test_any_text_comes_through_json_lines(tmp_path_factory: pytest.TempPathFact
 def _written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+@pytest.mark.parametrize("entry", ["photos/link.jpg", "../private.jpg"], ids=["link", "path"])
+def test_a_manifest_of_a_crawl_reaches_no_file_outside_by_a_relative_path(tmp_path: Path, entry: str) -> None:
+    _touch(tmp_path, "corpus/photos/a.jpg", "private.jpg")
+    (tmp_path / "corpus" / "photos" / "link.jpg").symlink_to(tmp_path / "private.jpg")
+    manifest = tmp_path / "corpus" / "manifest.csv"
+    manifest.write_text(f"path\nphotos/a.jpg\n{entry}\n")
+    assert len(read_corpus(manifest).photos) == 2
+    _touch(tmp_path, f"corpus/{LEDGER_NAME}")
+    corpus = read_corpus(manifest)
+    assert _names(corpus) == ["photos/a"]
+    (skipped,) = corpus.skipped
+    assert skipped.reason == "line 3: expected a photo inside the corpus, got a path or a link that leaves it"

@@ -23,7 +23,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from autolabel.__main__ import main
-from autolabel.export import export
+from autolabel.export import ExportSettings, export
 from autolabel.export_coco import coco_export
 from autolabel.export_png import png_export
 from autolabel.export_yolo import yolo_export
@@ -396,3 +396,16 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="gone or has changed"):
         exported(store, tmp_path / "out", coco_export)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store", "taken"]
+
+
+@pytest.mark.parametrize("form", [coco_export, yolo_export, png_export], ids=["coco", "yolo", "png"])
+@pytest.mark.parametrize("link", [False, True], ids=["copied", "linked"])
+def test_what_is_no_photo_is_not_exported(tmp_path: Path, form: Format, link: bool) -> None:
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    labels = graded(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8)))
+    with LabelStore.create(tmp_path / "store") as store:
+        add_photo(store, secret, labels)
+        with pytest.raises(DatasetError, match=r"secret\.jpg: expected a photo \(JPEG, "):
+            export(store, tmp_path / "out", form, Selection(), ExportSettings(link=link))
+    assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ from seeded_photos import saved
 
 from surfaces.images import load_image
 from surfaces.naming import Signature, stems
-from surfaces.photo_files import PHOTO_SUFFIXES, find_photos, is_photo_file, passed_over_lines
+from surfaces.photo_files import CRAWL_NAME, LINK_OUTSIDE, PHOTO_SUFFIXES, find_photos, is_photo_file, passed_over_lines
 
 KINDS = {
     ".mpo": "MPO",
@@ -61,3 +61,21 @@ def test_results_of_segmenting_are_passed_over(tmp_path: Path) -> None:
     found = find_photos(str(tmp_path))
     assert [PurePath(path).name for path in found.photos] == ["kitchen__2026-11-28.jpg"]
     assert passed_over_lines(found.passed_over, []) == ["2 files passed over: 2 of segment.py"]
+
+
+@pytest.mark.parametrize("base", ["", "corpus", "corpus/photos"], ids=["above", "corpus", "photos"])
+def test_links_out_of_a_crawled_corpus_are_not_followed(tmp_path: Path, base: str) -> None:
+    photos = tmp_path / "in" / "corpus" / "photos"
+    (tmp_path / "home").mkdir()
+    photos.mkdir(parents=True)
+    for path in (photos / "a.jpg", tmp_path / "home" / "private.jpg"):
+        path.write_bytes(b"")
+    (photos / "b.jpg").symlink_to(tmp_path / "home" / "private.jpg")
+    (photos / "c").symlink_to(tmp_path / "home")
+    (photos / "d.jpg").symlink_to("a.jpg")
+    folder = str(tmp_path / "in" / base)
+    assert len(find_photos(folder).photos) == 4
+    (photos.parent / CRAWL_NAME).write_bytes(b"")
+    found = find_photos(folder)
+    assert [PurePath(path).name for path in found.photos] == ["a.jpg", "d.jpg"]
+    assert found.unreadable == tuple((str(photos / name), LINK_OUTSIDE) for name in ("b.jpg", "c/private.jpg"))

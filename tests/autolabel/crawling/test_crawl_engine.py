@@ -134,7 +134,7 @@ def test_what_arrived_and_was_recorded_is_swept_away(site: Site, tmp_path: Path)
     url = _serve_photo(site, 0, "/x.jpg")
     _arrived(tmp_path / "c", url, photo_bytes(1))
     (tmp_path / "c" / FOLDER_NAME / "99").write_bytes(b"of no lead")
-    (tmp_path / "c" / FOLDER_NAME / ".half.tmp").write_bytes(b"written when it was killed")
+    (tmp_path / "c" / FOLDER_NAME / f".{'0f' * 16}.tmp").write_bytes(b"written when it was killed")
     crawl(tmp_path / "c", [])
     assert ends(tmp_path / "c") == {"kept": 1}
     assert list((tmp_path / "c" / FOLDER_NAME).iterdir()) == []

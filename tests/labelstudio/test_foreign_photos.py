@@ -1,0 +1,41 @@
+"""Files that are no photos go to no server."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+import pytest
+
+from labelstudio.delivery import Delivery, Original, Upload, Way
+from surfaces.dataset.store import StoredPhoto
+from surfaces.errors import DecodeError
+
+_SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+class _Recorder:
+    """A way that takes all photos, and the upload."""
+
+    told = "recorded"
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    def address(self, original: Original) -> str:
+        self.taken.append(original.data)
+        return "/data/1.jpg"
+
+    def send(self, sha256: str, data: bytes) -> str:  # noqa: ARG002
+        self.taken.append(data)
+        return "/data/1.jpg"
+
+
+def test_what_is_no_photo_is_delivered_in_no_way() -> None:
+    sha256 = hashlib.sha256(_SECRET).hexdigest()
+    photo = StoredPhoto(sha256, "secret", "/home/me/secret.jpg", 64, 40, "auto", "", "teacher", "f" * 64, {})
+    recorder = _Recorder()
+    delivery = Delivery([cast(Way, recorder)], cast(Upload, recorder))
+    with pytest.raises(DecodeError, match=r"expected a photo \(JPEG, "):
+        delivery.address(Original(photo, photo.source, _SECRET))
+    assert recorder.taken == []

@@ -1,0 +1,287 @@
+"""Datasets that others made: their links and names reach no file outside of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from coco_files import coco_content, room, write_coco_file, write_photo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autolabel.crawling.ledger import Ledger
+from distill.__main__ import main
+from labelstudio.review_log import ReviewLog
+from surfaces.dataset import ReadOptions, open_dataset, write_packed
+from surfaces.dataset.store import LabelStore
+from surfaces.errors import DatasetError, SurfacesError
+
+ROOMS = Path(__file__).parents[2] / "data" / "rooms"
+
+_FOLLOW = ReadOptions(follow_links=True)
+
+
+def _moved(path: Path, outside: Path) -> None:
+    """Moves a file or a folder out of a dataset, and leaves a link."""
+    outside.mkdir()
+    shutil.move(path, outside / path.name)
+    path.symlink_to(outside / path.name)
+
+
+def _mask_folder(folder: Path) -> None:
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        for path in sorted((ROOMS / part).iterdir())[:2]:
+            shutil.copy(path, folder / part)
+
+
+def _coco(folder: Path) -> None:
+    write_photo(folder / "images" / "a.jpg")
+    write_coco_file(folder / "annotations.json", coco_content(room(), files=["a.jpg"]))
+
+
+def _coco_split(folder: Path) -> None:
+    write_photo(folder / "train" / "a.jpg")
+    write_coco_file(folder / "train" / "_annotations.coco.json", coco_content(room(), files=["a.jpg"]))
+
+
+def _packed(folder: Path) -> None:
+    write_packed(open_dataset(ROOMS)[:2], folder)
+
+
+_LINKS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "folder of photos": (_mask_folder, "images"),
+    "folder of masks": (_mask_folder, "masks"),
+    "photo": (_mask_folder, "images/room_01.jpg"),
+    "mask": (_mask_folder, "masks/room_01.png"),
+    "COCO file": (_coco, "annotations.json"),
+    "COCO photo": (_coco, "images/a.jpg"),
+    "COCO folder of photos": (_coco, "images"),
+    "COCO split": (_coco_split, "train"),
+    "COCO file of a split": (_coco_split, "train/_annotations.coco.json"),
+    "index": (_packed, "packed.json"),
+    "archive": (_packed, "part-000.zip"),
+}
+
+
+@pytest.mark.parametrize(("write", "link"), _LINKS.values(), ids=_LINKS)
+def test_a_link_that_leaves_a_dataset_is_refused_unless_wanted(
+    tmp_path: Path, write: Callable[[Path], None], link: str
+) -> None:
+    folder = tmp_path / "set"
+    write(folder)
+    whole = [sample.encoded_image() for sample in open_dataset(folder)]
+    _moved(folder / link, tmp_path / "outside")
+    with pytest.raises(DatasetError, match=f"{link.split('/')[0]}.*--follow-links|--follow-links.*{link}"):
+        open_dataset(folder)
+    assert [sample.encoded_image() for sample in open_dataset(folder, _FOLLOW)] == whole
+
+
+def test_a_dataset_that_is_a_link_itself_is_read(tmp_path: Path) -> None:
+    _mask_folder(tmp_path / "set")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    assert len(open_dataset(tmp_path / "link")) == 2
+
+
+def test_a_folder_of_photos_that_is_named_may_be_a_link(tmp_path: Path) -> None:
+    _coco(tmp_path / "set")
+    _moved(tmp_path / "set" / "images", tmp_path / "outside")
+    assert len(open_dataset(tmp_path / "set", ReadOptions(images=tmp_path / "set" / "images"))) == 1
+    _moved(tmp_path / "outside" / "images" / "a.jpg", tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match=r"a\.jpg inside .*, got a link to .*elsewhere.*--follow-links"):
+        open_dataset(tmp_path / "set", ReadOptions(images=tmp_path / "set" / "images"))
+
+
+def test_nothing_of_outside_is_packed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "set"
+    _mask_folder(folder)
+    _moved(folder / "images" / "room_01.jpg", tmp_path / "outside")
+    command = ["pack", str(folder), "--out", str(tmp_path / "packed")]
+    assert main(command) == DatasetError.exit_code
+    assert "--follow-links" in capsys.readouterr().err
+    assert not (tmp_path / "packed").exists()
+    assert main([*command, "--follow-links"]) == 0
+
+
+@pytest.mark.parametrize("form", ["packed", "coco"])
+@pytest.mark.parametrize("secret", ["text", "nothing", "begins like a photo"])
+def test_what_is_no_photo_is_not_copied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, secret: str
+) -> None:
+    folder = tmp_path / "set"
+    _mask_folder(folder)
+    head = {"text": b"-----BEGIN OPENSSH PRIVATE KEY-----", "nothing": b"", "begins like a photo": b"\xff\xd8\xff\xe0"}
+    (folder / "images" / "room_01.jpg").write_bytes(head[secret] + b"secret" * bool(head[secret]))
+    assert main(["pack", str(folder), "--out", str(tmp_path / "out"), "--format", form]) == DatasetError.exit_code
+    assert "room_01.jpg" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "photo"),
+    [(_mask_folder, "images/room_01.jpg"), (_coco, "images/a.jpg"), (_packed, "part-000.zip")],
+    ids=["label maps", "COCO", "packed"],
+)
+def test_the_file_of_a_photo_is_one_by_its_first_bytes(
+    tmp_path: Path, write: Callable[[Path], None], photo: str
+) -> None:
+    write(tmp_path / "set")
+    path = tmp_path / "set" / photo
+    path.write_bytes(b"-" * path.stat().st_size)
+    sample = open_dataset(tmp_path / "set")[0]
+    for read in (sample.encoded_image, sample.image):
+        with pytest.raises(
+            DatasetError, match=rf"{sample.name}.*: expected a photo \(JPEG, .*got \d+ bytes that are none"
+        ):
+            read()
+
+
+@pytest.mark.parametrize("name", ["labels.sqlite", "reviews.sqlite", "crawl.sqlite"])
+def test_a_database_that_is_a_link_out_of_its_folder_is_neither_read_nor_begun(tmp_path: Path, name: str) -> None:
+    folder, outside = tmp_path / "set", tmp_path / "outside.sqlite"
+    folder.mkdir()
+    (folder / name).symlink_to(outside)
+    opens = {"labels.sqlite": LabelStore.create, "reviews.sqlite": ReviewLog.of, "crawl.sqlite": _crawl}
+    with pytest.raises(DatasetError, match=rf"expected .*{name} inside .*, got a link to {outside}"):
+        opens[name](folder)
+    assert not outside.exists()
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["opened", "merged"])
+def test_a_journal_that_has_sqlite_delete_another_file_is_refused(tmp_path: Path, merged: bool) -> None:
+    victim, store = tmp_path / "precious", tmp_path / "store"
+    victim.write_bytes(b"precious")
+    LabelStore.create(store).close()
+    name, magic = str(victim).encode(), bytes.fromhex("d9d505f920a163d7")
+    pages = (store / "labels.sqlite").stat().st_size // 4096
+    head = (magic + struct.pack(">5I", 0, 0, pages, 512, 4096)).ljust(512, b"\0")  # no page to roll back
+    end = struct.pack(">I", 2**30 // 4096 + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    (store / "labels.sqlite-journal").write_bytes(head + end)
+    with pytest.raises(DatasetError, match="expected a journal of one database"):
+        _merge(tmp_path / "mine", store) if merged else LabelStore.open(store)
+    assert victim.read_bytes() == b"precious"
+
+
+def _merge(mine: Path, other: Path) -> None:
+    with LabelStore.create(mine) as store:
+        store.merge(other)
+
+
+def _crawl(folder: Path) -> Ledger:
+    return Ledger.open(folder, create=True)
+
+
+_ARCHIVES = {
+    "parent": "..",
+    "dot": ".",
+    "empty": "",
+    "up": "../secret",
+    "absolute": "/etc/passwd",
+    "down and up": "a/../../secret",
+    "backslash": "a\\b",
+    "null": "a\0",
+    "half a pair": "\ud800",
+    "nothing": None,
+    "number": 3,
+    "list": ["part-000.zip"],
+}
+
+
+@pytest.mark.parametrize("archive", _ARCHIVES.values(), ids=_ARCHIVES)
+def test_an_archive_is_a_plain_name(tmp_path: Path, archive: object) -> None:
+    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(archive=archive))
+    with pytest.raises(DatasetError, match=r"index of a packed dataset in .*packed\.json, got: expected a file's name"):
+        open_dataset(tmp_path / "set")
+
+
+_SAMPLES = {
+    "empty": "",
+    "absolute": "/a",
+    "up": "../a",
+    "down and up": "a/../../b",
+    "null": "a\0b",
+    "half a pair": "\ud800",
+    "nothing": None,
+    "number": 3,
+}
+
+
+@pytest.mark.parametrize("name", _SAMPLES.values(), ids=_SAMPLES)
+def test_a_sample_has_a_name_inside_the_dataset(tmp_path: Path, name: object) -> None:
+    _changed_index(tmp_path / "set", lambda entry: entry.update(name=name))
+    with pytest.raises(DatasetError, match=r"index of a packed dataset in .*packed\.json"):
+        open_dataset(tmp_path / "set")
+
+
+def test_a_part_beyond_the_end_is_refused_wherever_it_begins(tmp_path: Path) -> None:
+    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(offset=0, size=200_000_000))
+    with pytest.raises(DatasetError, match=r"expected 200000000 bytes or more in .*part-000\.zip"):
+        open_dataset(tmp_path / "set")
+
+
+def test_a_part_larger_than_any_photo_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(offset=0, size=10**12))
+    with (tmp_path / "set" / "part-000.zip").open("r+b") as file:
+        file.truncate(10**12)  # a hole, which takes no space
+    with pytest.raises(DatasetError, match="no part of an archive"):
+        open_dataset(tmp_path / "set")
+
+
+def _changed_index(folder: Path, change: Callable[[dict[str, dict[str, object]]], None]) -> None:
+    _packed(folder)
+    index = json.loads((folder / "packed.json").read_text())
+    change(index["samples"][0])
+    (folder / "packed.json").write_text(json.dumps(index))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packed") / "set"
+    _packed(folder)
+    return folder
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_any_index_gives_samples_or_an_error_of_ours(
+    packed: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    index = json.loads((packed / "packed.json").read_text())
+    entry = data.draw(st.sampled_from(index["samples"]))
+    place = data.draw(st.sampled_from([index, entry, entry["photo"], entry["semantic"]]))
+    if data.draw(st.booleans()):
+        place[data.draw(st.sampled_from(sorted(place)))] = data.draw(_JSON)
+    text = json.dumps(index if data.draw(st.booleans()) else data.draw(_JSON)).encode()
+    archive = (packed / "part-000.zip").read_bytes()
+    (folder / "packed.json").write_bytes(text[: data.draw(st.sampled_from([len(text), len(text) // 2]))])
+    (folder / "part-000.zip").write_bytes(archive[: data.draw(st.integers(0, len(archive)) | st.just(len(archive)))])
+    _read_all(folder)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(text=st.binary(max_size=64))
+def test_any_bytes_as_an_index(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
+    folder = tmp_path_factory.mktemp("bytes")
+    (folder / "packed.json").write_bytes(text)
+    with pytest.raises(SurfacesError):
+        open_dataset(folder)
+
+
+def _read_all(folder: Path) -> None:
+    with suppress(SurfacesError):
+        for sample in open_dataset(folder):
+            sample.image()
+            sample.labels()

@@ -1,0 +1,54 @@
+"""Names and links of folders that others made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from surfaces.errors import DatasetError
+from surfaces.safe_paths import plain_name, require_inside
+
+_NAMES = {
+    "empty": "",
+    "dot": ".",
+    "parent": "..",
+    "up": "../a",
+    "folder": "a/b",
+    "absolute": "/etc/passwd",
+    "backslash": "a\\b",
+    "drive": "C:a",
+    "null": "a\0b",
+    "half a pair": "a\ud800",
+    "number": 3,
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("name", _NAMES.values(), ids=_NAMES)
+def test_a_name_with_a_folder_is_refused(name: object) -> None:
+    with pytest.raises(DatasetError, match="expected a file's name without a folder, got ") as told:
+        plain_name(name)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["part-000.zip", "..a", "Küche", "a b"], ids=["plain", "dots", "accents", "space"])
+def test_other_names_are_passed_through(name: str) -> None:
+    assert plain_name(name) == name
+
+
+def test_a_link_that_leaves_the_folder_is_named(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "set", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (folder / "images").symlink_to(outside)
+    with pytest.raises(DatasetError, match=f"expected {folder}/images inside {folder}, got a link to {outside}: do it"):
+        require_inside(folder, folder / "images" / "a.jpg", "do it")
+
+
+def test_links_within_the_folder_and_to_the_folder_are_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    (folder / "all").mkdir(parents=True)
+    (folder / "images").symlink_to("all")
+    (tmp_path / "link").symlink_to(folder)
+    assert require_inside(tmp_path / "link", tmp_path / "link" / "images" / "a.jpg") == tmp_path / "link/images/a.jpg"
