@@ -25,7 +25,7 @@ from autolabel.crawling.records import (
     RobotsText,
     State,
 )
-from autolabel.crawling.robots import OPT_OUTS, directives
+from autolabel.crawling.robots import BYTES_MAX, OPT_OUTS, directives
 from autolabel.crawling.robots_records import RobotsRequest
 from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
@@ -125,7 +125,7 @@ class Asker:
             return Delayed("unreachable", f"robots.txt: {error}"), time.monotonic()
         if answer.status in PASSING_STATUSES or answer.status >= 500:
             return _delayed(answer), time.monotonic()
-        return RobotsText(answer.status, answer.body), time.monotonic()
+        return RobotsText(answer.status, answer.body[:BYTES_MAX]), time.monotonic()
 
     def recorded(self, request: Request) -> None:
         """The ledger knows how a request's lead ended."""

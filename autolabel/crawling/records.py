@@ -13,6 +13,10 @@ PRIVATE_ADDRESS = "private-address"
 """Why leads are refused that a run with other settings may ask for."""
 
 
+ITEM_ERROR = "error"
+"""Why leads fail whose answers, photos or records raised an error that nobody expected."""
+
+
 class State(StrEnum):
     """How far a lead got."""
 

@@ -8,6 +8,8 @@ from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import RobotsText
 from surfaces.addresses import read_address
 
+_STORED = [int, bytes, float]  # types of status, body and time
+
 
 @dataclass(frozen=True)
 class RobotsRequest:
@@ -35,7 +37,11 @@ class RobotsRecords:
     def answer(self, origin: str) -> tuple[RobotsText, float] | None:
         """What an origin answered, and when (seconds since 1970); None where it is still to be asked."""
         rows = self._file.rows("SELECT status, body, time FROM robots WHERE origin = ? AND time IS NOT NULL", origin)
-        return next(((RobotsText(status, body), time) for status, body, time in rows), None)
+        return next(
+            # What an older version or another program stored in another way is asked for again.
+            ((RobotsText(*answer), time) for *answer, time in rows if list(map(type, (*answer, time))) == _STORED),
+            None,
+        )
 
     def wanted_from(self, origin: str) -> str | None:
         """The host that is to be asked for an origin's robots.txt; None where none is."""
