@@ -14,11 +14,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
 from autolabel.crawling.asking import Asker
 from autolabel.crawling.crawl_progress import CrawlProgress
+from autolabel.crawling.crawl_settings import CrawlSettings, Tally
 from autolabel.crawling.hosts import Schedule
 from autolabel.crawling.lead import Kind
 from autolabel.crawling.ledger import FILE_LANES, Ledger
@@ -26,6 +27,7 @@ from autolabel.crawling.markup import one_line
 from autolabel.crawling.readers import API_KINDS
 from autolabel.crawling.records import (
     ITEM_ERROR,
+    TOO_MANY,
     Delayed,
     Ended,
     Outcome,
@@ -43,51 +45,8 @@ from surfaces.errors import DatasetError, OutputError
 _LONGEST_WAIT_S = 0.5  # so that an interruption is soon noticed
 _RULES_IN_MEMORY, _LINES_IN_MEMORY = 500, 100_000
 _DETAIL_MAX = 300
+_LEADING = API_KINDS | {Kind.PAGE, Kind.SITEMAP}
 _NO_ROBOTS = API_KINDS | {Kind.FILE}
-
-
-@dataclass(frozen=True)
-class CrawlSettings:
-    """How politely and how long hosts are asked.
-
-    Attributes:
-        rate: most requests a second for one host; a pause of 1 / rate seconds follows each answer.
-        workers: most requests at once.
-        limit: how many photos a run keeps at most; None: as many as there are.
-        tries_max: how often a lead is tried that fails in a way which may pass.
-        pause_s: how long a host is left alone after a failure, seconds; doubled after each further one in a row.
-        failures_max: after how many failures in a row a host is put aside until the next run.
-        patience_s: a host that asks to be left alone for longer is put aside until a later run, seconds.
-        robots_age_s: how long a robots.txt holds, seconds.
-    """
-
-    rate: float = 1.0
-    workers: int = 16
-    limit: int | None = None
-    tries_max: int = 3
-    pause_s: float = 2.0
-    failures_max: int = 5
-    patience_s: float = 600.0
-    robots_age_s: float = 86_400.0
-
-
-@dataclass
-class Tally:
-    """What became of the leads of one run.
-
-    Attributes:
-        asked: requests that were made, for robots.txt too; files that were read.
-        kept: how many photos the corpus has more than before.
-        superseded: photos that the corpus keeps no longer, since a better copy came.
-        ended: how many leads ended with each reason.
-        aside: why hosts were put aside, by their names.
-    """
-
-    asked: int = 0
-    kept: int = 0
-    superseded: int = 0
-    ended: Counter[str] = field(default_factory=Counter)
-    aside: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,6 +86,7 @@ class Crawl:
         self._interrupted = interrupted
         self._first_pause_s = 1 / settings.rate if resumed else 0.0
         self._left_alone = ledger.left_alone()
+        self._found = ledger.found(settings.found)
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
         self._not_permitted: dict[str, Ended] = {}
@@ -210,6 +170,9 @@ class Crawl:
             self._rest_until_due(host, now)
             return None
         work = _Work(host, request)
+        if request.lead.kind in _LEADING and self._found.room(host) <= 0:
+            self._refuse(host, request, Ended(State.FAILED, TOO_MANY, f"no more of what {host} names is kept"))
+            return None
         with self._item(work):
             return work if request.lead.kind in _NO_ROBOTS else self._permitted(host, request, now)
         return None
@@ -339,12 +302,18 @@ class Crawl:
         if ended.photo:
             better = ended.photo.facts.sha256
             self._superseded |= {old.sha256: (old, better) for old in ended.supersedes if old not in known}
+        if ended.leads:
+            host = read_address(request.address).host
+            leads, left_out = self._found.take(host, ended.leads)
+            ended = replace(ended, leads=tuple(leads))
+            self._tally.left_out += Counter({host: left_out})
         for host in self._ledger.end(request, ended):
             self._expect(host)
         self._asker.recorded(request)
         self._tally.kept += ended.kept - len(known)
         self._tally.superseded += len(known)
         self._tally.ended[ended.reason] += 1
+        self._tally.cut += ended.is_cut
         self._progress.ended(ended, self._schedule.waiting)
 
     def _unless_superseded(self, ended: Ended) -> Ended:

@@ -9,7 +9,8 @@ from pathlib import Path
 from autolabel.crawling.arrivals import Arrivals
 from autolabel.crawling.asking import Asker, AskSettings
 from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.engine import Crawl, CrawlSettings, Tally
+from autolabel.crawling.crawl_settings import CrawlSettings, Tally
+from autolabel.crawling.engine import Crawl
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import Ledger, PhotoEntry
