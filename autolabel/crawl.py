@@ -173,7 +173,7 @@ def run(args: argparse.Namespace) -> int:
         if len(tally.aside) > _TOLD_HOSTS:
             print(f"put aside: {len(tally.aside) - _TOLD_HOSTS} more hosts", file=sys.stderr)
         if tally.cut:
-            print(f"left out: what {tally.cut} answers name beyond what is taken from one", file=sys.stderr)
+            print(f"left out: {tally.cut} answers name more than is taken from one", file=sys.stderr)
         if tally.left_out:
             print(f"left out: {_left_out(tally)} (--found-per-host, --found)", file=sys.stderr)
     if private and not came:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
-from autolabel.crawling.lead import Lead
+from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
 
 _TABLE = """
@@ -15,12 +15,14 @@ CREATE TABLE IF NOT EXISTS found (
     count INTEGER NOT NULL              -- how many of them were new and kept
 ) WITHOUT ROWID
 """
-_CHARACTERS_OF_ONE = 500
+_CHARACTERS_OF_ONE, _COST_OF_SITEMAP = 250, 100
 
 
 @dataclass(frozen=True)
 class FoundLimits:
-    """How many addresses are kept that answers name. One with its provenance counts once for each 500 characters begun.
+    """How many addresses are kept that answers name.
+
+    An address with its provenance counts once for each 250 characters begun, a sitemap that an index names 100 times.
 
     Attributes:
         host: of those that one host names, in all runs together.
@@ -60,7 +62,7 @@ class FoundLeads:
         for lead in leads:
             if self._file.rows("SELECT 1 FROM leads WHERE url = ?", lead.url):
                 continue
-            cost = 1 + sum(map(len, astuple(lead))) // _CHARACTERS_OF_ONE
+            cost = _cost(lead)
             if cost <= room:
                 room -= cost
                 taken.append(lead)
@@ -71,3 +73,7 @@ class FoundLeads:
             self._total += before - room
             self._file.run("INSERT OR REPLACE INTO found VALUES (?, ?)", host, self._counts[host])
         return taken, left_out
+
+
+def _cost(lead: Lead) -> int:
+    return _COST_OF_SITEMAP if lead.kind is Kind.SITEMAP else 1 + sum(map(len, astuple(lead))) // _CHARACTERS_OF_ONE
