@@ -128,7 +128,10 @@ def test_answers_that_were_read_in_part_are_told(
     site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = site.serve(0, "/page", Reply(_page("<br>" * 50_001), headers={"Content-Type": "text/html"}))
-    assert main(["crawl", "--out", str(tmp_path / "c"), "--allow-private", "--any-picture", "--rate", "50", "--page", url]) == 0
+    assert (
+        main(["crawl", "--out", str(tmp_path / "c"), "--allow-private", "--any-picture", "--rate", "50", "--page", url])
+        == 0
+    )
     assert "left out: 1 answers name more than is taken from one" in capsys.readouterr().err
 
 
