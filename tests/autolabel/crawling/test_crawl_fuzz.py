@@ -228,6 +228,13 @@ def test_any_retry_after_is_a_bounded_time_or_nothing(value: str) -> None:
     assert pause_s is None or 0 <= pause_s < math.inf
 
 
+@pytest.mark.parametrize("kind", [Kind.OPENVERSE, Kind.WIKIMEDIA], ids=str)
+def test_large_answers_of_an_api_are_refused_unparsed(kind: Kind) -> None:
+    body = b'{"results": [' + b"[]," * 1_700_000
+    with pytest.raises(ReadError, match="at most 5 MB"):
+        readers(_SETTINGS)[kind](_LEADS[kind], answer(_URL, body))
+
+
 @pytest.mark.parametrize("value", ["x" * 100_000, "a:" * 50_000, "," * 100_000], ids=["word", "names", "commas"])
 def test_long_directives_are_read(value: str) -> None:
     assert directives({"x-robots-tag": f"{value}, noai"}) >= {"noai"}
