@@ -16,8 +16,10 @@ from filelock import FileLock, Timeout
 from autolabel.crawling.arrivals import Arrivals
 from autolabel.crawling.asking import Asker, AskSettings
 from autolabel.crawling.crawl_progress import CrawlProgress
+from autolabel.crawling.crawl_settings import CrawlSettings, Tally
 from autolabel.crawling.crawl_status import status_lines
-from autolabel.crawling.engine import Crawl, CrawlSettings, Tally
+from autolabel.crawling.engine import Crawl
+from autolabel.crawling.found_leads import FoundLimits
 from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.ledger import LEDGER_NAME, Ledger
@@ -97,6 +99,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="loopback and private networks may be asked too, what was refused before included",
     )
+    politeness(
+        "--found-per-host",
+        type=positive,
+        default=FoundLimits.host,
+        metavar="N",
+        help="most addresses that are kept of those that a host's sitemaps, pages and answers name, in all runs"
+        " (default: %(default)s)",
+    )
+    politeness(
+        "--found",
+        type=positive,
+        default=FoundLimits.crawl,
+        metavar="N",
+        help="the same of all hosts together (default: %(default)s)",
+    )
     kept = parser.add_argument_group("what is kept").add_argument
     kept("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
     kept("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
@@ -139,7 +156,8 @@ def run(args: argparse.Namespace) -> int:
             ledger.retry_private()
         if args.retry_failed:
             ledger.retry_failed()
-        settings = CrawlSettings(rate=args.rate, workers=args.workers, limit=args.limit)
+        found = FoundLimits(args.found_per_host, args.found)
+        settings = CrawlSettings(rate=args.rate, workers=args.workers, limit=args.limit, found=found)
         with CrawlProgress(args.quiet) as progress:
             crawl = Crawl(ledger, asker, settings, progress, lambda: interrupts.received is not None, resumed)
             tally = crawl.run()
@@ -154,6 +172,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"put aside: {host}: {why}", file=sys.stderr)
         if len(tally.aside) > _TOLD_HOSTS:
             print(f"put aside: {len(tally.aside) - _TOLD_HOSTS} more hosts", file=sys.stderr)
+        if tally.cut:
+            print(f"left out: {tally.cut} answers name more than is taken from one", file=sys.stderr)
+        if tally.left_out:
+            print(f"left out: {_left_out(tally)} (--found-per-host, --found)", file=sys.stderr)
     if private and not came:
         raise PrivateAddressesError(
             f"expected addresses on the public internet, got {private} in private networks and nothing that could be"
@@ -210,6 +232,12 @@ def _told(tally: Tally) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
     superseded = f", {tally.superseded} superseded by better copies" if tally.superseded else ""
     return f"{tally.asked} asked, {tally.kept} photos kept{superseded}" + (f" ({reasons})" if reasons else "")
+
+
+def _left_out(tally: Tally) -> str:
+    hosts = ", ".join(f"{count} of {host}" for host, count in tally.left_out.most_common(_TOLD_HOSTS))
+    more = len(tally.left_out) - _TOLD_HOSTS
+    return f"{tally.left_out.total()} addresses beyond the limits, {hosts}" + (f", {more} more hosts" * (more > 0))
 
 
 def _contact(text: str) -> str:

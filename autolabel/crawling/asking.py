@@ -13,7 +13,7 @@ from autolabel.crawling.arrivals import Arrival, Arrivals
 from autolabel.crawling.judging import Judge
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.readers import headers_for, readers
-from autolabel.crawling.reading import BusyError, ReadError, ReadSettings, RefusedError
+from autolabel.crawling.reading import BusyError, Leads, ReadError, ReadSettings, RefusedError
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
     Delayed,
@@ -25,7 +25,7 @@ from autolabel.crawling.records import (
     RobotsText,
     State,
 )
-from autolabel.crawling.robots import OPT_OUTS, directives
+from autolabel.crawling.robots import BYTES_MAX, OPT_OUTS, directives
 from autolabel.crawling.robots_records import RobotsRequest
 from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
@@ -125,7 +125,7 @@ class Asker:
             return Delayed("unreachable", f"robots.txt: {error}"), time.monotonic()
         if answer.status in PASSING_STATUSES or answer.status >= 500:
             return _delayed(answer), time.monotonic()
-        return RobotsText(answer.status, answer.body), time.monotonic()
+        return RobotsText(answer.status, answer.body[:BYTES_MAX]), time.monotonic()
 
     def recorded(self, request: Request) -> None:
         """The ledger knows how a request's lead ended."""
@@ -162,7 +162,9 @@ class Asker:
 
     def _read(self, lead: Lead, answer: Answer) -> Outcome:
         try:
-            return Ended(State.DONE, "read", leads=tuple(self._readers[lead.kind](lead, answer)))
+            leads = self._readers[lead.kind](lead, answer)
+            is_cut = isinstance(leads, Leads) and leads.is_cut
+            return Ended(State.DONE, "read", "in part" if is_cut else "", tuple(leads), is_cut)
         except RefusedError as error:
             return Ended(State.REFUSED, "noai", str(error))
         except BusyError as error:

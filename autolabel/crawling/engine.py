@@ -2,75 +2,51 @@
 
 One thread holds the ledger and the schedule; workers only ask, read and judge. So nothing but the hosts' times is in
 memory, however many leads there are.
+
+An error that one item raises (a photo, a page, an answer, a robots.txt, a record) ends that item, with the error as its
+detail. Only errors of the crawl itself end the crawl: ledger or vault can't be used, or an interruption.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
 from autolabel.crawling.asking import Asker
 from autolabel.crawling.crawl_progress import CrawlProgress
+from autolabel.crawling.crawl_settings import CrawlSettings, Tally
 from autolabel.crawling.hosts import Schedule
 from autolabel.crawling.lead import Kind
 from autolabel.crawling.ledger import FILE_LANES, Ledger
+from autolabel.crawling.markup import one_line
 from autolabel.crawling.readers import API_KINDS
-from autolabel.crawling.records import Delayed, Ended, Outcome, Redirected, Request, RobotsText, State, Superseded
-from autolabel.crawling.robots import RobotsRules, robots_origin
+from autolabel.crawling.records import (
+    ITEM_ERROR,
+    TOO_MANY,
+    Delayed,
+    Ended,
+    Outcome,
+    Redirected,
+    Request,
+    RobotsText,
+    State,
+    Superseded,
+)
+from autolabel.crawling.robots import RULES_MAX, RobotsRules, robots_origin
 from autolabel.crawling.robots_records import RobotsRequest
-from surfaces.addresses import read_address
+from surfaces.addresses import AddressError, read_address
+from surfaces.errors import DatasetError, OutputError
 
 _LONGEST_WAIT_S = 0.5  # so that an interruption is soon noticed
-_RULES_IN_MEMORY = 500
+_RULES_IN_MEMORY, _LINES_IN_MEMORY = 500, 100_000
+_DETAIL_MAX = 300
+_LEADING = API_KINDS | {Kind.PAGE, Kind.SITEMAP}
 _NO_ROBOTS = API_KINDS | {Kind.FILE}
-
-
-@dataclass(frozen=True)
-class CrawlSettings:
-    """How politely and how long hosts are asked.
-
-    Attributes:
-        rate: most requests a second for one host; a pause of 1 / rate seconds follows each answer.
-        workers: most requests at once.
-        limit: how many photos a run keeps at most; None: as many as there are.
-        tries_max: how often a lead is tried that fails in a way which may pass.
-        pause_s: how long a host is left alone after a failure, seconds; doubled after each further one in a row.
-        failures_max: after how many failures in a row a host is put aside until the next run.
-        patience_s: a host that asks to be left alone for longer is put aside until a later run, seconds.
-        robots_age_s: how long a robots.txt holds, seconds.
-    """
-
-    rate: float = 1.0
-    workers: int = 16
-    limit: int | None = None
-    tries_max: int = 3
-    pause_s: float = 2.0
-    failures_max: int = 5
-    patience_s: float = 600.0
-    robots_age_s: float = 86_400.0
-
-
-@dataclass
-class Tally:
-    """What became of the leads of one run.
-
-    Attributes:
-        asked: requests that were made, for robots.txt too; files that were read.
-        kept: how many photos the corpus has more than before.
-        superseded: photos that the corpus keeps no longer, since a better copy came.
-        ended: how many leads ended with each reason.
-        aside: why hosts were put aside, by their names.
-    """
-
-    asked: int = 0
-    kept: int = 0
-    superseded: int = 0
-    ended: Counter[str] = field(default_factory=Counter)
-    aside: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +86,7 @@ class Crawl:
         self._interrupted = interrupted
         self._first_pause_s = 1 / settings.rate if resumed else 0.0
         self._left_alone = ledger.left_alone()
+        self._found = ledger.found(settings.found)
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
         self._not_permitted: dict[str, Ended] = {}
@@ -192,9 +169,13 @@ class Crawl:
         if request is None:
             self._rest_until_due(host, now)
             return None
-        if request.lead.kind in _NO_ROBOTS:
-            return _Work(host, request)
-        return self._permitted(host, request, now)
+        work = _Work(host, request)
+        if request.lead.kind in _LEADING and self._found.room(host) <= 0:
+            self._refuse(host, request, Ended(State.FAILED, TOO_MANY, f"no more of what {host} names is kept"))
+            return None
+        with self._item(work):
+            return work if request.lead.kind in _NO_ROBOTS else self._permitted(host, request, now)
+        return None
 
     def _permitted(self, host: str, request: Request, now: float) -> _Work | None:
         """The request, or the one for robots.txt that has to come before; None where neither may be made now."""
@@ -208,7 +189,8 @@ class Crawl:
             self._delays[host] = rules.delay_s
             self._rest(host, rules.delay_s, f"robots.txt wants {rules.delay_s:g} s between requests")
         elif not rules.allows(request.address):
-            self._refuse(host, request, Ended(State.REFUSED, "robots", f"robots.txt of {origin}"))
+            too_long = f", which has more than {RULES_MAX} rules for this crawler" if rules.is_too_long else ""
+            self._refuse(host, request, Ended(State.REFUSED, "robots", f"robots.txt of {origin}{too_long}"))
         else:
             return _Work(host, request)
         return None
@@ -240,13 +222,17 @@ class Crawl:
         """What an origin's robots.txt says; None where it is (again) to be asked."""
         if origin not in self._rules and (answer := self._ledger.robots.answer(origin)):
             self._rules[origin] = RobotsRules(answer[0]), answer[1]
-            if len(self._rules) > _RULES_IN_MEMORY:
+            while len(self._rules) > 1 and not self._fits_in_memory():
                 self._rules.popitem(last=False)
         rules, time_told = self._rules.get(origin, (None, 0.0))
-        if rules is None or time_told < now - self._settings.robots_age_s:
+        if rules is None or abs(now - time_told) > self._settings.robots_age_s:
             return None
         self._rules.move_to_end(origin)
         return rules
+
+    def _fits_in_memory(self) -> bool:
+        lines = sum(rules.size for rules, _ in self._rules.values())
+        return len(self._rules) <= _RULES_IN_MEMORY and lines <= _LINES_IN_MEMORY
 
     def _settle(self, wait_s: float) -> None:
         """Records what has ended by now, or ends within some seconds."""
@@ -255,7 +241,11 @@ class Crawl:
         except Empty:
             return
         work = self._working.pop(future)
-        outcome, answered = future.result()
+        with self._item(work):
+            self._take(work, *future.result())
+
+    def _take(self, work: _Work, outcome: Outcome | RobotsText, answered: float) -> None:
+        """Records what became of a request; the host had answered at a time of `time.monotonic`."""
         if isinstance(outcome, Delayed):
             self._delay_request(work, outcome)
             return
@@ -266,6 +256,25 @@ class Crawl:
         else:
             assert not isinstance(outcome, RobotsText)
             self._record(work.request, outcome)
+
+    @contextmanager
+    def _item(self, work: _Work) -> Iterator[None]:
+        """An error in the block ends the item alone, unless it is one of the crawl itself."""
+        try:
+            yield
+        except (OutputError, DatasetError):  # of vault and ledger
+            raise
+        except Exception as error:
+            self._fail(work, one_line(f"{type(error).__name__}: {error}", _DETAIL_MAX))
+
+    def _fail(self, work: _Work, detail: str) -> None:
+        if isinstance(work.request, Request):
+            self._end(work.request, Ended(State.FAILED, ITEM_ERROR, detail))
+        else:
+            with suppress(AddressError):  # then nothing waits for it
+                self._record_robots(work.request, Ended(State.FAILED, ITEM_ERROR, f"robots.txt: {detail}"))
+        if self._schedule.is_busy(work.host):
+            self._schedule.rest(work.host, self._delay(work.host))
 
     def _record_robots(self, request: RobotsRequest, outcome: Redirected | Ended | RobotsText) -> None:
         if isinstance(outcome, Redirected):
@@ -293,12 +302,18 @@ class Crawl:
         if ended.photo:
             better = ended.photo.facts.sha256
             self._superseded |= {old.sha256: (old, better) for old in ended.supersedes if old not in known}
+        if ended.leads:
+            host = read_address(request.address).host
+            leads, left_out = self._found.take(host, ended.leads)
+            ended = replace(ended, leads=tuple(leads))
+            self._tally.left_out += Counter({host: left_out})
         for host in self._ledger.end(request, ended):
             self._expect(host)
         self._asker.recorded(request)
         self._tally.kept += ended.kept - len(known)
         self._tally.superseded += len(known)
         self._tally.ended[ended.reason] += 1
+        self._tally.cut += ended.is_cut
         self._progress.ended(ended, self._schedule.waiting)
 
     def _unless_superseded(self, ended: Ended) -> Ended:

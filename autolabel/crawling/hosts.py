@@ -73,6 +73,10 @@ class Schedule:
         """A busy host, or one that was not added yet, is not asked any more."""
         self._hosts.setdefault(host, _Host(_Turn.ASIDE, 0.0)).turn = _Turn.ASIDE
 
+    def is_busy(self, host: str) -> bool:
+        """Whether a host was taken, and neither rests, retired nor was put aside since."""
+        return host in self._hosts and self._hosts[host].turn is _Turn.BUSY
+
     def succeeded(self, host: str) -> None:
         """A host answered as it should."""
         self._hosts[host].failures = 0

@@ -15,6 +15,7 @@ from types import TracebackType
 from zlib import crc32
 
 from autolabel.crawling.facts import Facts
+from autolabel.crawling.found_leads import FoundLeads, FoundLimits
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, Photo, Request, State, Superseded
@@ -183,6 +184,10 @@ class Ledger:
         with self._file.transaction():
             self._end(request, ended)
             return self._add(ended.leads)
+
+    def found(self, limits: FoundLimits) -> FoundLeads:
+        """Counts the leads that answers name."""
+        return FoundLeads(self._file, limits)
 
     def retry_failed(self) -> int:
         """Has all leads that failed tried again, from where they were; returns how many."""

@@ -15,7 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_MOST_BYTES = 4_000_000
+MOST_BYTES = 4_000_000
+"""How much of a page is read."""
+
 _SNIFFED_BYTES = 1024
 
 _SPACE = " \t\n\f\r"
@@ -67,7 +69,7 @@ def decoded(body: bytes, content_type: str) -> str:
         body: what came; what follows its first 4,000,000 bytes is left out.
         content_type: the answer's header; may be empty.
     """
-    body = body[:_MOST_BYTES]
+    body = body[:MOST_BYTES]
     for mark, name in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
             return body[len(mark) :].decode(name, "replace")
@@ -79,7 +81,7 @@ def decoded(body: bytes, content_type: str) -> str:
         return body.decode(encoding, "replace")
     try:
         # A character that the byte limit cuts is no sign of another encoding.
-        return codecs.utf_8_decode(body, "strict", len(body) < _MOST_BYTES)[0]
+        return codecs.utf_8_decode(body, "strict", len(body) < MOST_BYTES)[0]
     except UnicodeDecodeError:
         return body.decode("cp1252", "replace")
 

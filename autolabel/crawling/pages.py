@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import name_at
 from autolabel.crawling.linked_data import described_photos
-from autolabel.crawling.markup import Tag, decoded, one_line, tokens
-from autolabel.crawling.reading import ReadError, ReadSettings, RefusedError
+from autolabel.crawling.markup import MOST_BYTES, Tag, decoded, one_line, tokens
+from autolabel.crawling.reading import Leads, ReadError, ReadSettings, RefusedError
 from autolabel.crawling.robots import AGENT, OPT_OUTS, directives
 from autolabel.crawling.srcset import Candidate, largest, read_srcset
 from autolabel.crawling.urls import may_be_photo, names_photo, resolved, suffix
@@ -34,7 +34,7 @@ _ROBOTS = frozenset({"robots", AGENT})
 _WORDS = re.compile(r"[\s,]+")
 
 
-def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
+def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> Leads:
     """Tells what a page leads to.
 
     Photos come from `<img>` and `<picture>` (the largest version of all that `srcset` names), links to image files
@@ -47,7 +47,7 @@ def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
         settings: whether it leads to other pages, and whether its refusals are honoured.
 
     Returns:
-        At most 2,000 photos and 500 pages, each address once, in the order of the page.
+        At most 2,000 photos and 500 pages, each address once and of at most 2,000 characters, in the order of the page.
 
     Raises:
         ReadError: it is not HTML.
@@ -58,13 +58,20 @@ def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
         raise ReadError(f"expected a web page, got {one_line(content_type, 60)!r}")
     page = _Page(lead, answer.url, settings.ignore_opt_outs)
     page.directives |= directives(answer.headers)
-    for token in islice(tokens(decoded(answer.body, content_type)), _MOST_TOKENS):
+    remaining = tokens(decoded(answer.body, content_type))
+    for token in islice(remaining, _MOST_TOKENS):
         page.take(token)
     opt_outs = OPT_OUTS & page.directives
     if opt_outs and not settings.ignore_opt_outs:
         raise RefusedError(f"the page asks not to be used: {', '.join(sorted(opt_outs))}")
     # What was found by following is not followed further.
-    return page.photos() + (page.links() if settings.follow and page.may_follow and not lead.page else [])
+    follow = settings.follow and page.may_follow and not lead.page
+    leads = Leads(page.photos() + (page.links() if follow else []))
+    more_links = follow and page.has_more_links
+    leads.is_cut = (
+        page.has_more_photos or more_links or len(answer.body) > MOST_BYTES or next(remaining, None) is not None
+    )
+    return leads
 
 
 class _Page:
@@ -72,10 +79,13 @@ class _Page:
 
     Attributes:
         directives: for robots, in lower case; those of the header `X-Robots-Tag` as those of `<meta>`.
+        has_more_photos: whether there are more than are taken; the same of links.
+        has_more_links: see above.
     """
 
     def __init__(self, lead: Lead, url: str, ignore_nofollow: bool) -> None:
         self.directives: set[str] = set()
+        self.has_more_photos = self.has_more_links = False
         self._ignore_nofollow = ignore_nofollow
         self._source, self._url, self._base = lead.source, url, url
         self._has_base = False
@@ -155,8 +165,10 @@ class _Page:
         if names_photo(url):
             self._linked_photo = url
             self._add_photo(url)
-        elif _is_page_beside(url, self._url) and len(self._links) < _MOST_LINKS:
-            self._links.setdefault(url)
+        elif _is_page_beside(url, self._url) and url not in self._links:
+            self.has_more_links = len(self._links) == _MOST_LINKS
+            if not self.has_more_links:
+                self._links[url] = None
 
     def _take_licence(self, attributes: Mapping[str, str]) -> None:
         if "license" in _relations(attributes) and (url := resolved(self._base, attributes.get("href", ""))):
@@ -203,6 +215,8 @@ class _Page:
             )
         if known or len(self._photos) < _MOST_PHOTOS:
             self._photos[url] = lead
+        else:
+            self.has_more_photos = True
 
 
 def _versions(attributes: Mapping[str, str]) -> list[Candidate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autolabel.crawling.lead import Lead
 from autolabel.crawling.licences import GROUPS
 from surfaces.errors import SurfacesError
 
@@ -15,6 +16,16 @@ class ReadError(SurfacesError):
     """What was read is not what was expected there."""
 
     exit_code = 21
+
+
+class Leads(list[Lead]):
+    """What an answer leads to.
+
+    Attributes:
+        is_cut: whether there was more than is taken from one answer.
+    """
+
+    is_cut = False
 
 
 class RefusedError(ReadError):

@@ -13,6 +13,14 @@ PRIVATE_ADDRESS = "private-address"
 """Why leads are refused that a run with other settings may ask for."""
 
 
+ITEM_ERROR = "error"
+"""Why leads fail whose answers, photos or records raised an error that nobody expected."""
+
+
+TOO_MANY = "too-many"
+"""Why pages, sitemaps and searches fail that aren't asked, since nothing more that their host names is kept."""
+
+
 class State(StrEnum):
     """How far a lead got."""
 
@@ -106,6 +114,7 @@ class Ended:
         reason: a word or two to group by: of photos that came, `kept` or why they were dropped.
         detail: one line; may be empty.
         leads: what it led to.
+        is_cut: whether it leads to more than is taken from one answer.
         photo: where it is one.
         supersedes: photos that are kept no longer, since this one is.
     """
@@ -114,6 +123,7 @@ class Ended:
     reason: str
     detail: str = ""
     leads: tuple[Lead, ...] = ()
+    is_cut: bool = False
     photo: Photo | None = None
     supersedes: tuple[Superseded, ...] = ()
 

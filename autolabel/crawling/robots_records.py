@@ -10,6 +10,8 @@ from autolabel.crawling.rows import checked_count, checked_text, checked_time
 from surfaces.addresses import read_address
 from surfaces.wording import brief
 
+_STORED = [int, bytes, float]  # types of status, body and time
+
 
 @dataclass(frozen=True)
 class RobotsRequest:
@@ -37,8 +39,10 @@ class RobotsRecords:
     def answer(self, origin: str) -> tuple[RobotsText, float] | None:
         """What an origin answered, and when (seconds since 1970); None where it is still to be asked."""
         rows = self._file.rows("SELECT status, body, time FROM robots WHERE origin = ? AND time IS NOT NULL", origin)
+        # What an older version or another program stored in another way is asked for again.
+        known = [row for row in rows if list(map(type, row)) == _STORED]
         with self._file.rows_checked():
-            return next(((_robots_text(status, body), checked_time(time)) for status, body, time in rows), None)
+            return next(((_robots_text(status, body), checked_time(time)) for status, body, time in known), None)
 
     def wanted_from(self, origin: str) -> str | None:
         """The host that is to be asked for an origin's robots.txt; None where none is."""

@@ -50,9 +50,11 @@ def _plain_columns(grey: Grey) -> Mask:
 
 def _count_upright(grey: Grey) -> int:
     """Seams from top to bottom."""
+    if len(grey) < _BANDS or grey.shape[1] < 2:
+        return 0
     edge = round(_EDGE * grey.shape[1])
     steps = cv2.absdiff(grey[:, 1:], grey[:, :-1])[:, edge : max(edge, grey.shape[1] - 1 - edge)]
-    if not steps.size or len(steps) < _BANDS:
+    if not steps.size:
         return 0
     padded = np.pad(steps, ((0, 0), (1, 1))).astype(np.int16)
     sharp = (steps >= _STEP_LEAST) & (steps > _SHARPNESS_LEAST * np.maximum(padded[:, :-2], padded[:, 2:]))

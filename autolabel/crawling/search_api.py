@@ -10,6 +10,8 @@ from autolabel.crawling.reading import ReadError
 if TYPE_CHECKING:
     from surfaces.fetch import Answer
 
+_MOST_BYTES = 5_000_000  # results are below 0.5 MB; parsed, hostile ones take 25 times their size
+
 
 def json_object(answer: Answer, whose: str) -> dict[str, Any]:
     """The JSON object that an API answered.
@@ -19,8 +21,10 @@ def json_object(answer: Answer, whose: str) -> dict[str, Any]:
         whose: the API's name, for errors.
 
     Raises:
-        ReadError: it is something else.
+        ReadError: it is something else, or larger than 5 MB.
     """
+    if len(answer.body) > _MOST_BYTES:
+        raise ReadError(f"expected {whose}'s JSON of at most {_MOST_BYTES / 1e6:g} MB, it is larger")
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import name_at
 from autolabel.crawling.markup import one_line
-from autolabel.crawling.reading import ReadError
+from autolabel.crawling.reading import Leads, ReadError
 from autolabel.crawling.urls import may_be_photo, names_photo, resolved
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _MOST_ELEMENTS = 500_000
 _MOST_IMAGES = 1000
 
 
-def read_sitemap(lead: Lead, answer: Answer) -> list[Lead]:
+def read_sitemap(lead: Lead, answer: Answer) -> Leads:
     """Tells what a sitemap leads to.
 
     A page whose photos the sitemap lists (`image:image`) leads to these and is not asked itself; any other leads to
@@ -39,7 +39,7 @@ def read_sitemap(lead: Lead, answer: Answer) -> list[Lead]:
         answer: XML, or text with an address a line; either may be a gzip file.
 
     Returns:
-        At most 50,000 pages, photos or sitemaps.
+        At most 50,000 pages, photos or sitemaps, each with an address of at most 2,000 characters.
 
     Raises:
         ReadError: it is no sitemap, has a document type (entities can be bombs), is larger than 50 MB unpacked, or is
@@ -47,13 +47,15 @@ def read_sitemap(lead: Lead, answer: Answer) -> list[Lead]:
     """
     body = _unpacked(answer.body)
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
-        found = _read_xml(body, lead, answer.url)
+        found, is_cut = _read_xml(body, lead, answer.url)
     else:
-        found = _read_text(body, lead)
+        found, is_cut = _read_text(body, lead)
     unique: dict[str, Lead] = {}
     for each in found:
         unique.setdefault(each.url, each)
-    return list(unique.values())
+    leads = Leads(unique.values())
+    leads.is_cut = is_cut
+    return leads
 
 
 def _unpacked(body: bytes) -> bytes:
@@ -68,18 +70,19 @@ def _unpacked(body: bytes) -> bytes:
     return unpacked
 
 
-def _read_text(body: bytes, lead: Lead) -> list[Lead]:
+def _read_text(body: bytes, lead: Lead) -> tuple[list[Lead], bool]:
     try:
-        lines = body.decode("utf-8-sig").split("\n", _MOST_ENTRIES)[:_MOST_ENTRIES]
+        lines = body.decode("utf-8-sig").split("\n", _MOST_ENTRIES)
     except UnicodeDecodeError as error:
         raise ReadError("expected a sitemap: XML, or text with an address a line") from error
-    addresses = [resolved("", line) for line in lines]
+    addresses = [resolved("", line) for line in lines[:_MOST_ENTRIES]]
     if not any(addresses):
         raise ReadError("expected a sitemap: XML, or text with an address a line")
-    return [_page_or_photo(address, lead) for address in addresses if address]
+    is_cut = bool("".join(lines[_MOST_ENTRIES:]).strip())
+    return [_page_or_photo(address, lead) for address in addresses if address], is_cut
 
 
-def _read_xml(body: bytes, lead: Lead, url: str) -> list[Lead]:
+def _read_xml(body: bytes, lead: Lead, url: str) -> tuple[list[Lead], bool]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
@@ -92,12 +95,12 @@ def _read_xml(body: bytes, lead: Lead, url: str) -> list[Lead]:
         parser.feed(body)
         parser.close()
     except _Enough:
-        pass
+        sitemap.is_cut = True
     except DefusedXmlException as error:
         raise ReadError("expected a sitemap without document type and entities") from error
     except (ParseError, LookupError, ValueError) as error:
         raise ReadError(f"expected a sitemap, got broken XML: {one_line(str(error), 100)}") from error
-    return sitemap.leads
+    return sitemap.leads, sitemap.is_cut
 
 
 class _Enough(Exception):
@@ -109,10 +112,12 @@ class _Sitemap:
 
     Attributes:
         leads: what was found.
+        is_cut: whether there was more.
     """
 
     def __init__(self, lead: Lead, url: str) -> None:
         self.leads: list[Lead] = []
+        self.is_cut = False
         self._lead, self._url = lead, url
         self._path: list[str] = []
         self._text: list[str] = []
@@ -149,7 +154,9 @@ class _Sitemap:
                 self._page = resolved(self._url, text)
             case ["image", "loc" | "title" | "caption" | "license" as part]:
                 self._image.setdefault(part, text)
-            case [_, "image"] if len(self._images) < _MOST_IMAGES:
+            case [_, "image"] if len(self._images) == _MOST_IMAGES:
+                self.is_cut = True
+            case [_, "image"]:
                 self._images.append(self._image)
             case [_, "url"]:
                 self._add(self._photos() or ([_page_or_photo(self._page, self._lead)] if self._page else []))
@@ -161,7 +168,9 @@ class _Sitemap:
     def close(self) -> None: ...
 
     def _add(self, leads: list[Lead]) -> None:
-        self.leads += leads[: _MOST_ENTRIES - len(self.leads)]
+        room = _MOST_ENTRIES - len(self.leads)
+        self.leads += leads[:room]
+        self.is_cut |= len(leads) > room
 
     def _photos(self) -> list[Lead]:
         found = []

@@ -163,7 +163,7 @@ def _entries(place: str) -> Iterator[tuple[int, Entry]]:
 def _csv_entries(file: IO[str]) -> Iterator[tuple[int, Entry]]:
     rows = csv.DictReader(file)
     if "url" not in (rows.fieldnames or ()):
-        raise csv.Error(f"no column `url` among {', '.join(rows.fieldnames or ()) or 'none'}")
+        raise csv.Error(f"no column `url` among {one_line(', '.join(rows.fieldnames or ()), 200) or 'none'}")
     yield from ((rows.line_num, row) for row in rows)
 
 

@@ -15,6 +15,9 @@ _QUERY = re.compile(r"(?=[?#])")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _DOTS = re.compile(r"/(?:\.|%2[eE])")
 _LEFT_OUT = "".join(map(chr, range(0x21)))  # the WHATWG URL standard's "C0 control or space"
+FOUND_MAX = 2000
+"""Longest address that is taken from an answer, characters; what is in a list of the user's own may be longer."""
+
 _UNUSABLE_SUFFIXES = frozenset({".svg", ".svgz", ".ico", ".cur"})
 
 
@@ -37,7 +40,8 @@ def normal_target(url: str) -> Target:
 
 
 def resolved(base: str, reference: str) -> str:
-    """Where a page's reference leads, in its normal form; empty where that is nothing that may be asked for.
+    """Where a page's reference leads, in its normal form; empty where that is nothing that may be asked for,
+    or longer than `FOUND_MAX`.
 
     Args:
         base: an address.
@@ -47,9 +51,10 @@ def resolved(base: str, reference: str) -> str:
     if not path and not rest:
         return ""
     try:
-        return normalised(urljoin(base, path.replace("\\", "/") + "".join(rest)))
+        url = normalised(urljoin(base, path.replace("\\", "/") + "".join(rest)))
     except (AddressError, ValueError):  # ValueError: of urljoin, about brackets
         return ""
+    return url if len(url) <= FOUND_MAX else ""
 
 
 def suffix(url: str) -> str:

@@ -12,6 +12,7 @@ from autolabel.crawling.markup import one_line, text_of
 from autolabel.crawling.reading import BusyError, ReadError, ReadSettings
 from autolabel.crawling.search_api import json_object, objects, text
 from autolabel.crawling.urls import normalised, resolved
+from surfaces.addresses import AddressError
 
 if TYPE_CHECKING:
     from surfaces.fetch import Answer
@@ -70,7 +71,10 @@ def read_wikimedia(lead: Lead, answer: Answer, settings: ReadSettings) -> list[L
     if isinstance(following, dict) and _whole(following.get("gsroffset")) < _LAST_OFFSET:
         asked = dict(parse_qsl(urlsplit(lead.url).query))
         again = {name: text(value) for name, value in following.items()}
-        found.append(_lead(settings, {"gsrsearch": asked.get("gsrsearch", "")} | again))
+        try:
+            found.append(_lead(settings, {"gsrsearch": asked.get("gsrsearch", "")} | again))
+        except (AddressError, ValueError) as error:  # ValueError: half a surrogate pair
+            raise ReadError("expected Wikimedia Commons' results, got a next page without an address") from error
     return found
 
 

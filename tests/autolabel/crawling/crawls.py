@@ -9,7 +9,8 @@ from pathlib import Path
 from autolabel.crawling.arrivals import Arrivals
 from autolabel.crawling.asking import Asker, AskSettings
 from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.engine import Crawl, CrawlSettings, Tally
+from autolabel.crawling.crawl_settings import CrawlSettings, Tally
+from autolabel.crawling.engine import Crawl
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import Ledger, PhotoEntry
@@ -29,12 +30,13 @@ def crawl(
     asking: AskSettings = LOOPBACK,
     interrupted: Callable[[], bool] = lambda: False,
     resumed: bool = False,
+    asker_type: type[Asker] = Asker,
 ) -> Tally:
     """Crawls what leads (or the addresses of photos) name, into a corpus."""
     corpus.mkdir(exist_ok=True)
     with Ledger.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
         judge, arrivals = Judge(ANY_PICTURE, ledger.kept_facts()), Arrivals(corpus, ledger.is_waiting)
-        asker = Asker(asking, judge, open_vault(corpus, None), arrivals)
+        asker = asker_type(asking, judge, open_vault(corpus, None), arrivals)
         ledger.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
         return Crawl(ledger, asker, settings, progress, interrupted, resumed).run()
 

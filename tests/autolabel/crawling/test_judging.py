@@ -314,7 +314,7 @@ def test_no_photo_makes_it_raise(data: bytes, changes: list[tuple[int, int]], le
     asked.decide(asked.look(bytes(damaged)))
 
 
-@pytest.mark.parametrize("size_hw", [(16, 16), (16, 3000), (3000, 16), (17, 700)])
+@pytest.mark.parametrize("size_hw", [(16, 16), (16, 3000), (3000, 16), (17, 700), (16, 60_000), (60_000, 16)])
 def test_odd_shapes_are_measured(size_hw: tuple[int, int]) -> None:
     for image in (noise(0, *size_hw), np.full((*size_hw, 3), 255, np.uint8)):
         assert judge(JudgeSettings(side_min=16)).look(jpeg(image)).text is not None

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.crawling.records import RobotsText
-from autolabel.crawling.robots import BYTES_MAX, OPT_OUTS, RobotsRules, directives, robots_origin
+from autolabel.crawling.robots import (
+    AGENT,
+    BYTES_MAX,
+    DELAY_MAX_S,
+    OPT_OUTS,
+    RULES_MAX,
+    RobotsRules,
+    directives,
+    robots_origin,
+)
 from surfaces.addresses import read_address
 
 _SITE = "https://rooms.example"
@@ -67,11 +76,119 @@ def test_delays(text: str, delay: float) -> None:
     assert _rules(text).delay_s == delay
 
 
-@given(st.binary(max_size=400))
+@pytest.mark.parametrize(
+    ("line", "delay"),
+    [
+        ("Request-rate: 1/" + "9" * 400, DELAY_MAX_S),
+        ("Request-rate: 1/" + "9" * 400 + "d", DELAY_MAX_S),
+        ("Request-rate: 1/" + "9" * 5000, 0.0),
+        (f"Request-rate: {'9' * 400}/{'9' * 400}", 1.0),
+        (f"Request-rate: {'9' * 400}/1", 0.0),
+        ("Crawl-delay: " + "9" * 400, 0.0),
+        ("Crawl-delay: 1e300", DELAY_MAX_S),
+        ("Crawl-delay: nan", 0.0),
+        ("Crawl-delay: -inf", 0.0),
+    ],
+    ids=[
+        *("many seconds", "many days", "more digits than are read", "many of both", "many requests"),
+        *("infinite delay", "long delay", "no number", "negative"),
+    ],
+)
+def test_delays_are_bounded(line: str, delay: float) -> None:
+    assert _rules(f"User-agent: *\n{line}").delay_s == delay
+
+
+def test_agents_times_rules_are_not_multiplied() -> None:
+    """Of each line one copy is kept, whatever names the lines before give."""
+    names = "".join(f"User-agent: {name}\n" for name in [*map(str, range(2000)), *(AGENT[:n] for n in range(1, 17))])
+    wildcards = "".join(f"User-agent: i{'*' * number}\n" for number in range(300))
+    paths = "".join(f"Disallow: /{number}\n" for number in range(2000))
+    rules = _rules(names + wildcards + "User-agent: interior-surfaces\n" + paths)
+    assert rules.size == 2000
+    assert not rules.allows(f"{_SITE}/1999")
+    assert rules.allows(f"{_SITE}/a")
+    assert _rules(names.replace("User-agent: i", "User-agent: x") + paths).size == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("User-agent: interior\nAllow: /\nUser-agent: interior-surfaces\nDisallow: /", False),
+        (
+            "User-agent: interior-surfaces\nDisallow: /a\nUser-agent: *\nDisallow: /\nUser-agent: interior-surfaces",
+            True,
+        ),
+        ("User-agent: x\nUser-agent: *\n\nSitemap: https://a.example/\nDisallow: /", False),
+        ("User-agent: x\nUnknown: y\nUser-agent: *\nDisallow:\n\nUser-agent: x\nDisallow: /", True),
+        ("useragent *\ndissallow /  # all", False),
+        ("User-agent: interior-*\nDisallow: /", False),
+        ("User-agent: surfaces\nDisallow: /", True),
+        ("Disallow: /\nUser-agent: *\nAllowed: /", True),
+    ],
+    ids=[
+        *("longest name", "groups are merged", "sitemap within a group", "unknown directive", "misspelt"),
+        *("wildcard in a name", "end of our name", "rule without agent"),
+    ],
+)
+def test_which_group_counts(text: str, allowed: bool) -> None:
+    assert _rules(text).allows(f"{_SITE}/room.jpg") is allowed
+
+
+def test_what_is_over_a_limit_is_read_cautiously() -> None:
+    wild, deep = "/*" + "r*" * 20 + "nothing", "/" + "r" * 3000
+    assert not _rules(f"User-agent: *\nDisallow: {wild}").allows(f"{_SITE}/{'r' * 20}")
+    assert _rules(f"User-agent: *\nDisallow: {wild}").allows(f"{_SITE}/{'r' * 19}")
+    assert not _rules(f"User-agent: *\nDisallow: {deep}").allows(_SITE + deep[:2000])
+    assert not _rules(f"User-agent: *\nDisallow: /r\nAllow: {deep}").allows(_SITE + deep)
+    line = "Allow: /r\n"
+    assert _rules("User-agent: *\n" + line * RULES_MAX).allows(f"{_SITE}/r")
+    assert not _rules("User-agent: *\n" + line * (RULES_MAX + 1)).allows(f"{_SITE}/r")
+
+
+_pieces = st.sampled_from(
+    [
+        *(
+            "User-agent",
+            "user agent",
+            "Disallow",
+            "Allow",
+            "Crawl-delay",
+            "Request-rate",
+            "Visit-time",
+            "Sitemap",
+            "Host",
+        ),
+        *(
+            ":",
+            " ",
+            "\n",
+            "\r",
+            "#",
+            "*",
+            "/",
+            "$",
+            "%",
+            "%2",
+            "%zz",
+            "9" * 400,
+            "1/",
+            "1e999",
+            "nan",
+            "-",
+            "m",
+            "\u2028",
+        ),
+        *(AGENT, "int", "\ufeff", "http://[", "0000-2500", "?"),
+    ]
+)
+
+
+@given(st.binary(max_size=400) | st.lists(_pieces, max_size=40).map(lambda pieces: "".join(pieces).encode()))
+@settings(deadline=None, max_examples=200)
 def test_any_bytes_can_be_read(body: bytes) -> None:
-    rules = RobotsRules(RobotsText(200, body))
-    assert rules.allows(f"{_SITE}/robots.txt")
-    assert rules.delay_s >= 0
+    rules = RobotsRules(RobotsText(200, b"User-agent: *\n" + body))
+    assert rules.allows(f"{_SITE}/rooms/1?a=*$%") in (True, False)
+    assert 0 <= rules.delay_s <= DELAY_MAX_S
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from autolabel.crawling.lead import Kind, Lead
@@ -206,6 +206,50 @@ _urls = st.builds(
     st.text(st.sampled_from("/.%2eEfF?#&=;: aé\\~+[]@\t"), max_size=30),
     st.text(max_size=5),
 )
+
+
+_list_pieces = st.sampled_from(
+    [
+        *(
+            "url",
+            "page",
+            "title",
+            ",",
+            '"',
+            "\n",
+            "\r",
+            "\0",
+            "\t",
+            "#",
+            "{",
+            "}",
+            ":",
+            "[",
+            "]",
+            "null",
+            '{"url": "',
+            '"}',
+        ),
+        *("https://a.example/b.jpg", "//[", "http://[::1", "\ud800", "\\ud800", "é", "9" * 5000, "x" * 9000, "url\n"),
+    ]
+)
+
+
+@given(st.lists(_list_pieces, max_size=20).map("".join), st.sampled_from([".txt", ".csv", ".jsonl"]))
+@example('"a\nb' + "x" * 9000 + '",c\nd,e\n', ".csv")
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_list_is_read_or_refused_in_a_line(tmp_path: Path, text: str, suffix: str) -> None:
+    path = tmp_path / f"list{suffix}"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        leads = _leads("--urls", path)
+    except ReadError as error:
+        refused = str(error)
+    else:
+        assert all(lead.url.startswith("https://a.example/") for lead in leads)
+        refused = ""
+    assert "\n" not in refused
+    assert len(refused) < 1000
 
 
 @given(_urls | st.text(max_size=40))
