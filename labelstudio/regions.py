@@ -178,7 +178,7 @@ def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
         raise AnnotationError("expected a closed polygon, got an open one")
     try:
         percent = np.array(points, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"expected a polygon's points as pairs of numbers, got {brief(points)}") from error
     if percent.ndim != 2 or percent.shape[1] != 2 or len(percent) < _FEWEST_POINTS:
         raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {brief(points)}")
