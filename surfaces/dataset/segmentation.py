@@ -11,8 +11,10 @@ from surfaces.detections import Mask
 from surfaces.errors import DatasetError
 from surfaces.wording import brief
 
+LONGEST_OUTLINE = 1_000_000
+"""Pixels that the edges of a region's polygons may cross; each takes pycocotools a hundred bytes."""
+
 _MERGED_AT_ONCE = 16
-_LONGEST_OUTLINE = 1_000_000  # pixels of all polygons of a region; each takes pycocotools a hundred bytes
 _MOST_CHARACTERS = 7  # of one packed run: 35 bits, more pixels than any photo has
 
 
@@ -67,6 +69,11 @@ def draws_nothing(segmentation: Any, height: int, width: int) -> bool:
     return not coco.area(coco.frPyObjects(polygons, height, width)).any()
 
 
+def outline_length(points: npt.NDArray[np.float64]) -> float:
+    """How many pixels the edges of a polygon (Nx2: x and y in pixels) cross."""
+    return float(abs(points - np.roll(points, -1, axis=0)).max(axis=1).sum())
+
+
 def _surely_draws(polygon: list[float], height: int, width: int) -> bool:
     """Whether a polygon lies on the photo and covers a few pixels; quicker than drawing it."""
     x, y = np.array(polygon).reshape(-1, 2).T
@@ -117,17 +124,11 @@ def _checked_polygons(polygons: Any, height: int, width: int) -> list[list[float
     if not isinstance(polygons, list) or not polygons:
         raise DatasetError(f"expected polygons or RLE as segmentation, got {brief(polygons)}")
     checked = [_points_of(polygon, height, width) for polygon in polygons]
-    most = min(_LONGEST_OUTLINE, 4 * (height + 1) * (width + 1))
-    length = sum(map(_outline_length, checked))
+    most = min(LONGEST_OUTLINE, 4 * (height + 1) * (width + 1))
+    length = sum(outline_length(np.array(polygon).reshape(-1, 2)) for polygon in checked)
     if length > most:
         raise DatasetError(f"expected polygons with an outline of at most {most} pixels, got {length:.0f}")
     return checked
-
-
-def _outline_length(polygon: list[float]) -> float:
-    """How many pixels a polygon's edges are drawn through."""
-    points = np.array(polygon).reshape(-1, 2)
-    return float(abs(points - np.roll(points, -1, axis=0)).max(axis=1).sum())
 
 
 def _points_of(polygon: Any, height: int, width: int) -> list[float]:

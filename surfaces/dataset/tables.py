@@ -33,7 +33,10 @@ def group_table_parts(mask: Mask) -> npt.NDArray[np.uint8]:
     reach = _LARGEST_GAP * math.hypot(*mask.shape) / 2
     count, groups = cv2.connectedComponents((distance_to(mask) <= reach).astype(np.uint8))
     groups[~mask] = 0
-    areas = sum(np.bincount(row, minlength=count) for row in groups)[1:]  # at once it takes eight bytes a pixel
+    areas = np.zeros(count, np.int64)
+    for row in groups:  # at once it takes eight bytes a pixel
+        areas += np.bincount(row, minlength=count)
+    areas = areas[1:]
     main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size)) + 1
     nearest = np.full(mask.shape, np.inf, np.float32)
     for number, group in enumerate(main, 1):
