@@ -36,8 +36,8 @@ def group_table_parts(mask: Mask) -> npt.NDArray[np.uint8]:
     areas = np.zeros(count, np.int64)
     for row in groups:  # at once it takes eight bytes a pixel
         areas += np.bincount(row, minlength=count)
-    areas = areas[1:]
-    main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size)) + 1
+    areas[0] = 0  # outside of tables
+    main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size))
     nearest = np.full(mask.shape, np.inf, np.float32)
     for number, group in enumerate(main, 1):
         distance = distance_to(groups == group)
