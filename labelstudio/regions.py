@@ -16,6 +16,7 @@ from labelstudio.interface import BRUSH, COMMENT, POLYGON, REJECT, TO_NAME, UNSU
 from labelstudio.settling import Region, settle
 from surfaces.classes import BY_NAME
 from surfaces.dataset.graded import MOST_TABLES, GradedLabels
+from surfaces.dataset.segmentation import LONGEST_OUTLINE, outline_length
 from surfaces.detections import Mask
 from surfaces.wording import brief
 
@@ -178,13 +179,16 @@ def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
         raise AnnotationError("expected a closed polygon, got an open one")
     try:
         percent = np.array(points, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"expected a polygon's points as pairs of numbers, got {brief(points)}") from error
     if percent.ndim != 2 or percent.shape[1] != 2 or len(percent) < _FEWEST_POINTS:
         raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {brief(points)}")
     if not (np.abs(percent) <= _FARTHEST_PERCENT).all():
         raise AnnotationError(f"expected a polygon's points in per cent of the photo, got {brief(points)}")
-    mask = fill_polygon(percent / 100 * (width, height), height, width)
+    pixels = percent / 100 * (width, height)
+    if outline_length(pixels) > LONGEST_OUTLINE:
+        raise AnnotationError(f"expected a polygon that crosses at most {LONGEST_OUTLINE} pixels, got {brief(points)}")
+    mask = fill_polygon(pixels, height, width)
     if not mask.any():
         raise AnnotationError(f"expected a polygon with pixels of the photo in it, got {brief(points)}")
     return mask

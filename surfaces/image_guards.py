@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from surfaces.errors import DecodeError
+from surfaces.tiff_guards import at_most, check_tiff
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIC")
 """What is decoded. Named one by one: Pillow's other decoders (EPS and the like) start programs."""
@@ -35,16 +36,10 @@ _JPEG_SEGMENTS_MAX = 2**12
 _JPEG_SCANS_MAX = 50  # encoders write ten or so; each costs a pass over the photo
 _JPEG_JUNK_MAX = 2**16
 _PNG_COMPRESSED_MAX = 100  # each grows to a megabyte, the limit of Pillow
-_TIFF_VALUES_MAX = 2**12
-_TIFF_OFFSETS_MAX = 2**18  # a strip for every row of every channel
-_TIFF_TILE_PIXELS_MAX = 2**24
 
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no byte stuffing, restart or padding
 _JPEG_BARE, _JPEG_END, _JPEG_SCAN = (0x01, 0xD8), 0xD9, 0xDA
 _BMP_RUN_LENGTHS = (1, 2)
-_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323
-_TIFF_DIRECTORIES = (34665, 34853, 40965)  # Exif, GPS, interoperability
-_TIFF_BYTES, _TIFF_INTEGERS = (1, 2, 7), (3, 4)
 
 
 def format_of(data: bytes) -> str | None:
@@ -123,8 +118,8 @@ def _check_jpeg(data: bytes) -> None:
         if not scans and segment.junk > _JPEG_JUNK_MAX:
             raise DecodeError(f"expected at most {_JPEG_JUNK_MAX} stray bytes in the JPEG's header, it has more")
         scans += segment.kind == _JPEG_SCAN
-        _at_most(_JPEG_SEGMENTS_MAX, count, "segments in a JPEG")
-        _at_most(_JPEG_SCANS_MAX, scans, "scans in a JPEG")
+        at_most(_JPEG_SEGMENTS_MAX, count, "segments in a JPEG")
+        at_most(_JPEG_SCANS_MAX, scans, "scans in a JPEG")
 
 
 def _check_png(data: bytes) -> None:
@@ -136,8 +131,8 @@ def _check_png(data: bytes) -> None:
             return
         chunks += 1
         compressed += kind in (b"iCCP", b"zTXt", b"iTXt")
-        _at_most(_BLOCKS_MAX, chunks, "chunks in a PNG")
-        _at_most(_PNG_COMPRESSED_MAX, compressed, "texts and profiles in a PNG")
+        at_most(_BLOCKS_MAX, chunks, "chunks in a PNG")
+        at_most(_PNG_COMPRESSED_MAX, compressed, "texts and profiles in a PNG")
         position += 12 + length
 
 
@@ -146,7 +141,7 @@ def _check_gif(data: bytes) -> None:
     blocks = 0
     while data[position] not in b",;":
         blocks += 1
-        _at_most(_BLOCKS_MAX, blocks, "blocks before a GIF's image")
+        at_most(_BLOCKS_MAX, blocks, "blocks before a GIF's image")
         if data[position] != ord("!"):
             position += 1
             continue
@@ -158,7 +153,7 @@ def _check_gif(data: bytes) -> None:
             continue
         while size := data[position]:
             blocks += 1
-            _at_most(_BLOCKS_MAX, blocks, "blocks before a GIF's image")
+            at_most(_BLOCKS_MAX, blocks, "blocks before a GIF's image")
             position += 1 + size
         position += 1
 
@@ -170,57 +165,10 @@ def _check_bmp(data: bytes) -> None:
         raise DecodeError("expected a plain BMP, got one of run lengths")
 
 
-def _check_tiff(data: bytes) -> None:
-    order = tiff_order(data)
-    (first,) = struct.unpack_from(order + "I", data, 4)
-    tile = {}
-    directories = []
-    for tag, kind, count, value in tiff_entries(data, order, first):
-        most = _TIFF_OFFSETS_MAX if kind in _TIFF_INTEGERS else _TIFF_VALUES_MAX
-        _check_tiff_count(kind, count, most)
-        if tag in _TIFF_DIRECTORIES:
-            directories.append(value)
-        if tag in (_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH):
-            tile[tag] = value
-    if len(tile) == 2:
-        _at_most(_TIFF_TILE_PIXELS_MAX, tile[_TIFF_TILE_WIDTH] * tile[_TIFF_TILE_LENGTH], "pixels in a TIFF's tile")
-    for directory in directories:
-        for _, kind, count, _ in tiff_entries(data, order, directory):
-            _check_tiff_count(kind, count, _TIFF_VALUES_MAX)
-
-
-def tiff_order(data: bytes) -> str:
-    """The byte order of a TIFF, as `struct` writes it."""
-    return "<" if data[:2] == b"II" else ">"
-
-
-def tiff_entries(data: bytes, order: str, position: int) -> Iterator[tuple[int, int, int, int]]:
-    """Tag, type, count and (if it is one integer) value of each entry of a directory (TIFF 6.0, section 2).
-
-    Raises:
-        struct.error: the directory lies outside of the file.
-    """
-    (entries,) = struct.unpack_from(order + "H", data, position)
-    for start in range(position + 2, position + 2 + 12 * entries, 12):
-        tag, kind, count = struct.unpack_from(order + "HHI", data, start)
-        (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, start + 8)
-        yield tag, kind, count, value
-
-
-def _check_tiff_count(kind: int, count: int, most: int) -> None:
-    if kind not in _TIFF_BYTES:
-        _at_most(most, count, "values of a TIFF's tag")
-
-
-def _at_most(most: int, came: int, what: str) -> None:
-    if came > most:
-        raise DecodeError(f"expected at most {most} {what}, this one has {came} or more")
-
-
 _CHECKS: dict[str, Callable[[bytes], None]] = {
     "JPEG": _check_jpeg,
     "PNG": _check_png,
     "GIF": _check_gif,
     "BMP": _check_bmp,
-    "TIFF": _check_tiff,
+    "TIFF": check_tiff,
 }

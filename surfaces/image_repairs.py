@@ -1,4 +1,5 @@
-"""Accepts what viewers accept: a JPEG without its end, a PNG with a damaged note, a TIFF that begins with a thumbnail.
+"""Accepts what viewers accept: a JPEG without its end, a PNG with a damaged note, a TIFF that begins with a thumbnail,
+and photos whose EXIF must not be read.
 
 Each function returns the file with that one thing put right, or the same bytes. Pillow has a switch for some of this,
 but it is global, and accepts photos of which most is missing.
@@ -9,14 +10,20 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
 from PIL import Image as Pillow
 
 from surfaces.errors import DecodeError
-from surfaces.image_guards import jpeg_segments, tiff_entries, tiff_order
+from surfaces.image_guards import jpeg_segments
+from surfaces.tiff_guards import is_sound_exif, tiff_entries, tiff_order
 from surfaces.wording import printable
+
+_EXIF_NAME = b"Exif\0\0"
+_JPEG_APP1 = 0xE1
 
 _JPEG_END = b"\xff\xd9"
 _JPEG_FRAMES, _JPEG_SCAN = (0xC0, 0xC1, 0xC2), 0xDA  # baseline, extended, progressive
@@ -51,6 +58,8 @@ def with_jpeg_end(data: bytes) -> bytes:
 def without_damaged_notes(data: bytes) -> bytes:
     """A PNG without the ancillary chunks (texts, profile, time) whose checksum is wrong, as libpng reads it.
 
+    EXIF that costs too much (`surfaces.tiff_guards`) is left out too.
+
     Raises:
         DecodeError: the checksum of another chunk is wrong.
     """
@@ -62,7 +71,8 @@ def without_damaged_notes(data: bytes) -> bytes:
         end = position + 12 + length
         if end > len(data) or kind == b"IEND":
             break
-        if view[end - 4 : end] != zlib.crc32(view[position + 4 : end - 4]).to_bytes(4, "big"):
+        is_hostile = kind == b"eXIf" and not is_sound_exif(data[position + 8 : end - 4])
+        if is_hostile or view[end - 4 : end] != zlib.crc32(view[position + 4 : end - 4]).to_bytes(4, "big"):
             if not kind[0] & _PNG_ANCILLARY:
                 name = printable(kind.decode("latin-1"))
                 raise DecodeError(f"the photo is truncated or corrupt: wrong checksum in its chunk {name}")
@@ -70,6 +80,24 @@ def without_damaged_notes(data: bytes) -> bytes:
             start = end
         position = end
     return data[:8] + b"".join(kept) + data[start:] if kept else data
+
+
+def without_hostile_exif(name: str, data: bytes) -> bytes:
+    """A photo whose EXIF is no longer read if reading it costs too much (`surfaces.tiff_guards`).
+
+    Args:
+        name: its format, from `format_of`.
+        data: a file that `refuse_bombs` let pass.
+    """
+    if name == "AVIF":  # turned by its container: its EXIF says nothing that counts (ISO/IEC 23008-12, A.2.1)
+        return _overwritten(data, _exif_types_of_avif(data), b"none")
+    find, hidden = _EXIF_FINDERS.get(name, (None, b""))
+    if find is None:
+        return data
+    places = list(find(data))
+    if is_sound_exif(b"".join(data[start:end].removeprefix(_EXIF_NAME) for _, start, end in places)):
+        return data
+    return _overwritten(data, [place for place, _, _ in places], hidden)
 
 
 def with_largest_page_first(data: bytes) -> bytes:
@@ -93,6 +121,68 @@ def with_largest_page_first(data: bytes) -> bytes:
     if not largest or data[4:8] == (head := struct.pack(order + "I", largest)):
         return data
     return data[:4] + head + data[8:]
+
+
+def _exif_of_jpeg(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """For each part of a JPEG's EXIF: the place of its name, and where it starts and ends."""
+    with suppress(struct.error):
+        for kind, _, position in jpeg_segments(data):
+            if kind == _JPEG_SCAN:
+                return
+            start = position + 2
+            if kind == _JPEG_APP1 and data.startswith(_EXIF_NAME, start):
+                (length,) = struct.unpack_from(">H", data, position)
+                yield start, start, position + length
+
+
+def _exif_of_webp(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The same for the chunk of a WebP (RFC 9649, 2.3)."""
+    position = 12
+    while position + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if kind == b"EXIF":
+            yield position, position + 8, position + 8 + length
+            return
+        position += 8 + length + length % 2
+
+
+def _exif_types_of_avif(data: bytes) -> list[int]:
+    """Where an AVIF names the type of each item of EXIF (ISO/IEC 14496-12, 8.11.6)."""
+    found = []
+    for start, end in _boxes(data, b"meta", 0, len(data)):
+        for items, items_end in _boxes(data, b"iinf", start + 4, end):
+            count_bytes = 4 if data[items : items + 1] > b"\0" else 2
+            for item, _ in _boxes(data, b"infe", items + 4 + count_bytes, items_end):
+                place = item + (10 if data[item : item + 1] > b"\2" else 8)
+                if data.startswith(b"Exif", place):
+                    found.append(place)
+    return found
+
+
+def _boxes(data: bytes, kind: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the contents of the boxes of a kind start and end, among those that follow each other."""
+    while start + 8 <= end:
+        size, name = struct.unpack_from(">I4s", data, start)
+        content = start + 8
+        if size == 1 and content + 8 <= end:
+            (size,) = struct.unpack_from(">Q", data, content)
+            content += 8
+        stop = min(start + size, end) if size else end
+        if stop < content:
+            return
+        if name == kind:
+            yield content, stop
+        start = stop
+
+
+def _overwritten(data: bytes, places: Sequence[int], word: bytes) -> bytes:
+    """A file with a word at these places."""
+    if not places:
+        return data
+    changed = bytearray(data)
+    for place in places:
+        changed[place : place + len(word)] = word
+    return bytes(changed)
 
 
 def _has_all_scans(data: bytes) -> bool:
@@ -132,3 +222,10 @@ def _eighth(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     with Pillow.open(io.BytesIO(data), formats=("JPEG",)) as photo:
         photo.draft(photo.mode, (max(1, photo.width // 8), max(1, photo.height // 8)))
         return np.atleast_3d(np.asarray(photo))
+
+
+_EXIF_FINDERS: dict[str, tuple[Callable[[bytes], Iterator[tuple[int, int, int]]], bytes]] = {
+    "JPEG": (_exif_of_jpeg, b"none\0\0"),
+    "WEBP": (_exif_of_webp, b"none"),
+}
+"""Where a format has its EXIF, and the name of parts that readers pass over."""

@@ -21,7 +21,7 @@ from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, NotAnImageError
 from surfaces.image_guards import FORMATS as FORMATS
 from surfaces.image_guards import format_of, refuse_bombs
-from surfaces.image_repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes
+from surfaces.image_repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes, without_hostile_exif
 from surfaces.places import BYTES_MAX, local_path
 from surfaces.wording import printable
 
@@ -177,6 +177,7 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
     refuse_bombs(name, data)
     if name == "PNG":
         data = without_damaged_notes(data)
+    data = without_hostile_exif(name, data)
     try:
         with _open_photo(name, data, limits) as photo:
             scale_transparent_colour(photo)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
-from surfaces.dataset.codec import LIMITS, read_bytes
+from surfaces.dataset.codec import COCO_BYTES_MAX, LIMITS, read_bytes
 from surfaces.dataset.graded import MOST_TABLES
 from surfaces.dataset.options import ReadOptions
 from surfaces.dataset.reporting import counted, listed, note, refuse_faults
@@ -20,6 +20,7 @@ from surfaces.errors import DatasetError
 from surfaces.wording import brief
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_MOST_REGIONS = 2048  # of a photo: each is drawn at its full size
 _OWN_KEYS = {"id", "name", "isthing"}
 _FLAGS = {0: False, 1: True, "0": False, "1": True, None: False}
 
@@ -91,9 +92,9 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
         DatasetError: it is no COCO file, or knows none of our classes.
     """
     try:
-        content = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"expected a COCO file in {path}, got: {error}") from error
+        content = json.loads(read_bytes(path, COCO_BYTES_MAX))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise DatasetError(f"expected a COCO file in {path}, got: {error or 'more than memory holds'}") from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DatasetError(f"expected a COCO file in {path}, got no list of {key}")
@@ -143,6 +144,8 @@ class _Checker:
         for position, entry in enumerate(content["annotations"]):
             self._annotation(position, entry)
         for image in self.images:
+            if (count := len(self.regions[image.id])) > _MOST_REGIONS:
+                self.faults.append(f"{image_words(image)}: expected at most {_MOST_REGIONS} annotations, got {count}")
             tables = sum(region.surface is DINING_TABLE for region in self.regions[image.id])
             if tables > MOST_TABLES:
                 self.faults.append(f"{image_words(image)}: expected at most {MOST_TABLES} dining tables, got {tables}")

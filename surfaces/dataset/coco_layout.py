@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from surfaces.dataset.codec import read_bytes
+from surfaces.dataset.codec import COCO_BYTES_MAX, read_bytes
 from surfaces.dataset.names import COCO_NAME, inside
 from surfaces.dataset.options import FOLLOW_LINKS
 from surfaces.dataset.reporting import listed
@@ -54,7 +54,7 @@ def _files_directly_in(folder: Path) -> list[Path]:
 
 
 def _looks_like_coco(path: Path) -> bool:
-    content = read_bytes(path).replace(b"\0", b"")  # UTF-16
+    content = read_bytes(path, COCO_BYTES_MAX).replace(b"\0", b"")  # UTF-16
     return all(key in content for key in _KEYS)
 
 

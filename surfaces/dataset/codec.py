@@ -20,22 +20,30 @@ from surfaces.image_guards import FORMATS, format_of, refuse_bombs
 LIMITS = images.ImageLimits(side_min=1)
 """Of a dataset's photos and label maps."""
 
+COCO_BYTES_MAX = 2**32
+"""Of a COCO file, which is held as Python's objects; COCO's own largest has a tenth."""
+
 _JPEG_QUALITY = 95
 _PNG_HEADER = ">8xI4sIIBB"  # PNG 11.2.1: length, IHDR, width, height, bit depth, colour type
 _GREY, _PALETTE = 0, 3
 _COLOUR_TYPES = {_GREY: "grey", 2: "RGB", _PALETTE: "palette", 4: "grey with opacity", 6: "RGB with opacity"}
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _MOST_CHANNELS = 4  # of a PNG file
+_BGR_FIRST = [2, 1, 0, 3]  # OpenCV takes a belief's channels for these of an image, and wrote them so
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = LIMITS.bytes_max) -> bytes:
     """The bytes of one of a dataset's files.
 
+    Args:
+        path: the file.
+        most: how many there may be; the check comes before they are read.
+
     Raises:
-        DatasetError: it is missing or cannot be read.
+        DatasetError: it is missing, no file, cannot be read or has more.
     """
     try:
-        return regular_files.read_bytes(path)
+        return regular_files.read_bytes(path, most)
     except OSError as error:
         raise DatasetError(f"expected a readable file at {path}, got: {error.strerror}") from error
 
@@ -105,11 +113,7 @@ def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     if bits > 8 or colour not in (_GREY, _PALETTE):
         kind = f"{_COLOUR_TYPES.get(colour, 'unknown colours')} of {bits} bits"
         raise DatasetError(f"expected a label map of up to 8 bits a pixel (grey or a palette) in {source}, got {kind}")
-    try:
-        with Pillow.open(io.BytesIO(data), formats=("PNG",)) as image:
-            values = np.array(image, np.uint8)
-    except Exception as error:  # corrupt bytes make the decoder raise nearly anything
-        raise DatasetError(f"expected a whole PNG file in {source}, got: {error}".splitlines()[0]) from error
+    values = _decode(data, source)
     # Pillow keeps 1 bit and palettes as they are, and scales grey of 2 and 4 bits to white at 255.
     return values // (255 // (2**bits - 1)) if colour == _GREY and bits in (2, 4) else values
 
@@ -132,14 +136,15 @@ def decode_belief(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     Raises:
         DatasetError: the bytes are not such an image, or one of another number of classes.
     """
+    bits, _ = _checked_png(data, source)
+    if bits != 8:
+        raise DatasetError(f"expected {BELIEF_CHANNELS} bytes a pixel in {source}, got samples of {bits} bits")
     pixels = _decode(data, source)
     if pixels.ndim == 2 and BELIEF_CHANNELS > _MOST_CHANNELS and pixels.shape[0] % BELIEF_CHANNELS == 0:
         return pixels.reshape(BELIEF_CHANNELS, -1, pixels.shape[1])
-    if pixels.ndim != 3 or pixels.shape[2] != BELIEF_CHANNELS or pixels.dtype != np.uint8:
-        raise DatasetError(
-            f"expected {BELIEF_CHANNELS} bytes a pixel in {source}, got {pixels.dtype} of shape {pixels.shape}"
-        )
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    if pixels.ndim != 3 or pixels.shape[2] != BELIEF_CHANNELS:
+        raise DatasetError(f"expected {BELIEF_CHANNELS} bytes a pixel in {source}, got shape {pixels.shape}")
+    return np.ascontiguousarray(pixels[..., _BGR_FIRST[: pixels.shape[2]]].transpose(2, 0, 1))
 
 
 def encode_belief(belief: npt.NDArray[np.uint8]) -> bytes:
@@ -173,11 +178,13 @@ def _checked_png(data: bytes, source: str) -> tuple[int, int]:
 
 
 def _decode(data: bytes, source: str) -> npt.NDArray[np.uint8]:
-    _checked_png(data, source)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise DatasetError(f"expected an image in {source}, got {len(data)} bytes that are none")
-    return pixels  # type: ignore[return-value]
+    """The pixels of a checked PNG file, uint8 HxW or HxWxC."""
+    try:
+        # Not by OpenCV: it unpacks the texts of a file without a limit.
+        with Pillow.open(io.BytesIO(data), formats=("PNG",)) as image:
+            return np.array(image, np.uint8)
+    except Exception as error:  # corrupt bytes make the decoder raise nearly anything
+        raise DatasetError(f"expected a whole PNG file in {source}, got: {error}".splitlines()[0]) from error
 
 
 def _encode(suffix: str, pixels: npt.NDArray[np.uint8], options: list[int]) -> bytes:

@@ -9,10 +9,15 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from surfaces.dataset.codec import encode_jpeg
-from surfaces.image_repairs import with_jpeg_end, without_damaged_notes
+from surfaces.image_repairs import with_jpeg_end, without_damaged_notes, without_hostile_exif
 from surfaces.images import decode_image
 
-_REPAIRS = {b"\xff\xd8\xff": with_jpeg_end, b"\x89PNG": without_damaged_notes}
+
+def _repaired_jpeg(data: bytes) -> bytes:
+    return with_jpeg_end(without_hostile_exif("JPEG", data))
+
+
+_REPAIRS = {b"\xff\xd8\xff": _repaired_jpeg, b"\x89PNG": without_damaged_notes}
 """By a file's first bytes: puts right what other readers refuse."""
 
 

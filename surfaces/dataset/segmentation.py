@@ -11,6 +11,10 @@ from surfaces.detections import Mask
 from surfaces.errors import DatasetError
 from surfaces.wording import brief
 
+LONGEST_OUTLINE = 1_000_000
+"""Pixels that the edges of a region's polygons may cross; each takes pycocotools a hundred bytes."""
+
+_MERGED_AT_ONCE = 16
 _MOST_CHARACTERS = 7  # of one packed run: 35 bits, more pixels than any photo has
 
 
@@ -36,7 +40,10 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
     polygons = _checked_polygons(segmentation, height, width)
     from pycocotools import mask as coco  # RLE needs none of it
 
-    filled = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
+    drawn = coco.frPyObjects(polygons, height, width)
+    while len(drawn) > 1:  # all at once takes the square of their number
+        drawn = [coco.merge(drawn[start : start + _MERGED_AT_ONCE]) for start in range(0, len(drawn), _MERGED_AT_ONCE)]
+    filled = coco.decode(drawn[0])
     return np.ascontiguousarray(filled, dtype=np.bool_)
 
 
@@ -60,6 +67,11 @@ def draws_nothing(segmentation: Any, height: int, width: int) -> bool:
     from pycocotools import mask as coco
 
     return not coco.area(coco.frPyObjects(polygons, height, width)).any()
+
+
+def outline_length(points: npt.NDArray[np.float64]) -> float:
+    """How many pixels the edges of a polygon (Nx2: x and y in pixels) cross."""
+    return float(abs(points - np.roll(points, -1, axis=0)).max(axis=1).sum())
 
 
 def _surely_draws(polygon: list[float], height: int, width: int) -> bool:
@@ -111,7 +123,12 @@ def _unpack(counts: str) -> npt.NDArray[np.int64]:
 def _checked_polygons(polygons: Any, height: int, width: int) -> list[list[float]]:
     if not isinstance(polygons, list) or not polygons:
         raise DatasetError(f"expected polygons or RLE as segmentation, got {brief(polygons)}")
-    return [_points_of(polygon, height, width) for polygon in polygons]
+    checked = [_points_of(polygon, height, width) for polygon in polygons]
+    most = min(LONGEST_OUTLINE, 4 * (height + 1) * (width + 1))
+    length = sum(outline_length(np.array(polygon).reshape(-1, 2)) for polygon in checked)
+    if length > most:
+        raise DatasetError(f"expected polygons with an outline of at most {most} pixels, got {length:.0f}")
+    return checked
 
 
 def _points_of(polygon: Any, height: int, width: int) -> list[float]:

@@ -31,12 +31,18 @@ def group_table_parts(mask: Mask) -> npt.NDArray[np.uint8]:
     if not mask.any():
         return tables
     reach = _LARGEST_GAP * math.hypot(*mask.shape) / 2
-    _, near = cv2.connectedComponents((distance_to(mask) <= reach).astype(np.uint8))
-    groups = np.where(mask, near, 0)
-    areas = np.bincount(groups.ravel())[1:]
-    main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size)) + 1
-    if main.size:
-        tables[mask] = np.argmin([distance_to(groups == group)[mask] for group in main], axis=0) + 1
+    count, groups = cv2.connectedComponents((distance_to(mask) <= reach).astype(np.uint8))
+    groups[~mask] = 0
+    areas = np.zeros(count, np.int64)
+    for row in groups:  # at once it takes eight bytes a pixel
+        areas += np.bincount(row, minlength=count)
+    areas[0] = 0  # outside of tables
+    main = np.flatnonzero(areas >= max(_SMALLEST_TABLE_SHARE * areas.max(), _SPECK_SHARE * mask.size))
+    nearest = np.full(mask.shape, np.inf, np.float32)
+    for number, group in enumerate(main, 1):
+        distance = distance_to(groups == group)
+        closer = mask & (distance < nearest)
+        nearest[closer], tables[closer] = distance[closer], number
     return tables
 
 
