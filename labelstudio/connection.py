@@ -74,7 +74,10 @@ def connect(args: argparse.Namespace) -> Server:
     # A token that is meant for a named server goes to no other one.
     token = os.environ.get("LABEL_STUDIO_API_KEY") if named else None
     if not token and here and here.url == url.rstrip("/"):
-        token = local.account().token
+        account = local.account_at(here)
+        if account is None:
+            raise ServerAwayError(f"Label Studio at {url} is not up yet; `python -m labelstudio up` waits for it")
+        token = account.token
     if not token:
         raise TokenError(f"no token for {url}; set LABEL_STUDIO_API_KEY to one of the server's Account & Settings page")
     return open_server(url, token)

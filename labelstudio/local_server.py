@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -27,6 +28,7 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from labelstudio.errors import ServerAwayError
+from labelstudio.listening import listens
 from surfaces.arguments import local_path
 from surfaces.errors import OutputError
 
@@ -125,6 +127,23 @@ class LocalServer:
         except (OSError, ValueError, TypeError):
             raise ServerAwayError(f"{self.account_path} holds no account of a Label Studio") from None
 
+    def account_at(self, running: Running) -> Account | None:
+        """The account for a server that runs: what asks for it will send its token there.
+
+        Returns:
+            None where nothing listens at its address yet.
+
+        Raises:
+            ServerAwayError: another program does; or there is no account.
+        """
+        found = listens(HOST, urlsplit(running.url).port or 0, running.pid)
+        if found is False:
+            raise ServerAwayError(
+                f"expected Label Studio, process {running.pid}, at {running.url}, and another program listens there; "
+                "name another port with --port"
+            )
+        return self.account() if found else None
+
     def running(self) -> Running | None:
         """What runs, or None.
 
@@ -179,8 +198,10 @@ class LocalServer:
         deadline = time.monotonic() + timeout_s
         with httpx.Client(trust_env=False, timeout=5.0) as client:
             while (running := self.running()) is not None:
+                account = self.account_at(running)
                 with suppress(httpx.HTTPError):
-                    if client.get(f"{running.url}/health").is_success and self._is_ours(client, running):
+                    healthy = account is not None and client.get(f"{running.url}/health").is_success
+                    if account and healthy and self._is_ours(client, running, account):
                         return running
                 if time.monotonic() > deadline:
                     raise ServerAwayError(f"Label Studio did not answer within {timeout_s:.0f} s; {self._last_word()}")
@@ -280,9 +301,9 @@ class LocalServer:
         }
         return kept | _QUIET | ours
 
-    def _is_ours(self, client: httpx.Client, running: Running) -> bool:
+    def _is_ours(self, client: httpx.Client, running: Running, account: Account) -> bool:
         """Whether the server knows our account; False as well where it is too busy to tell."""
-        headers = {"Authorization": f"Token {self.account().token}"}
+        headers = {"Authorization": f"Token {account.token}"}
         status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
         if status in (401, 403, 404):
             raise ServerAwayError(
