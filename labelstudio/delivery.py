@@ -1,7 +1,8 @@
 """Brings photos to where the server's pages can show them, in the first way that works.
 
     object storage  where `--url-base` tells that the corpus lies on the web as well
-    local files     the server reads the photo from its own disk, below its document root
+    local files     the server reads the photo from its own disk, below its document root; one that `up` started reads
+                    links there, one to each photo that was pushed
     upload          the photo is sent to the server
 
 Whether a way works is found out by trying: what comes back must be the photo, byte for byte. Photos that are no upright
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Protocol
 from urllib.parse import quote, urlencode
@@ -22,10 +24,13 @@ import httpx
 from labelstudio.connection import Server
 from labelstudio.errors import DeliveryError
 from labelstudio.interface import Project
+from labelstudio.local_server import Running
 from labelstudio.progress import tell
 from surfaces.dataset.codec import suffix_of
 from surfaces.dataset.portable import portable_photo
 from surfaces.dataset.store import StoredPhoto
+from surfaces.errors import FetchError
+from surfaces.fetch import WHOLE_STATUSES, FetchLimits, ask, fetch
 from surfaces.places import is_remote
 
 WAYS = ("url", "local", "upload")
@@ -128,7 +133,9 @@ class Delivery:
             raise
 
 
-def plan_delivery(server: Server, project: Project, way: str, url_base: str | None) -> Delivery:
+def plan_delivery(
+    server: Server, project: Project, way: str, url_base: str | None, here: Running | None = None
+) -> Delivery:
     """What photos will be delivered by.
 
     Args:
@@ -136,10 +143,13 @@ def plan_delivery(server: Server, project: Project, way: str, url_base: str | No
         project: that they are for.
         way: one of `WAYS`, or `auto` for all of them.
         url_base: the corpus on the web, or None.
+        here: the server, where it is one that `up` started.
     """
+    files = LocalFiles(server, project)
+    local = LinkedFiles(files, Path(here.photos), Path(here.links)) if here and here.links else files
     upload = Upload(server, project)
     ways: dict[str, Way] = {"url": WebAddress(url_base)} if url_base else {}
-    ways |= {"local": LocalFiles(server, project), "upload": upload}
+    ways |= {"local": local, "upload": upload}
     if way == "auto":
         return Delivery(list(ways.values()), upload)
     if way not in ways:
@@ -166,12 +176,11 @@ class WebAddress:
         address = f"{self._base}/{quote(_path_in_corpus(original.photo))}"
         if not self._works:
             try:
-                response = httpx.get(address, follow_redirects=True, timeout=60)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise ClosedWayError(f"not from {self._base}, which does not answer: {error}") from error
-            if not response.is_success or response.content != original.data:
-                came = "other bytes" if response.is_success else f"HTTP {response.status_code}"
-                raise ClosedWayError(f"not from {self._base}, which has {came} at {address}")
+                came = _came_from_web(address)
+            except FetchError as error:
+                raise ClosedWayError(f"not from {self._base}, which does not answer with {address}: {error}") from error
+            if came != original.data:
+                raise ClosedWayError(f"not from {self._base}, which has other bytes at {address}")
             self._works = True
         return address
 
@@ -193,7 +202,7 @@ class LocalFiles:
         return f"the server reads them from its own disk, below {self._root}"
 
     def address(self, original: Original) -> str:
-        """The photo's address on the server; the first one of each folder below the root is fetched and compared."""
+        """The photo's address on the server; the first one of each folder that is opened is fetched and compared."""
         if is_remote(original.place):
             raise NotThisWayError(f"not from the server's disk, {original.place} lies in object storage")
         if self._root is None:
@@ -203,7 +212,7 @@ class LocalFiles:
             raise NotThisWayError(f"not from the server's disk, it serves subfolders of {self._root}")
         query = urlencode({"d": relative.as_posix()}, quote_via=quote)
         address = f"/data/local-files/?{query}"
-        folder = self._root / relative.parts[0]
+        folder = self._root / _folder_to_open(relative, original.photo)
         if folder not in self._folders:
             self._folders[folder] = self._open(folder, address, original.data)
         if self._folders[folder]:
@@ -227,6 +236,8 @@ class LocalFiles:
             return f"not from the server's disk: {made}"
         response = self._server.session.get(address)
         if response.is_success and response.content == data:
+            if made is not None:
+                tell(f"opened {folder} to the people of project {self._project.title!r}: they can read all files in it")
             return ""
         if made is not None:
             self._server.session.delete(f"{_STORAGES}{made}").raise_for_status()
@@ -241,6 +252,41 @@ class LocalFiles:
         settings = {"project": self._project.id, "path": str(folder), "title": _STORAGE_TITLE}
         response = self._server.session.post(_STORAGES, json=settings | {"regex_filter": _NO_FILE})
         return int(response.json()["id"]) if response.is_success else _refusal(response)
+
+
+class LinkedFiles:
+    """Photos that a server which `up` started reads through links: nothing else of their folder can be seen there.
+
+    Args:
+        files: of the server, below whose document root the links lie.
+        photos: the folder whose photos may be linked.
+        links: the document root. It is laid out as `photos` is.
+    """
+
+    def __init__(self, files: LocalFiles, photos: Path, links: Path) -> None:
+        self._files, self._photos, self._links = files, photos, links
+
+    @property
+    def told(self) -> str:
+        """What is said when a photo first goes this way."""
+        return f"the server reads them from its own disk, through links in {self._links}"
+
+    def address(self, original: Original) -> str:
+        """Links the photo; returns its address on the server."""
+        relative = None if is_remote(original.place) else _below(PurePath(original.place), self._photos)
+        if relative is None:
+            raise NotThisWayError(f"not from the server's disk, {original.place} does not lie in {self._photos}")
+        link = self._links / (self._photos.name or "photos") / relative
+        target = Path(original.place).resolve()
+        try:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if link.is_symlink() and link.readlink() != target:
+                link.unlink()
+            with suppress(FileExistsError):
+                link.symlink_to(target)
+        except OSError as error:
+            raise NotThisWayError(f"not from the server's disk, no link at {link}: {error.strerror}") from error
+        return self._files.address(replace(original, place=str(link)))
 
 
 class Upload:
@@ -297,6 +343,16 @@ class Upload:
         )
 
 
+def _came_from_web(address: str) -> bytes:
+    """What lies at an address that the user gave, on this machine perhaps; a redirect leads to the internet alone."""
+    answer = ask(address, FetchLimits(allow_private=True))
+    if answer.redirect:
+        return fetch(answer.redirect)
+    if answer.status not in WHOLE_STATUSES:
+        raise FetchError(f"HTTP {answer.status}")
+    return answer.body
+
+
 def _path_in_corpus(photo: StoredPhoto) -> str:
     name = photo.name.removesuffix(f"-{photo.sha256[:12]}")
     source = photo.source if is_remote(photo.source) else PurePath(photo.source).as_posix()
@@ -304,6 +360,21 @@ def _path_in_corpus(photo: StoredPhoto) -> str:
     if not source.endswith(f"/{relative}"):
         raise NotThisWayError(f"not from the web, {photo.source} does not lie in its corpus as {relative}")
     return relative
+
+
+def _folder_to_open(relative: PurePath, photo: StoredPhoto) -> PurePath:
+    """The photo's corpus, or what of it is below the document root: the first folder there at most.
+
+    Args:
+        relative: the photo's path below the root, of two parts or more.
+        photo: the store's record of it.
+    """
+    with suppress(NotThisWayError):
+        inside = PurePath(_path_in_corpus(photo)).parts
+        shared = min(len(inside), len(relative.parts))
+        if inside[-shared:] == relative.parts[-shared:]:
+            return PurePath(*relative.parts[: max(1, len(relative.parts) - len(inside))])
+    return relative.parent
 
 
 def _below(path: PurePath, folder: PurePath) -> PurePath | None:

@@ -1,8 +1,9 @@
 """A Label Studio server of our own on this machine: its folder, its account, its process.
 
-What lies in its folder: `data` (SQLite and uploads), `account.json` (user name, password and token, mode 600),
-`label-studio.log`, and `server.json` (what runs). The server's process holds a lock on the last one for as long as it
-lives, so that nobody mistakes another process, which was given a dead server's id, for the server.
+What lies in its folder: `data` (SQLite and uploads), `links` (to photos that were pushed), `account.json` (user name,
+password and token, mode 600), `label-studio.log`, and `server.json` (what runs). The server's process holds a lock on
+the last one for as long as it lives, so that nobody mistakes another process, which was given a dead server's id, for
+the server.
 """
 
 from __future__ import annotations
@@ -68,12 +69,14 @@ class Running:
     Attributes:
         pid: of its process.
         url: its address.
-        photos: the folder it serves photos from ("local file serving").
+        photos: the folder whose photos it can show without an upload.
+        links: the folder of links to those that were pushed, its document root; empty where `photos` is below that.
     """
 
     pid: int
     url: str
     photos: str
+    links: str = ""
 
 
 def default_home() -> Path:
@@ -168,7 +171,8 @@ class LocalServer:
         Args:
             executable: the `label-studio` program.
             port: on the loopback interface; 0 takes a free one.
-            photos: the folder to serve photos from, `served/photos` in the server's own folder where None.
+            photos: the folder whose photos need no upload: links to them are served. Where None it is `served/photos`
+                in the server's own folder, which is served itself.
             timeout_s: the first start prepares the database, which takes a minute.
 
         Raises:
@@ -259,14 +263,16 @@ class LocalServer:
             port = _free_port(port)
             # Label Studio serves nothing from a path with `..`.
             folder = (photos or self.home / "served" / "photos").expanduser().resolve()
-            folder.mkdir(parents=True, exist_ok=True)
+            links = self.home.resolve() / "links" if photos else None
+            for needed in (folder, links or folder):
+                needed.mkdir(parents=True, exist_ok=True)
             self._make_account()
             command = [str(executable), "start", "--no-browser", "--internal-host", HOST]
             command += ["--port", str(port), "--data-dir", str(self.home / "data")]
             with os.fdopen(os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
                 self._process = subprocess.Popen(
                     command,
-                    env=self._environment(folder),
+                    env=self._environment(links or folder.parent),
                     cwd=self.home,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -274,7 +280,7 @@ class LocalServer:
                     pass_fds=[state.fileno()],
                     start_new_session=True,
                 )
-            running = Running(self._process.pid, f"http://{HOST}:{port}", str(folder))
+            running = Running(self._process.pid, f"http://{HOST}:{port}", str(folder), str(links or ""))
             state.write(json.dumps(asdict(running)).encode())
         return True
 
@@ -289,7 +295,7 @@ class LocalServer:
             json.dump(asdict(account), file, indent=2)
         temporary.replace(self.account_path)
 
-    def _environment(self, photos: Path) -> dict[str, str]:
+    def _environment(self, root: Path) -> dict[str, str]:
         account = self.account()
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         ours = {
@@ -297,7 +303,7 @@ class LocalServer:
             "LABEL_STUDIO_PASSWORD": account.password,
             "LABEL_STUDIO_USER_TOKEN": account.token,
             # Label Studio serves folders below its document root, not what lies in the root itself.
-            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos.parent),
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(root),
         }
         return kept | _QUIET | ours
 

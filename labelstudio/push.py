@@ -25,6 +25,7 @@ from labelstudio.interface import (
     find_project,
     show_predictions,
 )
+from labelstudio.local_server import LocalServer
 from labelstudio.progress import task_bar, tell
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import ReviewLog
@@ -74,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
             f"project {project.title!r} shows tasks by the score of their prediction (uncertainty sampling), not in the"
             " order of --queue; `python -m labelstudio init` changes that"
         )
-    delivery = plan_delivery(server, project, args.photos, args.url_base)
+    here = LocalServer(args.home).running()
+    here = here if here and here.url == server.url else None
+    delivery = plan_delivery(server, project, args.photos, args.url_base, here)
     with LabelStore.open(args.dataset) as store, ReviewLog.of(args.dataset) as log, server_errors():
         pushing = Push(server, project, store, log, delivery)
         pushing.run(args.queue, args.limit, args.seed, args.again)
