@@ -18,7 +18,9 @@ from label_studio_sdk.core.api_error import ApiError
 
 from labelstudio.errors import ProjectError, ServerAwayError, TokenError
 from labelstudio.local_server import LocalServer, add_home_argument
-from labelstudio.patience import PatientClient
+from labelstudio.patience import PatientClient, RedirectedError
+from surfaces.addresses import without_credentials
+from surfaces.wording import printable
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _LONGEST_DETAIL = 300
@@ -97,11 +99,7 @@ def open_server(url: str, token: str) -> Server:
     url, token = _checked_url(url), _checked_token(token)
     # httpx tells every request at level INFO, and proxies of the environment know no loopback.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    options: dict[str, Any] = {
-        "timeout": _TIMEOUT,
-        "trust_env": urlsplit(url).hostname not in _LOOPBACK,
-        "follow_redirects": True,
-    }
+    options: dict[str, Any] = {"timeout": _TIMEOUT, "trust_env": urlsplit(url).hostname not in _LOOPBACK}
     with server_errors():
         client = LabelStudio(  # type: ignore[no-untyped-call]
             base_url=f"{url}/", api_key=token, httpx_client=PatientClient(**options), timeout=60, max_retries=0
@@ -118,7 +116,8 @@ def server_errors() -> Iterator[None]:
     """Turns what the client and the session raise into errors of one line, in which no token stands.
 
     Raises:
-        ServerAwayError: the server does not answer, breaks off, is overloaded, or answers as no Label Studio does.
+        ServerAwayError: the server does not answer, breaks off, is overloaded, redirects, or answers as no Label Studio
+            does.
         TokenError: it does not take the token, or its owner may not do this.
         ProjectError: it refuses the request; with its words.
     """
@@ -126,12 +125,18 @@ def server_errors() -> Iterator[None]:
         yield
     except ApiError as error:
         raise _error_of_status(error.status_code or 0, error.body) from None
+    except RedirectedError as error:
+        place = printable(without_credentials(error.place))[:_LONGEST_DETAIL]
+        raise ServerAwayError(
+            f"Label Studio{_place(error)} redirects to {place}, which is not followed; "
+            "if that is the server, name its address with --url"
+        ) from None
     except httpx.HTTPStatusError as error:
         raise _error_of_status(error.response.status_code, _body(error.response)) from None
     except httpx.TimeoutException as error:
         raise ServerAwayError(f"Label Studio{_place(error)} did not answer in time") from None
     except httpx.HTTPError as error:
-        raise ServerAwayError(f"Label Studio{_place(error)} does not answer: {error or type(error).__name__}") from None
+        raise ServerAwayError(f"Label Studio{_place(error)} does not answer: {_words(error)}") from None
     except json.JSONDecodeError:
         raise ServerAwayError("what answers there is no Label Studio") from None
 
@@ -192,7 +197,7 @@ def _detail(body: Any) -> str:
         return ""
     said: Any = body.get("validation_errors") or body.get("detail") or body
     words = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    words = " ".join(words.split())
+    words = printable(" ".join(words.split()))
     return f": {words[:_LONGEST_DETAIL]}" if words else ""
 
 
@@ -201,6 +206,11 @@ def _body(response: httpx.Response) -> Any:
         return response.json()
     except (ValueError, httpx.ResponseNotRead):
         return None
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """What went wrong; some errors repeat what the server sent."""
+    return printable(str(error) or type(error).__name__)[:_LONGEST_DETAIL]
 
 
 def _place(error: httpx.HTTPError) -> str:

@@ -14,14 +14,40 @@ _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELE
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
+class RedirectedError(httpx.HTTPStatusError):
+    """A server says to ask elsewhere.
+
+    Attributes:
+        place: where, as it says.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__("redirected", request=response.request, response=response)
+        # httpx has read it; what is no address is an error there.
+        self.place = str(response.next_request.url if response.next_request else response.request.url)
+
+
 class PatientClient(httpx.Client):
-    """`httpx.Client` with three more tries, after half a second, one and two.
+    """`httpx.Client` with three more tries, after half a second, one and two, that follows no redirect.
 
     Any request is sent again that could not be sent at all; one that may have arrived only where its method allows it.
     """
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """As `httpx.Client.send`."""
+        """As `httpx.Client.send`.
+
+        Raises:
+            RedirectedError: the server says to ask elsewhere.
+        """
+        response = self._send(request, **options)
+        if response.has_redirect_location:
+            response.close()
+            raise RedirectedError(response)
+        return response
+
+    def _send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        # What was sent, a token or a photo, is meant for this server, and what comes is taken for its word.
+        options["follow_redirects"] = False
         for pause_s in _PAUSES_S:
             try:
                 response = super().send(request, **options)

@@ -10,9 +10,12 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+import httpx
+
 from labelstudio.connection import Server, server_errors
 from labelstudio.errors import ServerAwayError
 from labelstudio.interface import IMAGE_FIELD
+from labelstudio.patience import RedirectedError
 from surfaces.addresses import without_credentials
 from surfaces.detections import Image
 from surfaces.errors import FetchError
@@ -62,10 +65,24 @@ class TaskPhotos:
             return fetch(address, self._limits)
         try:
             place = urljoin(f"{self._server.url}/", address)
-            is_theirs = _origin(place) == _origin(self._server.url)
         except ValueError as error:
             raise FetchError(f"expected an http address, got {without_credentials(address)[:100]!r}") from error
-        return _download(self._server, place) if is_theirs else fetch(place, self._limits)
+        return self._download(self._server, place)
+
+    def _download(self, server: Server, place: str) -> bytes:
+        """What lies at an address: a file of the server, which may send us elsewhere, to object storage, or another's.
+
+        The latter is read as any other address of a stranger.
+        """
+        with server_errors():
+            for _ in range(self._limits.redirects_max + 1):
+                if not _is_at(place, server):
+                    return fetch(place, self._limits)
+                try:
+                    return _read(server, place)
+                except RedirectedError as error:
+                    place = error.place
+        raise FetchError(f"expected a photo after at most {self._limits.redirects_max} redirects, got one more")
 
 
 def address_of(task: Mapping[str, Any]) -> str:
@@ -118,10 +135,10 @@ class Recent(Generic[Made]):
             future.set_exception(error)
 
 
-def _download(server: Server, place: str) -> bytes:
-    """A file of the server; where it sends us elsewhere, the session goes there without the token."""
+def _read(server: Server, place: str) -> bytes:
+    """A file of the server."""
     body = bytearray()
-    with server_errors(), server.session.stream("GET", place) as response:
+    with server.session.stream("GET", place) as response:
         if response.is_error:
             response.read()
         response.raise_for_status()
@@ -130,6 +147,15 @@ def _download(server: Server, place: str) -> bytes:
             if len(body) > _BYTES_MAX:
                 raise FetchError(f"expected a photo of at most {_BYTES_MAX / 1e6:g} MB, this one has more")
     return bytes(body)
+
+
+def _is_at(place: str, server: Server) -> bool:
+    """Whether an address is one of the server's own: of its scheme, host and port."""
+    try:
+        httpx.URL(place)
+        return _origin(place) == _origin(server.url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise FetchError(f"expected an http address, got {without_credentials(place)[:100]!r}") from error
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:
