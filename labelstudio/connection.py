@@ -137,7 +137,7 @@ def server_errors() -> Iterator[None]:
         raise ServerAwayError(f"Label Studio{_place(error)} did not answer in time") from None
     except httpx.HTTPError as error:
         raise ServerAwayError(f"Label Studio{_place(error)} does not answer: {_words(error)}") from None
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ServerAwayError("what answers there is no Label Studio") from None
 
 
@@ -204,7 +204,7 @@ def _detail(body: Any) -> str:
 def _body(response: httpx.Response) -> Any:
     try:
         return response.json()
-    except (ValueError, httpx.ResponseNotRead):
+    except (ValueError, RecursionError, httpx.ResponseNotRead):
         return None
 
 
