@@ -22,7 +22,8 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from labelstudio.connection import Server
-from labelstudio.errors import DeliveryError
+from labelstudio.errors import DeliveryError, ServerAwayError
+from labelstudio.fields import read_field
 from labelstudio.interface import Project
 from labelstudio.local_server import Running
 from labelstudio.progress import tell
@@ -32,6 +33,7 @@ from surfaces.dataset.store import StoredPhoto
 from surfaces.errors import FetchError
 from surfaces.fetch import WHOLE_STATUSES, FetchLimits, ask, fetch
 from surfaces.places import is_remote
+from surfaces.wording import printable
 
 WAYS = ("url", "local", "upload")
 
@@ -40,6 +42,7 @@ _STORAGES = "/api/storages/localfiles/"
 _STORAGE_TITLE = "photos to review"
 _NO_FILE = "(?!)"
 _REFUSED = (400, 413)
+_LONGEST_REFUSAL = 500
 
 
 class NotThisWayError(Exception):
@@ -247,11 +250,12 @@ class LocalFiles:
     def _make_storage(self, folder: PurePath) -> int | str | None:
         """Makes an import storage; its number, or why it was refused, or None where there was one."""
         known = self._server.session.get(_STORAGES, params={"project": self._project.id}).raise_for_status().json()
-        if any(_below(folder, PurePath(storage["path"])) is not None for storage in known):
+        paths = [read_field(storage, "path", str, ServerAwayError) for storage in known]
+        if any(_below(folder, PurePath(path)) is not None for path in paths):
             return None
         settings = {"project": self._project.id, "path": str(folder), "title": _STORAGE_TITLE}
         response = self._server.session.post(_STORAGES, json=settings | {"regex_filter": _NO_FILE})
-        return int(response.json()["id"]) if response.is_success else _refusal(response)
+        return read_field(response.json(), "id", int, ServerAwayError) if response.is_success else _refusal(response)
 
 
 class LinkedFiles:
@@ -326,7 +330,7 @@ class Upload:
     def _list(self) -> dict[str, str]:
         """What was uploaded to the project before, perhaps by a push that was cut short; the server adds a prefix."""
         response = self._server.session.get(f"/api/projects/{self._project.id}/file-uploads", params={"all": "true"})
-        files = [str(upload["file"]) for upload in response.raise_for_status().json()]
+        files = [read_field(known, "file", str, ServerAwayError) for known in response.raise_for_status().json()]
         return {PurePosixPath(file).name.partition("-")[2]: f"/data/{file}" for file in files}
 
     def _post(self, name: str, data: bytes) -> str:
@@ -337,10 +341,9 @@ class Upload:
         )
         if response.status_code in _REFUSED:
             raise DeliveryError(f"the server does not take an upload of {len(data)} bytes: {_refusal(response)}")
-        number = response.raise_for_status().json()["file_upload_ids"][0]
-        return (
-            f"/data/{self._server.session.get(f'/api/import/file-upload/{number}').raise_for_status().json()['file']}"
-        )
+        numbers = read_field(response.raise_for_status().json(), "file_upload_ids", list, ServerAwayError)
+        known = self._server.session.get(f"/api/import/file-upload/{''.join(map(str, numbers[:1]))}").raise_for_status()
+        return f"/data/{read_field(known.json(), 'file', str, ServerAwayError)}"
 
 
 def _came_from_web(address: str) -> bytes:
@@ -392,6 +395,6 @@ def _refusal(response: httpx.Response) -> str:
         response.raise_for_status()
     try:
         errors = response.json()["validation_errors"]["non_field_errors"]
-        return " ".join(map(str, errors))
+        return printable(" ".join(map(str, errors)))[:_LONGEST_REFUSAL]
     except (ValueError, KeyError, TypeError):
         return f"HTTP {response.status_code}"

@@ -149,7 +149,7 @@ def _labels_for(outcome: Outcome, labels: GradedLabels | None) -> GradedLabels |
 
 
 def _read(annotation: Mapping[str, Any], predicted: GradedLabels | None, height: int, width: int) -> Review:
-    known = {
+    known: dict[str, Any] = {
         "number": read_field(annotation, "id", int),
         "annotator": _person(annotation),
         "updated_at": _comparable(read_field(annotation, "updated_at", str)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gzip
 import json
 import logging
 import socket
@@ -221,6 +223,40 @@ def test_a_personal_token_is_not_refreshed_elsewhere(impostor: Callable[..., Imp
     with pytest.raises(ServerAwayError, match="redirects to"):
         open_server(impostor(redirects(f"{other.url}/api/token/refresh/", 307)).url, token)
     assert other.seen == []
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b" " * 4096)
+
+
+def huge(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1" * 12)
+    handler.end_headers()
+
+
+def packed(handler: BaseHTTPRequestHandler) -> None:
+    body = gzip.compress(b" " * 100_000)
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(endless, "at most 0.01 MB"), (huge, "at most 0.01 MB"), (packed, "is not compressed")]
+)
+def test_an_answer_without_end_is_broken_off(
+    impostor: Callable[..., Impostor], answer: Answer, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelstudio.patience._BODY_BYTES", 10_000)
+    with pytest.raises(ServerAwayError, match=words):
+        open_server(impostor(answer).url, TOKEN)
 
 
 @pytest.mark.usefixtures("impatient")
