@@ -12,14 +12,12 @@ JPEG or PNG are always uploaded, as upright JPEG files, since browsers do not ag
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Protocol
-from urllib.parse import quote, urlencode
-
-import httpx
+from urllib.parse import parse_qs, quote, urlencode
 
 from labelstudio.connection import Server
 from labelstudio.errors import DeliveryError, ServerAwayError
@@ -27,22 +25,20 @@ from labelstudio.fields import read_field
 from labelstudio.interface import Project
 from labelstudio.local_server import Running
 from labelstudio.progress import tell
-from surfaces.dataset.codec import suffix_of
+from labelstudio.upload import Upload, refusal
 from surfaces.dataset.portable import portable_photo
 from surfaces.dataset.store import StoredPhoto
 from surfaces.errors import FetchError
 from surfaces.fetch import WHOLE_STATUSES, FetchLimits, ask, fetch
 from surfaces.places import is_remote
-from surfaces.wording import printable
 
 WAYS = ("url", "local", "upload")
 
 _DOCUMENT_ROOT = re.compile(r'LOCAL_FILES_DOCUMENT_ROOT="([^"]*)"')
 _STORAGES = "/api/storages/localfiles/"
+_LOCAL_FILES = "/data/local-files/"
 _STORAGE_TITLE = "photos to review"
 _NO_FILE = "(?!)"
-_REFUSED = (400, 413)
-_LONGEST_REFUSAL = 500
 
 
 class NotThisWayError(Exception):
@@ -125,6 +121,18 @@ class Delivery:
                 tell("; ".join([f"photos: {way.told}", *reasons]))
             return address
         raise DeliveryError(f"the server cannot be brought to show {original.place}: {'; '.join(reasons)}")
+
+    def show_again(self, address: str, read: Callable[[], Original]) -> None:
+        """Links a task's photo again whose link is gone, or was none: version 0.1 had the server read whole folders.
+
+        Args:
+            address: of the photo, as the task has it.
+            read: gets the photo; called where it is needed.
+        """
+        for way in self._ways:
+            if isinstance(way, LinkedFiles) and way.is_missing(address):
+                with suppress(NotThisWayError):
+                    way.address(read())
 
     def _try(self, way: Way, original: Original) -> str:
         if way in self._closed:
@@ -214,7 +222,7 @@ class LocalFiles:
         if relative is None or len(relative.parts) == 1:
             raise NotThisWayError(f"not from the server's disk, it serves subfolders of {self._root}")
         query = urlencode({"d": relative.as_posix()}, quote_via=quote)
-        address = f"/data/local-files/?{query}"
+        address = f"{_LOCAL_FILES}?{query}"
         folder = self._root / _folder_to_open(relative, original.photo)
         if folder not in self._folders:
             self._folders[folder] = self._open(folder, address, original.data)
@@ -227,7 +235,7 @@ class LocalFiles:
         response = self._server.session.post(
             f"{_STORAGES}validate", json={"project": self._project.id, "path": Path("/").anchor}
         )
-        told = _DOCUMENT_ROOT.search(_refusal(response))
+        told = _DOCUMENT_ROOT.search(refusal(response))
         if not told:
             raise ClosedWayError("not from the server's disk, it does not tell its document root")
         return PurePath(told.group(1))
@@ -255,7 +263,7 @@ class LocalFiles:
             return None
         settings = {"project": self._project.id, "path": str(folder), "title": _STORAGE_TITLE}
         response = self._server.session.post(_STORAGES, json=settings | {"regex_filter": _NO_FILE})
-        return read_field(response.json(), "id", int, ServerAwayError) if response.is_success else _refusal(response)
+        return read_field(response.json(), "id", int, ServerAwayError) if response.is_success else refusal(response)
 
 
 class LinkedFiles:
@@ -269,18 +277,26 @@ class LinkedFiles:
 
     def __init__(self, files: LocalFiles, photos: Path, links: Path) -> None:
         self._files, self._photos, self._links = files, photos, links
+        self._folder = links / (photos.name or "photos")
 
     @property
     def told(self) -> str:
         """What is said when a photo first goes this way."""
         return f"the server reads them from its own disk, through links in {self._links}"
 
+    def is_missing(self, address: str) -> bool:
+        """Whether an address is one of a link that is not there."""
+        prefix, _, query = address.partition("?")
+        named = parse_qs(query).get("d", [""])[0] if prefix == _LOCAL_FILES else ""
+        link = self._links / named.lstrip("/")
+        return bool(named) and ".." not in link.parts and link.is_relative_to(self._folder) and not link.is_symlink()
+
     def address(self, original: Original) -> str:
         """Links the photo; returns its address on the server."""
         relative = None if is_remote(original.place) else _below(PurePath(original.place), self._photos)
         if relative is None:
             raise NotThisWayError(f"not from the server's disk, {original.place} does not lie in {self._photos}")
-        link = self._links / (self._photos.name or "photos") / relative
+        link = self._folder / relative
         target = Path(original.place).resolve()
         try:
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -291,59 +307,6 @@ class LinkedFiles:
         except OSError as error:
             raise NotThisWayError(f"not from the server's disk, no link at {link}: {error.strerror}") from error
         return self._files.address(replace(original, place=str(link)))
-
-
-class Upload:
-    """Photos that are sent to the server, each once: a file's name there is its photo's sha256."""
-
-    told = "they are uploaded to the server"
-
-    def __init__(self, server: Server, project: Project) -> None:
-        self._server, self._project = server, project
-        self._sent: dict[str, str] | None = None
-        self._works = False
-
-    def address(self, original: Original) -> str:
-        """Uploads the photo's file."""
-        return self.send(original.photo.sha256, original.data)
-
-    def send(self, sha256: str, data: bytes) -> str:
-        """Uploads a JPEG or PNG file as the one that is shown for a photo; an earlier upload is taken again.
-
-        Returns:
-            Its address on the server.
-
-        Raises:
-            DeliveryError: the server does not take it, or does not give it back.
-        """
-        name = f"{sha256}{suffix_of(data)}"
-        if self._sent is None:
-            self._sent = self._list()
-        address = self._sent.get(name) or self._post(name, data)
-        if not self._works:
-            response = self._server.session.get(address)
-            if not response.is_success or response.content != data:
-                raise DeliveryError(f"the server took {name} and gives other bytes back (HTTP {response.status_code})")
-            self._works = True
-        return address
-
-    def _list(self) -> dict[str, str]:
-        """What was uploaded to the project before, perhaps by a push that was cut short; the server adds a prefix."""
-        response = self._server.session.get(f"/api/projects/{self._project.id}/file-uploads", params={"all": "true"})
-        files = [read_field(known, "file", str, ServerAwayError) for known in response.raise_for_status().json()]
-        return {PurePosixPath(file).name.partition("-")[2]: f"/data/{file}" for file in files}
-
-    def _post(self, name: str, data: bytes) -> str:
-        response = self._server.session.post(
-            f"/api/projects/{self._project.id}/import",
-            params={"commit_to_project": "false"},
-            files={"photo": (name, data)},
-        )
-        if response.status_code in _REFUSED:
-            raise DeliveryError(f"the server does not take an upload of {len(data)} bytes: {_refusal(response)}")
-        numbers = read_field(response.raise_for_status().json(), "file_upload_ids", list, ServerAwayError)
-        known = self._server.session.get(f"/api/import/file-upload/{''.join(map(str, numbers[:1]))}").raise_for_status()
-        return f"/data/{read_field(known.json(), 'file', str, ServerAwayError)}"
 
 
 def _came_from_web(address: str) -> bytes:
@@ -387,14 +350,3 @@ def _below(path: PurePath, folder: PurePath) -> PurePath | None:
         if ".." not in inner.parts and inner.is_relative_to(outer):
             return inner.relative_to(outer)
     return None
-
-
-def _refusal(response: httpx.Response) -> str:
-    """Why the server refused, in its own words on one line; other errors are raised."""
-    if response.status_code not in _REFUSED:
-        response.raise_for_status()
-    try:
-        errors = response.json()["validation_errors"]["non_field_errors"]
-        return printable(" ".join(map(str, errors)))[:_LONGEST_REFUSAL]
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP {response.status_code}"

@@ -10,7 +10,7 @@ from typing import Any
 from labelstudio.connection import Server
 from labelstudio.errors import AnnotationError, ServerAwayError
 from labelstudio.fields import read_field
-from labelstudio.interface import Project
+from labelstudio.interface import IMAGE_FIELD, Project
 from surfaces.wording import brief, encodable
 
 Filter = tuple[str, str, str, Any]
@@ -41,6 +41,7 @@ class TaskSummary:
         queue: that it was pushed for.
         updated_at: when it or one of its annotations last changed, as the server writes it.
         annotations: how many there are, skipped ones left out.
+        image: where its photo is, as the task says; empty where it says nothing.
     """
 
     number: int
@@ -48,6 +49,7 @@ class TaskSummary:
     queue: str
     updated_at: str
     annotations: int
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ def _summary_of(task: Any) -> TaskSummary:
         encodable(str(data.get("queue", ""))),
         read_field(task, "updated_at", str, ServerAwayError),
         read_field(task, "total_annotations", int, ServerAwayError),
+        encodable(str(data.get(IMAGE_FIELD, ""))),
     )
 
 

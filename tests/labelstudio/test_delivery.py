@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,10 @@ def test_a_server_of_ours_sees_links_to_pushed_photos_alone(tmp_path: Path, monk
         for hidden in ("data/a room/secret.txt", "data/a room/link.png", "home/account.json", "../home/account.json"):
             assert not server.session.get("/data/local-files/", params={"d": hidden}).is_success
         assert [storage["path"] for storage in storages(scene)] == [str(server.local.home / "links" / "data")]
+        shutil.rmtree(server.local.home / "links" / "data")
+        assert scene.push("--home", str(server.local.home)) == 0
+        assert shown(scene, address) == (photos / "a room/ü 1&2.png").read_bytes()
+        assert addresses(scene) == [address]
         beside = {"project": scene.project.id, "path": str(photos)}
         assert server.session.post("/api/storages/localfiles/", json=beside).status_code == 400
 
