@@ -174,7 +174,7 @@ def test_photos_on_the_web_are_linked(
     assert f"browsers fetch them from {photo_server.url('/b')}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("there", ["HTTP 404", "other bytes", "does not answer"])
+@pytest.mark.parametrize("there", ["HTTP 404", "other bytes", "public internet", "does not answer"])
 def test_a_web_address_that_does_not_have_the_photos_is_not_taken(
     scene: Scene, photo_server: PhotoServer, there: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +182,8 @@ def test_a_web_address_that_does_not_have_the_photos_is_not_taken(
         scene.add(f"{seed}", simple_labels(seed=seed))
         if there == "other bytes":
             photo_server.serve(f"/{seed}.png", photo_bytes("other", 48, 64))
+        if there == "public internet":  # a redirect that leads to this machine
+            photo_server.serve(f"/{seed}.png", b"", 302, Location=photo_server.url("/admin"))
     base = "http://127.0.0.1:9" if there == "does not answer" else photo_server.url("")
 
     assert scene.push("--url-base", base) == 0
