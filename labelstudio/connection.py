@@ -18,7 +18,9 @@ from label_studio_sdk.core.api_error import ApiError
 
 from labelstudio.errors import ProjectError, ServerAwayError, TokenError
 from labelstudio.local_server import LocalServer, add_home_argument
-from labelstudio.patience import PatientClient
+from labelstudio.patience import PatientClient, RedirectedError
+from surfaces.addresses import without_credentials
+from surfaces.wording import printable
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _LONGEST_DETAIL = 300
@@ -74,7 +76,10 @@ def connect(args: argparse.Namespace) -> Server:
     # A token that is meant for a named server goes to no other one.
     token = os.environ.get("LABEL_STUDIO_API_KEY") if named else None
     if not token and here and here.url == url.rstrip("/"):
-        token = local.account().token
+        account = local.account_at(here)
+        if account is None:
+            raise ServerAwayError(f"Label Studio at {url} is not up yet; `python -m labelstudio up` waits for it")
+        token = account.token
     if not token:
         raise TokenError(f"no token for {url}; set LABEL_STUDIO_API_KEY to one of the server's Account & Settings page")
     return open_server(url, token)
@@ -94,11 +99,7 @@ def open_server(url: str, token: str) -> Server:
     url, token = _checked_url(url), _checked_token(token)
     # httpx tells every request at level INFO, and proxies of the environment know no loopback.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    options: dict[str, Any] = {
-        "timeout": _TIMEOUT,
-        "trust_env": urlsplit(url).hostname not in _LOOPBACK,
-        "follow_redirects": True,
-    }
+    options: dict[str, Any] = {"timeout": _TIMEOUT, "trust_env": urlsplit(url).hostname not in _LOOPBACK}
     with server_errors():
         client = LabelStudio(  # type: ignore[no-untyped-call]
             base_url=f"{url}/", api_key=token, httpx_client=PatientClient(**options), timeout=60, max_retries=0
@@ -115,7 +116,8 @@ def server_errors() -> Iterator[None]:
     """Turns what the client and the session raise into errors of one line, in which no token stands.
 
     Raises:
-        ServerAwayError: the server does not answer, breaks off, is overloaded, or answers as no Label Studio does.
+        ServerAwayError: the server does not answer, breaks off, is overloaded, redirects, or answers as no Label Studio
+            does.
         TokenError: it does not take the token, or its owner may not do this.
         ProjectError: it refuses the request; with its words.
     """
@@ -123,13 +125,19 @@ def server_errors() -> Iterator[None]:
         yield
     except ApiError as error:
         raise _error_of_status(error.status_code or 0, error.body) from None
+    except RedirectedError as error:
+        place = printable(without_credentials(error.place))[:_LONGEST_DETAIL]
+        raise ServerAwayError(
+            f"Label Studio{_place(error)} redirects to {place}, which is not followed; "
+            "if that is the server, name its address with --url"
+        ) from None
     except httpx.HTTPStatusError as error:
         raise _error_of_status(error.response.status_code, _body(error.response)) from None
     except httpx.TimeoutException as error:
         raise ServerAwayError(f"Label Studio{_place(error)} did not answer in time") from None
     except httpx.HTTPError as error:
-        raise ServerAwayError(f"Label Studio{_place(error)} does not answer: {error or type(error).__name__}") from None
-    except json.JSONDecodeError:
+        raise ServerAwayError(f"Label Studio{_place(error)} does not answer: {_words(error)}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ServerAwayError("what answers there is no Label Studio") from None
 
 
@@ -189,15 +197,20 @@ def _detail(body: Any) -> str:
         return ""
     said: Any = body.get("validation_errors") or body.get("detail") or body
     words = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    words = " ".join(words.split())
+    words = printable(" ".join(words.split()))
     return f": {words[:_LONGEST_DETAIL]}" if words else ""
 
 
 def _body(response: httpx.Response) -> Any:
     try:
         return response.json()
-    except (ValueError, httpx.ResponseNotRead):
+    except (ValueError, RecursionError, httpx.ResponseNotRead):
         return None
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """What went wrong; some errors repeat what the server sent."""
+    return printable(str(error) or type(error).__name__)[:_LONGEST_DETAIL]
 
 
 def _place(error: httpx.HTTPError) -> str:

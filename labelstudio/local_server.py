@@ -1,8 +1,9 @@
 """A Label Studio server of our own on this machine: its folder, its account, its process.
 
-What lies in its folder: `data` (SQLite and uploads), `account.json` (user name, password and token, mode 600),
-`label-studio.log`, and `server.json` (what runs). The server's process holds a lock on the last one for as long as it
-lives, so that nobody mistakes another process, which was given a dead server's id, for the server.
+What lies in its folder: `data` (SQLite and uploads), `links` (to photos that were pushed), `account.json` (user name,
+password and token, mode 600), `label-studio.log`, and `server.json` (what runs). The server's process holds a lock on
+the last one for as long as it lives, so that nobody mistakes another process, which was given a dead server's id, for
+the server.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -27,6 +29,7 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from labelstudio.errors import ServerAwayError
+from labelstudio.port_owner import listens
 from surfaces.arguments import local_path
 from surfaces.errors import OutputError
 
@@ -66,12 +69,14 @@ class Running:
     Attributes:
         pid: of its process.
         url: its address.
-        photos: the folder it serves photos from ("local file serving").
+        photos: the folder whose photos it can show without an upload.
+        links: the folder of links to those that were pushed, its document root; empty where `photos` is below that.
     """
 
     pid: int
     url: str
     photos: str
+    links: str = ""
 
 
 def default_home() -> Path:
@@ -125,6 +130,23 @@ class LocalServer:
         except (OSError, ValueError, TypeError):
             raise ServerAwayError(f"{self.account_path} holds no account of a Label Studio") from None
 
+    def account_at(self, running: Running) -> Account | None:
+        """The account for a server that runs: what asks for it will send its token there.
+
+        Returns:
+            None where nothing listens at its address yet.
+
+        Raises:
+            ServerAwayError: another program does; or there is no account.
+        """
+        found = listens(HOST, urlsplit(running.url).port or 0, running.pid)
+        if found is False:
+            raise ServerAwayError(
+                f"expected Label Studio, process {running.pid}, at {running.url}, and another program listens there; "
+                "name another port with --port"
+            )
+        return self.account() if found else None
+
     def running(self) -> Running | None:
         """What runs, or None.
 
@@ -149,7 +171,8 @@ class LocalServer:
         Args:
             executable: the `label-studio` program.
             port: on the loopback interface; 0 takes a free one.
-            photos: the folder to serve photos from, `served/photos` in the server's own folder where None.
+            photos: the folder whose photos need no upload: links to them are served. Where None it is `served/photos`
+                in the server's own folder, which is served itself.
             timeout_s: the first start prepares the database, which takes a minute.
 
         Raises:
@@ -179,8 +202,10 @@ class LocalServer:
         deadline = time.monotonic() + timeout_s
         with httpx.Client(trust_env=False, timeout=5.0) as client:
             while (running := self.running()) is not None:
+                account = self.account_at(running)
                 with suppress(httpx.HTTPError):
-                    if client.get(f"{running.url}/health").is_success and self._is_ours(client, running):
+                    healthy = account is not None and client.get(f"{running.url}/health").is_success
+                    if account and healthy and self._is_ours(client, running, account):
                         return running
                 if time.monotonic() > deadline:
                     raise ServerAwayError(f"Label Studio did not answer within {timeout_s:.0f} s; {self._last_word()}")
@@ -238,14 +263,16 @@ class LocalServer:
             port = _free_port(port)
             # Label Studio serves nothing from a path with `..`.
             folder = (photos or self.home / "served" / "photos").expanduser().resolve()
-            folder.mkdir(parents=True, exist_ok=True)
+            links = self.home.resolve() / "links" if photos else None
+            for needed in (folder, links or folder):
+                needed.mkdir(parents=True, exist_ok=True)
             self._make_account()
             command = [str(executable), "start", "--no-browser", "--internal-host", HOST]
             command += ["--port", str(port), "--data-dir", str(self.home / "data")]
             with os.fdopen(os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
                 self._process = subprocess.Popen(
                     command,
-                    env=self._environment(folder),
+                    env=self._environment(links or folder.parent),
                     cwd=self.home,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -253,7 +280,7 @@ class LocalServer:
                     pass_fds=[state.fileno()],
                     start_new_session=True,
                 )
-            running = Running(self._process.pid, f"http://{HOST}:{port}", str(folder))
+            running = Running(self._process.pid, f"http://{HOST}:{port}", str(folder), str(links or ""))
             state.write(json.dumps(asdict(running)).encode())
         return True
 
@@ -268,7 +295,7 @@ class LocalServer:
             json.dump(asdict(account), file, indent=2)
         temporary.replace(self.account_path)
 
-    def _environment(self, photos: Path) -> dict[str, str]:
+    def _environment(self, root: Path) -> dict[str, str]:
         account = self.account()
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         ours = {
@@ -276,13 +303,13 @@ class LocalServer:
             "LABEL_STUDIO_PASSWORD": account.password,
             "LABEL_STUDIO_USER_TOKEN": account.token,
             # Label Studio serves folders below its document root, not what lies in the root itself.
-            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos.parent),
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(root),
         }
         return kept | _QUIET | ours
 
-    def _is_ours(self, client: httpx.Client, running: Running) -> bool:
+    def _is_ours(self, client: httpx.Client, running: Running, account: Account) -> bool:
         """Whether the server knows our account; False as well where it is too busy to tell."""
-        headers = {"Authorization": f"Token {self.account().token}"}
+        headers = {"Authorization": f"Token {account.token}"}
         status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
         if status in (401, 403, 404):
             raise ServerAwayError(

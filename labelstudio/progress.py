@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from surfaces.wording import printable
+
 _SECONDS_BETWEEN_LOG_LINES = 30.0
 
 
@@ -17,5 +19,5 @@ def task_bar(total: int) -> Any:
 
 
 def tell(line: str) -> None:
-    """Writes a line to stderr, above a bar that may be there."""
-    tqdm.write(line, file=sys.stderr)
+    """Writes a line to stderr, above a bar that may be there. What others wrote in it does not steer the terminal."""
+    tqdm.write(printable(line), file=sys.stderr)

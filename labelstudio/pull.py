@@ -18,6 +18,7 @@ from labelstudio.agreement import mean_ious, same_labels
 from labelstudio.changes import change_of
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.errors import AnnotationError
+from labelstudio.fields import read_field
 from labelstudio.interface import Project, add_project_argument, find_project
 from labelstudio.progress import task_bar, tell
 from labelstudio.review_log import IN_LABELS, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
@@ -26,6 +27,7 @@ from labelstudio.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_f
 from surfaces.arguments import local_path
 from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.store import LabelStore, StoredPhoto
+from surfaces.wording import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +164,7 @@ class Pull:
             key,
             summary.number,
             photo.sha256,
-            task["updated_at"],
+            read_field(task, "updated_at", str),
             decision.decided_at,
             decision.outcome,
             decision.agreement,
@@ -223,7 +225,7 @@ class DryPull(Pull):
 
     def _replace(self, logged: LoggedTask, photo: StoredPhoto, labels: GradedLabels, reviewer: str) -> None:
         change = change_of(self._store.labels(photo.sha256), labels)
-        print(f"{photo.source}: {logged.outcome} by {reviewer}; {change}")
+        print(printable(f"{photo.source}: {logged.outcome} by {reviewer}; {change}"))
 
     def _record(self, logged: LoggedTask, annotations: Sequence[LoggedAnnotation]) -> None:
         pass

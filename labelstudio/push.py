@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,6 +27,7 @@ from labelstudio.interface import (
     find_project,
     show_predictions,
 )
+from labelstudio.local_server import LocalServer
 from labelstudio.progress import task_bar, tell
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import ReviewLog
@@ -74,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
             f"project {project.title!r} shows tasks by the score of their prediction (uncertainty sampling), not in the"
             " order of --queue; `python -m labelstudio init` changes that"
         )
-    delivery = plan_delivery(server, project, args.photos, args.url_base)
+    here = LocalServer(args.home).running()
+    here = here if here and here.url == server.url else None
+    delivery = plan_delivery(server, project, args.photos, args.url_base, here)
     with LabelStore.open(args.dataset) as store, ReviewLog.of(args.dataset) as log, server_errors():
         pushing = Push(server, project, store, log, delivery)
         pushing.run(args.queue, args.limit, args.seed, args.again)
@@ -141,6 +146,7 @@ class Push:
         for double in known.doubled:
             delete_task(self._server, double.number)
         self._log.note_pushed(key, known.by_photo)
+        self._show_again(known)
         older = self._predict_again(known)
         self.waiting = sum(task.queue == queue and not task.annotations for task in known.by_photo.values())
         if limit > self.waiting:
@@ -171,6 +177,13 @@ class Push:
             tasks.sort(key=lambda task: (not task.annotations, task.number not in started, task.number))
             doubled += [task for task in tasks[1:] if not task.annotations and task.number not in started]
         return Known({sha256: tasks[0] for sha256, tasks in by_photo.items()}, doubled)
+
+    def _show_again(self, known: Known) -> None:
+        for sha256, task in known.by_photo.items():
+            photo = self._photos.get(sha256)
+            if photo:
+                with suppress(DatasetError):  # the photo is gone
+                    self._delivery.show_again(task.image, partial(_read_original, self._store, photo))
 
     def _show_newest(self) -> None:
         """Has tasks open with the newest predictions, unless somebody chose others than ours."""

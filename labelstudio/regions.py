@@ -31,6 +31,11 @@ _REMARKS = frozenset(
 _OWN_REMARKS = (VERDICT, COMMENT)
 _FEWEST_POINTS = 3
 _FARTHEST_PERCENT = 10_000.0
+_MOST_POINTS = 20_000
+_MOST_PIXELS = 4 << 30
+"""Of all regions of an annotation together: each is a mask of the photo's size."""
+_FEWEST_REGIONS = 300
+"""So many regions may any photo have: a table each, and some of wall, floor and unsure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,10 @@ def labels_of(result: Any, height: int, width: int, predicted: GradedLabels | No
     """
     if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
         raise AnnotationError(f"expected an annotation's result as a list of regions, got {brief(result)}")
+    count = sum(not _is_remark(entry) for entry in result)
+    most = max(_FEWEST_REGIONS, _MOST_PIXELS // (height * width))
+    if count > most:
+        raise AnnotationError(f"expected at most {most} regions of a photo of {width}x{height} pixels, got {count}")
     regions = list(_drawn_regions(result, height, width))
     _check_deliberate(result, regions)
     before = [] if predicted is None else list(_regions_of(predicted))
@@ -177,6 +186,8 @@ def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
     points = value.get("points")
     if value.get("closed", True) is not True:
         raise AnnotationError("expected a closed polygon, got an open one")
+    if isinstance(points, list) and len(points) > _MOST_POINTS:
+        raise AnnotationError(f"expected a polygon of at most {_MOST_POINTS} points, got {len(points)}")
     try:
         percent = np.array(points, np.float64)
     except (TypeError, ValueError, OverflowError) as error:

@@ -7,13 +7,15 @@ and knows that the labels it finds may be its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 
 from surfaces.dataset.database import Database
+from surfaces.errors import DatasetError
 
 LOG_NAME = "reviews.sqlite"
 
@@ -141,6 +143,7 @@ class ReviewLog:
             DatasetError: the file is no such log.
             OutputError: it cannot be read or written.
         """
+        self._path = path
         absent = not create and not path.exists()
         self._file = _LogFile(path, create=create or absent, in_memory=absent)
 
@@ -198,10 +201,11 @@ class ReviewLog:
             " WHERE project = ? ORDER BY number",
             project,
         )
-        return [
-            LoggedAnnotation(number, annotator, updated_at, Outcome(outcome), seconds, json.loads(iou), comment)
-            for number, annotator, updated_at, outcome, seconds, iou, comment in rows
-        ]
+        with self._sound():
+            return [
+                LoggedAnnotation(number, annotator, updated_at, Outcome(outcome), seconds, _ious(iou), comment)
+                for number, annotator, updated_at, outcome, seconds, iou, comment in rows
+            ]
 
     def note_pushed(self, project: str, photos: Iterable[str]) -> None:
         """Notes that photos, named by their sha256, have tasks in a project."""
@@ -217,7 +221,19 @@ class ReviewLog:
         rows = self._file.rows(
             f"SELECT project, task, sha256, updated_at, decided_at, outcome, agreement FROM tasks {where}", value
         )
-        return [
-            LoggedTask(project, task, sha256, updated_at, decided_at, Outcome(outcome), json.loads(agreement))
-            for project, task, sha256, updated_at, decided_at, outcome, agreement in rows
-        ]
+        with self._sound():
+            return [
+                LoggedTask(project, task, sha256, updated_at, decided_at, Outcome(outcome), _ious(agreement))
+                for project, task, sha256, updated_at, decided_at, outcome, agreement in rows
+            ]
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DatasetError(f"expected a log of reviews in {self._path}, it is damaged: {error}") from error
+
+
+def _ious(text: str) -> dict[str, float]:
+    return {str(name): float(iou) for name, iou in json.loads(text).items()}

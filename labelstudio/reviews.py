@@ -12,12 +12,15 @@ import numpy as np
 
 from labelstudio.agreement import MAJORITY_PEOPLE, agreement, class_ious, majority, same_labels
 from labelstudio.errors import AnnotationError
+from labelstudio.fields import name_of, read_field
 from labelstudio.interface import REJECT, UNSURE
 from labelstudio.regions import labels_of
 from labelstudio.review_log import LoggedAnnotation, Outcome
 from surfaces.dataset.graded import GradedLabels
+from surfaces.wording import brief, encodable
 
 RULES = ("majority", "newest")
+_LONGEST_S = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +68,10 @@ def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Revie
     Raises:
         AnnotationError: one of them cannot become labels.
     """
-    predictions = {prediction["id"]: prediction for prediction in task["predictions"]}
+    predictions = {read_field(known, "id", int): known for known in read_field(task, "predictions", list)}
     predicted: dict[int, GradedLabels | None] = {}
     reviews = []
-    for annotation in task["annotations"]:
+    for annotation in read_field(task, "annotations", list):
         start = _start_of(annotation, predictions)
         if start is not None and start not in predicted:
             predicted[start] = _labels_of_prediction(predictions[start], height, width)
@@ -146,20 +149,19 @@ def _labels_for(outcome: Outcome, labels: GradedLabels | None) -> GradedLabels |
 
 
 def _read(annotation: Mapping[str, Any], predicted: GradedLabels | None, height: int, width: int) -> Review:
-    seconds = annotation.get("lead_time")
-    known = {
-        "number": annotation["id"],
+    known: dict[str, Any] = {
+        "number": read_field(annotation, "id", int),
         "annotator": _person(annotation),
-        "updated_at": _comparable(annotation["updated_at"]),
-        "seconds": float(seconds) if isinstance(seconds, int | float) else None,
+        "updated_at": _comparable(read_field(annotation, "updated_at", str)),
+        "seconds": _seconds(annotation),
     }
-    if annotation["was_cancelled"]:
+    if annotation.get("was_cancelled"):
         return Review(LoggedAnnotation(**known, outcome=Outcome.SKIPPED), None, predicted)
-    reviewed = labels_of(annotation["result"], height, width, predicted)
+    reviewed = labels_of(annotation.get("result"), height, width, predicted)
     outcome = _outcome(reviewed.verdict, reviewed.labels, predicted)
     judged = predicted is not None and outcome in (Outcome.ACCEPTED, Outcome.CORRECTED)
     ious = class_ious(predicted, reviewed.labels) if predicted is not None and judged else {}
-    logged = LoggedAnnotation(**known, outcome=outcome, iou=ious, comment=reviewed.comment or "")
+    logged = LoggedAnnotation(**known, outcome=outcome, iou=ious, comment=encodable(reviewed.comment))
     return Review(logged, reviewed.labels, predicted)
 
 
@@ -174,24 +176,33 @@ def _outcome(verdict: str | None, labels: GradedLabels, predicted: GradedLabels 
 
 def _start_of(annotation: Mapping[str, Any], predictions: Mapping[int, Any]) -> int | None:
     """The prediction that an annotation was made from: as the browser says, else the newest."""
-    parent = annotation.get("parent_prediction")
-    return parent if parent in predictions else max(predictions, default=None)
+    parent = annotation.get("parent_prediction") if isinstance(annotation, Mapping) else None
+    return parent if isinstance(parent, int) and parent in predictions else max(predictions, default=None)
 
 
 def _labels_of_prediction(prediction: Mapping[str, Any], height: int, width: int) -> GradedLabels | None:
     with suppress(AnnotationError):  # somebody else's: there is nothing to compare with
-        return labels_of(prediction["result"], height, width, None).labels
+        return labels_of(prediction.get("result"), height, width, None).labels
     return None
 
 
 def _comparable(moment: str) -> str:
     """A moment as the server writes it in a form whose order is that of time; the server drops a zero fraction."""
-    return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="microseconds")
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError) as error:
+        raise AnnotationError(f"expected updated_at in ISO 8601, got {brief(moment)}") from error
+
+
+def _seconds(annotation: Mapping[str, Any]) -> float | None:
+    """How long the person took; None where that is no number of seconds."""
+    told = annotation.get("lead_time")
+    return float(told) if isinstance(told, int | float) and 0 <= told < _LONGEST_S else None
 
 
 def _person(annotation: Mapping[str, Any]) -> str:
     """The annotator's e-mail, or number where the server keeps it to itself."""
     person = annotation.get("completed_by")
     if isinstance(person, Mapping):
-        return str(person.get("email") or person.get("id"))
-    return str(person)
+        return name_of(person.get("email") or person.get("id"))
+    return name_of(person)

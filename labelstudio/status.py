@@ -18,6 +18,7 @@ from labelstudio.review_log import LoggedAnnotation, LoggedTask, Outcome, Review
 from labelstudio.tasks import ProjectFacts, read_facts
 from surfaces.arguments import local_path
 from surfaces.dataset.store import LabelStore
+from surfaces.wording import printable
 
 _JUDGED = (Outcome.ACCEPTED, Outcome.CORRECTED)
 
@@ -60,7 +61,7 @@ def read_status(project: Project, facts: ProjectFacts, log: ReviewLog) -> dict[s
         "outcomes": dict(sorted(Counter(str(task.outcome) for task in tasks).items())),
         "iou": mean_ious([known.iou for known in annotations if known.outcome in _JUDGED]),
         "seconds": _median_seconds(annotations),
-        "annotators": dict(sorted(Counter(known.annotator for known in annotations).items())),
+        "annotators": dict(sorted(Counter(printable(known.annotator) for known in annotations).items())),
         "agreement": _agreement(tasks),
     }
 

@@ -6,21 +6,21 @@ import io
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
 from labelstudio.connection import Server, server_errors
 from labelstudio.errors import ServerAwayError
 from labelstudio.interface import IMAGE_FIELD
+from labelstudio.patience import RedirectedError
 from surfaces.addresses import without_credentials
 from surfaces.detections import Image
 from surfaces.errors import FetchError
-from surfaces.fetch import REDIRECT_STATUSES, FetchLimits, fetch
+from surfaces.fetch import FetchLimits, fetch
 from surfaces.images import decode_image, is_address
 
 _BYTES_MAX = 100_000_000
@@ -72,14 +72,26 @@ class TaskPhotos:
             return fetch(address, self._limits)
         try:
             place = urljoin(f"{self._server.url}/", address)
-            is_theirs = _origin(place) == _origin(self._server.url)
         except ValueError as error:
             raise FetchError(f"expected an http address, got {without_credentials(address)[:100]!r}") from error
-        if is_theirs and is_data_path(place, self._server.url):
-            return _download(self._server, place, self._limits)
-        if is_theirs and not is_address(address):
+        if _is_at(place, self._server) and not is_address(address) and not is_data_path(place, self._server.url):
             raise FetchError(f"expected a path below {' or '.join(_PHOTO_PATHS)}, got {address[:100]!r}")
-        return fetch(place, self._limits)
+        return self._download(self._server, place)
+
+    def _download(self, server: Server, place: str) -> bytes:
+        """What lies at an address: a file of the server, which may send us elsewhere, to object storage, or another's.
+
+        The latter is read as any other address of a stranger.
+        """
+        with server_errors():
+            for _ in range(self._limits.redirects_max + 1):
+                if not (_is_at(place, server) and is_data_path(place, server.url)):
+                    return fetch(place, self._limits)
+                try:
+                    return _read(server, place)
+                except RedirectedError as error:
+                    place = error.place
+        raise FetchError(f"expected a photo after at most {self._limits.redirects_max} redirects, got one more")
 
 
 def is_data_path(address: str, server_url: str) -> bool:
@@ -141,13 +153,10 @@ class Recent(Generic[Made]):
             future.set_exception(error)
 
 
-def _download(server: Server, place: str, limits: FetchLimits) -> bytes:
-    """A file of the server; where it sends us elsewhere, that is fetched without the token, as any other address."""
-    body, parts, base = bytearray(), urlsplit(place), urlsplit(server.url)
-    url = urlunsplit((base.scheme, base.netloc, parts.path, parts.query, ""))
-    with _server_file(server, url) as response:
-        if response.status_code in REDIRECT_STATUSES:
-            return fetch(urljoin(url, response.headers.get("Location", "")), limits)
+def _read(server: Server, place: str) -> bytes:
+    """A file of the server."""
+    body = bytearray()
+    with server.session.stream("GET", place) as response:
         if response.is_error:
             response.read()
         response.raise_for_status()
@@ -158,13 +167,13 @@ def _download(server: Server, place: str, limits: FetchLimits) -> bytes:
     return bytes(body)
 
 
-@contextmanager
-def _server_file(server: Server, url: str) -> Iterator[httpx.Response]:
+def _is_at(place: str, server: Server) -> bool:
+    """Whether an address is one of the server's own: of its scheme, host and port."""
     try:
-        with server_errors(), server.session.stream("GET", url, follow_redirects=False) as response:
-            yield response
-    except (httpx.InvalidURL, ValueError) as error:  # text that no address can hold, such as half a UTF-16 pair
-        raise FetchError(f"expected an http address, got {url[:100]!r}") from error
+        httpx.URL(place)
+        return _origin(place) == _origin(server.url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise FetchError(f"expected an http address, got {without_credentials(place)[:100]!r}") from error
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

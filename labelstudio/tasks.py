@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelstudio.connection import Server
-from labelstudio.interface import Project
+from labelstudio.errors import AnnotationError, ServerAwayError
+from labelstudio.fields import read_field
+from labelstudio.interface import IMAGE_FIELD, Project
+from surfaces.wording import brief, encodable
 
 Filter = tuple[str, str, str, Any]
 """Column, operator, type and value, as Label Studio's data manager knows them."""
@@ -38,6 +41,7 @@ class TaskSummary:
         queue: that it was pushed for.
         updated_at: when it or one of its annotations last changed, as the server writes it.
         annotations: how many there are, skipped ones left out.
+        image: where its photo is, as the task says; empty where it says nothing.
     """
 
     number: int
@@ -45,6 +49,7 @@ class TaskSummary:
     queue: str
     updated_at: str
     annotations: int
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,10 @@ def read_facts(server: Server, project: Project) -> ProjectFacts:
     """Asks for the project's counts."""
     known = _json(server, f"/api/projects/{project.id}/")
     return ProjectFacts(
-        f"{known['id']} of {known['created_at']}",
-        known["task_number"],
-        known["num_tasks_with_annotations"],
-        known["skipped_annotations_number"],
+        f"{read_field(known, 'id', int, ServerAwayError)} of {read_field(known, 'created_at', str, ServerAwayError)}",
+        read_field(known, "task_number", int, ServerAwayError),
+        read_field(known, "num_tasks_with_annotations", int, ServerAwayError),
+        read_field(known, "skipped_annotations_number", int, ServerAwayError),
     )
 
 
@@ -84,18 +89,13 @@ def list_tasks(server: Server, project: Project, *filters: Filter) -> Iterator[T
     last = 0
     while True:
         page = _page(server, project, (("id", "greater", "Number", last), *filters))
-        for task in page:
-            data = task["data"]
-            yield TaskSummary(
-                task["id"],
-                str(data.get("sha256", "")),
-                str(data.get("queue", "")),
-                task["updated_at"],
-                task["total_annotations"],
-            )
+        summaries = [_summary_of(task) for task in page]
+        yield from summaries
         if len(page) < _PAGE:
             return
-        last = page[-1]["id"]
+        if summaries[-1].number <= last:
+            raise ServerAwayError(f"expected tasks after number {last}, got number {summaries[-1].number}")
+        last = summaries[-1].number
 
 
 def read_task(server: Server, number: int) -> dict[str, Any] | None:
@@ -103,7 +103,9 @@ def read_task(server: Server, number: int) -> dict[str, Any] | None:
     response = server.session.get(f"/api/tasks/{number}/", params={"resolve_uri": "false"})
     if response.status_code == _NOT_FOUND:
         return None
-    found: dict[str, Any] = response.raise_for_status().json()
+    found = response.raise_for_status().json()
+    if not isinstance(found, dict):
+        raise AnnotationError(f"expected a task, got {brief(found)}")
     return found
 
 
@@ -151,7 +153,7 @@ class Batch:
         return count
 
 
-def _page(server: Server, project: Project, filters: tuple[Filter, ...]) -> list[dict[str, Any]]:
+def _page(server: Server, project: Project, filters: tuple[Filter, ...]) -> list[Any]:
     items = [
         {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
         for column, operator, kind, value in filters
@@ -166,8 +168,20 @@ def _page(server: Server, project: Project, filters: tuple[Filter, ...]) -> list
         resolve_uri="false",
         query=json.dumps(query),
     )
-    tasks: list[dict[str, Any]] = found["tasks"]
-    return tasks
+    return read_field(found, "tasks", list, ServerAwayError)
+
+
+def _summary_of(task: Any) -> TaskSummary:
+    data = task.get("data") if isinstance(task, Mapping) else None
+    data = data if isinstance(data, Mapping) else {}  # somebody else's
+    return TaskSummary(
+        read_field(task, "id", int, ServerAwayError),
+        encodable(str(data.get("sha256", ""))),
+        encodable(str(data.get("queue", ""))),
+        read_field(task, "updated_at", str, ServerAwayError),
+        read_field(task, "total_annotations", int, ServerAwayError),
+        encodable(str(data.get(IMAGE_FIELD, ""))),
+    )
 
 
 def _json(server: Server, address: str, **parameters: str | int) -> Any:

@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_home_argument(parser)
     parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 takes a free one ({DEFAULT_PORT})")
     parser.add_argument(
-        "--photos", type=local_path, metavar="DIR", help="photos in here need no upload (a folder of its own)"
+        "--photos",
+        type=local_path,
+        metavar="DIR",
+        help="photos in here need no upload; the server is shown those that are pushed, and nothing else of the folder",
     )
     parser.add_argument(
         "--label-studio",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from servers import TestServer, running_server
 
+from labelstudio.errors import ServerAwayError
 from labelstudio.interface import Project, create_project
+from labelstudio.local_server import LocalServer
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +29,25 @@ def project(label_studio: TestServer) -> Iterator[Project]:
     project = create_project(label_studio, f"test {uuid.uuid4().hex[:12]}")
     yield project
     label_studio.client.projects.delete(project.id)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a program that is started as if it were label-studio."""
+
+    def write(code: str) -> Path:
+        path = tmp_path / "label-studio"
+        path.write_text(f"#!{sys.executable}\n{code}", "utf-8")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalServer]:
+    """A server's folder that does not exist yet; what was started in it is stopped."""
+    server = LocalServer(tmp_path / "home")
+    yield server
+    with contextlib.suppress(ServerAwayError):
+        server.stop()

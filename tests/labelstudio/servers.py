@@ -23,7 +23,7 @@ class TestServer(Server):
     """A Label Studio of our own.
 
     Attributes:
-        photos: the document root of its local file serving; tests may write there.
+        photos: whose photos it shows without an upload; tests may write there.
         local: what started it.
         account: whom `client` and `session` act for.
         executable: the program, to start it again.
@@ -38,11 +38,11 @@ class TestServer(Server):
 
 
 @contextmanager
-def running_server(home: Path) -> Iterator[TestServer]:
-    """Starts a server in a new folder, on a free port; stops it at the end."""
+def running_server(home: Path, photos: Path | None = None) -> Iterator[TestServer]:
+    """Starts a server in a new folder, on a free port, with links to photos of a folder; stops it at the end."""
     executable = copy_started_home(home)
     local = LocalServer(home)
-    running = local.start(executable, port=0)
+    running = local.start(executable, port=0, photos=photos)
     try:
         account = local.account()
         server = open_server(running.url, account.token)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gzip
 import json
 import logging
 import socket
@@ -14,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from servers import TestServer
 
@@ -180,19 +183,80 @@ def test_the_token_goes_to_its_server_alone(label_studio: TestServer, impostor: 
     assert other.seen == [("GET", "/photo.jpg", None)]
 
 
-def test_the_token_does_not_follow_to_another_server(impostor: Callable[..., Impostor]) -> None:
-    other = impostor(WHO)
-
-    def redirects(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(302)
-        handler.send_header("Location", f"{other.url}/photo.jpg")
+def redirects(place: str, status: int = 302) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Location", place)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 
-    first = impostor(WHO, redirects)
-    open_server(first.url, TOKEN).session.get("/photo.jpg")
-    assert first.seen[-1] == ("GET", "/photo.jpg", f"Token {TOKEN}")
-    assert other.seen == [("GET", "/photo.jpg", None)]
+    return answer
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_call_follows_to_another_server(impostor: Callable[..., Impostor], status: int) -> None:
+    other = impostor(WHO)
+    opened = open_server(impostor(WHO, redirects(f"{other.url}/api/", status)).url, TOKEN)
+    for call in (lambda: opened.session.get("/api/projects/1"), lambda: opened.client.projects.create(title="new")):
+        with (
+            pytest.raises(ServerAwayError, match=rf"redirects to {other.url}/api/, which is not followed.* with --url"),
+            server_errors(),
+        ):
+            call()
+    assert other.seen == []
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "place", ["http://[::1", "//h:port/", "file:///etc/passwd", "http://me:secret-word@h/", "/api/\x1b[31m"]
+)
+def test_a_redirect_to_what_is_no_place_is_told(impostor: Callable[..., Impostor], place: str) -> None:
+    with pytest.raises(ServerAwayError, match=r"which is not followed|Invalid URL in location header") as caught:
+        open_server(impostor(redirects(place)).url, TOKEN)
+    assert str(caught.value).isprintable()
+    assert "secret-word" not in str(caught.value)
+
+
+def test_a_personal_token_is_not_refreshed_elsewhere(impostor: Callable[..., Impostor]) -> None:
+    other = impostor(says(200, {"access": "theirs"}))
+    token = jwt.encode({"exp": 1 << 33, "token_type": "refresh"}, "k" * 32)
+    with pytest.raises(ServerAwayError, match="redirects to"):
+        open_server(impostor(redirects(f"{other.url}/api/token/refresh/", 307)).url, token)
+    assert other.seen == []
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b" " * 4096)
+
+
+def huge(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1" * 12)
+    handler.end_headers()
+
+
+def packed(handler: BaseHTTPRequestHandler) -> None:
+    body = gzip.compress(b" " * 100_000)
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(endless, "at most 0.01 MB"), (huge, "at most 0.01 MB"), (packed, "is not compressed")]
+)
+def test_an_answer_without_end_is_broken_off(
+    impostor: Callable[..., Impostor], answer: Answer, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelstudio.patience._BODY_BYTES", 10_000)
+    with pytest.raises(ServerAwayError, match=words):
+        open_server(impostor(answer).url, TOKEN)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from review_scenes import Scene, photo_bytes, simple_labels
-from servers import TestServer
+from servers import TestServer, running_server
 
 from labelstudio.delivery import LocalFiles, NotThisWayError, Original
 from labelstudio.errors import DeliveryError
-from labelstudio.interface import Project
+from labelstudio.interface import Project, create_project
 from surfaces.dataset.store import LabelStore, StoredPhoto
 from surfaces.images import load_image
 
@@ -57,8 +58,35 @@ def test_photos_on_the_servers_disk_are_read_there(scene: Scene, capsys: pytest.
     assert {shown(scene, address) for address in addresses(scene)} == {
         path.read_bytes() for path in scene.photos.rglob("*.png")
     }
-    assert [storage["path"] for storage in storages(scene)] == [str(scene.server.photos)]
-    assert "from its own disk" in capsys.readouterr().err
+    assert [storage["path"] for storage in storages(scene)] == [str(scene.photos)]
+    told = capsys.readouterr().err
+    assert "from its own disk" in told
+    assert f"opened {scene.photos} to the people of project" in told
+
+
+def test_a_server_of_ours_sees_links_to_pushed_photos_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    photos = tmp_path / "data"
+    with running_server(tmp_path / "home", photos) as server:
+        scene = Scene(server, create_project(server, "linked"), tmp_path)
+        scene.photos = photos
+        scene.add("a room/ü 1&2", simple_labels())
+        (photos / "a room" / "secret.txt").write_text("secret", "utf-8")
+        (photos / "a room" / "link.png").symlink_to("/etc/passwd")
+
+        assert scene.push("--photos", "local", "--home", str(server.local.home)) == 0
+
+        [address] = addresses(scene)
+        assert shown(scene, address) == (photos / "a room/ü 1&2.png").read_bytes()
+        for hidden in ("data/a room/secret.txt", "data/a room/link.png", "home/account.json", "../home/account.json"):
+            assert not server.session.get("/data/local-files/", params={"d": hidden}).is_success
+        assert [storage["path"] for storage in storages(scene)] == [str(server.local.home / "links" / "data")]
+        shutil.rmtree(server.local.home / "links" / "data")
+        assert scene.push("--home", str(server.local.home)) == 0
+        assert shown(scene, address) == (photos / "a room/ü 1&2.png").read_bytes()
+        assert addresses(scene) == [address]
+        beside = {"project": scene.project.id, "path": str(photos)}
+        assert server.session.post("/api/storages/localfiles/", json=beside).status_code == 400
 
 
 def test_photos_on_the_servers_disk_are_found_through_other_spellings(scene: Scene) -> None:
@@ -146,7 +174,7 @@ def test_photos_on_the_web_are_linked(
     assert f"browsers fetch them from {photo_server.url('/b')}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("there", ["HTTP 404", "other bytes", "does not answer"])
+@pytest.mark.parametrize("there", ["HTTP 404", "other bytes", "public internet", "does not answer"])
 def test_a_web_address_that_does_not_have_the_photos_is_not_taken(
     scene: Scene, photo_server: PhotoServer, there: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +182,8 @@ def test_a_web_address_that_does_not_have_the_photos_is_not_taken(
         scene.add(f"{seed}", simple_labels(seed=seed))
         if there == "other bytes":
             photo_server.serve(f"/{seed}.png", photo_bytes("other", 48, 64))
+        if there == "public internet":  # a redirect that leads to this machine
+            photo_server.serve(f"/{seed}.png", b"", 302, Location=photo_server.url("/admin"))
     base = "http://127.0.0.1:9" if there == "does not answer" else photo_server.url("")
 
     assert scene.push("--url-base", base) == 0

@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from programs import ANSWERS, HANGS, wait_for
 from servers import TestServer, copy_started_home
 
 from labelstudio.__main__ import main
@@ -26,39 +27,6 @@ from labelstudio.errors import ServerAwayError
 from labelstudio.installation import REQUIREMENT, find_executable
 from labelstudio.local_server import LocalServer, default_home
 from surfaces.errors import OutputError
-
-ANSWERS = """
-import http.server, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response({whoami} if "whoami" in self.path else 200)
-        self.end_headers()
-port = int(sys.argv[sys.argv.index("--port") + 1])
-http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-"""
-HANGS = "import time\nprint('migrating', flush=True)\nprint('', flush=True)\ntime.sleep(60)"
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes a program that is started as if it were label-studio."""
-
-    def write(code: str) -> Path:
-        path = tmp_path / "label-studio"
-        path.write_text(f"#!{sys.executable}\n{code}", "utf-8")
-        path.chmod(0o755)
-        return path
-
-    return write
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[LocalServer]:
-    """A server's folder that does not exist yet; what was started in it is stopped."""
-    server = LocalServer(tmp_path / "home")
-    yield server
-    with contextlib.suppress(ServerAwayError):
-        server.stop()
 
 
 def ps(pid: int, columns: str) -> str:
@@ -69,13 +37,6 @@ def ps(pid: int, columns: str) -> str:
 def lives(pid: int) -> bool:
     """Whether a process runs; one that waits for its parent's attention does not."""
     return ps(pid, "stat=")[:1] not in ("", "Z")
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_up_and_down_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
