@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the teacher's weights, files or folders",
     )
+    add("--allow-python", action="store_true", help="run the Python code that the teacher's TOML file names")
     add("--class-map", metavar="FILE", help="of the teacher onnx: which of its classes are ours; or mosaic")
     add(
         "--ontology",
@@ -130,6 +131,7 @@ def _open_labeller(args: argparse.Namespace) -> Labeller:
         class_map=args.class_map,
         device=None if args.device == "auto" else args.device,
         threads=args.threads or usable_cpus(),
+        allow_python=args.allow_python,
     )
     teacher = open_teacher(args.teacher, labelling, options)
     fingerprint = hashlib.sha256(f"{teacher.fingerprint} {labelling.fingerprint}".encode()).hexdigest()

@@ -13,7 +13,8 @@ The file says a `kind` and what belongs to it; paths are relative to the file:
 
     kind = "grounded-sam"         # detector = "swint", sam = "vit_b", weights = ["folder or file", …]
 
-    kind = "python"               # a teacher of your own: any callable that returns a models.teachers.teacher.Teacher
+    kind = "python"               # a teacher of your own: any callable that returns a models.teachers.teacher.Teacher;
+                                  # its code runs, so that it has to be allowed (`TeacherOptions.allow_python`)
     object = "package.module:callable"
     arguments = {threshold = 0.5}
 """
@@ -21,6 +22,7 @@ The file says a `kind` and what belongs to it; paths are relative to the file:
 from __future__ import annotations
 
 import importlib
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,12 +49,14 @@ class TeacherOptions:
         class_map: of the teacher `onnx`: a file, or `mosaic`.
         device: `cpu`, `cuda` or another of torch's names; None: a GPU where there is one.
         threads: CPU threads.
+        allow_python: the file may name Python code, which then runs; it is looked for in the current folder as well.
     """
 
     weights: tuple[Path, ...] = ()
     class_map: str | None = None
     device: str | None = None
     threads: int = 1
+    allow_python: bool = False
 
 
 def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOptions) -> Teacher:
@@ -64,7 +68,7 @@ def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOption
         options: see there.
 
     Raises:
-        SettingsError: there is no such teacher, or its file has a typo.
+        SettingsError: there is no such teacher, its file has a typo, or names Python code that is not allowed.
         WeightsError: its weights are missing or not as expected.
         DeviceError: there is no such device.
         MissingExtraError: it needs a package that is not installed.
@@ -185,6 +189,12 @@ class _Opener:
 
     def python(self, table: Table) -> Teacher:
         """`kind = "python"`: somebody else's teacher."""
+        if not self._options.allow_python:
+            raise SettingsError(
+                f"{self._place} names Python code, {table['object']!r}, which would run here; "
+                "--allow-python permits it where you trust the file"
+            )
+        sys.path.append(str(Path.cwd()))  # last: what is installed goes before what lies there
         module, _, name = table["object"].partition(":")
         try:
             teacher = getattr(importlib.import_module(module), name)(**table.get("arguments", {}))

@@ -76,7 +76,7 @@ def test_interrupting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_shards_of_several_machines_are_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus, teacher = make_corpus(tmp_path / "photos", 8), str(teacher_file(tmp_path))
-    flags = ["--teacher", teacher, "--quiet"]
+    flags = ["--allow-python", "--teacher", teacher, "--quiet"]
     folders = [str(tmp_path / name) for name in ("one", "two")]
     for number, folder in enumerate(folders, 1):
         assert main(["run", str(corpus), "--out", folder, "--shard", f"{number}/2", *flags]) == 0

@@ -50,7 +50,7 @@ def label(tmp_path: Path) -> Callable[..., int]:
 
     def run(places: list[str], *flags: str) -> int:
         (tmp_path / "places.txt").write_text("\n".join(places))
-        flags = ("--out", str(tmp_path / "set"), "--teacher", teacher, *flags)
+        flags = ("--out", str(tmp_path / "set"), "--allow-python", "--teacher", teacher, *flags)
         return main(["run", str(tmp_path / "places.txt"), *flags])
 
     return run

@@ -37,7 +37,7 @@ def label(tmp_path: Path, out: Path) -> Callable[..., int]:
     teacher = str(teacher_file(tmp_path))
 
     def run(corpus: Path, *flags: str) -> int:
-        return main(["run", str(corpus), "--out", str(out), "--teacher", teacher, *flags])
+        return main(["run", str(corpus), "--out", str(out), "--allow-python", "--teacher", teacher, *flags])
 
     return run
 

@@ -59,7 +59,7 @@ def _kill_at_random(corpus: Path, out: Path, teacher: Path, kills: int, working:
     for _ in range(kills):
         before, started = _labelled(out), time.monotonic()
         written = _written_at(out)
-        process = start("run", corpus, "--out", out, "--teacher", teacher, "--quiet")
+        process = start("run", corpus, "--out", out, "--allow-python", "--teacher", teacher, "--quiet")
         if rng.random() < 0.2:
             time.sleep(rng.uniform(0, 1.5))
         else:
@@ -87,7 +87,7 @@ def _check_killed_runs(tmp_path: Path, photos: int, kills: int, delay: float, wo
     assert _kill_at_random(corpus, tmp_path / "killed", logging, kills, working) == 0
     before = len(_labelled(tmp_path / "killed"))
     assert 0 < before < photos, "kills came too late or too early to show anything"
-    code, out, err = finish(start("run", corpus, "--out", tmp_path / "killed", "--teacher", logging))
+    code, out, err = finish(start("run", corpus, "--out", tmp_path / "killed", "--allow-python", "--teacher", logging))
     assert code == 10, err
     assert out == f"{tmp_path / 'killed'}\n"
     assert f"{photos - before} labelled, {before + 1} labelled before" in err
@@ -96,7 +96,7 @@ def _check_killed_runs(tmp_path: Path, photos: int, kills: int, delay: float, wo
     assert len(looks) - looks.count(max(looks, key=looks.count)) <= photos + 3 * kills
 
     quick = teacher_file(tmp_path)
-    assert finish(start("run", corpus, "--out", tmp_path / "unbroken", "--teacher", quick))[0] == 10
+    assert finish(start("run", corpus, "--out", tmp_path / "unbroken", "--allow-python", "--teacher", quick))[0] == 10
     assert dump(tmp_path / "killed") == dump(tmp_path / "unbroken")
     exported = [_exported(tmp_path / name, tmp_path / f"{name} export") for name in ("killed", "unbroken")]
     assert exported[0] == exported[1]
@@ -116,7 +116,7 @@ def test_killed_a_hundred_times(tmp_path: Path) -> None:
 def test_a_signal_ends_the_run_after_the_photo_in_work(tmp_path: Path, number: signal.Signals) -> None:
     corpus = make_corpus(tmp_path / "photos", 50)
     teacher = teacher_file(tmp_path, delay=0.1, log=str(tmp_path / "looks"))
-    process = start("run", corpus, "--out", tmp_path / "set", "--teacher", teacher, "--quiet")
+    process = start("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher, "--quiet")
     while len(_labelled(tmp_path / "set")) < 2:
         time.sleep(0.02)
     process.send_signal(number)
@@ -131,7 +131,7 @@ def test_a_signal_ends_the_run_after_the_photo_in_work(tmp_path: Path, number: s
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "photos", 3)
     teacher = teacher_file(tmp_path, delay=600.0)  # a run that waited for it would exceed the process's time limit
-    process = start("run", corpus, "--out", tmp_path / "set", "--teacher", teacher, "--quiet")
+    process = start("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher, "--quiet")
     while not (tmp_path / "set" / STORE_NAME).is_file():
         time.sleep(0.02)
     time.sleep(0.5)
@@ -146,17 +146,18 @@ def test_several_processes_label_into_one_dataset(tmp_path: Path) -> None:
     teacher = teacher_file(tmp_path)
     shards = ["1/2", "2/2"]
     processes = [
-        start("run", corpus, "--out", tmp_path / "together", "--teacher", teacher, "--shard", shard) for shard in shards
+        start("run", corpus, "--out", tmp_path / "together", "--allow-python", "--teacher", teacher, "--shard", shard)
+        for shard in shards
     ]
     assert [finish(process)[0] for process in processes] == [10, 0]  # what cannot be labelled is in the first part
-    assert finish(start("run", corpus, "--out", tmp_path / "alone", "--teacher", teacher))[0] == 10
+    assert finish(start("run", corpus, "--out", tmp_path / "alone", "--allow-python", "--teacher", teacher))[0] == 10
     assert dump(tmp_path / "together") == dump(tmp_path / "alone")
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "photos", 50)
     teacher = teacher_file(tmp_path)
-    flags = ("run", corpus, "--out", tmp_path / "set", "--teacher", teacher)
+    flags = ("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher)
 
     def fill_the_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
@@ -170,7 +171,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     code, _, err = finish(start(*flags))
     assert code == 0
     assert f"{50 - len(labelled)} labelled, {len(labelled)} labelled before" in err
-    assert finish(start("run", corpus, "--out", tmp_path / "other", "--teacher", teacher))[0] == 0
+    assert finish(start("run", corpus, "--out", tmp_path / "other", "--allow-python", "--teacher", teacher))[0] == 0
     assert dump(tmp_path / "set") == dump(tmp_path / "other")
 
 
@@ -183,7 +184,9 @@ def _memory_of(process: subprocess.Popen[str]) -> int:
 @pytest.mark.slow
 def test_memory_stays_flat(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "photos", 10_000, (240, 320))
-    process = start("run", corpus, "--out", tmp_path / "set", "--teacher", teacher_file(tmp_path), "--quiet")
+    process = start(
+        "run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher_file(tmp_path), "--quiet"
+    )
     samples: list[tuple[int, int]] = []
     while process.poll() is None:
         time.sleep(1)
@@ -204,7 +207,7 @@ def test_the_pipeline_costs_a_tenth_of_the_teacher_at_most(tmp_path: Path) -> No
     corpus = make_corpus(tmp_path / "photos", photos, (960, 1280))
     log = tmp_path / "looks"
     teacher = teacher_file(tmp_path, delay=delay, log=str(log))
-    process = start("run", corpus, "--out", tmp_path / "set", "--teacher", teacher, "--quiet")
+    process = start("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher, "--quiet")
     while not log.is_file():
         time.sleep(0.01)
     started = time.monotonic()

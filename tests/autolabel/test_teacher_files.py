@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from corpora import ColourTeacher
+from corpora import ColourTeacher, make_corpus
 from onnx import TensorProto, helper
 
+from autolabel.__main__ import main
 from autolabel.labelling import LabellingSettings
 from autolabel.ontology import SettingsError
 from autolabel.teachers import TeacherOptions, open_teacher
@@ -35,6 +37,7 @@ floor = [1]
 def _open(path: Path, content: str | None = None, **options: object) -> Teacher:
     if content is not None:
         path.write_text(content)
+    options = {"allow_python": True} | options
     return open_teacher(str(path), LabellingSettings(), TeacherOptions(**options))  # type: ignore[arg-type]
 
 
@@ -83,6 +86,28 @@ def test_somebody_elses_teacher(tmp_path: Path) -> None:
     teacher = _open(tmp_path / "t.toml", content)
     assert teacher.fingerprint == ColourTeacher(bias=0.25).fingerprint
     assert isinstance(teacher, ColourTeacher)
+
+
+@pytest.mark.parametrize("member", [False, True], ids=["alone", "in-an-ensemble"])
+def test_code_that_a_file_names_runs_only_where_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    sys.modules.pop("evil", None)
+    (tmp_path / "evil.py").write_text("open('ran', 'w').close()\n")
+    named = 'kind = "python"\nobject = "evil:make"\n'
+    (tmp_path / "t.toml").write_text(f'kind = "ensemble"\n[[members]]\n{named}' if member else named)
+    make_corpus(tmp_path / "photos", 1)
+    command = ["run", "photos", "--out", "labels", "--teacher", "t.toml"]
+    assert main(command) == 11
+    assert capsys.readouterr().err == (
+        "autolabel: t.toml names Python code, 'evil:make', which would run here; "
+        "--allow-python permits it where you trust the file\n"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.py", "photos", "t.toml"]
+    assert main([*command, "--allow-python"]) == 11  # there is no `make`, but the code ran
+    assert (tmp_path / "ran").exists()
 
 
 def test_an_ensemble(tmp_path: Path) -> None:

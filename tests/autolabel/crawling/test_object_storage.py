@@ -145,7 +145,7 @@ def test_crawled_and_labelled_where_it_lies(
 
     log = tmp_path / "looks"
     teacher = teacher_file(tmp_path, delay=0.05, log=str(log))
-    run = ["run", str(manifest), "--out", str(labels), "--teacher", str(teacher)]
+    run = ["run", str(manifest), "--out", str(labels), "--allow-python", "--teacher", str(teacher)]
     _kill_when(start(*run), lambda: _labelled(labels) >= 5)
     before = _labelled(labels)
     assert 5 <= before < _COUNT
@@ -166,7 +166,7 @@ def test_what_is_not_there_is_one_line(
 
     (tmp_path / "list.txt").write_text(f"{s3_bucket}/gone.jpg\n{place}/gone.jpg\n{s3_bucket}/empty.jpg\n")
     fsspec.filesystem("s3").pipe_file(f"{s3_bucket}/empty.jpg", b"")
-    teacher = ("--teacher", str(teacher_file(tmp_path)))
+    teacher = ("--allow-python", "--teacher", str(teacher_file(tmp_path)))
     assert main(["run", str(tmp_path / "list.txt"), "--out", str(tmp_path / "set"), *teacher, "--quiet"]) == 10
     with LabelStore.open(tmp_path / "set") as store:
         told = {failure.source: failure.reason for failure in store.failures()}
