@@ -14,6 +14,7 @@ from typing import NoReturn
 from surfaces.arguments import given, local_path, megabytes, megapixels, number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import DecodeError, FetchError, SurfacesError
+from surfaces.terminal import escaped_terminal
 from surfaces.version import VERSION
 
 SOME_FAILED = 10
@@ -45,6 +46,7 @@ exit codes:
 """
 
 
+@escaped_terminal()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Protocol
 from urllib.parse import parse_qs, quote, urlencode
@@ -25,7 +25,7 @@ from labelstudio.fields import read_field
 from labelstudio.interface import Project
 from labelstudio.local_server import Running
 from labelstudio.progress import tell
-from labelstudio.upload import Upload, refusal
+from labelstudio.upload import Original, Upload, refusal
 from surfaces.dataset.portable import portable_photo
 from surfaces.dataset.store import StoredPhoto
 from surfaces.errors import FetchError
@@ -47,21 +47,6 @@ class NotThisWayError(Exception):
 
 class ClosedWayError(NotThisWayError):
     """No photo can be shown in this way."""
-
-
-@dataclass(frozen=True)
-class Original:
-    """A photo to deliver.
-
-    Attributes:
-        photo: the store's record of it.
-        place: the path or address of these bytes (`surfaces.places`).
-        data: its file.
-    """
-
-    photo: StoredPhoto
-    place: str
-    data: bytes
 
 
 class Way(Protocol):

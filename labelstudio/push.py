@@ -18,7 +18,7 @@ from typing import Any
 
 from labelstudio.cleaning import clean_labels
 from labelstudio.connection import Server, add_server_arguments, connect, server_errors
-from labelstudio.delivery import WAYS, Delivery, Original, plan_delivery
+from labelstudio.delivery import WAYS, Delivery, plan_delivery
 from labelstudio.interface import (
     IMAGE_FIELD,
     OVERRULING_SAMPLING,
@@ -32,6 +32,7 @@ from labelstudio.progress import task_bar, tell
 from labelstudio.regions import prediction_of
 from labelstudio.review_log import ReviewLog
 from labelstudio.tasks import STARTED, Batch, TaskSummary, delete_task, list_tasks, read_facts, without_prediction_of
+from labelstudio.upload import Original
 from surfaces.arguments import local_path
 from surfaces.classes import CLASSES
 from surfaces.dataset.store import LabelSettings, LabelStore, StoredPhoto

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 import httpx
 
@@ -12,13 +12,26 @@ from labelstudio.errors import DeliveryError, ServerAwayError
 from labelstudio.fields import read_field
 from labelstudio.interface import Project
 from surfaces.dataset.codec import suffix_of
+from surfaces.dataset.stored import StoredPhoto
 from surfaces.wording import printable
-
-if TYPE_CHECKING:
-    from labelstudio.delivery import Original
 
 _REFUSED = (400, 413)
 _LONGEST_REFUSAL = 500
+
+
+@dataclass(frozen=True)
+class Original:
+    """A photo to deliver.
+
+    Attributes:
+        photo: the store's record of it.
+        place: the path or address of these bytes (`surfaces.places`).
+        data: its file.
+    """
+
+    photo: StoredPhoto
+    place: str
+    data: bytes
 
 
 class Upload:

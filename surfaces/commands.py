@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from surfaces.errors import MissingExtraError, SurfacesError
+from surfaces.terminal import escaped_terminal
 
 INTERRUPTED = 130
 _OWN_PACKAGES = ("autolabel", "distill", "labelstudio", "models", "surfaces")
 
 
+@escaped_terminal()
 def run_command(
     package: str, description: str, commands: Mapping[str, str], extra: str, arguments: Sequence[str] | None = None
 ) -> int:

@@ -14,9 +14,10 @@ from PIL import Image as Pillow
 from review_scenes import Scene, photo_bytes, simple_labels
 from servers import TestServer, running_server
 
-from labelstudio.delivery import LocalFiles, NotThisWayError, Original
+from labelstudio.delivery import LocalFiles, NotThisWayError
 from labelstudio.errors import DeliveryError
 from labelstudio.interface import Project, create_project
+from labelstudio.upload import Original
 from surfaces.dataset.store import LabelStore, StoredPhoto
 from surfaces.images import load_image
 

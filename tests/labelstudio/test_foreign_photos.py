@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from labelstudio.delivery import Delivery, Original, Upload, Way
+from labelstudio.delivery import Delivery, Way
+from labelstudio.upload import Original, Upload
 from surfaces.dataset.store import StoredPhoto
 from surfaces.errors import DecodeError
 
