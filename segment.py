@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__" and __spec__ and not sys.flags.safe_path and sys.path[0] != __file__.rsplit(os.sep, 1)[0]:
+    del sys.path[0]  # `python -m segment`, see autolabel/__main__.py
+
 import argparse
 import io
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
