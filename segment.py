@@ -19,6 +19,7 @@ from surfaces.arguments import given, local_path, megabytes, megapixels, number,
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.version import VERSION
+from surfaces.wording import printable_lines
 
 SOME_FAILED = 10
 INTERRUPTED = 130
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except SurfacesError as error:
-        print(f"segment.py: {error}", file=sys.stderr)
+        print(f"segment.py: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("segment.py: interrupted", file=sys.stderr)

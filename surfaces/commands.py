@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from surfaces.errors import MissingExtraError, SurfacesError
+from surfaces.wording import printable_lines
 
 INTERRUPTED = 130
 _OWN_PACKAGES = ("autolabel", "distill", "labelstudio", "models", "surfaces")
@@ -49,7 +50,7 @@ def run_command(
             args = parser.parse_args(given)
             return int(_module(package, args.command).run(args))
     except SurfacesError as error:
-        print(f"{package}: {error}", file=sys.stderr)
+        print(f"{package}: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{package}: interrupted", file=sys.stderr)

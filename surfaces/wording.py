@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
+def printable_lines(text: str) -> str:
+    """A text fit for a terminal whose further lines are indented; other control characters are escaped."""
+    return "\n  ".join(printable(line) for line in text.split("\n  "))
+
+
 def encodable(text: str) -> str:
     """A text fit for UTF-8: bytes that are not UTF-8 (of a file's name) become `\\udc80` to `\\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode()
