@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__" and __spec__ and not sys.flags.safe_path and sys.path[0] != __file__.rsplit(os.sep, 1)[0]:
+    del sys.path[0]  # `python -m segment`, see autolabel/__main__.py
+
 import argparse
 import io
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +20,7 @@ from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.terminal import escaped_terminal
 from surfaces.version import VERSION
+from surfaces.wording import printable_lines
 
 SOME_FAILED = 10
 INTERRUPTED = 130
@@ -60,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except SurfacesError as error:
-        print(f"segment.py: {error}", file=sys.stderr)
+        print(f"segment.py: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("segment.py: interrupted", file=sys.stderr)

@@ -27,7 +27,7 @@ from surfaces.photo_files import (
 from surfaces.places import is_remote, local_path, name_of, open_remote, require_allowed
 from surfaces.regular_files import LIST_BYTES_MAX, open_regular, read_bytes
 from surfaces.text_lists import is_photo, list_lines, list_text
-from surfaces.wording import encodable, without_password
+from surfaces.wording import encodable, without_credentials
 
 UNREADABLE = "unreadable"
 BROKEN_NAME = "broken name"
@@ -186,7 +186,7 @@ class _Listing:
             self._skip(path, BROKEN_NAME, f"{line}expected a name in UTF-8")
 
     def _skip(self, path: str, kind: str, reason: str) -> None:
-        shown = encodable(without_password(path)).replace("\0", "\\0")
+        shown = encodable(without_credentials(path)).replace("\0", "\\0")
         self._skipped.append(Skipped(self._source(shown), kind, reason))
 
     def _source(self, path: str) -> Source:

@@ -19,8 +19,7 @@ from label_studio_sdk.core.api_error import ApiError
 from labelstudio.errors import ProjectError, ServerAwayError, TokenError
 from labelstudio.local_server import LocalServer, add_home_argument
 from labelstudio.patience import PatientClient, RedirectedError
-from surfaces.addresses import without_credentials
-from surfaces.wording import printable
+from surfaces.wording import printable, without_credentials
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _LONGEST_DETAIL = 300

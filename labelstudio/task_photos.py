@@ -17,11 +17,11 @@ from labelstudio.connection import Server, server_errors
 from labelstudio.errors import ServerAwayError
 from labelstudio.interface import IMAGE_FIELD
 from labelstudio.patience import RedirectedError
-from surfaces.addresses import without_credentials
 from surfaces.detections import Image
 from surfaces.errors import FetchError
 from surfaces.fetch import FetchLimits, fetch
 from surfaces.images import decode_image, is_address
+from surfaces.wording import without_credentials
 
 _BYTES_MAX = 100_000_000
 _ADDRESS_MAX = 8192

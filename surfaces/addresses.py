@@ -39,7 +39,6 @@ _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>[0-9]
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
 
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -122,11 +121,6 @@ def read_address(url: str) -> Target:
     if port not in (80, 443) and (not 1023 < port < 65536 or port in _OTHER_PROTOCOLS):
         raise AddressError(f"expected a port where web servers are (80, 443, most above 1023), got {port}")
     return Target(parts.scheme, host, port, path)
-
-
-def without_credentials(url: str) -> str:
-    """An address as it may be shown: a user name and a password give way to dots."""
-    return _CREDENTIALS.sub("…@", url)
 
 
 def permitted_addresses(target: Target, allow_private: bool, resolve: Resolver, wait_s: float) -> list[IPAddress]:

@@ -11,13 +11,12 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from surfaces.addresses import without_credentials
 from surfaces.errors import DecodeError, FetchError
 from surfaces.photo_files import find_photos, passed_over_lines
 from surfaces.pipeline import Outcome
 from surfaces.places import local_path
 from surfaces.text_lists import list_lines, list_text
-from surfaces.wording import brief, printable
+from surfaces.wording import brief, printable, without_credentials
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from surfaces.errors import MissingExtraError, SurfacesError
 from surfaces.terminal import escaped_terminal
+from surfaces.wording import printable_lines
 
 INTERRUPTED = 130
 _OWN_PACKAGES = ("autolabel", "distill", "labelstudio", "models", "surfaces")
@@ -51,7 +52,7 @@ def run_command(
             args = parser.parse_args(given)
             return int(_module(package, args.command).run(args))
     except SurfacesError as error:
-        print(f"{package}: {error}", file=sys.stderr)
+        print(f"{package}: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{package}: interrupted", file=sys.stderr)

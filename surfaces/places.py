@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from surfaces.errors import DecodeError, FetchError, MissingExtraError
 from surfaces.regular_files import open_regular
-from surfaces.wording import brief, without_password
+from surfaces.wording import brief, without_credentials
 
 BYTES_MAX = 256_000_000
 """The largest file that is taken for a photo."""
@@ -78,7 +78,7 @@ def require_allowed(address: str) -> None:
     if _WEB.search(address):
         raise FetchError("photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them")
     allowed = {*_EXTRAS, *filter(None, re.split(r"[,\s]+", os.environ.get(SCHEMES_VARIABLE, "").lower()))}
-    shown = brief(without_password(address))
+    shown = brief(without_credentials(address))
     if "::" in address or scheme.lower() not in allowed:
         names = ", ".join(f"{name}://" for name in sorted(allowed))
         raise FetchError(f"expected a path or an address of {names}, got {shown}; {SCHEMES_VARIABLE} allows others")
@@ -168,7 +168,7 @@ def is_there(place: str) -> bool:
 
 def in_a_line(error: Exception) -> str:
     """An error's words, on one line, without passwords of addresses."""
-    return without_password(next(iter(str(error).splitlines()), "")) or type(error).__name__
+    return without_credentials(next(iter(str(error).splitlines()), "")) or type(error).__name__
 
 
 def _read_object(address: str, bytes_max: int) -> bytes:

@@ -32,9 +32,9 @@ def open_regular(path: Path | str, bytes_max: int | None = None) -> BufferedRead
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "expected a file, got something else", str(path))
+            raise OSError(errno.EINVAL, "no regular file", str(path))
         if bytes_max is not None and status.st_size > bytes_max:
-            raise OSError(errno.EFBIG, f"expected at most {bytes_max} bytes, got {status.st_size}", str(path))
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes, more than {bytes_max}", str(path))
     except BaseException:
         file.close()
         raise

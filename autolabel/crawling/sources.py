@@ -20,10 +20,11 @@ from autolabel.crawling.openverse import openverse_query
 from autolabel.crawling.reading import OPENVERSE, WIKIMEDIA, ReadError, ReadSettings
 from autolabel.crawling.urls import normalised, resolved
 from autolabel.crawling.wikimedia import wikimedia_query
-from surfaces.addresses import AddressError, without_credentials
+from surfaces.addresses import AddressError
 from surfaces.arguments import local_path
 from surfaces.regular_files import LIST_BYTES_MAX, read_bytes
 from surfaces.text_lists import list_lines, list_text
+from surfaces.wording import without_credentials
 
 _TOLD_LINES = 10
 _COLUMNS = {

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from surfaces.errors import DatasetError
+from surfaces.wording import printable_lines
 
 _MOST_FAULTS = 20
 _MOST_NAMES = 8
@@ -13,7 +14,7 @@ _MOST_NAMES = 8
 
 def note(message: str) -> None:
     """Writes one line to stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable_lines(message), file=sys.stderr, flush=True)
 
 
 def refuse_faults(faults: Sequence[str], source: str, remedy: str = "") -> None:

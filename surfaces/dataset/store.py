@@ -44,7 +44,7 @@ from surfaces.errors import DatasetError, FetchError
 from surfaces.files import make_folder
 from surfaces.masks import encode
 from surfaces.places import find_bytes, is_there
-from surfaces.wording import without_password
+from surfaces.wording import without_credentials
 
 _PAGE = 500
 
@@ -154,7 +154,7 @@ class LabelStore(ReplacedLabels):
         """What could not be labelled, by ascending path."""
         for row in self._paged("SELECT path, reason, kind FROM failures WHERE path > ? ORDER BY path LIMIT ?"):
             with rows_checked(self.path):
-                failure = StoredFailure(*map(without_password, checked_texts(row)))
+                failure = StoredFailure(*map(without_credentials, checked_texts(row)))
             yield failure
 
     def sources(self, sha256: str) -> list[str]:
@@ -178,10 +178,9 @@ class LabelStore(ReplacedLabels):
         try:
             return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
         except FetchError as error:
-            raise DatasetError(
-                f"expected the labelled photo at {without_password(photo.source)}, it is gone or has changed ({error});"
-                " `autolabel run` on its corpus leaves it out or labels it again"
-            ) from error
+            place = without_credentials(photo.source)
+            told = f"expected the labelled photo at {place}, it is gone or has changed ({error})"
+            raise DatasetError(f"{told}; `autolabel run` on its corpus leaves it out or labels it again") from error
 
     def settings_in_use(self) -> LabelSettings | None:
         """What runs label with; None before the first."""
@@ -389,14 +388,5 @@ def _pack(mask: Mask) -> str:
     return counts
 
 
-__all__ = [
-    "STORE_NAME",
-    "LabelSettings",
-    "LabelStore",
-    "SettingsChangedError",
-    "Source",
-    "StoreCounts",
-    "StoredFailure",
-    "StoredPhoto",
-    "StoredSegment",
-]
+__all__ = ["STORE_NAME", "LabelSettings", "LabelStore", "SettingsChangedError", "Source", "StoreCounts"]
+__all__ += ["StoredFailure", "StoredPhoto", "StoredSegment"]

@@ -26,6 +26,7 @@ from labelstudio.interactive import InteractiveModel
 from labelstudio.listening import ServerLimits
 from labelstudio.ml_requests import USER, Access
 from labelstudio.ml_server import MlServer, application
+from labelstudio.patience import PatientClient
 from labelstudio.proposals import StudentProposer
 from labelstudio.task_photos import TaskPhotos, is_data_path
 from models import Segmenter
@@ -277,8 +278,13 @@ def test_escapes_in_the_path_are_told_as_text(backend: MlServer) -> None:
     assert (answer.status_code, answer.json()) == (404, {"error": "no GET /\\x1b[2J here"})
 
 
+def sesame(request: httpx.Request) -> httpx.Request:
+    request.headers["Authorization"] = "Token sesame"
+    return request
+
+
 def server_at(url: str) -> Server:
-    session = httpx.Client(base_url=url, headers={"Authorization": "Token sesame"}, trust_env=False)
+    session = PatientClient(base_url=url, auth=sesame, trust_env=False)
     return Server(url, cast(Any, None), session)
 
 

@@ -89,7 +89,7 @@ def test_a_command_that_comes_before_the_server_listens(local: LocalServer, caps
 @pytest.mark.skipif(not shutil.which("lsof"), reason="needs lsof, which tells it where there is no /proc")
 @pytest.mark.parametrize("place", ["ours", "others", "nobody's"])
 def test_whose_a_port_is_is_known_without_proc(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelstudio.listening._TCP", tmp_path / "none")
+    monkeypatch.setattr("labelstudio.port_owner._TCP", tmp_path / "none")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         if place != "nobody's":

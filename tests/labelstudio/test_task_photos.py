@@ -36,19 +36,21 @@ def test_redirects_of_the_server_are_read_as_any_strangers(photo_server: PhotoSe
     """As from object storage, to which Label Studio redirects; a server of ours that does is asked without end."""
     photo_server.serve("/api/current-user/whoami", b'{"email": "a@example.com"}')
     photo_server.serve("/room.png", png_bytes())
-    photo_server.answer("/elsewhere", redirecting(photo_server.url("/room.png").replace("127.0.0.1", "localhost")))
-    photo_server.answer("/here", redirecting("/room.png"))
+    photo_server.answer(
+        "/data/upload/elsewhere", redirecting(photo_server.url("/room.png").replace("127.0.0.1", "localhost"))
+    )
+    photo_server.answer("/data/upload/here", redirecting("/room.png"))
     photo_server.answer("/round", redirecting("/round"))
     photos = TaskPhotos(open_server(photo_server.url(""), "a-token"), allow_private)
 
-    assert photos.read("/here").shape == (64, 64, 3)
+    assert photos.read("/data/upload/here").shape == (64, 64, 3)
     with pytest.raises(FetchError, match="at most 5 redirects"):
         photos.read("/round")
     if allow_private:
-        assert photos.read("/elsewhere").shape == (64, 64, 3)
+        assert photos.read("/data/upload/elsewhere").shape == (64, 64, 3)
     else:
         with pytest.raises(FetchError, match="expected a host on the public internet"):
-            photos.read("/elsewhere")
+            photos.read("/data/upload/elsewhere")
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,8 @@ import urllib3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from surfaces.addresses import (
-    AddressError,
-    Target,
-    is_public,
-    look_up,
-    permitted_addresses,
-    read_address,
-    without_credentials,
-)
+from surfaces.addresses import AddressError, Target, is_public, look_up, permitted_addresses, read_address
+from surfaces.wording import without_credentials
 
 
 @pytest.mark.parametrize(

@@ -66,15 +66,15 @@ def test_a_file_of_more_bytes_than_allowed_is_refused_before_it_is_read(tmp_path
     path = tmp_path / "photo.jpg"
     with path.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no space
-    with pytest.raises(DatasetError, match="expected at most 67108864 bytes at"):
+    with pytest.raises(DatasetError, match=r"got: [0-9]+ bytes, more than 67108864"):
         read_bytes(path, 2**26)
-    with pytest.raises(DatasetError, match="expected at most 4294967296 bytes at"):
+    with pytest.raises(DatasetError, match=r"got: [0-9]+ bytes, more than 4294967296"):
         open_dataset(path.rename(tmp_path / "annotations.json"))
 
 
 def test_a_device_in_place_of_a_photo_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/dev/zero")
-    with pytest.raises(DatasetError, match=r"expected a file at .*link, got a device"):
+    with pytest.raises(DatasetError, match="got: no regular file"):
         read_bytes(tmp_path / "link")
 
 
