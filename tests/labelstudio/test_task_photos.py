@@ -35,17 +35,18 @@ def png_bytes() -> bytes:
 def test_redirects_of_the_server_are_read_as_any_strangers(photo_server: PhotoServer, allow_private: bool) -> None:
     """As from object storage, to which Label Studio redirects; a server of ours that does is asked without end."""
     photo_server.serve("/api/current-user/whoami", b'{"email": "a@example.com"}')
-    photo_server.serve("/room.png", png_bytes())
+    photo_server.serve("/data/upload/room.png", png_bytes())
     photo_server.answer(
-        "/data/upload/elsewhere", redirecting(photo_server.url("/room.png").replace("127.0.0.1", "localhost"))
+        "/data/upload/elsewhere",
+        redirecting(photo_server.url("/data/upload/room.png").replace("127.0.0.1", "localhost")),
     )
-    photo_server.answer("/data/upload/here", redirecting("/room.png"))
-    photo_server.answer("/round", redirecting("/round"))
+    photo_server.answer("/data/upload/here", redirecting("/data/upload/room.png"))
+    photo_server.answer("/data/upload/round", redirecting("/data/upload/round"))
     photos = TaskPhotos(open_server(photo_server.url(""), "a-token"), allow_private)
 
     assert photos.read("/data/upload/here").shape == (64, 64, 3)
     with pytest.raises(FetchError, match="at most 5 redirects"):
-        photos.read("/round")
+        photos.read("/data/upload/round")
     if allow_private:
         assert photos.read("/data/upload/elsewhere").shape == (64, 64, 3)
     else:
