@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -17,11 +18,15 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from models.registry import sha256_of
+from surfaces.addresses import AddressError, look_up, permitted_addresses, read_address
 from surfaces.errors import WeightsError
 from surfaces.fetch import PASSING_STATUSES, USER_AGENT, broke_off, first_cause
+from surfaces.files import is_plain_file
+from surfaces.wording import without_credentials
 
 _CHUNK_BYTES = 1 << 20
 _REDIRECTS_MAX = 10
+_LOOK_UP_S = 10.0
 
 
 class DownloadError(WeightsError):
@@ -53,6 +58,32 @@ class DownloadLimits:
     pause_s: float = 1.0
 
 
+class _Session(requests.Session):
+    """A session that follows redirects as those of photos are followed."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """The address of a redirect, None of another answer; raises DownloadError where it may not be asked."""
+        target = super().get_redirect_target(resp)
+        if target:
+            _check_redirect(urljoin(resp.url, target), resp.url)
+        return target
+
+
+def _check_redirect(place: str, source: str) -> None:
+    there, here = urlsplit(place), urlsplit(source)
+    if here.scheme == "https" and there.scheme != "https":
+        raise DownloadError(f"{source} redirects to {without_credentials(place)}, which is not encrypted")
+    if there.hostname == here.hostname:
+        return
+    try:
+        permitted_addresses(read_address(place), False, look_up, _LOOK_UP_S)
+    except AddressError as error:
+        told = str(error).removesuffix("; --allow-private permits it")
+        raise DownloadError(f"{source} redirects to {without_credentials(place)}: {told}") from error
+    except (OSError, ValueError) as error:
+        raise _PassingError(f"{source} redirects to {without_credentials(place)}: {first_cause(error)}") from error
+
+
 @dataclass(frozen=True)
 class _Part:
     """What has come so far, and the server's tag of the version that it belongs to (HTTP's `If-Range`)."""
@@ -65,13 +96,14 @@ class _Part:
 
     @property
     def tag(self) -> str:
-        return self._tag_path.read_text("ascii", "ignore") if self._tag_path.exists() else ""
+        return self._tag_path.read_text("ascii", "ignore") if is_plain_file(self._tag_path) else ""
 
     @property
     def length(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        return self.path.stat().st_size if is_plain_file(self.path) else 0
 
     def begin(self, tag: str) -> None:
+        self.drop()  # what lies there may be a link
         self.path.write_bytes(b"")
         self._tag_path.write_text(tag, "ascii")
 
@@ -93,7 +125,7 @@ def download(address: str, path: Path, size: int, sha256: str, limits: DownloadL
     the same file one downloads, the others wait.
 
     Args:
-        address: http or https; redirects are followed.
+        address: http or https; redirects are followed, to the public internet alone unless they stay on the host.
         path: where the file shall lie; folders are created.
         size: its bytes.
         sha256: of its bytes, hexadecimal.
@@ -164,7 +196,7 @@ def _fetch(address: str, part: _Part, size: int, limits: DownloadLimits) -> None
 
 def _attempt(address: str, part: _Part, size: int, limits: DownloadLimits) -> None:
     try:
-        with requests.Session() as session:
+        with _Session() as session:
             session.max_redirects = _REDIRECTS_MAX
             session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | _resume_headers(part))
             with session.get(address, stream=True, timeout=(limits.connect_s, limits.read_s)) as response:

@@ -223,6 +223,30 @@ def test_redirects_are_followed_with_the_range(photo_server: PhotoServer, target
     assert served.sent == len(BODY)
 
 
+@pytest.mark.security
+@pytest.mark.parametrize(
+    "place", ["http://localhost:1/sam.pth", "http://169.254.169.254/x", "http://user:pw@10.0.0.1/x"]
+)
+def test_redirects_into_private_networks_are_not_followed(photo_server: PhotoServer, target: Path, place: str) -> None:
+    url = photo_server.serve("/sam.pth", b"", status=302, Location=place)
+    with pytest.raises(DownloadError, match="redirects to http") as caught:
+        download(url, target, len(BODY), "", LIMITS)
+    assert "pw" not in str(caught.value)
+    assert len(photo_server.asked) == 1
+
+
+@pytest.mark.security
+def test_what_came_so_far_is_never_a_link(photo_server: PhotoServer, target: Path) -> None:
+    served = ServedFile(BODY)
+    (target.parent / "precious").write_bytes(b"precious")
+    for suffix in ("part", "part.tag"):
+        target.with_name(f"{target.name}.{suffix}").symlink_to(target.parent / "precious")
+    download(photo_server.answer("/sam.pth", served), target, len(BODY), served.sha256, LIMITS)
+    assert target.read_bytes() == BODY
+    assert not target.is_symlink()
+    assert (target.parent / "precious").read_bytes() == b"precious"
+
+
 def test_a_silent_server_is_not_waited_for(photo_server: PhotoServer, target: Path) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
