@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.security
+
 ROOT = Path(__file__).parents[1]
 SHADOWED = ("argparse", "surfaces", "models", "numpy", "tqdm", "torch", "PIL")
 

@@ -41,6 +41,8 @@ from surfaces.detections import Detection, Image
 from surfaces.images import load_image
 from surfaces.web_page import PAGE_NAME, is_web_url, render_page
 
+pytestmark = pytest.mark.security
+
 SEEN = """<script>ran=1</script><img src=x onerror=ran=1>" onload="ran=1" ' &lt; {{7*7}} {% x %} {# y #}"""
 UNSEEN = "\x00\x1b\u202e"
 SCRIPT = f"<script>ran={SEEN}{UNSEEN}"

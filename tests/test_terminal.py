@@ -8,6 +8,8 @@ import pytest
 
 from autolabel.__main__ import main
 
+pytestmark = pytest.mark.security
+
 
 def test_an_error_escapes_the_control_characters_of_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path / "a\x1b[2J\nautolabel: fine\u202e")]) != 0

@@ -19,6 +19,8 @@ from models.registry import shipped
 from models.teachers.teacher import Teacher
 from surfaces.errors import WeightsError
 
+pytestmark = pytest.mark.security
+
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 CLASS_MAP = """

@@ -59,3 +59,13 @@ def test_condas_environment_is_the_projects() -> None:
 def test_the_wheelhouse_has_what_builds() -> None:
     for requirement in PROJECT["build-system"]["requires"]:
         assert f"'{requirement}'" in page("docs/air-gapped.md")
+
+
+def test_every_promise_of_security_has_tests_that_also_run_with_the_oldest_versions() -> None:
+    rows = [row for row in page("SECURITY.md").splitlines() if row.startswith("| ") and "|---" not in row][1:]
+    assert rows
+    for row in rows:
+        files = re.findall(r"`(tests/[\w/]+\.py)`", row)
+        assert files, row
+        for file in files:
+            assert "pytest.mark.security" in page(file), file

@@ -12,6 +12,8 @@ from labelstudio.upload import Original, Upload
 from surfaces.dataset.store import StoredPhoto
 from surfaces.errors import DecodeError
 
+pytestmark = pytest.mark.security
+
 _SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 

@@ -22,6 +22,8 @@ from labelstudio.reviews import decide, read_reviews
 from labelstudio.tasks import list_tasks, read_facts, read_task
 from surfaces.errors import SurfacesError
 
+pytestmark = pytest.mark.security
+
 HEIGHT, WIDTH = SIZE_HW
 PROJECT = Project(1, "title", "http://127.0.0.1/projects/1/data")
 POLYGON = {

@@ -32,6 +32,8 @@ from labelstudio.task_photos import TaskPhotos, is_data_path
 from models import Segmenter
 from surfaces.errors import SurfacesError
 
+pytestmark = pytest.mark.security
+
 FUZZING = settings(
     max_examples=70, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )

@@ -20,6 +20,8 @@ from labelstudio.errors import ServerAwayError
 from labelstudio.local_server import LocalServer, Running
 from labelstudio.port_owner import listens
 
+pytestmark = pytest.mark.security
+
 
 class Eavesdropper(http.server.ThreadingHTTPServer):
     """Says yes to everything, and keeps what it was told."""

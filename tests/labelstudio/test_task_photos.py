@@ -14,6 +14,8 @@ from labelstudio.connection import open_server
 from labelstudio.task_photos import TaskPhotos
 from surfaces.errors import FetchError, SurfacesError
 
+pytestmark = pytest.mark.security
+
 
 def redirecting(place: str) -> Callable[[BaseHTTPRequestHandler], None]:
     def answer(request: BaseHTTPRequestHandler) -> None:

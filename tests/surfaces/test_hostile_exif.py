@@ -34,7 +34,10 @@ from surfaces.image_guards import refuse_bombs
 from surfaces.image_repairs import without_hostile_exif
 from surfaces.images import decode_image
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of each oddity
+pytestmark = [
+    pytest.mark.security,
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # Pillow tells of each oddity
+]
 
 _WIDE, _TALL = (48, 64, 3), (64, 48, 3)
 

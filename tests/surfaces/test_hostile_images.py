@@ -27,7 +27,10 @@ from surfaces.errors import DecodeError
 from surfaces.image_guards import FORMATS, format_of
 from surfaces.images import ImageLimits, decode_image
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of each oddity
+pytestmark = [
+    pytest.mark.security,
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # Pillow tells of each oddity
+]
 
 MUTANTS = 6000
 SAMPLE = 160

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.security
+
 TOTAL_S = 0.7
 READ_S = 0.4
 MEGABYTES_MAX = 120  # 600 are allowed

@@ -15,6 +15,8 @@ from surfaces.addresses import AddressError, look_up
 from surfaces.errors import FetchError
 from surfaces.fetch import FetchLimits, fetch
 
+pytestmark = pytest.mark.security
+
 LIMITS = FetchLimits(connect_s=2, read_s=2, total_s=5, attempts=2, pause_s=0.01)
 BODY = b"photo" * 100
 ALL = [pytest.param(url, id=f"{kind} {n}") for kind, urls in HOSTILE_URLS.items() for n, url in enumerate(urls)]

@@ -9,6 +9,8 @@ import pytest
 from surfaces.errors import DatasetError
 from surfaces.safe_paths import plain_name, require_inside
 
+pytestmark = pytest.mark.security
+
 _NAMES = {
     "empty": "",
     "dot": ".",

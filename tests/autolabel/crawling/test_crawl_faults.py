@@ -24,6 +24,8 @@ from autolabel.crawling.records import Outcome, Request, RobotsText
 from autolabel.crawling.robots_records import RobotsRequest
 from surfaces.errors import OutputError
 
+pytestmark = pytest.mark.security
+
 _HTML, _JSON = {"Content-Type": "text/html"}, {"Content-Type": "application/json"}
 
 

@@ -24,6 +24,8 @@ from autolabel.crawling.robots import directives
 from autolabel.crawling.urls import FOUND_MAX
 from autolabel.crawling.wikimedia import wikimedia_query
 
+pytestmark = pytest.mark.security
+
 _SETTINGS = ReadSettings(follow=True)
 _URL = "https://a.example/b/c?d"
 _LEADS = {

@@ -27,6 +27,8 @@ from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
 from autolabel.crawling.vault import open_vault
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 
+pytestmark = pytest.mark.security
+
 _TIME = 1_800_000_000.0
 _SHA256 = "ab" * 32
 _LEAD = Lead("http://a.example/1.jpg", Kind.PHOTO, "urls")

@@ -19,6 +19,8 @@ from autolabel.crawling.robots import (
 )
 from surfaces.addresses import read_address
 
+pytestmark = pytest.mark.security
+
 _SITE = "https://rooms.example"
 
 

@@ -238,6 +238,7 @@ def test_redirects_into_private_networks_are_not_followed(photo_server: PhotoSer
 @pytest.mark.security
 def test_what_came_so_far_is_never_a_link(photo_server: PhotoServer, target: Path) -> None:
     served = ServedFile(BODY)
+    target.parent.mkdir(parents=True)
     (target.parent / "precious").write_bytes(b"precious")
     for suffix in ("part", "part.tag"):
         target.with_name(f"{target.name}.{suffix}").symlink_to(target.parent / "precious")

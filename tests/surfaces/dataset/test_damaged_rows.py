@@ -17,6 +17,8 @@ from autolabel.__main__ import main
 from surfaces.dataset.store import LabelStore, Source
 from surfaces.errors import DatasetError, SurfacesError
 
+pytestmark = pytest.mark.security
+
 DAMAGED = {
     "a_class_unknown": ("segments", "class", "sofa"),
     "a_score_of_text": ("segments", "score", "much"),

@@ -21,6 +21,8 @@ from surfaces.dataset import ReadOptions, open_dataset, write_packed
 from surfaces.dataset.store import LabelStore
 from surfaces.errors import DatasetError, SurfacesError
 
+pytestmark = pytest.mark.security
+
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 
 _FOLLOW = ReadOptions(follow_links=True)

@@ -22,6 +22,8 @@ from surfaces.dataset.segmentation import decode_segmentation, draws_nothing
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.masks import encode
 
+pytestmark = pytest.mark.security
+
 _FUZZING = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 
 
