@@ -1,4 +1,4 @@
-"""Where photos lie: files on this machine, or objects at addresses that fsspec knows, such as `s3://bucket/room.jpg`."""
+"""Where photos lie: files on this machine, or objects of storage that is allowed, such as `s3://bucket/room.jpg`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where photos lie: content-addressed, in a folder or at any address that fsspec knows."""
+"""Where photos lie: content-addressed, in a folder or in object storage."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from surfaces.errors import MissingExtraError, OutputError
 from surfaces.files import is_plain_file, make_folder, replace_file, sweep
 from surfaces.places import in_a_line, is_remote, local_path, open_remote
 from surfaces.safe_paths import require_inside
+from surfaces.wording import without_credentials
 
 PHOTOS = "photos"
 """The folder of a corpus in which photos lie unless another place is named."""
@@ -53,11 +54,11 @@ def open_vault(corpus: Path, place: str | None) -> Vault:
 
     Args:
         corpus: its folder; no other crawl may work there.
-        place: a path, `file:///…`, `s3://bucket/prefix`, `gs://…` or any other address that fsspec knows; None: the
-            folder `photos` of the corpus.
+        place: a path, `file:///…`, `s3://bucket/prefix`, `gs://…` or another address that `surfaces.places`
+            allows; None: the folder `photos` of the corpus.
 
     Raises:
-        OutputError: nothing can be written there, or fsspec knows no such place.
+        OutputError: nothing can be written there, or the address is not allowed.
         DatasetError: the corpus' own folder is a link that leaves the corpus.
         MissingExtraError: the package that fsspec needs for it is not installed.
     """
@@ -111,7 +112,7 @@ class RemoteVault:
         except MissingExtraError:
             raise
         except Exception as error:  # whatever the file systems raise: unknown schemes, missing keys
-            raise OutputError(f"expected a place that fsspec knows, got {address}: {in_a_line(error)}") from error
+            raise OutputError(f"could not use {without_credentials(address)}: {in_a_line(error)}") from error
 
     def put(self, name: str, data: bytes) -> str:
         """See `Vault`. One request: to write again what a killed crawl wrote is rarer than to ask each time."""

@@ -185,7 +185,14 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     _fails(capsys, 6, "could not write to", "--out", tmp_path / "file", *urls)
     _fails(capsys, 8, "expected a crawl's ledger in", "--out", tmp_path / "broken", *urls)
     _fails(
-        capsys, 6, "expected a place that fsspec knows, got nowhere://x", "--out", new, *urls, "--store", "nowhere://x"
+        capsys,
+        6,
+        "could not use nowhere://x: expected a path or an address of ",
+        "--out",
+        new,
+        *urls,
+        "--store",
+        "nowhere://x",
     )
     _fails(capsys, 6, "could not write to", "--out", new, *urls, "--store", tmp_path / "file")
 

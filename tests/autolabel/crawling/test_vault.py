@@ -83,7 +83,7 @@ def test_an_address_of_fsspec(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"expected a place that fsspec knows, got nowhere://a: .*") as told:
+    with pytest.raises(OutputError, match="could not use nowhere://a: expected a path or an address of ") as told:
         open_vault(tmp_path, "nowhere://a")
     assert "\n" not in str(told.value)
 
