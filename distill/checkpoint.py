@@ -7,15 +7,26 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from types import UnionType
 from typing import Any
 
 import torch
 
 from distill.config import TrainConfig, config_from_values
-from surfaces.errors import WeightsError
+from surfaces.errors import SurfacesError, WeightsError
 from surfaces.files import replace_file
+from surfaces.regular_files import open_regular
+from surfaces.wording import brief
 
 NAME = "checkpoint.pt"
+_KINDS: dict[str, type | UnionType] = {
+    "step": int,
+    "elapsed": float | int,
+    "student": dict,
+    "average": dict,
+    "optimizer": dict,
+    "scaler": dict,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +73,18 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            values = torch.load(file, map_location="cpu", weights_only=True)
         values["config"] = config_from_values(values["config"])
-        return Checkpoint(**values)
+        checkpoint = Checkpoint(**values)
+    except SurfacesError:
+        raise
     except UnpicklingError as error:  # torch's own words advise to run the code in it
         raise WeightsError(f"expected a checkpoint at {path}: it is damaged or holds code") from error
-    except (RuntimeError, EOFError, TypeError, KeyError, OSError) as error:
+    except Exception as error:  # other bytes make torch raise nearly anything
         raise WeightsError(f"expected a checkpoint at {path}: {(str(error) or repr(error)).splitlines()[0]}") from error
+    for name, kind in _KINDS.items():
+        value = getattr(checkpoint, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise WeightsError(f"expected a checkpoint at {path}, its `{name}` is {brief(value)}")
+    return checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -16,9 +17,11 @@ from models.runtime.merge import MergeSettings, merge
 from models.runtime.raw import Floats, RawOutput, input_size
 from models.runtime.session import open_session
 from models.training_photos import TrainingPhotos
+from surfaces.classes import BELIEF_CHANNELS
 from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
 from surfaces.images import as_image
+from surfaces.wording import brief
 
 NAME_KEY = "interior-surfaces.name"
 SETTINGS_KEY = "interior-surfaces.merge"
@@ -44,22 +47,39 @@ class Segmenter:
 
     def __init__(self, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
         file = shipped("onnx") if weights is None else _chosen(weights)
-        self._session = open_session(file.path, threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._session = open_session(file.path, threads, file.sha256)
         try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
             self.name: str = metadata[NAME_KEY]
-            self.settings = MergeSettings(**json.loads(metadata[SETTINGS_KEY]))
+            self.settings = _settings(metadata[SETTINGS_KEY])
             self.training_photos = TrainingPhotos.from_text(metadata.get(TRAINING_PHOTOS_KEY))
         except KeyError as error:
             raise WeightsError(f"expected a network that `distill export` wrote at {file.path}, got another") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise WeightsError(f"expected an ONNX file with settings of ours at {file.path}: {error}") from error
         self.sha256 = file.sha256
+        self._path = file.path
 
     def raw(self, image: Image) -> RawOutput:
-        """The network's outputs before they are merged; `image` is uint8 HxWx3 RGB."""
+        """The network's outputs before they are merged.
+
+        Args:
+            image: uint8 HxWx3 RGB.
+
+        Raises:
+            WeightsError: the network fails on it, or gives something else than a network of ours.
+        """
         height, width = input_size(image.shape[0], image.shape[1])
-        outputs = self._session.run(None, {"image": network_input(image, height, width)})
+        try:
+            outputs = self._session.run(None, {"image": network_input(image, height, width)})
+        except Exception as error:  # onnxruntime's errors share no public base class
+            message = (str(error) or repr(error)).splitlines()[0]
+            raise WeightsError(f"expected {self._path} to take a photo, got: {message}") from error
+        if not _is_ours(outputs):
+            shapes = ", ".join(str(list(np.shape(array))) for array in outputs)
+            raise WeightsError(
+                f"expected outputs of a network of ours, finite and not negative, from {self._path}, got {shapes}"
+            )
         return raw_output(outputs, height, width)
 
     def predict(self, image: Image | Pillow.Image | str | os.PathLike[str]) -> list[Detection]:
@@ -90,6 +110,32 @@ def _chosen(weights: str | os.PathLike[str]) -> WeightsFile:
             f"run `python -m distill export {path} --out mine.onnx --check DATA` first"
         )
     return file
+
+
+def _settings(text: str) -> MergeSettings:
+    """Raises ValueError or TypeError where it is none."""
+    values = json.loads(text)
+    for name, value in values.items() if isinstance(values, dict) else ():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"expected {name!r} to be a number, got {brief(value)}")
+    return MergeSettings(**values)
+
+
+def _is_ours(outputs: list[Floats]) -> bool:
+    """Whether outputs are finite numbers from 0 on, of the shapes that `raw_output` takes."""
+    if len(outputs) != 4 or not all(isinstance(array, np.ndarray) and array.dtype == np.float32 for array in outputs):
+        return False
+    probabilities, boxes, scores, masks = (array.shape for array in outputs)
+    return (
+        len(probabilities) == 4
+        and probabilities[:2] == (1, BELIEF_CHANNELS)
+        and len(scores) == 1
+        and boxes == (scores[0], 4)
+        and len(masks) == 4
+        and masks[:2] == (scores[0], 1)
+        and min(probabilities[2:] + masks[2:]) > 0
+        and all(bool((np.isfinite(array) & (array >= 0)).all()) for array in outputs)
+    )
 
 
 def network_input(image: Image, height: int, width: int) -> Floats:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import math
 import zipfile
-import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib import format as npy
 
 from models.student.network import SemanticBranch, Student
 from models.training_photos import KEYS, TrainingPhotos
 from surfaces.classes import BELIEF_CHANNELS
 from surfaces.errors import WeightsError
 from surfaces.files import replace_file
+from surfaces.regular_files import open_regular
+from surfaces.wording import brief, printable
 
 Array = npt.NDArray[Any]
 
@@ -26,6 +31,12 @@ HEAD_PARTS = ("fpn.", "rpn.", "tables.")
 _READS_BELIEF = ("fpn.smooth8.", "fpn.smooth16.")
 _FIRST_CHANNELS = 4
 """Of the belief in the weights that ship."""
+_UNPACKED_MAX = 256_000_000
+"""Many times the bytes of a student's tensors."""
+_HEADERS: dict[Any, Callable[..., Any]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
 
 
 def save_student(student: Student, path: Path, half: bool = False) -> None:
@@ -52,17 +63,46 @@ def read_tensors(path: Path) -> dict[str, Array]:
         WeightsError: it is missing or not such a file.
     """
     try:
-        if not path.is_file() or zipfile.is_zipfile(path):
-            with np.load(path, allow_pickle=False) as file:
-                return _finite({name: file[name] for name in file.files}, path)
-        got = "a file of another kind"
+        with open_regular(path) as file:
+            if not zipfile.is_zipfile(file):
+                raise OSError(errno.EINVAL, "a file of another kind")
+            _check_sizes(file, path)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                tensors = {name: arrays[name] for name in arrays.files}
+            return _finite(tensors, path)
+    except WeightsError:
+        raise
     except OSError as error:
         got = error.strerror or "a damaged file"
     except ValueError:
         got = "arrays that are not numbers, or a damaged file"
-    except (EOFError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # other bytes make zipfile and NumPy raise nearly anything
         got = "a damaged file"
     raise WeightsError(f"expected an .npz file of weights at {path}, got {got}")
+
+
+def _check_sizes(file: IO[bytes], path: Path) -> None:
+    """Refuses arrays that are larger than their bytes, or than any student: NumPy makes room before it reads them.
+
+    Raises:
+        WeightsError: the file has such an array.
+        Exception: of zipfile and NumPy, where it is damaged.
+    """
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > _UNPACKED_MAX:
+            raise WeightsError(f"expected at most {_UNPACKED_MAX} bytes of weights in {path}, got {unpacked}")
+        for member in members:
+            with archive.open(member) as array:
+                read_header = _HEADERS[npy.read_magic(array)]  # type: ignore[no-untyped-call]
+                shape, _, dtype = read_header(array)
+                if dtype.hasobject:
+                    raise ValueError("a pickle")
+                if math.prod(shape) * dtype.itemsize != member.file_size - array.tell():
+                    name = printable(member.filename)
+                    raise WeightsError(f"expected an array of {list(shape)} at {name} in {path}, got other bytes")
 
 
 def _finite(tensors: dict[str, Array], path: Path) -> dict[str, Array]:
@@ -117,7 +157,8 @@ def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
     """
     encoder = str(arrays.get(ENCODER_KEY, student.encoder_name))
     if encoder != student.encoder_name:
-        raise WeightsError(f"expected weights of a {student.encoder_name} network, got those of a {encoder} network")
+        got = printable(encoder[:60])
+        raise WeightsError(f"expected weights of a {student.encoder_name} network, got those of a {got} network")
     try:
         photos = TrainingPhotos.from_arrays(arrays)
     except ValueError as error:
@@ -130,8 +171,10 @@ def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
     }
     for name, array in given.items():
         if name not in own:
-            raise WeightsError(f"expected tensors of a {student.encoder_name} student, got {name!r}")
+            raise WeightsError(f"expected tensors of a {student.encoder_name} student, got {brief(name)}")
         array = _with_room(array, tuple(own[name].shape)) if name.startswith(_READS_BELIEF) else array
+        if array.dtype.kind not in "biuf":
+            raise WeightsError(f"expected numbers in {name}, got {array.dtype}")
         if own[name].shape != array.shape:
             raise WeightsError(f"expected {name} of shape {tuple(own[name].shape)}, got {array.shape}")
         own[name].copy_(torch.from_numpy(array.astype(np.float32)))

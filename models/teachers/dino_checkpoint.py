@@ -6,6 +6,7 @@ query, key and value of an attention in one; here they are renamed to what trans
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from transformers.utils import logging as transformers_logging
 from models.teachers.dino_names import renamed
 from models.teachers.loading import read_checkpoint
 from surfaces.errors import WeightsError
+from surfaces.regular_files import read_text
+from surfaces.wording import brief
 
 DinoSize = Literal["swint", "swinb"]
 
@@ -39,6 +42,9 @@ _SWIN: dict[DinoSize, dict[str, Any]] = {
     },
 }
 
+_PARTS = {"backbone_config": "swin", "text_config": "bert"}
+_NAMED_BACKBONE = ("backbone", "use_timm_backbone", "use_pretrained_backbone")
+
 
 def dino_config(size: DinoSize) -> GroundingDinoConfig:
     """The published architectures, with BERT base for the words."""
@@ -59,22 +65,45 @@ def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForOb
     Raises:
         WeightsError: the file is missing, is no such checkpoint, or is one of another architecture.
     """
-    return _network(path, config=config, pretrained_model_name_or_path=None, state_dict=renamed(_read(path)))
+    tensors = _read(path)
+    try:
+        state_dict = renamed(tensors)
+    except (RuntimeError, ValueError) as error:  # query, key and value can't be told apart
+        raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
+    return _network(path, config=config, pretrained_model_name_or_path=None, state_dict=state_dict)
 
 
 def load_folder(path: Path) -> GroundingDinoForObjectDetection:
     """Builds the network from a folder that transformers wrote: `config.json` and its weights.
 
     Raises:
-        WeightsError: the folder lacks one of the two, or they don't fit.
+        WeightsError: the folder lacks one of the two, they don't fit, or the network has parts that transformers would
+            look for at a hub.
     """
+    _refuse_other_parts(path / "config.json")
     return _network(path, pretrained_model_name_or_path=path)
+
+
+def _refuse_other_parts(file: Path) -> None:
+    """Checks a network's settings before transformers reads them, which asks a hub for backbones that they name."""
+    try:
+        config = json.loads(read_text(file))
+        kinds = [config.get(part, {}).get("model_type", kind) for part, kind in _PARTS.items()]
+        named = [key for key in _NAMED_BACKBONE if config.get(key)]
+    except OSError as error:
+        raise WeightsError(f"expected weights of Grounding DINO at {file.parent}: {error.strerror or error}") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"expected settings of Grounding DINO in {file}: {_first_line(error)}") from error
+    if named or kinds != [*_PARTS.values()]:
+        raise WeightsError(f"expected the sizes of a Swin backbone and of BERT in {file}, got {brief(named or kinds)}")
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
     document = read_checkpoint(path)
     tensors = document.get("model") if isinstance(document, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
+    ):
         raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}, it has no tensors under 'model'")
     return tensors
 
@@ -87,7 +116,7 @@ def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
             network, report = build(
                 **source, local_files_only=True, ignore_mismatched_sizes=True, output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # transformers raises nearly anything where a file is not as it wrote it
         raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
     wrong = {
         "missing": sorted(report["missing_keys"]),

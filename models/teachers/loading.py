@@ -37,7 +37,7 @@ def load_exactly(network: torch.nn.Module, tensors: object, what: str) -> None:
         what: for the message, such as `SAM vit_b weights at PATH`.
 
     Raises:
-        WeightsError: a tensor is missing, left over, or of another shape.
+        WeightsError: a tensor is missing, left over, or of another shape or kind.
     """
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
@@ -52,7 +52,10 @@ def load_exactly(network: torch.nn.Module, tensors: object, what: str) -> None:
     told = [f"{how} {_counted(names)}" for how, names in problems.items() if names]
     if told:
         raise WeightsError(f"expected {what}, got ones {', '.join(told)}")
-    network.load_state_dict(dict(tensors))
+    try:
+        network.load_state_dict(dict(tensors))
+    except RuntimeError as error:  # of sparse tensors, for one
+        raise WeightsError(f"expected {what}, got tensors of another kind") from error
 
 
 def _counted(names: list[str]) -> str:

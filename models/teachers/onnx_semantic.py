@@ -39,16 +39,18 @@ class OnnxSemantic:
         fingerprint: SHA-256 over weights and class map.
 
     Raises:
-        WeightsError: the file is missing, is not an ONNX file, or takes what no class map can describe.
+        WeightsError: the file is missing, is not an ONNX file, has tensors in other files, or takes what no class
+            map can describe.
     """
 
     def __init__(self, weights: Path, class_map: ClassMap, threads: int | None = None) -> None:
         described = json.dumps(dataclasses.asdict(class_map), sort_keys=True)
         self.name = f"onnx ({weights.stem})"
-        self.fingerprint = hashlib.sha256(f"{sha256_of(weights)} {described}".encode()).hexdigest()
+        sha256 = sha256_of(weights)
+        self.fingerprint = hashlib.sha256(f"{sha256} {described}".encode()).hexdigest()
         self._path = weights
         self._map = class_map
-        self._session = open_session(weights, threads)
+        self._session = open_session(weights, threads, sha256)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs)
@@ -79,7 +81,7 @@ class OnnxSemantic:
         try:
             outputs = self._session.run(None, {self._input_name: np.ascontiguousarray(values, self._input_type)})
         except Exception as error:  # onnxruntime's errors share no public base class
-            message = str(error).splitlines()[0]
+            message = (str(error) or repr(error)).splitlines()[0]
             raise WeightsError(f"expected {self._path} to take {list(values.shape)}, got: {message}") from error
         return np.asarray(outputs[0])
 

@@ -18,10 +18,12 @@ from surfaces.errors import WeightsError
 
 pytestmark = pytest.mark.security
 
+_COUNT = 1000  # ONNX Runtime fails on smaller tensors in other files for a reason of its own
+
 
 def model(location: str | None) -> bytes:
-    """A network that adds four weights, which lie in it, or in another file."""
-    values = np.ones(4, np.float32)
+    """A network that adds its weights, which lie in it, or in another file."""
+    values = np.ones(_COUNT, np.float32)
     weights = onnx.numpy_helper.from_array(values, "weights")
     if location is not None:
         weights.ClearField("raw_data")
@@ -31,8 +33,8 @@ def model(location: str | None) -> bytes:
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "weights"], ["y"])],
         "sum",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [_COUNT])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [_COUNT])],
         [weights],
     )
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
@@ -45,15 +47,15 @@ def test_weights_in_another_file_are_refused(tmp_path: Path, monkeypatch: pytest
     folder = tmp_path / "model"
     folder.mkdir()
     for place in (folder / "beside.bin", tmp_path / "outside.bin"):
-        place.write_bytes(np.ones(4, np.float32).tobytes())
+        place.write_bytes(np.ones(_COUNT, np.float32).tobytes())
     monkeypatch.chdir(folder)
     path = folder / "model.onnx"
     path.write_bytes(model(location.format(folder=tmp_path)))
-    with pytest.raises(WeightsError, match="expected an ONNX file at"):
+    with pytest.raises(WeightsError, match="some are in other files"):
         open_session(path)
     path.write_bytes(model(None))
-    (found,) = open_session(path).run(None, {"x": np.zeros(4, np.float32)})
-    np.testing.assert_array_equal(found, np.ones(4))
+    (found,) = open_session(path).run(None, {"x": np.zeros(_COUNT, np.float32)})
+    np.testing.assert_array_equal(found, np.ones(_COUNT))
 
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.student.network import SemanticBranch, Student
 from models.student.weights import load_branch, load_student, read_tensors, save_student, start_from
@@ -188,3 +192,60 @@ def test_an_unknown_encoder_is_told(saved: Path, tmp_path: Path) -> None:
 def test_weights_that_are_not_finite_are_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "nan.npz", good=np.zeros(3, np.float32), bad=np.full(3, np.nan, np.float32))
     check_one_line(tmp_path / "nan.npz", r"expected finite numbers in .*nan\.npz, got others in bad$")
+
+
+def packed(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def header_of(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"shape": shape, "fortran_order": False, "descr": "<f4"})
+    return buffer.getvalue()
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("shape", [(1 << 44,), (4, 1 << 60), (-1, 3), (2,)], ids=["long", "wide", "negative", "short"])
+def test_arrays_of_other_sizes_than_they_say_are_refused_unread(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = packed(tmp_path / "w.npz", {"a.npy": header_of(shape) + bytes(12)})
+    words = re.escape(f"expected an array of {list(shape)} at a.npy in {path}, got other bytes")
+    check_one_line(path, words, read_tensors)
+
+
+@pytest.mark.security
+def test_files_that_unpack_to_more_than_a_student_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.student.weights._UNPACKED_MAX", 1_000_000)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    path = packed(tmp_path / "w.npz", {f"a{i}.npy": header_of((100_000,)) + bytes(400_000) for i in range(3)})
+    assert path.stat().st_size < 10_000
+    check_one_line(path, "expected at most 1000000 bytes of weights in", read_tensors)
+
+
+@pytest.mark.parametrize("name", ["words", "complex"])
+def test_tensors_that_are_no_numbers_are_told(saved: Path, tmp_path: Path, name: str) -> None:
+    shape = read_tensors(saved)["encoder.stem.weight"].shape
+    value = {"words": np.full(shape, "many"), "complex": np.full(shape, 1j)}[name]
+    path = rewritten(saved, tmp_path / "w.npz", **{"encoder.stem.weight": value})
+    check_one_line(path, r"expected numbers in encoder\.stem\.weight, got")
+
+
+@pytest.mark.security
+def test_pipes_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.npz")
+    check_one_line(tmp_path / "w.npz", "no regular file", read_tensors)
+
+
+@pytest.mark.security
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_bytes_are_weights_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    content = bytearray(_npz(encoder_name=np.array("mosaic"), a=np.zeros((2, 3), np.float32)))
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=4)):
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("fuzz") / "w.npz"
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with pytest.raises(SurfacesError, match=r"\A.*\Z"):  # nothing like this is a whole student
+        load_student(path)

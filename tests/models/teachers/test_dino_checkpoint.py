@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -149,3 +150,48 @@ def test_missing_files_are_one_line(tmp_path: Path) -> None:
         load_official(tmp_path / "none.pth", tiny_dino.tiny_config())
     with pytest.raises(WeightsError, match=r"\Aexpected weights of Grounding DINO at .*\Z"):
         load_folder(tmp_path)
+
+
+QKV = "module.transformer.decoder.layers.0.self_attn.in_proj_weight"
+ODD_TENSORS = {
+    "no rows": lambda: {QKV: torch.zeros(())},
+    "two rows": lambda: {QKV: torch.zeros(2, 3)},
+    "sparse": lambda: {QKV: torch.sparse_coo_tensor(torch.zeros(1, 1).long(), torch.zeros(1), (6,))},
+    "number as a name": lambda: {5: torch.zeros(1)},
+    "whole numbers": lambda: {"weight": torch.zeros(3, dtype=torch.int64)},
+}
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("case", ODD_TENSORS)
+def test_tensors_of_other_kinds_are_one_line(tmp_path: Path, case: str) -> None:
+    torch.save({"model": ODD_TENSORS[case]()}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"\Aexpected .*\Z"):
+        load_official(tmp_path / "weights.pth", tiny_dino.tiny_config())
+
+
+@pytest.mark.security
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"backbone": "someone/net", "backbone_config": None, "use_pretrained_backbone": True},
+        {"backbone": "someone/net", "use_pretrained_backbone": True},
+        {"backbone": "resnet50", "use_timm_backbone": True},
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "resnet50", "use_pretrained_backbone": True}},
+        {"text_config": {"model_type": "gpt2"}},
+        {"d_model": "many"},
+        {"encoder_attention_heads": 0},
+    ],
+    ids=["hub alone", "hub too", "timm", "nested", "other text encoder", "word", "no heads"],
+)
+def test_folders_of_strangers_ask_no_hub(
+    official_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: dict[str, object]
+) -> None:
+    load_official(official_file, tiny_dino.tiny_config()).save_pretrained(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | part))
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *host, **_: asked.append(host))
+    with pytest.raises(WeightsError, match=r"\Aexpected .*\Z"):
+        load_folder(tmp_path)
+    assert asked == []

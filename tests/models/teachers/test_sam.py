@@ -328,3 +328,10 @@ def test_of_equal_extents_the_better_wins_and_empty_masks_lose() -> None:
     twin = replace(WHOLE, predicted_iou=0.91)
     assert choose_whole([empty, WHOLE, twin], TABLE, 0.1) is twin
     assert choose_whole([empty], TABLE, 0.1) is empty
+
+
+@pytest.mark.security
+def test_tensors_of_another_kind_are_one_line() -> None:
+    sparse = torch.sparse_coo_tensor(torch.zeros(1, 1).long(), torch.zeros(1), (2,))
+    with pytest.raises(WeightsError, match=r"\Aexpected weights, got tensors of another kind\Z"):
+        load_exactly(torch.nn.Linear(2, 2), {"weight": torch.zeros(2, 2), "bias": sparse}, "weights")
