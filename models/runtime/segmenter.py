@@ -23,6 +23,7 @@ from surfaces.errors import WeightsError
 from surfaces.images import as_image
 from surfaces.wording import brief
 
+_FIRST_CHANNELS = 4  # of the network that ships; a product with further classes still opens it
 NAME_KEY = "interior-surfaces.name"
 SETTINGS_KEY = "interior-surfaces.merge"
 TRAINING_PHOTOS_KEY = "interior-surfaces.training-photos"
@@ -128,7 +129,8 @@ def _is_ours(outputs: list[Floats]) -> bool:
     probabilities, boxes, scores, masks = (array.shape for array in outputs)
     return (
         len(probabilities) == 4
-        and probabilities[:2] == (1, BELIEF_CHANNELS)
+        and probabilities[0] == 1
+        and _FIRST_CHANNELS <= probabilities[1] <= BELIEF_CHANNELS
         and len(scores) == 1
         and boxes == (scores[0], 4)
         and len(masks) == 4

@@ -185,6 +185,8 @@ class Database:
             yield
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise
+        except UnicodeDecodeError as error:  # SQLite's message quotes what the file says
+            raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {error}") from error
         except sqlite3.DatabaseError as error:
             # The name is missing where a text is not UTF-8.
             if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autolabel.corpus import read_corpus
@@ -184,6 +184,7 @@ def test_any_list_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d
         assert read_corpus(path).photos
 
 
+@example([(0.0390625, b"\x80")])  # in the schema
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=12))
 def test_any_damage_of_a_store_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, honest: Path, damage: list[tuple[float, bytes]]
