@@ -71,7 +71,8 @@ endif
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .venv-minimum/installed: pyproject.toml | .venv/develop
-	$(PYTHON) -m venv --without-pip .venv-minimum
+	# From nothing: what an older environment has newer would be kept.
+	$(PYTHON) -m venv --clear --without-pip .venv-minimum
 	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct --editable '.[dev]'
 	touch $@
 

@@ -116,6 +116,14 @@ def _directives(text: str) -> Iterator[tuple[str, str, str]]:
             yield "", "", ""
 
 
+def _at_most_a_year(delay: str) -> str:
+    """A delay that every version of Protego reads alike: some take an infinite one for none."""
+    try:
+        return f"{DELAY_MAX_S:g}" if float(delay) > DELAY_MAX_S else delay
+    except ValueError:
+        return delay
+
+
 def _bounded(kind: str, value: str) -> str:
     """A rule within the limits."""
     kept = "*".join(value.split("*")[: _WILDCARDS_MAX + 1])[:_PATTERN_MAX]
@@ -125,7 +133,7 @@ def _bounded(kind: str, value: str) -> str:
         case "disallow":
             return f"Disallow: {kept}" if value else ""
         case "delay":
-            return f"Crawl-delay: {value}"
+            return f"Crawl-delay: {_at_most_a_year(value)}"
         case "rate":
             return f"Request-rate: {value}"
     return ""

@@ -86,7 +86,7 @@ def test_delays(text: str, delay: float) -> None:
         ("Request-rate: 1/" + "9" * 5000, 0.0),
         (f"Request-rate: {'9' * 400}/{'9' * 400}", 1.0),
         (f"Request-rate: {'9' * 400}/1", 0.0),
-        ("Crawl-delay: " + "9" * 400, 0.0),
+        ("Crawl-delay: " + "9" * 400, DELAY_MAX_S),
         ("Crawl-delay: 1e300", DELAY_MAX_S),
         ("Crawl-delay: nan", 0.0),
         ("Crawl-delay: -inf", 0.0),
