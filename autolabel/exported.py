@@ -17,6 +17,7 @@ from surfaces.dataset.graded import GradedLabels
 from surfaces.dataset.portable import portable_photo
 from surfaces.dataset.store import LabelStore, StoredPhoto
 from surfaces.errors import DatasetError, DecodeError
+from surfaces.regular_files import read_bytes
 
 IMAGES = "images"
 INDEX_NAME = "photos.jsonl"
@@ -184,7 +185,15 @@ def _linked(sources: list[str], data: bytes, target: Path) -> bool:
             os.link(Path(source).resolve(), target)
         except OSError:  # another disk, one that knows no links, a file that is gone
             continue
-        if target.read_bytes() == data:
+        if _holds(target, data):
             return True
         target.unlink()
     return False
+
+
+def _holds(target: Path, data: bytes) -> bool:
+    """Whether a link leads to a file of these bytes, and not to a pipe or a larger one that has taken its place."""
+    try:
+        return read_bytes(target, len(data)) == data
+    except OSError:
+        return False

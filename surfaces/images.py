@@ -6,8 +6,8 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -164,7 +164,34 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
         DecodeError: empty, not an image, truncated, corrupt, too small or too large.
     """
     limits = limits or ImageLimits()
-    data = file.read(limits.bytes_max + 1)
+    name, data = _checked(file.read(limits.bytes_max + 1), limits)
+    with _decode_errors(limits):
+        with _open_photo(name, data, limits) as photo:
+            scale_transparent_colour(photo)
+            photo.load()
+            _check_size(photo.size, limits)  # HEIC tells its size twice
+        # Out here the photo has let go of the file.
+        return _to_array(photo)
+
+
+def check_photo(data: bytes, limits: ImageLimits | None = None) -> None:
+    """Refuses a photo as `decode_image` does, but decodes no pixels.
+
+    Args:
+        data: the photo's bytes.
+        limits: of its size; the defaults of `ImageLimits` where None.
+
+    Raises:
+        DecodeError: as of `decode_image`; what only decoding shows, such as truncation, is not found.
+    """
+    limits = limits or ImageLimits()
+    name, data = _checked(data, limits)
+    with _decode_errors(limits), _open_photo(name, data, limits):
+        pass
+
+
+def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:
+    """The format of a photo that may be opened, and its bytes without what harms."""
     if not data:
         raise DecodeError("expected a photo, got 0 bytes")
     if len(data) > limits.bytes_max:
@@ -177,14 +204,14 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
     refuse_bombs(name, data)
     if name == "PNG":
         data = without_damaged_notes(data)
-    data = without_hostile_exif(name, data)
+    return name, without_hostile_exif(name, data)
+
+
+@contextmanager
+def _decode_errors(limits: ImageLimits) -> Iterator[None]:
+    """Turns whatever decoders raise into a DecodeError."""
     try:
-        with _open_photo(name, data, limits) as photo:
-            scale_transparent_colour(photo)
-            photo.load()
-            _check_size(photo.size, limits)  # HEIC tells its size twice
-        # Out here the photo has let go of the file.
-        return _to_array(photo)
+        yield
     except DecodeError:
         raise
     except (UnidentifiedImageError, SyntaxError):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from photo_servers import PhotoServer
 
@@ -20,6 +21,10 @@ from surfaces.masks import decode
 
 # Spinning threads slow each other down tenfold on a busy machine; read when torch is imported, here and in processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# The same examples in every run; `pytest --hypothesis-profile default` looks for new ones.
+hypothesis.settings.register_profile("same-examples", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same-examples")
 
 # Object storage in memory, for tests of what needs no server.
 os.environ["INTERIOR_SURFACES_STORAGE"] = "memory"

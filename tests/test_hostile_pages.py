@@ -307,7 +307,7 @@ def test_the_policy_stops_what_no_template_escaped(tmp_path: Path, photo_server:
 any_text = st.text(st.characters(categories=None) | st.sampled_from("<>&\"'{}%#\x00\r\n\u202e\ud800"))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(any_text, any_text)
 def test_any_text_is_shown_and_nothing_else(title: str, text: str) -> None:
     html = render_page("distill/worst.html", title, table=f".{text}", key={text: (1, 2, 3)}, figures=[])
@@ -320,7 +320,7 @@ def test_any_text_is_shown_and_nothing_else(title: str, text: str) -> None:
     assert page.text.count(visible(text)) >= 2
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(("http://", "https://", "https:", " https://", "java\tscript:", "javascript:", "//", "")), any_text
 )

@@ -14,7 +14,8 @@ from surfaces.classes import BY_NAME
 from surfaces.dataset.database import Row
 from surfaces.dataset.stored import LabelSettings, StoredPhoto, StoredSegment
 from surfaces.errors import DatasetError
-from surfaces.wording import brief
+from surfaces.places import is_remote
+from surfaces.wording import brief, without_credentials
 
 _SIDE_MAX = 2**31 - 1
 _NUMBER_MAX = 2**53
@@ -48,6 +49,7 @@ def photo_of(row: Row, name: str) -> StoredPhoto:
     sha256, source, width, height, origin, reviewer, teacher, settings, qualities = row
     checked_texts((sha256, name, source, origin, reviewer, teacher, settings))
     size_wh = checked_side(width), checked_side(height)
+    source = without_credentials(source) if is_remote(source) else source  # for people; bytes are read by `sources`
     return StoredPhoto(sha256, name, source, *size_wh, origin, reviewer, teacher, settings, read_qualities(qualities))
 
 

@@ -178,8 +178,7 @@ class LabelStore(ReplacedLabels):
         try:
             return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
         except FetchError as error:
-            place = without_credentials(photo.source)
-            told = f"expected the labelled photo at {place}, it is gone or has changed ({error})"
+            told = f"expected the labelled photo at {photo.source}, it is gone or has changed ({error})"
             raise DatasetError(f"{told}; `autolabel run` on its corpus leaves it out or labels it again") from error
 
     def settings_in_use(self) -> LabelSettings | None:

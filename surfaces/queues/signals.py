@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from surfaces.classes import BELIEF_CHANNELS
 from surfaces.dataset.graded import GradedLabels
+from surfaces.detections import Image
+from surfaces.errors import DecodeError
+from surfaces.images import check_photo
 
 Floats = npt.NDArray[np.float32]
 
@@ -78,19 +81,26 @@ def descriptor(belief: Floats, photo: bytes) -> Floats:
 
     Args:
         belief: as `belief_raster` returns it.
-        photo: its file; where it cannot be decoded, or is empty, the classes alone tell.
+        photo: its file; where it is empty, cannot be decoded or is beyond the limits of photos, the classes alone tell.
 
     Returns:
         float32 (D,), 0 to 1 each: the classes' shares and the Lab colours of cells.
     """
     layout = _cells(belief.transpose(1, 2, 0), _LAYOUT_CELLS)
-    # JPEG files are decoded at an eighth of their size, which takes a fraction of the time.
-    pixels = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) if photo else None
-    if pixels is None:
-        pixels = np.full((1, 1, 3), 127, np.uint8)
-    small = cv2.resize(pixels, (4 * _COLOUR_CELLS, 4 * _COLOUR_CELLS), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(_shrunk(photo), (4 * _COLOUR_CELLS, 4 * _COLOUR_CELLS), interpolation=cv2.INTER_AREA)
     colours = np.divide(cv2.cvtColor(small, cv2.COLOR_BGR2LAB), 255, dtype=np.float32)
     return np.concatenate([layout, _cells(colours, _COLOUR_CELLS)])
+
+
+def _shrunk(photo: bytes) -> Image:
+    """A photo in BGR, at an eighth of its size, which JPEG decodes fastest; grey where it cannot be decoded."""
+    try:
+        check_photo(photo)
+    except DecodeError:
+        pixels = None
+    else:
+        pixels = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
+    return np.full((1, 1, 3), 127, np.uint8) if pixels is None else np.asarray(pixels, np.uint8)
 
 
 def _cells(planes: Floats, cells: int) -> Floats:

@@ -34,9 +34,7 @@ from surfaces.errors import SurfacesError
 
 pytestmark = pytest.mark.security
 
-FUZZING = settings(
-    max_examples=70, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-)
+FUZZING = settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 SECRET = "correct horse battery"
 
 

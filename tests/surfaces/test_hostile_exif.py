@@ -130,7 +130,7 @@ _ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(_ENTRIES, min_size=1, max_size=4), st.integers(0, 300), st.integers(0, 1000))
 def test_any_directories(directories: list[list[tuple[int, int, int, int]]], padding: int, cut: int) -> None:
     block = exif(*directories, padding=padding)[: 8 + cut]
@@ -142,7 +142,7 @@ def test_any_directories(directories: list[list[tuple[int, int, int, int]]], pad
         decode_image(io.BytesIO(_tiff(directories[0], block)))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "AVIF", "TIFF"]), st.binary(max_size=200))
 def test_any_bytes_after_a_signature_are_searched_for_exif(kind: str, tail: bytes) -> None:
     head = {"JPEG": b"\xff\xd8\xff\xe1\0\x20Exif\0\0", "WEBP": b"RIFF\0\0\0\0WEBPEXIF", "AVIF": b"\0\0\0\x90meta"}

@@ -113,7 +113,7 @@ def decode_edited(name: str, edits: list[tuple[int, bytes | int]], keep: int) ->
 
 
 INPUTS = {"name": st.sampled_from(sorted(sound_photos())), "edits": EDITS, "keep": st.integers(0, 2**14)}
-FUZZING = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+FUZZING = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @settings(FUZZING, max_examples=300)

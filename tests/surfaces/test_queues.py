@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.dataset.codec import encode_jpeg
@@ -209,6 +211,13 @@ def test_photos_that_look_alike_are_near() -> None:
     )
     assert 4 * np.linalg.norm(first - again) < np.linalg.norm(first - different)
     assert first.shape == candidate_of("a", half_wall(), b"no photo").descriptor.shape
+
+
+def test_a_photo_beyond_the_limits_is_not_decoded() -> None:
+    file = io.BytesIO()
+    Pillow.new("1", (10_000, 8_000)).save(file, "PNG")
+    found, none = (candidate_of("a", half_wall(), photo).descriptor for photo in (file.getvalue(), b""))
+    np.testing.assert_array_equal(found, none)
 
 
 def test_candidates_are_the_photos_that_nobody_reviewed(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_spooled_file_of_another_form_is_fetched_again(corpus: Path, head: obj
     assert arrivals.find(_REQUEST) is None
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=80) | st.binary(max_size=20).map(lambda end: json.dumps({}).encode() + b"\n" + end))
 def test_any_spooled_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     corpus = tmp_path_factory.mktemp("spool")
@@ -280,7 +280,7 @@ _VALUES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(
     cells=st.lists(
         st.sampled_from([(table, name) for table, names in _COLUMNS.items() for name in names]), min_size=1, max_size=2
@@ -299,7 +299,7 @@ def test_any_row_gives_values_or_an_error_of_ours(
     assert {path.name for path in folder.iterdir()} <= {"corpus", "page"}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), piece=st.binary(min_size=1, max_size=8), cut=st.booleans())
 def test_any_bytes_as_a_database(
     tmp_path_factory: pytest.TempPathFactory, place: float, piece: bytes, cut: bool

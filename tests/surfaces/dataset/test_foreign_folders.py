@@ -255,7 +255,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_any_index_gives_samples_or_an_error_of_ours(
     packed: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -273,7 +273,7 @@ def test_any_index_gives_samples_or_an_error_of_ours(
     _read_all(folder)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(text=st.binary(max_size=64))
 def test_any_bytes_as_an_index(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     folder = tmp_path_factory.mktemp("bytes")

@@ -24,7 +24,7 @@ from surfaces.masks import encode
 
 pytestmark = pytest.mark.security
 
-_FUZZING = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+_FUZZING = settings(max_examples=200, deadline=None)
 
 
 def test_polygons_that_cross_the_photo_without_end_are_refused_before_they_are_drawn() -> None:
