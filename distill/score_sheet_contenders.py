@@ -111,7 +111,7 @@ def _open_segmenter(weights: Path | None, threads: int) -> OpenContender:
 
 
 def _believing(teacher: Teacher, files: list[Path]) -> OpenContender:
-    look = _Remembered(teacher.look)
+    look = _Remembered(teacher.predict)
 
     def predict(image: Image) -> list[Detection]:
         soft_labels = look(image).soft_labels

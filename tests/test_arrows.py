@@ -154,7 +154,10 @@ def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: s
             "autolabel/commands/run.py",
             "from models import Segmenter\nimport surfaces.io.atomic_files\nfrom autolabel import corpus",
         ),
-        ("docs/made/__init__.py", "from distill.scores import read\nfrom autolabel.commands.compare import read"),
+        (
+            "docs/made/__init__.py",
+            "from distill.commands.scores import read\nfrom autolabel.commands.compare import read",
+        ),
         ("tests/surfaces/test_masks.py", "import autolabel"),
         ("segment.py", "'from distill import train'\nimport modelshop"),
     ],

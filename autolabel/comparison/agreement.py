@@ -171,8 +171,8 @@ class _Counts:
         parts = (found & real, found & ~real & counted, real & ~found & ~auto.ignore_mask, real & auto.ignore_mask)
         self._pixels.append(np.array([_pixels(part) for part in parts], np.float64))
         self._qualities.append(_quality_counts(surface, auto, counted, real))
-        if auto.semantic is not None:
-            semantic = _belief_in(auto.semantic[surface.coco_id], found & counted)
+        if auto.soft_labels is not None:
+            semantic = _belief_in(auto.soft_labels[surface.coco_id], found & counted)
             self._beliefs.append(_grouped(semantic, real[found & counted].astype(np.float64), BELIEF_EDGES))
 
     def agreement(self) -> ClassAgreement:

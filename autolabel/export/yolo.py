@@ -1,7 +1,7 @@
 """Labels as YOLO's segmentation text: a line a segment, its class and a polygon in shares of the photo.
 
 The format is that of Ultralytics (https://docs.ultralytics.com/datasets/segment/). It knows one polygon a segment, so
-holes and separate parts hang on bridges (`surfaces.masks.polygons`), and nothing that is left out: unsure pixels count as
+holes and separate parts hang on bridges (`surfaces.masks.polygons`), and nothing that is left out: ignored pixels are
 background there.
 
 Trainers bring every polygon to 1,000 points, evenly spaced along the list of its points, the first one repeated at its

@@ -18,7 +18,7 @@ from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.errors import SurfacesError
 from surfaces.io.local_files import read_text
 
-SHIPPED = Path(__file__).with_name("ontology.toml")
+SHIPPED = Path(__file__).with_name("classes.toml")
 
 _OTHER = "other"
 _MARGIN = "phrase_margin"
@@ -49,7 +49,7 @@ class SoughtClass:
     prompts: tuple[str, ...]
     detector_threshold: float
     accept: float
-    ignore_mask: float
+    unsure: float
     belief_accept: float
     belief_disagreement: float
     least_share: float

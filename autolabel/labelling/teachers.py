@@ -201,7 +201,7 @@ class _Opener:
         except Exception as error:  # it is somebody else's code
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             raise SettingsError(f"expected a teacher from {table['object']!r} in {self._place}, got {told}") from error
-        if not all(hasattr(teacher, part) for part in ("name", "fingerprint", "look")):
+        if not all(hasattr(teacher, part) for part in ("name", "fingerprint", "predict")):
             raise SettingsError(f"expected a teacher from {table['object']!r} in {self._place}, got {teacher!r}")
         return teacher  # type: ignore[no-any-return]
 

@@ -88,7 +88,7 @@ SWALLOWED_SHARE = 0.8
 def part_of_box(candidates: Candidates, class_config: ClassConfig) -> Candidates:
     """A mask that fills little of its box is a part of what the detector saw: the whole box is in doubt."""
     sought = [(p, class_config.of(p.surface)) for p in candidates.instances if p.surface is not None]
-    parts = [p for p, limits in sought if p.score >= limits.ignore_mask and _is_part(p)]
+    parts = [p for p, limits in sought if p.score >= limits.unsure and _is_part(p)]
     doubted = [with_mask(p, p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
     kept = candidates.without(parts)
     return Candidates(kept.instances, kept.ignore_mask, (*kept.low_confidence, *doubted))
@@ -172,8 +172,8 @@ def duplicate_tables(candidates: Candidates, _ontology: ClassConfig) -> Candidat
 def low_scores(candidates: Candidates, class_config: ClassConfig) -> Candidates:
     """Proposals are labels from the ontology's `accept`, in doubt from `unsure`, and dropped below."""
     sought = [(p, class_config.of(p.surface)) for p in candidates.instances if p.surface is not None]
-    dropped = [p for p, limits in sought if p.score < limits.ignore_mask]
-    doubted = [p for p, limits in sought if limits.ignore_mask <= p.score < limits.accept]
+    dropped = [p for p, limits in sought if p.score < limits.unsure]
+    doubted = [p for p, limits in sought if limits.unsure <= p.score < limits.accept]
     return candidates.without(dropped).doubting(doubted)
 
 

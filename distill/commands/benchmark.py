@@ -37,7 +37,7 @@ from surfaces.io.local_files import read_text
 
 CLASSES_WITH_BACKGROUND = 4
 MASK_RCNNS = ("resnet50_fpn", "mobilenet_v3_large_fpn")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 MEASURE = """
 import resource, subprocess, sys, time

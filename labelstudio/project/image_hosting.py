@@ -33,7 +33,6 @@ from surfaces.errors import FetchError
 from surfaces.io.http import WHOLE_STATUSES, FetchLimits, ask, fetch
 from surfaces.io.storage import is_remote
 from surfaces.messages import printable
-from surfaces.store.label_store import StoredPhoto
 from surfaces.store.records import StoredPhoto
 
 _REFUSED = (400, 413)

@@ -108,7 +108,9 @@ def read_facts(server: Server, project: Project) -> ProjectFacts:
     """Asks for the project's counts."""
     known = _json(server, f"/api/projects/{project.id}/")
     return ProjectFacts(
-        f"{read_field(known, 'id', int, ServerUnavailableError)} of {read_field(known, 'created_at', str, ServerUnavailableError)}",
+        " of ".join(
+            str(read_field(known, key, of, ServerUnavailableError)) for key, of in (("id", int), ("created_at", str))
+        ),
         read_field(known, "task_number", int, ServerUnavailableError),
         read_field(known, "num_tasks_with_annotations", int, ServerUnavailableError),
         read_field(known, "skipped_annotations_number", int, ServerUnavailableError),

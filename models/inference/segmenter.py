@@ -87,7 +87,7 @@ class Segmenter:
         """Finds the surfaces of one photo.
 
         Args:
-            image: uint8 HxWx3 RGB of any size, EXIF orientation applied; or what else `surfaces.images.load.as_image` takes:
+            image: uint8 HxWx3 RGB of any size, EXIF orientation applied; or what `surfaces.images.load.as_image` takes:
                 a path, an address, a Pillow image, grey or RGBA pixels.
 
         Returns:

@@ -11,7 +11,7 @@ from surfaces.errors import WeightsError
 from surfaces.io.atomic_files import replace_file
 from surfaces.io.local_files import open_regular
 
-FOLDER = Path(__file__).parent / "weights"
+FOLDER = Path(__file__).parent
 INDEX = FOLDER / "shipped.toml"
 
 

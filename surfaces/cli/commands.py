@@ -24,7 +24,7 @@ def run_command(
 ) -> int:
     """Runs one of a package's commands.
 
-    The command `name` is the module `PACKAGE.name` with the functions `add_arguments(parser)` and `run(args)`, which
+    The command `name` is the module `PACKAGE.commands.name` with `add_arguments(parser)` and `run(args)`, which
     returns the exit code. Only the wanted one is imported, since most need torch.
 
     Args:
@@ -60,7 +60,7 @@ def run_command(
 
 
 def _module(package: str, command: str) -> ModuleType:
-    return importlib.import_module(f"{package}.{command}")
+    return importlib.import_module(f"{package}.commands.{command}")
 
 
 @contextmanager

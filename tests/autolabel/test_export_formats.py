@@ -162,7 +162,7 @@ def test_turned_photos_and_other_kinds_are_written_upright(tmp_path: Path) -> No
         assert sample.labels().semantic.shape == sample.image().shape[:2]
 
 
-@pytest.mark.parametrize("unsure", [True, False])
+@pytest.mark.parametrize("ignore_mask", [True, False])
 def test_perfect_predictions_score_one(tmp_path: Path, ignore_mask: bool) -> None:
     out = exported(rooms_store(tmp_path / "store"), tmp_path / "out", partial(coco_export, with_ignored=ignore_mask))
     document = annotations(out)

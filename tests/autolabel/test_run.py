@@ -52,7 +52,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(image.shape[0])
         return predict(teacher, image)
 
-    monkeypatch.setattr(ColourTeacher, "look", watched)
+    monkeypatch.setattr(ColourTeacher, "predict", watched)
     return seen
 
 
@@ -245,7 +245,7 @@ def test_a_photo_that_changes_while_it_is_looked_at(
         return predict(teacher, image)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ColourTeacher, "look", change_meanwhile)
+        patched.setattr(ColourTeacher, "predict", change_meanwhile)
         assert label(corpus, "--quiet", "--workers", "1") == 10
     assert _failures(out) == {
         photo.name: ("changed meanwhile", "the file changed while it was read or labelled; run again")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.__main__ import main
-from distill.losses import read_curves, thinned
+from distill.commands.losses import read_curves, thinned
 from distill.training.curves import open_curves
 
 

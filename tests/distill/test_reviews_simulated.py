@@ -112,7 +112,7 @@ def test_a_run_goes_on_where_it_stopped(
     assert (tmp_path / "cells.jsonl").read_text().splitlines() == log
     assert cells_of(tmp_path) == cells_of(finished)
 
-    monkeypatch.setattr("distill.reviews.set_stage", None)  # not called where nothing is missing
+    monkeypatch.setattr("distill.commands.reviews.set_stage", None)  # not called where nothing is missing
     capsys.readouterr()
     assert reviews(drawn, tmp_path, "--queues", "random") == 0
     table = capsys.readouterr().out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distill.__main__ import main
-from distill.shapes import at_stride, in_box
+from distill.commands.shapes import at_stride, in_box
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 

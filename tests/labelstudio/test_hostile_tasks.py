@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_connection import WHO, Impostor, Response, says
-from test_reviews import SIZE_HW, annotation, prediction
 
 from labelstudio.errors import AnnotationError
 from labelstudio.project.labeling_config import Project, difference_of
@@ -21,6 +19,8 @@ from labelstudio.sync.review_log import LoggedTask, ReviewLog
 from labelstudio.sync.reviews import decide, read_reviews
 from surfaces.errors import SurfacesError
 from tests.labelstudio.review_scenes import simple_labels
+from tests.labelstudio.test_connection import WHO, Impostor, Response, says
+from tests.labelstudio.test_reviews import SIZE_HW, annotation, prediction
 
 pytestmark = pytest.mark.security
 

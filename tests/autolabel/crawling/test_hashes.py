@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOMS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from autolabel.crawling.judging import JudgeSettings
 from surfaces.detections import Image
 from surfaces.images.load import load_image
 from tests.autolabel.crawling.drawn_pictures import jpeg
+from tests.conftest import ROOMS
 
 NEAR_MAX = JudgeSettings.near_max
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())

@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from surfaces.detections import Image
 from surfaces.errors import WeightsError
 from surfaces.images.load import decode_image, load_image
 from tests.autolabel.crawling.drawn_pictures import collage, framed, jpeg, meadow, page, plan, poster, watermarked
+from tests.conftest import ROOMS
 
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())
 SHARED = Path(__file__).parents[4] / "shared" / "data"

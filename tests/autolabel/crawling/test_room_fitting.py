@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOMS
 
 from autolabel.crawling.room_fitting import Look, Tried, fit, main, read_looks, rule_text, table, try_out
 from autolabel.crawling.room_rule import RoomRule, room_features
 from tests.autolabel.crawling.drawn_pictures import meadow, page
+from tests.conftest import ROOMS
 
 
 def looks(kind: str, source: str, mean: float, count: int = 200, seed: int = 0) -> list[Look]:

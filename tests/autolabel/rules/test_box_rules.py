@@ -50,7 +50,7 @@ def test_wall_floor_without_a_leader_is_in_doubt() -> None:
     assert (text, box) == ("wall", WALL_BOX)
     assert score <= accept("wall")
     raw = select_boxes(found_boxes(merged), SIZE_HW, default_class_config())[0].score
-    assert default_class_config().of(WALL).ignore_mask <= raw < accept("wall")
+    assert default_class_config().of(WALL).unsure <= raw < accept("wall")
     assert np.float32(raw) < np.float32(accept("wall"))
 
 

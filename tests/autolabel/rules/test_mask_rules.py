@@ -160,8 +160,8 @@ def test_a_table_with_much_air_between_its_legs_is_whole() -> None:
     [
         (TABLE_LIMITS.accept, True, False),
         (TABLE_LIMITS.accept - 0.01, False, True),
-        (TABLE_LIMITS.ignore_mask, False, True),
-        (TABLE_LIMITS.ignore_mask - 0.01, False, False),
+        (TABLE_LIMITS.unsure, False, True),
+        (TABLE_LIMITS.unsure - 0.01, False, False),
     ],
 )
 def test_low_scores_are_unsure_and_very_low_ones_are_dropped(score: float, is_label: bool, is_unsure: bool) -> None:
