@@ -114,7 +114,7 @@ def _believing(teacher: Teacher, files: list[Path]) -> OpenContender:
     look = _Remembered(teacher.predict)
 
     def predict(image: Image) -> list[Detection]:
-        soft_labels = look(image).soft_labels
+        soft_labels = look(image).semantic
         assert soft_labels is not None  # semantic networks and their ensembles always have one
         return belief_detections(soft_labels, image.shape[0], image.shape[1], MOST_PROBABLE)
 
