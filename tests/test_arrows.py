@@ -122,7 +122,7 @@ def _tree(root: Path, files: dict[str, str]) -> list[Import]:
             "class A:\n    if True:\n        import distill.commands.train as t",
             "distill.commands.train",
         ),
-        ("models/__init__.py", "if TYPE_CHECKING:\n    from autolabel import run", "autolabel.commands.run"),
+        ("models/__init__.py", "if TYPE_CHECKING:\n    from autolabel.commands import run", "autolabel.commands.run"),
         ("autolabel/commands/run.py", "from labelstudio.commands.push import push", "labelstudio.commands.push"),
         ("autolabel/commands/run.py", "importlib.import_module('distill.training.data')", "distill.training.data"),
         ("autolabel/commands/run.py", "__import__('segment')", "segment"),

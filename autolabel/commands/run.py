@@ -68,11 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--allow-python", action="store_true", help="run the Python code that the teacher's TOML file names")
     add("--class-map", metavar="FILE", help="of the teacher onnx: which of its classes are ours; or mosaic")
     add(
-        "--ontology",
+        "--classes",
+        dest="class_config",
         type=local_path,
         metavar="FILE",
-        help="TOML file of prompts and thresholds (default: the shipped one)",
+        help="TOML file of classes, prompts and thresholds (default: the shipped one)",
     )
+    add("--ontology", dest="class_config", type=local_path, help=argparse.SUPPRESS)  # its name in version 0.1
     add("--without", nargs="+", default=[], metavar="RULE", help="rules to leave out")
     add("--limit", type=positive, metavar="N", help="only the first N photos (of the shard)")
     add("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the corpus that share no photo")

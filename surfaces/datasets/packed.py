@@ -181,7 +181,8 @@ def _sample_of(entry: Mapping[str, Any], folder: Path) -> PackedSample:
     path = PurePosixPath(name)
     if not is_unicode(name) or "\0" in name or not path.name or path.is_absolute() or ".." in path.parts:
         raise DatasetError(f"a sample called {brief(name)}")
-    return PackedSample(name, folder, **{part: Member(**entry[part]) for part in _PARTS if part in entry})
+    parts = {part: Member(**entry[part]) for part in _PARTS if part in entry}
+    return PackedSample(name, folder, parts["photo"], parts["semantic"], parts["tables"], parts.get("belief"))
 
 
 def _ends(samples: Sequence[PackedSample]) -> dict[str, int]:

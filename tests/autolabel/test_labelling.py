@@ -79,8 +79,8 @@ def test_a_beliefs_photo_to_graded_labels() -> None:
         surface: mask.sum() for surface, mask in regions.items()
     }
     assert prediction.semantic is not None
-    assert labels.semantic is not None
-    np.testing.assert_allclose(labels.semantic / 255, prediction.semantic.probabilities, atol=0.5 / 255 + 1e-6)
+    assert labels.soft_labels is not None
+    np.testing.assert_allclose(labels.soft_labels / 255, prediction.semantic.probabilities, atol=0.5 / 255 + 1e-6)
     assert labels.quality_scores["score"] == pytest.approx((0.9 * 1 * 0.8) ** (1 / 3))
 
 

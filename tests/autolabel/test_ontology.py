@@ -71,7 +71,7 @@ def test_a_file_needs_only_the_keys_that_it_changes(tmp_path: Path) -> None:
     shipped = default_class_config()
     assert mine.of(FLOOR).accept == 1.0
     assert isinstance(mine.of(FLOOR).accept, float)
-    assert mine.of(FLOOR).ignore_mask == shipped.of(FLOOR).ignore_mask
+    assert mine.of(FLOOR).unsure == shipped.of(FLOOR).unsure
     assert mine.of(WALL) == shipped.of(WALL)
     assert mine.other.prompts == ("sofa",)
     assert mine.other.detector_threshold == shipped.other.detector_threshold
@@ -83,7 +83,9 @@ def test_prompts_may_be_none_for_other_only(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
-    program = "from autolabel.labelling.class_config import default_ontology; print(default_ontology().fingerprint)"
+    program = (
+        "from autolabel.labelling import class_config; print(class_config.default_class_config().fingerprint)"
+    )
     printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == default_class_config().fingerprint
     assert len(default_class_config().fingerprint) == 64

@@ -281,7 +281,7 @@ def test_labels_of_another_size_are_a_failure_of_the_teacher(
     corpus: Path, out: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "autolabel.commands.run.label_opinion",
+        "autolabel.commands.run.label_prediction",
         lambda *_, **__: ScoredLabels((), np.zeros((3, 3), bool), {"score": 1.0}),
     )
     assert label(corpus, "--quiet") == 10

@@ -21,6 +21,7 @@ from tests.autolabel.corpora import ColourTeacher, make_corpus
 
 pytestmark = pytest.mark.security
 
+CORPORA = "tests.autolabel.corpora"
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 CLASS_MAP = """
@@ -84,7 +85,7 @@ def test_a_network_by_flags_and_by_file(tmp_path: Path, network: Path, monkeypat
 
 
 def test_somebody_elses_teacher(tmp_path: Path) -> None:
-    content = 'kind = "python"\nobject = "corpora:ColourTeacher"\narguments = {bias = 0.25}\n'
+    content = 'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {bias = 0.25}\n'
     teacher = _open(tmp_path / "t.toml", content)
     assert teacher.fingerprint == ColourTeacher(bias=0.25).fingerprint
     assert isinstance(teacher, ColourTeacher)
@@ -113,7 +114,7 @@ def test_code_that_a_file_names_runs_only_where_that_is_allowed(
 
 
 def test_an_ensemble(tmp_path: Path) -> None:
-    member = '[[members]]\nkind = "python"\nobject = "corpora:ColourTeacher"\n'
+    member = '[[members]]\nkind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\n'
     one = _open(tmp_path / "t.toml", f'kind = "ensemble"\nmirror = false\n{member}')
     assert _wall(one) == pytest.approx(_wall(ColourTeacher()), abs=1e-6)
     assert one.predict(IMAGE).agreement == {}
@@ -144,9 +145,15 @@ def test_an_ensemble(tmp_path: Path) -> None:
         ('kind = "grounded-sam"\nweights = [3]', "expected `weights` of grounded-sam to be paths, got [3]"),
         ('kind = "python"\nobject = "nowhere:make"', "ModuleNotFoundError: No module named 'nowhere'"),
         ('kind = "python"\nobject = "corpora"', "expected a teacher from 'corpora'"),
-        ('kind = "python"\nobject = "corpora:ROOT"', "not callable"),
-        ('kind = "python"\nobject = "corpora:environment"', "expected a teacher from 'corpora:environment'"),
-        ('kind = "python"\nobject = "corpora:ColourTeacher"\narguments = {colour = 1}', "unexpected keyword"),
+        ('kind = "python"\nobject = "tests.autolabel.corpora:ROOT"', "not callable"),
+        (
+            'kind = "python"\nobject = "tests.autolabel.corpora:environment"',
+            "expected a teacher from 'tests.autolabel.corpora:environment'",
+        ),
+        (
+            'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {colour = 1}',
+            "unexpected keyword",
+        ),
     ],
 )
 def test_a_typo_is_one_line(tmp_path: Path, content: str, told: str) -> None:

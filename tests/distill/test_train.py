@@ -119,7 +119,8 @@ def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 
 KILLED_IN_STEP_4 = """
 import os, signal, sys
-from distill import __main__, train
+from distill import __main__
+from distill.commands import train
 
 step_of = train.Trainer.train_step
 

@@ -107,7 +107,7 @@ def fault_of(command: str, root: Path) -> str | None:
 def _package_fault(package: str, rest: Sequence[str]) -> str | None:
     module = _PACKAGES[package]
     if rest and rest[0] in module.COMMANDS:
-        return _refusal(module.main, rest, (f"{package}.{rest[0]}.run",))
+        return _refusal(module.main, rest, (f"{package}.commands.{rest[0]}.run",))
     return _refusal(module.main, rest, ())
 
 

@@ -20,7 +20,7 @@ CHECKS = {
         from surfaces.classes import CLASSES, IGNORE, OTHER_TABLE
         from surfaces.datasets import Labels, open_dataset
         from surfaces.datasets.coco import write_coco
-        from surfaces.datasets.codec import decode_belief, encode_belief
+        from surfaces.datasets.codec import decode_soft_labels, encode_soft_labels
         from surfaces.datasets.mask_folder import labels_of_values, values_of_labels
         from surfaces.datasets.sample import MemorySample
 
@@ -32,22 +32,22 @@ CHECKS = {
         again = open_dataset(Path("coco"))[0].labels()
         assert (again.semantic == labels.semantic).all() and (again.tables == labels.tables).all()
         belief = np.arange(len(CLASSES) + 1, dtype=np.uint8)[:, None, None] * np.ones((1, 6, 4), np.uint8)
-        assert (decode_belief(encode_belief(belief), "it") == belief).all()
+        assert (decode_soft_labels(encode_soft_labels(belief), "it") == belief).all()
     """,
     "a semantic teacher's ceiling becomes a label, and a person's does": """
         import numpy as np
-        from autolabel.labelling.labeller import LabellingSettings, label_opinion
-        from autolabel.labelling.class_config import default_ontology
+        from autolabel.labelling.labeller import LabellingSettings, label_prediction
+        from autolabel.labelling.class_config import default_class_config
         from labelstudio.project.labeling_config import label_config
         from labelstudio.sync.overlaps import Region, settle
         from models.teachers.class_map import MOSAIC, ClassMap
-        from models.teachers.base import Belief, Opinion
+        from models.teachers.base import Prediction, SemanticPrediction
 
         assert ClassMap.read(MOSAIC).classes == ((1,), (4,), (16,), (6,))
         probabilities = np.full((5, 8, 8), 0.02, np.float32)
         probabilities[4, :4], probabilities[1, 4:] = 0.92, 0.92
-        belief = Belief(probabilities, np.zeros((8, 8), np.float32))
-        found = label_opinion(Opinion(belief=belief), (64, 64), LabellingSettings(default_ontology()))
+        belief = SemanticPrediction(probabilities, np.zeros((8, 8), np.float32))
+        found = label_prediction(Prediction(semantic=belief), (64, 64), LabellingSettings(default_class_config()))
         assert {s.detection.surface.name for s in found.segments} == {"wall", "ceiling"}
         half = np.zeros((8, 8), bool)
         half[:5] = True
@@ -61,7 +61,7 @@ CHECKS = {
         from surfaces.errors import WeightsError
 
         try:
-            StudentTeacher(threads=1).look(np.zeros((128, 128, 3), np.uint8))
+            StudentTeacher(threads=1).predict(np.zeros((128, 128, 3), np.uint8))
         except WeightsError as error:
             assert str(error).startswith("expected a network of 4 classes, student (surfaces) knows 3"), error
         else:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surfaces.datasets import Labels, Sample, split_blocks
-from tests.surfaces.dataset.label_strategies import sample_of
+from tests.surfaces.datasets.label_strategies import sample_of
 
 _EMPTY = Labels(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))
 

@@ -22,7 +22,7 @@ from surfaces.datasets import Labels, open_dataset
 from surfaces.datasets.coco import write_coco
 from surfaces.datasets.coco_regions import decode_segmentation
 from surfaces.errors import DatasetError, OutputError
-from tests.surfaces.dataset.label_strategies import assert_same_labels, labels, sample_of
+from tests.surfaces.datasets.label_strategies import assert_same_labels, labels, sample_of
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 _TRIANGLE = [[0, 0, 20, 0, 0, 20]]

@@ -11,7 +11,7 @@ from surfaces.classes import DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.datasets import Labels, open_dataset
 from surfaces.datasets.mask_folder import labels_of_values, values_of_labels
 from surfaces.errors import DatasetError
-from tests.surfaces.dataset.label_strategies import assert_same_labels, labels
+from tests.surfaces.datasets.label_strategies import assert_same_labels, labels
 
 NYU = Path(__file__).parents[4] / "shared" / "data" / "nyuv2"
 

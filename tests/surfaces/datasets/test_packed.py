@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 from surfaces.datasets import Labels, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError
-from tests.surfaces.dataset.label_strategies import BELIEFS, assert_same_labels, labels, sample_of
+from tests.surfaces.datasets.label_strategies import BELIEFS, assert_same_labels, labels, sample_of
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 
