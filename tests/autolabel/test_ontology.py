@@ -83,9 +83,7 @@ def test_prompts_may_be_none_for_other_only(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
-    program = (
-        "from autolabel.labelling import class_config; print(class_config.default_class_config().fingerprint)"
-    )
+    program = "from autolabel.labelling import class_config; print(class_config.default_class_config().fingerprint)"
     printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == default_class_config().fingerprint
     assert len(default_class_config().fingerprint) == 64
