@@ -148,7 +148,7 @@ def _is_labelled(labels: Labels) -> bool:
     return labels.soft_labels is not None or bool(np.isin(labels.semantic, ids).any())
 
 
-def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+def subsample(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     """At most `limit` samples at even distances; all of them where it is None."""
     if limit is None or limit >= len(samples):
         return list(samples)

@@ -82,12 +82,12 @@ def set_stage(
     branch = load_branch(init)
     rows, columns = (side // STRIDE for side in size_hw)
     finer = STRIDE // SCORED_STRIDE
-    candidates, beliefs = _auto_labels(labels, train, (rows, columns))
+    candidates, soft_labels = _auto_labels(labels, train, (rows, columns))
     room = LearningRoom(
         branch,
         frozen_features(branch, [*train, *validation], size_hw, run / "features"),
         np.stack([_truth_map(sample, (rows, columns)) for sample in train]),
-        beliefs,
+        soft_labels,
         np.stack([_truth_map(sample, (finer * rows, finer * columns)) for sample in validation]),
     )
     return Stage(room, tuple(candidates), settings)
@@ -97,15 +97,15 @@ def _auto_labels(
     folder: Path, samples: Sequence[Sample], shape: tuple[int, int]
 ) -> tuple[list[Candidate], npt.NDArray[np.uint8]]:
     """Candidates and beliefs, uint8 (N, 4, h, w), of photos that a store knows by their bytes."""
-    candidates, beliefs = [], []
+    candidates, soft_labels = [], []
     with LabelStore.open(folder) as store:
         for sample in progress(samples):
             photo = sample.encoded_image()
             sha256 = hashlib.sha256(photo).hexdigest()
             labels = store.labels(sha256)
             candidates.append(candidate_of(sha256, labels, photo))
-            beliefs.append(_resized(belief_raster(labels), shape))
-    return candidates, np.stack(beliefs)
+            soft_labels.append(_resized(belief_raster(labels), shape))
+    return candidates, np.stack(soft_labels)
 
 
 def _resized(soft_labels: Floats, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distill.commands.train import schedule
 from distill.reviews_features import STRIDE, FrozenFeatures
-from models.student.network import SemanticBranch, belief_loss, semantic_loss
+from models.student.network import SemanticBranch, semantic_loss, soft_label_loss
 from models.student.semantic import grouped_log_probabilities, grouped_probabilities
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE
 from surfaces.metrics import iou_of_counts
@@ -59,14 +59,14 @@ class LearningRoom:
         branch: the network they start from.
         features: of N training photos and then M validation photos.
         truth: uint8 (N, h, w), the training photos' true label maps at the branch's output stride.
-        beliefs: uint8 (N, 4, h, w), what the teacher believes of them.
+        soft_labels: uint8 (N, 4, h, w), what the teacher believes of them.
         validation: uint8 (M, 2h, 2w), the validation photos' true label maps at half of that stride.
     """
 
     branch: SemanticBranch
     features: FrozenFeatures
     truth: npt.NDArray[np.uint8]
-    beliefs: npt.NDArray[np.uint8]
+    soft_labels: npt.NDArray[np.uint8]
     validation: npt.NDArray[np.uint8]
 
 
@@ -127,13 +127,13 @@ def _loss(
 ) -> Tensor:
     log_p = grouped_log_probabilities(_logits(branch, room.features, np.concatenate([reviewed, others])))
     truth = torch.from_numpy(room.truth[reviewed]).long()
-    beliefs = torch.from_numpy(room.beliefs[others]).float() / 255
-    believed = torch.ones(len(others), *log_p.shape[-2:], dtype=torch.bool)
+    soft_labels = torch.from_numpy(room.soft_labels[others]).float() / 255
+    soft_labelled = torch.ones(len(others), *log_p.shape[-2:], dtype=torch.bool)
     loss = torch.zeros(())
     if reviewed.size:
         loss = loss + semantic_loss(log_p[: len(reviewed)], truth)
     if others.size:
-        loss = loss + belief_weight * belief_loss(log_p[len(reviewed) :], beliefs, believed)
+        loss = loss + belief_weight * soft_label_loss(log_p[len(reviewed) :], soft_labels, soft_labelled)
     return loss
 
 

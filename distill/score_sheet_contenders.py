@@ -16,7 +16,7 @@ from distill.evaluation.single_pass import DOUBTFUL_SCORE
 from distill.score_sheet_config import ContenderEntry, resolved
 from distill.score_sheet_contender import OpenContender
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import FusionSettings, merge
+from models.inference.postprocess import FusionSettings, fuse
 from models.inference.segmenter import Segmenter
 from models.teachers.base import SemanticPrediction, Teacher
 from models.teachers.class_map import MOSAIC, ClassMap
@@ -75,10 +75,10 @@ def belief_detections(
         settings: the operating point; a table's score is its mean probability.
 
     Returns:
-        Wall, floor, then dining tables by descending score, as `merge` gives them where no box is.
+        Wall, floor, then dining tables by descending score, as `fuse` gives them where no box is.
     """
     nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32)
-    return merge(ModelOutput(soft_labels.probabilities, *nothing), height, width, settings)
+    return fuse(ModelOutput(soft_labels.probabilities, *nothing), height, width, settings)
 
 
 def onnx_parameters(path: Path) -> int:
@@ -98,12 +98,12 @@ def _open_teacher(entry: ContenderEntry, weights: Path, threads: int) -> Teacher
 
 def _open_segmenter(weights: Path | None, threads: int) -> OpenContender:
     segmenter = Segmenter(weights, threads)
-    raw = _Remembered(segmenter.raw)
+    output = _Remembered(segmenter.infer)
     with_doubtful = replace(segmenter.settings, table_score=DOUBTFUL_SCORE)
     path = weights or shipped("onnx").path
     return OpenContender(
-        predict=lambda image: merge(raw(image), image.shape[0], image.shape[1], segmenter.settings),
-        doubtful=lambda image: merge(raw(image), image.shape[0], image.shape[1], with_doubtful),
+        predict=lambda image: fuse(output(image), image.shape[0], image.shape[1], segmenter.settings),
+        doubtful=lambda image: fuse(output(image), image.shape[0], image.shape[1], with_doubtful),
         fingerprint=segmenter.sha256,
         parameters=onnx_parameters(path),
         file_bytes=path.stat().st_size,

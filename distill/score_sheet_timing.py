@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from distill.commands.benchmark import Contender, machine, shrunk, time_in_turns
+from distill.commands.benchmark import Contender, downsample, machine, time_in_turns
 from distill.score_sheet_config import ContenderEntry, SheetConfig, resolved
 from distill.score_sheet_contender import OpenContender
 from distill.score_sheet_contenders import open_contender
@@ -39,7 +39,7 @@ def timed(
         DatasetError: the file is damaged.
     """
     wanted = [entry for entry in entries if entry.rounds]
-    image = shrunk(load_image(str(resolved(config.photo))), config.side)
+    image = downsample(load_image(str(resolved(config.photo))), config.side)
     opened = {entry.name: open_contender(entry, threads) for entry in wanted}
     key = [[entry.name, opened[entry.name].fingerprint, entry.rounds] for entry in wanted]
     key.append([config.photo, list(image.shape[:2]), threads])

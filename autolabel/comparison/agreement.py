@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autolabel.labelling.quality import segment_quality
-from models.inference.postprocess import upsampled_window
+from models.inference.postprocess import upsample_window
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.datasets import Labels
 from surfaces.detections import Mask
@@ -223,7 +223,7 @@ def _grouped(values: Counts, precisions: Counts, edges: tuple[float, ...]) -> Co
 def _belief_in(plane: npt.NDArray[np.uint8], pixels: Mask) -> Counts:
     """The belief (h, w) of 255ths at the pixels of a photo, HxW."""
     height, width = pixels.shape
-    semantic = upsampled_window(plane.astype(np.float32) / np.float32(255), (height, width), 0, 0, width, height)
+    semantic = upsample_window(plane.astype(np.float32) / np.float32(255), (height, width), 0, 0, width, height)
     return semantic[pixels].astype(np.float64)
 
 

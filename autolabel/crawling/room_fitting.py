@@ -198,7 +198,7 @@ class _Looker:
         return self._features if reason is Reason.KEPT else {}
 
     def _scene_of(self, image: Image) -> Scene:
-        self._features = room_features(self._segmenter.raw(image).probabilities)
+        self._features = room_features(self._segmenter.infer(image).probabilities)
         return Scene(wall=0, floor=0, table=0, room=1)
 
 

@@ -66,5 +66,5 @@ class RoomFinder:
 
     def __call__(self, image: Image) -> Scene:
         """What a photo, uint8 HxWx3 RGB, shows."""
-        scene = describe(self._segmenter.raw(image).probabilities, self._rule)
+        scene = describe(self._segmenter.infer(image).probabilities, self._rule)
         return replace(scene, room=self._clip(image)) if self._clip else scene

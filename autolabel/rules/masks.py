@@ -158,14 +158,14 @@ def table_leaks(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
 
 def duplicate_tables(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
     """A table of which better ones have more than half is one of them, found twice."""
-    taken = np.zeros_like(candidates.ignore_mask)
+    assigned = np.zeros_like(candidates.ignore_mask)
     doubles = []
     for table in candidates.instances:
         if is_thing(table.surface):
-            if share_inside(thinned(table.mask), thinned(taken)) > 1 - LEAST_NEW_SHARE:
+            if share_inside(thinned(table.mask), thinned(assigned)) > 1 - LEAST_NEW_SHARE:
                 doubles.append(table)
             else:
-                taken |= table.mask
+                assigned |= table.mask
     return candidates.without(doubles)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from autolabel.labelling.class_config import ClassConfig
 from autolabel.rules.candidates import Candidates, is_thing
-from models.inference.postprocess import BAND_PIXELS, assign_leftover, mean_inside, upsampled_window
+from models.inference.postprocess import BAND_PIXELS, assign_residual_regions, mean_probability, upsample_window
 from models.teachers.base import Floats, InstancePrediction, SemanticPrediction
 from surfaces.classes import DINING_TABLE, STUFF, SurfaceClass
 from surfaces.detections import Mask, box_of_mask
@@ -90,7 +90,7 @@ def draft_of_belief(
         for rule in rules:
             ignore_mask[band.rows] |= rule(band, class_config)
     all_tables = labels == DINING_TABLE.coco_id
-    tables = assign_leftover(all_tables, [], _raster(semantic)).groups if all_tables.any() else []
+    tables = assign_residual_regions(all_tables, [], _raster(semantic)).groups if all_tables.any() else []
     for table in tables:
         all_tables &= ~table
     found = [*((stuff, labels == stuff.coco_id) for stuff in STUFF), *((DINING_TABLE, table) for table in tables)]
@@ -110,10 +110,10 @@ def _proposal(semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask) -
     height, width = _raster(semantic)
     step = max(1, min(mask.shape[0] // height, mask.shape[1] // width))
     coarse = mask[::step, ::step]  # finer than the belief's raster is of no use to a mean
-    score = mean_inside(semantic.probabilities[surface.coco_id], coarse)
+    score = mean_probability(semantic.probabilities[surface.coco_id], coarse)
     quality_scores = {"belief": score}
     if semantic.disagreement.any():
-        quality_scores["agreement"] = 1 - mean_inside(semantic.disagreement, coarse)
+        quality_scores["agreement"] = 1 - mean_probability(semantic.disagreement, coarse)
     return InstancePrediction(surface, surface.name, score, box_of_mask(mask), mask, quality_scores)
 
 
@@ -129,7 +129,7 @@ def _bands(semantic: SemanticPrediction, size_hw: tuple[int, int]) -> Iterator[P
         bottom = min(height, top + rows)
 
         def part(values: Floats, top: int = top, bottom: int = bottom) -> Floats:
-            return upsampled_window(values, size_hw, 0, top, width, bottom)
+            return upsample_window(values, size_hw, 0, top, width, bottom)
 
         confidence = part(semantic.probabilities[0])
         labels = np.zeros(confidence.shape, np.uint8)

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         refuse_overwrite([args.json], [Path(args.photo), args.weights or shipped("onnx").path])
     torch.set_num_threads(args.threads)
-    image = shrunk(load_image(args.photo), args.side)
+    image = downsample(load_image(args.photo), args.side)
     timings = time_in_turns(contenders(image, args.weights, args.threads), args.runs)
     cold = cold_start(image, args.cold_runs)
     print(table(timings, cold, image))
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def shrunk(image: Image, side: int) -> Image:
+def downsample(image: Image, side: int) -> Image:
     """The photo with its longest side at most `side` pixels."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
@@ -142,7 +142,7 @@ def contenders(image: Image, weights: Path | None, threads: int) -> list[Contend
     segmenter = Segmenter(weights, threads)
     ours = parameters_of_npz() if weights is None else None
     return [
-        Contender("ours, network alone (ONNX Runtime)", lambda: segmenter.raw(image), ours),
+        Contender("ours, network alone (ONNX Runtime)", lambda: segmenter.infer(image), ours),
         Contender("ours, photo to masks", lambda: segmenter.predict(image), ours),
         torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", random_mask_rcnn("resnet50_fpn"), image),
         torchvision_contender(

@@ -50,17 +50,17 @@ def encoder_arrays(state: dict[str, Tensor]) -> dict[str, Array]:
     Args:
         state: the checkpoint; classifier and last convolution are left out.
     """
-    arrays = folded(state, "_conv_stem", "_bn0", "encoder.stem")
+    arrays = fold_batch_norm(state, "_conv_stem", "_bn0", "encoder.stem")
     for index, block in enumerate(EFFICIENTNET_LITE0.blocks):
         for part, (conv, norm) in PARTS.items():
             if part == "expand" and block.expanded == block.in_channels:
                 continue
             source = f"_blocks.{index}."
-            arrays |= folded(state, source + conv, source + norm, f"encoder.blocks.{index}.{part}")
+            arrays |= fold_batch_norm(state, source + conv, source + norm, f"encoder.blocks.{index}.{part}")
     return arrays
 
 
-def folded(state: dict[str, Tensor], conv: str, norm: str, name: str) -> dict[str, Array]:
+def fold_batch_norm(state: dict[str, Tensor], conv: str, norm: str, name: str) -> dict[str, Array]:
     """Weight and bias of one convolution followed by one BatchNorm in evaluation mode."""
     scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + BATCHNORM_EPSILON)
     weight = state[f"{conv}.weight"] * scale[:, None, None, None]

@@ -15,7 +15,7 @@ from distill.datasets import (
     read_options,
     read_sample,
     require_labelled,
-    spread,
+    subsample,
 )
 from distill.evaluation.page import IMAGES, write_page
 from distill.evaluation.report import Report, report_of, score_photo
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     samples = open_datasets(args.data, args.split, read_options(args))
     path = args.out / JSON_NAME
     protect_inputs([path, args.out / PAGE_NAME, args.out / IMAGES], args.data, samples, [args.weights])
-    samples = spread(samples, args.limit)
+    samples = subsample(samples, args.limit)
     require_labelled(samples)
     segmenter = Segmenter(args.weights, args.threads)
     network = SinglePass(segmenter)

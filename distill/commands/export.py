@@ -17,7 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from distill.datasets import open_datasets, protect_inputs, spread
+from distill.datasets import open_datasets, protect_inputs, subsample
 from distill.export.padding import pads_into_convolutions
 from distill.export.parity import Difference, compare
 from models.inference.postprocess import FusionSettings
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     samples = open_datasets([args.check])
     protect_inputs([out, npz] if npz else [out], [args.check], samples, [args.student])
     student = rounded_to_half(load_student(args.student))
-    images = [sample.image() for sample in spread(samples, args.check_photos)]
+    images = [sample.image() for sample in subsample(samples, args.check_photos)]
     for difference in export(student, out, args.name, settings, images):
         print(difference, file=sys.stderr)
     if npz:

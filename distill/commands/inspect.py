@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, read_sample, spread
+from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, read_sample, subsample
 from distill.progress import progress
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.cli.arguments import local_path, positive
@@ -93,7 +93,7 @@ def inspect(samples: Sequence[Sample], out: Path, photos: int = 60) -> Statistic
     """
     statistics = count_labels(samples)
     layout = SheetLayout()
-    write_picture(out, contact_sheet(_tiles(spread(samples, photos), layout), layout))
+    write_picture(out, contact_sheet(_tiles(subsample(samples, photos), layout), layout))
     return statistics
 
 

@@ -59,14 +59,14 @@ def read_curves(folder: Path, points: int = 200) -> dict[str, Any]:
     steps = sorted({step for curve in curves.values() for step in curve})
     if not steps:
         raise DatasetError(f"expected curves of a run in {folder}, got none")
-    kept = thinned(steps, points)
+    kept = subsample(steps, points)
     return {
         "step": kept,
         "values": {name: [_rounded(curve.get(step)) for step in kept] for name, curve in curves.items()},
     }
 
 
-def thinned(steps: Sequence[int], points: int) -> list[int]:
+def subsample(steps: Sequence[int], points: int) -> list[int]:
     """At most `points` of the steps at even distances, the last one among them."""
     if len(steps) <= points:
         return list(steps)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from distill.commands.benchmark import machine
-from distill.datasets import open_datasets, positive, spread
+from distill.datasets import open_datasets, positive, subsample
 from distill.evaluation.report import Report
 from distill.progress import progress
 from distill.score_sheet_cells import dataset_fingerprint, scored
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _samples(entry: DataEntry, limit: int | None) -> list[Sample]:
-    return spread(open_datasets([resolved(entry.path)], entry.split), limit)
+    return subsample(open_datasets([resolved(entry.path)], entry.split), limit)
 
 
 def _absent(entry: ContenderEntry) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, spread
+from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, subsample
 from distill.progress import progress
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.cli.arguments import local_path, positive
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the file and a table; returns the exit code."""
     samples = open_datasets(args.data, args.split, read_options(args))
     protect_inputs([args.out], args.data, samples)
-    samples = spread(samples, args.limit)
+    samples = subsample(samples, args.limit)
     found = measure(samples)
     content: dict[str, Any] = {
         "data": {"paths": [str(path) for path in args.data], "split": args.split, "photos": len(samples)},

@@ -53,7 +53,7 @@ class DivergedError(SurfacesError):
 
 LOSS_WEIGHTS = {
     "semantic": 1.0,
-    "belief": 1.0,
+    "soft_labels": 1.0,
     "objectness": 1.0,
     "proposal_shape": 1.0,
     "box_class": 1.0,
@@ -124,11 +124,11 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     data = load_on_device(samples, config.weights, device, config.max_side)
-    report(f"{told(data)}, on {device}")
+    report(f"{describe_data(data)}, on {device}")
     extra = None
     if config.extra:
         extra = load_on_device(extra_samples, config.extra_weights, device, config.max_side)
-        report(f"besides, {told(extra)}")
+        report(f"besides, {describe_data(extra)}")
     with open_curves(folder) as curves:
         trainer = Trainer(config, begun, BatchMaker(config, data, extra), device, curves)
         if checkpoint:
@@ -196,11 +196,11 @@ def differences(before: TrainConfig, now: TrainConfig) -> str:
     return ", ".join(f"{name}: {old!r} -> {new!r}" for name, old, new in pairs if old != new)
 
 
-def told(data: DeviceData) -> str:
+def describe_data(data: DeviceData) -> str:
     """What there is to learn from, in words."""
     photos, tables = len(data.images), int(data.has_table.sum())
-    beliefs = sum(soft_labels is not None for soft_labels in data.beliefs)
-    return f"{photos} photos, {tables} with a dining table, {beliefs} with a teacher's belief"
+    soft_labels = sum(soft is not None for soft in data.soft_labels)
+    return f"{photos} photos, {tables} with a dining table, {soft_labels} with a teacher's belief"
 
 
 def report(message: str) -> None:
@@ -307,7 +307,7 @@ class Trainer:
             self.curves.samples(self.step, batch.images, batch.labels)
         with torch.autocast(self.device.type, dtype=self.amp or torch.bfloat16, enabled=self.amp is not None):
             losses = self.student.losses(
-                batch.images, batch.labels[:, 0], table_targets(batch.labels), batch.beliefs, batch.believed
+                batch.images, batch.labels[:, 0], table_targets(batch.labels), batch.soft_labels, batch.soft_labelled
             )
             total = torch.stack([LOSS_WEIGHTS[name] * loss.float() for name, loss in losses.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
 from distill.progress import progress
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import FusionSettings, find_tables, label_map
+from models.inference.postprocess import FusionSettings, fuse_tables, label_map
 from models.inference.segmenter import Segmenter
 from models.weights.registry import shipped
 from surfaces.classes import CLASSES, DINING_TABLE
@@ -111,7 +111,7 @@ def combinations(settings: FusionSettings) -> list[FusionSettings]:
 class SeenPhoto:
     """What does not depend on the operating point: outputs, the branch's label map at the photo's size, truth."""
 
-    raw: ModelOutput
+    output: ModelOutput
     label_map: npt.NDArray[np.uint8]
     truth: Labels
 
@@ -119,15 +119,15 @@ class SeenPhoto:
 def seen(segmenter: Segmenter, sample: Sample) -> SeenPhoto:
     """Runs the network on a sample."""
     image, truth = read_sample(sample)
-    raw = segmenter.raw(image)
-    return SeenPhoto(raw, label_map(raw.probabilities, image.shape[0], image.shape[1]), truth)
+    output = segmenter.infer(image)
+    return SeenPhoto(output, label_map(output.probabilities, image.shape[0], image.shape[1]), truth)
 
 
 def try_settings(photos: Sequence[SeenPhoto], settings: FusionSettings) -> Trial:
     """Finds all photos' dining tables at one operating point and scores them."""
     counts, matches = [], []
     for photo in photos:
-        tables = find_tables(photo.raw, photo.label_map, settings)
+        tables = fuse_tables(photo.output, photo.label_map, settings)
         counts.append(region_counts(tables, photo.truth))
         matches.append(match_segments(tables, photo.truth, DINING_TABLE))
     quality = panoptic_quality(matches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import merge
+from models.inference.postprocess import fuse
 from models.inference.segmenter import Segmenter
 from models.weights.training_photos import photo_hash
 from surfaces.classes import SurfaceClass
@@ -49,15 +49,15 @@ class SinglePass:
         if key in self._segments:
             masks = [(segment, decode(segment.mask)) for segment in self._segments[key]]
             return [Detection(segment.surface, segment.score, box_of_mask(mask), mask) for segment, mask in masks]
-        found = merge(self._raw(image, key), image.shape[0], image.shape[1], self._segmenter.settings)
+        found = fuse(self._raw(image, key), image.shape[0], image.shape[1], self._segmenter.settings)
         self._segments[key] = tuple(_Segment(one.surface, one.score, encode(one.mask)) for one in found)
         return found
 
     def doubtful(self, image: Image) -> list[Detection]:
         """The same with the tables that `predict` drops because of their low scores."""
-        return merge(self._raw(image, photo_hash(image)), image.shape[0], image.shape[1], self._with_doubtful)
+        return fuse(self._raw(image, photo_hash(image)), image.shape[0], image.shape[1], self._with_doubtful)
 
     def _raw(self, image: Image, key: int) -> ModelOutput:
         if self._latest is None or self._latest[0] != key:
-            self._latest = key, self._segmenter.raw(image)
+            self._latest = key, self._segmenter.infer(image)
         return self._latest[1]

@@ -50,7 +50,7 @@ def compare(student: Student, path: Path, images: Sequence[npt.NDArray[np.uint8]
     segmenter = Segmenter(path)
     largest = dict.fromkeys(TOLERANCES, 0.0)
     for image in images:
-        expected, got = torch_output(student, image), segmenter.raw(image)
+        expected, got = torch_output(student, image), segmenter.infer(image)
         for name in largest:
             largest[name] = max(largest[name], largest_difference(getattr(expected, name), getattr(got, name)))
     return [Difference(name, value) for name, value in largest.items()]

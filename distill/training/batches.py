@@ -31,7 +31,7 @@ class BatchMaker:
         generator = torch.Generator().manual_seed(config.seed * SEED_STRIDE + step)
         views = self._views(self.data, config.batch, config.table_share, generator)
         if self.extra:
-            views = joined(views, self._views(self.extra, config.extra_batch, 0.0, generator))
+            views = concat_batches(views, self._views(self.extra, config.extra_batch, 0.0, generator))
         return replace(views, images=views.images.contiguous(memory_format=torch.channels_last))
 
     def _views(self, data: DeviceData, count: int, table_share: float, generator: torch.Generator) -> Views:
@@ -40,6 +40,6 @@ class BatchMaker:
         return replace(views, images=photographic_jitter(views.images, self.config.jitter, generator))
 
 
-def joined(one: Views, other: Views) -> Views:
+def concat_batches(one: Views, other: Views) -> Views:
     """The views of both."""
     return Views(*(torch.cat([getattr(one, f.name), getattr(other, f.name)]) for f in fields(Views)))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.datasets import read_sample, spread
+from distill.datasets import read_sample, subsample
 from distill.progress import progress
 from distill.training.config import ConfigError
 from models.weights.training_photos import photo_hash
@@ -26,11 +26,11 @@ from surfaces.detections import Image
 from surfaces.drawing.labels import fitting_size, shrink_labels
 from surfaces.errors import DatasetError
 
-BELIEF_STEP = 4
+SOFT_LABEL_STRIDE = 4
 """Pixels a side that one number of a belief stands for: the stride of the student's semantic branch."""
 
 
-PIXEL_BYTES = 5 + NUM_CHANNELS / BELIEF_STEP**2
+PIXEL_BYTES = 5 + NUM_CHANNELS / SOFT_LABEL_STRIDE**2
 """What a pixel of a photo takes at most: colours, two label maps, and its share of a belief."""
 
 MEMORY_SHARE = 0.8
@@ -52,7 +52,7 @@ class DeviceData:
         sizes: int64 (N, 2): each photo's height and width.
         has_table: bool (N,): whether a dining table is labelled.
         chance: float64 (N,): how often each photo is drawn; sums to 1.
-        beliefs: uint8 (4, H/BELIEF_STEP, W/BELIEF_STEP) each, on the same canvas; None for photos without.
+        soft_labels: uint8 (4, H/BELIEF_STEP, W/BELIEF_STEP) each, on the same canvas; None for photos without.
         hashes: of the photos as the datasets hold them, see `models.weights.training_photos`.
     """
 
@@ -61,7 +61,7 @@ class DeviceData:
     sizes: Tensor
     has_table: Tensor
     chance: Tensor
-    beliefs: tuple[Tensor | None, ...]
+    soft_labels: tuple[Tensor | None, ...]
     hashes: tuple[int, ...]
 
     def draw(self, count: int, table_share: float, generator: torch.Generator) -> Tensor:
@@ -104,7 +104,7 @@ def require_memory(samples: Sequence[Sample], max_side: int, device: torch.devic
         ConfigError: they need more than MEMORY_SHARE of what is free there.
     """
     available = available_memory(device)
-    probed = spread(samples, PROBED_PHOTOS)
+    probed = subsample(samples, PROBED_PHOTOS)
     pixels = [math.prod(fitting_size(shape, max_side, max_side)) for shape in map(photo_shape, probed) if shape]
     needed = PIXEL_BYTES * len(samples) * sum(pixels) / max(1, len(pixels))
     if available is not None and needed > MEMORY_SHARE * available:
@@ -192,11 +192,11 @@ def load_photo(sample: Sample, device: torch.device, max_side: int | None) -> Lo
     if max_side:
         image, truth = reduced(image, truth, max_side)
     height, width = image.shape[:2]
-    canvas = -(-height // BELIEF_STEP), -(-width // BELIEF_STEP)
+    canvas = -(-height // SOFT_LABEL_STRIDE), -(-width // SOFT_LABEL_STRIDE)
     return LoadedPhoto(
-        on_canvas(image.transpose(2, 0, 1), canvas, BELIEF_STEP, 0).to(device),
+        on_canvas(image.transpose(2, 0, 1), canvas, SOFT_LABEL_STRIDE, 0).to(device),
         label_canvas(truth, canvas).to(device),
-        None if truth.soft_labels is None else belief_canvas(truth.soft_labels, image, canvas).to(device),
+        None if truth.soft_labels is None else soft_label_canvas(truth.soft_labels, image, canvas).to(device),
         (height, width),
         pixel_hash,
     )
@@ -225,12 +225,12 @@ def label_canvas(labels: Labels, canvas: tuple[int, int]) -> Tensor:
     semantic = labels.semantic if known else np.full_like(labels.semantic, IGNORE)
     tables = labels.tables if known else np.zeros_like(labels.tables)
     maps = ((semantic, IGNORE), (tables, 0))
-    return torch.cat([on_canvas(values[None], canvas, BELIEF_STEP, outside) for values, outside in maps])
+    return torch.cat([on_canvas(values[None], canvas, SOFT_LABEL_STRIDE, outside) for values, outside in maps])
 
 
-def belief_canvas(soft_labels: npt.NDArray[np.uint8], image: Image, canvas: tuple[int, int]) -> Tensor:
+def soft_label_canvas(soft_labels: npt.NDArray[np.uint8], image: Image, canvas: tuple[int, int]) -> Tensor:
     """The belief of a photo as in DeviceData."""
-    height, width = (max(1, round(side / BELIEF_STEP)) for side in image.shape[:2])
+    height, width = (max(1, round(side / SOFT_LABEL_STRIDE)) for side in image.shape[:2])
     resized = cv2.resize(soft_labels.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
     return on_canvas(np.asarray(resized, np.uint8).transpose(2, 0, 1), canvas, 1, 0)
 
@@ -242,14 +242,14 @@ class Views:
     Attributes:
         images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
         labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
-        beliefs: float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1; zeros for photos without.
-        believed: bool (B, crop, crop): True inside the photos that have a belief.
+        soft_labels: float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1; zeros for photos without.
+        soft_labelled: bool (B, crop, crop): True inside the photos that have a belief.
     """
 
     images: Tensor
     labels: Tensor
-    beliefs: Tensor
-    believed: Tensor
+    soft_labels: Tensor
+    soft_labelled: Tensor
 
 
 def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> Views:
@@ -268,24 +268,24 @@ def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> Vi
     where = torch.einsum("hwk,bik->bhwi", points, maps.to(device))
     limits = data.sizes[indices].to(device).flip(1)[:, None, None, :]
     inside = ((where >= 0) & (where < limits)).all(dim=-1)
-    images, labels, beliefs, believed = [], [], [], []
+    images, labels, soft_labels, soft_labelled = [], [], [], []
     for place, index in zip(where, indices.tolist(), strict=True):
-        image, soft_labels = data.images[index], data.beliefs[index]
+        image, soft = data.images[index], data.soft_labels[index]
         scale = torch.tensor([2.0 / image.shape[2], 2.0 / image.shape[1]], device=device)
         grid = (place * scale - 1.0)[None]
         images.append(sampled(image, grid, "bilinear"))
         labels.append(sampled(data.labels[index], grid, "nearest"))
         # Maps are affine: the mean position of a block is its centre.
-        coarse = F.avg_pool2d(grid.permute(0, 3, 1, 2), BELIEF_STEP).permute(0, 2, 3, 1)
+        coarse = F.avg_pool2d(grid.permute(0, 3, 1, 2), SOFT_LABEL_STRIDE).permute(0, 2, 3, 1)
         nothing = torch.zeros(1, NUM_CHANNELS, *coarse.shape[1:3], device=device)
-        beliefs.append(nothing if soft_labels is None else sampled(soft_labels, coarse, "bilinear", 255))
-        believed.append(soft_labels is not None)
+        soft_labels.append(nothing if soft is None else sampled(soft, coarse, "bilinear", 255))
+        soft_labelled.append(soft is not None)
     semantic, tables = torch.cat(labels).unbind(1)
     return Views(
         torch.where(inside[:, None], torch.cat(images), 127.0),
         torch.stack([semantic.where(inside, float(IGNORE)), tables.where(inside, 0.0)], dim=1).long(),
-        torch.cat(beliefs),
-        inside & torch.tensor(believed, device=device)[:, None, None],
+        torch.cat(soft_labels),
+        inside & torch.tensor(soft_labelled, device=device)[:, None, None],
     )
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import detection, mean_inside, merge, upsampled_window, without_specks
+from models.inference.postprocess import detection, fuse, mean_probability, remove_specks, upsample_window
 from models.inference.segmenter import Segmenter
 from surfaces.classes import SurfaceClass
 from surfaces.detections import Detection, Image, Mask
@@ -97,9 +97,9 @@ class StudentProposer:
 
     def see(self, image: Image) -> StudentPhoto:
         """Runs the network; `image` is uint8 HxWx3 RGB."""
-        raw = self._segmenter.raw(image)
-        segments = merge(raw, image.shape[0], image.shape[1], self._segmenter.settings)
-        return StudentPhoto(image, raw, segments, self._segmenter.settings.smallest_share)
+        output = self._segmenter.infer(image)
+        segments = fuse(output, image.shape[0], image.shape[1], self._segmenter.settings)
+        return StudentPhoto(image, output, segments, self._segmenter.settings.smallest_share)
 
 
 class StudentPhoto:
@@ -107,7 +107,7 @@ class StudentPhoto:
 
     Args:
         image: uint8 HxWx3 RGB.
-        raw: the network's outputs.
+        output: the network's outputs.
         segments: what was merged from them.
         smallest_share: of a box; specks that are smaller are dropped from what is proposed for it.
 
@@ -117,11 +117,11 @@ class StudentPhoto:
     """
 
     def __init__(
-        self, image: Image, raw: ModelOutput, segments: Sequence[Detection], smallest_share: float = 0.0
+        self, image: Image, output: ModelOutput, segments: Sequence[Detection], smallest_share: float = 0.0
     ) -> None:
         self.size_hw = (image.shape[0], image.shape[1])
         self.segments = segments
-        self._probabilities = raw.probabilities
+        self._probabilities = output.probabilities
         self._smallest_share = smallest_share
         self._lab = _blurred_lab(image)
 
@@ -136,7 +136,7 @@ class StudentPhoto:
             mask &= ~self._around_miss(mask, miss, hint.clicks)
         if not mask.any():
             return None
-        return detection(hint.surface, mean_inside(self._belief_of(hint.surface), mask), mask)
+        return detection(hint.surface, mean_probability(self._belief_of(hint.surface), mask), mask)
 
     def _belief_of(self, surface: SurfaceClass) -> npt.NDArray[np.float32]:
         soft_labels: npt.NDArray[np.float32] = self._probabilities[surface.coco_id]
@@ -152,7 +152,7 @@ class StudentPhoto:
         """What is like the place under the click, in belief and colour, and in no segment of that class."""
         height, width = self._lab.shape[:2]
         known = self._found(surface)
-        soft_labels = upsampled_window(self._belief_of(surface), (height, width), 0, 0, width, height)
+        soft_labels = upsample_window(self._belief_of(surface), (height, width), 0, 0, width, height)
         column, row = self._to_working(click)
         free = (soft_labels >= _CLICK_BELIEF * soft_labels[row, column]) & ~self._shrunk(known)
         region = self._grown(flooded(free, (column, row), self._lab)) & ~known
@@ -171,9 +171,9 @@ class StudentPhoto:
 
         for click in clicks:
             alike &= distance(place) < distance(self._to_working(click))
-        taken = self._grown(alike)
-        taken[miss[::-1]] = True
-        return taken
+        assigned = self._grown(alike)
+        assigned[miss[::-1]] = True
+        return assigned
 
     def _in_box(self, surface: SurfaceClass, box_xyxy: tuple[int, int, int, int]) -> Mask:
         left, top, right, bottom = box_xyxy
@@ -182,8 +182,8 @@ class StudentPhoto:
         if not surface.is_thing:
             inside[:] = self._found(surface)[top:bottom, left:right]
         if not inside.any():
-            soft_labels = upsampled_window(self._belief_of(surface), self.size_hw, left, top, right, bottom)
-            inside[:] = without_specks(soft_labels >= _BOX_BELIEF * soft_labels.max(), self._smallest_share)
+            soft_labels = upsample_window(self._belief_of(surface), self.size_hw, left, top, right, bottom)
+            inside[:] = remove_specks(soft_labels >= _BOX_BELIEF * soft_labels.max(), self._smallest_share)
         return mask
 
     def _found(self, surface: SurfaceClass) -> Mask:

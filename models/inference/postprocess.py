@@ -25,7 +25,7 @@ LARGEST_GAP = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Leftover:
+class ResidualRegions:
     """Where the regions go.
 
     Attributes:
@@ -37,7 +37,7 @@ class Leftover:
     groups: list[Mask]
 
 
-def assign_leftover(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int]) -> Leftover:
+def assign_residual_regions(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int]) -> ResidualRegions:
     """Gives each connected region of `rest` to the found table nearest to it, if that is near.
 
     Args:
@@ -48,32 +48,32 @@ def assign_leftover(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int])
     Returns:
         Additions and groups; together they are `rest`, but for specks that group_table_parts drops.
     """
-    coarse_rest = shrunk(rest, raster)
+    coarse_rest = downsample(rest, raster)
     count, regions = cv2.connectedComponents(coarse_rest.astype(np.uint8), connectivity=8)
     owner = np.zeros(raster, np.uint8)
     if tables:
-        distances = np.stack([distance_to(shrunk(table, raster)) for table in tables])
+        distances = np.stack([distance_to(downsample(table, raster)) for table in tables])
         reach = LARGEST_GAP * math.hypot(*raster)
         for number in range(1, count):
             nearest = distances[:, regions == number].min(axis=1)
             if nearest.min() <= reach:
                 owner[regions == number] = nearest.argmin() + 1
-    owners = grown(owner, rest.shape)
-    groups = grown(group_table_parts(coarse_rest & (owner == 0)), rest.shape)
-    return Leftover(
+    owners = upsample_labels(owner, rest.shape)
+    groups = upsample_labels(group_table_parts(coarse_rest & (owner == 0)), rest.shape)
+    return ResidualRegions(
         [rest & (owners == index + 1) for index in range(len(tables))],
         [rest & (groups == number) for number in range(1, int(groups.max()) + 1)],
     )
 
 
-def shrunk(mask: Mask, raster: tuple[int, int]) -> Mask:
+def downsample(mask: Mask, raster: tuple[int, int]) -> Mask:
     """A mask (H, W) on a coarser raster of rows x columns: True where any of its pixels is."""
     share = cv2.resize(mask.astype(np.float32), raster[::-1], interpolation=cv2.INTER_AREA)
     touched: Mask = share > 0
     return touched
 
 
-def grown(numbers: npt.NDArray[np.uint8], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def upsample_labels(numbers: npt.NDArray[np.uint8], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """A small raster of numbers at the photo's size (H, W), each spread to the pixels that shrank to it."""
     spread = cv2.dilate(numbers, np.ones((3, 3), np.uint8))
     filled = np.where(numbers > 0, numbers, spread)
@@ -104,27 +104,27 @@ class FusionSettings:
     smallest_share: float = 0.0005
 
 
-def merge(raw: ModelOutput, height: int, width: int, settings: FusionSettings) -> list[Detection]:
+def fuse(output: ModelOutput, height: int, width: int, settings: FusionSettings) -> list[Detection]:
     """Segments of the photo.
 
     Args:
-        raw: the network's outputs.
+        output: the network's outputs.
         height, width: of the photo in pixels.
         settings: the operating point.
 
     Returns:
         Wall, floor, then dining tables by descending score; what was not found is left out. Masks do not overlap.
     """
-    labels = label_map(raw.probabilities, height, width)
-    tables = find_tables(raw, labels, settings)
-    taken = np.zeros((height, width), bool)
+    labels = label_map(output.probabilities, height, width)
+    tables = fuse_tables(output, labels, settings)
+    assigned = np.zeros((height, width), bool)
     for table in tables:
-        taken |= table.mask
+        assigned |= table.mask
     found = []
     for surface in STUFF:
-        mask = without_specks((labels == surface.coco_id) & ~taken, settings.smallest_share)
+        mask = remove_specks((labels == surface.coco_id) & ~assigned, settings.smallest_share)
         if mask.any():
-            found.append(detection(surface, mean_inside(raw.probabilities[surface.coco_id], mask), mask))
+            found.append(detection(surface, mean_probability(output.probabilities[surface.coco_id], mask), mask))
     return found + tables
 
 
@@ -149,7 +149,7 @@ def sampling_matrix(source: tuple[int, int], target: tuple[int, int], left: int,
     )
 
 
-def upsampled_window(values: Floats, target: tuple[int, int], left: int, top: int, right: int, bottom: int) -> Floats:
+def upsample_window(values: Floats, target: tuple[int, int], left: int, top: int, right: int, bottom: int) -> Floats:
     """A window of a float32 (h, w) raster as it is after bilinear upsampling to `target`, without making the rest."""
     return cv2.warpAffine(  # type: ignore[return-value]
         values,
@@ -166,16 +166,16 @@ def label_map(probabilities: Floats, height: int, width: int) -> npt.NDArray[np.
     rows = max(1, BAND_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        band = [upsampled_window(p, (height, width), 0, top, width, bottom) for p in probabilities]
+        band = [upsample_window(p, (height, width), 0, top, width, bottom) for p in probabilities]
         labels[top:bottom] = np.argmax(np.stack(band), axis=0)
     return labels
 
 
-def find_tables(raw: ModelOutput, labels: npt.NDArray[np.uint8], settings: FusionSettings) -> list[Detection]:
+def fuse_tables(output: ModelOutput, labels: npt.NDArray[np.uint8], settings: FusionSettings) -> list[Detection]:
     """Dining tables by descending score: first those that boxes explain, then what the branch sees beside them.
 
     Args:
-        raw: what the network said.
+        output: what the network said.
         labels: uint8 HxW, the most probable class of each pixel of the photo.
         settings: the operating point.
 
@@ -183,21 +183,21 @@ def find_tables(raw: ModelOutput, labels: npt.NDArray[np.uint8], settings: Fusio
         Tables whose masks, HxW, do not overlap.
     """
     branch = labels == DINING_TABLE.coco_id
-    soft_labels = raw.probabilities[DINING_TABLE.coco_id]
-    taken = np.zeros(labels.shape, bool)
+    soft_labels = output.probabilities[DINING_TABLE.coco_id]
+    assigned = np.zeros(labels.shape, bool)
     tables = []
-    for box, score, mask in zip(raw.boxes, raw.scores, raw.masks, strict=True):
+    for box, score, mask in zip(output.boxes, output.scores, output.masks, strict=True):
         whole = table_mask(box, mask, soft_labels, branch, settings)
-        own = without_specks(whole & ~taken, settings.smallest_share)
+        own = remove_specks(whole & ~assigned, settings.smallest_share)
         if own.sum() < LEAST_NEW_SHARE * whole.sum():
             continue
-        support = mean_inside(soft_labels, own)
+        support = mean_probability(soft_labels, own)
         final = float(np.sqrt(score * support))
         if own.any() and final >= settings.table_score:
             tables.append(detection(DINING_TABLE, final, own))
-            taken |= own
-    rest = without_specks(branch & ~taken, settings.smallest_share)
-    return sorted(with_leftover(tables, rest, soft_labels, settings), key=lambda table: -table.score)
+            assigned |= own
+    rest = remove_specks(branch & ~assigned, settings.smallest_share)
+    return sorted(add_residual_regions(tables, rest, soft_labels, settings), key=lambda table: -table.score)
 
 
 def table_mask(box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, settings: FusionSettings) -> Mask:
@@ -218,13 +218,13 @@ def table_mask(box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, set
     out = np.zeros(branch.shape, bool)
     if right <= left or bottom <= top:
         return out
-    head = upsampled_window(mask, (bottom - top, right - left), 0, 0, right - left, bottom - top)
-    seen = upsampled_window(soft_labels, (height, width), left, top, right, bottom)
+    head = upsample_window(mask, (bottom - top, right - left), 0, 0, right - left, bottom - top)
+    seen = upsample_window(soft_labels, (height, width), left, top, right, bottom)
     out[top:bottom, left:right] = settings.mask_weight * head + (1 - settings.mask_weight) * seen > 0.5
     return out
 
 
-def with_leftover(
+def add_residual_regions(
     tables: list[Detection], rest: Mask, soft_labels: Floats, settings: FusionSettings
 ) -> list[Detection]:
     """The tables, completed by what the branch calls dining table and no box has explained, and what else there is.
@@ -235,22 +235,23 @@ def with_leftover(
         belief: float32 (h, w), the branch's probability of dining table, at any resolution.
         settings: the operating point.
     """
-    leftover = assign_leftover(rest, [table.mask for table in tables], (soft_labels.shape[0], soft_labels.shape[1]))
+    height, width = soft_labels.shape
+    residual = assign_residual_regions(rest, [table.mask for table in tables], (height, width))
     completed = [
-        detection(DINING_TABLE, table.score, without_specks(table.mask | extra, settings.smallest_share))
+        detection(DINING_TABLE, table.score, remove_specks(table.mask | extra, settings.smallest_share))
         if extra.any()
         else table
-        for table, extra in zip(tables, leftover.additions, strict=True)
+        for table, extra in zip(tables, residual.additions, strict=True)
     ]
-    for group in leftover.groups:
-        mask = without_specks(group, settings.smallest_share)  # groups are told apart coarsely, which may cut regions
-        score = mean_inside(soft_labels, mask)
+    for group in residual.groups:
+        mask = remove_specks(group, settings.smallest_share)  # groups are told apart coarsely, which may cut regions
+        score = mean_probability(soft_labels, mask)
         if mask.any() and score >= settings.residual_score:
             completed.append(detection(DINING_TABLE, score, mask))
     return completed
 
 
-def mean_inside(probabilities: Floats, mask: Mask) -> float:
+def mean_probability(probabilities: Floats, mask: Mask) -> float:
     """The mean of a (h, w) raster over the part of the photo that a mask (H, W) covers; 0 where it covers nothing."""
     height, width = probabilities.shape
     weight = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -258,7 +259,7 @@ def mean_inside(probabilities: Floats, mask: Mask) -> float:
     return min(1.0, float((probabilities * weight).sum()) / total) if total > 0 else 0.0
 
 
-def without_specks(mask: Mask, smallest_share: float) -> Mask:
+def remove_specks(mask: Mask, smallest_share: float) -> Mask:
     """A mask, bool HxW, without its 8-connected parts of less than a share of the photo."""
     smallest = max(1, round(smallest_share * mask.size))
     count, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

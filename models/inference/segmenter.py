@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from models.inference.model_output import Floats, ModelOutput, choose_input_size
-from models.inference.postprocess import FusionSettings, merge
+from models.inference.postprocess import FusionSettings, fuse
 from models.inference.session import open_session
 from models.weights.registry import WeightsFile, sha256_of, shipped
 from models.weights.training_photos import TrainingPhotos
@@ -61,7 +61,7 @@ class Segmenter:
         self.sha256 = file.sha256
         self._path = file.path
 
-    def raw(self, image: Image) -> ModelOutput:
+    def infer(self, image: Image) -> ModelOutput:
         """The network's outputs before they are merged.
 
         Args:
@@ -99,7 +99,7 @@ class Segmenter:
             DecodeError: it is none that can be used; where its type is wrong, also a TypeError and a ValueError.
         """
         pixels = as_image(image)
-        return merge(self.raw(pixels), pixels.shape[0], pixels.shape[1], self.settings)
+        return fuse(self.infer(pixels), pixels.shape[0], pixels.shape[1], self.settings)
 
 
 def _chosen(weights: str | os.PathLike[str]) -> WeightsFile:

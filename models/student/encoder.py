@@ -23,8 +23,8 @@ class EncoderSpec:
     """
 
     blocks: tuple[BlockSpec, ...]
-    tap4: int
-    tap8: int
+    stride4: int
+    stride8: int
     features: int | None
     pixel_mean: float
     pixel_scale: float
@@ -34,7 +34,7 @@ class EncoderSpec:
     def channels(self) -> tuple[int, int, int]:
         """Channels of what is handed on at strides 4, 8 and 16."""
         last = self.features or self.blocks[-1].out_channels
-        return self.blocks[self.tap4].expanded, self.blocks[self.tap8].expanded, last
+        return self.blocks[self.stride4].expanded, self.blocks[self.stride8].expanded, last
 
 
 STEM_CHANNELS = 32
@@ -58,8 +58,8 @@ MOSAIC = EncoderSpec(
         BlockSpec(96, 384, 5, 1, 96, dilation=2),
         BlockSpec(96, 384, 5, 1, 96, dilation=2),
     ),
-    tap4=1,
-    tap8=5,
+    stride4=1,
+    stride8=5,
     features=448,
     pixel_mean=127.5,
     pixel_scale=127.5,
@@ -86,8 +86,8 @@ EFFICIENTNET_LITE0 = EncoderSpec(
         BlockSpec(192, 1152, 5, 1, 192, dilation=2),
         BlockSpec(192, 1152, 3, 1, 320, dilation=2),
     ),
-    tap4=2,
-    tap8=4,
+    stride4=2,
+    stride8=4,
     features=None,
     pixel_mean=127.0,
     pixel_scale=128.0,
@@ -125,4 +125,4 @@ class Encoder(nn.Module):
             x, taps[index] = block(x)
         if self.features is not None:
             x = F.relu(self.features(x))
-        return taps[self.spec.tap4], taps[self.spec.tap8], x
+        return taps[self.spec.stride4], taps[self.spec.stride8], x

@@ -19,19 +19,19 @@ class InstancePyramid(nn.Module):
     Hybrid Task Cascade, 2019): few photos have dining tables, and the branch knows more about them than boxes teach.
     """
 
-    def __init__(self, tap8: int, semantic_channels: int) -> None:
+    def __init__(self, stride8: int, semantic_channels: int) -> None:
         super().__init__()
-        self.lateral8 = pointwise(tap8, CHANNELS)
+        self.lateral8 = pointwise(stride8, CHANNELS)
         self.smooth8 = SeparableConv(CHANNELS + semantic_channels, CHANNELS)
         self.smooth16 = SeparableConv(CHANNELS + semantic_channels, CHANNELS)
         self.smooth32 = SeparableConv(CHANNELS, CHANNELS, 5)
         self.smooth64 = SeparableConv(CHANNELS, CHANNELS, 5)
 
-    def forward(self, tap8: Tensor, pyramid: Tensor, probabilities: Tensor) -> dict[str, Tensor]:
+    def forward(self, stride8: Tensor, pyramid: Tensor, probabilities: Tensor) -> dict[str, Tensor]:
         """Builds the levels.
 
         Args:
-            tap8: (N, C, H/8, W/8), the encoder's features.
+            stride8: (N, C, H/8, W/8), the encoder's features.
             pyramid: (N, CHANNELS, H/16, W/16), the semantic branch's context.
             probabilities: (N, semantic_channels, H/4, W/4), the branch's belief; no gradient is sent back to it.
 
@@ -39,7 +39,7 @@ class InstancePyramid(nn.Module):
             {"8": …, "16": …, "32": …, "64": …}, each (N, CHANNELS, H/stride, W/stride).
         """
         soft_labels = probabilities.detach()
-        level8 = self.lateral8(tap8) + upsample(pyramid, 2)
+        level8 = self.lateral8(stride8) + upsample(pyramid, 2)
         level8 = self.smooth8(torch.cat([level8, F.avg_pool2d(soft_labels, 2)], dim=1))
         level16 = self.smooth16(torch.cat([pyramid, F.avg_pool2d(soft_labels, 4)], dim=1))
         level32 = self.smooth32(F.max_pool2d(level16, 2))

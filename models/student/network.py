@@ -52,12 +52,12 @@ class SemanticBranch(nn.Module):
     def __init__(self, encoder: str = "mosaic") -> None:
         super().__init__()
         spec = encoder_spec(encoder)
-        tap4, tap8, last = spec.channels
+        stride4, stride8, last = spec.channels
         self.encoder_name = encoder
         self.training_photos = UNKNOWN
         self.encoder = Encoder(spec)
         self.pyramid = Pyramid(last)
-        self.decoder = SemanticDecoder(tap4, tap8)
+        self.decoder = SemanticDecoder(stride4, stride8)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From float (N, 3, H, W), RGB 0 to 255, H and W multiples of SIZE_MULTIPLE.
@@ -65,9 +65,9 @@ class SemanticBranch(nn.Module):
         Returns:
             Logits (N, 32, H/4, W/4), the encoder's stride-8 features, the pyramid's stride-16 features.
         """
-        tap4, tap8, last = self.encoder(images)
+        stride4, stride8, last = self.encoder(images)
         pyramid = self.pyramid(last)
-        return self.decoder(pyramid, tap8, tap4), tap8, pyramid
+        return self.decoder(pyramid, stride8, stride4), stride8, pyramid
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities (N, 4, H/4, W/4): other, wall, floor, dining table."""
@@ -102,8 +102,8 @@ class Student(SemanticBranch):
         images: Tensor,
         labels: Tensor,
         targets: list[TableTargets],
-        beliefs: Tensor,
-        believed: Tensor,
+        soft_labels: Tensor,
+        soft_labelled: Tensor,
     ) -> dict[str, Tensor]:
         """Training losses.
 
@@ -111,23 +111,23 @@ class Student(SemanticBranch):
             images: float (N, 3, H, W) RGB 0 to 255.
             labels: int64 (N, H, W): COCO ids, OTHER, OTHER_TABLE, IGNORE.
             targets: each photo's tables.
-            beliefs: float (N, 4, H/4, W/4), teachers' probabilities.
-            believed: bool (N, H, W), True where the semantic branch learns them instead of the labels.
+            soft_labels: float (N, 4, H/4, W/4), teachers' probabilities.
+            soft_labelled: bool (N, H, W), True where the semantic branch learns them instead of the labels.
 
         Returns:
             Scalars: semantic, belief, objectness, proposal_shape, box_class, box_shape, mask.
         """
-        logits, tap8, pyramid = self.features(images)
+        logits, stride8, pyramid = self.features(images)
         log_p = grouped_log_probabilities(logits.float())
-        levels = self.fpn(tap8, pyramid, log_p.exp())
+        levels = self.fpn(stride8, pyramid, log_p.exp())
         sizes = [(images.shape[-2], images.shape[-1])] * len(images)
         as_dicts = [target.as_torchvision() for target in targets]
         levels = {name: level.float() for name, level in levels.items()}
         proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
         return {
-            "semantic": semantic_loss(log_p, labels.masked_fill(believed, IGNORE)),
-            "belief": belief_loss(log_p, beliefs, believed),
+            "semantic": semantic_loss(log_p, labels.masked_fill(soft_labelled, IGNORE)),
+            "soft_labels": soft_label_loss(log_p, soft_labels, soft_labelled),
             "objectness": rpn_losses["loss_objectness"],
             "proposal_shape": rpn_losses["loss_rpn_box_reg"],
             **head_losses,
@@ -138,30 +138,30 @@ class Student(SemanticBranch):
 
         The branch also sees the photo mirrored, and its beliefs are averaged; docs/experiments.md says what that gains.
         """
-        logits, tap8, pyramid = self.features(torch.cat([images, images.flip(3)]))
+        logits, stride8, pyramid = self.features(torch.cat([images, images.flip(3)]))
         straight, mirrored = grouped_probabilities(logits).chunk(2)
         probabilities = (straight + mirrored.flip(3)) / 2
-        levels = self.fpn(tap8[:1], pyramid[:1], probabilities)
+        levels = self.fpn(stride8[:1], pyramid[:1], probabilities)
         size = [(images.shape[-2], images.shape[-1])]
         proposals, _ = self.rpn(ImageList(images, size), levels)
         found, _ = self.tables(levels, proposals, size)
         return StudentOutput(probabilities, found[0]["boxes"], found[0]["scores"], found[0]["masks"])
 
 
-def belief_loss(log_p: Tensor, beliefs: Tensor, believed: Tensor) -> Tensor:
+def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -> Tensor:
     """Cross-entropy against soft labels (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
 
     Args:
         log_p: (N, 4, h, w) the student's log-probabilities.
-        beliefs: (N, 4, h, w) the teachers' probabilities.
-        believed: bool (N, H, W), which are learnt; H a multiple of h. Sampled down to h x w.
+        soft_labels: (N, 4, h, w) the teachers' probabilities.
+        soft_labelled: bool (N, H, W), which are learnt; H a multiple of h. Sampled down to h x w.
 
     Returns:
         The mean over these pixels; 0 where there is none.
     """
-    step = believed.shape[-1] // log_p.shape[-1]
-    weight = believed[:, step // 2 :: step, step // 2 :: step].to(log_p)
-    return ((beliefs * -log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
+    step = soft_labelled.shape[-1] // log_p.shape[-1]
+    weight = soft_labelled[:, step // 2 :: step, step // 2 :: step].to(log_p)
+    return ((soft_labels * -log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 
 def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:

@@ -58,18 +58,18 @@ class Pyramid(nn.Module):
 class SemanticDecoder(nn.Module):
     """From the pyramid and the encoder's taps to class scores at stride 4."""
 
-    def __init__(self, tap4: int, tap8: int) -> None:
+    def __init__(self, stride4: int, stride8: int) -> None:
         super().__init__()
-        self.fuse8 = pointwise(CHANNELS + tap8, 64)
+        self.fuse8 = pointwise(CHANNELS + stride8, 64)
         self.depthwise = depthwise(64, 3)
         self.pointwise = pointwise(64, ADE_CLASSES)
-        self.lateral4 = pointwise(tap4, ADE_CLASSES)
+        self.lateral4 = pointwise(stride4, ADE_CLASSES)
 
-    def forward(self, pyramid: Tensor, tap8: Tensor, tap4: Tensor) -> Tensor:
+    def forward(self, pyramid: Tensor, stride8: Tensor, stride4: Tensor) -> Tensor:
         """Returns logits (N, ADE_CLASSES, H/4, W/4)."""
-        x = F.relu(self.fuse8(torch.cat([upsample(pyramid, 2), tap8], dim=1)))
+        x = F.relu(self.fuse8(torch.cat([upsample(pyramid, 2), stride8], dim=1)))
         x = F.relu(self.pointwise(F.relu(self.depthwise(x))))
-        return upsample(x, 2) + F.relu(self.lateral4(tap4))
+        return upsample(x, 2) + F.relu(self.lateral4(stride4))
 
 
 def grouped_log_probabilities(logits: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 ENCODER_KEY = "encoder_name"
 BRANCH_PARTS = ("encoder", "pyramid", "decoder")
 HEAD_PARTS = ("fpn.", "rpn.", "tables.")
-_READS_BELIEF = ("fpn.smooth8.", "fpn.smooth16.")
+_READS_PROBABILITIES = ("fpn.smooth8.", "fpn.smooth16.")
 _FIRST_CHANNELS = 4
 """Of the belief in the weights that ship."""
 _UNPACKED_MAX = 256_000_000
@@ -172,7 +172,7 @@ def start_from(student: SemanticBranch, arrays: dict[str, Array]) -> list[str]:
     for name, array in given.items():
         if name not in own:
             raise WeightsError(f"expected tensors of a {student.encoder_name} student, got {brief(name)}")
-        array = _with_room(array, tuple(own[name].shape)) if name.startswith(_READS_BELIEF) else array
+        array = _with_room(array, tuple(own[name].shape)) if name.startswith(_READS_PROBABILITIES) else array
         if array.dtype.kind not in "biuf":
             raise WeightsError(f"expected numbers in {name}, got {array.dtype}")
         if own[name].shape != array.shape:

@@ -132,9 +132,9 @@ def _weight_matrix(weights: Sequence[MemberWeight]) -> Floats:
     return matrix
 
 
-def _weighted_mean(beliefs: Floats, weights: Floats) -> Floats:
+def _weighted_mean(soft_labels: Floats, weights: Floats) -> Floats:
     """The mean of beliefs (members, 4, h, w) with weights (members, 4), summing to 1 over the classes."""
-    mean = np.einsum("mchw,mc->chw", beliefs, weights / weights.sum(axis=0))
+    mean = np.einsum("mchw,mc->chw", soft_labels, weights / weights.sum(axis=0))
     return np.asarray(mean / np.maximum(mean.sum(axis=0), np.finfo(np.float32).tiny), np.float32)
 
 

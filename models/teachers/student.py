@@ -40,7 +40,7 @@ class StudentTeacher:
         Raises:
             WeightsError: the network was trained for another number of classes.
         """
-        probabilities = self._segmenter.raw(image).probabilities
+        probabilities = self._segmenter.infer(image).probabilities
         if len(probabilities) != NUM_CHANNELS:
             wanted, got = len(CLASSES), len(probabilities) - 1
             raise WeightsError(f"expected a network of {wanted} classes, {self.name} knows {got}: train one")

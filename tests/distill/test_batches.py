@@ -16,7 +16,7 @@ from surfaces.classes import WALL
 from surfaces.datasets import Labels, MemorySample
 
 CONFIG = TrainConfig(data=("photos",), batch=8, crop=128, jitter=0)
-TABLE, PLAIN, BELIEVED = 200, 100, 50
+TABLE, PLAIN, SOFT_LABELLED = 200, 100, 50
 """Grey values that tell from which photos a view is."""
 
 
@@ -25,13 +25,13 @@ def photo(value: int) -> MemorySample:
     tables = np.zeros_like(semantic)
     if value == TABLE:
         semantic[100:200, 100:200], tables[100:200, 100:200] = 3, 1
-    soft_labels = np.zeros((4, 30, 40), np.uint8) if value == BELIEVED else None
+    soft_labels = np.zeros((4, 30, 40), np.uint8) if value == SOFT_LABELLED else None
     return MemorySample(str(value), np.full((300, 400, 3), value, np.uint8), Labels(semantic, tables, soft_labels))
 
 
 CPU = torch.device("cpu")
-DATA = load_on_device([[photo(TABLE), photo(PLAIN)], [photo(BELIEVED)]], (2, 1), CPU)
-EXTRA = load_on_device([[photo(BELIEVED)]], (), CPU)
+DATA = load_on_device([[photo(TABLE), photo(PLAIN)], [photo(SOFT_LABELLED)]], (2, 1), CPU)
+EXTRA = load_on_device([[photo(SOFT_LABELLED)]], (), CPU)
 
 
 def maker(**changes: Any) -> BatchMaker:
@@ -40,12 +40,14 @@ def maker(**changes: Any) -> BatchMaker:
 
 def values_of(batch: Views) -> list[int]:
     """The grey value of each view's photo; grey 127 is outside."""
-    return [int(next(value for value in (TABLE, PLAIN, BELIEVED) if (view == value).any())) for view in batch.images]
+    values = (TABLE, PLAIN, SOFT_LABELLED)
+    return [int(next(value for value in values if (view == value).any())) for view in batch.images]
 
 
 def same(one: Views, other: Views) -> bool:
     return all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("images", "labels", "beliefs", "believed")
+        torch.equal(getattr(one, name), getattr(other, name))
+        for name in ("images", "labels", "soft_labels", "soft_labelled")
     )
 
 
@@ -69,17 +71,17 @@ def test_shares_are_as_configured(batch: int, share: float, with_table: int) -> 
         others.update(values[with_table:])
         assert views.images.shape == (batch, 3, 128, 128)
         assert views.labels.shape == (batch, 2, 128, 128)
-        assert views.beliefs.shape == (batch, 4, 32, 32)
-    assert others == ({TABLE, PLAIN, BELIEVED} if with_table < batch else set())
+        assert views.soft_labels.shape == (batch, 4, 32, 32)
+    assert others == ({TABLE, PLAIN, SOFT_LABELLED} if with_table < batch else set())
 
 
 def test_beliefs_come_with_their_photos_alone() -> None:
     batch = maker().make(0)
     values = values_of(batch)
-    assert BELIEVED in values
-    for value, view, believed in zip(values, batch.images, batch.believed, strict=True):
+    assert SOFT_LABELLED in values
+    for value, view, soft_labelled in zip(values, batch.images, batch.soft_labelled, strict=True):
         inside = ((view - value).abs() < 0.1).all(dim=0)
-        assert torch.equal(believed, inside & (value == BELIEVED))
+        assert torch.equal(soft_labelled, inside & (value == SOFT_LABELLED))
 
 
 def test_jitter_changes_photos_alone() -> None:
@@ -91,6 +93,6 @@ def test_jitter_changes_photos_alone() -> None:
 def test_extra_views_come_after_the_others_and_change_none_of_them() -> None:
     config = replace(CONFIG, extra=("labels",), extra_batch=3, jitter=1.0)
     alone, beside = BatchMaker(config, DATA).make(4), BatchMaker(config, DATA, EXTRA).make(4)
-    assert len(beside.images) == len(beside.labels) == len(beside.beliefs) == len(beside.believed) == 11
-    assert same(alone, Views(beside.images[:8], beside.labels[:8], beside.beliefs[:8], beside.believed[:8]))
-    assert beside.believed[8:].flatten(1).any(dim=1).all()
+    assert len(beside.images) == len(beside.labels) == len(beside.soft_labels) == len(beside.soft_labelled) == 11
+    assert same(alone, Views(beside.images[:8], beside.labels[:8], beside.soft_labels[:8], beside.soft_labelled[:8]))
+    assert beside.soft_labelled[8:].flatten(1).any(dim=1).all()

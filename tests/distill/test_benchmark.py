@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distill.__main__ import main
-from distill.commands.benchmark import ColdStart, Contender, Timing, shrunk, table, time_in_turns
+from distill.commands.benchmark import ColdStart, Contender, Timing, downsample, table, time_in_turns
 from tests.distill.training import ROOMS, run_distill
 
 PHOTO = ROOMS / "images" / "room_01.jpg"
@@ -57,9 +57,9 @@ def test_the_table_compares_with_ours() -> None:
 
 def test_photos_are_shrunk_and_never_grown() -> None:
     photo = np.zeros((300, 600, 3), np.uint8)
-    assert shrunk(photo, 200).shape == (100, 200, 3)
-    assert shrunk(photo, 600) is photo
-    assert shrunk(photo, 900) is photo
+    assert downsample(photo, 200).shape == (100, 200, 3)
+    assert downsample(photo, 600) is photo
+    assert downsample(photo, 900) is photo
 
 
 @pytest.mark.parametrize("flag", ["--runs", "--cold-runs", "--side", "--threads"])

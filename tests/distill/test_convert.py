@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from distill.__main__ import main
-from distill.commands.convert import BATCHNORM_EPSILON, PARTS, encoder_arrays, folded
+from distill.commands.convert import BATCHNORM_EPSILON, PARTS, encoder_arrays, fold_batch_norm
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.network import Student
 from models.student.weights import read_tensors, start_from
@@ -49,7 +49,7 @@ def lite0_checkpoint() -> dict[str, torch.Tensor]:
 def test_a_folded_convolution_is_the_convolution_and_its_batchnorm() -> None:
     torch.manual_seed(1)
     both = layer(8, 12, 3)
-    arrays = folded(checkpoint_of({("conv", "norm"): both}), "conv", "norm", "x")
+    arrays = fold_batch_norm(checkpoint_of({("conv", "norm"): both}), "conv", "norm", "x")
     photo = torch.randn(1, 8, 9, 9)
     alone = nn.functional.conv2d(photo, torch.from_numpy(arrays["x.weight"]), torch.from_numpy(arrays["x.bias"]))
     with torch.no_grad():

@@ -17,9 +17,9 @@ from torch import Tensor
 from distill.training.augment import view_maps
 from distill.training.config import ConfigError
 from distill.training.data import (
-    BELIEF_STEP,
     MEMORY_SHARE,
     PIXEL_BYTES,
+    SOFT_LABEL_STRIDE,
     crop_batch,
     load_on_device,
     require_memory,
@@ -248,26 +248,27 @@ def test_photo_and_belief_stay_together(seed: int) -> None:
     data = load_on_device([[plain_sample("labelled", (300, 300)), believing_sample((120, 200))]], (), CPU)
     maps = view_maps(data.sizes, CROP, torch.Generator().manual_seed(seed))
     views = crop_batch(data, torch.arange(2), maps, CROP)
-    assert views.beliefs.shape == (2, 4, CROP // BELIEF_STEP, CROP // BELIEF_STEP)
-    assert not views.believed[0].any()
-    assert not views.beliefs[0].any()
-    places = (torch.arange(CROP // BELIEF_STEP) + 0.5) * BELIEF_STEP
+    assert views.soft_labels.shape == (2, 4, CROP // SOFT_LABEL_STRIDE, CROP // SOFT_LABEL_STRIDE)
+    assert not views.soft_labelled[0].any()
+    assert not views.soft_labels[0].any()
+    places = (torch.arange(CROP // SOFT_LABEL_STRIDE) + 0.5) * SOFT_LABEL_STRIDE
     columns, rows = torch.meshgrid(places, places, indexing="xy")
     x, y = torch.einsum("ik,khw->ihw", maps[1], torch.stack([columns, rows, torch.ones_like(rows)]))
     well_inside = (x > 4) & (x < 196) & (y > 4) & (y < 116)
-    _, wall, floor, table = views.beliefs[1]
+    _, wall, floor, table = views.soft_labels[1]
     torch.testing.assert_close(wall[well_inside], 100 / 255 * x[well_inside] / 200, atol=0.006, rtol=0)
     torch.testing.assert_close(floor[well_inside], 100 / 255 * y[well_inside] / 120, atol=0.006, rtol=0)
     assert not table.any()
     # Pixels within half a block of the edge may be on either side of it.
-    assert views.believed[1][BELIEF_STEP // 2 :: BELIEF_STEP, BELIEF_STEP // 2 :: BELIEF_STEP][well_inside].all()
+    centres = slice(SOFT_LABEL_STRIDE // 2, None, SOFT_LABEL_STRIDE)
+    assert views.soft_labelled[1][centres, centres][well_inside].all()
 
 
 def test_photos_with_a_belief_teach_no_boxes() -> None:
     known = plain_sample("a", table=True).known
-    believed = MemorySample("b", np.zeros((4, 6, 3), np.uint8), Labels(known.semantic, known.tables, UNIFORM))
-    data = load_on_device([[plain_sample("a", table=True), believed]], (), CPU)
+    soft_labelled = MemorySample("b", np.zeros((4, 6, 3), np.uint8), Labels(known.semantic, known.tables, UNIFORM))
+    data = load_on_device([[plain_sample("a", table=True), soft_labelled]], (), CPU)
     assert data.has_table.tolist() == [True, False]
-    assert [soft_labels is not None for soft_labels in data.beliefs] == [False, True]
+    assert [soft_labels is not None for soft_labels in data.soft_labels] == [False, True]
     assert (data.labels[1][0] == IGNORE).all()
     assert not data.labels[1][1].any()

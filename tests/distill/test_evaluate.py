@@ -15,7 +15,7 @@ import pytest
 from distill.__main__ import main
 from distill.commands.evaluate import evaluate
 from distill.commands.train import train
-from distill.datasets import spread
+from distill.datasets import subsample
 from distill.evaluation.page import worst_photos, write_page
 from distill.evaluation.single_pass import SinglePass
 from models.inference.model_output import ModelOutput
@@ -118,8 +118,8 @@ def test_the_page_shows_the_worst_photos_first(tmp_path: Path) -> None:
 
 def test_spread() -> None:
     samples = open_dataset(ROOMS)
-    assert [s.name for s in spread(samples, 3)] == [samples[0].name, samples[6].name, samples[12].name]
-    assert len(spread(samples, None)) == len(spread(samples, 99)) == 18
+    assert [s.name for s in subsample(samples, 3)] == [samples[0].name, samples[6].name, samples[12].name]
+    assert len(subsample(samples, None)) == len(subsample(samples, 99)) == 18
 
 
 def test_the_command_with_the_weights_that_ship(tmp_path: Path) -> None:
@@ -170,13 +170,13 @@ def test_weights_that_are_missing_are_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["evaluate", "worst"])
 def test_the_network_runs_once_per_photo(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[bytes] = []
-    raw = Segmenter.raw
+    output = Segmenter.infer
 
     def counted(self: Segmenter, image: Image) -> ModelOutput:
         run.append(image.tobytes())
-        return raw(self, image)
+        return output(self, image)
 
-    monkeypatch.setattr(Segmenter, "raw", counted)
+    monkeypatch.setattr(Segmenter, "infer", counted)
     photos = open_dataset(ROOMS)[:2]
     write_packed(photos, tmp_path / "data")
     assert main([command, str(tmp_path / "data"), "--split", "all", "--out", str(tmp_path / "out")]) == 0

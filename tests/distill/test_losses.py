@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.__main__ import main
-from distill.commands.losses import read_curves, thinned
+from distill.commands.losses import read_curves, subsample
 from distill.training.curves import open_curves
 
 
@@ -54,6 +54,6 @@ def test_no_curves_are_told_in_one_line(make: bool, tmp_path: Path, capsys: pyte
 
 
 def test_thinning_keeps_the_last() -> None:
-    assert thinned([1, 2, 3], 3) == [1, 2, 3]
-    assert thinned(range(1, 11), 4) == [2, 5, 7, 10]
-    assert thinned(range(1, 11), 1) == [10]
+    assert subsample([1, 2, 3], 3) == [1, 2, 3]
+    assert subsample(range(1, 11), 4) == [2, 5, 7, 10]
+    assert subsample(range(1, 11), 1) == [10]

@@ -46,7 +46,7 @@ def draw_room(folder: Path, name: str, rng: np.random.Generator, store: LabelSto
     horizon = int(rng.integers(20, 34))
     classes[4:horizon] = 1
     classes[horizon:] = 2
-    believed = classes.copy()
+    soft_labelled = classes.copy()
     if rng.random() < 0.3:
         left = int(rng.integers(0, 40))
         classes[36:44, left : left + 20] = 3
@@ -56,9 +56,10 @@ def draw_room(folder: Path, name: str, rng: np.random.Generator, store: LabelSto
     (folder / "masks" / f"{name}.png").write_bytes(encode_map(classes))
     score = float(rng.uniform(0.5, 1))
     segments = [
-        ScoredSegment(Detection(BY_ID[of], score, box_of_mask(believed == of), believed == of)) for of in (1, 2)
+        ScoredSegment(Detection(BY_ID[of], score, box_of_mask(soft_labelled == of), soft_labelled == of))
+        for of in (1, 2)
     ]
-    labels = ScoredLabels(tuple(segments), believed == IGNORE, {"score": score, "flips": score})
+    labels = ScoredLabels(tuple(segments), soft_labelled == IGNORE, {"score": score, "flips": score})
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     store.add(Source(str(path), name, str(folder)), sha256, labels, SETTINGS.fingerprint)
 

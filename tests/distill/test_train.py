@@ -268,7 +268,7 @@ def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: 
     ran = run_distill("train", *flags_of(config), python=("-c", ONLY_ALLOWED))
     assert ran.returncode == 0, ran.stderr
     assert "refused tensorboard" in ran.stderr
-    assert re.search(r"step 1 .* semantic \d.* belief \d", ran.stderr)
+    assert re.search(r"step 1 .* semantic \d.* soft_labels \d", ran.stderr)
     load_student(Path(ran.stdout.strip()))
     assert not (tmp_path / "run" / "curves").exists()
 
@@ -367,7 +367,7 @@ def semantic_losses(learner: Trainer) -> float:
     with torch.no_grad():
         batches = [learner.batches.make(step) for step in range(1000, 1004)]
         losses = [
-            learner.student.losses(b.images, b.labels[:, 0], table_targets(b.labels), b.beliefs, b.believed)
+            learner.student.losses(b.images, b.labels[:, 0], table_targets(b.labels), b.soft_labels, b.soft_labelled)
             for b in batches
         ]
     return float(np.mean([loss["semantic"].item() for loss in losses]))

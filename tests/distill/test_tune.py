@@ -33,9 +33,9 @@ def photo_with_a_sure_and_a_doubtful_table() -> tune.SeenPhoto:
     probabilities[0] -= probabilities[3]
     boxes = np.array([[8 / 128, 0.25, 40 / 128, 0.75], [80 / 128, 0.25, 112 / 128, 0.75]], np.float32)
     masks = np.ones((2, 56, 56), np.float32)
-    raw = ModelOutput(probabilities, boxes, np.array([1.0, 0.36], np.float32), masks)
+    output = ModelOutput(probabilities, boxes, np.array([1.0, 0.36], np.float32), masks)
     return tune.SeenPhoto(
-        raw, probabilities.argmax(axis=0).astype(np.uint8), Labels(semantic, (semantic == 3).astype(np.uint8))
+        output, probabilities.argmax(axis=0).astype(np.uint8), Labels(semantic, (semantic == 3).astype(np.uint8))
     )
 
 

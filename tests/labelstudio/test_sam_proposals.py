@@ -56,9 +56,9 @@ def student_photo() -> StudentPhoto:
     wall[:40], table[50:70, 30:60] = True, True
     soft_labels = np.full((4, 9, 12), 0.25, np.float32)
     nothing = np.zeros((0, 4), np.float32)
-    raw = ModelOutput(soft_labels, nothing, nothing[:, 0], np.zeros((0, 28, 28), np.float32))
+    output = ModelOutput(soft_labels, nothing, nothing[:, 0], np.zeros((0, 28, 28), np.float32))
     segments = [detection(WALL, 0.9, wall), detection(DINING_TABLE, 0.8, table)]
-    return StudentPhoto(np.full((*SIZE, 3), 128, np.uint8), raw, segments)
+    return StudentPhoto(np.full((*SIZE, 3), 128, np.uint8), output, segments)
 
 
 def asked_for(hint: Hint) -> tuple[Any, list[Any]]:

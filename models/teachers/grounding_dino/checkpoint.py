@@ -129,7 +129,7 @@ _RENAMES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
 )
 
 
-def renamed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def rename_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors of an official checkpoint under the names of transformers' checkpoints.
 
     What the network does not have is left out; a name that is not known stays as it is.
@@ -203,7 +203,7 @@ def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForOb
     """
     tensors = _read(path)
     try:
-        state_dict = renamed(tensors)
+        state_dict = rename_tensors(tensors)
     except (RuntimeError, ValueError) as error:  # query, key and value can't be told apart
         raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
     return _network(path, config=config, pretrained_model_name_or_path=None, state_dict=state_dict)

@@ -70,19 +70,19 @@ def test_the_same_photo_gives_the_same_segments(segmenter: Segmenter, room: Imag
 def test_sizes_far_from_ordinary(segmenter: Segmenter, room: Image, size: tuple[int, int]) -> None:
     height, width = size
     tiled = np.tile(room, (3, 3, 1))[:height, :width]
-    raw = segmenter.raw(tiled)
+    output = segmenter.infer(tiled)
     expected = choose_input_size(height, width)
-    assert raw.probabilities.shape == (4, expected[0] // 4, expected[1] // 4)
-    np.testing.assert_allclose(raw.probabilities.sum(axis=0), 1, atol=1e-4)
-    assert (raw.boxes >= 0).all()
-    assert (raw.boxes <= 1).all()
-    assert (np.diff(raw.scores) <= 0).all()
+    assert output.probabilities.shape == (4, expected[0] // 4, expected[1] // 4)
+    np.testing.assert_allclose(output.probabilities.sum(axis=0), 1, atol=1e-4)
+    assert (output.boxes >= 0).all()
+    assert (output.boxes <= 1).all()
+    assert (np.diff(output.scores) <= 0).all()
     assert all(detection.mask.shape == size for detection in segmenter.predict(tiled))
 
 
 def test_views_and_strides_do_not_matter(segmenter: Segmenter, room: Image) -> None:
-    expected = segmenter.raw(np.ascontiguousarray(room[:, ::-1])).probabilities
-    np.testing.assert_array_equal(segmenter.raw(room[:, ::-1]).probabilities, expected)
+    expected = segmenter.infer(np.ascontiguousarray(room[:, ::-1])).probabilities
+    np.testing.assert_array_equal(segmenter.infer(room[:, ::-1]).probabilities, expected)
 
 
 def test_it_says_which_weights_it_runs(segmenter: Segmenter) -> None:

@@ -34,9 +34,9 @@ def test_a_student_is_compact_and_trains_whole(encoder: str) -> None:
 def test_features_have_the_promised_strides(encoder: str) -> None:
     branch = SemanticBranch(encoder).eval()
     with torch.no_grad():
-        logits, tap8, pyramid = branch.features(torch.zeros(2, 3, 128, 256))
+        logits, stride8, pyramid = branch.features(torch.zeros(2, 3, 128, 256))
     assert logits.shape == (2, 32, 32, 64)
-    assert tap8.shape == (2, ENCODERS[encoder].channels[1], 16, 32)
+    assert stride8.shape == (2, ENCODERS[encoder].channels[1], 16, 32)
     assert pyramid.shape == (2, 128, 8, 16)
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.student.network import belief_loss, semantic_loss
+from models.student.network import semantic_loss, soft_label_loss
 from models.student.semantic import (
     ADE_CLASSES,
     OUTPUTS,
@@ -95,11 +95,11 @@ def test_nothing_labelled_gives_nothing() -> None:
 
 def test_beliefs_teach_inside_the_photo_alone() -> None:
     log_p = torch.randn(1, 4, 4, 4).log_softmax(dim=1).requires_grad_()
-    beliefs = torch.rand(1, 4, 4, 4).softmax(dim=1)
+    soft_labels = torch.rand(1, 4, 4, 4).softmax(dim=1)
     taught = torch.zeros(1, 16, 16, dtype=torch.bool)
     taught[:, :8] = True
-    loss = belief_loss(log_p, beliefs, taught)
+    loss = soft_label_loss(log_p, soft_labels, taught)
     loss.backward()
-    torch.testing.assert_close(loss, -(beliefs * log_p).sum(dim=1)[:, :2].mean())
+    torch.testing.assert_close(loss, -(soft_labels * log_p).sum(dim=1)[:, :2].mean())
     assert not log_p.grad[:, :, 2:].any()
-    assert belief_loss(log_p, beliefs, torch.zeros_like(taught)).item() == 0
+    assert soft_label_loss(log_p, soft_labels, torch.zeros_like(taught)).item() == 0

@@ -56,9 +56,9 @@ def losses(student: Student, *photos: tuple[Tensor, TableTargets]) -> dict[str, 
     images = torch.rand(len(photos), 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 255
     torch.manual_seed(0)
     labels = torch.stack([labels for labels, _ in photos])
-    beliefs = torch.zeros(len(photos), 4, labels.shape[1] // 4, labels.shape[2] // 4)
+    soft_labels = torch.zeros(len(photos), 4, labels.shape[1] // 4, labels.shape[2] // 4)
     return student.losses(
-        images, labels, [targets for _, targets in photos], beliefs, torch.zeros_like(labels, dtype=torch.bool)
+        images, labels, [targets for _, targets in photos], soft_labels, torch.zeros_like(labels, dtype=torch.bool)
     )
 
 

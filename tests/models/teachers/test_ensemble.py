@@ -25,7 +25,7 @@ def photo(height: int = 8, width: int = 12) -> Image:
     return np.repeat(grey[:, :, None], 3, axis=2).astype(np.uint8)
 
 
-def believed(ensemble: Ensemble, image: Image) -> SemanticPrediction:
+def semantic_of(ensemble: Ensemble, image: Image) -> SemanticPrediction:
     semantic = ensemble.predict(image).semantic
     assert semantic is not None
     assert semantic.probabilities.dtype == semantic.disagreement.dtype == np.float32
@@ -40,14 +40,14 @@ def instance(surface: SurfaceClass | None, score: float, mask: Mask) -> Instance
 
 def test_the_mean_and_how_far_from_it() -> None:
     members = [Believing(constant(0.1, 0.9, 0, 0)), Believing(constant(0.3, 0.5, 0.2, 0))]
-    semantic = believed(Ensemble(members), photo())
+    semantic = semantic_of(Ensemble(members), photo())
     np.testing.assert_allclose(semantic.probabilities[:, 0, 0], [0.2, 0.7, 0.1, 0], atol=1e-6)
     np.testing.assert_allclose(semantic.disagreement, (0.1 + 0.2 + 0.1) / 2, atol=1e-6)
 
 
 def test_the_largest_distance_counts() -> None:
     members = [Believing(constant(*each)) for each in ((1, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0))]
-    semantic = believed(Ensemble(members), photo())
+    semantic = semantic_of(Ensemble(members), photo())
     np.testing.assert_allclose(semantic.disagreement, 2 / 3, atol=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_one_teacher_alone_is_left_as_it_is() -> None:
 
 
 def test_the_mirrored_photo_is_mirrored_back() -> None:
-    same = believed(Ensemble([Believing(by_brightness)]), photo())
+    same = semantic_of(Ensemble([Believing(by_brightness)]), photo())
     np.testing.assert_allclose(same.probabilities, by_brightness(photo()), atol=1e-6)
     np.testing.assert_allclose(same.disagreement, 0, atol=1e-6)
 
@@ -73,7 +73,7 @@ def test_the_mirrored_photo_is_mirrored_back() -> None:
 
 def test_the_finest_raster_is_taken() -> None:
     members = [Believing(constant(0, 1, 0, 0, size_hw=(4, 9))), Believing(constant(0, 0, 1, 0, size_hw=(6, 5)))]
-    semantic = believed(Ensemble(members), photo())
+    semantic = semantic_of(Ensemble(members), photo())
     assert semantic.probabilities.shape == (4, 6, 9)
     np.testing.assert_allclose(semantic.probabilities[1:3], 0.5)
 
@@ -82,15 +82,15 @@ def test_coarse_beliefs_stay_in_their_places() -> None:
     coarse = np.zeros((4, 2, 2), np.float32)
     coarse[1, :, 0] = coarse[2, :, 1] = 1
     members = [Believing(lambda _: coarse), Believing(constant(0, 0.5, 0.5, 0, size_hw=(8, 8)))]
-    wall = believed(Ensemble(members, mirror=False), photo()).probabilities[1]
+    wall = semantic_of(Ensemble(members, mirror=False), photo()).probabilities[1]
     np.testing.assert_allclose(wall[0], (np.clip(1 - (np.arange(8) + 0.5 - 2) / 4, 0, 1) + 0.5) / 2, atol=1e-6)
 
 
 def test_weights_of_members_and_of_classes() -> None:
     first, second = Believing(constant(0.5, 0.5, 0, 0)), Believing(constant(0.5, 0, 0, 0.5))
-    by_member = believed(Ensemble([first, second], weights=[3, 1]), photo())
+    by_member = semantic_of(Ensemble([first, second], weights=[3, 1]), photo())
     np.testing.assert_allclose(by_member.probabilities[:, 0, 0], [0.5, 0.375, 0, 0.125], atol=1e-6)
-    by_class = believed(Ensemble([first, second], weights=[{"dining table": 0.25}, {"dining table": 0.75}]), photo())
+    by_class = semantic_of(Ensemble([first, second], weights=[{"dining table": 0.25}, {"dining table": 0.75}]), photo())
     np.testing.assert_allclose(by_class.probabilities[:, 0, 0], np.array([0.5, 0.25, 0, 0.375]) / 1.125, atol=1e-6)
 
 
@@ -141,7 +141,7 @@ def test_settings_that_make_no_sense(wrong: dict[str, list[float]]) -> None:
 
 def test_scales_look_through_windows() -> None:
     teacher = Believing(by_brightness)
-    semantic = believed(Ensemble([teacher], mirror=False, scales=(1, 1.5)), photo(60, 90))
+    semantic = semantic_of(Ensemble([teacher], mirror=False, scales=(1, 1.5)), photo(60, 90))
     assert teacher.seen == [(60, 90, 3)] + 4 * [(40, 60, 3)]
     assert semantic.probabilities.shape == (4, 60, 90)
     np.testing.assert_allclose(semantic.probabilities, by_brightness(photo(60, 90)), atol=0.01)
@@ -209,7 +209,7 @@ def test_a_detector_among_semantic_networks() -> None:
     mask = np.zeros((8, 12), bool)
     mask[:, 3:9] = True  # alike mirrored
     members = [Proposing((instance(WALL, 0.8, mask),)), Believing(constant(0, 1, 0, 0, size_hw=(2, 2)))]
-    semantic = believed(Ensemble(members), photo())
+    semantic = semantic_of(Ensemble(members), photo())
     assert semantic.probabilities.shape == (4, 8, 12)
     np.testing.assert_allclose(semantic.probabilities[1][mask], 0.9, atol=1e-6)
     np.testing.assert_allclose(semantic.probabilities[1][~mask], 0.5, atol=1e-6)
@@ -218,6 +218,6 @@ def test_a_detector_among_semantic_networks() -> None:
 def test_large_photos_are_painted_small() -> None:
     mask = np.zeros((1000, 2000), bool)
     mask[:, :1000] = True
-    semantic = believed(Ensemble([Proposing((instance(FLOOR, 1.0, mask),))], mirror=False), photo(1000, 2000))
+    semantic = semantic_of(Ensemble([Proposing((instance(FLOOR, 1.0, mask),))], mirror=False), photo(1000, 2000))
     assert semantic.probabilities.shape == (4, 128, 256)
     np.testing.assert_array_equal(semantic.probabilities[2], np.arange(256)[None].repeat(128, 0) < 128)

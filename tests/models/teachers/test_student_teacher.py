@@ -19,7 +19,7 @@ def test_it_believes_what_the_branch_says(room_path: Path) -> None:
     teacher = StudentTeacher(threads=1)
     prediction = teacher.predict(room)
     assert prediction.semantic is not None
-    np.testing.assert_array_equal(prediction.semantic.probabilities, Segmenter(threads=1).raw(room).probabilities)
+    np.testing.assert_array_equal(prediction.semantic.probabilities, Segmenter(threads=1).infer(room).probabilities)
     assert not prediction.semantic.disagreement.any()
     assert (prediction.instances, prediction.agreement) == ((), {})
     named = StudentTeacher(shipped("onnx").path, threads=1)

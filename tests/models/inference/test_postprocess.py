@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import models.inference.postprocess as merging
 from models.inference.model_output import Floats, ModelOutput
-from models.inference.postprocess import FusionSettings, label_map, mean_inside, merge
+from models.inference.postprocess import FusionSettings, fuse, label_map, mean_probability
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection, Mask, box_of_mask
 
@@ -57,7 +57,7 @@ def head_mask(box: Box, *tables: Box) -> Floats:
     )
 
 
-def raw(probabilities: Floats, *boxes: tuple[Box, float, Floats]) -> ModelOutput:
+def made(probabilities: Floats, *boxes: tuple[Box, float, Floats]) -> ModelOutput:
     return ModelOutput(
         probabilities,
         np.array([box for box, _, _ in boxes], np.float32).reshape(-1, 4),
@@ -67,7 +67,7 @@ def raw(probabilities: Floats, *boxes: tuple[Box, float, Floats]) -> ModelOutput
 
 
 def found(output: ModelOutput, **changes: float) -> list[Detection]:
-    return merge(output, HEIGHT, WIDTH, FusionSettings(**changes))
+    return fuse(output, HEIGHT, WIDTH, FusionSettings(**changes))
 
 
 def tables_of(detections: list[Detection]) -> list[Detection]:
@@ -83,8 +83,8 @@ def random_output(seed: int, boxes: int) -> ModelOutput:
     """Coherent random regions, and boxes anywhere: outside the photo, empty, inside out."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((4, 5, 6), np.float32)
-    grown = np.stack([cv2.resize(plane, (32, 24), interpolation=cv2.INTER_CUBIC) for plane in coarse])
-    weights = np.exp(6 * grown)
+    upsample_labels = np.stack([cv2.resize(plane, (32, 24), interpolation=cv2.INTER_CUBIC) for plane in coarse])
+    weights = np.exp(6 * upsample_labels)
     corners = rng.uniform(-0.2, 1.2, (boxes, 4))
     usual = rng.random(boxes) < 0.8
     corners[usual] = np.hstack(
@@ -103,14 +103,14 @@ def random_output(seed: int, boxes: int) -> ModelOutput:
 @given(st.integers(0, 2**31), st.integers(0, 8), st.integers(1, 90), st.integers(1, 120))
 def test_segments_never_overlap(seed: int, boxes: int, height: int, width: int) -> None:
     chosen = FusionSettings(table_score=0.2, residual_score=0.3, smallest_share=0.01)
-    detections = merge(random_output(seed, boxes), height, width, chosen)
+    detections = fuse(random_output(seed, boxes), height, width, chosen)
     assert [d.surface for d in detections if d.surface is not DINING_TABLE] == [
         surface for surface in (WALL, FLOOR) if surface in {d.surface for d in detections}
     ]
     tables = tables_of(detections)
     assert detections[len(detections) - len(tables) :] == tables
     assert [table.score for table in tables] == sorted((table.score for table in tables), reverse=True)
-    taken = np.zeros((height, width), int)
+    assigned = np.zeros((height, width), int)
     for detection in detections:
         assert detection.mask.shape == (height, width)
         assert detection.mask.dtype == bool
@@ -119,8 +119,8 @@ def test_segments_never_overlap(seed: int, boxes: int, height: int, width: int) 
         np.testing.assert_array_equal(detection.box_xyxy, box_of_mask(detection.mask))
         count, _, stats, _ = cv2.connectedComponentsWithStats(detection.mask.astype(np.uint8), connectivity=8)
         assert stats[1:count, cv2.CC_STAT_AREA].min() >= max(1, round(0.01 * (height * width)))
-        taken += detection.mask
-    assert taken.max(initial=0) <= 1
+        assigned += detection.mask
+    assert assigned.max(initial=0) <= 1
     assert all(table.score >= 0.2 for table in tables)
 
 
@@ -136,8 +136,8 @@ def test_bands_give_the_whole(seed: int, height: int, width: int, band_pixels: i
 
 def test_labels_are_of_the_upsampled_probabilities() -> None:
     probabilities = room(LEFT_TABLE)
-    grown = [cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) for plane in probabilities]
-    expected = np.argmax(np.stack(grown), axis=0)
+    upsample_labels = [cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) for plane in probabilities]
+    expected = np.argmax(np.stack(upsample_labels), axis=0)
     assert (label_map(probabilities, HEIGHT, WIDTH) == expected).mean() > 0.999
 
 
@@ -146,7 +146,7 @@ def test_a_very_wide_photo() -> None:
 
 
 def test_wall_and_floor_meet() -> None:
-    wall, floor = found(raw(room()))
+    wall, floor = found(made(room()))
     assert (wall.surface, floor.surface) == (WALL, FLOOR)
     assert iou(wall.mask, (0, 0, 1, 0.5)) > 0.98
     assert iou(floor.mask, (0, 0.5, 1, 1)) > 0.98
@@ -157,7 +157,7 @@ def test_wall_and_floor_meet() -> None:
 def test_holes_stay_holes_and_parts_stay_one_segment() -> None:
     window, cabinet = region((0.4, 0.1, 0.6, 0.3)), region((0.8, 0, 0.85, 0.5))
     wall = region((0, 0, 1, 0.5)) & ~window & ~cabinet
-    (found_wall,) = [d for d in found(raw(room(wall=wall))) if d.surface is WALL]
+    (found_wall,) = [d for d in found(made(room(wall=wall))) if d.surface is WALL]
     assert not found_wall.mask[round(0.2 * HEIGHT), WIDTH // 2]
     count, _ = cv2.connectedComponents(found_wall.mask.astype(np.uint8))
     assert count - 1 == 2
@@ -165,9 +165,9 @@ def test_holes_stay_holes_and_parts_stay_one_segment() -> None:
 
 def test_specks_are_dropped() -> None:
     wall = region((0, 0, 1, 0.5)) | region((0.5, 0.7, 0.56, 0.78))
-    floor = found(raw(room(wall=wall)))[1]
+    floor = found(made(room(wall=wall)))[1]
     for smallest, parts in ((0.0005, 2), (0.02, 1)):
-        (found_wall, *_) = found(raw(room(wall=wall)), smallest_share=smallest)
+        (found_wall, *_) = found(made(room(wall=wall)), smallest_share=smallest)
         count, _ = cv2.connectedComponents(found_wall.mask.astype(np.uint8))
         assert count - 1 == parts
     assert not floor.mask[round(0.74 * HEIGHT), round(0.53 * WIDTH)]
@@ -176,19 +176,19 @@ def test_specks_are_dropped() -> None:
 def test_nothing_is_found_where_all_is_other() -> None:
     probabilities = np.full((4, 8, 8), 0.1, np.float32)
     probabilities[0] = 0.7
-    assert found(raw(probabilities)) == []
+    assert found(made(probabilities)) == []
 
 
 def test_a_table_takes_its_pixels_from_the_floor() -> None:
-    output = raw(room(LEFT_TABLE), (LEFT_TABLE, 0.8, head_mask(LEFT_TABLE, LEFT_TABLE)))
+    output = made(room(LEFT_TABLE), (LEFT_TABLE, 0.8, head_mask(LEFT_TABLE, LEFT_TABLE)))
     _, floor, table = found(output)
     assert iou(table.mask, LEFT_TABLE) > 0.95
     assert not (table.mask & floor.mask).any()
-    assert table.score == pytest.approx(np.sqrt(0.8 * mean_inside(output.probabilities[3], table.mask)))
+    assert table.score == pytest.approx(np.sqrt(0.8 * mean_probability(output.probabilities[3], table.mask)))
 
 
 def test_tables_are_ordered_by_score() -> None:
-    output = raw(
+    output = made(
         room(LEFT_TABLE, RIGHT_TABLE),
         (LEFT_TABLE, 0.9, 0.9 * head_mask(LEFT_TABLE, LEFT_TABLE)),
         (RIGHT_TABLE, 0.6, head_mask(RIGHT_TABLE, RIGHT_TABLE)),
@@ -201,7 +201,7 @@ def test_tables_are_ordered_by_score() -> None:
 
 def test_the_mask_head_tells_touching_tables_apart() -> None:
     first, second = (0.1, 0.5, 0.5, 0.9), (0.5, 0.5, 0.9, 0.9)
-    output = raw(room(first, second), (first, 0.9, head_mask(first, first)), (second, 0.8, head_mask(second, second)))
+    output = made(room(first, second), (first, 0.9, head_mask(first, first)), (second, 0.8, head_mask(second, second)))
     left, right = tables_of(found(output))
     assert iou(left.mask, first) > 0.9
     assert iou(right.mask, second) > 0.9
@@ -213,7 +213,7 @@ def test_the_mask_head_tells_touching_tables_apart() -> None:
     ids=["the same", "shifted", "larger", "longer"],
 )
 def test_two_boxes_on_one_table_give_one(second: Box) -> None:
-    output = raw(
+    output = made(
         room(LEFT_TABLE),
         (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)),
         (second, 0.8, head_mask(second, LEFT_TABLE)),
@@ -223,26 +223,26 @@ def test_two_boxes_on_one_table_give_one(second: Box) -> None:
 
 
 def test_what_no_box_explains_is_a_table_of_its_own() -> None:
-    output = raw(room(LEFT_TABLE, RIGHT_TABLE), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
+    output = made(room(LEFT_TABLE, RIGHT_TABLE), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
     left, right = sorted(tables_of(found(output)), key=lambda table: table.box_xyxy[0])
     assert iou(left.mask, LEFT_TABLE) > 0.95
     assert iou(right.mask, RIGHT_TABLE) > 0.95
-    assert right.score == pytest.approx(mean_inside(output.probabilities[3], right.mask))
+    assert right.score == pytest.approx(mean_probability(output.probabilities[3], right.mask))
     assert len(tables_of(found(output, residual_score=0.95))) == 1
 
 
 def test_boxes_that_nobody_believes_are_dropped() -> None:
     sure = head_mask(LEFT_TABLE, LEFT_TABLE)
-    without_branch = raw(room(), (LEFT_TABLE, 0.99, sure))
+    without_branch = made(room(), (LEFT_TABLE, 0.99, sure))
     assert tables_of(found(without_branch)) == []
-    ignore_mask = raw(room(LEFT_TABLE), (LEFT_TABLE, 0.05, sure))
+    ignore_mask = made(room(LEFT_TABLE), (LEFT_TABLE, 0.05, sure))
     assert tables_of(found(ignore_mask, residual_score=1.1)) == []
     assert len(tables_of(found(ignore_mask, residual_score=1.1, table_score=0.1))) == 1
 
 
 def test_the_mask_weight_decides_between_head_and_branch() -> None:
     half = (0.1, 0.5, 0.25, 0.9)
-    output = raw(room(half), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
+    output = made(room(half), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
     (by_head,) = tables_of(found(output, mask_weight=1.0))
     (by_branch,) = tables_of(found(output, mask_weight=0.0))
     assert iou(by_head.mask, LEFT_TABLE) > 0.95
@@ -254,18 +254,18 @@ NEAR_PART: Box = (0.42, 0.55, 0.45, 0.85)
 
 
 def test_a_part_that_the_box_misses_joins_the_table() -> None:
-    output = raw(room(LEFT_TABLE, NEAR_PART), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
+    output = made(room(LEFT_TABLE, NEAR_PART), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
     (table,) = tables_of(found(output))
     assert (table.mask & region(NEAR_PART, HEIGHT, WIDTH)).sum() > 0.8 * region(NEAR_PART, HEIGHT, WIDTH).sum()
     np.testing.assert_array_equal(table.box_xyxy, box_of_mask(table.mask))
-    alone = raw(room(LEFT_TABLE), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
+    alone = made(room(LEFT_TABLE), (LEFT_TABLE, 0.9, head_mask(LEFT_TABLE, LEFT_TABLE)))
     (without_part,) = tables_of(found(alone))
     assert table.score == pytest.approx(without_part.score, abs=0.01)
     assert table.box_xyxy[2] > without_part.box_xyxy[2]
 
 
 def test_parts_without_a_box_are_one_table() -> None:
-    output = raw(room(LEFT_TABLE, NEAR_PART, RIGHT_TABLE))
+    output = made(room(LEFT_TABLE, NEAR_PART, RIGHT_TABLE))
     left, right = sorted(tables_of(found(output)), key=lambda table: table.box_xyxy[0])
     assert left.mask[round(0.7 * HEIGHT), round(0.2 * WIDTH)]
     assert left.mask[round(0.7 * HEIGHT), round(0.435 * WIDTH)]
@@ -275,11 +275,11 @@ def test_parts_without_a_box_are_one_table() -> None:
 def test_the_mean_inside_a_mask() -> None:
     probabilities = np.array([[0.2, 0.4], [0.6, 0.8]], np.float32)
     mask = np.zeros((20, 20), bool)
-    assert mean_inside(probabilities, mask) == 0
+    assert mean_probability(probabilities, mask) == 0
     mask[:10, 10:] = True
-    assert mean_inside(probabilities, mask) == pytest.approx(0.4)
+    assert mean_probability(probabilities, mask) == pytest.approx(0.4)
     mask[:10] = True
-    assert mean_inside(probabilities, mask) == pytest.approx(0.3)
+    assert mean_probability(probabilities, mask) == pytest.approx(0.3)
     mask[:] = True
-    assert mean_inside(probabilities, mask) == pytest.approx(0.5)
-    assert mean_inside(np.ones((7, 9), np.float32), np.ones((50, 31), bool)) == 1
+    assert mean_probability(probabilities, mask) == pytest.approx(0.5)
+    assert mean_probability(np.ones((7, 9), np.float32), np.ones((50, 31), bool)) == 1
