@@ -60,7 +60,7 @@ except SystemExit as ended:
 
 @pytest.fixture(scope="module")
 def imports() -> list[Import]:
-    """Those of the product and of `docs`."""
+    """Those of the product and of `tools`."""
     return read_imports(ROOT)
 
 
@@ -122,7 +122,7 @@ def _tree(root: Path, files: dict[str, str]) -> list[Import]:
         ("distill/train.py", "try:\n    import autolabel\nexcept ImportError:\n    pass", "autolabel"),
         ("segment.py", "from distill.train import run", "distill.train"),
         ("segment.py", "from tests import corpora", "tests"),
-        ("labelstudio/push.py", "from docs.made import tables", "docs.made"),
+        ("labelstudio/push.py", "from tools.build_docs import tables", "tools.build_docs"),
     ],
 )
 def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: str) -> None:
@@ -138,7 +138,7 @@ def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: s
         ("surfaces/masks.py", "import numpy\nfrom surfaces.files import replace_file\nfrom . import files"),
         ("models/runtime/merge.py", "from surfaces.masks import encode\nfrom models.registry import shipped"),
         ("autolabel/run.py", "from models import Segmenter\nimport surfaces.files\nfrom autolabel import corpus"),
-        ("docs/made/__init__.py", "from distill.scores import read\nfrom autolabel.compare import read"),
+        ("tools/rates.py", "from distill.report import read\nfrom autolabel.compare import read"),
         ("tests/surfaces/test_masks.py", "import autolabel"),
         ("segment.py", "'from distill import train'\nimport modelshop"),
     ],

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from markdown import Block, blocks
 
-from docs.made.documents import documents
+from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {"", "diff", "json", "python", "text", "toml"}

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from markdown import anchors, links
 
-from docs.made.documents import documents
+from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 
