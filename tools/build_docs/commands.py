@@ -20,24 +20,16 @@ _PACKAGES = (autolabel.__main__, labelstudio.__main__, distill.__main__)
 
 def list_commands(_: Results) -> str:
     """A section for each command: its name and its help."""
-    parts = [_section("## ", "segment.py", segment.main, [])]
+    parts = [f"## segment.py\n\n{_help_of(segment.main, [])}"]
     for module in _PACKAGES:
         package = str(module.__package__)
         parts.append(f"## {package}\n\n{str(module.__doc__).strip()}\n")
-        parts += [_section("### ", f"{package} {name}", module.main, [name]) for name in module.COMMANDS]
+        parts += [f"### {package} {name}\n\n{_help_of(module.main, [name])}" for name in module.COMMANDS]
     return "\n".join(parts)
 
 
-def _section(level: str, title: str, main: Callable[[list[str]], int], arguments: list[str]) -> str:
-    return f"{level}{title}\n\n```text\n{help_of(main, arguments)}```\n"
-
-
-def help_of(main: Callable[[list[str]], int], arguments: list[str]) -> str:
-    """A command's output for `--help` after these arguments, 100 columns wide.
-
-    Raises:
-        DocsError: it prints none, for example where its extra is not installed.
-    """
+def _help_of(main: Callable[[list[str]], int], arguments: list[str]) -> str:
+    """A command's output for `--help`, 100 columns wide, as a block; DocsError where its extra is not installed."""
     printed = io.StringIO()
     with patch.dict(os.environ, COLUMNS="100"), redirect_stdout(printed):
         try:
@@ -46,4 +38,4 @@ def help_of(main: Callable[[list[str]], int], arguments: list[str]) -> str:
             code = stopped.code if isinstance(stopped.code, int) else 0
     if code:
         raise DocsError(f"expected help of {' '.join(arguments)}, got exit code {code}; install the extra dev")
-    return printed.getvalue()
+    return f"```text\n{printed.getvalue()}```\n"

@@ -64,17 +64,15 @@ def write_documents(root: Path, tables: Tables) -> Iterator[Written]:
     """Builds the tables of all documents; a document with a problem is left as it is."""
     for path in documents(root):
         before = path.read_text(encoding="utf-8")
-        if problem := _marker_problem(before):
-            yield Written(path, problem)
-            continue
         try:
+            if problem := _marker_problem(before):
+                raise DocsError(problem)
             after = _PLACE.sub(lambda found: _rebuild(found, root, tables), before)
+            if after != before:
+                replace_file(path, after.encode())
+                yield Written(path)
         except DocsError as error:
             yield Written(path, str(error))
-            continue
-        if after != before:
-            replace_file(path, after.encode())
-            yield Written(path)
 
 
 def write_figures(root: Path, figures: Figures) -> Iterator[Written]:
@@ -95,27 +93,23 @@ def draw_svg(draw: Callable[[Results], Figure], folder: Path) -> bytes:
     with rc_context(RC):
         figure = draw(results)
         sources = {name: _sha256(folder / name) for name in sorted(results.used)} | _drawing_sources(draw)
-        told = " ".join(f"{name}={digest}" for name, digest in sources.items())
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Source": told})
+        source = " ".join(f"{name}={digest}" for name, digest in sources.items())
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Source": source})
     return stream.getvalue()
 
 
 def find_problems(root: Path, tables: Tables, figures: Figures) -> list[str]:
     """One line for each table, figure and result file that is stale, missing or unused."""
     texts = {path.relative_to(root): path.read_text(encoding="utf-8") for path in documents(root)}
-    results = Results(root / RESULTS)
+    results, drawn = Results(root / RESULTS), {path.stem for path in (root / IMAGES).glob("*.svg")}
     places = [(path, found) for path, text in texts.items() for found in _PLACE.finditer(text)]
     return [
         *(f"{path}: {problem}" for path, text in texts.items() if (problem := _marker_problem(text))),
         *(line for path, place in places for line in _check_table(path, place, tables, results)),
         *(f"table '{name}' is in no document" for name in tables if name not in {place["name"] for _, place in places}),
         *(line for name, draw in figures.items() for line in _check_figure(root, name, draw, results)),
-        *(f"{IMAGES}/{name}.svg: no document shows it" for name in figures if not _is_shown(name, texts)),
-        *(
-            f"{path.relative_to(root)}: no function draws it"
-            for path in sorted((root / IMAGES).glob("*.svg"))
-            if path.stem not in figures
-        ),
+        *(f"{IMAGES}/{name}.svg: no document shows it" for name in figures if f"{name}.svg" not in str(texts)),
+        *(f"{IMAGES}/{name}.svg: no function draws it" for name in sorted(drawn - set(figures))),
         *_check_results(texts, results),
     ]
 
@@ -172,17 +166,13 @@ def _drawing_sources(draw: Callable[[Results], Figure]) -> dict[str, str]:
     return {script.name: _sha256(script), "style": hashlib.sha256(repr(RC).encode()).hexdigest()}
 
 
-def _told_sources(svg: Path) -> dict[str, str]:
-    source = _SOURCE.search(svg.read_text(encoding="utf-8"))
-    return dict(part.split("=", 1) for part in source[1].split() if "=" in part) if source else {}
-
-
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _is_shown(name: str, texts: Mapping[Path, str]) -> bool:
-    return any(f"{name}.svg" in text for text in texts.values())
+def _told_sources(svg: Path) -> dict[str, str]:
+    source = _SOURCE.search(svg.read_text(encoding="utf-8"))
+    return dict(part.split("=", 1) for part in source[1].split() if "=" in part) if source else {}
 
 
 def _check_results(texts: Mapping[Path, str], results: Results) -> Iterator[str]:

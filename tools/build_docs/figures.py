@@ -95,31 +95,6 @@ def _draw_queues(axes: Axes, results: Results, colours: Mapping[str, str]) -> No
     axes.legend(fontsize=8, loc="lower right")
 
 
-def speed(results: Results) -> Figure:
-    """Medians as bars, 90th percentiles as lines, parameters beside them."""
-    measured = results.read("benchmark.json")
-    timings = {timing["name"]: timing for timing in measured["warm"]}
-    labels = {
-        "ours, network alone (ONNX Runtime)": "this network alone",
-        "ours, photo to masks": "this network, photo to masks",
-        "Mask R-CNN MobileNetV3-L-FPN (torchvision)": "Mask R-CNN MobileNetV3-L-FPN\n(torchvision)",
-        "Mask R-CNN ResNet-50-FPN (torchvision)": "Mask R-CNN ResNet-50-FPN\n(torchvision)",
-    }
-    figure, (axes,) = _new_figure(8.4, 2.6)
-    axes.grid(visible=False)
-    for place, name in enumerate(labels):
-        median, late = timings[name]["median_ms"], timings[name]["p90_ms"]
-        axes.barh(place, median, color=_SERIES[2] if name.startswith("ours") else _PALE, height=0.6)
-        axes.plot((median, late), (place, place), color=_INK, linewidth=1.2)
-        axes.text(late + 25, place, f"{median:.0f} ms, {timings[name]['parameters']:.1f} M parameters", va="center")
-    axes.set_yticks(range(len(labels)), list(labels.values()))
-    axes.invert_yaxis()
-    axes.set_xlim(0, max(timing["p90_ms"] for timing in timings.values()) * 1.5)
-    width, height = measured["photo"]
-    axes.set_xlabel(f"ms, {height}x{width} photo, {measured['threads']} CPU threads; lines end at the 90th percentile")
-    return figure
-
-
 def accuracy_by_latency(results: Results) -> Figure:
     """Mean IoU with its interval by milliseconds per photo, for each dataset; hollow where photos were trained on."""
     content = results.read(SCORES)
@@ -152,6 +127,5 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "learning-curves": learning_curves,
     "reviews-nyuv2-tables": review_queues,
     "scores": accuracy_by_latency,
-    "speed": speed,
 }
 """By the stem of the file in docs/images."""

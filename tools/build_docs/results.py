@@ -66,22 +66,17 @@ def _inner_values(value: Any, key: str) -> list[Any]:
 
 
 def fill(template: str, data: Any) -> str:
-    """A template with `{path}` or `{path:format}` replaced by values of the data.
-
-    The format is a name in `FORMATS` or one of Python's. Without it, fractions are written as `.862`.
-    """
+    """A template with `{path}` or `{path:format}` (of `FORMATS`, or Python's) replaced by values of the data."""
     return _FIELD.sub(lambda field: as_text(lookup(data, field[1]), field[2] or ""), template)
 
 
 def as_text(value: Any, style: str) -> str:
-    """A value in a format; None is empty."""
+    """A value in a format; by default `.862` or `1,047`. None is empty."""
     if value is None:
         return ""
     if style:
         return FORMATS[style](value) if style in FORMATS else format(value, style)
-    if isinstance(value, float):
-        return share(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return share(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def share(value: float, digits: int = 3) -> str:

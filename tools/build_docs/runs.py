@@ -6,7 +6,6 @@ import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -16,14 +15,7 @@ RUNS = "runs.toml"
 
 
 class ResultFile(BaseModel):
-    """A result file.
-
-    Attributes:
-        description: in a few words.
-        config: the training's settings, a file of docs/results; empty where nothing was trained.
-        seed: of the training; None where there is none, or where the file holds several.
-        network: first 12 hex digits of the SHA-256 of the scored network; empty where there is none.
-    """
+    """A result file; runs.toml explains the keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,36 +60,23 @@ def read_runs(results: Results) -> dict[str, Run]:
         raise DocsError(f"{RESULTS / RUNS}: {place}: {first['msg']}") from error
 
 
-def find_run_problems(folder: Path) -> list[str]:
+def find_run_problems(folder: Path) -> Iterator[str]:
     """Contradictions between the result files and runs.toml, one line each."""
-    files = [(name, file) for run in read_runs(Results(folder)).values() for name, file in run.files.items()]
-    named = [name for name, _ in files]
-    entered = {*named, *(file.config for _, file in files if file.config)}
-    existing = {path.name for path in folder.glob("*.json")}
-    return [
-        *(f"{name}: has no entry in {RUNS}" for name in sorted(existing - entered)),
-        *(f"{name}: {RUNS} names it, and it is missing" for name in sorted(entered - existing)),
-        *(f"{name}: has two entries in {RUNS}" for name in sorted({name for name in named if named.count(name) > 1})),
-        *(line for name, file in files if name in existing for line in _find_file_problems(folder, name, file)),
-    ]
-
-
-def _find_file_problems(folder: Path, name: str, file: ResultFile) -> Iterator[str]:
-    result = _read_json(folder / name)
-    model = result.get("model") if isinstance(result, dict) else None
-    network = str(model.get("sha256", ""))[:12] if isinstance(model, dict) else ""
-    if network != file.network:
-        yield f"{name}: {RUNS} has the network {file.network or 'none'}, the file {network or 'none'}"
-    if (
-        file.config
-        and (folder / file.config).is_file()
-        and (seed := _read_json(folder / file.config)["seed"]) != file.seed
-    ):
-        yield f"{name}: {RUNS} has seed {file.seed}, {file.config} {seed}"
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    files = [item for run in read_runs(Results(folder)).values() for item in run.files.items()]
+    names = [name for name, _ in files]
+    entered = {*names, *(file.config for _, file in files if file.config)}
+    existing = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    yield from (f"{name}: has no entry in {RUNS}" for name in existing if name not in entered)
+    yield from (f"{name}: {RUNS} names it, and it is missing" for name in sorted(entered - set(existing)))
+    yield from (f"{name}: has two entries in {RUNS}" for name in sorted({n for n in names if names.count(n) > 1}))
+    for name, file in files:
+        content = existing.get(name)
+        model = content.get("model") if isinstance(content, dict) else None
+        network = model["sha256"][:12] if isinstance(model, dict) else ""
+        if content is not None and network != file.network:
+            yield f"{name}: {RUNS} has the network {file.network or 'none'}, the file {network or 'none'}"
+        if file.config in existing and (seed := existing[file.config]["seed"]) != file.seed:
+            yield f"{name}: {RUNS} has seed {file.seed}, {file.config} {seed}"
 
 
 def list_runs(results: Results) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM
@@ -11,14 +10,8 @@ from surfaces.classes import CLASSES, DINING_TABLE
 from tools.build_docs.commands import list_commands
 from tools.build_docs.results import Columns, Results, fill, lookup, markdown_table, share, table
 from tools.build_docs.runs import list_runs
-from tools.review_simulation.results import (
-    BASELINE,
-    Trial,
-    compare_with_baseline,
-    full_review_score,
-    queue_curves,
-    trials_from_json,
-)
+from tools.review_simulation import results as review_results
+from tools.review_simulation.results import BASELINE, compare_with_baseline, full_review_score, queue_curves
 
 SCORES = "scores.json"
 ERRORS = ("errors-nyuv2.json", "errors-rooms.json")
@@ -30,20 +23,20 @@ STEPS: dict[int, tuple[str, ...]] = {
 }
 """Reports on NYUv2's validation part by the training's steps, a file per seed."""
 
-_SHORT = {surface.name: surface.name.replace("dining table", "dining") for surface in CLASSES}
+_IOUS = (("wall IoU", "wall IoU"), ("floor", "floor IoU"), ("dining", "dining table IoU"), ("mean", "mean IoU"))
 
 
 def _per_class(header: str, cell: str) -> Columns:
     """A column per class, with its name in the header and the cell's template."""
-    return [(header.replace("CLASS", short), cell.replace("CLASS", name)) for name, short in _SHORT.items()]
+    return [(header.replace("CLASS", c.name.removesuffix(" table")), cell.replace("CLASS", c.name)) for c in CLASSES]
 
 
 def shipped_on_rooms(results: Results) -> str:
     """The shipped network on the rooms of tests/data."""
     report = results.read("shipped-rooms.json")
-    title = fill("IoU, {data/photos} rendered rooms never trained on (`tests/data/rooms`)", report)
-    rows = [(title, "iou"), ("Boundary IoU (2 % of the diagonal), the same", "boundary_iou")]
-    cells = [[name, *(share(report["classes"][c.name][key]) for c in CLASSES)] for name, key in rows]
+    iou = fill("IoU, {data/photos} rendered rooms never trained on (`tests/data/rooms`)", report)
+    rows = {iou: "iou", "Boundary IoU (2 % of the diagonal), the same": "boundary_iou"}
+    cells = [[name, *(share(report["classes"][c.name][key]) for c in CLASSES)] for name, key in rows.items()]
     return markdown_table(["", *(surface.name for surface in CLASSES)], cells)
 
 
@@ -70,30 +63,28 @@ def speed(results: Results) -> str:
     """Medians of one run of `distill benchmark`."""
     measured = results.read("benchmark.json")
     measured["warm"] = {timing["name"]: timing["median_ms"] for timing in measured["warm"]}
-    ours, mask_rcnn = "{warm/ours, %s:.0f}", "{warm/Mask R-CNN %s (torchvision):.0f}"
-    baselines = (mask_rcnn % "MobileNetV3-L-FPN", mask_rcnn % "ResNet-50-FPN")
+    baselines = "torchvision's Mask R-CNN MobileNetV3-L-FPN / ResNet-50-FPN at the same input, in the same run"
+    both = (
+        "{warm/Mask R-CNN MobileNetV3-L-FPN (torchvision):.0f} / {warm/Mask R-CNN ResNet-50-FPN (torchvision):.0f} ms"
+    )
     rows = {
-        "the network alone, warm": ours % "network alone (ONNX Runtime)" + " ms",
-        "photo to masks, warm": ours % "photo to masks" + " ms",
-        "torchvision's Mask R-CNN MobileNetV3-L-FPN / ResNet-50-FPN at the same input, in the same run": (
-            " / ".join(baselines) + " ms"
-        ),
+        "the network alone, warm": "{warm/ours, network alone (ONNX Runtime):.0f} ms",
+        "photo to masks, warm": "{warm/ours, photo to masks:.0f} ms",
+        baselines: both,
         "`python segment.py` as a new process": "{cold/median_s:.1f} s, {cold/peak_mb:.0f} MiB at most",
     }
     header = "{photo/1}x{photo/0} photo, {threads} threads of an {machine/processor} (Zen 4) virtual machine"
-    return markdown_table(
-        [fill(header, measured), "median"], [[name, fill(cell, measured)] for name, cell in rows.items()]
-    )
+    cells = [[name, fill(cell, measured)] for name, cell in rows.items()]
+    return markdown_table([fill(header, measured), "median"], cells)
 
 
 def auto_label_rules(results: Results) -> str:
     """Auto-labels compared with human labels, with and without rules."""
     files = {"without rules": "autolabel-nyuv2-bare.json", "**with rules**": "autolabel-nyuv2-rules.json"}
-    columns: list[tuple[str, str]] = [("", "{title}")]
-    for name in _SHORT:
-        measures = {f"{name.removeprefix('dining ')} precision": "precision", "recall": "recall"}
-        measures["IoU of sure pixels"] = "iou_sure"
-        columns += [(header, f"{{classes/{name}/{key}}}") for header, key in measures.items()]
+    columns = [("", "{title}")]
+    for name, short in (("wall", "wall"), ("floor", "floor"), ("dining table", "table")):
+        columns += [(f"{short} precision", f"{{classes/{name}/precision}}"), ("recall", f"{{classes/{name}/recall}}")]
+        columns.append(("IoU of sure pixels", f"{{classes/{name}/iou_sure}}"))
     rows = [results.read(file) | {"title": title} for title, file in files.items()]
     return table([*columns, ("sure pixels", "{sure_share}")], rows)
 
@@ -105,10 +96,9 @@ def learning_steps(results: Results) -> str:
         reports = [results.read(name) for name in names]
         means = [lookup(report, "classes/*/iou") for report in reports]
         rows.append({"steps": steps, "seeds": len(names), "reports": reports, "means": means})
-    ious = [("wall IoU", "wall"), ("floor", "floor"), ("dining", "dining table")]
     columns = [
-        *(("steps", "{steps}"), ("seeds", "{seeds}")),
-        *((header, f"{{reports/*/classes/{name}/iou}}") for header, name in ious),
+        *(("steps", "{steps}"), ("seeds", "{seeds}"), ("wall IoU", "{reports/*/classes/wall/iou}")),
+        *(("floor", "{reports/*/classes/floor/iou}"), ("dining", "{reports/*/classes/dining table/iou}")),
         *(("mean", "{means/*}"), ("lowest to highest", "{means:range}")),
         ("mean BIoU", "{reports/*/classes/*/boundary_iou}"),
     ]
@@ -140,9 +130,9 @@ def resolution_bound(results: Results) -> str:
     return table([("truth drawn as", "{form}"), *scores], rows)
 
 
-def read_trials(results: Results) -> list[Trial]:
+def read_trials(results: Results) -> list[review_results.Trial]:
     """The simulated reviews, photos with a table drawn more often."""
-    return trials_from_json(results.read("reviews-nyuv2-tables.json"))
+    return review_results.trials_from_json(results.read("reviews-nyuv2-tables.json"))
 
 
 def reviews(results: Results) -> str:
@@ -151,8 +141,8 @@ def reviews(results: Results) -> str:
     means, dining = queue_curves(trials), queue_curves(trials, DINING_TABLE.name)
     rows = []
     for queue, curve in means.items():
-        points = zip(curve.reviews, curve.means, curve.deviations, dining[queue].means, strict=True)
-        rows.append([queue, *(f"{share(m)} ± {share(d)} ({share(t)})" for count, m, d, t in points if count)])
+        points = list(zip(curve.means, curve.deviations, dining[queue].means, strict=True))[1:]
+        rows.append([queue, *(f"{share(mean)} ± {share(deviation)} ({share(iou)})" for mean, deviation, iou in points)])
     counts = [str(count) for count in means[BASELINE].reviews if count]
     everything = full_review_score(trials)
     footer = "" if everything is None else f"\n\nAll photos reviewed: {share(everything)}."
@@ -177,20 +167,15 @@ def scores(data: str) -> Callable[[Results], str]:
     """IoU of each model on a dataset, with intervals, Boundary IoU and tables as objects."""
     columns: Columns = [
         ("", f"{{title}}{{seen/{data}:seen}}"),
-        *_per_class("CLASS IoU", f"{{scores/{data}/CLASS IoU:interval}}"),
-        *((name, f"{{scores/{data}/{name}:interval}}") for name in ("mean IoU", "mean BIoU")),
+        *((header, f"{{scores/{data}/{key}:interval}}") for header, key in (*_IOUS, ("mean BIoU", "mean BIoU"))),
         ("table precision", f"{{scores/{data}/table_precision/value}}"),
         ("recall", f"{{scores/{data}/table_recall/value}}"),
     ]
     return lambda results: table(columns, [m for m in results.read(SCORES)["contenders"] if data in m["scores"]])
 
 
-_DIFFERENCES = {"wall IoU": "wall IoU", "floor IoU": "floor", "dining table IoU": "dining", "mean IoU": "mean"}
-
-
 def _difference_columns(path: str) -> Columns:
-    names = _DIFFERENCES | {"mean BIoU": "mean BIoU"}
-    return [(header, f"{{{path}/{name}:difference}}") for name, header in names.items()]
+    return [(name, f"{{{path}/{key}:difference}}") for name, key in (*_IOUS, ("mean BIoU", "mean BIoU"))]
 
 
 def differences_on_rooms(results: Results) -> str:
@@ -236,26 +221,6 @@ def timed_on(results: Results) -> str:
     return fill(template, results.read(SCORES)["timing"])
 
 
-def labels(results: Results) -> str:
-    """Auto-labels of several teachers compared with human labels, by class."""
-    rows = [
-        entry | {"photos": entry["comparison"]["photos"], "class": name, "found": found}
-        for entry in results.read(SCORES)["labels"]
-        if entry["comparison"]
-        for name, found in entry["comparison"]["classes"].items()
-    ]
-    for row in rows:
-        for key, interval in row["found"]["intervals"].items():
-            row["found"][key] = {"value": row["found"][key], "interval": interval}
-    measures = {"precision": "precision", "recall": "recall", "IoU": "iou", "IoU of sure": "iou_sure"}
-    columns = [
-        *(("", "{title}{seen:seen}; {photos} of {data}"), ("class", "{class}")),
-        *((header, f"{{found/{key}:interval}}") for header, key in measures.items()),
-        ("calibration error", "{found/calibration_error/value}"),
-    ]
-    return table(columns, rows)
-
-
 def rates(results: Results) -> str:
     """Photos per second and bytes per photo of every step."""
     measured = results.read("rates.json")
@@ -275,41 +240,36 @@ def rates(results: Results) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Assumptions:
-    """Costs that were not measured: put yours in. Prices are in USD."""
-
-    hosts: int = 50  # fetched from at the same time, one request a second each
-    kept: float = 0.5  # share of the fetched photos that the filters keep
-    photo_bytes: int = 500_000  # of a photo on the web, 1920 pixels wide
-    reviewed: float = 0.01  # share of the photos that people review
-    review_seconds: int = 60
-    machine_hour: float = 0.1  # of a machine with 2 cores
-    gigabyte_month: float = 0.023  # of object storage
-    person_hour: float = 20.0
+# Not measured: put yours in. Prices are in USD.
+HOSTS = 50  # fetched from at the same time, one request a second each
+KEPT = 0.5  # share of the fetched photos that the filters keep
+PHOTO_BYTES = 500_000  # of a photo on the web, 1920 pixels wide
+REVIEWED = 0.01  # share of the photos that people review
+REVIEW_SECONDS = 60
+MACHINE_HOUR = 0.1  # of a machine with 2 cores
+GIGABYTE_MONTH = 0.023  # of object storage
+PERSON_HOUR = 20.0
 
 
 def costs(results: Results) -> str:
     """Time, disk and money for corpora of several sizes."""
-    assumed, steps = Assumptions(), results.read("rates.json")["steps"]
-    rows = []
+    steps, rows = results.read("rates.json")["steps"], []
     for kept in (10_000, 100_000, 1_000_000):
-        fetched, reviewed = kept / assumed.kept, kept * assumed.reviewed
+        fetched, reviewed = kept / KEPT, kept * REVIEWED
         filtering, labelling = fetched / steps["judge"]["photos_a_second"], kept / steps["student"]["photos_a_second"]
-        gigabytes = kept * (assumed.photo_bytes + steps["student"]["bytes_a_photo"]) / 1e9
-        machine = (filtering + labelling) / 3600 * assumed.machine_hour + gigabytes * assumed.gigabyte_month
-        hours = reviewed * assumed.review_seconds / 3600
-        durations = (_duration(fetched / assumed.hosts), _duration(filtering), _duration(labelling))
-        review = f"{reviewed:,.0f}: {hours:,.0f} h, {_dollars(hours * assumed.person_hour)}"
+        gigabytes = kept * (PHOTO_BYTES + steps["student"]["bytes_a_photo"]) / 1e9
+        machine = (filtering + labelling) / 3600 * MACHINE_HOUR + gigabytes * GIGABYTE_MONTH
+        hours = reviewed * REVIEW_SECONDS / 3600
+        durations = (_duration(fetched / HOSTS), _duration(filtering), _duration(labelling))
+        review = f"{reviewed:,.0f}: {hours:,.0f} h, {_dollars(hours * PERSON_HOUR)}"
         rows.append([f"{kept:,}", *durations, f"{gigabytes:,.0f} GB", _dollars(machine), review])
     header = ["photos kept", "fetched", "judged", "labelled", "disk", "machines and disk", "reviewed by people"]
     return (
-        f"{markdown_table(header, rows)}\n\n"
-        f"Measured: judging and labelling, on one machine ([rates](results/README.md#rates)). Assumed: {assumed.hosts} "
-        f"hosts at one request a second, {assumed.kept:.0%} of the fetched photos kept, "
-        f"{assumed.photo_bytes / 1000:.0f} kB a photo, ${assumed.machine_hour:.2f} a machine hour, "
-        f"${assumed.gigabyte_month} a GB and month (one month); {assumed.reviewed:.0%} of the photos reviewed, "
-        f"{assumed.review_seconds} s each at ${assumed.person_hour:.0f} an hour."
+        f"{markdown_table(header, rows)}\n\nMeasured: judging and labelling, on one machine "
+        f"([rates](results/README.md#rates)). Assumed: {HOSTS} hosts at one request a second, {KEPT:.0%} of the "
+        f"fetched photos kept, {PHOTO_BYTES / 1000:.0f} kB a photo, ${MACHINE_HOUR:.2f} a machine hour, "
+        f"${GIGABYTE_MONTH} a GB and month (one month); {REVIEWED:.0%} of the photos reviewed, {REVIEW_SECONDS} s each "
+        f"at ${PERSON_HOUR:.0f} an hour."
     )
 
 
@@ -362,7 +322,6 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "scores-pairs": pairs,
     "scores-timed-on": timed_on,
     "scores-speed": speed_of_models,
-    "scores-labels": labels,
     "rates": rates,
     "costs": costs,
     "review-seconds": review_seconds,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -26,14 +25,14 @@ from distill.progress import progress
 from distill.report import PhotoScore, Report, report_of
 from surfaces.arguments import local_path, positive
 from surfaces.dataset import Sample
-from surfaces.errors import DatasetError, SurfacesError
+from surfaces.errors import DatasetError
 from surfaces.files import make_folder, refuse_overwrite, replace_file
 from surfaces.images import load_image
 from surfaces.metrics import AveragePrecision, SegmentMatches
 from surfaces.regular_files import read_text
 from tools.command_line import run_tool
-from tools.compare_models.config import BenchmarkConfig, LabelsEntry, ModelEntry, read_config, require, resolve
-from tools.compare_models.models import LoadedModel, is_grounded_sam_cached, load_model
+from tools.compare_models.config import BenchmarkConfig, Entry, ModelEntry, read_config, resolve
+from tools.compare_models.models import LoadedModel, load_model
 from tools.compare_models.statistics import difference_of, scores_of
 
 REVISION = 1
@@ -41,12 +40,6 @@ REVISION = 1
 
 Reports = dict[str, dict[str, Report]]
 """By dataset, then by model."""
-
-
-class LabelsError(SurfacesError):
-    """`autolabel run` or `autolabel compare` failed; its own message precedes."""
-
-    exit_code = 25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,17 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=local_path, help="the results as JSON (default: scores.json in the run's folder)")
     add("--threads", type=positive, default=2, help="CPU threads of every network (default: %(default)s)")
     add("--limit", type=positive, help="only so many photos of each dataset, spread evenly")
-    add("--only", nargs="+", metavar="NAME", help="score these models, in this order, and stop")
-    add("--again", action="store_true", help="time again; scores are kept")
 
 
 def run(args: argparse.Namespace) -> int:
     """Scores and times; returns the exit code."""
     config = read_config(args.config)
-    try:
-        require("--only", args.only or (), [entry.name for entry in config.models])
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
     torch.set_num_threads(args.threads)
     make_folder(args.run)
     datasets = {e.name: spread(open_datasets([resolve(e.path)], e.split), args.limit) for e in config.data}
@@ -80,22 +67,20 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.run / "scores.json"
     used = [*(entry.path for entry in config.data), *(file for entry in entries for file in entry.weights)]
     refuse_overwrite([out], [args.config, *map(resolve, used)])
-    if args.only:
-        score_models([e for name in args.only for e in entries if e.name == name], datasets, args.run, args.threads)
-        return 0
     reports, facts = score_models(entries, datasets, args.run, args.threads)
     facts |= {name: {"note": reason} for name, reason in absent.items()}
     results = {
         "reference": config.reference,
         "threads": args.threads,
-        "data": [entry.model_dump() | {"photos": len(datasets[entry.name])} for entry in config.data],
+        "data": [_dump(entry) | {"photos": len(datasets[entry.name])} for entry in config.data],
         **compare(config, reports, facts),
-        "timing": time_models(config, entries, args.run / "timing.json", args.threads, args.again),
-        "labels": [entry.model_dump() | compare_labels(entry, args.run, args.threads) for entry in config.labels],
+        "timing": time_models(config, entries, args.run / "timing.json", args.threads),
         "machine": machine(),
     }
     replace_file(out, (json.dumps(results, indent=1) + "\n").encode())
-    print(summary(reports))
+    for data, of_data in reports.items():
+        for name, report in of_data.items():
+            print(f"{data:<10}{name:<24}", *(f"{c} IoU {scores.iou:.3f}" for c, scores in report.classes.items()))
     print(f"the results are {out}", file=sys.stderr)
     return 0
 
@@ -118,12 +103,8 @@ def score_models(
     fingerprints = {name: dataset_fingerprint(samples) for name, samples in datasets.items()}
     for entry in progress(entries, unit="model"):
         model = load_model(entry, threads)
-        facts[entry.name] = {
-            "fingerprint": model.fingerprint,
-            "parameters": model.parameters,
-            "bytes": model.file_bytes,
-            "note": model.note,
-        }
+        facts[entry.name] = {"fingerprint": model.fingerprint, "parameters": model.parameters}
+        facts[entry.name] |= {"bytes": model.file_bytes, "note": model.note}
         for name, samples in datasets.items() if model.scored else ():
             path = folder / "scored" / f"{entry.name}.{name}.json"
             reports[name][entry.name] = score_model(path, model, samples, fingerprints[name])
@@ -146,23 +127,19 @@ def score_model(path: Path, model: LoadedModel, samples: Sequence[Sample], data:
 
     def score() -> dict[str, Any]:
         report = evaluate(model.predict, samples, doubtful=model.low_confidence)
-        photos = [
-            {
-                "name": photo.name,
-                "pixels": photo.pixels,
-                "regions": photo.regions.tolist(),
-                "boundaries": photo.boundaries.tolist(),
-                "matches": [[m.matched_ious, m.false_positives, m.false_negatives, m.scored] for m in photo.matches],
-            }
-            for photo in report.photos
-        ]
-        return {"ap": [report.tables.ap, report.tables.ap50], "photos": photos}
+        return {"ap": [report.tables.ap, report.tables.ap50], "photos": [_as_json(photo) for photo in report.photos]}
 
     content = cached(path, f"{REVISION} {model.fingerprint} {data}", score)
     try:
         return report_of([_photo_score(one) for one in content["photos"]], AveragePrecision(*content["ap"]), 0.0)
     except (ValueError, TypeError, KeyError) as error:
         raise DatasetError(f"expected scores of photos in {path}, got another file: remove it") from error
+
+
+def _as_json(photo: PhotoScore) -> dict[str, Any]:
+    matches = [[m.matched_ious, m.false_positives, m.false_negatives, m.scored] for m in photo.matches]
+    pixels = {"regions": photo.regions.tolist(), "boundaries": photo.boundaries.tolist()}
+    return {"name": photo.name, "pixels": photo.pixels, **pixels, "matches": matches}
 
 
 def _photo_score(content: dict[str, Any]) -> PhotoScore:
@@ -174,9 +151,9 @@ def _photo_score(content: dict[str, Any]) -> PhotoScore:
     return PhotoScore(content["name"], content["pixels"], regions, boundaries, matches)
 
 
-def cached(path: Path, key: Any, compute: Callable[[], dict[str, Any]], again: bool = False) -> dict[str, Any]:
+def cached(path: Path, key: Any, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A JSON object that is read from a file if the file has this key, else computed and written."""
-    if path.is_file() and not again:
+    if path.is_file():
         try:
             content: dict[str, Any] = json.loads(read_text(path))
             if content["key"] == key:
@@ -198,22 +175,20 @@ def compare(config: BenchmarkConfig, reports: Reports, facts: dict[str, dict[str
             if all(name in of_data for name in (*these, *those))
         }
 
-    models = [
-        entry.model_dump(mode="json")
-        | facts[entry.name]
-        | {
-            "scores": {data: scores_of(of[entry.name]) for data, of in reports.items() if entry.name in of},
-            "difference": {} if entry.name == config.reference else differences([entry.name], [config.reference]),
-        }
-        for entry in progress(config.models, unit="row")
-    ]
-    pairs = [e.model_dump(mode="json") | {"difference": differences(e.these, e.those)} for e in config.differences]
+    models = []
+    for entry in progress(config.models, unit="row"):
+        scores = {data: scores_of(of_data[entry.name]) for data, of_data in reports.items() if entry.name in of_data}
+        difference = {} if entry.name == config.reference else differences([entry.name], [config.reference])
+        models.append(_dump(entry) | facts[entry.name] | {"scores": scores, "difference": difference})
+    pairs = [_dump(e) | {"difference": differences(e.these, e.those)} for e in config.differences]
     return {"contenders": models, "differences": pairs}
 
 
-def time_models(
-    config: BenchmarkConfig, entries: Sequence[ModelEntry], path: Path, threads: int, again: bool
-) -> dict[str, Any]:
+def _dump(entry: Entry) -> dict[str, Any]:
+    return entry.model_dump(mode="json")
+
+
+def time_models(config: BenchmarkConfig, entries: Sequence[ModelEntry], path: Path, threads: int) -> dict[str, Any]:
     """Milliseconds from a photo to its masks, warm, all models in turns; read from `path` if they are there."""
     wanted = [entry for entry in entries if entry.rounds]
     image = shrunk(load_image(str(resolve(config.photo))), config.side)
@@ -226,52 +201,13 @@ def time_models(
         networks = [Contender(entry.name, once(loaded[entry.name]), None, entry.rounds) for entry in wanted]
         timings = time_in_turns(networks, max((entry.rounds for entry in wanted), default=0))
         times = {one.name: {key: asdict(one)[key] for key in ("median_ms", "p90_ms", "cpu_ms")} for one in timings}
-        timing = {
-            "machine": machine(),
-            "contenders": {entry.name: times[entry.name] | {"rounds": entry.rounds} for entry in wanted},
-        }
-        return {"timing": timing | {"photo": config.photo, "size_hw": image.shape[:2], "threads": threads}}
+        of_models = {entry.name: times[entry.name] | {"rounds": entry.rounds} for entry in wanted}
+        place = {"photo": config.photo, "size_hw": image.shape[:2], "threads": threads}
+        return {"timing": {"machine": machine(), "contenders": of_models, **place}}
 
     key: list[Any] = [[entry.name, loaded[entry.name].fingerprint, entry.rounds] for entry in wanted]
     key.append([config.photo, list(image.shape[:2]), threads])
-    return dict(cached(path, key, compute, again)["timing"])
-
-
-def compare_labels(entry: LabelsEntry, run: Path, threads: int) -> dict[str, Any]:
-    """Labels what is not labelled yet and compares it with human labels, as `autolabel compare --json` does."""
-    missing = ""
-    if entry.teacher == "grounded-sam":
-        missing = "" if is_grounded_sam_cached() else "weights not available here"
-    elif entry.teacher.endswith(".toml") and not resolve(entry.teacher).is_file():
-        missing = f"no {entry.teacher} here"
-    if missing:
-        print(f"labels {entry.name} are left out: {missing}", file=sys.stderr)
-        return {"note": missing, "comparison": None}
-    folder = run / "labels" / entry.name
-    numbers = folder.with_suffix(".json")
-    options = ["--teacher", str(resolve(entry.teacher)), "--threads", str(threads), "--shard", entry.shard]
-    without = ["--without", *entry.without] if entry.without else []
-    for command in (
-        ["run", str(resolve(entry.photos)), "--out", str(folder), *options, *without],
-        ["compare", str(folder), "--truth", str(resolve(entry.truth)), "--json", str(numbers)],
-    ):
-        # As a process: packages of this level do not import each other.
-        ran = subprocess.run([sys.executable, "-m", "autolabel", *command], stdout=subprocess.DEVNULL, check=False)
-        if ran.returncode:
-            raise LabelsError(
-                f"expected `autolabel {command[0]}` of {entry.name} to succeed, got exit code {ran.returncode}"
-            )
-    return {"note": "", "comparison": json.loads(numbers.read_text(encoding="utf-8"))}
-
-
-def summary(reports: Reports) -> str:
-    """A line for each model and dataset."""
-    lines = [f"{'data':<10}{'model':<24}{'wall IoU':>9}{'floor':>8}{'table':>8}{'mean PQ':>9}"]
-    for data, of_data in reports.items():
-        for name, report in of_data.items():
-            wall, floor, table = (scores.iou for scores in report.classes.values())
-            lines.append(f"{data:<10}{name:<24}{wall:9.3f}{floor:8.3f}{table:8.3f}{report.mean_pq:9.3f}")
-    return "\n".join(lines)
+    return dict(cached(path, key, compute)["timing"])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -60,19 +60,11 @@ class DifferenceEntry(Entry):
     these: tuple[str, ...] = Field(min_length=1, strict=False)
     those: tuple[str, ...] = Field(strict=False)
 
-
-class LabelsEntry(Entry):
-    """A teacher whose labels, made with `autolabel run` and these options, are compared with human labels."""
-
-    name: Name
-    title: str
-    data: str  # the photos' name in tables
-    photos: str
-    truth: str
-    teacher: str
-    without: tuple[str, ...] = Field((), strict=False)
-    shard: str = "1/1"
-    seen: str = ""  # how the teacher saw these photos in training
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if len(self.these) != len(self.those):
+            raise ValueError(f"expected `these` and `those` in pairs ({self.title})")
+        return self
 
 
 class BenchmarkConfig(Entry):
@@ -84,21 +76,20 @@ class BenchmarkConfig(Entry):
     data: tuple[DataEntry, ...] = Field(min_length=1, strict=False)
     models: tuple[ModelEntry, ...] = Field(alias="contenders", min_length=1, strict=False)
     differences: tuple[DifferenceEntry, ...] = Field((), strict=False)
-    labels: tuple[LabelsEntry, ...] = Field((), strict=False)
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         models, datasets = [entry.name for entry in self.models], [entry.name for entry in self.data]
-        for table, names in (("contenders", models), ("data", datasets), ("labels", [e.name for e in self.labels])):
+        for table, names in (("contenders", models), ("data", datasets)):
             if len(set(names)) < len(names):
                 raise ValueError(f"expected each name of [[{table}]] once, got {', '.join(names)}")
-        require("reference", self.reference, models)
-        for entry in self.models:
-            require(f"seen of {entry.name}", entry.seen, datasets)
-        for difference in self.differences:
-            require(f"these and those of {difference.title!r}", (*difference.these, *difference.those), models)
-            if len(difference.these) != len(difference.those):
-                raise ValueError(f"expected `these` and `those` in pairs ({difference.title})")
+        references = [("reference", (self.reference,), models)]
+        references += [(f"seen of {entry.name}", tuple(entry.seen), datasets) for entry in self.models]
+        references += [(f"these and those of {d.title!r}", d.these + d.those, models) for d in self.differences]
+        for what, values, known in references:
+            for value in values:
+                if value not in known:
+                    raise ValueError(f"expected {what} out of {', '.join(known)}; got {value!r}")
         return self
 
 
@@ -121,10 +112,3 @@ def resolve(text: str) -> Path:
     if "$" in path:
         raise ConfigError(f"expected the variables of {text} in the environment, one is not set")
     return Path(path)
-
-
-def require(what: str, values: Any, known: list[str]) -> None:
-    """Raises ValueError where a name is none of the known ones."""
-    for value in [values] if isinstance(values, str) else values:
-        if value not in known:
-            raise ValueError(f"expected {what} out of {', '.join(known)}; got {value!r}")

@@ -22,7 +22,6 @@ from models.runtime.merge import MergeSettings, merge
 from models.runtime.raw import RawOutput, input_size
 from models.runtime.segmenter import Segmenter
 from models.student.tables import MAX_DETECTIONS
-from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM, cache_folder
 from models.teachers.class_map import MOSAIC, ClassMap
 from models.teachers.ensemble import Ensemble
 from models.teachers.onnx_semantic import OnnxSemantic
@@ -159,9 +158,3 @@ def _load_coco_weights() -> Any:
     except (RuntimeError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"expected torchvision's Mask R-CNN at {coco_file()}: {reason}") from error
-
-
-def is_grounded_sam_cached() -> bool:
-    """Whether all files that the teacher `grounded-sam` would download are in the cache."""
-    names = (GROUNDING_DINO["swint"].name, SAM["vit_b"].name, BERT_VOCABULARY.name)
-    return all((cache_folder() / name).is_file() for name in names)
