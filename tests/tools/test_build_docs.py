@@ -81,19 +81,19 @@ def root(template: Path, tmp_path: Path) -> Path:
 
 
 def page(root: Path) -> Path:
-    return root / "docs" / "page.md"
-
-
-def result(root: Path) -> Path:
-    return root / "docs" / "results" / "scores.json"
+    return root / "docs/page.md"
 
 
 def runs(root: Path) -> Path:
-    return root / "docs" / "results" / "runs.toml"
+    return root / "docs/results/runs.toml"
+
+
+def result(root: Path) -> Path:
+    return root / "docs/results/scores.json"
 
 
 def svg(root: Path) -> Path:
-    return root / "docs" / "images" / "dots.svg"
+    return root / "docs/images/dots.svg"
 
 
 def edit(path: Path, before: str, after: str) -> None:
@@ -121,100 +121,63 @@ def test_a_figure_has_its_text_as_text_and_no_date(root: Path) -> None:
     assert text.encode() == draw_svg(dots, root / "docs/results")
 
 
-DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
-    "a number edited by hand": (
-        lambda root: edit(page(root), ".500", ".501"),
-        ["docs/page.md: table 'scores' is not what scores.json gives"],
-    ),
-    "a result that changed": (
-        lambda root: edit(result(root), "0.5", "0.6"),
-        [
-            "docs/page.md: table 'scores' is not what scores.json gives",
-            "docs/images/dots.svg: was drawn from another scores.json",
-        ],
-    ),
-    "a script that changed": (
-        lambda root: edit(svg(root), "test_build_docs.py=", "test_build_docs.py=0"),
-        ["docs/images/dots.svg: was drawn from another test_build_docs.py"],
-    ),
-    "a style that changed": (
-        lambda root: edit(svg(root), "style=", "style=0"),
-        ["docs/images/dots.svg: was drawn from another style"],
-    ),
-    "a figure that was not drawn": (lambda root: svg(root).unlink(), ["docs/images/dots.svg: was never drawn"]),
-    "a figure without a function": (
-        lambda root: svg(root).with_stem("old").write_text("<svg/>"),
-        ["docs/images/old.svg: no function draws it"],
-    ),
-    "a figure that no document shows": (
-        lambda root: edit(page(root), "(images/dots.svg)", "(dots)"),
-        ["docs/images/dots.svg: no document shows it"],
-    ),
-    "a marker without a function, a function without a marker": (
-        lambda root: edit(page(root), "made: scores", "made: other"),
-        ["docs/page.md: no function makes the table 'other'", "table 'scores' is in no document"],
-    ),
-    "a missing result": (
-        lambda root: result(root).unlink(),
-        [
-            "docs/page.md: expected the result file docs/results/scores.json, which is missing",
-            "docs/images/dots.svg: was drawn from another scores.json",
-            "docs/results/scores.json: runs.toml names it, and it is missing",
-        ],
-    ),
-    "a link to a missing run": (
-        lambda root: edit(
-            page(root), "Before.", "[Before](results/README.md#trail), [after](results/README.md#trial)."
-        ),
-        ["docs/page.md: links to the run 'trail', which runs.toml does not have"],
-    ),
-    "a result without an entry": (
-        lambda root: result(root).with_stem("new").write_text("{}"),
-        ["docs/results/new.json: has no entry in runs.toml"],
-    ),
-    "a run that nothing needs": (
-        lambda root: runs(root).write_text(f"{RUNS}{RUNS.partition('[trial.files]')[0].replace('trial', 'more')}"),
-        ["docs/results/runs.toml: "],
-    ),
-    "another network": (
-        lambda root: edit(runs(root), '"0123456789ab"', '"ba9876543210"'),
-        ["docs/results/scores.json: runs.toml has the network ba9876543210, the file 0123456789ab"],
-    ),
-    "another seed": (
-        lambda root: edit(runs(root), "seed = 1", "seed = 2"),
-        ["docs/results/scores.json: runs.toml has seed 2, config.json 1"],
-    ),
-    "settings that are missing": (
-        lambda root: result(root).with_stem("config").unlink(),
-        ["docs/results/config.json: runs.toml names it, and it is missing"],
-    ),
-    "a result entered twice": (
-        lambda root: runs(root).write_text(RUNS + RUNS.partition("\n")[2].replace("trial", "twin")),
-        ["docs/results/scores.json: has two entries in runs.toml"],
-    ),
-    "an entry without its data": (
-        lambda root: edit(runs(root), 'data = "none"\n', ""),
-        ["docs/results/runs.toml: trial.data: Field required"],
-    ),
-    "an entry with a key too many": (
-        lambda root: edit(runs(root), "data =", "date = 1\ndata ="),
-        ["docs/results/runs.toml: trial.date: Extra inputs are not permitted"],
-    ),
-    "no machine": (
-        lambda root: edit(runs(root), 'machine = "a machine"', ""),
-        ["docs/results/runs.toml: expected the key 'machine'"],
-    ),
-    "a broken file of entries": (lambda root: edit(runs(root), "[trial]", "[trial"), ["docs/results/runs.toml: "]),
-}
+TABLE, FIGURE, ENTRIES = (
+    "docs/page.md: table 'scores' is not what scores.json gives",
+    "docs/images/dots.svg: ",
+    "docs/results/",
+)
+LINKS = "[Before](results/README.md#trail), [after](results/README.md#trial)."
+NETWORK = "scores.json: runs.toml has the network ba9876543210, the file 0123456789ab"
+UNKNOWN = ["docs/page.md: no function makes the table 'other'", "table 'scores' is in no document"]
+TWIN = RUNS.partition("\n")[2].replace("trial", "twin")
+MORE = RUNS.partition("[trial.files]")[0].partition("\n")[2].replace("trial", "more")
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_stale_parts_are_named(root: Path, damage: str) -> None:
-    change, messages = DAMAGE[damage]
-    change(root)
+@pytest.mark.parametrize(
+    ("file", "before", "after", "messages"),
+    [
+        (page, ".500", ".501", [TABLE]),
+        (result, "0.5", "0.6", [TABLE, FIGURE + "was drawn from another scores.json"]),
+        (svg, "test_build_docs.py=", "test_build_docs.py=0", [FIGURE + "was drawn from another test_build_docs.py"]),
+        (svg, "style=", "style=0", [FIGURE + "was drawn from another style"]),
+        (page, "(images/dots.svg)", "(dots)", [FIGURE + "no document shows it"]),
+        (page, "made: scores", "made: other", UNKNOWN),
+        (page, "Before.", LINKS, ["docs/page.md: links to the run 'trail', which runs.toml does not have"]),
+        (runs, RUNS, RUNS + MORE, [ENTRIES + "runs.toml: the run 'more' has no result file, and no document links"]),
+        (runs, RUNS, RUNS + TWIN, [ENTRIES + "scores.json: has two entries in runs.toml"]),
+        (runs, '"0123456789ab"', '"ba9876543210"', [ENTRIES + NETWORK]),
+        (runs, "seed = 1", "seed = 2", [ENTRIES + "scores.json: runs.toml has seed 2, config.json 1"]),
+        (runs, 'data = "none"\n', "", [ENTRIES + "runs.toml: trial.data: Field required"]),
+        (runs, "data =", "date = 1\ndata =", [ENTRIES + "runs.toml: trial.date: Extra inputs are not permitted"]),
+        (runs, 'machine = "a machine"', "", [ENTRIES + "runs.toml: expected the key 'machine'"]),
+        (runs, "[trial]", "[trial", [ENTRIES + "runs.toml: "]),
+    ],
+)
+def test_stale_parts_are_named(
+    root: Path, file: Callable[[Path], Path], before: str, after: str, messages: list[str]
+) -> None:
+    edit(file(root), before, after)
+    assert_problems(root, messages)
+
+
+def assert_problems(root: Path, messages: list[str]) -> None:
     lines = find_problems(root, TABLES, FIGURES)
     assert len(lines) == len(messages), lines
     assert all(line.startswith(start) for line, start in zip(lines, messages, strict=True)), lines
+
+
+def test_missing_and_unknown_files_are_named(root: Path) -> None:
+    svg(root).rename(svg(root).with_stem("old"))
+    assert_problems(root, [FIGURE + "was never drawn", "docs/images/old.svg: no function draws it"])
+    svg(root).with_stem("old").rename(svg(root))
+    result(root).with_stem("config").rename(result(root).with_stem("new"))
+    unknown = ["new.json: has no entry in runs.toml", "config.json: runs.toml names it, and it is missing"]
+    assert_problems(root, [ENTRIES + line for line in unknown])
+    result(root).with_stem("new").rename(result(root).with_stem("config"))
+    result(root).unlink()
+    missing = "docs/page.md: expected the result file docs/results/scores.json, which is missing"
+    changed = FIGURE + "was drawn from another scores.json"
+    assert_problems(root, [missing, changed, ENTRIES + "scores.json: runs.toml names it, and it is missing"])
 
 
 def test_an_unused_result_is_named_until_a_document_links_to_it(root: Path) -> None:

@@ -103,12 +103,13 @@ def find_problems(root: Path, tables: Tables, figures: Figures) -> list[str]:
     texts = {path.relative_to(root): path.read_text(encoding="utf-8") for path in documents(root)}
     results, drawn = Results(root / RESULTS), {path.stem for path in (root / IMAGES).glob("*.svg")}
     places = [(path, found) for path, text in texts.items() for found in _PLACE.finditer(text)]
+    prose = "\n".join(texts.values())
     return [
         *(f"{path}: {problem}" for path, text in texts.items() if (problem := _marker_problem(text))),
         *(line for path, place in places for line in _check_table(path, place, tables, results)),
         *(f"table '{name}' is in no document" for name in tables if name not in {place["name"] for _, place in places}),
         *(line for name, draw in figures.items() for line in _check_figure(root, name, draw, results)),
-        *(f"{IMAGES}/{name}.svg: no document shows it" for name in figures if f"{name}.svg" not in str(texts)),
+        *(f"{IMAGES}/{name}.svg: no document shows it" for name in figures if f"{name}.svg" not in prose),
         *(f"{IMAGES}/{name}.svg: no function draws it" for name in sorted(drawn - set(figures))),
         *_check_results(texts, results),
     ]

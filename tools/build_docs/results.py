@@ -107,7 +107,6 @@ def _difference(score: Any) -> str:
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {
-    "share2": lambda value: share(value, 2),
     "loss": lambda value: share(value, 4) if value else "",
     "range": lambda values: f"{share(min(values))} to {share(max(values))}" if len(values) > 1 else "",
     "interval": _interval,

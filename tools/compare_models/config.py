@@ -83,7 +83,7 @@ class BenchmarkConfig(Entry):
         for table, names in (("contenders", models), ("data", datasets)):
             if len(set(names)) < len(names):
                 raise ValueError(f"expected each name of [[{table}]] once, got {', '.join(names)}")
-        references = [("reference", (self.reference,), models)]
+        references: list[tuple[str, tuple[str, ...], list[str]]] = [("reference", (self.reference,), models)]
         references += [(f"seen of {entry.name}", tuple(entry.seen), datasets) for entry in self.models]
         references += [(f"these and those of {d.title!r}", d.these + d.those, models) for d in self.differences]
         for what, values, known in references:

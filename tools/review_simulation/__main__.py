@@ -19,7 +19,7 @@ import torch
 from distill.config import ConfigError
 from distill.progress import progress
 from models.student.network import SIZE_MULTIPLE
-from surfaces.arguments import local_path
+from surfaces.arguments import local_path, positive
 from surfaces.dataset.codec import read_bytes
 from surfaces.dataset.store import LabelStore
 from surfaces.errors import DatasetError
@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--init", type=local_path, required=True, help="network that trainings start from (.npz)")
     add("--run", type=local_path, required=True, help="folder of the results; runs resume")
     add("--queues", nargs="+", choices=QUEUES, default=list(QUEUES), metavar="QUEUE", help="default: all")
-    add("--reviews", nargs="+", type=int, default=[25, 50, 100, 200], metavar="N", help="default: %(default)s")
+    add("--reviews", nargs="+", type=positive, default=[25, 50, 100, 200], metavar="N", help="default: %(default)s")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="default: %(default)s")
     add("--size", nargs=2, type=int, default=[256, 384], metavar=("HEIGHT", "WIDTH"), help="default: %(default)s")
-    add("--steps", type=int, default=simulation.ShortTraining.steps, help="per training (default: %(default)s)")
+    add("--steps", type=positive, default=simulation.ShortTraining.steps, help="per training (default: %(default)s)")
     add("--table-share", type=float, default=0.0, help="of a step's reviewed photos: those with a dining table")
     add("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
 
@@ -55,8 +55,6 @@ def run(args: argparse.Namespace) -> int:
     """Runs the trials that are missing, then prints a table of all."""
     if min(args.size) <= 0 or any(side % SIZE_MULTIPLE for side in args.size):
         raise ConfigError(f"expected --size in multiples of {SIZE_MULTIPLE}, got {args.size}")
-    if min(args.reviews) < 1 or args.steps < 1:
-        raise ConfigError(f"expected --reviews and --steps from 1, got {args.reviews} and {args.steps}")
     if not 0 <= args.table_share <= 1:
         raise ConfigError(f"expected --table-share from 0 to 1, got {args.table_share}")
     if args.threads:
@@ -64,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.run)
     training = simulation.ShortTraining(steps=args.steps, table_share=args.table_share)
     with LabelStore.open(args.labels) as store:
-        fingerprints = sorted(known.fingerprint for known in store.settings())
+        labels = sorted(known.fingerprint for known in store.settings())
     settings = {
-        "labels": fingerprints,
+        "labels": labels,
         "init": hashlib.sha256(read_bytes(args.init)).hexdigest(),
         "size": args.size,
         "pool_share": simulation.POOL_SHARE,
@@ -103,14 +101,10 @@ class TrialLog:
             if first != self._lines[0]:
                 raise ConfigError(f"expected the settings of {path}, got others; give another --run")
             self._lines += others
-            self.trials = dict(self._parse(line) for line in others)
-
-    def _parse(self, line: str) -> tuple[Key, Trial]:
-        try:
-            (queue, reviews, seed), trial = json.loads(line)
-            return (queue, reviews, seed), Trial(**trial)
-        except (TypeError, ValueError) as error:
-            raise DatasetError(f"expected a finished trial in each line of {self._path}, got {line[:60]!r}") from error
+            try:
+                self.trials = {tuple(key): Trial(**trial) for key, trial in map(json.loads, others)}
+            except (TypeError, ValueError) as error:
+                raise DatasetError(f"expected a finished trial in each line of {path}: {error}") from error
 
     def add(self, key: Key, trial: Trial) -> None:
         """Adds a trial; the file is replaced as a whole."""

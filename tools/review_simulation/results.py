@@ -102,13 +102,11 @@ def trials_from_json(content: Mapping[str, Any]) -> list[Trial]:
 
 
 def as_table(trials: Sequence[Trial]) -> str:
-    """Means over the seeds as a Markdown table, and how many reviews each queue needs."""
-    lines = ["| queue | reviews | with a dining table | mean IoU | deviation |", "|---|---|---|---|---|"]
+    """Mean IoU over the seeds as a Markdown table, and how many reviews each queue needs."""
+    lines = ["| queue | reviews | mean IoU | deviation |", "|---|---|---|---|"]
     for queue, reviews in dict.fromkeys((trial.queue, trial.reviews) for trial in trials):
-        same = [trial for trial in trials if (trial.queue, trial.reviews) == (queue, reviews)]
-        tables = np.mean([trial.table_photos for trial in same])
-        scores = [trial.mean_iou for trial in same]
-        lines.append(f"| {queue} | {reviews} | {tables:.0f} | {np.mean(scores):.3f} | {_deviation(scores):.3f} |")
+        scores = [trial.mean_iou for trial in trials if (trial.queue, trial.reviews) == (queue, reviews)]
+        lines.append(f"| {queue} | {reviews} | {np.mean(scores):.3f} | {_deviation(scores):.3f} |")
     for count, needed in compare_with_baseline(queue_curves(trials)).items():
         numbers = ", ".join(f"{queue} {'never' if n is None else f'{n:.0f}'}" for queue, n in needed.items())
         lines.append(f"\nReviews to reach the score of {BASELINE} with {count}: {numbers}")

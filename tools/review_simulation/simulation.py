@@ -85,7 +85,7 @@ class Simulation:
     """What all trials share; the candidates are the training photos in their order."""
 
     data: TrainingSet
-    candidates: tuple[Candidate, ...]
+    candidates: list[Candidate]
     settings: ShortTraining
 
     def select_reviewed(self, queue: str, reviews: int, seed: int) -> list[int]:
@@ -110,28 +110,20 @@ class Simulation:
 
 
 def setup(labels: Path, truth: Path, init: Path, size_hw: tuple[int, int], settings: ShortTraining) -> Simulation:
-    """Reads and encodes everything.
-
-    Raises:
-        DatasetError: the dataset has no training or no validation part, or a training photo has no auto-labels.
-        WeightsError: `init` is no network.
-    """
+    """Reads and encodes everything."""
     train, validation = split_blocks(open_dataset(truth))
     if not train or not validation:
         counts = f"{len(train)} and {len(validation)}"
         raise DatasetError(f"expected photos to train on and others to validate on in {truth}, got {counts}")
     branch = load_branch(init)
-    rows, columns = (side // STRIDE for side in size_hw)
-    finer = STRIDE // SCORED_STRIDE
-    candidates, soft_labels = _read_auto_labels(labels, train, (rows, columns))
-    data = TrainingSet(
-        branch,
-        _encode_photos(branch, [*train, *validation], size_hw),
-        np.stack([_sample_truth(sample, (rows, columns)) for sample in train]),
-        soft_labels,
-        np.stack([_sample_truth(sample, (finer * rows, finer * columns)) for sample in validation]),
-    )
-    return Simulation(data, tuple(candidates), settings)
+    height, width = size_hw
+    learnt, scored = ((height // stride, width // stride) for stride in (STRIDE, SCORED_STRIDE))
+    candidates, soft_labels = _read_auto_labels(labels, train, learnt)
+    features = _encode_photos(branch, [*train, *validation], size_hw)
+    true_maps = [
+        np.stack([_sample_truth(s, shape) for s in of]) for of, shape in ((train, learnt), (validation, scored))
+    ]
+    return Simulation(TrainingSet(branch, features, true_maps[0], soft_labels, true_maps[1]), candidates, settings)
 
 
 @torch.no_grad()
