@@ -51,10 +51,8 @@ BENCHMARK = """
 reference = "one"
 photo = "{photo}"
 side = 128
-[[data]]
-name = "rooms"
-path = "$BENCHMARK_DATA"
-split = "all"
+data = [{{ name = "rooms", path = "$BENCHMARK_DATA", split = "all" }}]
+differences = [{{ title = "two more than one", these = ["two"], those = ["one"] }}]
 [[contenders]]
 name = "one"
 title = "the first"
@@ -76,10 +74,6 @@ name = "absent"
 title = "not here"
 kind = "segmenter"
 weights = ["{folder}/none.onnx"]
-[[differences]]
-title = "two more than one"
-these = ["two"]
-those = ["one"]
 """
 
 
@@ -108,7 +102,7 @@ def report(*photos: PhotoScore) -> Any:
     return report_of(photos, AveragePrecision(0.25, 0.5), 0.0)
 
 
-def test_scores_are_sums_over_photos_and_say_how_sure_they_are() -> None:
+def test_scores_are_sums_over_photos_with_intervals() -> None:
     found = scores_of(
         report(
             photo("a", (50, 100), (10, 10), (0, 10), tables=(0, 1, 1)),
@@ -126,7 +120,7 @@ def test_scores_are_sums_over_photos_and_say_how_sure_they_are() -> None:
     assert (found["photos"], found["photos_with_table"]) == (2, 2)
 
 
-def test_a_class_that_is_nowhere_has_no_score() -> None:
+def test_an_absent_class_has_no_score() -> None:
     found = scores_of(report(photo("a", (50, 100), (10, 10), (0, 0), tables=(0, 0, 0))))
     assert found["dining table IoU"] == {"value": None, "interval": [None, None]}
     assert found["mean IoU"]["value"] == 0.75
@@ -134,7 +128,7 @@ def test_a_class_that_is_nowhere_has_no_score() -> None:
 
 
 def test_differences_are_paired() -> None:
-    """Photos differ widely, both sides alike: the difference is certain where neither score is."""
+    """Photos differ widely, both sides alike: the scores have wide intervals, the difference a narrow one."""
     hard = [photo(str(n), (5 * n, 100), (10, 10), (10, 10)) for n in range(20)]
     easier = [photo(str(n), (5 * n + 4, 100), (10, 10), (10, 10)) for n in range(20)]
     low, high = scores_of(report(*hard))["wall IoU"]["interval"]
@@ -231,7 +225,7 @@ def test_the_command(benchmark: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (('name = "two"', 'name = "../two"'), "contenders.1.name: String should match pattern"),
         (('those = ["one"]', 'those = ["one", "two"]'), "expected `these` and `those` in pairs"),
         (("seen = { rooms", "seen = { roms"), "expected seen of one out of rooms; got 'roms'"),
-        (('weights = ["$BENCHMARK_NET"]', ""), "expected `weights` of the model one, got none"),
+        (('weights = ["$BENCHMARK_NET"]', "weights = []"), "expected `weights` of the model one, got none"),
         (('split = "all"', 'split = "test"'), "data.0.split: Input should be 'train', 'val' or 'all', got 'test'"),
         (("$BENCHMARK_NET", "$BENCHMARK_UNSET"), "expected the weights of the reference one"),
         (('path = "$BENCHMARK_DATA"', 'path = "$BENCHMARK_UNSET"'), "expected the variables of $BENCHMARK_UNSET"),

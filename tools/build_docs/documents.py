@@ -150,16 +150,16 @@ def _check_figure(root: Path, name: str, draw: Callable[[Results], Figure], resu
     if not (root / svg).is_file():
         yield f"{svg}: was never drawn"
         return
-    results.used |= set(_told_sources(root / svg))
+    results.used |= set(_recorded_sources(root / svg))
     if changed := _changed_sources(root / svg, draw, root / RESULTS):
         yield f"{svg}: was drawn from another {', '.join(changed[:3])}"
 
 
 def _changed_sources(svg: Path, draw: Callable[[Results], Figure], folder: Path) -> list[str]:
     """Names of the sources that differ from those an SVG file was drawn from."""
-    told, now = _told_sources(svg), _drawing_sources(draw)
-    now |= {name: _sha256(folder / name) for name in told if (folder / name).is_file()}
-    return sorted(name for name in {*told, *now} if told.get(name) != now.get(name))
+    recorded, now = _recorded_sources(svg), _drawing_sources(draw)
+    now |= {name: _sha256(folder / name) for name in recorded if (folder / name).is_file()}
+    return sorted(name for name in {*recorded, *now} if recorded.get(name) != now.get(name))
 
 
 def _drawing_sources(draw: Callable[[Results], Figure]) -> dict[str, str]:
@@ -171,7 +171,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _told_sources(svg: Path) -> dict[str, str]:
+def _recorded_sources(svg: Path) -> dict[str, str]:
     source = _SOURCE.search(svg.read_text(encoding="utf-8"))
     return dict(part.split("=", 1) for part in source[1].split() if "=" in part) if source else {}
 
