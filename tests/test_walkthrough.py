@@ -14,10 +14,10 @@ import pytest
 from nbformat import NotebookNode
 from PIL import Image
 
-from distill.config import TrainConfig
-from labelstudio.regions import labels_of
-from surfaces.dataset.store import LabelStore
-from surfaces.images import load_image
+from distill.training.config import TrainConfig
+from labelstudio.sync.regions import labels_of
+from surfaces.images.load import load_image
+from surfaces.store.label_store import LabelStore
 from tools.execute_notebook import NAME, copy_needed, differences, execute, read_notebook
 
 ROOT = Path(__file__).resolve().parents[1]

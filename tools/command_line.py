@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from surfaces.commands import INTERRUPTED, missing_package_reported
+from surfaces.cli.commands import INTERRUPTED, missing_package_reported
+from surfaces.cli.terminal import escaped_terminal
 from surfaces.errors import SurfacesError
-from surfaces.terminal import escaped_terminal
-from surfaces.wording import printable_lines
+from surfaces.messages import printable_lines
 
 
 @escaped_terminal()

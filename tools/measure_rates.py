@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distill.benchmark import machine
-from surfaces.arguments import positive
+from distill.commands.benchmark import machine
+from surfaces.cli.arguments import positive
 from surfaces.errors import DatasetError
-from surfaces.files import replace_file
+from surfaces.io.atomic_files import replace_file
 from tools.command_line import run_tool
 
 _RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "rates.json"

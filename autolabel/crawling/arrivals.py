@@ -11,9 +11,9 @@ from pathlib import Path
 from autolabel.crawling.records import Request
 from autolabel.crawling.rows import checked_headers, checked_time
 from surfaces.errors import DatasetError, DecodeError, FetchError, OutputError
-from surfaces.files import is_plain_file, make_folder, replace_file, sweep
-from surfaces.places import read_bytes
-from surfaces.wording import printable
+from surfaces.io.atomic_files import is_plain_file, make_folder, replace_file, sweep
+from surfaces.io.storage import read_bytes
+from surfaces.messages import printable
 
 FOLDER_NAME = ".arrived"
 

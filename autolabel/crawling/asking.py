@@ -29,10 +29,18 @@ from autolabel.crawling.robots import BYTES_MAX, OPT_OUTS, directives
 from autolabel.crawling.robots_records import RobotsRequest
 from autolabel.crawling.urls import normalised
 from autolabel.crawling.vault import Vault, photo_name
-from surfaces.addresses import AddressError, PrivateAddressError, Resolver, look_up
 from surfaces.errors import DecodeError, FetchError, SurfacesError
-from surfaces.fetch import PASSING_STATUSES, USER_AGENT, WHOLE_STATUSES, Answer, FetchLimits, UnavailableError, ask
-from surfaces.places import read_bytes
+from surfaces.io.http import (
+    TRANSIENT_STATUSES,
+    USER_AGENT,
+    WHOLE_STATUSES,
+    FetchLimits,
+    Response,
+    UnavailableError,
+    ask,
+)
+from surfaces.io.storage import read_bytes
+from surfaces.io.urls import AddressError, PrivateAddressError, Resolver, look_up
 
 KEPT_HEADERS = (
     *("cache-control", "content-length", "content-type", "date", "etag", "expires", "last-modified", "link", "server"),
@@ -123,7 +131,7 @@ class Asker:
             return _failure(error), time.monotonic()
         except FetchError as error:
             return Delayed("unreachable", f"robots.txt: {error}"), time.monotonic()
-        if answer.status in PASSING_STATUSES or answer.status >= 500:
+        if answer.status in TRANSIENT_STATUSES or answer.status >= 500:
             return _delayed(answer), time.monotonic()
         return RobotsText(answer.status, answer.body[:BYTES_MAX]), time.monotonic()
 
@@ -131,17 +139,17 @@ class Asker:
         """The ledger knows how a request's lead ended."""
         self._arrivals.forget(request)
 
-    def _get(self, address: str, headers: Mapping[str, str]) -> Answer:
+    def _get(self, address: str, headers: Mapping[str, str]) -> Response:
         return ask(address, self._settings.limits, {**headers, **self._agent}, self._settings.resolve)
 
-    def _told(self, request: Request, answer: Answer) -> Outcome:
+    def _told(self, request: Request, answer: Response) -> Outcome:
         try:
             target = answer.redirect
             if target is not None:
                 return self._redirected(request, target)
         except FetchError as error:
             return _failure(error)
-        if answer.status in PASSING_STATUSES:
+        if answer.status in TRANSIENT_STATUSES:
             return _delayed(answer)
         if answer.status not in WHOLE_STATUSES:
             return Ended(State.FAILED, f"http-{answer.status}")
@@ -160,7 +168,7 @@ class Asker:
             return Ended(State.FAILED, "too-many-redirects", f"at last to {target}")
         return Redirected(normalised(target))
 
-    def _read(self, lead: Lead, answer: Answer) -> Outcome:
+    def _read(self, lead: Lead, answer: Response) -> Outcome:
         try:
             leads = self._readers[lead.kind](lead, answer)
             is_cut = isinstance(leads, Leads) and leads.is_cut
@@ -223,5 +231,5 @@ def _failure(error: SurfacesError) -> Outcome:
     return Ended(State.FAILED, "fetch", str(error))
 
 
-def _delayed(answer: Answer) -> Delayed:
+def _delayed(answer: Response) -> Delayed:
     return Delayed(f"http-{answer.status}", f"HTTP {answer.status}", retry_after_s(answer.headers, time.time()))

@@ -39,8 +39,8 @@ from autolabel.crawling.records import (
 )
 from autolabel.crawling.robots import RULES_MAX, RobotsRules, robots_origin
 from autolabel.crawling.robots_records import RobotsRequest
-from surfaces.addresses import AddressError, read_address
 from surfaces.errors import DatasetError, OutputError
+from surfaces.io.urls import AddressError, parse_url
 
 _LONGEST_WAIT_S = 0.5  # so that an interruption is soon noticed
 _RULES_IN_MEMORY, _LINES_IN_MEMORY = 500, 100_000
@@ -179,7 +179,7 @@ class Crawl:
 
     def _permitted(self, host: str, request: Request, now: float) -> _Work | None:
         """The request, or the one for robots.txt that has to come before; None where neither may be made now."""
-        origin = robots_origin(read_address(request.address))
+        origin = robots_origin(parse_url(request.address))
         rules = self._known_rules(origin, now)
         if origin in self._not_permitted:
             self._refuse(host, request, self._not_permitted[origin])
@@ -286,7 +286,7 @@ class Crawl:
         else:
             self._not_permitted[request.origin] = outcome
             self._ledger.robots.forget(request)
-        self._expect(read_address(request.origin).host)
+        self._expect(parse_url(request.origin).host)
 
     def _record(self, request: Request, outcome: Redirected | Ended) -> None:
         if isinstance(outcome, Ended):
@@ -303,7 +303,7 @@ class Crawl:
             better = ended.photo.facts.sha256
             self._superseded |= {old.sha256: (old, better) for old in ended.supersedes if old not in known}
         if ended.leads:
-            host = read_address(request.address).host
+            host = parse_url(request.address).host
             leads, left_out = self._found.take(host, ended.leads)
             ended = replace(ended, leads=tuple(leads))
             self._tally.left_out += Counter({host: left_out})

@@ -11,9 +11,9 @@ from autolabel.crawling.funnel import Funnel, Share, Stage, gather_funnel
 from autolabel.crawling.judging import Reason
 from autolabel.crawling.ledger import Ledger, PhotoEntry
 from autolabel.crawling.records import State
-from autolabel.gallery import IMAGES
-from surfaces.dataset.writing import new_folder
-from surfaces.web_page import PAGE_NAME, is_web_url, render_page
+from autolabel.report.gallery import IMAGES
+from surfaces.datasets.folders import new_folder
+from surfaces.drawing.web_page import PAGE_NAME, is_web_url, render_page
 
 _MOST_LISTED = 30
 _BARS = 120  # of the chart over time, at the most

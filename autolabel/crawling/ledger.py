@@ -30,10 +30,10 @@ from autolabel.crawling.rows import (
     checked_time,
 )
 from autolabel.crawling.urls import normal_target
-from surfaces.addresses import AddressError, read_address
-from surfaces.dataset.database import Row
 from surfaces.errors import DatasetError
-from surfaces.photo_files import CRAWL_NAME
+from surfaces.io.photo_lists import CRAWL_NAME
+from surfaces.io.urls import AddressError, parse_url
+from surfaces.store.database import Row
 
 LEDGER_NAME = CRAWL_NAME
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
@@ -157,7 +157,7 @@ class Ledger:
 
     def redirect(self, request: Request, address: str) -> str:
         """Has a lead go on at another address; returns that address' host."""
-        host = read_address(address).host
+        host = parse_url(address).host
         self._file.run(
             "UPDATE leads SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE number = ?",
             address,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from surfaces.dataset.database import Database
 from surfaces.errors import DatasetError
+from surfaces.store.database import Database
 
 _VERSION = 1
 

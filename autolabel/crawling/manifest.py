@@ -12,7 +12,7 @@ import pyarrow
 from pyarrow.parquet import ParquetWriter
 
 from autolabel.crawling.ledger import Ledger, PhotoEntry
-from surfaces.files import replacing
+from surfaces.io.atomic_files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from protego import Protego
 
 from autolabel.crawling.records import RobotsText
-from surfaces.addresses import Target
+from surfaces.io.urls import ParsedUrl
 
 AGENT = "interior-surfaces"
 """The product token by which a robots.txt or a header names this crawler."""
@@ -139,7 +139,7 @@ def _bounded(kind: str, value: str) -> str:
     return ""
 
 
-def robots_origin(target: Target) -> str:
+def robots_origin(target: ParsedUrl) -> str:
     """Scheme, host and port, for which one robots.txt holds (RFC 9309, section 2.3)."""
     return f"{target.scheme}://{target.authority}"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from autolabel.crawling.ledger_file import LedgerFile
 from autolabel.crawling.records import RobotsText
 from autolabel.crawling.rows import checked_count, checked_text, checked_time
-from surfaces.addresses import read_address
-from surfaces.wording import brief
+from surfaces.io.urls import parse_url
+from surfaces.messages import brief
 
 _STORED = [int, bytes, float]  # types of status, body and time
 
@@ -58,7 +58,7 @@ class RobotsRecords:
             " address = ?2, host = ?3, redirects = 0, tries = 0, not_before = 0, time = NULL WHERE time IS NOT NULL",
             origin,
             address,
-            read_address(address).host,
+            parse_url(address).host,
         )
 
     def next_request(self, host: str, now: float) -> RobotsRequest | None:
@@ -74,7 +74,7 @@ class RobotsRecords:
 
     def redirect(self, request: RobotsRequest, address: str) -> str:
         """Has a robots.txt asked for at another address; returns the address' host."""
-        host = read_address(address).host
+        host = parse_url(address).host
         self._file.run(
             "UPDATE robots SET address = ?, host = ?, redirects = redirects + 1 WHERE origin = ?",
             address,

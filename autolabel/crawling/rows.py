@@ -8,9 +8,9 @@ from pathlib import PurePath
 from typing import Any
 
 from autolabel.crawling.facts import Facts
-from surfaces.places import is_remote
-from surfaces.safe_paths import is_unicode
-from surfaces.wording import brief
+from surfaces.io.local_files import is_unicode
+from surfaces.io.storage import is_remote
+from surfaces.messages import brief
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HEX = re.compile("(?:[0-9a-f]{2})*")

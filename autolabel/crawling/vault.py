@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from surfaces.errors import MissingExtraError, OutputError
-from surfaces.files import is_plain_file, make_folder, replace_file, sweep
-from surfaces.places import in_a_line, is_remote, local_path, open_remote
-from surfaces.safe_paths import require_inside
-from surfaces.wording import without_credentials
+from surfaces.io.atomic_files import is_plain_file, make_folder, replace_file, sweep
+from surfaces.io.local_files import require_inside
+from surfaces.io.storage import in_a_line, is_remote, local_path, open_remote
+from surfaces.messages import without_credentials
 
 PHOTOS = "photos"
 """The folder of a corpus in which photos lie unless another place is named."""
@@ -54,7 +54,7 @@ def open_vault(corpus: Path, place: str | None) -> Vault:
 
     Args:
         corpus: its folder; no other crawl may work there.
-        place: a path, `file:///…`, `s3://bucket/prefix`, `gs://…` or another address that `surfaces.places`
+        place: a path, `file:///…`, `s3://bucket/prefix`, `gs://…` or another address that `surfaces.io.storage`
             allows; None: the folder `photos` of the corpus.
 
     Raises:

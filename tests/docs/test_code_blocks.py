@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from markdown import Block, blocks
 
+from tests.docs.markdown import Block, blocks
 from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]

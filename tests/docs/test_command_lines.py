@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_lines import commands, faults
 
+from tests.docs.command_lines import commands, faults
 from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]

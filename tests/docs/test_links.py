@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from markdown import anchors, links
 
+from tests.docs.markdown import anchors, links
 from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]

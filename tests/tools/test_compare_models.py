@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import write_network
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from distill.config import ConfigError
-from distill.report import PhotoScore, report_of, score_photo
-from models.teachers.teacher import Belief
+from distill.evaluation.report import PhotoScore, report_of, score_photo
+from distill.training.config import ConfigError
+from models.teachers.base import SemanticPrediction
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.dataset import open_dataset
+from surfaces.datasets import open_dataset
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import DatasetError, WeightsError
 from surfaces.metrics import AveragePrecision, SegmentMatches
+from tests.models.teachers.networks import write_network
 from tools.compare_models.__main__ import dataset_fingerprint, main, score_model
 from tools.compare_models.config import read_config
 from tools.compare_models.models import (
@@ -145,7 +145,7 @@ def test_semantic_probabilities_give_the_most_probable_class() -> None:
     probabilities[0] = 0.3
     probabilities[1, :10], probabilities[2, 25:] = 0.4, 0.6
     probabilities[3, 12:22, 2:12] = probabilities[3, 12:22, 28:38] = 0.35
-    found = fuse_probabilities(Belief(probabilities, np.zeros((30, 40), np.float32)), 30, 40)
+    found = fuse_probabilities(SemanticPrediction(probabilities, np.zeros((30, 40), np.float32)), 30, 40)
     assert [one.surface for one in found] == [WALL, FLOOR, DINING_TABLE, DINING_TABLE]
     assert [int(one.mask.sum()) for one in found] == [400, 200, 100, 100]
     assert [round(one.score, 2) for one in found] == [0.4, 0.6, 0.35, 0.35]

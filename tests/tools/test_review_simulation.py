@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.registry import shipped
+from models.weights.registry import shipped
 from surfaces.classes import BY_ID, IGNORE
-from surfaces.dataset.codec import encode_jpeg, encode_map
-from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
+from surfaces.datasets.codec import encode_jpeg, encode_map
 from surfaces.detections import Detection, box_of_mask
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from surfaces.store.records import ScoredLabels, ScoredSegment
 from tools.review_simulation import simulation
 from tools.review_simulation.__main__ import main
 from tools.review_simulation.results import Curve, Trial, as_table, compare_with_baseline, queue_curves, reviews_needed
@@ -54,8 +54,8 @@ def draw_room(folder: Path, name: str, rng: np.random.Generator, store: LabelSto
     path.write_bytes(encode_jpeg(SHADES[classes] + rng.integers(0, 20, (48, 64, 1), np.uint8)))
     (folder / "masks" / f"{name}.png").write_bytes(encode_map(classes))
     score = float(rng.uniform(0.5, 1))
-    segments = tuple(GradedSegment(Detection(BY_ID[i], score, box_of_mask(found == i), found == i)) for i in (1, 2))
-    labels = GradedLabels(segments, found == IGNORE, {"score": score, "flips": score})
+    segments = tuple(ScoredSegment(Detection(BY_ID[i], score, box_of_mask(found == i), found == i)) for i in (1, 2))
+    labels = ScoredLabels(segments, found == IGNORE, {"score": score, "flips": score})
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     store.add(Source(str(path), name, str(folder)), sha256, labels, SETTINGS.fingerprint)
 

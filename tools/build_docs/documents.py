@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from surfaces.files import replace_file
+from surfaces.io.atomic_files import replace_file
 from tools.build_docs.results import RESULTS, DocsError, Results
 from tools.build_docs.runs import RUNS, find_run_problems, read_runs
 

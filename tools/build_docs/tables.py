@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM
 from surfaces.classes import CLASSES, DINING_TABLE
 from tools.build_docs.commands import list_commands
 from tools.build_docs.results import Columns, Results, fill, lookup, markdown_table, share, table

@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.benchmark import Contender, machine, shrunk, time_in_turns
-from distill.config import ConfigError
+from distill.commands.benchmark import Contender, machine, shrunk, time_in_turns
+from distill.commands.evaluate import evaluate
 from distill.datasets import open_datasets, spread
-from distill.evaluate import evaluate
+from distill.evaluation.report import PhotoScore, Report, report_of
 from distill.progress import progress
-from distill.report import PhotoScore, Report, report_of
-from surfaces.arguments import local_path, positive
-from surfaces.dataset import Sample
+from distill.training.config import ConfigError
+from surfaces.cli.arguments import local_path, positive
+from surfaces.datasets import Sample
 from surfaces.errors import DatasetError
-from surfaces.files import make_folder, refuse_overwrite, replace_file
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from surfaces.io.atomic_files import make_folder, refuse_overwrite, replace_file
+from surfaces.io.local_files import read_text
 from surfaces.metrics import AveragePrecision, SegmentMatches
-from surfaces.regular_files import read_text
 from tools.command_line import run_tool
 from tools.compare_models.config import BenchmarkConfig, Entry, ModelEntry, read_config, resolve
 from tools.compare_models.models import LoadedModel, load_model

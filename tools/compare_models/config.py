@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from distill.config import ConfigError, read_config_file
+from distill.training.config import ConfigError, read_config_file
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -40,7 +40,7 @@ class ModelEntry(Entry):
     weights: tuple[str, ...] = Field((), strict=False)  # none: the shipped network
     class_map: str = "mosaic"  # of `onnx`: this or a file
     mirror: bool = False  # of `student` and `onnx`: average with the mirrored photo
-    network: str = "resnet50_fpn"  # of `mask-rcnn`: one of `distill.benchmark.MASK_RCNNS`
+    network: str = "resnet50_fpn"  # of `mask-rcnn`: one of `distill.commands.benchmark.MASK_RCNNS`
     rounds: int = Field(7, ge=0)  # of the timing; 0: not timed
     seen: dict[str, str] = {}  # by dataset: how the model saw its photos in training
 

@@ -14,19 +14,19 @@ import torch
 from onnx import TensorProto
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
-from distill.benchmark import MASK_RCNNS, random_mask_rcnn
-from distill.config import ConfigError
-from distill.single_pass import DOUBTFUL_SCORE
-from models.registry import shipped
-from models.runtime.merge import MergeSettings, merge
-from models.runtime.raw import RawOutput, input_size
-from models.runtime.segmenter import Segmenter
+from distill.commands.benchmark import MASK_RCNNS, random_mask_rcnn
+from distill.evaluation.single_pass import DOUBTFUL_SCORE
+from distill.training.config import ConfigError
+from models.inference.model_output import ModelOutput, choose_input_size
+from models.inference.postprocess import FusionSettings, merge
+from models.inference.segmenter import Segmenter
 from models.student.tables import MAX_DETECTIONS
+from models.teachers.base import SemanticPrediction, Teacher
 from models.teachers.class_map import MOSAIC, ClassMap
 from models.teachers.ensemble import Ensemble
 from models.teachers.onnx_semantic import OnnxSemantic
 from models.teachers.student import StudentTeacher
-from models.teachers.teacher import Belief, Teacher
+from models.weights.registry import shipped
 from surfaces.classes import DINING_TABLE
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
@@ -34,7 +34,7 @@ from tools.compare_models.config import ModelEntry, resolve
 
 Predict = Callable[[Image], list[Detection]]
 
-MOST_PROBABLE = MergeSettings(residual_score=0.0)
+MOST_PROBABLE = FusionSettings(residual_score=0.0)
 """Operating point of semantic probabilities: each pixel's most probable class, each table region a table."""
 
 COCO_DINING_TABLE = 67
@@ -64,10 +64,10 @@ def load_model(entry: ModelEntry, threads: int) -> LoadedModel:
     return _load_semantic(entry, files or [shipped("onnx").path], threads)
 
 
-def fuse_probabilities(belief: Belief, height: int, width: int) -> list[Detection]:
+def fuse_probabilities(soft_labels: SemanticPrediction, height: int, width: int) -> list[Detection]:
     """Segments of a photo of that size from semantic probabilities alone; a table's score is its mean probability."""
     no_boxes = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32)
-    return merge(RawOutput(belief.probabilities, *no_boxes), height, width, MOST_PROBABLE)
+    return merge(ModelOutput(soft_labels.probabilities, *no_boxes), height, width, MOST_PROBABLE)
 
 
 def count_onnx_parameters(path: Path) -> int:
@@ -83,7 +83,7 @@ def _load_segmenter(weights: Path | None, threads: int) -> LoadedModel:
     low_confidence = replace(segmenter.settings, table_score=DOUBTFUL_SCORE)
     path = weights or shipped("onnx").path
 
-    def predict(image: Image, settings: MergeSettings) -> list[Detection]:
+    def predict(image: Image, settings: FusionSettings) -> list[Detection]:
         return merge(segmenter.raw(image), image.shape[0], image.shape[1], settings)
 
     return LoadedModel(
@@ -106,9 +106,9 @@ def _load_semantic(entry: ModelEntry, files: Sequence[Path], threads: int) -> Lo
     teacher = teachers[0] if len(teachers) == 1 and not entry.mirror else Ensemble(teachers, mirror=entry.mirror)
 
     def predict(image: Image) -> list[Detection]:
-        belief = teacher.look(image).belief
-        assert belief is not None  # semantic networks and their ensembles always have one
-        return fuse_probabilities(belief, image.shape[0], image.shape[1])
+        soft_labels = teacher.look(image).soft_labels
+        assert soft_labels is not None  # semantic networks and their ensembles always have one
+        return fuse_probabilities(soft_labels, image.shape[0], image.shape[1])
 
     parameters, size = sum(map(count_onnx_parameters, files)), sum(file.stat().st_size for file in files)
     return LoadedModel(predict, teacher.fingerprint, parameters, size)
@@ -128,7 +128,7 @@ def load_mask_rcnn(name: str) -> LoadedModel:
     network.eval()
 
     def predict(image: Image, min_score: float) -> list[Detection]:
-        height, width = input_size(image.shape[0], image.shape[1])
+        height, width = choose_input_size(image.shape[0], image.shape[1])
         network.transform.min_size, network.transform.max_size = (min(height, width),), max(height, width)
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
         with torch.inference_mode():

@@ -16,15 +16,15 @@ from typing import Any
 
 import torch
 
-from distill.config import ConfigError
 from distill.progress import progress
+from distill.training.config import ConfigError
+from labelstudio.active_learning import QUEUES
 from models.student.network import SIZE_MULTIPLE
-from surfaces.arguments import local_path, positive
-from surfaces.dataset.codec import read_bytes
-from surfaces.dataset.store import LabelStore
+from surfaces.cli.arguments import local_path, positive
+from surfaces.datasets.codec import read_bytes
 from surfaces.errors import DatasetError
-from surfaces.files import make_folder, replace_file
-from surfaces.queues import QUEUES
+from surfaces.io.atomic_files import make_folder, replace_file
+from surfaces.store.label_store import LabelStore
 from tools.command_line import run_tool
 from tools.review_simulation import simulation
 from tools.review_simulation.results import EVERYTHING, NOTHING, Trial, as_table, compare_with_baseline, queue_curves

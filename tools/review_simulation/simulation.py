@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill.commands.train import schedule
 from distill.progress import progress
-from distill.train import schedule
+from labelstudio.active_learning import Candidate, candidate_of, order_photos
+from labelstudio.active_learning.signals import belief_raster
 from models.student.network import SemanticBranch, belief_loss, semantic_loss
 from models.student.semantic import grouped_log_probabilities, grouped_probabilities
 from models.student.weights import load_branch
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE
-from surfaces.dataset import Sample, open_dataset, split_blocks
-from surfaces.dataset.store import LabelStore
+from surfaces.datasets import Sample, open_dataset, split_blocks
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts
-from surfaces.queues import Candidate, candidate_of, order_photos
-from surfaces.queues.signals import belief_raster
+from surfaces.store.label_store import LabelStore
 from tools.review_simulation.results import EVERYTHING, NOTHING, Trial
 
 POOL_SHARE = 0.8

@@ -16,7 +16,7 @@ from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import Ledger, PhotoEntry
 from autolabel.crawling.records import State
 from autolabel.crawling.vault import open_vault
-from surfaces.fetch import FetchLimits
+from surfaces.io.http import FetchLimits
 
 QUICK = CrawlSettings(rate=50.0, workers=8, pause_s=0.05)
 LOOPBACK = AskSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))

@@ -15,15 +15,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crawls import LOOPBACK, QUICK, crawl, ends, not_private, photos
-from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import RobotsText
-from surfaces.addresses import read_address
+from surfaces.io.urls import parse_url
+from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends, not_private, photos
+from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 _PAGE = {"Content-Type": "text/html"}
 
@@ -114,7 +114,7 @@ def _arrived(corpus: Path, url: str, data: bytes) -> None:
     corpus.mkdir()
     with Ledger.open(corpus, create=True) as ledger:
         ledger.add([Lead(url, Kind.PHOTO, "urls")])
-        request = ledger.next_request(read_address(url).host, time.time())
+        request = ledger.next_request(parse_url(url).host, time.time())
         assert request is not None
         Arrivals(corpus, ledger.is_waiting).keep(request, Arrival(data, 1_800_000_000.5, {"etag": '"7"'}))
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crawls import LOOPBACK, QUICK, crawl, ends
-from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
-from autolabel.crawl import SOME_WAIT
+from autolabel.commands.crawl import SOME_WAIT
 from autolabel.crawling.asking import Asker
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.ledger import LEDGER_NAME, Ledger
@@ -23,6 +21,8 @@ from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import Outcome, Request, RobotsText
 from autolabel.crawling.robots_records import RobotsRequest
 from surfaces.errors import OutputError
+from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends
+from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 pytestmark = pytest.mark.security
 

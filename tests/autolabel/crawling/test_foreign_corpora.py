@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sites import photo_bytes
 
 from autolabel.__main__ import main
 from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
@@ -26,6 +25,7 @@ from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
 from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
 from autolabel.crawling.vault import open_vault
 from surfaces.errors import DatasetError, OutputError, SurfacesError
+from tests.autolabel.crawling.sites import photo_bytes
 
 pytestmark = pytest.mark.security
 

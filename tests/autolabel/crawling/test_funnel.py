@@ -7,8 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from drawn_pictures import jpeg, page, plan
-from label_stores import ROOMS
 
 from autolabel.crawling.funnel import UNKNOWN, gather_funnel
 from autolabel.crawling.funnel_page import write_funnel_page
@@ -18,7 +16,9 @@ from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.records import Ended, Photo, State
 from autolabel.crawling.rooms import Scene
 from surfaces.errors import OutputError
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from tests.autolabel.crawling.drawn_pictures import jpeg, page, plan
+from tests.autolabel.label_stores import ROOMS
 
 NOON = 1_800_000_000.0
 TITLE = "<script>alert(1)</script>"

@@ -17,7 +17,7 @@ from autolabel.crawling.robots import (
     directives,
     robots_origin,
 )
-from surfaces.addresses import read_address
+from surfaces.io.urls import parse_url
 
 pytestmark = pytest.mark.security
 
@@ -203,7 +203,7 @@ def test_any_bytes_can_be_read(body: bytes) -> None:
     ],
 )
 def test_one_robots_txt_holds_for_an_origin(url: str, origin: str) -> None:
-    assert robots_origin(read_address(url)) == origin
+    assert robots_origin(parse_url(url)) == origin
 
 
 @pytest.mark.parametrize(
