@@ -31,7 +31,7 @@ check: .venv/develop
 
 # The documents' generated tables and figures, from docs/results.
 figures: .venv/develop
-	$(BIN)/python -m docs.made
+	$(BIN)/python -m tools.build_docs
 
 # Writes the locked versions, with hashes, anew: UPGRADE=--upgrade for newer ones.
 lock: .venv/develop

@@ -17,19 +17,27 @@ COMMANDS = {
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
     "worst": "show the photos that cost a model most, and count what is wrong with them by cause",
-    "shapes": "measure what masks of a given size could draw of the truth at best",
-    "losses": "write the loss curves of runs as JSON",
     "average": "mix a fine-tuned network with the one it started from",
     "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
-    "reviews": "compare the queues of reviews, human labels in the reviewer's place",
-    "scores": "compare teachers, student and baselines: accuracy, speed, size",
     "benchmark": "time the exported model beside others on this machine",
 }
+
+MOVED = {
+    "reviews": "it is `python -m tools.review_simulation` in the repository",
+    "scores": "it is `python -m tools.compare_models` in the repository",
+    "shapes": "it is `python -m tools.resolution_bound` in the repository",
+    "losses": "TensorBoard shows the curves of a run: `tensorboard --logdir RUN/curves`",
+}
+"""Former commands, and where to find them."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in MOVED:
+        print(f"distill: `{given[0]}` is no longer a command; {MOVED[given[0]]}", file=sys.stderr)
+        raise SystemExit(2)  # as argparse
     return run_command("distill", str(__doc__), COMMANDS, "train", arguments)
 
 

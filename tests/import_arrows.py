@@ -16,7 +16,7 @@ LEVELS = {
     "autolabel": 2,
     "labelstudio": 2,
     "distill": 2,
-    "docs": 3,
+    "tools": 3,
     "tests": 3,
 }
 
@@ -37,7 +37,7 @@ class Import:
 
 
 def modules_of(root: Path) -> dict[str, Path]:
-    """The product's modules and those of `docs` by name, with their files."""
+    """The product's modules and those of `tools` by name, with their files."""
     found = {}
     for package in (name for name in LEVELS if name != "tests"):
         for path in sorted([*root.glob(f"{package}.py"), *root.glob(f"{package}/**/*.py")]):

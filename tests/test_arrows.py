@@ -61,7 +61,7 @@ except SystemExit as ended:
 
 @pytest.fixture(scope="module")
 def imports() -> list[Import]:
-    """Those of the product and of `docs`."""
+    """Those of the product and of `tools`."""
     return read_imports(ROOT)
 
 
@@ -129,7 +129,7 @@ def _tree(root: Path, files: dict[str, str]) -> list[Import]:
         ("distill/commands/train.py", "try:\n    import autolabel\nexcept ImportError:\n    pass", "autolabel"),
         ("segment.py", "from distill.commands.train import run", "distill.commands.train"),
         ("segment.py", "from tests import corpora", "tests"),
-        ("labelstudio/commands/push.py", "from docs.made import tables", "docs.made"),
+        ("labelstudio/commands/push.py", "from tools.build_docs import tables", "tools.build_docs"),
     ],
 )
 def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: str) -> None:
@@ -154,10 +154,7 @@ def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: s
             "autolabel/commands/run.py",
             "from models import Segmenter\nimport surfaces.io.atomic_files\nfrom autolabel import corpus",
         ),
-        (
-            "docs/made/__init__.py",
-            "from distill.commands.scores import read\nfrom autolabel.commands.compare import read",
-        ),
+        ("tools/rates.py", "from distill.evaluation.report import read\nfrom autolabel.commands.compare import read"),
         ("tests/surfaces/test_masks.py", "import autolabel"),
         ("segment.py", "'from distill import train'\nimport modelshop"),
     ],

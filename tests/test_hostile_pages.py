@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -29,7 +28,6 @@ from distill.commands.evaluate import evaluate
 from distill.commands.worst import find_worst, write_worst
 from distill.evaluation.error_categories import read_causes
 from distill.evaluation.page import write_page
-from distill.reviews_curves import Curve, curves_svg
 from surfaces.datasets import Labels, MemorySample, Sample
 from surfaces.detections import Detection, Image
 from surfaces.drawing.web_page import PAGE_NAME, is_web_url, render_page
@@ -252,17 +250,6 @@ def test_worst_photos(tmp_path: Path, markup: str, spared: frozenset[str]) -> No
     for name in ("name", "title", "note"):
         assert attacker.shown(name) in page.text
     assert len(page.pictures) == 1
-
-
-@every_text
-def test_curves(markup: str, spared: frozenset[str]) -> None:
-    attacker = Attacker(markup, spared)
-    curve = Curve((0, 25), ((0.5,), (0.6,)))
-    root = ElementTree.fromstring(curves_svg(attacker.text("title"), {attacker.text("name"): curve}))
-    shown = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {f"{attacker.shown('title')} ", f"{attacker.shown('name')} "} <= shown
-    kinds = {element.tag.split("}")[1] for element in root.iter()}
-    assert kinds == {"svg", "rect", "text", "path", "polygon", "polyline", "circle"}
 
 
 @needs_chromium

@@ -16,9 +16,9 @@ from PIL import Image
 
 from distill.training.config import TrainConfig
 from labelstudio.sync.regions import labels_of
-from notebooks.execute import NAME, copy_needed, differences, execute, read_notebook
 from surfaces.images.load import load_image
 from surfaces.store.label_store import LabelStore
+from tools.execute_notebook import NAME, copy_needed, differences, execute, read_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_BYTES = 1_500_000
@@ -77,7 +77,7 @@ def with_a_number_changed(notebook: NotebookNode, cell_id: str, by: float) -> No
 
 
 def test_kept_outputs_are_what_the_notebook_gives_now(kept: NotebookNode, fresh: NotebookNode) -> None:
-    assert differences(kept, fresh) == [], "run `python -m notebooks.execute` and commit the notebook"
+    assert differences(kept, fresh) == [], "run `python -m tools.execute_notebook` and commit the notebook"
 
 
 def test_kept_cells_were_run_once_in_their_order(kept: NotebookNode) -> None:

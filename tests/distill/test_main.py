@@ -28,6 +28,25 @@ def test_help_names_every_command_without_torch() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("reviews", "python -m tools.review_simulation"),
+        ("scores", "python -m tools.compare_models"),
+        ("shapes", "python -m tools.resolution_bound"),
+        ("losses", "tensorboard --logdir RUN/curves"),
+    ],
+)
+def test_a_former_command_names_its_place(name: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"distill: `{name}` is no longer a command; ")
+    assert place in line
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("absent", "arguments"),
     [
         ("torch", ["train", "--data", "a"]),

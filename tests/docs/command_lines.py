@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import shlex
@@ -13,13 +14,11 @@ from unittest.mock import patch
 
 import autolabel.__main__
 import distill.__main__
-import docs.made.__main__
 import labelstudio.__main__
 import segment
 from tests.docs.markdown import blocks, spans
 
 _PACKAGES = {"autolabel": autolabel.__main__, "distill": distill.__main__, "labelstudio": labelstudio.__main__}
-_MADE = tuple(f"docs.made.__main__.{name}" for name in ("stale", "write_tables", "write_figures"))
 _PYTHON = re.compile(r"(?:\S*/)?python3?(?:\.exe)?$")
 _NAME = re.compile(r"\S+|python segment\.py|python -m (autolabel|distill|labelstudio)( [a-z]+)?")
 """Inline code that only names a command, or is none."""
@@ -90,8 +89,8 @@ def fault_of(command: str, root: Path) -> str | None:
     if any(word in ("…", "...") or (word.isupper() and word == "COMMAND") for word in words):
         return None
     match words:
-        case [python, "-m", "docs.made", *rest] if _PYTHON.match(python):
-            return _refusal(docs.made.__main__.main, rest, _MADE)
+        case [python, "-m", tool, *rest] if _PYTHON.match(python) and tool.startswith("tools."):
+            return _tool_fault(tool, rest)
         case [python, "-m", package, *rest] if _PYTHON.match(python) and package in _PACKAGES:
             return _package_fault(package, rest)
         case [python, "segment.py", *rest] if _PYTHON.match(python):
@@ -102,6 +101,15 @@ def fault_of(command: str, root: Path) -> str | None:
             return f"the Makefile has no target {unknown[0]}" if unknown else None
         case _:
             return _extras_fault(words, root)
+
+
+def _tool_fault(tool: str, rest: Sequence[str]) -> str | None:
+    try:
+        module = importlib.import_module(tool)
+        module = module if hasattr(module, "main") else importlib.import_module(f"{tool}.__main__")
+    except ModuleNotFoundError:
+        return f"there is no tool {tool.removeprefix('tools.')}"
+    return _refusal(module.main, rest, (f"{module.__name__}.run",))
 
 
 def _package_fault(package: str, rest: Sequence[str]) -> str | None:
@@ -116,7 +124,7 @@ def _refusal(main: Callable[[list[str]], object], arguments: Sequence[str], neve
     told = io.StringIO()
     with ExitStack() as stack:
         for name in never_run:
-            stack.enter_context(patch(name, return_value=[] if name in _MADE else 0))
+            stack.enter_context(patch(name, return_value=0))
         stack.enter_context(redirect_stderr(told))
         stack.enter_context(redirect_stdout(io.StringIO()))
         try:

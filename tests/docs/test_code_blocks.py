@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.made.documents import documents
 from tests.docs.markdown import Block, blocks
+from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {"", "diff", "json", "python", "text", "toml"}

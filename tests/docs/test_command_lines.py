@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.made.documents import documents
 from tests.docs.command_lines import commands, faults
+from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [path.relative_to(ROOT) for path in documents(ROOT)]
@@ -35,7 +35,9 @@ def test_there_are_many() -> None:
         ("python -m distill evaluate --split val", "the following arguments are required: DATA"),
         ("OMP_NUM_THREADS=1 .venv/bin/python -m distill pack a", "the following arguments are required: --out"),
         ("python -m labelstudio up --photo", "expected one argument"),
-        ("python -m docs.made --chek", "unrecognized arguments: --chek"),
+        ("python -m tools.build_docs --chek", "unrecognized arguments: --chek"),
+        ("python -m tools.resolution_bound", "the following arguments are required: DATA"),
+        ("python -m tools.no_such_tool", "no tool no_such_tool"),
         ("make tests", "the Makefile has no target tests"),
         ("pip install -e '.[trian]'", "pyproject.toml has no extra trian"),
         ("uv pip install -e '.[train,web]'", "pyproject.toml has no extra web"),

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from docs.made.documents import documents
 from tests.docs.markdown import anchors, links
+from tools.build_docs.documents import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,1 +1,0 @@
-"""The project's documents. `docs.made` writes what is generated in them; nothing here is installed."""

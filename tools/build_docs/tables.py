@@ -1,0 +1,323 @@
+"""All generated tables: rows of result files, and templates of their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM
+from surfaces.classes import CLASSES, DINING_TABLE
+from tools.build_docs.commands import list_commands
+from tools.build_docs.results import Columns, Results, fill, lookup, markdown_table, share, table
+from tools.build_docs.runs import list_runs
+from tools.review_simulation import results as review_results
+from tools.review_simulation.results import BASELINE, compare_with_baseline, full_review_score, queue_curves
+
+SCORES = "scores.json"
+ERRORS = ("errors-nyuv2.json", "errors-rooms.json")
+STEPS: dict[int, tuple[str, ...]] = {
+    25: ("learning-steps-25-0-nyuv2-val.json", "learning-steps-25-1-nyuv2-val.json"),
+    50: ("learning-steps-50-0-nyuv2-val.json", "learning-steps-50-1-nyuv2-val.json"),
+    100: ("learning-steps-100-0-nyuv2-val.json",),
+    200: tuple(f"auto-labels-without-{seed}-nyuv2-val.json" for seed in range(3)),
+}
+"""Reports on NYUv2's validation part by the training's steps, a file per seed."""
+
+_IOUS = (("wall IoU", "wall IoU"), ("floor", "floor IoU"), ("dining", "dining table IoU"), ("mean", "mean IoU"))
+
+
+def _per_class(header: str, cell: str) -> Columns:
+    """A column per class, with its name in the header and the cell's template."""
+    return [(header.replace("CLASS", c.name.removesuffix(" table")), cell.replace("CLASS", c.name)) for c in CLASSES]
+
+
+def shipped_on_rooms(results: Results) -> str:
+    """The shipped network on the rooms of tests/data."""
+    report = results.read("shipped-rooms.json")
+    iou = fill("IoU, {data/photos} rendered rooms never trained on (`tests/data/rooms`)", report)
+    rows = {iou: "iou", "Boundary IoU (2 % of the diagonal), the same": "boundary_iou"}
+    cells = [[name, *(share(report["classes"][c.name][key]) for c in CLASSES)] for name, key in rows.items()]
+    return markdown_table(["", *(surface.name for surface in CLASSES)], cells)
+
+
+def model_card(results: Results) -> str:
+    """The shipped network on rooms and on NYUv2."""
+    rooms, nyuv2 = results.read("shipped-rooms.json"), results.read("shipped-nyuv2-val.json")
+    rooms["title"] = "rendered rooms of `tests/data`, never trained on"
+    nyuv2["title"] = "NYUv2, validation part: **trained on**, shows only that nothing broke"
+    columns = [
+        *(("data", "{title}"), ("photos", "{data/photos}")),
+        *_per_class("CLASS IoU", "{classes/CLASS/iou}"),
+        *_per_class("CLASS BIoU", "{classes/CLASS/boundary_iou}"),
+        *(("table precision", "{tables/precision}"), ("recall", "{tables/recall}"), ("mask AP", "{tables/ap}")),
+        ("calibration error", "{calibration_error}"),
+    ]
+    return table(columns, [rooms, nyuv2])
+
+
+def speed(results: Results) -> str:
+    """Medians of one run of `distill benchmark`."""
+    measured = results.read("benchmark.json")
+    measured["warm"] = {timing["name"]: timing["median_ms"] for timing in measured["warm"]}
+    baselines = "torchvision's Mask R-CNN MobileNetV3-L-FPN / ResNet-50-FPN at the same input, in the same run"
+    both = (
+        "{warm/Mask R-CNN MobileNetV3-L-FPN (torchvision):.0f} / {warm/Mask R-CNN ResNet-50-FPN (torchvision):.0f} ms"
+    )
+    rows = {
+        "the network alone, warm": "{warm/ours, network alone (ONNX Runtime):.0f} ms",
+        "photo to masks, warm": "{warm/ours, photo to masks:.0f} ms",
+        baselines: both,
+        "`python segment.py` as a new process": "{cold/median_s:.1f} s, {cold/peak_mb:.0f} MiB at most",
+    }
+    header = "{photo/1}x{photo/0} photo, {threads} threads of an {machine/processor} (Zen 4) virtual machine"
+    cells = [[name, fill(cell, measured)] for name, cell in rows.items()]
+    return markdown_table([fill(header, measured), "median"], cells)
+
+
+def auto_label_rules(results: Results) -> str:
+    """Auto-labels compared with human labels, with and without rules."""
+    files = {"without rules": "autolabel-nyuv2-bare.json", "**with rules**": "autolabel-nyuv2-rules.json"}
+    columns = [("", "{title}")]
+    for name, short in (("wall", "wall"), ("floor", "floor"), ("dining table", "table")):
+        columns += [(f"{short} precision", f"{{classes/{name}/precision}}"), ("recall", f"{{classes/{name}/recall}}")]
+        columns.append(("IoU of sure pixels", f"{{classes/{name}/iou_sure}}"))
+    rows = [results.read(file) | {"title": title} for title, file in files.items()]
+    return table([*columns, ("sure pixels", "{sure_share}")], rows)
+
+
+def learning_steps(results: Results) -> str:
+    """Scores by the steps of training, means over the seeds."""
+    rows = []
+    for steps, names in STEPS.items():
+        reports = [results.read(name) for name in names]
+        means = [lookup(report, "classes/*/iou") for report in reports]
+        rows.append({"steps": steps, "seeds": len(names), "reports": reports, "means": means})
+    columns = [
+        *(("steps", "{steps}"), ("seeds", "{seeds}"), ("wall IoU", "{reports/*/classes/wall/iou}")),
+        *(("floor", "{reports/*/classes/floor/iou}"), ("dining", "{reports/*/classes/dining table/iou}")),
+        *(("mean", "{means/*}"), ("lowest to highest", "{means:range}")),
+        ("mean BIoU", "{reports/*/classes/*/boundary_iou}"),
+    ]
+    return table(columns, rows)
+
+
+def error_causes(results: Results, name: str) -> str:
+    """Lost IoU of the worst photos by cause."""
+    found = results.read(name)
+    of_worst, total = found["lost_iou_of_worst"], found["lost_iou"]
+    rows = [cost | {"share": f"{cost['lost_iou']['mean'] / of_worst['mean']:.0%}"} for cost in found["causes"]]
+    photos, everything = len(found["worst"]), len(found["photos"])
+    rows.append({"cause": f"these {photos} photos", "photos": photos, "main": photos, "lost_iou": of_worst})
+    if photos < everything:
+        rows[-1]["share"] = f"{of_worst['mean'] / total['mean']:.0%} of all"
+        rows.append({"cause": f"all {everything} photos", "lost_iou": total})
+    losses = [(surface.name, f"{{lost_iou/{surface.name}:loss}}") for surface in CLASSES]
+    first = [("cause", "{cause}"), ("photos", "{photos}"), ("main cause", "{main}")]
+    return table([*first, *losses, ("mean", "{lost_iou/mean:loss}"), ("share", "{share}")], rows)
+
+
+def resolution_bound(results: Results) -> str:
+    """Boundary IoU of true masks that were reduced to each form."""
+    nyuv2, rooms = (results.read(f"shapes-{name}.json")["forms"] for name in ("nyuv2-val", "rooms"))
+    rows = [{"form": form, "NYUv2": nyuv2[form], "rooms": rooms[form]} for form in nyuv2]
+    scores = [(f"{d}: {c.name}", f"{{{d}/{c.name}/boundary_iou}}") for d in ("NYUv2", "rooms") for c in CLASSES]
+    return table([("truth drawn as", "{form}"), *scores], rows)
+
+
+def read_trials(results: Results) -> list[review_results.Trial]:
+    """The simulated reviews, photos with a table drawn more often."""
+    return review_results.trials_from_json(results.read("reviews-nyuv2-tables.json"))
+
+
+def reviews(results: Results) -> str:
+    """Mean IoU, deviation and dining IoU by queue and number of reviews."""
+    trials = read_trials(results)
+    means, dining = queue_curves(trials), queue_curves(trials, DINING_TABLE.name)
+    rows = []
+    for queue, curve in means.items():
+        points = list(zip(curve.means, curve.deviations, dining[queue].means, strict=True))[1:]
+        rows.append([queue, *(f"{share(mean)} ± {share(deviation)} ({share(iou)})" for mean, deviation, iou in points)])
+    counts = [str(count) for count in means[BASELINE].reviews if count]
+    everything = full_review_score(trials)
+    footer = "" if everything is None else f"\n\nAll photos reviewed: {share(everything)}."
+    return markdown_table(["queue", *counts], rows) + footer
+
+
+def reviews_needed(results: Results) -> str:
+    """How many reviews each queue needs for the score of 100 and 200 random reviews."""
+    curves = queue_curves(read_trials(results))
+    scores = dict(zip(curves[BASELINE].reviews, curves[BASELINE].means, strict=True))
+    needed = compare_with_baseline(curves)
+    rows = []
+    for count in (100, 200):
+        numbers = needed[str(count)].values()
+        fewest = min(number for number in numbers if number is not None)
+        cells = ["never" if n is None else f"**{n:.0f}**" if n == fewest else f"{n:.0f}" for n in numbers]
+        rows.append([f"{count} reviews ({share(scores[count])})", *cells])
+    return markdown_table([f"to score what {BASELINE} scores with", *curves], rows)
+
+
+def scores(data: str) -> Callable[[Results], str]:
+    """IoU of each model on a dataset, with intervals, Boundary IoU and tables as objects."""
+    columns: Columns = [
+        ("", f"{{title}}{{seen/{data}:seen}}"),
+        *((header, f"{{scores/{data}/{key}:interval}}") for header, key in (*_IOUS, ("mean BIoU", "mean BIoU"))),
+        ("table precision", f"{{scores/{data}/table_precision/value}}"),
+        ("recall", f"{{scores/{data}/table_recall/value}}"),
+    ]
+    return lambda results: table(columns, [m for m in results.read(SCORES)["contenders"] if data in m["scores"]])
+
+
+def _difference_columns(path: str) -> Columns:
+    return [(name, f"{{{path}/{key}:difference}}") for name, key in (*_IOUS, ("mean BIoU", "mean BIoU"))]
+
+
+def differences_on_rooms(results: Results) -> str:
+    """Difference of each model from the shipped one."""
+    columns = [("", "{title}{seen/rooms:seen}"), *_difference_columns("difference/rooms")]
+    return table(columns, [m for m in results.read(SCORES)["contenders"] if "rooms" in m["difference"]])
+
+
+def pairs(results: Results) -> str:
+    """Differences between other models."""
+    entries = results.read(SCORES)["differences"]
+    rows = [{"title": e["title"], "data": data, "found": f} for e in entries for data, f in e["difference"].items()]
+    return table([("", "{title}"), ("photos", "{data}"), *_difference_columns("found")], rows)
+
+
+def speed_of_models(results: Results) -> str:
+    """Speed and size of each model."""
+    content = results.read(SCORES)
+    timings = content["timing"]["contenders"]
+    reference = timings[content["reference"]]["median_ms"]
+    rows = []
+    for model in content["contenders"]:
+        if model["name"] in timings:
+            median = timings[model["name"]]["median_ms"]
+            facts = {"ratio": median / reference, "rate": 1000 / median}
+            facts |= {"millions": model["parameters"] / 1e6, "megabytes": model["bytes"] / 1e6}
+            rows.append(model | timings[model["name"]] | facts)
+    columns = [
+        *(("", "{title}"), ("ms a photo", "{median_ms:.0f}"), ("p90", "{p90_ms:.0f}")),
+        *(("x student", "{ratio:.1f}"), ("CPU ms", "{cpu_ms:.0f}"), ("photos/s", "{rate:.2g}")),
+        *(("parameters", "{millions:.1f} M"), ("on disk", "{megabytes:.0f} MB"), ("remark", "{note}")),
+    ]
+    return table(columns, rows)
+
+
+def timed_on(results: Results) -> str:
+    """Photo and machine of the speeds."""
+    template = (
+        "`{photo}`, {size_hw/1}x{size_hw/0}, {threads} threads; {machine/processor}, {machine/cpus} cores, load "
+        "average {machine/load}; Python {machine/python}, onnxruntime {machine/onnxruntime}, torch {machine/torch}, "
+        "torchvision {machine/torchvision}."
+    )
+    return fill(template, results.read(SCORES)["timing"])
+
+
+def rates(results: Results) -> str:
+    """Photos per second and bytes per photo of every step."""
+    measured = results.read("rates.json")
+    titles = {"judge": "judge: decode, network, hashes, text, collage", "student": "label with the student"}
+    rows = [
+        step | {"title": titles.get(name, f"label with `{name}`"), "kilobytes": step["bytes_a_photo"] / 1000}
+        for name, step in measured["steps"].items()
+    ]
+    columns = [
+        *(("step", "{title}"), ("photos/s", "{photos_a_second:.1f}")),
+        *(("left a photo, besides photos", "{kilobytes:.0f} kB"), ("command", "`python -m {command}`")),
+    ]
+    facts = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
+    return (
+        f"{table(columns, rows)}\n\n{measured['photos']} photos of {measured['bytes_a_photo'] / 1000:.0f} kB on "
+        f"average, wall clock of the whole process; {facts}."
+    )
+
+
+# Not measured: put yours in. Prices are in USD.
+HOSTS = 50  # fetched from at the same time, one request a second each
+KEPT = 0.5  # share of the fetched photos that the filters keep
+PHOTO_BYTES = 500_000  # of a photo on the web, 1920 pixels wide
+REVIEWED = 0.01  # share of the photos that people review
+REVIEW_SECONDS = 60
+MACHINE_HOUR = 0.1  # of a machine with 2 cores
+GIGABYTE_MONTH = 0.023  # of object storage
+PERSON_HOUR = 20.0
+
+
+def costs(results: Results) -> str:
+    """Time, disk and money for corpora of several sizes."""
+    steps, rows = results.read("rates.json")["steps"], []
+    for kept in (10_000, 100_000, 1_000_000):
+        fetched, reviewed = kept / KEPT, kept * REVIEWED
+        filtering, labelling = fetched / steps["judge"]["photos_a_second"], kept / steps["student"]["photos_a_second"]
+        gigabytes = kept * (PHOTO_BYTES + steps["student"]["bytes_a_photo"]) / 1e9
+        machine = (filtering + labelling) / 3600 * MACHINE_HOUR + gigabytes * GIGABYTE_MONTH
+        hours = reviewed * REVIEW_SECONDS / 3600
+        durations = (_duration(fetched / HOSTS), _duration(filtering), _duration(labelling))
+        review = f"{reviewed:,.0f}: {hours:,.0f} h, {_dollars(hours * PERSON_HOUR)}"
+        rows.append([f"{kept:,}", *durations, f"{gigabytes:,.0f} GB", _dollars(machine), review])
+    header = ["photos kept", "fetched", "judged", "labelled", "disk", "machines and disk", "reviewed by people"]
+    return (
+        f"{markdown_table(header, rows)}\n\nMeasured: judging and labelling, on one machine "
+        f"([rates](results/README.md#rates)). Assumed: {HOSTS} hosts at one request a second, {KEPT:.0%} of the "
+        f"fetched photos kept, {PHOTO_BYTES / 1000:.0f} kB a photo, ${MACHINE_HOUR:.2f} a machine hour, "
+        f"${GIGABYTE_MONTH} a GB and month (one month); {REVIEWED:.0%} of the photos reviewed, {REVIEW_SECONDS} s each "
+        f"at ${PERSON_HOUR:.0f} an hour."
+    )
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.2f}" if amount < 10 else f"${amount:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{seconds / 60:.0f} min" if hours < 2 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def review_seconds(results: Results) -> str:
+    """The time that the review tool takes by itself."""
+    template = (
+        "{seconds/accepted:.1f} s for a photo that is accepted as it is, {seconds/corrected:.1f} s for one with a "
+        "region deleted and a stroke rubbed out; medians of {photos} photos each."
+    )
+    return fill(template, results.read("review-seconds.json"))
+
+
+def teacher_weights(_: Results) -> str:
+    """Names, sizes, hashes and addresses of the weights that teachers download."""
+    files: list[tuple[Any, str]] = [(file, f'`detector = "{name}"`') for name, file in GROUNDING_DINO.items()]
+    files += [(BERT_VOCABULARY, "every detector"), *((file, f'`sam = "{name}"`') for name, file in SAM.items())]
+    rows = [
+        [f"`{f.name}`", use, f"{f.size:,}", f"`{f.sha256}`", f"[{f.address.split('/')[2]}]({f.address})"]
+        for f, use in files
+    ]
+    return markdown_table(("file", "for", "bytes", "SHA-256", "from"), rows)
+
+
+TABLES: dict[str, Callable[[Results], str]] = {
+    "commands": list_commands,
+    "teacher-weights": teacher_weights,
+    "runs": list_runs,
+    "shipped-on-rooms": shipped_on_rooms,
+    "model-card": model_card,
+    "speed": speed,
+    "auto-label-rules": auto_label_rules,
+    "learning-steps": learning_steps,
+    "errors-nyuv2": lambda results: error_causes(results, ERRORS[0]),
+    "errors-rooms": lambda results: error_causes(results, ERRORS[1]),
+    "shapes": resolution_bound,
+    "reviews-tables": reviews,
+    "reviews-tables-needed": reviews_needed,
+    "scores-iou-nyuv2": scores("nyuv2"),
+    "scores-iou-rooms": scores("rooms"),
+    "scores-differences-rooms": differences_on_rooms,
+    "scores-pairs": pairs,
+    "scores-timed-on": timed_on,
+    "scores-speed": speed_of_models,
+    "rates": rates,
+    "costs": costs,
+    "review-seconds": review_seconds,
+}
+"""By the name in a document's marker."""

@@ -1,0 +1,1 @@
+"""Which review queue is worth most: reviews are simulated with human labels."""
