@@ -14,19 +14,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from autolabel.crawling.arrivals import Arrivals
-from autolabel.crawling.asking import Asker, AskSettings
+from autolabel.crawling.blob_store import blob_store_folder, open_blob_store
 from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.crawl_settings import CrawlSettings, Tally
 from autolabel.crawling.crawl_status import status_lines
-from autolabel.crawling.engine import Crawl
+from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
+from autolabel.crawling.fetching.engine import Crawl
+from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.found_leads import FoundLimits
-from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
-from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.records import PRIVATE_ADDRESS, State
+from autolabel.crawling.report import write_crawl_report
+from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
-from autolabel.crawling.vault import open_vault, vault_folder
 from autolabel.interrupts import Interrupts
 from autolabel.machine import usable_cpus
 from surfaces.arguments import given, local_path, megabytes, megapixels, positive
@@ -137,18 +137,18 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         require_outside(args.report, [args.out])
     if args.status or args.manifest or args.report:
-        with Ledger.open(args.out) as ledger:
+        with CrawlDatabase.open(args.out) as ledger:
             print(_shown(args, ledger))
         return 0
-    for output in filter(None, (args.out, vault_folder(args.out, args.store))):
+    for output in filter(None, (args.out, blob_store_folder(args.out, args.store))):
         require_outside(output, args.folder)
     leads = first_leads(args, read_settings(args, args.ignore_opt_outs))
     first = next(leads, None)
-    resumed = (args.out / LEDGER_NAME).is_file()
+    resumed = (args.out / DATABASE_NAME).is_file()
     if first is None and not resumed:
         raise NothingToDoError("expected a source such as --urls, --page or --openverse, got none (see --help)")
     make_folder(args.out)
-    with _alone_in(args.out), Ledger.open(args.out, create=True) as ledger, Interrupts() as interrupts:
+    with _alone_in(args.out), CrawlDatabase.open(args.out, create=True) as ledger, Interrupts() as interrupts:
         started = time.monotonic()
         asker = _open_asker(args, ledger)
         ledger.add(takewhile(lambda _: not interrupts.received, chain([first] if first else [], leads)))
@@ -187,23 +187,23 @@ def run(args: argparse.Namespace) -> int:
     return SOME_WAIT if tally.aside else 0
 
 
-def _private_and_others(ledger: Ledger) -> tuple[int, int]:
+def _private_and_others(ledger: CrawlDatabase) -> tuple[int, int]:
     """How many leads are refused for private addresses, and how many others were fetched, whatever became of them."""
     counts = ledger.counts()
     private = sum(count for (_, _, reason), count in counts.items() if reason == PRIVATE_ADDRESS)
     return private, sum(count for (_, state, _), count in counts.items() if state is State.DONE)
 
 
-def _shown(args: argparse.Namespace, ledger: Ledger) -> str:
+def _shown(args: argparse.Namespace, ledger: CrawlDatabase) -> str:
     if args.status:
         return "\n".join(status_lines(ledger))
     if args.report:
-        return str(write_funnel_page(ledger, args.report, f"Crawl of {args.out.resolve().name}"))
+        return str(write_crawl_report(ledger, args.report, f"Crawl of {args.out.resolve().name}"))
     return str(write_manifest(ledger, args.out))
 
 
-def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
-    settings = AskSettings(
+def _open_asker(args: argparse.Namespace, ledger: CrawlDatabase) -> Fetcher:
+    settings = FetchSettings(
         limits=FetchLimits(allow_private=args.allow_private, **given(bytes_max=args.max_megabytes)),
         reading=read_settings(args, args.ignore_opt_outs),
         contact=args.contact,
@@ -212,7 +212,7 @@ def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip, limits=limits)
     judge = Judge(chosen, ledger.kept_facts())
-    return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
+    return Fetcher(settings, judge, open_blob_store(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
 
 
 @contextmanager
@@ -228,13 +228,13 @@ def _alone_in(corpus: Path) -> Iterator[None]:
         yield
 
 
-def _told(tally: Tally) -> str:
+def _told(tally: CrawlCounts) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
     superseded = f", {tally.superseded} superseded by better copies" if tally.superseded else ""
     return f"{tally.asked} asked, {tally.kept} photos kept{superseded}" + (f" ({reasons})" if reasons else "")
 
 
-def _left_out(tally: Tally) -> str:
+def _left_out(tally: CrawlCounts) -> str:
     hosts = ", ".join(f"{count} of {host}" for host, count in tally.left_out.most_common(_TOLD_HOSTS))
     more = len(tally.left_out) - _TOLD_HOSTS
     return f"{tally.left_out.total()} addresses beyond the limits, {hosts}" + (f", {more} more hosts" * (more > 0))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from autolabel.crawling.database import checked_headers, checked_time
 from autolabel.crawling.records import Request
-from autolabel.crawling.rows import checked_headers, checked_time
 from surfaces.errors import DatasetError, DecodeError, FetchError, OutputError
 from surfaces.files import is_plain_file, make_folder, replace_file, sweep
 from surfaces.places import read_bytes

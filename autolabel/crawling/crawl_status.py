@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from autolabel.crawling.ledger import FILE_LANES, Ledger
+from autolabel.crawling.database import FILE_LANES, CrawlDatabase
 from autolabel.crawling.records import State
 
 _HOSTS = 10
 
 
-def status_lines(ledger: Ledger) -> list[str]:
+def status_lines(ledger: CrawlDatabase) -> list[str]:
     """A table, a line a kind of lead, state and reason, and the hosts that most leads wait for."""
     counts = ledger.counts()
     rows = sorted(counts.items(), key=lambda row: (row[0][0], row[0][1], -row[1]))

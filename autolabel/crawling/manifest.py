@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow
 from pyarrow.parquet import ParquetWriter
 
-from autolabel.crawling.ledger import Ledger, PhotoEntry
+from autolabel.crawling.database import CrawlDatabase, PhotoEntry
 from surfaces.files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
@@ -41,7 +41,7 @@ SCHEMA = pyarrow.schema(
 _ROWS_AT_ONCE = 1000
 
 
-def write_manifest(ledger: Ledger, corpus: Path) -> Path:
+def write_manifest(ledger: CrawlDatabase, corpus: Path) -> Path:
     """Writes the manifest, over an older one; it appears whole, and some thousand rows at a time are in memory.
 
     `python -m autolabel run CORPUS/manifest.parquet` reads it.

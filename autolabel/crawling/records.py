@@ -134,6 +134,23 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class RobotsRequest:
+    """A robots.txt that is wanted.
+
+    Attributes:
+        origin: scheme, host and port that it speaks for.
+        address: what is to be asked: its own address, or where that was redirected to.
+        redirects: how many were followed so far.
+        tries: how many attempts failed so far.
+    """
+
+    origin: str
+    address: str
+    redirects: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True)
 class RobotsText:
     """What a host answered when asked for its robots.txt: HTTP status and body."""
 

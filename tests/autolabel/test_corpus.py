@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autolabel.corpus import BROKEN_ENTRY, BROKEN_NAME, UNREADABLE, Corpus, read_corpus
-from autolabel.crawling.ledger import LEDGER_NAME
+from autolabel.crawling.database import DATABASE_NAME
 from surfaces.dataset.store import STORE_NAME, Source
 from surfaces.errors import DatasetError, MissingExtraError
 
@@ -272,7 +272,7 @@ def test_a_manifest_of_a_crawl_reaches_no_file_outside_by_a_relative_path(tmp_pa
     manifest = tmp_path / "corpus" / "manifest.csv"
     manifest.write_text(f"path\nphotos/a.jpg\n{entry}\n")
     assert len(read_corpus(manifest).photos) == 2
-    _touch(tmp_path, f"corpus/{LEDGER_NAME}")
+    _touch(tmp_path, f"corpus/{DATABASE_NAME}")
     corpus = read_corpus(manifest)
     assert _names(corpus) == ["photos/a"]
     (skipped,) = corpus.skipped

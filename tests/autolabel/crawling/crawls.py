@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from autolabel.crawling.arrivals import Arrivals
-from autolabel.crawling.asking import Asker, AskSettings
+from autolabel.crawling.blob_store import open_blob_store
 from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.crawl_settings import CrawlSettings, Tally
-from autolabel.crawling.engine import Crawl
+from autolabel.crawling.database import CrawlDatabase, PhotoEntry
+from autolabel.crawling.fetching.engine import Crawl
+from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger, PhotoEntry
 from autolabel.crawling.records import State
-from autolabel.crawling.vault import open_vault
+from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from surfaces.fetch import FetchLimits
 
 QUICK = CrawlSettings(rate=50.0, workers=8, pause_s=0.05)
-LOOPBACK = AskSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))
+LOOPBACK = FetchSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))
 ANY_PICTURE = JudgeSettings(side_min=16, any_picture=True)
 
 
@@ -27,36 +27,36 @@ def crawl(
     corpus: Path,
     leads: Iterable[Lead | str],
     settings: CrawlSettings = QUICK,
-    asking: AskSettings = LOOPBACK,
+    asking: FetchSettings = LOOPBACK,
     interrupted: Callable[[], bool] = lambda: False,
     resumed: bool = False,
-    asker_type: type[Asker] = Asker,
-) -> Tally:
+    asker_type: type[Fetcher] = Fetcher,
+) -> CrawlCounts:
     """Crawls what leads (or the addresses of photos) name, into a corpus."""
     corpus.mkdir(exist_ok=True)
-    with Ledger.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
+    with CrawlDatabase.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
         judge, arrivals = Judge(ANY_PICTURE, ledger.kept_facts()), Arrivals(corpus, ledger.is_waiting)
-        asker = asker_type(asking, judge, open_vault(corpus, None), arrivals)
+        asker = asker_type(asking, judge, open_blob_store(corpus, None), arrivals)
         ledger.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
         return Crawl(ledger, asker, settings, progress, interrupted, resumed).run()
 
 
 def photos(corpus: Path) -> list[PhotoEntry]:
     """The photos that came."""
-    with Ledger.open(corpus) as ledger:
+    with CrawlDatabase.open(corpus) as ledger:
         return list(ledger.photos())
 
 
 def ends(corpus: Path) -> dict[str, int]:
     """How many leads there are by reason; those that wait under `todo`."""
     found: dict[str, int] = {}
-    with Ledger.open(corpus) as ledger:
+    with CrawlDatabase.open(corpus) as ledger:
         for (_, state, reason), count in ledger.counts().items():
             name = str(state) if state is State.TODO else reason
             found[name] = found.get(name, 0) + count
     return found
 
 
-def not_private() -> AskSettings:
+def not_private() -> FetchSettings:
     """As the command is by default: loopback is not asked."""
     return replace(LOOPBACK, limits=replace(LOOPBACK.limits, allow_private=False))

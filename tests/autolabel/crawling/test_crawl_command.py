@@ -16,7 +16,7 @@ from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
 from autolabel.crawl import SOME_WAIT, NothingToDoError, PrivateAddressesError
-from autolabel.crawling.ledger import LEDGER_NAME
+from autolabel.crawling.database import DATABASE_NAME
 from surfaces.fetch import USER_AGENT
 
 
@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "urls.txt").write_text("http://127.0.0.1/x.jpg\n")
     (tmp_path / "file").write_text("")
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / LEDGER_NAME).write_bytes(b"nothing that SQLite knows" * 100)
+    (tmp_path / "broken" / DATABASE_NAME).write_bytes(b"nothing that SQLite knows" * 100)
     new, urls = tmp_path / "new", ("--urls", tmp_path / "urls.txt")
     _fails(capsys, NothingToDoError.exit_code, "expected a source", "--out", new)
     _fails(capsys, 8, "there is none", "--out", new, "--status")

@@ -19,8 +19,8 @@ from crawls import LOOPBACK, QUICK, crawl, ends, not_private, photos
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
+from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import RobotsText
 from surfaces.addresses import read_address
@@ -112,7 +112,7 @@ def test_what_ended_is_not_asked_again(site: Site, tmp_path: Path) -> None:
 def _arrived(corpus: Path, url: str, data: bytes) -> None:
     """What a crawl leaves that is killed before a photo was judged."""
     corpus.mkdir()
-    with Ledger.open(corpus, create=True) as ledger:
+    with CrawlDatabase.open(corpus, create=True) as ledger:
         ledger.add([Lead(url, Kind.PHOTO, "urls")])
         request = ledger.next_request(read_address(url).host, time.time())
         assert request is not None
@@ -497,7 +497,7 @@ def test_a_host_that_takes_no_connection_is_asked_again(site: Site, tmp_path: Pa
     with socket.create_server(("127.0.9.9", 0)) as closed:
         nobody = f"http://127.0.9.9:{closed.getsockname()[1]}"
     (tmp_path / "c").mkdir()
-    with Ledger.open(tmp_path / "c", create=True) as ledger:  # else robots.txt alone is asked for
+    with CrawlDatabase.open(tmp_path / "c", create=True) as ledger:  # else robots.txt alone is asked for
         ledger.robots.want(nobody)
         request = ledger.robots.next_request("127.0.9.9", time.time())
         assert request is not None

@@ -16,12 +16,11 @@ from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
 from autolabel.crawl import SOME_WAIT
-from autolabel.crawling.asking import Asker
+from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
+from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.reading import ReadSettings
-from autolabel.crawling.records import Outcome, Request, RobotsText
-from autolabel.crawling.robots_records import RobotsRequest
+from autolabel.crawling.records import Outcome, Request, RobotsRequest, RobotsText
 from surfaces.errors import OutputError
 
 pytestmark = pytest.mark.security
@@ -38,20 +37,20 @@ def site() -> Iterator[Site]:
         yield site
 
 
-def _raising(error: Exception, robots: bool = False) -> type[Asker]:
+def _raising(error: Exception, robots: bool = False) -> type[Fetcher]:
     """An asker that raises an error where it asks for `/bad…`, or the robots.txt of the first host."""
 
-    class Faulty(Asker):
+    class Faulty(Fetcher):
         def ask(self, request: Request) -> tuple[Outcome, float]:
             outcome = super().ask(request)
             if "/bad" in request.address:
                 raise error
             return outcome
 
-        def ask_robots(self, request: RobotsRequest) -> tuple[RobotsText | Outcome, float]:
+        def fetch_robots(self, request: RobotsRequest) -> tuple[RobotsText | Outcome, float]:
             if robots and request.origin.startswith("http://127.0.1.1:"):
                 raise error
-            return super().ask_robots(request)
+            return super().fetch_robots(request)
 
     return Faulty
 
@@ -79,7 +78,7 @@ def test_whatever_a_robots_txt_raises_ends_what_it_is_for(site: Site, tmp_path: 
     leads = [site.url(host, "/good.jpg") for host in range(2)]
     tally = crawl(tmp_path / "c", leads, asker_type=_raising(error, robots=True))
     assert (tally.kept, tally.ended["error"]) == (1, 1)
-    with sqlite3.connect(tmp_path / "c" / LEDGER_NAME) as ledger:
+    with sqlite3.connect(tmp_path / "c" / DATABASE_NAME) as ledger:
         ((detail,),) = ledger.execute("SELECT detail FROM leads WHERE reason = 'error'").fetchall()
     assert detail.startswith(f"robots.txt: {type(error).__name__}")
     assert detail.isprintable()
@@ -122,9 +121,9 @@ def test_hostile_items_of_every_kind(site: Site, tmp_path: Path) -> None:
 
 def _corpus_with_robots(site: Site, folder: Path, robots: object) -> Path:
     """A corpus whose ledger holds a robots.txt as an older version stored it."""
-    with Ledger.open(folder, create=True) as ledger:
+    with CrawlDatabase.open(folder, create=True) as ledger:
         ledger.add(Lead(site.url(host, "/good.jpg"), Kind.PHOTO, "urls") for host in range(2))
-    with sqlite3.connect(folder / LEDGER_NAME) as ledger_file:
+    with sqlite3.connect(folder / DATABASE_NAME) as ledger_file:
         ledger_file.execute(
             "INSERT INTO robots (origin, address, host, time, status, body) VALUES (?, ?, ?, ?, 200, ?)",
             (site.url(0, ""), site.url(0, "/robots.txt"), site.hosts[0], time.time(), robots),

@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recorded_answers import answer
 
-from autolabel.crawling.asking import retry_after_s
+from autolabel.crawling.fetching.fetcher import retry_after_s
+from autolabel.crawling.fetching.robots import directives
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import code_of, name_at, name_of
 from autolabel.crawling.linked_data import described_photos
@@ -20,7 +21,6 @@ from autolabel.crawling.markup import text_of
 from autolabel.crawling.openverse import openverse_query
 from autolabel.crawling.readers import API_KINDS, readers
 from autolabel.crawling.reading import ReadError, ReadSettings
-from autolabel.crawling.robots import directives
 from autolabel.crawling.urls import FOUND_MAX
 from autolabel.crawling.wikimedia import wikimedia_query
 

@@ -18,7 +18,7 @@ from corpora import finish, start
 from crawls import ends
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
-from autolabel.crawling.ledger import LEDGER_NAME
+from autolabel.crawling.database import DATABASE_NAME
 
 
 def _reply(_host: str, path: str) -> Reply:
@@ -40,7 +40,9 @@ def _start(corpus: Path, urls: Path, rate: float, *more: str) -> subprocess.Pope
 def _recorded(corpus: Path) -> list[str]:
     """The addresses that have ended, as a reader beside the crawl's own connection sees them."""
     try:
-        with closing(sqlite3.connect(f"{(corpus / LEDGER_NAME).as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(
+            sqlite3.connect(f"{(corpus / DATABASE_NAME).as_uri()}?mode=ro", uri=True, timeout=30)
+        ) as connection:
             return [url for (url,) in connection.execute("SELECT url FROM leads WHERE state != 'todo'")]
     except sqlite3.OperationalError:  # not begun yet
         return []

@@ -16,15 +16,15 @@ from sites import photo_bytes
 
 from autolabel.__main__ import main
 from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
+from autolabel.crawling.blob_store import open_blob_store
 from autolabel.crawling.crawl_status import status_lines
+from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.facts import Facts
-from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
 from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
-from autolabel.crawling.vault import open_vault
+from autolabel.crawling.report import write_crawl_report
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 
 pytestmark = pytest.mark.security
@@ -53,7 +53,7 @@ def victim(tmp_path: Path) -> Path:
 
 def _write_corpus(corpus: Path) -> Path:
     corpus.mkdir()
-    with Ledger.open(corpus, create=True) as ledger:
+    with CrawlDatabase.open(corpus, create=True) as ledger:
         ledger.add([_LEAD, replace(_LEAD, url="http://a.example/2.jpg")])
         request = ledger.next_request("a.example", _TIME)
         assert request is not None
@@ -143,7 +143,7 @@ def test_any_spooled_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes
 @pytest.mark.parametrize("name", [f".{MANIFEST_NAME}.tmp", MANIFEST_NAME])
 def test_the_manifest_is_written_through_no_link(corpus: Path, victim: Path, name: str) -> None:
     (corpus / name).symlink_to(victim)
-    with Ledger.open(corpus) as ledger:
+    with CrawlDatabase.open(corpus) as ledger:
         path = write_manifest(ledger, corpus)
     assert victim.read_bytes() == b"precious"
     assert path.read_bytes().startswith(b"PAR1")
@@ -153,7 +153,7 @@ def test_the_manifest_is_written_through_no_link(corpus: Path, victim: Path, nam
 def test_photos_go_through_no_link(corpus: Path, victim: Path) -> None:
     data = photo_bytes(1)
     name = f"ab/{_SHA256}.jpg"
-    vault = open_vault(corpus, None)
+    vault = open_blob_store(corpus, None)
     photo = corpus / vault.put(name, data)
     photo.unlink()
     victim.write_bytes(bytes(len(data)))
@@ -173,9 +173,9 @@ def test_a_folder_of_photos_that_leaves_the_corpus_is_refused(corpus: Path, vict
     leftover.write_bytes(b"of another program")
     (corpus / "photos").symlink_to(victim.parent)
     with pytest.raises(DatasetError, match=f"photos inside .*, got a link to {victim.parent}: --store"):
-        open_vault(corpus, None)
+        open_blob_store(corpus, None)
     assert leftover.is_file()
-    open_vault(corpus, str(corpus / "photos")).put("ab/x.jpg", b"x")  # named by the user, and so followed
+    open_blob_store(corpus, str(corpus / "photos")).put("ab/x.jpg", b"x")  # named by the user, and so followed
     assert (victim.parent / "ab" / "x.jpg").read_bytes() == b"x"
 
 
@@ -185,7 +185,7 @@ def test_only_unfinished_files_of_ours_are_swept_away(corpus: Path, victim: Path
     (photos / ".notes.tmp").write_bytes(b"mine")
     (photos / f".{'0f' * 16}.tmp").symlink_to(victim)
     (photos / f".{'1f' * 16}.tmp").write_bytes(b"unfinished")
-    open_vault(corpus, None)
+    open_blob_store(corpus, None)
     assert sorted(path.name for path in photos.iterdir()) == sorted([".0f.tmp", ".notes.tmp", f".{'0f' * 16}.tmp"])
     assert victim.is_file()
 
@@ -214,14 +214,14 @@ _FACTS = {
 def test_what_was_measured_is_checked(corpus: Path, tmp_path: Path, changed: dict[str, object]) -> None:
     facts = json.dumps({"sha256": _SHA256, "size": 1000, "width": 640, "height": 480} | changed)
     _set(corpus, "photos", "facts", facts)
-    with Ledger.open(corpus) as ledger:
+    with CrawlDatabase.open(corpus) as ledger:
         for use in (
             lambda: list(ledger.kept_facts()),
             lambda: write_manifest(ledger, corpus),
-            lambda: write_funnel_page(ledger, tmp_path / "page", "Crawl"),
+            lambda: write_crawl_report(ledger, tmp_path / "page", "Crawl"),
         ):
             with pytest.raises(
-                DatasetError, match=rf"expected a crawl's ledger in .*{LEDGER_NAME}, got a damaged one:"
+                DatasetError, match=rf"expected a crawl's ledger in .*{DATABASE_NAME}, got a damaged one:"
             ):
                 use()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
@@ -243,13 +243,13 @@ _CELLS: dict[str, tuple[str, str, object]] = {
 @pytest.mark.parametrize(("table", "column", "value"), _CELLS.values(), ids=_CELLS)
 def test_a_row_is_checked(corpus: Path, table: str, column: str, value: object) -> None:
     _set(corpus, table, column, value)
-    with Ledger.open(corpus) as ledger, pytest.raises(DatasetError, match="got a damaged one: "):
+    with CrawlDatabase.open(corpus) as ledger, pytest.raises(DatasetError, match="got a damaged one: "):
         list(ledger.photos())
 
 
 def test_hashes_of_another_length_are_one_line(corpus: Path) -> None:
     _set(corpus, "photos", "facts", json.dumps({"sha256": _SHA256, "size": 1, "near_hash": "0f"}))
-    with Ledger.open(corpus) as ledger, pytest.raises(DatasetError, match="expected pairs of hashes"):
+    with CrawlDatabase.open(corpus) as ledger, pytest.raises(DatasetError, match="expected pairs of hashes"):
         Judge(JudgeSettings(any_picture=True), ledger.kept_facts())
 
 
@@ -305,7 +305,7 @@ def test_any_bytes_as_a_database(
     tmp_path_factory: pytest.TempPathFactory, place: float, piece: bytes, cut: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("bytes")
-    path = _write_corpus(folder / "corpus") / LEDGER_NAME
+    path = _write_corpus(folder / "corpus") / DATABASE_NAME
     data = path.read_bytes()
     at = int(place * len(data))
     path.write_bytes(data[:at] + (b"" if cut else piece + data[at + len(piece) :]))
@@ -316,7 +316,7 @@ def test_any_bytes_as_a_database(
 
 def _use(corpus: Path, page: Path) -> None:
     """Reads all that a crawl's database tells; errors of ours are passed over."""
-    with Ledger.open(corpus) as ledger:
+    with CrawlDatabase.open(corpus) as ledger:
         uses: list[Callable[[], object]] = [
             lambda: [ledger.next_request(host, _TIME) for host in ledger.waiting_hosts()],
             lambda: [ledger.next_time(host) for host in ledger.waiting_hosts()],
@@ -326,7 +326,7 @@ def _use(corpus: Path, page: Path) -> None:
             lambda: status_lines(ledger),
             lambda: Judge(JudgeSettings(any_picture=True), ledger.kept_facts()),
             lambda: write_manifest(ledger, corpus),
-            lambda: write_funnel_page(ledger, page, "Crawl"),
+            lambda: write_crawl_report(ledger, page, "Crawl"),
         ]
         for use in uses:
             with suppress(SurfacesError):
@@ -334,5 +334,5 @@ def _use(corpus: Path, page: Path) -> None:
 
 
 def _set(corpus: Path, table: str, column: str, value: object) -> None:
-    with closing(sqlite3.connect(corpus / LEDGER_NAME)) as file, file:
+    with closing(sqlite3.connect(corpus / DATABASE_NAME)) as file, file:
         file.execute(f"UPDATE {table} SET {column} = ?", (value,))

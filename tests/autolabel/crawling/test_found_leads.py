@@ -13,9 +13,9 @@ from recorded_answers import answer
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
-from autolabel.crawling.found_leads import FoundLimits
+from autolabel.crawling.database import CrawlDatabase
+from autolabel.crawling.found_leads import FoundLeads, FoundLimits
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.pages import read_page
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.sitemaps import read_sitemap
@@ -79,9 +79,10 @@ def test_what_is_known_counts_once(site: Site, tmp_path: Path) -> None:
 def test_long_addresses_and_sitemaps_count_for_more(tmp_path: Path) -> None:
     long = [Lead(f"{_URL}/{number}/{'a' * 1900}", Kind.PAGE, "sitemaps") for number in range(300)]
     maps = [Lead(f"{_URL}/{number}", Kind.SITEMAP, "sitemaps") for number in range(300)]
-    with Ledger.open(tmp_path, create=True) as ledger:
+    with CrawlDatabase.open(tmp_path, create=True) as ledger:
         assert [
-            len(ledger.found(FoundLimits(1000)).take(host, leads)[0]) for host, leads in (("a", long), ("b", maps))
+            len(FoundLeads(ledger, FoundLimits(1000)).take(host, leads)[0])
+            for host, leads in (("a", long), ("b", maps))
         ] == [
             125,
             10,

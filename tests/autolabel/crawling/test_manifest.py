@@ -11,9 +11,9 @@ import pyarrow.parquet
 import pytest
 
 from autolabel.__main__ import main
+from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.manifest import MANIFEST_NAME, SCHEMA, write_manifest
 from autolabel.crawling.records import Ended, Photo, State
 from surfaces.dataset.store import LabelStore
@@ -22,9 +22,9 @@ from surfaces.errors import OutputError
 _TIME = 1_800_000_000.25
 
 
-def _ledger(corpus: Path, ended: list[tuple[str, str]]) -> Ledger:
+def _ledger(corpus: Path, ended: list[tuple[str, str]]) -> CrawlDatabase:
     """A ledger of photos with the paths and reasons that are given."""
-    ledger = Ledger.open(corpus, create=True)
+    ledger = CrawlDatabase.open(corpus, create=True)
     for number, (path, reason) in enumerate(ended):
         url = f"http://a.example/{number}.jpg"
         ledger.add([Lead(url, Kind.PHOTO, "openverse", "http://a.example/", "T", "A", "CC0 1.0", "http://cc.example")])

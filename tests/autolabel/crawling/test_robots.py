@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.records import RobotsText
-from autolabel.crawling.robots import (
+from autolabel.crawling.fetching.robots import (
     AGENT,
     BYTES_MAX,
     DELAY_MAX_S,
@@ -17,6 +16,7 @@ from autolabel.crawling.robots import (
     directives,
     robots_origin,
 )
+from autolabel.crawling.records import RobotsText
 from surfaces.addresses import read_address
 
 pytestmark = pytest.mark.security

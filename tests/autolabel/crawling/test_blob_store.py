@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from sites import photo_bytes
 
-from autolabel.crawling.vault import open_vault, photo_name
+from autolabel.crawling.blob_store import open_blob_store, photo_name
 from surfaces.errors import MissingExtraError, OutputError
 
 _DATA = photo_bytes(1)
@@ -39,7 +39,7 @@ def test_the_suffix_comes_from_the_bytes(head: bytes, suffix: str) -> None:
 
 
 def test_photos_lie_in_the_corpus(tmp_path: Path) -> None:
-    vault = open_vault(tmp_path, None)
+    vault = open_blob_store(tmp_path, None)
     assert vault.put(photo_name(_SHA256, _DATA), _DATA) == f"photos/{_NAME}"
     assert (tmp_path / "photos" / _NAME).read_bytes() == _DATA
     assert [path.name for path in (tmp_path / "photos").rglob("*") if path.is_file()] == [f"{_SHA256}.jpg"]
@@ -47,14 +47,16 @@ def test_photos_lie_in_the_corpus(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_another_folder(tmp_path: Path, scheme: str) -> None:
-    vault = open_vault(tmp_path / "corpus", f"{scheme}{tmp_path}/else where".replace(" ", "%20" if scheme else " "))
+    vault = open_blob_store(
+        tmp_path / "corpus", f"{scheme}{tmp_path}/else where".replace(" ", "%20" if scheme else " ")
+    )
     path = vault.put(_NAME, _DATA)
     assert path == f"{tmp_path}/else where/{_NAME}"
     assert Path(path).read_bytes() == _DATA
 
 
 def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:
-    vault = open_vault(tmp_path, None)
+    vault = open_blob_store(tmp_path, None)
     path = tmp_path / vault.put(_NAME, _DATA)
     written = path.stat()
     vault.put(_NAME, _DATA)
@@ -62,7 +64,7 @@ def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_what_was_cut_off_is_written_again(tmp_path: Path) -> None:
-    vault = open_vault(tmp_path, None)
+    vault = open_blob_store(tmp_path, None)
     path = tmp_path / vault.put(_NAME, _DATA)
     path.write_bytes(_DATA[:100])
     vault.put(_NAME, _DATA)
@@ -71,20 +73,20 @@ def test_what_was_cut_off_is_written_again(tmp_path: Path) -> None:
 
 def test_an_address_of_fsspec(tmp_path: Path) -> None:
     place = f"memory://{uuid.uuid4().hex}/corpus/"
-    path = open_vault(tmp_path, place).put(_NAME, _DATA)
+    path = open_blob_store(tmp_path, place).put(_NAME, _DATA)
     assert path == f"{place}{_NAME}"
     with fsspec.open(path) as file:
         assert file.read() == _DATA
     files, inside = fsspec.core.url_to_fs(path)
     files.pipe_file(inside, _DATA[:10])
-    assert open_vault(tmp_path, place).put(_NAME, _DATA) == path
+    assert open_blob_store(tmp_path, place).put(_NAME, _DATA) == path
     assert files.cat_file(inside) == _DATA
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_scheme_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="could not use nowhere://a: expected a path or an address of ") as told:
-        open_vault(tmp_path, "nowhere://a")
+        open_blob_store(tmp_path, "nowhere://a")
     assert "\n" not in str(told.value)
 
 
@@ -98,28 +100,28 @@ def test_a_missing_package_is_one_line(
         rf"photos at {scheme}:// need another package: .*nstall {package} .*pip install 'interior-surfaces\[{scheme}\]'"
     )
     with pytest.raises(MissingExtraError, match=words) as told:
-        open_vault(tmp_path, f"{scheme}://bucket/corpus")
+        open_blob_store(tmp_path, f"{scheme}://bucket/corpus")
     assert "\n" not in str(told.value)
 
 
 def test_what_a_killed_crawl_left_half_written_is_swept_away(tmp_path: Path) -> None:
-    path = tmp_path / open_vault(tmp_path, None).put(_NAME, _DATA)
+    path = tmp_path / open_blob_store(tmp_path, None).put(_NAME, _DATA)
     left = [path.parent / ".0123456789abcdef.tmp", tmp_path / "photos" / ".fedcba.tmp"]
     for leftover in left:
         leftover.write_bytes(_DATA[:10])
-    open_vault(tmp_path, None)
+    open_blob_store(tmp_path, None)
     assert [found for found in (tmp_path / "photos").rglob("*") if found.is_file()] == [path]
     other = tmp_path / "shared" / ".0123456789abcdef.tmp"  # another crawl may be writing there
     other.parent.mkdir()
     other.write_bytes(_DATA)
-    open_vault(tmp_path, str(other.parent))
+    open_blob_store(tmp_path, str(other.parent))
     assert other.is_file()
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "photos").write_text("a file")
     with pytest.raises(OutputError, match="could not write"):
-        open_vault(tmp_path, None)
+        open_blob_store(tmp_path, None)
 
 
 def test_a_file_system_that_refuses(tmp_path: Path) -> None:
@@ -127,4 +129,4 @@ def test_a_file_system_that_refuses(tmp_path: Path) -> None:
     files, inside = fsspec.core.url_to_fs(place)
     files.pipe_file(f"{inside}/{_SHA256[:2]}", b"a file where a folder should be")
     with pytest.raises(OutputError, match=r"could not write memory://.*/[0-9a-f]{64}\.jpg"):
-        open_vault(tmp_path, place).put(_NAME, _DATA)
+        open_blob_store(tmp_path, place).put(_NAME, _DATA)

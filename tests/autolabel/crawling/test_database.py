@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autolabel.crawling.database import DATABASE_NAME, FILE_LANES, CrawlDatabase
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import FILE_LANES, LEDGER_NAME, Ledger
 from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State, Superseded
 from surfaces.errors import DatasetError, OutputError
 
@@ -22,8 +22,8 @@ _FACTS = Facts("ab" * 32, 1234, 640, 480, near_hash="0f" * 8, wall=0.4, thumbnai
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path, create=True) as ledger:
+def ledger(tmp_path: Path) -> Iterator[CrawlDatabase]:
+    with CrawlDatabase.open(tmp_path, create=True) as ledger:
         yield ledger
 
 
@@ -31,13 +31,13 @@ def _photo(url: str, **known: str) -> Lead:
     return Lead(url, Kind.PHOTO, "urls", **known)
 
 
-def _next(ledger: Ledger, host: str = "a.example", now: float = _NOW) -> Request:
+def _next(ledger: CrawlDatabase, host: str = "a.example", now: float = _NOW) -> Request:
     request = ledger.next_request(host, now)
     assert request is not None
     return request
 
 
-def test_a_lead_is_known_by_its_address(ledger: Ledger) -> None:
+def test_a_lead_is_known_by_its_address(ledger: CrawlDatabase) -> None:
     assert ledger.add([_photo("http://A.example:80/x y.jpg#top"), _photo("http://a.example/x%20y.jpg")]) == {
         "a.example"
     }
@@ -46,13 +46,13 @@ def test_a_lead_is_known_by_its_address(ledger: Ledger) -> None:
     assert _next(ledger).lead == _photo("http://a.example/x%20y.jpg")
 
 
-def test_what_is_no_address_is_refused_at_once(ledger: Ledger) -> None:
+def test_what_is_no_address_is_refused_at_once(ledger: CrawlDatabase) -> None:
     assert ledger.add([_photo("ftp://a.example/x.jpg"), _photo("http://0x7f.1/x.jpg")]) == set()
     assert ledger.counts() == {(Kind.PHOTO, State.REFUSED, "address"): 2}
     assert ledger.waiting_hosts() == []
 
 
-def test_what_is_known_of_a_lead_comes_back(ledger: Ledger) -> None:
+def test_what_is_known_of_a_lead_comes_back(ledger: CrawlDatabase) -> None:
     lead = _photo(
         "https://a.example/x.jpg",
         page="https://a.example/",
@@ -67,13 +67,13 @@ def test_what_is_known_of_a_lead_comes_back(ledger: Ledger) -> None:
 
 @given(st.text(max_size=20), st.text(alphabet=st.characters(), max_size=20))
 def test_any_text_can_be_kept(tmp_path_factory: pytest.TempPathFactory, title: str, path: str) -> None:
-    with Ledger.open(tmp_path_factory.mktemp("corpus"), create=True) as ledger:
+    with CrawlDatabase.open(tmp_path_factory.mktemp("corpus"), create=True) as ledger:
         ledger.add([_photo("http://a.example/1", title=title + "\ud83d"), Lead(path, Kind.FILE, "folder")])
         assert _next(ledger).lead.title == title.encode("utf-8", "replace").decode() + "?"
         assert ledger.counts().total() == 2
 
 
-def test_leads_are_added_while_they_are_found(ledger: Ledger) -> None:
+def test_leads_are_added_while_they_are_found(ledger: CrawlDatabase) -> None:
     def many() -> Iterator[Lead]:
         for number in range(5000):
             if number % 500 == 0:
@@ -84,7 +84,7 @@ def test_leads_are_added_while_they_are_found(ledger: Ledger) -> None:
     assert ledger.counts().total() == 5000
 
 
-def test_what_failed_comes_after_what_was_not_tried(ledger: Ledger) -> None:
+def test_what_failed_comes_after_what_was_not_tried(ledger: CrawlDatabase) -> None:
     ledger.add(_photo(f"http://a.example/{number}") for number in range(3))
     first = _next(ledger)
     ledger.delay(first, _NOW + 10, "unreachable")
@@ -99,7 +99,7 @@ def test_what_failed_comes_after_what_was_not_tried(ledger: Ledger) -> None:
     assert (again.lead, again.tries) == (first.lead, 1)
 
 
-def test_hosts_wait_as_long_as_leads_do(ledger: Ledger) -> None:
+def test_hosts_wait_as_long_as_leads_do(ledger: CrawlDatabase) -> None:
     ledger.add([_photo("http://a.example/1"), _photo("https://b.example:8443/1")])
     assert sorted(ledger.waiting_hosts()) == ["a.example", "b.example"]
     assert ledger.waiting_counts() == {"a.example": 1, "b.example": 1}
@@ -108,14 +108,14 @@ def test_hosts_wait_as_long_as_leads_do(ledger: Ledger) -> None:
     assert ledger.next_time("a.example") is None
 
 
-def test_the_end_of_a_lead_brings_new_ones(ledger: Ledger) -> None:
+def test_the_end_of_a_lead_brings_new_ones(ledger: CrawlDatabase) -> None:
     ledger.add([Lead("http://a.example/", Kind.PAGE, "pages")])
     leads = (_photo("http://b.example/1.jpg"), _photo("http://a.example/"), _photo("http://b.example/1.jpg"))
     assert ledger.end(_next(ledger), Ended(State.DONE, "read", leads=leads)) == {"b.example"}
     assert ledger.counts() == {(Kind.PAGE, State.DONE, "read"): 1, (Kind.PHOTO, State.TODO, ""): 1}
 
 
-def test_a_redirected_lead_waits_for_its_new_host(ledger: Ledger) -> None:
+def test_a_redirected_lead_waits_for_its_new_host(ledger: CrawlDatabase) -> None:
     ledger.add([_photo("http://a.example/1")])
     request = _next(ledger)
     assert ledger.redirect(request, "https://b.example/2") == "b.example"
@@ -123,7 +123,7 @@ def test_a_redirected_lead_waits_for_its_new_host(ledger: Ledger) -> None:
     assert _next(ledger, "b.example") == replace(request, address="https://b.example/2", redirects=1)
 
 
-def test_where_a_lead_was_redirected_to_is_known(ledger: Ledger) -> None:
+def test_where_a_lead_was_redirected_to_is_known(ledger: CrawlDatabase) -> None:
     ledger.add([_photo("http://a.example/1"), _photo("http://a.example/2"), _photo("http://b.example/3")])
     first = _next(ledger)
     assert not ledger.is_known("http://c.example/x", first)
@@ -139,7 +139,7 @@ def _ended_photo(path: str = "photos/ab/abab.jpg") -> Photo:
     return Photo(_FACTS, path, _NOW, {"content-type": "image/jpeg"}, "cd" * 32)
 
 
-def test_photos_keep_what_is_known_of_them(ledger: Ledger) -> None:
+def test_photos_keep_what_is_known_of_them(ledger: CrawlDatabase) -> None:
     ledger.add([_photo("http://a.example/1", author="A"), _photo("http://a.example/2"), _photo("http://a.example/3")])
     ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=_ended_photo()))
     ledger.end(_next(ledger), Ended(State.DONE, "grey", "0.01", photo=_ended_photo("")))
@@ -151,7 +151,7 @@ def test_photos_keep_what_is_known_of_them(ledger: Ledger) -> None:
     assert list(ledger.kept_facts()) == [replace(_FACTS, thumbnail=b"")]
 
 
-def test_a_better_copy_supersedes_a_kept_photo(ledger: Ledger) -> None:
+def test_a_better_copy_supersedes_a_kept_photo(ledger: CrawlDatabase) -> None:
     ledger.add([_photo("http://a.example/1"), _photo("http://a.example/2")])
     ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=_ended_photo()))
     assert ledger.is_kept(_FACTS.sha256)
@@ -168,14 +168,14 @@ def test_a_better_copy_supersedes_a_kept_photo(ledger: Ledger) -> None:
     assert [facts.sha256 for facts in ledger.kept_facts()] == ["ef" * 32]
 
 
-def test_photos_are_read_in_parts(ledger: Ledger) -> None:
+def test_photos_are_read_in_parts(ledger: CrawlDatabase) -> None:
     ledger.add(_photo(f"http://a.example/{number}") for number in range(600))
     for _ in range(600):
         ledger.end(_next(ledger), Ended(State.DONE, "kept", photo=_ended_photo()))
     assert [entry.number for entry in ledger.photos("kept")] == list(range(1, 601))
 
 
-def test_failed_leads_can_be_tried_again(ledger: Ledger) -> None:
+def test_failed_leads_can_be_tried_again(ledger: CrawlDatabase) -> None:
     ledger.add([_photo("http://a.example/1"), _photo("http://a.example/2")])
     ledger.end(_next(ledger), Ended(State.FAILED, "http-404"))
     ledger.end(_next(ledger), Ended(State.REFUSED, "robots"))
@@ -193,14 +193,14 @@ def test_failed_leads_can_be_tried_again(ledger: Ledger) -> None:
     ],
     ids=["private", "private in an older ledger", "no address", "robots"],
 )
-def test_private_addresses_can_be_tried_again(ledger: Ledger, reason: str, detail: str, again: int) -> None:
+def test_private_addresses_can_be_tried_again(ledger: CrawlDatabase, reason: str, detail: str, again: int) -> None:
     ledger.add([_photo("http://a.example/1")])
     ledger.end(_next(ledger), Ended(State.REFUSED, reason, detail))
     assert ledger.retry_private() == again
     assert ledger.waiting_counts().total() == again
 
 
-def test_robots_txt_is_wanted_once(ledger: Ledger) -> None:
+def test_robots_txt_is_wanted_once(ledger: CrawlDatabase) -> None:
     robots = ledger.robots
     origin = "https://a.example"
     assert robots.answer(origin) is None
@@ -219,7 +219,7 @@ def test_robots_txt_is_wanted_once(ledger: Ledger) -> None:
     assert robots.next_request("a.example", _NOW) == request
 
 
-def test_robots_txt_elsewhere_and_later(ledger: Ledger) -> None:
+def test_robots_txt_elsewhere_and_later(ledger: CrawlDatabase) -> None:
     robots = ledger.robots
     robots.want("http://a.example")
     request = robots.next_request("a.example", _NOW)
@@ -237,45 +237,45 @@ def test_robots_txt_elsewhere_and_later(ledger: Ledger) -> None:
     assert robots.wanted_from("http://a.example") is None
 
 
-def test_hosts_that_are_to_be_left_alone(ledger: Ledger) -> None:
+def test_hosts_that_are_to_be_left_alone(ledger: CrawlDatabase) -> None:
     ledger.leave_alone("a.example", _NOW)
     ledger.leave_alone("a.example", _NOW + 60)
     assert ledger.left_alone() == {"a.example": _NOW + 60}
 
 
-def test_files_are_spread_over_lanes(ledger: Ledger) -> None:
+def test_files_are_spread_over_lanes(ledger: CrawlDatabase) -> None:
     hosts = ledger.add(Lead(f"/photos/{number}.jpg", Kind.FILE, "folder") for number in range(400))
     assert hosts == set(FILE_LANES)
 
 
 def test_all_is_there_after_it_was_closed(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path, create=True) as ledger:
+    with CrawlDatabase.open(tmp_path, create=True) as ledger:
         ledger.add([_photo("http://a.example/1")])
-    assert [path.name for path in tmp_path.iterdir()] == [LEDGER_NAME]
-    with Ledger.open(tmp_path) as ledger:
+    assert [path.name for path in tmp_path.iterdir()] == [DATABASE_NAME]
+    with CrawlDatabase.open(tmp_path) as ledger:
         assert ledger.counts().total() == 1
 
 
 def test_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"expected a crawl's ledger at .*crawl\.sqlite, there is none"):
-        Ledger.open(tmp_path)
+        CrawlDatabase.open(tmp_path)
 
 
 def test_it_cannot_be_begun(tmp_path: Path) -> None:
-    (tmp_path / LEDGER_NAME).mkdir()
+    (tmp_path / DATABASE_NAME).mkdir()
     with pytest.raises(OutputError, match=r"could not use .*crawl\.sqlite"):
-        Ledger.open(tmp_path, create=True)
+        CrawlDatabase.open(tmp_path, create=True)
 
 
 def test_a_broken_ledger_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / LEDGER_NAME).write_bytes(b"no database at all, but long enough to look at" * 30)
+    (tmp_path / DATABASE_NAME).write_bytes(b"no database at all, but long enough to look at" * 30)
     with pytest.raises(DatasetError, match=r"expected a crawl's ledger in .*crawl\.sqlite") as told:
-        Ledger.open(tmp_path, create=True)
+        CrawlDatabase.open(tmp_path, create=True)
     assert "\n" not in str(told.value)
 
 
 def test_a_ledger_of_another_version_is_one_line(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / LEDGER_NAME) as connection:
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(DatasetError, match=r"version 1 in .*, got 99"):
-        Ledger.open(tmp_path, create=True)
+        CrawlDatabase.open(tmp_path, create=True)

@@ -10,12 +10,11 @@ import pytest
 from drawn_pictures import jpeg, page, plan
 from label_stores import ROOMS
 
-from autolabel.crawling.funnel import UNKNOWN, gather_funnel
-from autolabel.crawling.funnel_page import write_funnel_page
+from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.judging import Judge, JudgeSettings, Reason
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.records import Ended, Photo, State
+from autolabel.crawling.report import UNKNOWN, gather_funnel, write_crawl_report
 from autolabel.crawling.rooms import Scene
 from surfaces.errors import OutputError
 from surfaces.images import load_image
@@ -87,7 +86,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     corpus = tmp_path_factory.mktemp("corpus")
     judge = Judge(JudgeSettings(side_min=100), scene_of=lambda _: Scene(wall=0.3, floor=0.2, table=0.0, room=0.9))
     came = {lead.url: data for lead, data in photo_leads()}
-    with Ledger.open(corpus, create=True) as ledger:
+    with CrawlDatabase.open(corpus, create=True) as ledger:
         ledger.add(lead for lead, _ in photo_leads())
         ledger.add(Lead(f"https://c.example/{name}.jpg", Kind.PHOTO, "urls") for name in ("gone", "private"))
         ledger.add([Lead("https://c.example/page", Kind.PAGE, "pages")])
@@ -111,12 +110,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ledger(corpus: Path) -> Iterator[Ledger]:
-    with Ledger.open(corpus) as opened:
+def ledger(corpus: Path) -> Iterator[CrawlDatabase]:
+    with CrawlDatabase.open(corpus) as opened:
         yield opened
 
 
-def test_each_photo_is_lost_once(ledger: Ledger) -> None:
+def test_each_photo_is_lost_once(ledger: CrawlDatabase) -> None:
     stages = gather_funnel(ledger, 10).stages()
     assert [(stage.name, stage.left, dict(stage.lost)) for stage in stages] == [
         ("found", 13, {}),
@@ -130,7 +129,7 @@ def test_each_photo_is_lost_once(ledger: Ledger) -> None:
     ]
 
 
-def test_shares_add_up(ledger: Ledger) -> None:
+def test_shares_add_up(ledger: CrawlDatabase) -> None:
     funnel = gather_funnel(ledger, 10)
     for shares in (funnel.hosts, funnel.licences, funnel.sources, funnel.minutes):
         assert sum(share.came for share in shares.values()) == funnel.whole.came == 10
@@ -140,7 +139,7 @@ def test_shares_add_up(ledger: Ledger) -> None:
     assert (funnel.licences["CC BY 4.0"].came, funnel.licences[UNKNOWN].came) == (3, 7)
 
 
-def test_galleries_are_bounded_and_the_same_each_time(ledger: Ledger) -> None:
+def test_galleries_are_bounded_and_the_same_each_time(ledger: CrawlDatabase) -> None:
     funnel, again = gather_funnel(ledger, 2), gather_funnel(ledger, 2)
     shown = [entry.photo.facts.sha256 for entry in funnel.shown[Reason.KEPT]]
     everything = [entry.photo.facts.sha256 for entry in ledger.photos(Reason.KEPT)]
@@ -148,8 +147,8 @@ def test_galleries_are_bounded_and_the_same_each_time(ledger: Ledger) -> None:
     assert funnel.shown == again.shown
 
 
-def test_the_page_tells_counts_and_shows_photos(ledger: Ledger, tmp_path: Path) -> None:
-    path = write_funnel_page(ledger, tmp_path / "report", "Corpus of <rooms>")
+def test_the_page_tells_counts_and_shows_photos(ledger: CrawlDatabase, tmp_path: Path) -> None:
+    path = write_crawl_report(ledger, tmp_path / "report", "Corpus of <rooms>")
     page = Page(path)
     for words in ("Corpus of <rooms>", "kept: 4", "text: 2", "too-small: 1", "collage: none", "near-duplicate: 1"):
         assert words in page.text
@@ -160,8 +159,8 @@ def test_the_page_tells_counts_and_shows_photos(ledger: Ledger, tmp_path: Path) 
         assert max(load_image(str(path.parent / picture)).shape) == 160
 
 
-def test_what_pages_said_is_only_text(ledger: Ledger, tmp_path: Path) -> None:
-    page = Page(write_funnel_page(ledger, tmp_path / "report", "Corpus"))
+def test_what_pages_said_is_only_text(ledger: CrawlDatabase, tmp_path: Path) -> None:
+    page = Page(write_crawl_report(ledger, tmp_path / "report", "Corpus"))
     assert TITLE in page.text
     assert "Ann <b>" in page.text
     assert "script" not in page.tags
@@ -171,14 +170,14 @@ def test_what_pages_said_is_only_text(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_a_crawl_that_found_nothing_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
-    with Ledger.open(tmp_path / "corpus", create=True) as empty:
-        page = Page(write_funnel_page(empty, tmp_path / "report", "Nothing"))
+    with CrawlDatabase.open(tmp_path / "corpus", create=True) as empty:
+        page = Page(write_crawl_report(empty, tmp_path / "report", "Nothing"))
     assert "kept: none" in page.text
     assert page.pictures == []
 
 
-def test_a_report_replaces_nothing(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_report_replaces_nothing(ledger: CrawlDatabase, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     with pytest.raises(OutputError):
-        write_funnel_page(ledger, tmp_path / "report", "Corpus")
+        write_crawl_report(ledger, tmp_path / "report", "Corpus")
     assert list((tmp_path / "report").iterdir()) == []

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.crawling.hosts import Schedule
+from autolabel.crawling.fetching.schedule import Schedule
 
 
 class Clock:

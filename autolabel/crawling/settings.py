@@ -36,7 +36,7 @@ class CrawlSettings:
 
 
 @dataclass
-class Tally:
+class CrawlCounts:
     """What became of the leads of one run.
 
     Attributes:

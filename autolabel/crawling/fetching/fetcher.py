@@ -10,6 +10,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from autolabel.crawling.arrivals import Arrival, Arrivals
+from autolabel.crawling.blob_store import BlobStore, photo_name
+from autolabel.crawling.fetching.robots import BYTES_MAX, OPT_OUTS, directives
 from autolabel.crawling.judging import Judge
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.readers import headers_for, readers
@@ -22,13 +24,11 @@ from autolabel.crawling.records import (
     Photo,
     Redirected,
     Request,
+    RobotsRequest,
     RobotsText,
     State,
 )
-from autolabel.crawling.robots import BYTES_MAX, OPT_OUTS, directives
-from autolabel.crawling.robots_records import RobotsRequest
 from autolabel.crawling.urls import normalised
-from autolabel.crawling.vault import Vault, photo_name
 from surfaces.addresses import AddressError, PrivateAddressError, Resolver, look_up
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.fetch import PASSING_STATUSES, USER_AGENT, WHOLE_STATUSES, Answer, FetchLimits, UnavailableError, ask
@@ -50,7 +50,7 @@ _ACCEPT = {
 
 
 @dataclass(frozen=True)
-class AskSettings:
+class FetchSettings:
     """How hosts are asked.
 
     Attributes:
@@ -70,7 +70,7 @@ class AskSettings:
     resolve: Resolver = look_up
 
 
-class Asker:
+class Fetcher:
     """Makes requests; for many threads at once.
 
     Args:
@@ -80,7 +80,7 @@ class Asker:
         arrivals: where photos lie until they are judged; what is found there is not asked for.
     """
 
-    def __init__(self, settings: AskSettings, judge: Judge, vault: Vault, arrivals: Arrivals) -> None:
+    def __init__(self, settings: FetchSettings, judge: Judge, vault: BlobStore, arrivals: Arrivals) -> None:
         self._settings, self._judge, self._vault, self._arrivals = settings, judge, vault, arrivals
         self._readers = readers(settings.reading)
         self._agent = {"User-Agent": f"{USER_AGENT} ({settings.contact})"} if settings.contact else {}
@@ -109,7 +109,7 @@ class Asker:
         answered = time.monotonic()
         return self._told(request, answer), answered
 
-    def ask_robots(self, request: RobotsRequest) -> tuple[RobotsText | Outcome, float]:
+    def fetch_robots(self, request: RobotsRequest) -> tuple[RobotsText | Outcome, float]:
         """Asks for a robots.txt; too many redirects mean that there is none (RFC 9309, section 2.3.1.2).
 
         Returns:

@@ -25,7 +25,7 @@ _SUFFIXES = (
 )
 
 
-class Vault(Protocol):
+class BlobStore(Protocol):
     """Holds photos by the sha256 of their bytes. `put` may be called from several threads."""
 
     def put(self, name: str, data: bytes) -> str:
@@ -49,7 +49,7 @@ def photo_name(sha256: str, data: bytes) -> str:
     return f"{sha256[:2]}/{sha256}{_suffix(data)}"
 
 
-def open_vault(corpus: Path, place: str | None) -> Vault:
+def open_blob_store(corpus: Path, place: str | None) -> BlobStore:
     """Opens the place where photos go; what a killed crawl left half-written in its own folder is swept away.
 
     Args:
@@ -62,25 +62,25 @@ def open_vault(corpus: Path, place: str | None) -> Vault:
         DatasetError: the corpus' own folder is a link that leaves the corpus.
         MissingExtraError: the package that fsspec needs for it is not installed.
     """
-    folder = vault_folder(corpus, place)
+    folder = blob_store_folder(corpus, place)
     if folder is None:
-        return RemoteVault(str(place))
+        return RemoteBlobStore(str(place))
     if place is None:
         require_inside(corpus, folder, "--store names another place for photos")
-    vault = FolderVault(folder, PHOTOS if place is None else str(folder))
+    vault = FolderBlobStore(folder, PHOTOS if place is None else str(folder))
     if place is None:
         sweep(folder)
     return vault
 
 
-def vault_folder(corpus: Path, place: str | None) -> Path | None:
-    """The folder on this machine that `open_vault` puts photos into; None for object storage."""
+def blob_store_folder(corpus: Path, place: str | None) -> Path | None:
+    """The folder on this machine that `open_blob_store` puts photos into; None for object storage."""
     if place is None:
         return corpus / PHOTOS
     return None if is_remote(local_path(place)) else Path(local_path(place)).absolute()
 
 
-class FolderVault:
+class FolderBlobStore:
     """A folder on a disk.
 
     Args:
@@ -93,7 +93,7 @@ class FolderVault:
         self._folder, self._told = folder, told
 
     def put(self, name: str, data: bytes) -> str:
-        """See `Vault`."""
+        """See `BlobStore`."""
         path = self._folder / name
         require_inside(self._folder, path.parent)
         # Its name says what the bytes are; a power cut may have left fewer of them.
@@ -102,7 +102,7 @@ class FolderVault:
         return f"{self._told}/{name}"
 
 
-class RemoteVault:
+class RemoteBlobStore:
     """An address of fsspec, such as `s3://bucket/prefix`; the bucket must exist."""
 
     def __init__(self, address: str) -> None:
@@ -115,7 +115,7 @@ class RemoteVault:
             raise OutputError(f"could not use {without_credentials(address)}: {in_a_line(error)}") from error
 
     def put(self, name: str, data: bytes) -> str:
-        """See `Vault`. One request: to write again what a killed crawl wrote is rarer than to ask each time."""
+        """See `BlobStore`. One request: to write again what a killed crawl wrote is rarer than to ask each time."""
         path = f"{self._root}/{name}"
         try:
             self._write(path, data)

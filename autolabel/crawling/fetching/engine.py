@@ -17,12 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
-from autolabel.crawling.asking import Asker
 from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.crawl_settings import CrawlSettings, Tally
-from autolabel.crawling.hosts import Schedule
+from autolabel.crawling.database import FILE_LANES, CrawlDatabase
+from autolabel.crawling.fetching.fetcher import Fetcher
+from autolabel.crawling.fetching.robots import RULES_MAX, RobotsRules, robots_origin
+from autolabel.crawling.fetching.schedule import Schedule
+from autolabel.crawling.found_leads import FoundLeads
 from autolabel.crawling.lead import Kind
-from autolabel.crawling.ledger import FILE_LANES, Ledger
 from autolabel.crawling.markup import one_line
 from autolabel.crawling.readers import API_KINDS
 from autolabel.crawling.records import (
@@ -33,12 +34,12 @@ from autolabel.crawling.records import (
     Outcome,
     Redirected,
     Request,
+    RobotsRequest,
     RobotsText,
     State,
     Superseded,
 )
-from autolabel.crawling.robots import RULES_MAX, RobotsRules, robots_origin
-from autolabel.crawling.robots_records import RobotsRequest
+from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from surfaces.addresses import AddressError, read_address
 from surfaces.errors import DatasetError, OutputError
 
@@ -75,8 +76,8 @@ class Crawl:
 
     def __init__(
         self,
-        ledger: Ledger,
-        asker: Asker,
+        ledger: CrawlDatabase,
+        asker: Fetcher,
         settings: CrawlSettings,
         progress: CrawlProgress,
         interrupted: Callable[[], bool] = lambda: False,
@@ -86,7 +87,7 @@ class Crawl:
         self._interrupted = interrupted
         self._first_pause_s = 1 / settings.rate if resumed else 0.0
         self._left_alone = ledger.left_alone()
-        self._found = ledger.found(settings.found)
+        self._found = FoundLeads(ledger, settings.found)
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
         self._not_permitted: dict[str, Ended] = {}
@@ -94,9 +95,9 @@ class Crawl:
         self._working: dict[Future[tuple[Outcome | RobotsText, float]], _Work] = {}
         self._finished: SimpleQueue[Future[tuple[Outcome | RobotsText, float]]] = SimpleQueue()
         self._superseded: dict[str, tuple[Superseded, str]] = {}
-        self._tally = Tally()
+        self._tally = CrawlCounts()
 
-    def run(self) -> Tally:
+    def run(self) -> CrawlCounts:
         """Asks until nothing is left that may be asked, the limit is reached, or it is interrupted.
 
         Returns:
@@ -154,7 +155,7 @@ class Crawl:
         if isinstance(request, Request):
             future = pool.submit(self._asker.ask, request)
         else:
-            future = pool.submit(self._asker.ask_robots, request)
+            future = pool.submit(self._asker.fetch_robots, request)
         self._working[future] = work
         self._tally.asked += 1
         future.add_done_callback(self._finished.put)
