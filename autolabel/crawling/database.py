@@ -1,6 +1,8 @@
-"""All that a crawl knows, in one SQLite file: what is to be asked, what was, and what became of it.
+"""The crawl database: pending requests, results and robots.txt in one SQLite file.
 
-Each method that changes something is one transaction, so that a crawl may be killed at any moment.
+Each method that writes is one transaction, so a crawl may be killed at any moment. The write-ahead log makes a commit
+per response a hundred times cheaper than the label store's journal; it needs a local disk. A power cut may lose the
+last transactions, never the file; those requests are made again.
 """
 
 from __future__ import annotations
@@ -8,145 +10,50 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields, replace
 from itertools import islice
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
+
+from pydantic import TypeAdapter, ValidationError
 
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
+    STRICT,
     Ended,
     Photo,
-    Request,
+    PhotoEntry,
+    QueuedRequest,
     RobotsRequest,
     RobotsText,
     State,
-    Superseded,
+    Time,
 )
 from autolabel.crawling.urls import normal_target
 from surfaces.addresses import AddressError, read_address
-from surfaces.dataset.database import Database, Row
+from surfaces.dataset.database import Database
 from surfaces.errors import DatasetError
 from surfaces.photo_files import CRAWL_NAME
-from surfaces.places import is_remote
-from surfaces.safe_paths import is_unicode
 from surfaces.wording import brief
 
-_SHA256 = re.compile("[0-9a-f]{64}")
-_HEX = re.compile("(?:[0-9a-f]{2})*")
-_JPEG = b"\xff\xd8"
-_SIDE_MAX = 2**31 - 1  # of the manifest's columns
-_COUNT_MAX = 2**63 - 1
-_TIME_MAX = 253_402_300_799  # the end of the year 9999
-_SHARES = ("text", "entropy", "colour", "wall", "floor", "table", "room")
+DATABASE_NAME = CRAWL_NAME
+FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
+"""Host names of local files, which are read in parallel and without pauses."""
 
+_T = TypeVar("_T")
+_REQUEST_FIELDS = tuple(field.name for field in fields(Lead))
+_REQUEST = ", ".join(_REQUEST_FIELDS)
+_BATCH, _PHOTO_BATCH = 1000, 250
+_SIDE_MAX, _SIZE_MAX = 2**31 - 1, 2**63 - 1  # of the manifest's columns
 
-def checked_text(value: object) -> str:
-    """A text that can be written as UTF-8.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(value, str) or not is_unicode(value):
-        raise ValueError(f"expected text, got {brief(value)}")
-    return value
-
-
-def checked_count(value: object, most: int = _COUNT_MAX) -> int:
-    """A whole number from 0 to `most`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"expected a whole number from 0 to {most}, got {brief(value)}")
-    return value
-
-
-def checked_time(value: object) -> float:
-    """Seconds since 1970, up to the year 9999.
-
-    Raises:
-        ValueError: it is no such time.
-    """
-    if type(value) not in (int, float) or not 0 <= value <= _TIME_MAX:  # type: ignore[operator]
-        raise ValueError(f"expected a time in seconds since 1970, got {brief(value)}")
-    return float(value)  # type: ignore[arg-type]
-
-
-def checked_sha256(value: object) -> str:
-    """64 hexadecimal digits, which file names are made of.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not isinstance(value, str) or not _SHA256.fullmatch(value):
-        raise ValueError(f"expected a sha256 of 64 hexadecimal digits, got {brief(value)}")
-    return value
-
-
-def checked_headers(value: object) -> dict[str, str]:
-    """Headers by name.
-
-    Raises:
-        ValueError: they are none.
-    """
-    if not isinstance(value, dict):
-        raise ValueError(f"expected headers, got {brief(value)}")
-    return {checked_text(name): checked_text(text) for name, text in value.items()}
-
-
-def checked_place(value: object) -> str:
-    """Where a photo lies, as the manifest tells it; a relative path does not leave the corpus.
-
-    Raises:
-        ValueError: it is no path and no address.
-    """
-    place = checked_text(value)
-    climbs = not is_remote(place) and not PurePath(place).is_absolute() and ".." in re.split(r"[/\\]", place)
-    if climbs or "\0" in place:
-        raise ValueError(f"expected a path inside the corpus, got {brief(value)}")
-    return place
-
-
-def checked_facts(text: Any, thumbnail: Any = b"") -> Facts:
-    """What was measured of a photo.
-
-    Args:
-        text: the JSON of it.
-        thumbnail: a JPEG file, or nothing.
-
-    Raises:
-        ValueError: it is damaged, as for the following.
-        TypeError: ditto.
-        KeyError: ditto.
-    """
-    facts = Facts.from_json(text)
-    checked_sha256(facts.sha256)
-    checked_count(facts.size)
-    for side in (facts.width, facts.height):
-        checked_count(side, _SIDE_MAX)
-    checked_text(facts.unreadable)
-    if not _HEX.fullmatch(facts.near_hash):
-        raise ValueError(f"expected hexadecimal hashes, got {brief(facts.near_hash)}")
-    if facts.seams is not None:
-        checked_count(facts.seams)
-    for name in _SHARES:
-        value = getattr(facts, name)
-        if value is not None and (type(value) not in (int, float) or not abs(value) < _SIDE_MAX):
-            raise ValueError(f"expected a number as {name}, got {brief(value)}")
-    if not isinstance(thumbnail, bytes) or (thumbnail and not thumbnail.startswith(_JPEG)):
-        raise ValueError("expected a JPEG file as thumbnail, got something else")
-    return replace(facts, thumbnail=thumbnail)
-
-
-_VERSION = 1
+_read_text = TypeAdapter(str, config=STRICT).validate_python
+_read_time = TypeAdapter(Time, config=STRICT).validate_python
+_STATS_TYPE, _HEADERS_TYPE = TypeAdapter(Facts), TypeAdapter(dict[str, str])
 
 _TABLES = """
 CREATE TABLE leads (
@@ -162,7 +69,7 @@ CREATE TABLE leads (
     state       TEXT NOT NULL,
     reason      TEXT NOT NULL DEFAULT '',
     detail      TEXT NOT NULL DEFAULT '',
-    address     TEXT NOT NULL,              -- the url, or where it was redirected to
+    address     TEXT NOT NULL,              -- the url, or its redirection target
     host        TEXT NOT NULL,              -- of the address
     redirects   INTEGER NOT NULL DEFAULT 0,
     tries       INTEGER NOT NULL DEFAULT 0,
@@ -175,182 +82,52 @@ CREATE TABLE photos (
     lead         INTEGER PRIMARY KEY REFERENCES leads,
     sha256       TEXT NOT NULL,
     near_hash    TEXT NOT NULL,
-    path         TEXT NOT NULL,             -- empty where the photo was dropped
+    path         TEXT NOT NULL,             -- empty for a dropped photo
     time         REAL NOT NULL,             -- seconds since 1970
     headers      TEXT NOT NULL,             -- JSON
-    duplicate_of TEXT NOT NULL,             -- sha256; empty where it is none
+    duplicate_of TEXT NOT NULL,             -- sha256 or empty
     facts        TEXT NOT NULL,             -- JSON, without the thumbnail
     thumbnail    BLOB NOT NULL
 );
 CREATE INDEX photos_kept ON photos (sha256, near_hash) WHERE path != '';
 CREATE TABLE robots (
     origin     TEXT PRIMARY KEY,            -- scheme, host, port
-    address    TEXT NOT NULL,               -- of its robots.txt, or where that was redirected to
+    address    TEXT NOT NULL,               -- of its robots.txt, or the redirection target
     host       TEXT NOT NULL,               -- of the address
     redirects  INTEGER NOT NULL DEFAULT 0,
     tries      INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0,
-    time       REAL,                        -- of the answer; NULL while there is none
+    time       REAL,                        -- of the response; NULL while there is none
     status     INTEGER,
     body       BLOB
 ) WITHOUT ROWID;
 CREATE INDEX robots_wanted ON robots (host, not_before) WHERE time IS NULL;
 CREATE TABLE hosts (
     host       TEXT PRIMARY KEY,
-    not_before REAL NOT NULL                -- when it may be asked again, as it asked for
+    not_before REAL NOT NULL                -- end of the pause that the host asked for
 ) WITHOUT ROWID;
 """
 
 
-_STORED = [int, bytes, float]  # types of status, body and time
-
-
-class RobotsRecords:
-    """The robots.txt of a ledger's hosts, each cached with its time."""
-
-    def __init__(self, file: CrawlDatabase) -> None:
-        self._file = file
-
-    def answer(self, origin: str) -> tuple[RobotsText, float] | None:
-        """What an origin answered, and when (seconds since 1970); None where it is still to be asked."""
-        rows = self._file.rows("SELECT status, body, time FROM robots WHERE origin = ? AND time IS NOT NULL", origin)
-        # What an older version or another program stored in another way is asked for again.
-        known = [row for row in rows if list(map(type, row)) == _STORED]
-        with self._file.rows_checked():
-            return next(((_robots_text(status, body), checked_time(time)) for status, body, time in known), None)
-
-    def wanted_from(self, origin: str) -> str | None:
-        """The host that is to be asked for an origin's robots.txt; None where none is."""
-        rows = self._file.rows("SELECT host FROM robots WHERE origin = ? AND time IS NULL", origin)
-        with self._file.rows_checked():
-            return next((checked_text(host) for (host,) in rows), None)
-
-    def want(self, origin: str) -> None:
-        """Has an origin's robots.txt asked for, unless it already is to be; an older answer is forgotten."""
-        address = f"{origin}/robots.txt"
-        self._file.run(
-            "INSERT INTO robots (origin, address, host) VALUES (?1, ?2, ?3) ON CONFLICT (origin) DO UPDATE SET"
-            " address = ?2, host = ?3, redirects = 0, tries = 0, not_before = 0, time = NULL WHERE time IS NOT NULL",
-            origin,
-            address,
-            read_address(address).host,
-        )
-
-    def next_request(self, host: str, now: float) -> RobotsRequest | None:
-        """A robots.txt that is wanted from a host, at a time in seconds since 1970."""
-        rows = self._file.rows(
-            "SELECT origin, address, redirects, tries FROM robots"
-            " WHERE time IS NULL AND host = ? AND not_before <= ? ORDER BY not_before LIMIT 1",
-            host,
-            now,
-        )
-        with self._file.rows_checked():
-            return next((_robots_request(*row) for row in rows), None)
-
-    def redirect(self, request: RobotsRequest, address: str) -> str:
-        """Has a robots.txt asked for at another address; returns the address' host."""
-        host = read_address(address).host
-        self._file.run(
-            "UPDATE robots SET address = ?, host = ?, redirects = redirects + 1 WHERE origin = ?",
-            address,
-            host,
-            request.origin,
-        )
-        return host
-
-    def delay(self, request: RobotsRequest, not_before: float) -> None:
-        """Has it tried again, not before a time (seconds since 1970)."""
-        self._file.run(
-            "UPDATE robots SET tries = tries + 1, not_before = ? WHERE origin = ?", not_before, request.origin
-        )
-
-    def store(self, request: RobotsRequest, text: RobotsText, time: float) -> None:
-        """Keeps an answer, with its time (seconds since 1970)."""
-        self._file.run(
-            "UPDATE robots SET time = ?, status = ?, body = ? WHERE origin = ?",
-            time,
-            text.status,
-            text.body,
-            request.origin,
-        )
-
-    def forget(self, request: RobotsRequest) -> None:
-        """Has a robots.txt no longer wanted."""
-        self._file.run("DELETE FROM robots WHERE origin = ?", request.origin)
-
-
-def _robots_text(status: object, body: object) -> RobotsText:
-    if not isinstance(body, bytes):
-        raise TypeError(f"expected bytes of robots.txt, got {brief(body)}")
-    return RobotsText(checked_count(status), body)
-
-
-def _robots_request(origin: object, address: object, redirects: object, tries: object) -> RobotsRequest:
-    return RobotsRequest(checked_text(origin), checked_text(address), checked_count(redirects), checked_count(tries))
-
-
-DATABASE_NAME = CRAWL_NAME
-FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
-"""Stand for hosts where there is none: files are read side by side, and no host is asked too often by it."""
-
-_LEAD_FIELDS = tuple(field.name for field in fields(Lead))
-_LEAD = ", ".join(_LEAD_FIELDS)
-_PHOTO = "facts, thumbnail, path, time, headers, duplicate_of"
-_AT_ONCE = 1000
-
-
-@dataclass(frozen=True)
-class PhotoEntry:
-    """A photo that came, with all that is known of it.
-
-    Attributes:
-        number: of its lead.
-        lead: what led to it.
-        final_url: where it was in the end.
-        reason: `kept`, or why it was dropped.
-        detail: one line; may be empty.
-        photo: facts, place and headers.
-    """
-
-    number: int
-    lead: Lead
-    final_url: str
-    reason: str
-    detail: str
-    photo: Photo
-
-
 class CrawlDatabase(Database):
-    """The crawl database of one corpus; for the thread that opened it. A context manager.
+    """The crawl database of a corpus; a context manager, for the thread that opened it."""
 
-    Attributes:
-        robots: what hosts said in robots.txt.
-    """
-
-    VERSION = _VERSION
+    VERSION = 1
     TABLES = _TABLES
     SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
-    HOLDS = IS = "a crawl's ledger"
-
-    def __init__(self, path: Path, create: bool) -> None:
-        super().__init__(path, create)
-        self.robots = RobotsRecords(self)
+    HOLDS = IS = "a crawl database"
 
     @classmethod
     def open(cls, corpus: Path, create: bool = False) -> CrawlDatabase:
-        """Opens the ledger of a corpus.
-
-        Args:
-            corpus: its folder.
-            create: begin one where there is none; the folder must exist.
+        """Opens the database of a corpus folder; `create` makes one in an existing folder.
 
         Raises:
-            DatasetError: there is none, or it is none of this version.
-            OutputError: it can't be read or begun.
+            DatasetError: there is none, or it is damaged or of another version.
+            OutputError: it can't be read or created.
         """
         path = corpus / DATABASE_NAME
         if not create and not path.is_file():
-            raise DatasetError(f"expected a crawl's ledger at {path}, there is none")
+            raise DatasetError(f"expected a crawl database at {path}, there is none")
         return cls(path, create)
 
     def __enter__(self) -> CrawlDatabase:
@@ -359,242 +136,261 @@ class CrawlDatabase(Database):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    @contextmanager
-    def rows_checked(self) -> Iterator[None]:
-        """Within the block, values that are not what a crawl wrote (`rows`) are a `DatasetError`."""
-        try:
-            yield
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            told = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
-            raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {told}") from error
-
-    def add(self, leads: Iterable[Lead]) -> set[str]:
-        """Adds leads that are not known yet, some thousand a transaction.
-
-        Returns:
-            The hosts of those that are new.
-        """
+    def add(self, requests: Iterable[Lead]) -> set[str]:
+        """Adds the crawl requests that are new, in batches; returns their hosts."""
         hosts: set[str] = set()
-        remaining = iter(leads)
-        while batch := list(islice(remaining, _AT_ONCE)):
+        remaining = iter(requests)
+        while batch := list(islice(remaining, _BATCH)):
             with self.transaction():
-                hosts |= self._add(batch)
+                hosts.update(*map(self._add, batch))
         return hosts
 
     def waiting_hosts(self) -> list[str]:
-        """The hosts that some lead waits for."""
-        asked = "SELECT DISTINCT host FROM leads WHERE state = 'todo'"
-        rows = self.rows(f"{asked} UNION SELECT host FROM robots WHERE time IS NULL")
-        with self.rows_checked():
-            return [checked_text(host) for (host,) in rows]
+        """The hosts that have something to request."""
+        pending = "SELECT DISTINCT host FROM leads WHERE state = 'todo'"
+        return self._read(_read_text, f"{pending} UNION SELECT host FROM robots WHERE time IS NULL")
 
-    def next_request(self, host: str, now: float) -> Request | None:
-        """The request of a host whose turn it is; what failed before comes after what was not tried.
-
-        Args:
-            host: as `waiting_hosts` names it.
-            now: seconds since 1970; what is to be tried later than this is left out.
-        """
-        rows = self.rows(
-            f"SELECT number, address, redirects, tries, {_LEAD} FROM leads"
-            " WHERE state = 'todo' AND host = ? AND not_before <= ? ORDER BY not_before, number LIMIT 1",
-            host,
-            now,
+    def next_request(self, host: str, now: float) -> QueuedRequest | RobotsRequest | None:
+        """The next request to a host at `now` (seconds since 1970): robots.txt first, retries last."""
+        found: list[QueuedRequest | RobotsRequest] = self._read(
+            RobotsRequest,
+            "SELECT origin, address, redirects FROM robots"
+            " WHERE time IS NULL AND host = ? AND not_before <= ? ORDER BY not_before LIMIT 1",
+            *(host, now),
         )
-        with self.rows_checked():
-            return next((_request(row) for row in rows), None)
-
-    def is_waiting(self, number: int) -> bool:
-        """Whether the lead of a number has not ended."""
-        return bool(self.rows("SELECT 1 FROM leads WHERE number = ? AND state = 'todo'", number))
+        found = found or self._read(
+            _read_queued,
+            f"SELECT number, address, redirects, tries, {_REQUEST} FROM leads"
+            " WHERE state = 'todo' AND host = ? AND not_before <= ? ORDER BY not_before, number LIMIT 1",
+            *(host, now),
+        )
+        return found[0] if found else None
 
     def next_time(self, host: str) -> float | None:
-        """When the next request of a host may be made, seconds since 1970; None where none waits."""
-        wanted = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"
-        rows = self.rows(wanted.format("leads WHERE state = 'todo'"), host)
-        rows += self.rows(wanted.format("robots WHERE time IS NULL"), host)
-        with self.rows_checked():
-            return min((checked_time(time) for (time,) in rows), default=None)
+        """When the next request to a host is due (seconds since 1970); None if there is none."""
+        due = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"
+        tables = "leads WHERE state = 'todo'", "robots WHERE time IS NULL"
+        return min((time for table in tables for time in self._read(_read_time, due.format(table), host)), default=None)
 
-    def is_known(self, address: str, request: Request) -> bool:
-        """Whether another lead of the request's kind leads, or was redirected, to an address."""
+    def is_known(self, url: str, request: QueuedRequest) -> bool:
+        """Whether another request of the same kind is for, or was redirected to, a URL."""
         known = "SELECT 1 FROM leads WHERE {} AND kind = ? AND number != ?"
-        values = address, str(request.lead.kind), request.number
-        places = "url = ?", "redirects > 0 AND address = ?"
-        return any(self.rows(known.format(place), *values) for place in places)
+        values = url, str(request.request.kind), request.number
+        return any(self.rows(known.format(match), *values) for match in ("url = ?", "redirects > 0 AND address = ?"))
 
-    def redirect(self, request: Request, address: str) -> str:
-        """Has a lead go on at another address; returns that address' host."""
-        host = read_address(address).host
+    def redirect(self, request: QueuedRequest | RobotsRequest, url: str) -> str:
+        """Redirects a request to a URL; returns the URL's host."""
+        host = read_address(url).host
+        table, key, value = _row_of(request)
         self.run(
-            "UPDATE leads SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE number = ?",
-            address,
-            host,
-            request.number,
+            f"UPDATE {table} SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE {key} = ?",
+            *(url, host, value),
         )
         return host
 
-    def delay(self, request: Request, not_before: float, reason: str) -> None:
-        """Has a request tried again, not before a time (seconds since 1970)."""
-        self.run(
-            "UPDATE leads SET tries = tries + 1, not_before = ?, reason = ? WHERE number = ?",
-            not_before,
-            reason,
-            request.number,
-        )
+    def delay(self, request: QueuedRequest | RobotsRequest, not_before: float, reason: str) -> None:
+        """Counts a failed attempt and schedules the next one (seconds since 1970)."""
+        table, key, value = _row_of(request)
+        self.run(f"UPDATE {table} SET tries = tries + 1, not_before = ? WHERE {key} = ?", not_before, value)
+        if table == "leads":
+            self.run("UPDATE leads SET reason = ? WHERE number = ?", reason, value)
 
-    def end(self, request: Request, ended: Ended) -> set[str]:
-        """Records the end of a lead, and what it led to.
-
-        Returns:
-            The hosts of new leads.
-        """
+    def end(self, request: QueuedRequest, ended: Ended) -> set[str]:
+        """Records the result of a request and the requests found in its response; returns the hosts of new ones."""
         with self.transaction():
-            self._end(request, ended)
-            return self._add(ended.leads)
+            self.run(
+                "UPDATE leads SET state = ?, reason = ?, detail = ? WHERE number = ?",
+                *(str(ended.state), ended.reason, ended.detail, request.number),
+            )
+            if ended.photo:
+                self._add_photo(request.number, ended.photo)
+                for old in ended.supersedes:
+                    kept = "sha256 = ? AND path != ''"
+                    self.run(
+                        "UPDATE leads SET reason = ?, detail = ?"
+                        f" WHERE number IN (SELECT lead FROM photos WHERE {kept})",
+                        *(old.reason, old.detail, old.sha256),
+                    )
+                    self.run(
+                        f"UPDATE photos SET path = '', duplicate_of = ? WHERE {kept}",
+                        *(ended.photo.stats.sha256, old.sha256),
+                    )
+            return set().union(*map(self._add, ended.leads))
 
     def retry_failed(self) -> int:
-        """Has all leads that failed tried again, from where they were; returns how many."""
+        """Reschedules all failed requests; returns their number."""
         return self.run("UPDATE leads SET state = 'todo', tries = 0, not_before = 0 WHERE state = 'failed'")
 
     def retry_private(self) -> int:
-        """Has all leads tried again that were refused for a loopback or private address; returns how many.
-
-        Ledgers of older versions tell them by the detail.
-        """
+        """Reschedules requests refused for private addresses (in older databases marked by the detail alone)."""
         return self.run(
             "UPDATE leads SET state = 'todo', tries = 0, not_before = 0"
             " WHERE state = 'refused' AND (reason = ? OR detail LIKE '%; --allow-private permits it')",
             PRIVATE_ADDRESS,
         )
 
-    def leave_alone(self, host: str, until: float) -> None:
-        """Notes that a host is not to be asked before a time (seconds since 1970)."""
+    def set_cooldown(self, host: str, until: float) -> None:
+        """Stores the end of the pause that a host asked for (seconds since 1970)."""
         self.run("INSERT OR REPLACE INTO hosts VALUES (?, ?)", host, until)
 
-    def left_alone(self) -> dict[str, float]:
-        """The hosts that are not to be asked before a time (seconds since 1970)."""
-        with self.rows_checked():
-            rows = self.rows("SELECT host, not_before FROM hosts")
-            return {checked_text(host): checked_time(time) for host, time in rows}
+    def cooldowns(self) -> dict[str, float]:
+        """The ends of pauses (seconds since 1970) by host."""
+        return dict(
+            self._read(lambda *row: (_read_text(row[0]), _read_time(row[1])), "SELECT host, not_before FROM hosts")
+        )
 
     def counts(self) -> Counter[tuple[Kind, State, str]]:
-        """How many leads there are of each kind in each state, for each reason."""
-        rows = self.rows("SELECT kind, state, reason, COUNT(*) FROM leads GROUP BY kind, state, reason")
-        with self.rows_checked():
-            return Counter({(Kind(kind), State(state), checked_text(reason)): n for kind, state, reason, n in rows})
+        """Numbers of requests by kind, state and reason."""
+        rows = self._read(
+            lambda kind, state, reason, count: ((Kind(kind), State(state), _read_text(reason)), count),
+            "SELECT kind, state, reason, COUNT(*) FROM leads GROUP BY kind, state, reason",
+        )
+        return Counter(dict(rows))
 
     def waiting_counts(self) -> Counter[str]:
-        """How many leads wait for each host."""
-        rows = self.rows("SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host")
-        with self.rows_checked():
-            return Counter({checked_text(host): count for host, count in rows})
+        """Numbers of pending requests by host."""
+        rows = self._read(
+            lambda host, count: (_read_text(host), count),
+            "SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host",
+        )
+        return Counter(dict(rows))
 
-    def kept_facts(self) -> Iterator[Facts]:
-        """What was measured of each kept photo, in the order of their leads; some thousand at a time are in memory."""
-        kept, last = "SELECT lead, facts FROM photos WHERE path != '' AND lead > ? ORDER BY lead LIMIT ?", 0
-        while rows := self.rows(kept, last, _AT_ONCE):
-            with self.rows_checked():
-                known = [checked_facts(facts) for _, facts in rows]
-            yield from known
-            last = rows[-1][0]
+    def kept_stats(self) -> Iterator[Facts]:
+        """The statistics of each kept photo without thumbnails, in the order of the requests, read in batches."""
+        query = "SELECT lead, facts FROM photos WHERE path != '' AND lead > ? ORDER BY lead LIMIT ?"
+        last = 0
+        while batch := self._read(lambda number, stats: (number, _read_stats(stats)), query, last, _BATCH):
+            yield from (stats for _, stats in batch)
+            last = batch[-1][0]
 
     def is_kept(self, sha256: str) -> bool:
         """Whether the corpus keeps a photo."""
         return bool(self.rows("SELECT 1 FROM photos WHERE sha256 = ? AND path != ''", sha256))
 
     def photos(self, reason: str | None = None) -> Iterator[PhotoEntry]:
-        """Photos that came, in the order of their leads; some hundred at a time are in memory.
-
-        Args:
-            reason: only those that are `kept`, or were dropped for this reason; all where None.
-        """
+        """Fetched photos in the order of the requests, read in batches; `reason` selects some of them."""
+        columns = f"number, address, reason, detail, {_REQUEST}, facts, thumbnail, path, time, headers, duplicate_of"
+        query = (
+            f"SELECT {columns} FROM photos JOIN leads ON number = lead"
+            " WHERE lead > ?1 AND (?2 IS NULL OR reason = ?2) ORDER BY lead LIMIT ?3"
+        )
         last = 0
-        chosen, values = ("", ()) if reason is None else ("AND reason = ? ", (reason,))
-        while rows := self.rows(
-            f"SELECT number, address, reason, detail, {_LEAD}, {_PHOTO} FROM photos JOIN leads ON number = lead"
-            f" WHERE lead > ? {chosen}ORDER BY lead LIMIT {_AT_ONCE // 4}",
-            last,
-            *values,
-        ):
-            with self.rows_checked():
-                entries = [_entry(row) for row in rows]
-            yield from entries
-            last = rows[-1][0]
+        while batch := self._read(_read_entry, query, last, reason, _PHOTO_BATCH):
+            yield from batch
+            last = batch[-1].number
 
-    def _add(self, leads: Iterable[Lead]) -> set[str]:
-        hosts: set[str] = set()
-        for lead in leads:
-            hosts.update(host for (host,) in self._add_one(lead))
-        return hosts
+    def robots_text(self, origin: str) -> tuple[RobotsText, float] | None:
+        """The robots.txt of an origin and the time of the response; None while there is none.
 
-    def _add_one(self, lead: Lead) -> list[Row]:
-        state, detail, host = State.TODO, "", ""
-        texts = [_text(getattr(lead, name)) for name in _LEAD_FIELDS]
+        Rows of other types, as some older versions stored them, are requested again.
+        """
+        rows = self._read(
+            lambda status, body, time: (RobotsText(status, body), _read_time(time)),
+            "SELECT status, body, time FROM robots WHERE origin = ?"
+            " AND typeof(status) = 'integer' AND typeof(body) = 'blob' AND typeof(time) = 'real'",
+            origin,
+        )
+        return rows[0] if rows else None
+
+    def robots_host(self, origin: str) -> str | None:
+        """The host to ask for an origin's robots.txt; None if it is not pending."""
+        hosts = self._read(_read_text, "SELECT host FROM robots WHERE origin = ? AND time IS NULL", origin)
+        return hosts[0] if hosts else None
+
+    def request_robots(self, origin: str) -> None:
+        """Schedules the robots.txt of an origin, unless it is pending; a response that is stored is forgotten."""
+        url = f"{origin}/robots.txt"
+        self.run(
+            "INSERT INTO robots (origin, address, host) VALUES (?1, ?2, ?3) ON CONFLICT (origin) DO UPDATE SET"
+            " address = ?2, host = ?3, redirects = 0, tries = 0, not_before = 0, time = NULL WHERE time IS NOT NULL",
+            *(origin, url, read_address(url).host),
+        )
+
+    def store_robots(self, request: RobotsRequest, text: RobotsText, time: float) -> None:
+        """Stores a response with its time (seconds since 1970)."""
+        self.run(
+            "UPDATE robots SET time = ?, status = ?, body = ? WHERE origin = ?",
+            *(time, text.status, text.body, request.origin),
+        )
+
+    def forget_robots(self, request: RobotsRequest) -> None:
+        """Removes a pending robots.txt."""
+        self.run("DELETE FROM robots WHERE origin = ?", request.origin)
+
+    def _read(self, convert: Callable[..., _T], query: str, *values: object) -> list[_T]:
+        """Converts the rows of a query; others may have written the file, so values of any type occur."""
+        rows = self.rows(query, *values)
         try:
-            if lead.kind is Kind.FILE:
+            return [convert(*row) for row in rows]
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            detail = f"{type(error).__name__}: {error}"
+        raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {detail}")
+
+    def _add(self, request: Lead) -> list[str]:
+        """Adds a request if it is new; returns its host if it is pending."""
+        state, detail, host = State.TODO, "", ""
+        # Pages and file names may contain lone surrogates, which SQLite rejects.
+        texts = [str(getattr(request, name)).encode("utf-8", "replace").decode() for name in _REQUEST_FIELDS]
+        try:
+            if request.kind is Kind.FILE:
                 host = FILE_LANES[crc32(texts[0].encode()) % len(FILE_LANES)]
             else:
-                target = normal_target(lead.url)
+                target = normal_target(request.url)
                 texts[0], host = target.url, target.host
         except AddressError as error:
             state, detail = State.REFUSED, str(error)
         added = self.rows(
-            f"INSERT OR IGNORE INTO leads ({_LEAD}, state, reason, detail, address, host)"
+            f"INSERT OR IGNORE INTO leads ({_REQUEST}, state, reason, detail, address, host)"
             " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1, ?12"
             " WHERE NOT EXISTS (SELECT 1 FROM leads WHERE address = ?1 AND kind = ?2 AND redirects > 0)"
             " RETURNING host",
             *(*texts, str(state), "address" if detail else "", detail, host),
         )
-        return added if state is State.TODO else []
+        return [host] if added and state is State.TODO else []
 
-    def _end(self, request: Request, ended: Ended) -> None:
+    def _add_photo(self, number: int, photo: Photo) -> None:
+        stats = photo.stats
         self.run(
-            "UPDATE leads SET state = ?, reason = ?, detail = ? WHERE number = ?",
-            *(str(ended.state), ended.reason, ended.detail, request.number),
+            "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *(number, stats.sha256, stats.near_hash, photo.path, photo.time, json.dumps(dict(photo.headers))),
+            *(photo.duplicate_of, replace(stats, thumbnail=b"").to_json(), stats.thumbnail),
         )
-        if photo := ended.photo:
-            facts = replace(photo.facts, thumbnail=b"")
-            self.run(
-                "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                *(request.number, facts.sha256, facts.near_hash, photo.path, photo.time),
-                *(json.dumps(dict(photo.headers)), photo.duplicate_of, facts.to_json(), photo.facts.thumbnail),
-            )
-            for old in ended.supersedes:
-                self._drop(old, facts.sha256)
-
-    def _drop(self, old: Superseded, better: str) -> None:
-        kept = "SELECT lead FROM photos WHERE sha256 = ? AND path != ''"
-        self.run(
-            f"UPDATE leads SET reason = ?, detail = ? WHERE number IN ({kept})", old.reason, old.detail, old.sha256
-        )
-        self.run("UPDATE photos SET path = '', duplicate_of = ? WHERE sha256 = ? AND path != ''", better, old.sha256)
 
 
-def _text(value: object) -> str:
-    """Pages and file names may hold half a surrogate pair, which no database takes."""
-    return str(value).encode("utf-8", "replace").decode()
+def _row_of(request: QueuedRequest | RobotsRequest) -> tuple[str, str, object]:
+    if isinstance(request, RobotsRequest):
+        return "robots", "origin", request.origin
+    return "leads", "number", request.number
 
 
-def _lead(row: Row) -> Lead:
-    url, kind, *rest = map(checked_text, row)
+def _read_request(*row: Any) -> Lead:
+    url, kind, *rest = map(_read_text, row)
     return Lead(url, Kind(kind), *rest)
 
 
-def _request(row: Row) -> Request:
-    number, address, redirects, tries = row[:4]
-    return Request(number, _lead(row[4:]), checked_text(address), checked_count(redirects), checked_count(tries))
+def _read_queued(number: Any, url: Any, redirects: Any, tries: Any, *request: Any) -> QueuedRequest:
+    return QueuedRequest(number, _read_request(*request), url, redirects, tries)
 
 
-def _entry(row: Row) -> PhotoEntry:
-    number, *texts = row[:4]
-    facts, thumbnail, path, time, headers, duplicate_of = row[12:]
-    photo = Photo(
-        checked_facts(facts, thumbnail),
-        checked_place(path),
-        checked_time(time),
-        checked_headers(json.loads(headers)),
-        duplicate_of and checked_sha256(duplicate_of),
-    )
-    address, reason, detail = map(checked_text, texts)
-    return PhotoEntry(number, _lead(row[4:12]), address, reason, detail, photo)
+def _read_entry(number: int, url: Any, reason: Any, detail: Any, *row: Any) -> PhotoEntry:
+    stats, thumbnail, path, time, headers, duplicate_of = row[len(_REQUEST_FIELDS) :]
+    headers = _HEADERS_TYPE.validate_json(headers, strict=True)
+    photo = Photo(_read_stats(stats, thumbnail), path, time, headers, duplicate_of)
+    request = _read_request(*row[: len(_REQUEST_FIELDS)])
+    return PhotoEntry(number, request, _read_text(url), _read_text(reason), _read_text(detail), photo)
+
+
+def _read_stats(text: Any, thumbnail: Any = b"") -> Facts:
+    stats = _STATS_TYPE.validate_json(text, strict=True)
+    if not re.fullmatch("[0-9a-f]{64}", stats.sha256) or not re.fullmatch("(?:[0-9a-f]{2})*", stats.near_hash):
+        raise ValueError(f"expected hexadecimal hashes, got {brief((stats.sha256, stats.near_hash))}")
+    for name, value in asdict(stats).items():
+        limit = _SIZE_MAX if name == "size" else _SIDE_MAX
+        if isinstance(value, int | float) and not (0 if isinstance(value, int) else -limit) <= value <= limit:
+            raise ValueError(f"expected {name} up to {limit}, got {brief(value)}")
+    if not isinstance(thumbnail, bytes) or (thumbnail and not thumbnail.startswith(b"\xff\xd8")):
+        raise ValueError("expected a JPEG file as thumbnail, got something else")
+    return replace(stats, thumbnail=thumbnail)

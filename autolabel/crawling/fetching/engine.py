@@ -1,23 +1,19 @@
-"""The crawl itself: hands requests to workers as hosts may be asked, and records what becomes of them.
+"""The crawl engine: hands requests to worker threads when their hosts are due, and records the results.
 
-One thread holds the ledger and the schedule; workers only ask, read and judge. So nothing but the hosts' times is in
-memory, however many leads there are.
-
-An error that one item raises (a photo, a page, an answer, a robots.txt, a record) ends that item, with the error as its
-detail. Only errors of the crawl itself end the crawl: ledger or vault can't be used, or an interruption.
+One thread owns the database and the schedule; workers only fetch, parse and filter. Memory holds the hosts' times and
+no requests. An exception of one request (its photo, page, response, robots.txt) ends that request; only errors of the
+database and the blob store, and interrupts, end the crawl.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
+from dataclasses import replace
 
-from autolabel.crawling.crawl_progress import CrawlProgress
 from autolabel.crawling.database import FILE_LANES, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.fetching.robots import RULES_MAX, RobotsRules, robots_origin
@@ -32,8 +28,8 @@ from autolabel.crawling.records import (
     Delayed,
     Ended,
     Outcome,
+    QueuedRequest,
     Redirected,
-    Request,
     RobotsRequest,
     RobotsText,
     State,
@@ -43,315 +39,258 @@ from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from surfaces.addresses import AddressError, read_address
 from surfaces.errors import DatasetError, OutputError
 
-_LONGEST_WAIT_S = 0.5  # so that an interruption is soon noticed
-_RULES_IN_MEMORY, _LINES_IN_MEMORY = 500, 100_000
+_WAIT_MAX_S = 0.5  # so that an interrupt is noticed soon
+_RULES_MEMORY, _RULES_OVERHEAD = 100_000, 200  # lines of robots.txt that stay parsed; one file counts for 200 more
 _DETAIL_MAX = 300
-_LEADING = API_KINDS | {Kind.PAGE, Kind.SITEMAP}
+_FINDING = API_KINDS | {Kind.PAGE, Kind.SITEMAP}
 _NO_ROBOTS = API_KINDS | {Kind.FILE}
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A request in work; its host is busy."""
-
-    host: str
-    request: Request | RobotsRequest
-
-    @property
-    def may_be_kept(self) -> bool:
-        return isinstance(self.request, Request) and self.request.lead.kind in (Kind.PHOTO, Kind.FILE)
+_PHOTOS = (Kind.PHOTO, Kind.FILE)
 
 
 class Crawl:
     """One run of a crawl.
 
     Args:
-        ledger: what is to be asked; of this thread.
-        asker: asks.
-        settings: politeness and limits.
-        progress: told of each end.
-        interrupted: where it says so, requests in work are the last.
-        resumed: the hosts may have been asked just before: each is first left alone as after an answer.
+        on_end: called with each result and the number of active hosts.
+        interrupted: when true, no more requests are started.
+        resumed: an earlier run may have contacted the hosts just before, so each is first left to pause.
     """
 
     def __init__(
         self,
-        ledger: CrawlDatabase,
-        asker: Fetcher,
+        database: CrawlDatabase,
+        fetcher: Fetcher,
         settings: CrawlSettings,
-        progress: CrawlProgress,
+        on_end: Callable[[Ended, int], None] = lambda _ended, _hosts: None,
         interrupted: Callable[[], bool] = lambda: False,
         resumed: bool = True,
     ) -> None:
-        self._ledger, self._asker, self._settings, self._progress = ledger, asker, settings, progress
-        self._interrupted = interrupted
+        self._database, self._fetcher, self._settings = database, fetcher, settings
+        self._on_end, self._interrupted = on_end, interrupted
         self._first_pause_s = 1 / settings.rate if resumed else 0.0
-        self._left_alone = ledger.left_alone()
-        self._found = FoundLeads(ledger, settings.found)
+        self._cooldowns = database.cooldowns()
+        self._found = FoundLeads(database, settings.found)
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
-        self._not_permitted: dict[str, Ended] = {}
+        self._refused_origins: dict[str, Ended] = {}
         self._delays: dict[str, float] = {}
-        self._working: dict[Future[tuple[Outcome | RobotsText, float]], _Work] = {}
-        self._finished: SimpleQueue[Future[tuple[Outcome | RobotsText, float]]] = SimpleQueue()
-        self._superseded: dict[str, tuple[Superseded, str]] = {}
-        self._tally = CrawlCounts()
+        self._in_flight: dict[
+            Future[tuple[Outcome | RobotsText, float]], tuple[str, QueuedRequest | RobotsRequest]
+        ] = {}
+        self._overtaken: dict[str, tuple[Superseded, str]] = {}
+        self._counts = CrawlCounts()
 
     def run(self) -> CrawlCounts:
-        """Asks until nothing is left that may be asked, the limit is reached, or it is interrupted.
-
-        Returns:
-            What became of the leads.
+        """Makes requests until none is left that may be made, the limit is reached, or it is interrupted.
 
         Raises:
-            OutputError: ledger or vault can't be written to; what was recorded stays.
+            OutputError: the database or the blob store can't be written to; recorded results stay.
         """
-        for host in self._ledger.waiting_hosts():
-            self._expect(host)
-        pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="asker")
-        try:
-            while self._go_on():
-                wait_s = self._hand_out(pool)
-                self._settle(wait_s)
-        finally:
-            pool.shutdown(cancel_futures=True)
-        return self._tally
+        for host in self._database.waiting_hosts():
+            self._add_host(host)
+        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="fetcher") as pool:
+            while self._in_flight or not (self._is_full(0) or self._interrupted() or self._schedule.wait_s() is None):
+                wait_s = self._start_next(pool)
+                if not self._in_flight:
+                    time.sleep(wait_s)
+                for future in wait(self._in_flight, wait_s, FIRST_COMPLETED).done:
+                    host, request = self._in_flight.pop(future)
+                    with self._isolated(host, request):
+                        self._finish(host, request, *future.result())
+        return self._counts
 
-    def _expect(self, host: str) -> None:
-        """There is something to ask a host; what it asked of an earlier run holds."""
-        wait_s = self._left_alone.pop(host, 0.0) - time.time()
-        if wait_s > self._settings.patience_s:
-            self._put_aside(host, f"asked to be left alone for {wait_s:.0f} s more")
+    def _add_host(self, host: str) -> None:
+        """Schedules a host; the pause it asked for in an earlier run still applies."""
+        wait_s = self._cooldowns.pop(host, 0.0) - time.time()
+        if wait_s > self._settings.wait_max_s:
+            self._suspend(host, f"asked for a pause of {wait_s:.0f} s more")
         else:
             self._schedule.add(host, max(wait_s, 0.0 if host in FILE_LANES else self._first_pause_s))
 
-    def _go_on(self) -> bool:
-        if self._working:
-            return True
-        full = self._settings.limit is not None and self._tally.kept >= self._settings.limit
-        return not (full or self._interrupted() or self._schedule.wait_s() is None)
+    def _is_full(self, more: int) -> bool:
+        return self._settings.limit is not None and self._counts.kept + more >= self._settings.limit
 
-    def _hand_out(self, pool: ThreadPoolExecutor) -> float:
-        """Gives a worker a request, if one is free; returns how long the next one may be waited for, seconds."""
-        if len(self._working) >= self._settings.workers or self._interrupted() or self._may_be_full():
-            return _LONGEST_WAIT_S
-        host = self._schedule.take()
+    def _start_next(self, pool: ThreadPoolExecutor) -> float:
+        """Starts a request if one is due and a worker is free; returns how long to wait for the next, seconds."""
+        requests = (request for _, request in self._in_flight.values())
+        photos = sum(isinstance(request, QueuedRequest) and request.request.kind in _PHOTOS for request in requests)
+        if len(self._in_flight) >= self._settings.workers or self._interrupted() or self._is_full(photos):
+            return _WAIT_MAX_S
+        host = self._schedule.pop()
         if host is None:
             wait_s = self._schedule.wait_s()
-            return _LONGEST_WAIT_S if wait_s is None else min(wait_s, _LONGEST_WAIT_S)
-        work = self._next_work(host)
-        if work is not None:
-            self._start(pool, work)
+            return _WAIT_MAX_S if wait_s is None else min(wait_s, _WAIT_MAX_S)
+        request = self._next_request(host)
+        if request is not None:
+            self._in_flight[pool.submit(self._fetcher.fetch, request)] = host, request
+            self._counts.requests += 1
         return 0.0
 
-    def _may_be_full(self) -> bool:
-        if self._settings.limit is None:
-            return False
-        return self._tally.kept + sum(work.may_be_kept for work in self._working.values()) >= self._settings.limit
-
-    def _start(self, pool: ThreadPoolExecutor, work: _Work) -> None:
-        request = work.request
-        future: Future[tuple[Outcome | RobotsText, float]]
-        if isinstance(request, Request):
-            future = pool.submit(self._asker.ask, request)
-        else:
-            future = pool.submit(self._asker.fetch_robots, request)
-        self._working[future] = work
-        self._tally.asked += 1
-        future.add_done_callback(self._finished.put)
-
-    def _next_work(self, host: str) -> _Work | None:
-        """What to ask a host whose turn it is; None where the turn passes without a request."""
+    def _next_request(self, host: str) -> QueuedRequest | RobotsRequest | None:
+        """The next request to a host that is due; None if its turn passes without one."""
         now = time.time()
-        robots = self._ledger.robots.next_request(host, now)
-        if robots is not None:
-            return _Work(host, robots)
-        request = self._ledger.next_request(host, now)
+        request = self._database.next_request(host, now)
         if request is None:
-            self._rest_until_due(host, now)
+            due = self._database.next_time(host)
+            if due is None:
+                self._schedule.idle(host)
+            else:
+                self._pause(host, max(0.0, due - now), "the remaining requests are to be made later")
             return None
-        work = _Work(host, request)
-        if request.lead.kind in _LEADING and self._found.room(host) <= 0:
+        if isinstance(request, RobotsRequest):
+            return request
+        if request.request.kind in _FINDING and self._found.room(host) <= 0:
             self._refuse(host, request, Ended(State.FAILED, TOO_MANY, f"no more of what {host} names is kept"))
             return None
-        with self._item(work):
-            return work if request.lead.kind in _NO_ROBOTS else self._permitted(host, request, now)
+        with self._isolated(host, request):
+            return request if request.request.kind in _NO_ROBOTS else self._check_robots(host, request, now)
         return None
 
-    def _permitted(self, host: str, request: Request, now: float) -> _Work | None:
-        """The request, or the one for robots.txt that has to come before; None where neither may be made now."""
-        origin = robots_origin(read_address(request.address))
-        rules = self._known_rules(origin, now)
-        if origin in self._not_permitted:
-            self._refuse(host, request, self._not_permitted[origin])
+    def _check_robots(self, host: str, request: QueuedRequest, now: float) -> QueuedRequest | RobotsRequest | None:
+        """The request, or the one for robots.txt that must come before; None if neither may be made now."""
+        origin = robots_origin(read_address(request.url))
+        rules = self._rules_of(origin, now)
+        if origin in self._refused_origins:
+            self._refuse(host, request, self._refused_origins[origin])
         elif rules is None:
-            return self._robots_first(host, origin, now)
-        elif rules.delay_s > self._delay(host):
+            return self._request_robots(host, origin, now)
+        elif rules.delay_s > self._delay_s(host):
             self._delays[host] = rules.delay_s
-            self._rest(host, rules.delay_s, f"robots.txt wants {rules.delay_s:g} s between requests")
-        elif not rules.allows(request.address):
+            self._pause(host, rules.delay_s, f"robots.txt asks for {rules.delay_s:g} s between requests")
+        elif not rules.allows(request.url):
             too_long = f", which has more than {RULES_MAX} rules for this crawler" if rules.is_too_long else ""
             self._refuse(host, request, Ended(State.REFUSED, "robots", f"robots.txt of {origin}{too_long}"))
         else:
-            return _Work(host, request)
+            return request
         return None
 
-    def _refuse(self, host: str, request: Request, refused: Ended) -> None:
-        self._end(request, refused)
-        self._schedule.rest(host, 0.0)
-
-    def _robots_first(self, host: str, origin: str, now: float) -> _Work | None:
-        self._ledger.robots.want(origin)
-        robots = self._ledger.robots.next_request(host, now)
-        if robots is not None:
-            return _Work(host, robots)
-        elsewhere = self._ledger.robots.wanted_from(origin)
-        if elsewhere is not None and self._schedule.is_aside(elsewhere):
-            self._put_aside(host, f"its robots.txt is at {elsewhere}, which was put aside")
-        else:
-            self._schedule.rest(host, self._delay(host))
-        return None
-
-    def _rest_until_due(self, host: str, now: float) -> None:
-        due = self._ledger.next_time(host)
-        if due is None:
-            self._schedule.retire(host)
-        else:
-            self._rest(host, max(0.0, due - now), "what is left is to be asked later")
-
-    def _known_rules(self, origin: str, now: float) -> RobotsRules | None:
-        """What an origin's robots.txt says; None where it is (again) to be asked."""
-        if origin not in self._rules and (answer := self._ledger.robots.answer(origin)):
-            self._rules[origin] = RobotsRules(answer[0]), answer[1]
-            while len(self._rules) > 1 and not self._fits_in_memory():
+    def _rules_of(self, origin: str, now: float) -> RobotsRules | None:
+        """The rules of an origin; None if its robots.txt is to be fetched."""
+        if origin not in self._rules and (stored := self._database.robots_text(origin)):
+            self._rules[origin] = RobotsRules(stored[0]), stored[1]
+            sizes = [rules.size + _RULES_OVERHEAD for rules, _ in self._rules.values()]
+            while len(self._rules) > 1 and sum(sizes[-len(self._rules) :]) > _RULES_MEMORY:
                 self._rules.popitem(last=False)
-        rules, time_told = self._rules.get(origin, (None, 0.0))
-        if rules is None or abs(now - time_told) > self._settings.robots_age_s:
+        rules, time_fetched = self._rules.get(origin, (None, 0.0))
+        if rules is None or abs(now - time_fetched) > self._settings.robots_age_s:
             return None
         self._rules.move_to_end(origin)
         return rules
 
-    def _fits_in_memory(self) -> bool:
-        lines = sum(rules.size for rules, _ in self._rules.values())
-        return len(self._rules) <= _RULES_IN_MEMORY and lines <= _LINES_IN_MEMORY
-
-    def _settle(self, wait_s: float) -> None:
-        """Records what has ended by now, or ends within some seconds."""
-        try:
-            future = self._finished.get(timeout=wait_s) if wait_s else self._finished.get_nowait()
-        except Empty:
-            return
-        work = self._working.pop(future)
-        with self._item(work):
-            self._take(work, *future.result())
-
-    def _take(self, work: _Work, outcome: Outcome | RobotsText, answered: float) -> None:
-        """Records what became of a request; the host had answered at a time of `time.monotonic`."""
-        if isinstance(outcome, Delayed):
-            self._delay_request(work, outcome)
-            return
-        self._schedule.succeeded(work.host)
-        self._schedule.rest(work.host, max(0.0, answered + self._delay(work.host) - time.monotonic()))
-        if isinstance(work.request, RobotsRequest):
-            self._record_robots(work.request, outcome)
+    def _request_robots(self, host: str, origin: str, now: float) -> RobotsRequest | None:
+        self._database.request_robots(origin)
+        request = self._database.next_request(host, now)
+        if isinstance(request, RobotsRequest):
+            return request
+        elsewhere = self._database.robots_host(origin)
+        if elsewhere is not None and self._schedule.is_suspended(elsewhere):
+            self._suspend(host, f"its robots.txt is at {elsewhere}, which was suspended")
         else:
-            assert not isinstance(outcome, RobotsText)
-            self._record(work.request, outcome)
+            self._schedule.reschedule(host, self._delay_s(host))
+        return None
+
+    def _finish(
+        self, host: str, request: QueuedRequest | RobotsRequest, outcome: Outcome | RobotsText, responded: float
+    ) -> None:
+        """Records an outcome; `responded` is the time of the response (`time.monotonic`)."""
+        if isinstance(outcome, Delayed):
+            self._retry(host, request, outcome)
+            return
+        self._schedule.reset_failures(host)
+        self._schedule.reschedule(host, max(0.0, responded + self._delay_s(host) - time.monotonic()))
+        if isinstance(outcome, Redirected):
+            self._redirect(request, outcome.url)
+        elif isinstance(request, QueuedRequest) and isinstance(outcome, Ended):
+            self._end(request, outcome)
+        elif isinstance(request, RobotsRequest):
+            self._record_robots(request, outcome)
 
     @contextmanager
-    def _item(self, work: _Work) -> Iterator[None]:
-        """An error in the block ends the item alone, unless it is one of the crawl itself."""
+    def _isolated(self, host: str, request: QueuedRequest | RobotsRequest) -> Iterator[None]:
+        """Records an exception of the block as the request's result, unless it is one of the crawl itself."""
         try:
             yield
-        except (OutputError, DatasetError):  # of vault and ledger
+        except (OutputError, DatasetError):  # of the blob store and the database
             raise
         except Exception as error:
-            self._fail(work, one_line(f"{type(error).__name__}: {error}", _DETAIL_MAX))
+            detail = one_line(f"{type(error).__name__}: {error}", _DETAIL_MAX)
+            if isinstance(request, QueuedRequest):
+                self._end(request, Ended(State.FAILED, ITEM_ERROR, detail))
+            else:
+                with suppress(AddressError):  # then no request waits for it
+                    self._record_robots(request, Ended(State.FAILED, ITEM_ERROR, f"robots.txt: {detail}"))
+            if self._schedule.is_busy(host):
+                self._schedule.reschedule(host, self._delay_s(host))
 
-    def _fail(self, work: _Work, detail: str) -> None:
-        if isinstance(work.request, Request):
-            self._end(work.request, Ended(State.FAILED, ITEM_ERROR, detail))
+    def _redirect(self, request: QueuedRequest | RobotsRequest, url: str) -> None:
+        if isinstance(request, QueuedRequest) and self._database.is_known(url, request):
+            self._end(request, Ended(State.DONE, "duplicate", f"redirected to {url}, which is known"))
         else:
-            with suppress(AddressError):  # then nothing waits for it
-                self._record_robots(work.request, Ended(State.FAILED, ITEM_ERROR, f"robots.txt: {detail}"))
-        if self._schedule.is_busy(work.host):
-            self._schedule.rest(work.host, self._delay(work.host))
+            self._add_host(self._database.redirect(request, url))
 
-    def _record_robots(self, request: RobotsRequest, outcome: Redirected | Ended | RobotsText) -> None:
-        if isinstance(outcome, Redirected):
-            self._expect(self._ledger.robots.redirect(request, outcome.address))
-            return
+    def _record_robots(self, request: RobotsRequest, outcome: Ended | RobotsText) -> None:
         if isinstance(outcome, RobotsText):
             self._rules.pop(request.origin, None)
-            self._ledger.robots.store(request, outcome, time.time())
+            self._database.store_robots(request, outcome, time.time())
         else:
-            self._not_permitted[request.origin] = outcome
-            self._ledger.robots.forget(request)
-        self._expect(read_address(request.origin).host)
+            self._refused_origins[request.origin] = outcome
+            self._database.forget_robots(request)
+        self._add_host(read_address(request.origin).host)
 
-    def _record(self, request: Request, outcome: Redirected | Ended) -> None:
-        if isinstance(outcome, Ended):
-            self._end(request, outcome)
-        elif self._ledger.is_known(outcome.address, request):
-            self._end(request, Ended(State.DONE, "duplicate", f"redirected to {outcome.address}, which is known"))
-        else:
-            self._expect(self._ledger.redirect(request, outcome.address))
+    def _refuse(self, host: str, request: QueuedRequest, refused: Ended) -> None:
+        self._end(request, refused)
+        self._schedule.reschedule(host, 0.0)
 
-    def _end(self, request: Request, ended: Ended) -> None:
-        ended = self._unless_superseded(ended)
-        known = [old for old in ended.supersedes if self._ledger.is_kept(old.sha256)]
+    def _end(self, request: QueuedRequest, ended: Ended) -> None:
+        if ended.photo and ended.kept and ended.photo.stats.sha256 in self._overtaken:
+            # A better copy was recorded while this photo was stored.
+            old, better = self._overtaken.pop(ended.photo.stats.sha256)
+            photo = replace(ended.photo, path="", duplicate_of=better)
+            ended = replace(ended, reason=old.reason, detail=old.detail, photo=photo)
+        superseded = {old.sha256 for old in ended.supersedes if self._database.is_kept(old.sha256)}
         if ended.photo:
-            better = ended.photo.facts.sha256
-            self._superseded |= {old.sha256: (old, better) for old in ended.supersedes if old not in known}
+            pending = (old for old in ended.supersedes if old.sha256 not in superseded)
+            self._overtaken |= {old.sha256: (old, ended.photo.stats.sha256) for old in pending}
         if ended.leads:
-            host = read_address(request.address).host
-            leads, left_out = self._found.take(host, ended.leads)
-            ended = replace(ended, leads=tuple(leads))
-            self._tally.left_out += Counter({host: left_out})
-        for host in self._ledger.end(request, ended):
-            self._expect(host)
-        self._asker.recorded(request)
-        self._tally.kept += ended.kept - len(known)
-        self._tally.superseded += len(known)
-        self._tally.ended[ended.reason] += 1
-        self._tally.cut += ended.is_cut
-        self._progress.ended(ended, self._schedule.waiting)
+            host = read_address(request.url).host
+            found, left_out = self._found.take(host, ended.leads)
+            ended = replace(ended, leads=tuple(found))
+            if left_out:
+                self._counts.left_out[host] += left_out
+        for host in self._database.end(request, ended):
+            self._add_host(host)
+        self._counts.kept += ended.kept - len(superseded)
+        self._counts.superseded += len(superseded)
+        self._counts.ended[ended.reason] += 1
+        self._counts.cut += ended.is_cut
+        self._on_end(ended, self._schedule.num_active)
 
-    def _unless_superseded(self, ended: Ended) -> Ended:
-        """How a lead ends: a photo that was to be kept is dropped where a better copy overtook it on its way here."""
-        if not (ended.photo and ended.kept and ended.photo.facts.sha256 in self._superseded):
-            return ended
-        old, better = self._superseded.pop(ended.photo.facts.sha256)
-        photo = replace(ended.photo, path="", duplicate_of=better)
-        return replace(ended, reason=old.reason, detail=old.detail, photo=photo)
-
-    def _delay_request(self, work: _Work, delayed: Delayed) -> None:
-        request, failures = work.request, self._schedule.failed(work.host)
-        pause_s = delayed.pause_s if delayed.pause_s is not None else self._settings.pause_s * 2 ** (failures - 1)
-        pause_s = max(pause_s, self._delay(work.host))
+    def _retry(self, host: str, request: QueuedRequest | RobotsRequest, delayed: Delayed) -> None:
+        """Schedules the next attempt after a transient failure, with exponential backoff or the pause asked for."""
+        failures = self._schedule.count_failure(host)
+        pause_s = self._settings.pause_s * 2 ** (failures - 1) if delayed.pause_s is None else delayed.pause_s
+        pause_s = max(pause_s, self._delay_s(host))
         until = time.time() + pause_s
         if delayed.pause_s is not None:
-            self._ledger.leave_alone(work.host, until)
-        if isinstance(request, RobotsRequest):
-            self._ledger.robots.delay(request, until)
-        elif request.tries + 1 < self._settings.tries_max:
-            self._ledger.delay(request, until, delayed.reason)
-        else:
+            self._database.set_cooldown(host, until)
+        if isinstance(request, QueuedRequest) and request.tries + 1 >= self._settings.tries_max:
             self._end(request, Ended(State.FAILED, delayed.reason, delayed.detail))
+        else:
+            self._database.delay(request, until, delayed.reason)
         if failures >= self._settings.failures_max:
-            self._put_aside(work.host, delayed.detail)
+            self._suspend(host, delayed.detail)
         else:
-            self._rest(work.host, pause_s, delayed.detail)
+            self._pause(host, pause_s, delayed.detail)
 
-    def _rest(self, host: str, wait_s: float, why: str) -> None:
-        if wait_s > self._settings.patience_s:
-            self._put_aside(host, why)
+    def _pause(self, host: str, wait_s: float, why: str) -> None:
+        if wait_s > self._settings.wait_max_s:
+            self._suspend(host, why)
         else:
-            self._schedule.rest(host, wait_s)
+            self._schedule.reschedule(host, wait_s)
 
-    def _put_aside(self, host: str, why: str) -> None:
-        self._schedule.put_aside(host)
-        self._tally.aside[host] = why
+    def _suspend(self, host: str, why: str) -> None:
+        self._schedule.suspend(host)
+        self._counts.suspended[host] = why
 
-    def _delay(self, host: str) -> float:
+    def _delay_s(self, host: str) -> float:
         return 0.0 if host in FILE_LANES else self._delays.get(host, 1 / self._settings.rate)

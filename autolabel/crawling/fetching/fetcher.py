@@ -1,4 +1,4 @@
-"""One request and what became of it: everything of a crawl that happens in worker threads."""
+"""One request and its result: the work of a crawl's worker threads."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from autolabel.crawling.arrivals import Arrival, Arrivals
-from autolabel.crawling.blob_store import BlobStore, photo_name
+from autolabel.crawling.blob_store import BlobStore, blob_name
 from autolabel.crawling.fetching.robots import BYTES_MAX, OPT_OUTS, directives
 from autolabel.crawling.judging import Judge
 from autolabel.crawling.lead import Kind, Lead
@@ -22,8 +21,8 @@ from autolabel.crawling.records import (
     Ended,
     Outcome,
     Photo,
+    QueuedRequest,
     Redirected,
-    Request,
     RobotsRequest,
     RobotsText,
     State,
@@ -38,9 +37,8 @@ KEPT_HEADERS = (
     *("cache-control", "content-length", "content-type", "date", "etag", "expires", "last-modified", "link", "server"),
     *("tdm-policy", "tdm-reservation", "x-robots-tag"),
 )
-"""Headers of a photo's answer that belong to its provenance."""
+"""Response headers that are part of a photo's provenance."""
 
-_ROBOTS_ACCEPT = {"Accept": "text/plain, text/*;q=0.8"}
 _ACCEPT = {
     Kind.PAGE: {"Accept": "text/html, application/xhtml+xml;q=0.9"},
     Kind.SITEMAP: {"Accept": "application/xml, text/xml, text/plain;q=0.8, */*;q=0.5"},
@@ -51,157 +49,135 @@ _ACCEPT = {
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How hosts are asked.
+    """How requests are made.
 
     Attributes:
         limits: of one request.
-        redirects_max: most redirects that a lead is followed through.
-        reading: what is taken from answers, and whether `X-Robots-Tag: noai` and the like are honoured.
-        contact: a web or mail address for whoever runs a host that is asked; empty where none is given.
-        judging: how many photos are decoded and judged at once; each takes memory.
-        resolve: looks names up.
+        redirects_max: redirects followed per request.
+        parsing: what is taken from responses, and whether opt-outs (`X-Robots-Tag: noai`) are honoured.
+        contact: a web or mail address for the User-Agent, or empty.
+        filter_threads: photos decoded and filtered at once; each needs memory.
+        resolve: the DNS lookup.
     """
 
     limits: FetchLimits = field(default_factory=FetchLimits)
     redirects_max: int = 5
-    reading: ReadSettings = field(default_factory=ReadSettings)
+    parsing: ReadSettings = field(default_factory=ReadSettings)
     contact: str = ""
-    judging: int = 2
+    filter_threads: int = 2
     resolve: Resolver = look_up
 
 
 class Fetcher:
-    """Makes requests; for many threads at once.
+    """Makes requests, filters photos and stores those that are kept. Thread-safe."""
 
-    Args:
-        settings: limits and what is honoured.
-        judge: decides which photos are kept.
-        vault: where those go.
-        arrivals: where photos lie until they are judged; what is found there is not asked for.
-    """
-
-    def __init__(self, settings: FetchSettings, judge: Judge, vault: BlobStore, arrivals: Arrivals) -> None:
-        self._settings, self._judge, self._vault, self._arrivals = settings, judge, vault, arrivals
-        self._readers = readers(settings.reading)
+    def __init__(self, settings: FetchSettings, image_filter: Judge, store: BlobStore) -> None:
+        self._settings, self._filter, self._store = settings, image_filter, store
+        self._parsers = readers(settings.parsing)
         self._agent = {"User-Agent": f"{USER_AGENT} ({settings.contact})"} if settings.contact else {}
-        self._looking = threading.BoundedSemaphore(settings.judging)
-        self._deciding = threading.Lock()
+        self._measuring = threading.BoundedSemaphore(settings.filter_threads)
+        self._classifying = threading.Lock()
 
-    def ask(self, request: Request) -> tuple[Outcome, float]:
-        """Makes a lead's next request.
+    def fetch(self, request: QueuedRequest | RobotsRequest) -> tuple[Outcome | RobotsText, float]:
+        """Makes a request.
 
         Returns:
-            What became of it, and when the host had answered (`time.monotonic`): judging comes after that.
+            The outcome, and the time of the response (`time.monotonic`): filtering comes after that.
 
         Raises:
             OutputError: a photo could not be stored.
         """
-        if request.lead.kind is Kind.FILE:
-            return self._read_file(request.lead), time.monotonic()
-        if arrival := self._arrivals.find(request):
-            return self._judged(arrival), time.monotonic()
-        kind = request.lead.kind
-        headers = _ACCEPT.get(kind, {}) | headers_for(kind, request.address, self._settings.reading)
+        if isinstance(request, RobotsRequest):
+            return self._fetch_robots(request), time.monotonic()
+        kind = request.request.kind
+        if kind is Kind.FILE:
+            return self._read_file(request.url), time.monotonic()
         try:
-            answer = self._get(request.address, headers)
+            response = self._get(
+                request.url, _ACCEPT.get(kind, {}) | headers_for(kind, request.url, self._settings.parsing)
+            )
         except FetchError as error:
             return _failure(error), time.monotonic()
-        answered = time.monotonic()
-        return self._told(request, answer), answered
+        responded = time.monotonic()
+        return self._outcome(request, response), responded
 
-    def fetch_robots(self, request: RobotsRequest) -> tuple[RobotsText | Outcome, float]:
-        """Asks for a robots.txt; too many redirects mean that there is none (RFC 9309, section 2.3.1.2).
-
-        Returns:
-            What came, or `Ended` where the host may not be asked, and when (`time.monotonic`).
-        """
+    def _fetch_robots(self, request: RobotsRequest) -> Outcome | RobotsText:
         try:
-            answer = self._get(request.address, _ROBOTS_ACCEPT)
-            if answer.redirect is not None and request.redirects < self._settings.redirects_max:
-                return Redirected(normalised(answer.redirect)), time.monotonic()
+            response = self._get(request.url, {"Accept": "text/plain, text/*;q=0.8"})
+            # Too many redirects mean that there is none (RFC 9309, section 2.3.1.2).
+            if response.redirect is not None and request.redirects < self._settings.redirects_max:
+                return Redirected(normalised(response.redirect))
         except AddressError as error:
-            return _failure(error), time.monotonic()
+            return _failure(error)
         except FetchError as error:
-            return Delayed("unreachable", f"robots.txt: {error}"), time.monotonic()
-        if answer.status in PASSING_STATUSES or answer.status >= 500:
-            return _delayed(answer), time.monotonic()
-        return RobotsText(answer.status, answer.body[:BYTES_MAX]), time.monotonic()
+            return Delayed("unreachable", f"robots.txt: {error}")
+        if response.status in PASSING_STATUSES or response.status >= 500:
+            return _delay(response)
+        return RobotsText(response.status, response.body[:BYTES_MAX])
 
-    def recorded(self, request: Request) -> None:
-        """The ledger knows how a request's lead ended."""
-        self._arrivals.forget(request)
+    def _get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        return ask(url, self._settings.limits, {**headers, **self._agent}, self._settings.resolve)
 
-    def _get(self, address: str, headers: Mapping[str, str]) -> Answer:
-        return ask(address, self._settings.limits, {**headers, **self._agent}, self._settings.resolve)
-
-    def _told(self, request: Request, answer: Answer) -> Outcome:
+    def _outcome(self, queued: QueuedRequest, response: Answer) -> Outcome:
         try:
-            target = answer.redirect
+            target = response.redirect
+            if target is not None and queued.redirects >= self._settings.redirects_max:
+                return Ended(State.FAILED, "too-many-redirects", f"at last to {target}")
             if target is not None:
-                return self._redirected(request, target)
+                return Redirected(normalised(target))
         except FetchError as error:
             return _failure(error)
-        if answer.status in PASSING_STATUSES:
-            return _delayed(answer)
-        if answer.status not in WHOLE_STATUSES:
-            return Ended(State.FAILED, f"http-{answer.status}")
-        if request.lead.kind is not Kind.PHOTO:
-            return self._read(request.lead, answer)
-        refused = OPT_OUTS & directives(answer.headers)
-        if refused and not self._settings.reading.ignore_opt_outs:
+        if response.status in PASSING_STATUSES:
+            return _delay(response)
+        if response.status not in WHOLE_STATUSES:
+            return Ended(State.FAILED, f"http-{response.status}")
+        if queued.request.kind is not Kind.PHOTO:
+            return self._parse(queued.request, response)
+        refused = OPT_OUTS & directives(response.headers)
+        if refused and not self._settings.parsing.ignore_opt_outs:
             return Ended(State.REFUSED, "noai", f"X-Robots-Tag: {', '.join(sorted(refused))}")
-        headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-        arrival = Arrival(answer.body, time.time(), headers)
-        self._arrivals.keep(request, arrival)
-        return self._judged(arrival)
+        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        return self._filter_photo(response.body, headers)
 
-    def _redirected(self, request: Request, target: str) -> Outcome:
-        if request.redirects >= self._settings.redirects_max:
-            return Ended(State.FAILED, "too-many-redirects", f"at last to {target}")
-        return Redirected(normalised(target))
-
-    def _read(self, lead: Lead, answer: Answer) -> Outcome:
+    def _parse(self, request: Lead, response: Answer) -> Outcome:
         try:
-            leads = self._readers[lead.kind](lead, answer)
-            is_cut = isinstance(leads, Leads) and leads.is_cut
-            return Ended(State.DONE, "read", "in part" if is_cut else "", tuple(leads), is_cut)
+            found = self._parsers[request.kind](request, response)
         except RefusedError as error:
             return Ended(State.REFUSED, "noai", str(error))
         except BusyError as error:
-            return Delayed("busy", str(error), retry_after_s(answer.headers, time.time()))
+            return Delayed("busy", str(error), retry_after_s(response.headers, time.time()))
         except ReadError as error:
             return Ended(State.FAILED, "not-as-expected", str(error))
+        is_cut = isinstance(found, Leads) and found.is_cut
+        return Ended(State.DONE, "read", "in part" if is_cut else "", tuple(found), is_cut)
 
-    def _read_file(self, lead: Lead) -> Outcome:
+    def _read_file(self, path: str) -> Outcome:
         try:
-            data = read_bytes(lead.url, self._settings.limits.bytes_max)
+            data = read_bytes(path, self._settings.limits.bytes_max)
         except FetchError as error:
             return Ended(State.FAILED, "no-file", str(error))
         except DecodeError as error:
             return Ended(State.FAILED, "too-large", str(error))
-        return self._judged(Arrival(data, time.time(), {}))
+        return self._filter_photo(data, {})
 
-    def _judged(self, arrival: Arrival) -> Ended:
-        data = arrival.body
-        with self._looking:
-            facts = self._judge.look(data)
-        with self._deciding:
-            verdict = self._judge.decide(facts)
-        # Its bytes lie in the vault before the ledger says so: a kill between the two loses nothing.
-        path = self._vault.put(photo_name(facts.sha256, data), data) if verdict.kept else ""
-        photo = Photo(facts, path, arrival.time, arrival.headers, verdict.duplicate_of)
-        return Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo, supersedes=verdict.supersedes)
+    def _filter_photo(self, data: bytes, headers: Mapping[str, str]) -> Ended:
+        fetched = time.time()
+        with self._measuring:
+            stats = self._filter.look(data)
+        with self._classifying:
+            result = self._filter.decide(stats)
+        # The bytes are stored before the database says so: a kill between the two loses nothing.
+        path = self._store.put(blob_name(stats.sha256, data), data) if result.kept else ""
+        photo = Photo(stats, path, fetched, headers, result.duplicate_of)
+        return Ended(State.DONE, str(result.reason), result.detail, photo=photo, supersedes=result.supersedes)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """How long a server asks to be left alone: `Retry-After`, seconds or a date (RFC 9110, section 10.2.3).
+    """The seconds to wait by `Retry-After`, a number or a date (RFC 9110, section 10.2.3); None if it is invalid.
 
     Args:
-        headers: of the answer, by lower-case name.
+        headers: by lower-case name.
         now: seconds since 1970.
-
-    Returns:
-        Seconds, from 0; None where it says nothing that can be understood.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
@@ -223,5 +199,6 @@ def _failure(error: SurfacesError) -> Outcome:
     return Ended(State.FAILED, "fetch", str(error))
 
 
-def _delayed(answer: Answer) -> Delayed:
-    return Delayed(f"http-{answer.status}", f"HTTP {answer.status}", retry_after_s(answer.headers, time.time()))
+def _delay(response: Answer) -> Delayed:
+    pause_s = retry_after_s(response.headers, time.time())
+    return Delayed(f"http-{response.status}", f"HTTP {response.status}", pause_s)

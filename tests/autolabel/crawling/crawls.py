@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from autolabel.crawling.arrivals import Arrivals
 from autolabel.crawling.blob_store import open_blob_store
-from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.database import CrawlDatabase, PhotoEntry
+from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.fetching.engine import Crawl
 from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.records import State
+from autolabel.crawling.records import PhotoEntry, State
 from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from surfaces.fetch import FetchLimits
 
@@ -27,18 +25,18 @@ def crawl(
     corpus: Path,
     leads: Iterable[Lead | str],
     settings: CrawlSettings = QUICK,
-    asking: FetchSettings = LOOPBACK,
+    fetching: FetchSettings = LOOPBACK,
     interrupted: Callable[[], bool] = lambda: False,
     resumed: bool = False,
-    asker_type: type[Fetcher] = Fetcher,
+    fetcher_type: type[Fetcher] = Fetcher,
 ) -> CrawlCounts:
     """Crawls what leads (or the addresses of photos) name, into a corpus."""
     corpus.mkdir(exist_ok=True)
-    with CrawlDatabase.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
-        judge, arrivals = Judge(ANY_PICTURE, ledger.kept_facts()), Arrivals(corpus, ledger.is_waiting)
-        asker = asker_type(asking, judge, open_blob_store(corpus, None), arrivals)
-        ledger.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
-        return Crawl(ledger, asker, settings, progress, interrupted, resumed).run()
+    with CrawlDatabase.open(corpus, create=True) as database:
+        judge = Judge(ANY_PICTURE, database.kept_stats())
+        fetcher = fetcher_type(fetching, judge, open_blob_store(corpus, None))
+        database.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
+        return Crawl(database, fetcher, settings, interrupted=interrupted, resumed=resumed).run()
 
 
 def photos(corpus: Path) -> list[PhotoEntry]:

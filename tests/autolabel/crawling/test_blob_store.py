@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from sites import photo_bytes
 
-from autolabel.crawling.blob_store import open_blob_store, photo_name
+from autolabel.crawling.blob_store import blob_name, open_blob_store
 from surfaces.errors import MissingExtraError, OutputError
 
 _DATA = photo_bytes(1)
@@ -35,12 +35,12 @@ _NAME = f"{_SHA256[:2]}/{_SHA256}.jpg"
     ],
 )
 def test_the_suffix_comes_from_the_bytes(head: bytes, suffix: str) -> None:
-    assert photo_name("ab" + "0" * 62, head) == f"ab/ab{'0' * 62}{suffix}"
+    assert blob_name("ab" + "0" * 62, head) == f"ab/ab{'0' * 62}{suffix}"
 
 
 def test_photos_lie_in_the_corpus(tmp_path: Path) -> None:
     vault = open_blob_store(tmp_path, None)
-    assert vault.put(photo_name(_SHA256, _DATA), _DATA) == f"photos/{_NAME}"
+    assert vault.put(blob_name(_SHA256, _DATA), _DATA) == f"photos/{_NAME}"
     assert (tmp_path / "photos" / _NAME).read_bytes() == _DATA
     assert [path.name for path in (tmp_path / "photos").rglob("*") if path.is_file()] == [f"{_SHA256}.jpg"]
 

@@ -43,7 +43,7 @@ def test_a_list_becomes_a_corpus(site: Site, tmp_path: Path, capsys: pytest.Capt
     assert _crawl(tmp_path / "c", "--urls", urls) == 0
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'c' / 'manifest.parquet'}\n"
-    assert re.search(r"13 asked, 9 photos kept \(9 kept, 1 http-404\); 0 leads wait; \d+ s\n$", err)
+    assert re.search(r"13 requests, 9 photos kept \(9 kept, 1 http-404\); 0 requests pending; \d+ s\n$", err)
     rows = pyarrow.parquet.read_table(tmp_path / "c" / "manifest.parquet").to_pylist()
     assert len(rows) == 9
     for row in rows:
@@ -82,8 +82,8 @@ def test_failed_leads_are_tried_again_when_asked_for(site: Site, tmp_path: Path)
 def test_hosts_that_were_put_aside_are_told(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site.serve(0, "/robots.txt", Reply(b"User-agent: *\nCrawl-delay: 86400"))
     assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 6)) == SOME_WAIT
-    assert "; 2 leads wait; " in (err := capsys.readouterr().err)
-    assert f"put aside: {site.hosts[0]}: robots.txt wants 86400 s between requests\n" in err
+    assert "; 2 requests pending; " in (err := capsys.readouterr().err)
+    assert f"suspended: {site.hosts[0]}: robots.txt asks for 86400 s between requests\n" in err
 
 
 def test_loopback_is_not_asked_by_default(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_some_private_addresses_are_reported(site: Site, tmp_path: Path, capsys:
     arguments += ["--any-picture", "--min-side", "16"]
     assert main(["crawl", "--out", str(tmp_path / "c"), *arguments]) == 0
     assert ends(tmp_path / "c") == {"private-address": 2, "kept": 1}
-    assert "2 leads are refused for private addresses; --allow-private permits them\n" in capsys.readouterr().err
+    assert "2 requests are refused for private addresses; --allow-private permits them\n" in capsys.readouterr().err
 
 
 def test_opt_outs_can_be_ignored(site: Site, tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_status(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     before = len(site.asked)
     assert main(["crawl", "--out", str(tmp_path / "c"), "--status"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["kind", "state", "leads", "reason"]
+    assert lines[0].split() == ["kind", "state", "requests", "reason"]
     assert ["photo", "done", "4", "kept"] in [line.split() for line in lines]
-    assert any(line.startswith("waiting") for line in lines)
+    assert any(line.startswith("pending") for line in lines)
     assert len(site.asked) == before
 
 
@@ -183,7 +183,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     _fails(capsys, 21, "expected a list of addresses", "--out", new, "--urls", tmp_path / "absent.txt")
     assert not new.exists()
     _fails(capsys, 6, "could not write to", "--out", tmp_path / "file", *urls)
-    _fails(capsys, 8, "expected a crawl's ledger in", "--out", tmp_path / "broken", *urls)
+    _fails(capsys, 8, "expected a crawl database in", "--out", tmp_path / "broken", *urls)
     _fails(
         capsys,
         6,

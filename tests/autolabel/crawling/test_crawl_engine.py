@@ -18,12 +18,10 @@ import pytest
 from crawls import LOOPBACK, QUICK, crawl, ends, not_private, photos
 from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
-from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import RobotsText
-from surfaces.addresses import read_address
 
 _PAGE = {"Content-Type": "text/html"}
 
@@ -46,12 +44,12 @@ def test_a_photo_is_kept_with_its_provenance(site: Site, tmp_path: Path) -> None
     url = _serve_photo(site, 0, "/x.jpg", ETag='"7"', Last_Modified="yesterday", Set_Cookie="a=b")
     lead = Lead(url, Kind.PHOTO, "urls", "https://a.example/", "A room", "A. Nother", "CC0 1.0", "https://cc.example/0")
     before = time.time()
-    tally = crawl(tmp_path / "c", [lead])
+    counts = crawl(tmp_path / "c", [lead])
     (entry,) = photos(tmp_path / "c")
     data = photo_bytes(1)
-    assert (tally.asked, tally.kept, tally.aside) == (2, 1, {})
-    assert (entry.lead, entry.final_url, entry.reason) == (lead, url, "kept")
-    assert entry.photo.facts.sha256 == hashlib.sha256(data).hexdigest()
+    assert (counts.requests, counts.kept, counts.suspended) == (2, 1, {})
+    assert (entry.request, entry.final_url, entry.reason) == (lead, url, "kept")
+    assert entry.photo.stats.sha256 == hashlib.sha256(data).hexdigest()
     assert (tmp_path / "c" / entry.photo.path).read_bytes() == data
     assert before <= entry.photo.time <= time.time()
     assert dict(entry.photo.headers) == {
@@ -80,10 +78,10 @@ def test_the_largest_copy_is_kept_in_whatever_order_they_come(
     site: Site, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
     urls = [site.serve(0, f"/{side}.jpg", Reply(_copy(1, side))) for side in order]
-    tally = crawl(tmp_path / "c", urls)
-    kept, first, second = sorted(photos(tmp_path / "c"), key=lambda entry: -entry.photo.facts.width)
+    counts = crawl(tmp_path / "c", urls)
+    kept, first, second = sorted(photos(tmp_path / "c"), key=lambda entry: -entry.photo.stats.width)
     assert [entry.reason for entry in (kept, first, second)] == ["kept", "near-duplicate", "near-duplicate"]
-    assert (kept.photo.facts.width, tally.kept) == (320, 1)
+    assert (kept.photo.stats.width, counts.kept) == (320, 1)
     assert (tmp_path / "c" / kept.photo.path).read_bytes() == _copy(1, 320)
     for entry in (first, second):
         assert (entry.photo.path, bool(entry.photo.duplicate_of), bool(entry.detail)) == ("", True, True)
@@ -94,8 +92,8 @@ def test_a_later_run_keeps_the_better_copy_and_leaves_the_old_file(site: Site, t
     small, large = (site.serve(0, f"/{side}.jpg", Reply(_copy(1, side))) for side in (160, 320))
     assert crawl(tmp_path / "c", [small]).kept == 1
     (old,) = photos(tmp_path / "c")
-    tally = crawl(tmp_path / "c", [large])
-    assert (tally.kept, tally.superseded) == (0, 1)
+    counts = crawl(tmp_path / "c", [large])
+    assert (counts.kept, counts.superseded) == (0, 1)
     assert ends(tmp_path / "c") == {"kept": 1, "near-duplicate": 1}
     assert (tmp_path / "c" / old.photo.path).read_bytes() == _copy(1, 160)
 
@@ -104,51 +102,9 @@ def test_what_ended_is_not_asked_again(site: Site, tmp_path: Path) -> None:
     urls = [_serve_photo(site, 0, "/x.jpg"), site.url(0, "/gone.jpg")]
     crawl(tmp_path / "c", urls)
     before = len(site.asked)
-    assert crawl(tmp_path / "c", urls).asked == 0
+    assert crawl(tmp_path / "c", urls).requests == 0
     assert len(site.asked) == before == 3
     assert ends(tmp_path / "c") == {"kept": 1, "http-404": 1}
-
-
-def _arrived(corpus: Path, url: str, data: bytes) -> None:
-    """What a crawl leaves that is killed before a photo was judged."""
-    corpus.mkdir()
-    with CrawlDatabase.open(corpus, create=True) as ledger:
-        ledger.add([Lead(url, Kind.PHOTO, "urls")])
-        request = ledger.next_request(read_address(url).host, time.time())
-        assert request is not None
-        Arrivals(corpus, ledger.is_waiting).keep(request, Arrival(data, 1_800_000_000.5, {"etag": '"7"'}))
-
-
-def test_what_arrived_before_a_kill_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
-    url, data = _serve_photo(site, 0, "/x.jpg"), photo_bytes(5) + b"\nmore\n"
-    _arrived(tmp_path / "c", url, data)
-    crawl(tmp_path / "c", [])
-    (entry,) = photos(tmp_path / "c")
-    assert (entry.photo.time, entry.photo.headers) == (1_800_000_000.5, {"etag": '"7"'})
-    assert (tmp_path / "c" / entry.photo.path).read_bytes() == data
-    assert [asked.path for asked in site.asked] == ["/robots.txt"]
-    assert list((tmp_path / "c" / FOLDER_NAME).iterdir()) == []
-
-
-def test_what_arrived_and_was_recorded_is_swept_away(site: Site, tmp_path: Path) -> None:
-    url = _serve_photo(site, 0, "/x.jpg")
-    _arrived(tmp_path / "c", url, photo_bytes(1))
-    (tmp_path / "c" / FOLDER_NAME / "99").write_bytes(b"of no lead")
-    (tmp_path / "c" / FOLDER_NAME / f".{'0f' * 16}.tmp").write_bytes(b"written when it was killed")
-    crawl(tmp_path / "c", [])
-    assert ends(tmp_path / "c") == {"kept": 1}
-    assert list((tmp_path / "c" / FOLDER_NAME).iterdir()) == []
-
-
-@pytest.mark.parametrize("cut", [0, 20, -1])
-def test_what_arrived_in_part_is_asked_for_again(site: Site, tmp_path: Path, cut: int) -> None:
-    url = _serve_photo(site, 0, "/x.jpg")
-    _arrived(tmp_path / "c", url, photo_bytes(1))
-    (path,) = (tmp_path / "c" / FOLDER_NAME).iterdir()
-    path.write_bytes(path.read_bytes()[:cut])
-    crawl(tmp_path / "c", [])
-    assert ends(tmp_path / "c") == {"kept": 1}
-    assert site.times_asked()[site.hosts[0], "/x.jpg"] == 1
 
 
 def test_a_redirect_is_a_request_at_the_new_host(site: Site, tmp_path: Path) -> None:
@@ -156,7 +112,7 @@ def test_a_redirect_is_a_request_at_the_new_host(site: Site, tmp_path: Path) -> 
     url = site.serve(0, "/x.jpg", Reply(status=302, headers={"Location": target}))
     crawl(tmp_path / "c", [url])
     (entry,) = photos(tmp_path / "c")
-    assert (entry.lead.url, entry.final_url) == (url, target)
+    assert (entry.request.url, entry.final_url) == (url, target)
     assert [asked.path for asked in site.asked if asked.host == site.hosts[1]] == ["/robots.txt", "/y.jpg"]
 
 
@@ -225,12 +181,12 @@ def test_without_robots_txt_all_may_be_asked(site: Site, tmp_path: Path, status:
 def test_while_robots_txt_cannot_be_had_nothing_is_asked(site: Site, tmp_path: Path) -> None:
     site.serve(0, "/robots.txt", *[Reply(status=500)] * 7, Reply(ALLOW_ALL))
     urls = [_serve_photo(site, 0, "/x.jpg"), _serve_photo(site, 1, "/y.jpg", 2)]
-    tally = crawl(tmp_path / "c", urls)
-    assert list(tally.aside) == [site.hosts[0]]
+    counts = crawl(tmp_path / "c", urls)
+    assert list(counts.suspended) == [site.hosts[0]]
     assert ends(tmp_path / "c") == {"kept": 1, "todo": 1}
     assert site.times_asked()[site.hosts[0], "/robots.txt"] == QUICK.failures_max
     assert site.times_asked()[site.hosts[0], "/x.jpg"] == 0
-    assert crawl(tmp_path / "c", []).aside == {}
+    assert crawl(tmp_path / "c", []).suspended == {}
     assert ends(tmp_path / "c") == {"kept": 2}
 
 
@@ -244,8 +200,8 @@ def test_robots_txt_of_another_host(site: Site, tmp_path: Path) -> None:
 def test_robots_txt_of_another_host_that_fails(site: Site, tmp_path: Path) -> None:
     site.serve(0, "/robots.txt", Reply(status=301, headers={"Location": site.url(1, "/elsewhere.txt")}))
     site.serve(1, "/elsewhere.txt", Reply(status=503))
-    tally = crawl(tmp_path / "c", [_serve_photo(site, 0, "/x.jpg")])
-    assert set(tally.aside) == set(site.hosts[:2])
+    counts = crawl(tmp_path / "c", [_serve_photo(site, 0, "/x.jpg")])
+    assert set(counts.suspended) == set(site.hosts[:2])
     assert ends(tmp_path / "c") == {"todo": 1}
 
 
@@ -269,8 +225,8 @@ def test_crawl_delay_is_honoured(site: Site, tmp_path: Path, again: bool) -> Non
 
 def test_a_host_that_wants_hours_between_requests_is_put_aside(site: Site, tmp_path: Path) -> None:
     site.serve(0, "/robots.txt", Reply(b"User-agent: *\nCrawl-delay: 7200"))
-    tally = crawl(tmp_path / "c", [_serve_photo(site, 0, "/x.jpg")])
-    assert tally.aside == {site.hosts[0]: "robots.txt wants 7200 s between requests"}
+    counts = crawl(tmp_path / "c", [_serve_photo(site, 0, "/x.jpg")])
+    assert counts.suspended == {site.hosts[0]: "robots.txt asks for 7200 s between requests"}
     assert ends(tmp_path / "c") == {"todo": 1}
 
 
@@ -288,10 +244,10 @@ def test_retry_after_is_honoured(site: Site, tmp_path: Path, status: int) -> Non
 def test_retry_after_outlives_the_run(site: Site, tmp_path: Path) -> None:
     date = formatdate(time.time() + 4000, usegmt=True)
     url = site.serve(0, "/x.jpg", Reply(status=503, headers={"Retry-After": date}), Reply(photo_bytes(1)))
-    assert list(crawl(tmp_path / "c", [url]).aside) == [site.hosts[0]]
+    assert list(crawl(tmp_path / "c", [url]).suspended) == [site.hosts[0]]
     other = _serve_photo(site, 0, "/y.jpg", 2)
-    tally = crawl(tmp_path / "c", [other])
-    assert (tally.asked, list(tally.aside)) == (0, [site.hosts[0]])
+    counts = crawl(tmp_path / "c", [other])
+    assert (counts.requests, list(counts.suspended)) == (0, [site.hosts[0]])
     assert ends(tmp_path / "c") == {"todo": 2}
 
 
@@ -310,8 +266,8 @@ def test_what_does_not_pass_fails(site: Site, tmp_path: Path) -> None:
 
 def test_a_host_that_keeps_failing_is_put_aside(site: Site, tmp_path: Path) -> None:
     urls = [site.serve(0, f"/{n}.jpg", Reply(status=500)) for n in range(20)]
-    tally = crawl(tmp_path / "c", [*urls, *(_serve_photo(site, 1, f"/{n}.jpg", n) for n in range(20))])
-    assert tally.aside == {site.hosts[0]: "HTTP 500"}
+    counts = crawl(tmp_path / "c", [*urls, *(_serve_photo(site, 1, f"/{n}.jpg", n) for n in range(20))])
+    assert counts.suspended == {site.hosts[0]: "HTTP 500"}
     assert ends(tmp_path / "c") == {"todo": 20, "kept": 20}
     assert sum(asked.host == site.hosts[0] for asked in site.asked) == 1 + QUICK.failures_max
 
@@ -319,23 +275,23 @@ def test_a_host_that_keeps_failing_is_put_aside(site: Site, tmp_path: Path) -> N
 def test_a_host_that_is_not_there(tmp_path: Path) -> None:
     with Site(1) as gone:
         url = gone.url(0, "/x.jpg")
-    tally = crawl(tmp_path / "c", [url])
-    assert "robots.txt: " in tally.aside[gone.hosts[0]]
+    counts = crawl(tmp_path / "c", [url])
+    assert "robots.txt: " in counts.suspended[gone.hosts[0]]
     assert ends(tmp_path / "c") == {"todo": 1}
 
 
 def test_addresses_that_may_not_be_asked_are_refused(site: Site, tmp_path: Path) -> None:
-    tally = crawl(tmp_path / "c", [site.url(0, f"/{n}.jpg") for n in range(3)], asking=not_private())
+    counts = crawl(tmp_path / "c", [site.url(0, f"/{n}.jpg") for n in range(3)], fetching=not_private())
     assert ends(tmp_path / "c") == {"private-address": 3}
-    assert (tally.aside, site.asked) == ({}, [])
+    assert (counts.suspended, site.asked) == ({}, [])
 
 
 def test_names_are_looked_up_by_the_resolver(site: Site, tmp_path: Path) -> None:
     names = {f"photos{n}.example": host for n, host in enumerate(site.hosts)}
-    asking = replace(LOOPBACK, resolve=lambda host, _port: [names[host]])
+    fetching = replace(LOOPBACK, resolve=lambda host, _port: [names[host]])
     for n in range(4):
         _serve_photo(site, n, "/x.jpg", n)
-    crawl(tmp_path / "c", [f"http://{name}:{site.port}/x.jpg" for name in names], asking=asking)
+    crawl(tmp_path / "c", [f"http://{name}:{site.port}/x.jpg" for name in names], fetching=fetching)
     assert ends(tmp_path / "c") == {"kept": 4}
 
 
@@ -358,7 +314,7 @@ def test_x_robots_tag_of_a_photo(site: Site, tmp_path: Path, header: str, end: s
 
 def test_x_robots_tag_can_be_ignored(site: Site, tmp_path: Path) -> None:
     url = _serve_photo(site, 0, "/x.jpg", X_Robots_Tag="noai")
-    crawl(tmp_path / "c", [url], asking=replace(LOOPBACK, reading=ReadSettings(ignore_opt_outs=True)))
+    crawl(tmp_path / "c", [url], fetching=replace(LOOPBACK, parsing=ReadSettings(ignore_opt_outs=True)))
     assert ends(tmp_path / "c") == {"kept": 1}
 
 
@@ -369,7 +325,7 @@ def test_a_page_leads_to_its_photos(site: Site, tmp_path: Path) -> None:
     page = site.serve(0, "/", Reply(html, headers=_PAGE))
     crawl(tmp_path / "c", [Lead(page, Kind.PAGE, "pages")])
     assert ends(tmp_path / "c") == {"read": 1, "kept": 2}
-    assert {entry.lead.page for entry in photos(tmp_path / "c")} == {page}
+    assert {entry.request.page for entry in photos(tmp_path / "c")} == {page}
 
 
 @pytest.mark.parametrize(
@@ -410,7 +366,7 @@ def test_nofollow_in_the_header_of_a_page(site: Site, tmp_path: Path, tag: str, 
     site.serve(0, "/next", Reply(b'<img src="/elsewhere.jpg">', headers=_PAGE))
     html = b'<img src="/shown.jpg"><a href="/linked.jpg">large</a><a href="/next">next</a>'
     page = Lead(site.serve(0, "/", Reply(html, headers=_PAGE | {"X-Robots-Tag": tag})), Kind.PAGE, "pages")
-    crawl(tmp_path / "c", [page], asking=replace(LOOPBACK, reading=ReadSettings(follow=True)))
+    crawl(tmp_path / "c", [page], fetching=replace(LOOPBACK, parsing=ReadSettings(follow=True)))
     assert ends(tmp_path / "c") == {"read": read, "kept": kept}
 
 
@@ -418,13 +374,13 @@ def test_nofollow_in_the_header_of_a_page(site: Site, tmp_path: Path, tag: str, 
 def test_none_in_the_header_of_a_page(site: Site, tmp_path: Path, tag: str) -> None:
     html = b'<img src="/shown.jpg"><a href="/next">next</a>'
     page = Lead(site.serve(0, "/", Reply(html, headers=_PAGE | {"X-Robots-Tag": tag})), Kind.PAGE, "pages")
-    crawl(tmp_path / "c", [page], asking=replace(LOOPBACK, reading=ReadSettings(follow=True)))
+    crawl(tmp_path / "c", [page], fetching=replace(LOOPBACK, parsing=ReadSettings(follow=True)))
     assert ends(tmp_path / "c") == {"noai": 1}
 
 
 def test_an_answer_that_is_too_large_is_asked_for_once(site: Site, tmp_path: Path) -> None:
     url = site.serve(0, "/x.jpg", Reply(b"\xff\xd8" + bytes(40_000)))
-    crawl(tmp_path / "c", [url], asking=replace(LOOPBACK, limits=replace(LOOPBACK.limits, bytes_max=30_000)))
+    crawl(tmp_path / "c", [url], fetching=replace(LOOPBACK, limits=replace(LOOPBACK.limits, bytes_max=30_000)))
     assert ends(tmp_path / "c") == {"fetch": 1}
     assert site.times_asked()[site.hosts[0], "/x.jpg"] == 1
 
@@ -465,10 +421,10 @@ def test_the_limit_is_exact(site: Site, tmp_path: Path) -> None:
 
 def test_an_interrupted_crawl_ends_what_it_began(site: Site, tmp_path: Path) -> None:
     urls = [_serve_photo(site, n % 4, f"/{n}.jpg", n) for n in range(40)]
-    tally = crawl(tmp_path / "c", urls, interrupted=lambda: len(site.asked) > 15)
-    assert 0 < tally.kept < 40
-    assert tally.asked == len(site.asked)
-    assert ends(tmp_path / "c") == {"kept": tally.kept, "todo": 40 - tally.kept}
+    counts = crawl(tmp_path / "c", urls, interrupted=lambda: len(site.asked) > 15)
+    assert 0 < counts.kept < 40
+    assert counts.requests == len(site.asked)
+    assert ends(tmp_path / "c") == {"kept": counts.kept, "todo": 40 - counts.kept}
 
 
 def test_hosts_are_left_alone_first_when_a_crawl_goes_on(site: Site, tmp_path: Path) -> None:
@@ -498,10 +454,10 @@ def test_a_host_that_takes_no_connection_is_asked_again(site: Site, tmp_path: Pa
         nobody = f"http://127.0.9.9:{closed.getsockname()[1]}"
     (tmp_path / "c").mkdir()
     with CrawlDatabase.open(tmp_path / "c", create=True) as ledger:  # else robots.txt alone is asked for
-        ledger.robots.want(nobody)
-        request = ledger.robots.next_request("127.0.9.9", time.time())
+        ledger.request_robots(nobody)
+        request = ledger.next_request("127.0.9.9", time.time())
         assert request is not None
-        ledger.robots.store(request, RobotsText(404, b""), time.time())
-    tally = crawl(tmp_path / "c", [url, f"{nobody}/y.jpg"])
+        ledger.store_robots(request, RobotsText(404, b""), time.time())
+    counts = crawl(tmp_path / "c", [url, f"{nobody}/y.jpg"])
     assert ends(tmp_path / "c") == {"kept": 1, "unreachable": 1}
-    assert tally.asked == 2 + QUICK.tries_max
+    assert counts.requests == 2 + QUICK.tries_max

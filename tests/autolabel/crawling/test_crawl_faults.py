@@ -20,7 +20,7 @@ from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.reading import ReadSettings
-from autolabel.crawling.records import Outcome, Request, RobotsRequest, RobotsText
+from autolabel.crawling.records import Outcome, QueuedRequest, RobotsRequest, RobotsText
 from surfaces.errors import OutputError
 
 pytestmark = pytest.mark.security
@@ -41,16 +41,15 @@ def _raising(error: Exception, robots: bool = False) -> type[Fetcher]:
     """An asker that raises an error where it asks for `/bad…`, or the robots.txt of the first host."""
 
     class Faulty(Fetcher):
-        def ask(self, request: Request) -> tuple[Outcome, float]:
-            outcome = super().ask(request)
-            if "/bad" in request.address:
+        def fetch(self, request: QueuedRequest | RobotsRequest) -> tuple[Outcome | RobotsText, float]:
+            if isinstance(request, RobotsRequest):
+                if robots and request.origin.startswith("http://127.0.1.1:"):
+                    raise error
+                return super().fetch(request)
+            outcome = super().fetch(request)
+            if "/bad" in request.url:
                 raise error
             return outcome
-
-        def fetch_robots(self, request: RobotsRequest) -> tuple[RobotsText | Outcome, float]:
-            if robots and request.origin.startswith("http://127.0.1.1:"):
-                raise error
-            return super().fetch_robots(request)
 
     return Faulty
 
@@ -66,29 +65,29 @@ def test_whatever_an_item_raises_ends_it_alone(site: Site, tmp_path: Path, kind:
         (tmp_path / "bad.jpg").write_bytes(photo_bytes(7))
         bad = str(tmp_path / "bad.jpg")
     leads = [Lead(bad, kind, "urls"), *(Lead(site.url(host, "/good.jpg"), Kind.PHOTO, "urls") for host in range(2))]
-    tally = crawl(tmp_path / "c", leads, asker_type=_raising(error))
-    assert (tally.kept, tally.ended["error"], tally.aside) == (2, 1, {})
+    counts = crawl(tmp_path / "c", leads, fetcher_type=_raising(error))
+    assert (counts.kept, counts.ended["error"], counts.suspended) == (2, 1, {})
     assert ends(tmp_path / "c") == {"kept": 2, "error": 1}
-    assert crawl(tmp_path / "c", leads, resumed=True).asked == 0
+    assert crawl(tmp_path / "c", leads, resumed=True).requests == 0
     assert main(["crawl", "--out", str(tmp_path / "c"), "--report", str(tmp_path / "report")]) == 0
 
 
 @pytest.mark.parametrize("error", _ERRORS, ids=lambda error: type(error).__name__)
 def test_whatever_a_robots_txt_raises_ends_what_it_is_for(site: Site, tmp_path: Path, error: Exception) -> None:
     leads = [site.url(host, "/good.jpg") for host in range(2)]
-    tally = crawl(tmp_path / "c", leads, asker_type=_raising(error, robots=True))
-    assert (tally.kept, tally.ended["error"]) == (1, 1)
+    counts = crawl(tmp_path / "c", leads, fetcher_type=_raising(error, robots=True))
+    assert (counts.kept, counts.ended["error"]) == (1, 1)
     with sqlite3.connect(tmp_path / "c" / DATABASE_NAME) as ledger:
         ((detail,),) = ledger.execute("SELECT detail FROM leads WHERE reason = 'error'").fetchall()
     assert detail.startswith(f"robots.txt: {type(error).__name__}")
     assert detail.isprintable()
-    assert crawl(tmp_path / "c", leads, resumed=True).asked == 0
+    assert crawl(tmp_path / "c", leads, resumed=True).requests == 0
 
 
 def test_what_a_corpus_cannot_store_ends_the_crawl_and_loses_nothing(site: Site, tmp_path: Path) -> None:
     bad = site.serve(0, "/bad.jpg", Reply(photo_bytes(7)))
     with pytest.raises(OutputError, match="disk full"):
-        crawl(tmp_path / "c", [bad], asker_type=_raising(OutputError("disk full")))
+        crawl(tmp_path / "c", [bad], fetcher_type=_raising(OutputError("disk full")))
     assert ends(tmp_path / "c") == {"todo": 1}
     assert crawl(tmp_path / "c", []).kept == 1
 
@@ -114,8 +113,8 @@ def test_hostile_items_of_every_kind(site: Site, tmp_path: Path) -> None:
         Lead(site.url(1, "/good.jpg"), Kind.PHOTO, "urls"),
     ]
     address = site.url(0, "")
-    asking = replace(LOOPBACK, reading=ReadSettings(openverse=address, wikimedia=address))
-    crawl(tmp_path / "c", leads, asking=asking)
+    fetching = replace(LOOPBACK, parsing=ReadSettings(openverse=address, wikimedia=address))
+    crawl(tmp_path / "c", leads, fetching=fetching)
     assert ends(tmp_path / "c") == {"kept": 2, "read": 1, "not-as-expected": 3}
 
 

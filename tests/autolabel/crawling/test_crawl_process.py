@@ -110,7 +110,7 @@ def test_a_signal_ends_the_crawl_after_the_requests_in_work(tmp_path: Path, numb
         process.send_signal(number)
         code, out, err = finish(process)
         assert (code, out) == (128 + number, "")
-        told = re.fullmatch(r"autolabel: interrupted, \d+ asked, (\d+) photos kept .*; the same command .*\n", err)
+        told = re.fullmatch(r"autolabel: interrupted, \d+ requests, (\d+) photos kept .*; the same command .*\n", err)
         assert told, err
         kept = int(told[1])
         assert ends(corpus) == {"kept": kept, "todo": 200 - kept}

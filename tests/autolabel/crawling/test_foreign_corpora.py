@@ -15,15 +15,13 @@ from hypothesis import strategies as st
 from sites import photo_bytes
 
 from autolabel.__main__ import main
-from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
 from autolabel.crawling.blob_store import open_blob_store
-from autolabel.crawling.crawl_status import status_lines
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
-from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
+from autolabel.crawling.records import Ended, Photo, RobotsText, State
 from autolabel.crawling.report import write_crawl_report
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 
@@ -32,8 +30,6 @@ pytestmark = pytest.mark.security
 _TIME = 1_800_000_000.0
 _SHA256 = "ab" * 32
 _LEAD = Lead("http://a.example/1.jpg", Kind.PHOTO, "urls")
-_REQUEST = Request(7, _LEAD, _LEAD.url)
-_ARRIVAL = Arrival(b"\xff\xd8 a photo", _TIME, {"etag": '"7"'})
 
 
 @pytest.fixture
@@ -60,59 +56,12 @@ def _write_corpus(corpus: Path) -> Path:
         facts = Facts(_SHA256, 1000, 640, 480, thumbnail=b"\xff\xd8small", near_hash="0f" * 64, entropy=7.5)
         photo = Photo(facts, f"photos/ab/{_SHA256}.jpg", _TIME, {"etag": '"7"'})
         ledger.end(request, Ended(State.DONE, "kept", photo=photo))
-        ledger.robots.want("http://a.example")
-        wanted = ledger.robots.next_request("a.example", _TIME)
+        ledger.request_robots("http://a.example")
+        wanted = ledger.next_request("a.example", _TIME)
         assert wanted is not None
-        ledger.robots.store(wanted, RobotsText(200, b"User-agent: *"), _TIME)
-        ledger.leave_alone("b.example", _TIME)
+        ledger.store_robots(wanted, RobotsText(200, b"User-agent: *"), _TIME)
+        ledger.set_cooldown("b.example", _TIME)
     return corpus
-
-
-def test_a_spool_that_is_a_link_is_refused_and_not_emptied(corpus: Path, victim: Path) -> None:
-    (corpus / FOLDER_NAME).symlink_to(victim.parent)
-    with pytest.raises(DatasetError, match=rf"expected a folder at .*{FOLDER_NAME}, got a link"):
-        Arrivals(corpus, lambda _: False)
-    assert victim.read_bytes() == b"precious"
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["notes.txt", "\u0667", "07", "0", "7.jpg", "9" * 30],
-    ids=["text", "arabic", "zero", "none", "suffix", "huge"],
-)
-def test_files_that_no_crawl_spools_are_left_alone(corpus: Path, name: str) -> None:
-    foreign = corpus / FOLDER_NAME / name
-    foreign.parent.mkdir()
-    foreign.write_bytes(b"precious")
-    (corpus / FOLDER_NAME / "12").mkdir()
-    (corpus / FOLDER_NAME / "8").write_bytes(b"of a lead that ended")
-    Arrivals(corpus, lambda _: False)
-    assert sorted(path.name for path in foreign.parent.iterdir()) == sorted(["12", name])
-
-
-def test_a_link_in_the_spool_is_neither_read_nor_written_through(corpus: Path, victim: Path) -> None:
-    arrivals = Arrivals(corpus, lambda _: True)
-    arrivals.keep(_REQUEST, _ARRIVAL)
-    spooled = corpus / FOLDER_NAME / "7"
-    victim.write_bytes(spooled.read_bytes())
-    spooled.unlink()
-    spooled.symlink_to(victim)
-    assert arrivals.find(_REQUEST) is None
-    arrivals.keep(_REQUEST, replace(_ARRIVAL, body=b"\xff\xd8 another"))
-    assert victim.read_bytes().endswith(_ARRIVAL.body)
-    assert arrivals.find(_REQUEST) == replace(_ARRIVAL, body=b"\xff\xd8 another")
-    arrivals.forget(_REQUEST)
-    assert victim.is_file()
-
-
-def test_a_folder_where_a_spooled_file_should_be(corpus: Path) -> None:
-    arrivals = Arrivals(corpus, lambda _: True)
-    (corpus / FOLDER_NAME / "7").mkdir()
-    assert arrivals.find(_REQUEST) is None
-    with pytest.raises(OutputError, match="could not write"):
-        arrivals.keep(_REQUEST, _ARRIVAL)
-    with pytest.raises(OutputError, match="could not remove"):
-        arrivals.forget(_REQUEST)
 
 
 _HEADS = {
@@ -122,22 +71,6 @@ _HEADS = {
     "endless time": {"address": _LEAD.url, "size": 1, "time": float("inf"), "headers": {}},
     "headers of numbers": {"address": _LEAD.url, "size": 1, "time": 1.0, "headers": {"etag": 3}},
 }
-
-
-@pytest.mark.parametrize("head", _HEADS.values(), ids=_HEADS)
-def test_a_spooled_file_of_another_form_is_fetched_again(corpus: Path, head: object) -> None:
-    arrivals = Arrivals(corpus, lambda _: True)
-    (corpus / FOLDER_NAME / "7").write_bytes(json.dumps(head).encode() + b"\nx")
-    assert arrivals.find(_REQUEST) is None
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.binary(max_size=80) | st.binary(max_size=20).map(lambda end: json.dumps({}).encode() + b"\n" + end))
-def test_any_spooled_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    corpus = tmp_path_factory.mktemp("spool")
-    arrivals = Arrivals(corpus, lambda _: True)
-    (corpus / FOLDER_NAME / "7").write_bytes(data)
-    assert arrivals.find(_REQUEST) is None
 
 
 @pytest.mark.parametrize("name", [f".{MANIFEST_NAME}.tmp", MANIFEST_NAME])
@@ -216,12 +149,12 @@ def test_what_was_measured_is_checked(corpus: Path, tmp_path: Path, changed: dic
     _set(corpus, "photos", "facts", facts)
     with CrawlDatabase.open(corpus) as ledger:
         for use in (
-            lambda: list(ledger.kept_facts()),
+            lambda: list(ledger.kept_stats()),
             lambda: write_manifest(ledger, corpus),
             lambda: write_crawl_report(ledger, tmp_path / "page", "Crawl"),
         ):
             with pytest.raises(
-                DatasetError, match=rf"expected a crawl's ledger in .*{DATABASE_NAME}, got a damaged one:"
+                DatasetError, match=rf"expected a crawl database in .*{DATABASE_NAME}, got a damaged one:"
             ):
                 use()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
@@ -250,7 +183,7 @@ def test_a_row_is_checked(corpus: Path, table: str, column: str, value: object) 
 def test_hashes_of_another_length_are_one_line(corpus: Path) -> None:
     _set(corpus, "photos", "facts", json.dumps({"sha256": _SHA256, "size": 1, "near_hash": "0f"}))
     with CrawlDatabase.open(corpus) as ledger, pytest.raises(DatasetError, match="expected pairs of hashes"):
-        Judge(JudgeSettings(any_picture=True), ledger.kept_facts())
+        Judge(JudgeSettings(any_picture=True), ledger.kept_stats())
 
 
 _COLUMNS = {
@@ -320,11 +253,11 @@ def _use(corpus: Path, page: Path) -> None:
         uses: list[Callable[[], object]] = [
             lambda: [ledger.next_request(host, _TIME) for host in ledger.waiting_hosts()],
             lambda: [ledger.next_time(host) for host in ledger.waiting_hosts()],
-            ledger.left_alone,
-            lambda: ledger.robots.answer("http://a.example"),
-            lambda: ledger.robots.next_request("a.example", _TIME),
-            lambda: status_lines(ledger),
-            lambda: Judge(JudgeSettings(any_picture=True), ledger.kept_facts()),
+            ledger.cooldowns,
+            lambda: ledger.robots_text("http://a.example"),
+            lambda: ledger.next_request("a.example", _TIME),
+            lambda: main(["crawl", "--out", str(corpus), "--status"]),
+            lambda: Judge(JudgeSettings(any_picture=True), ledger.kept_stats()),
             lambda: write_manifest(ledger, corpus),
             lambda: write_crawl_report(ledger, page, "Crawl"),
         ]

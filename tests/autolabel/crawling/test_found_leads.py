@@ -61,8 +61,8 @@ def test_what_all_hosts_name_is_limited(site: Site, tmp_path: Path) -> None:
     leads = [
         Lead(site.serve(host, "/map", _sitemap(*_photos(site, host, 4))), Kind.SITEMAP, "sitemaps") for host in range(2)
     ]
-    tally = crawl(tmp_path / "c", leads, replace(QUICK, found=FoundLimits(crawl=5)))
-    assert (tally.kept, tally.left_out.total()) == (5, 3)
+    counts = crawl(tmp_path / "c", leads, replace(QUICK, found=FoundLimits(crawl=5)))
+    assert (counts.kept, counts.left_out.total()) == (5, 3)
 
 
 def test_what_is_known_counts_once(site: Site, tmp_path: Path) -> None:
@@ -70,10 +70,10 @@ def test_what_is_known_counts_once(site: Site, tmp_path: Path) -> None:
     links = "".join(f"<a href='/{number}.html'></a>" for number in range(5))
     for number in range(5):
         site.serve(0, f"/{number}.html", Reply(links.encode(), headers={"Content-Type": "text/html"}))
-    asking = replace(LOOPBACK, reading=_FOLLOW)
+    fetching = replace(LOOPBACK, parsing=_FOLLOW)
     pages = [Lead(site.url(0, f"/{number}.html"), Kind.PAGE, "pages") for number in range(2)]
-    tally = crawl(tmp_path / "c", pages, replace(QUICK, found=FoundLimits(host=4)), asking)
-    assert (ends(tmp_path / "c"), tally.left_out.total()) == ({"read": 5}, 0)
+    counts = crawl(tmp_path / "c", pages, replace(QUICK, found=FoundLimits(host=4)), fetching)
+    assert (ends(tmp_path / "c"), counts.left_out.total()) == ({"read": 5}, 0)
 
 
 def test_long_addresses_and_sitemaps_count_for_more(tmp_path: Path) -> None:

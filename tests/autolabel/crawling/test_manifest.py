@@ -71,7 +71,7 @@ def test_without_photos_it_is_empty(tmp_path: Path) -> None:
 
 
 def test_it_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autolabel.crawling.manifest._ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("autolabel.crawling.manifest._BATCH", 3)
     with _ledger(tmp_path, [(f"photos/{n}.jpg", "kept") for n in range(8)]) as ledger:
         file = pyarrow.parquet.ParquetFile(write_manifest(ledger, tmp_path))
     assert file.num_row_groups == 3

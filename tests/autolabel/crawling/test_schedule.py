@@ -23,9 +23,9 @@ class Clock:
 def test_a_busy_host_is_not_given_out_again() -> None:
     schedule = Schedule(Clock())
     schedule.add("a")
-    assert schedule.take() == "a"
+    assert schedule.pop() == "a"
     schedule.add("a")
-    assert schedule.take() is None
+    assert schedule.pop() is None
     assert schedule.wait_s() is None
 
 
@@ -33,26 +33,26 @@ def test_a_host_rests_after_its_turn() -> None:
     clock = Clock()
     schedule = Schedule(clock)
     schedule.add("a")
-    schedule.take()
-    schedule.rest("a", 2.0)
-    assert schedule.take() is None
+    schedule.pop()
+    schedule.reschedule("a", 2.0)
+    assert schedule.pop() is None
     assert schedule.wait_s() == 2.0
     clock.now += 2.0
-    assert schedule.take() == "a"
+    assert schedule.pop() == "a"
 
 
 def test_a_host_that_comes_back_is_not_asked_sooner_for_that() -> None:
     clock = Clock()
     schedule = Schedule(clock)
     schedule.add("a")
-    schedule.take()
-    schedule.rest("a", 5.0)
+    schedule.pop()
+    schedule.reschedule("a", 5.0)
     clock.now += 5.0
-    schedule.take()
-    schedule.retire("a")
-    assert (schedule.wait_s(), schedule.waiting) == (None, 0)
+    schedule.pop()
+    schedule.idle("a")
+    assert (schedule.wait_s(), schedule.num_active) == (None, 0)
     schedule.add("a")
-    assert schedule.take() == "a"
+    assert schedule.pop() == "a"
 
 
 def test_a_new_host_may_have_to_wait_at_first() -> None:
@@ -60,28 +60,28 @@ def test_a_new_host_may_have_to_wait_at_first() -> None:
     schedule = Schedule(clock)
     schedule.add("a", wait_s=3.0)
     schedule.add("a")
-    assert schedule.take() is None
+    assert schedule.pop() is None
     clock.now += 3.0
-    assert schedule.take() == "a"
+    assert schedule.pop() == "a"
 
 
 def test_what_is_put_aside_is_not_asked_any_more() -> None:
     schedule = Schedule(Clock())
     schedule.add("a")
-    schedule.take()
-    schedule.put_aside("a")
+    schedule.pop()
+    schedule.suspend("a")
     schedule.add("a")
-    assert schedule.take() is None
-    assert schedule.is_aside("a")
-    assert not schedule.is_aside("b")
+    assert schedule.pop() is None
+    assert schedule.is_suspended("a")
+    assert not schedule.is_suspended("b")
 
 
 def test_failures_are_counted_in_a_row() -> None:
     schedule = Schedule(Clock())
     schedule.add("a")
-    assert [schedule.failed("a"), schedule.failed("a")] == [1, 2]
-    schedule.succeeded("a")
-    assert schedule.failed("a") == 1
+    assert [schedule.count_failure("a"), schedule.count_failure("a")] == [1, 2]
+    schedule.reset_failures("a")
+    assert schedule.count_failure("a") == 1
 
 
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 1000))
@@ -93,7 +93,7 @@ def test_every_host_gets_its_turn_and_its_pause(hosts: int, workers: int, seed: 
         schedule.add(host)
     working: list[str] = []
     for _ in range(300):
-        while len(working) < workers and (host := schedule.take()):
+        while len(working) < workers and (host := schedule.pop()):
             assert host not in working
             assert not turns[host] or clock.now >= turns[host][-1] + 1.0
             working.append(host)
@@ -101,7 +101,7 @@ def test_every_host_gets_its_turn_and_its_pause(hosts: int, workers: int, seed: 
         if working and rng.random() < 0.8:
             done = working.pop(rng.randrange(len(working)))
             turns[done].append(clock.now)
-            schedule.rest(done, 1.0)
+            schedule.reschedule(done, 1.0)
     counts = sorted(len(times) for times in turns.values())
     # Whose answer comes at random may be some turns behind; nobody starves.
     assert counts[-1] - counts[0] <= 3 + workers
