@@ -1,9 +1,9 @@
-"""Crawls within the test's process, quick about what may pass."""
+"""Crawls within the test's process, with short pauses."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from autolabel.crawling.blob_store import open_blob_store
@@ -23,38 +23,31 @@ ANY_PICTURE = JudgeSettings(side_min=16, any_picture=True)
 
 def crawl(
     corpus: Path,
-    leads: Iterable[Lead | str],
+    requests: Iterable[Lead | str],
     settings: CrawlSettings = QUICK,
     fetching: FetchSettings = LOOPBACK,
     interrupted: Callable[[], bool] = lambda: False,
     resumed: bool = False,
     fetcher_type: type[Fetcher] = Fetcher,
 ) -> CrawlCounts:
-    """Crawls what leads (or the addresses of photos) name, into a corpus."""
+    """Crawls requests (or URLs of photos) into a corpus."""
     corpus.mkdir(exist_ok=True)
     with CrawlDatabase.open(corpus, create=True) as database:
-        judge = Judge(ANY_PICTURE, database.kept_stats())
-        fetcher = fetcher_type(fetching, judge, open_blob_store(corpus, None))
-        database.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
+        fetcher = fetcher_type(fetching, Judge(ANY_PICTURE, database.kept_stats()), open_blob_store(corpus, None))
+        database.add(each if isinstance(each, Lead) else Lead(each, Kind.PHOTO, "urls") for each in requests)
         return Crawl(database, fetcher, settings, interrupted=interrupted, resumed=resumed).run()
 
 
 def photos(corpus: Path) -> list[PhotoEntry]:
-    """The photos that came."""
-    with CrawlDatabase.open(corpus) as ledger:
-        return list(ledger.photos())
+    """The photos that were fetched."""
+    with CrawlDatabase.open(corpus) as database:
+        return list(database.photos())
 
 
 def ends(corpus: Path) -> dict[str, int]:
-    """How many leads there are by reason; those that wait under `todo`."""
-    found: dict[str, int] = {}
-    with CrawlDatabase.open(corpus) as ledger:
-        for (_, state, reason), count in ledger.counts().items():
-            name = str(state) if state is State.TODO else reason
-            found[name] = found.get(name, 0) + count
-    return found
-
-
-def not_private() -> FetchSettings:
-    """As the command is by default: loopback is not asked."""
-    return replace(LOOPBACK, limits=replace(LOOPBACK.limits, allow_private=False))
+    """Numbers of requests by reason, pending ones as `todo`."""
+    found: Counter[str] = Counter()
+    with CrawlDatabase.open(corpus) as database:
+        for (_, state, reason), count in database.counts().items():
+            found[str(state) if state is State.TODO else reason] += count
+    return dict(found)

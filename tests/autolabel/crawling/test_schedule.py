@@ -1,9 +1,10 @@
-"""When hosts are asked: one request at a time, pauses, fairness."""
+"""The schedule of hosts: one request at a time, pauses, fairness."""
 
 from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,18 +21,26 @@ class Clock:
         return self.now
 
 
-def test_a_busy_host_is_not_given_out_again() -> None:
-    schedule = Schedule(Clock())
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def schedule(clock: Clock) -> Schedule:
+    return Schedule(clock)
+
+
+def test_a_busy_host_is_not_popped_again(schedule: Schedule) -> None:
     schedule.add("a")
     assert schedule.pop() == "a"
+    assert schedule.is_busy("a")
     schedule.add("a")
     assert schedule.pop() is None
     assert schedule.wait_s() is None
 
 
-def test_a_host_rests_after_its_turn() -> None:
-    clock = Clock()
-    schedule = Schedule(clock)
+def test_a_host_pauses_after_its_turn(schedule: Schedule, clock: Clock) -> None:
     schedule.add("a")
     schedule.pop()
     schedule.reschedule("a", 2.0)
@@ -41,9 +50,7 @@ def test_a_host_rests_after_its_turn() -> None:
     assert schedule.pop() == "a"
 
 
-def test_a_host_that_comes_back_is_not_asked_sooner_for_that() -> None:
-    clock = Clock()
-    schedule = Schedule(clock)
+def test_an_idle_host_keeps_its_time(schedule: Schedule, clock: Clock) -> None:
     schedule.add("a")
     schedule.pop()
     schedule.reschedule("a", 5.0)
@@ -55,9 +62,7 @@ def test_a_host_that_comes_back_is_not_asked_sooner_for_that() -> None:
     assert schedule.pop() == "a"
 
 
-def test_a_new_host_may_have_to_wait_at_first() -> None:
-    clock = Clock()
-    schedule = Schedule(clock)
+def test_a_new_host_may_wait_first(schedule: Schedule, clock: Clock) -> None:
     schedule.add("a", wait_s=3.0)
     schedule.add("a")
     assert schedule.pop() is None
@@ -65,8 +70,7 @@ def test_a_new_host_may_have_to_wait_at_first() -> None:
     assert schedule.pop() == "a"
 
 
-def test_what_is_put_aside_is_not_asked_any_more() -> None:
-    schedule = Schedule(Clock())
+def test_a_suspended_host_gets_no_requests(schedule: Schedule) -> None:
     schedule.add("a")
     schedule.pop()
     schedule.suspend("a")
@@ -76,8 +80,7 @@ def test_what_is_put_aside_is_not_asked_any_more() -> None:
     assert not schedule.is_suspended("b")
 
 
-def test_failures_are_counted_in_a_row() -> None:
-    schedule = Schedule(Clock())
+def test_consecutive_failures_are_counted(schedule: Schedule) -> None:
     schedule.add("a")
     assert [schedule.count_failure("a"), schedule.count_failure("a")] == [1, 2]
     schedule.reset_failures("a")
@@ -103,5 +106,5 @@ def test_every_host_gets_its_turn_and_its_pause(hosts: int, workers: int, seed: 
             turns[done].append(clock.now)
             schedule.reschedule(done, 1.0)
     counts = sorted(len(times) for times in turns.values())
-    # Whose answer comes at random may be some turns behind; nobody starves.
+    # Responses at random times may cost a host some turns; none starves.
     assert counts[-1] - counts[0] <= 3 + workers
