@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, takewhile
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -80,39 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=local_path, required=True, metavar="CORPUS", help="folder of the corpus")
     add_source_arguments(parser)
     polite = parser.add_argument_group("politeness").add_argument
-    polite(
-        "--contact",
-        type=_contact,
-        default="",
-        metavar="ADDRESS",
-        help="your web or mail address for the User-Agent, as Wikimedia asks for",
-    )
+    polite("--contact", type=_contact, default="", metavar="ADDRESS", help="web or mail address for the User-Agent")
     polite("--rate", type=_rate, default=1.0, help="requests per second and host (default: %(default)s)")
     polite("--workers", type=positive, default=16, help="requests in flight (default: %(default)s)")
-    polite(
-        "--ignore-opt-outs",
-        action="store_true",
-        help="ignore noai, noimageai and noindex (X-Robots-Tag, <meta>); robots.txt still applies",
-    )
-    polite(
-        "--allow-private",
-        action="store_true",
-        help="allow loopback and private networks, also for requests that were refused before",
-    )
-    polite(
-        "--found-per-host",
-        type=positive,
-        default=FoundLimits.host,
-        metavar="N",
-        help="URLs kept of those that a host's sitemaps, pages and responses name, in all runs (default: %(default)s)",
-    )
-    polite(
-        "--found",
-        type=positive,
-        default=FoundLimits.crawl,
-        metavar="N",
-        help="the same for all hosts together (default: %(default)s)",
-    )
+    polite("--ignore-opt-outs", action="store_true", help="ignore noai, noindex and the like; robots.txt still applies")
+    polite("--allow-private", action="store_true", help="allow private networks, also for requests refused before")
+    found: dict[str, Any] = {"type": positive, "metavar": "N"}
+    per_host = "addresses kept of those that responses of one host name, in all runs (default: %(default)s)"
+    polite("--found-per-host", **found, default=FoundLimits.host, help=per_host)
+    polite("--found", **found, default=FoundLimits.crawl, help="the same for all hosts (default: %(default)s)")
     keep = parser.add_argument_group("what is kept").add_argument
     keep("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
     keep("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")

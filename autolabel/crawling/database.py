@@ -182,10 +182,8 @@ class CrawlDatabase(Database):
         """Redirects a request to a URL; returns the URL's host."""
         host = read_address(url).host
         table, key, value = _row_of(request)
-        self.run(
-            f"UPDATE {table} SET address = ?, host = ?, redirects = redirects + 1, tries = 0 WHERE {key} = ?",
-            *(url, host, value),
-        )
+        changes = "address = ?, host = ?, redirects = redirects + 1, tries = 0"
+        self.run(f"UPDATE {table} SET {changes} WHERE {key} = ?", url, host, value)
         return host
 
     def delay(self, request: QueuedRequest | RobotsRequest, not_before: float, reason: str) -> None:
@@ -198,23 +196,16 @@ class CrawlDatabase(Database):
     def end(self, request: QueuedRequest, ended: Ended) -> set[str]:
         """Records the result of a request and the requests found in its response; returns the hosts of new ones."""
         with self.transaction():
-            self.run(
-                "UPDATE leads SET state = ?, reason = ?, detail = ? WHERE number = ?",
-                *(str(ended.state), ended.reason, ended.detail, request.number),
-            )
+            values = str(ended.state), ended.reason, ended.detail, request.number
+            self.run("UPDATE leads SET state = ?, reason = ?, detail = ? WHERE number = ?", *values)
             if ended.photo:
                 self._add_photo(request.number, ended.photo)
                 for old in ended.supersedes:
-                    kept = "sha256 = ? AND path != ''"
-                    self.run(
-                        "UPDATE leads SET reason = ?, detail = ?"
-                        f" WHERE number IN (SELECT lead FROM photos WHERE {kept})",
-                        *(old.reason, old.detail, old.sha256),
-                    )
-                    self.run(
-                        f"UPDATE photos SET path = '', duplicate_of = ? WHERE {kept}",
-                        *(ended.photo.stats.sha256, old.sha256),
-                    )
+                    replaced = "number IN (SELECT lead FROM photos WHERE sha256 = ? AND path != '')"
+                    update = f"UPDATE leads SET reason = ?, detail = ? WHERE {replaced}"
+                    self.run(update, old.reason, old.detail, old.sha256)
+                    update = "UPDATE photos SET path = '', duplicate_of = ? WHERE sha256 = ? AND path != ''"
+                    self.run(update, ended.photo.stats.sha256, old.sha256)
             return set().union(*map(self._add, ended.leads))
 
     def retry_failed(self) -> int:
@@ -235,9 +226,8 @@ class CrawlDatabase(Database):
 
     def cooldowns(self) -> dict[str, float]:
         """The ends of pauses (seconds since 1970) by host."""
-        return dict(
-            self._read(lambda *row: (_read_text(row[0]), _read_time(row[1])), "SELECT host, not_before FROM hosts")
-        )
+        query = "SELECT host, not_before FROM hosts"
+        return dict(self._read(lambda host, time: (_read_text(host), _read_time(time)), query))
 
     def counts(self) -> Counter[tuple[Kind, State, str]]:
         """Numbers of requests by kind, state and reason."""
@@ -249,11 +239,8 @@ class CrawlDatabase(Database):
 
     def waiting_counts(self) -> Counter[str]:
         """Numbers of pending requests by host."""
-        rows = self._read(
-            lambda host, count: (_read_text(host), count),
-            "SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host",
-        )
-        return Counter(dict(rows))
+        query = "SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host"
+        return Counter(dict(self._read(lambda host, count: (_read_text(host), count), query)))
 
     def kept_stats(self) -> Iterator[Facts]:
         """The statistics of each kept photo without thumbnails, in the order of the requests, read in batches."""
@@ -308,10 +295,8 @@ class CrawlDatabase(Database):
 
     def store_robots(self, request: RobotsRequest, text: RobotsText, time: float) -> None:
         """Stores a response with its time (seconds since 1970)."""
-        self.run(
-            "UPDATE robots SET time = ?, status = ?, body = ? WHERE origin = ?",
-            *(time, text.status, text.body, request.origin),
-        )
+        values = time, text.status, text.body, request.origin
+        self.run("UPDATE robots SET time = ?, status = ?, body = ? WHERE origin = ?", *values)
 
     def forget_robots(self, request: RobotsRequest) -> None:
         """Removes a pending robots.txt."""

@@ -16,19 +16,14 @@ from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Lead
 from surfaces.places import is_remote
 
-PRIVATE_ADDRESS = "private-address"
-"""Reason of requests refused for a loopback or private address; a run with other settings may make them."""
-
-ITEM_ERROR = "error"
-"""Reason of requests that failed with an unexpected exception."""
-
-TOO_MANY = "too-many"
-"""Reason of pages, sitemaps and searches not requested because the limit of URLs found at their host is reached."""
+# Reasons of requests that ended:
+PRIVATE_ADDRESS = "private-address"  # refused; a run with other settings may make them
+ITEM_ERROR = "error"  # an unexpected exception
+TOO_MANY = "too-many"  # not made, since the limit of URLs found at the host is reached
 
 STRICT = ConfigDict(strict=True)
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Time = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
-"""Seconds since 1970, to the end of the year 9999."""
+Time = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]  # since 1970, to the end of year 9999
 
 
 def _check_path(path: str) -> str:
@@ -49,14 +44,7 @@ class State(StrEnum):
 
 @pydantic_dataclass(frozen=True, config=STRICT)
 class QueuedRequest:
-    """A crawl request that has not ended.
-
-    Attributes:
-        number: of its row in the database.
-        url: the URL to fetch next: the request's own, or its redirection target.
-        redirects: redirects followed so far.
-        tries: failed attempts so far.
-    """
+    """A crawl request that has not ended, by its row number; `url` is its own or its redirection target."""
 
     number: Count
     request: Lead
@@ -67,13 +55,7 @@ class QueuedRequest:
 
 @pydantic_dataclass(frozen=True, config=STRICT)
 class RobotsRequest:
-    """A robots.txt to fetch.
-
-    Attributes:
-        origin: scheme, host and port that it applies to.
-        url: its own URL, or its redirection target.
-        redirects: redirects followed so far.
-    """
+    """The robots.txt of an origin to fetch; `url` is its own or its redirection target."""
 
     origin: str
     url: str

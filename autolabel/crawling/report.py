@@ -69,24 +69,16 @@ class Share:
 
 @dataclass
 class CrawlSummary:
-    """Counts and examples of a crawl.
-
-    Attributes:
-        requests: their numbers by kind, state and reason.
-        shares: of the fetched photos, by `host`, `licence` or `source`, and then by its name.
-        minutes: the same by minutes since 1970.
-        shown: example photos by reason, those with the lowest sha256.
-        originals: JPEG thumbnails of the photos that they duplicate, by sha256.
-    """
+    """Counts and examples of a crawl."""
 
     requests: Counter[tuple[Kind, State, str]]
     total: Share = field(default_factory=Share)
-    shares: dict[str, defaultdict[str, Share]] = field(
+    shares: dict[str, defaultdict[str, Share]] = field(  # by `host`, `licence` or `source`, and then by its name
         default_factory=lambda: {name: defaultdict(Share) for name in ("host", "licence", "source")}
     )
-    minutes: defaultdict[int, Share] = field(default_factory=lambda: defaultdict(Share))
-    shown: dict[Reason, list[PhotoEntry]] = field(default_factory=dict)
-    originals: dict[str, bytes] = field(default_factory=dict)
+    minutes: defaultdict[int, Share] = field(default_factory=lambda: defaultdict(Share))  # since 1970
+    shown: dict[Reason, list[PhotoEntry]] = field(default_factory=dict)  # those with the lowest sha256
+    originals: dict[str, bytes] = field(default_factory=dict)  # thumbnails of the photos they duplicate, by sha256
 
     def steps(self) -> list[Step]:
         """The funnel, from all requests for photos to the photos that are kept."""

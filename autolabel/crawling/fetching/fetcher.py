@@ -49,22 +49,13 @@ _ACCEPT = {
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How requests are made.
+    """How requests are made."""
 
-    Attributes:
-        limits: of one request.
-        redirects_max: redirects followed per request.
-        parsing: what is taken from responses, and whether opt-outs (`X-Robots-Tag: noai`) are honoured.
-        contact: a web or mail address for the User-Agent, or empty.
-        filter_threads: photos decoded and filtered at once; each needs memory.
-        resolve: the DNS lookup.
-    """
-
-    limits: FetchLimits = field(default_factory=FetchLimits)
+    limits: FetchLimits = field(default_factory=FetchLimits)  # of one request
     redirects_max: int = 5
-    parsing: ReadSettings = field(default_factory=ReadSettings)
-    contact: str = ""
-    filter_threads: int = 2
+    parsing: ReadSettings = field(default_factory=ReadSettings)  # what is taken, and whether opt-outs are honoured
+    contact: str = ""  # a web or mail address for the User-Agent
+    filter_threads: int = 2  # photos decoded and filtered at once; each needs memory
     resolve: Resolver = look_up
 
 
@@ -79,10 +70,7 @@ class Fetcher:
         self._classifying = threading.Lock()
 
     def fetch(self, request: QueuedRequest | RobotsRequest) -> tuple[Outcome | RobotsText, float]:
-        """Makes a request.
-
-        Returns:
-            The outcome, and the time of the response (`time.monotonic`): filtering comes after that.
+        """Returns the outcome of a request and the time of the response (`time.monotonic`), before the filtering.
 
         Raises:
             OutputError: a photo could not be stored.
@@ -173,12 +161,7 @@ class Fetcher:
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds to wait by `Retry-After`, a number or a date (RFC 9110, section 10.2.3); None if it is invalid.
-
-    Args:
-        headers: by lower-case name.
-        now: seconds since 1970.
-    """
+    """The seconds to wait from `now` by `Retry-After`, a number or a date (RFC 9110, 10.2.3); None if it is invalid."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text[:9])

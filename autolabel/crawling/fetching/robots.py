@@ -10,20 +10,12 @@ from protego import Protego
 from autolabel.crawling.records import RobotsText
 from surfaces.addresses import Target
 
-AGENT = "interior-surfaces"
-"""The crawler's product token in robots.txt and headers."""
-
-BYTES_MAX = 500 * 1024
-"""Bytes of a robots.txt that are read, the minimum of RFC 9309, section 2.5."""
-
+AGENT = "interior-surfaces"  # the product token in robots.txt and headers
+BYTES_MAX = 500 * 1024  # that are read of a robots.txt, the minimum of RFC 9309, section 2.5
+RULES_MAX = 10_000  # lines for this crawler; a longer robots.txt disallows everything
+DELAY_MAX_S = 31_536_000.0  # between requests: a year
 OPT_OUTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 """Directives that keep a photo out of data sets: those that img2dataset honours, and `none`."""
-
-RULES_MAX = 10_000
-"""Most lines for this crawler; a robots.txt with more of them disallows everything."""
-
-DELAY_MAX_S = 31_536_000.0
-"""Longest delay between requests: a year."""
 
 _PATTERN_MAX = 2000  # characters of a rule's path
 _WILDCARDS_MAX = 20  # of a rule's path
