@@ -107,22 +107,6 @@ def test_retries_come_last_and_when_they_are_due(database: CrawlDatabase) -> Non
     assert (again.request, again.tries) == (first.request, 1)
 
 
-def test_hosts_are_waiting_while_they_have_requests(database: CrawlDatabase) -> None:
-    database.add([_photo("http://a.example/1"), _photo("https://b.example:8443/1")])
-    assert sorted(database.waiting_hosts()) == ["a.example", "b.example"]
-    assert database.waiting_counts() == {"a.example": 1, "b.example": 1}
-    database.end(_next(database), _DONE)
-    assert database.waiting_hosts() == ["b.example"]
-    assert database.next_time("a.example") is None
-
-
-def test_requests_found_in_a_response_are_added(database: CrawlDatabase) -> None:
-    database.add([Lead("http://a.example/", Kind.PAGE, "pages")])
-    found = (_photo("http://b.example/1.jpg"), _photo("http://a.example/"), _photo("http://b.example/1.jpg"))
-    assert database.end(_next(database), replace(_DONE, leads=found)) == {"b.example"}
-    assert database.counts() == {(Kind.PAGE, State.DONE, "read"): 1, (Kind.PHOTO, State.TODO, ""): 1}
-
-
 def test_redirects(database: CrawlDatabase) -> None:
     database.add([*_photos(2), _photo("http://b.example/3")])
     first = _next(database)
@@ -170,14 +154,6 @@ def test_photos_are_read_in_batches(database: CrawlDatabase) -> None:
     for _ in range(600):
         database.end(_next(database), Ended(State.DONE, "kept", photo=_PHOTO))
     assert [entry.number for entry in database.photos("kept")] == list(range(1, 601))
-
-
-def test_failed_requests_are_rescheduled(database: CrawlDatabase) -> None:
-    database.add(_photos(2))
-    database.end(_next(database), Ended(State.FAILED, "http-404"))
-    database.end(_next(database), Ended(State.REFUSED, "robots"))
-    assert database.retry_failed() == 1
-    assert _next(database).request.url == "http://a.example/1"
 
 
 @pytest.mark.parametrize(
@@ -228,12 +204,6 @@ def test_robots_txt_that_is_redirected_and_delayed(database: CrawlDatabase) -> N
     assert later.redirects == 1
     database.forget_robots(later)
     assert database.robots_host("http://a.example") is None
-
-
-def test_cooldowns(database: CrawlDatabase) -> None:
-    database.set_cooldown("a.example", _NOW)
-    database.set_cooldown("a.example", _NOW + 60)
-    assert database.cooldowns() == {"a.example": _NOW + 60}
 
 
 def test_files_are_spread_over_lanes(database: CrawlDatabase) -> None:

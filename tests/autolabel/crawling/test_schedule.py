@@ -31,25 +31,6 @@ def schedule(clock: Clock) -> Schedule:
     return Schedule(clock)
 
 
-def test_a_busy_host_is_not_popped_again(schedule: Schedule) -> None:
-    schedule.add("a")
-    assert schedule.pop() == "a"
-    assert schedule.is_busy("a")
-    schedule.add("a")
-    assert schedule.pop() is None
-    assert schedule.wait_s() is None
-
-
-def test_a_host_pauses_after_its_turn(schedule: Schedule, clock: Clock) -> None:
-    schedule.add("a")
-    schedule.pop()
-    schedule.reschedule("a", 2.0)
-    assert schedule.pop() is None
-    assert schedule.wait_s() == 2.0
-    clock.now += 2.0
-    assert schedule.pop() == "a"
-
-
 def test_an_idle_host_keeps_its_time(schedule: Schedule, clock: Clock) -> None:
     schedule.add("a")
     schedule.pop()
