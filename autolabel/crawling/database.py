@@ -25,6 +25,7 @@ from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
     STRICT,
+    AnyRequest,
     Ended,
     Photo,
     PhotoEntry,
@@ -150,9 +151,9 @@ class CrawlDatabase(Database):
         pending = "SELECT DISTINCT host FROM leads WHERE state = 'todo'"
         return self._read(_read_text, f"{pending} UNION SELECT host FROM robots WHERE time IS NULL")
 
-    def next_request(self, host: str, now: float) -> QueuedRequest | RobotsRequest | None:
+    def next_request(self, host: str, now: float) -> AnyRequest | None:
         """The next request to a host at `now` (seconds since 1970): robots.txt first, retries last."""
-        found: list[QueuedRequest | RobotsRequest] = self._read(
+        found: list[AnyRequest] = self._read(
             RobotsRequest,
             "SELECT origin, address, redirects FROM robots"
             " WHERE time IS NULL AND host = ? AND not_before <= ? ORDER BY not_before LIMIT 1",
@@ -178,20 +179,23 @@ class CrawlDatabase(Database):
         values = url, str(request.request.kind), request.number
         return any(self.rows(known.format(match), *values) for match in ("url = ?", "redirects > 0 AND address = ?"))
 
-    def redirect(self, request: QueuedRequest | RobotsRequest, url: str) -> str:
+    def redirect(self, request: AnyRequest, url: str) -> str:
         """Redirects a request to a URL; returns the URL's host."""
         host = read_address(url).host
-        table, key, value = _row_of(request)
-        changes = "address = ?, host = ?, redirects = redirects + 1, tries = 0"
-        self.run(f"UPDATE {table} SET {changes} WHERE {key} = ?", url, host, value)
+        changes = "SET address = ?, host = ?, redirects = redirects + 1, tries = 0"
+        if isinstance(request, RobotsRequest):
+            self.run(f"UPDATE robots {changes} WHERE origin = ?", url, host, request.origin)
+        else:
+            self.run(f"UPDATE leads {changes} WHERE number = ?", url, host, request.number)
         return host
 
-    def delay(self, request: QueuedRequest | RobotsRequest, not_before: float, reason: str) -> None:
+    def delay(self, request: AnyRequest, not_before: float, reason: str) -> None:
         """Counts a failed attempt and schedules the next one (seconds since 1970)."""
-        table, key, value = _row_of(request)
-        self.run(f"UPDATE {table} SET tries = tries + 1, not_before = ? WHERE {key} = ?", not_before, value)
-        if table == "leads":
-            self.run("UPDATE leads SET reason = ? WHERE number = ?", reason, value)
+        changes = "SET tries = tries + 1, not_before = ?"
+        if isinstance(request, RobotsRequest):
+            self.run(f"UPDATE robots {changes} WHERE origin = ?", not_before, request.origin)
+        else:
+            self.run(f"UPDATE leads {changes}, reason = ? WHERE number = ?", not_before, reason, request.number)
 
     def end(self, request: QueuedRequest, ended: Ended) -> set[str]:
         """Records the result of a request and the requests found in its response; returns the hosts of new ones."""
@@ -343,12 +347,6 @@ class CrawlDatabase(Database):
             *(number, stats.sha256, stats.near_hash, photo.path, photo.time, json.dumps(dict(photo.headers))),
             *(photo.duplicate_of, replace(stats, thumbnail=b"").to_json(), stats.thumbnail),
         )
-
-
-def _row_of(request: QueuedRequest | RobotsRequest) -> tuple[str, str, object]:
-    if isinstance(request, RobotsRequest):
-        return "robots", "origin", request.origin
-    return "leads", "number", request.number
 
 
 def _read_request(*row: Any) -> Lead:

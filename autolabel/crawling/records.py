@@ -62,6 +62,9 @@ class RobotsRequest:
     redirects: Count = 0
 
 
+AnyRequest = QueuedRequest | RobotsRequest
+
+
 @pydantic_dataclass(frozen=True, config=STRICT)
 class RobotsText:
     """The response to a request for robots.txt: HTTP status and body."""

@@ -132,7 +132,10 @@ def write_crawl_report(database: CrawlDatabase, folder: Path, title: str, photos
         OutputError: it can't be written.
     """
     summary = summarize_crawl(database, photos)
-    done = Counter({reason: n for (_, state, reason), n in summary.requests.items() if state is State.DONE})
+    done, waiting = Counter[str](), 0
+    for (_, state, reason), count in summary.requests.items():
+        done[reason] += count * (state is State.DONE)
+        waiting += count * (state is State.TODO)
     with new_folder(folder) as partial:
         page = render_page(
             "autolabel/crawl.html",
@@ -141,7 +144,7 @@ def write_crawl_report(database: CrawlDatabase, folder: Path, title: str, photos
             summary=summary,
             pictures=_write_thumbnails(summary, partial),
             steps=summary.steps(),
-            waiting=sum(n for (_, state, _), n in summary.requests.items() if state is State.TODO),
+            waiting=waiting,
             galleries=[(reason, note, summary.shown[reason], done[reason]) for reason, note in _NOTES.items()],
             shares={name: _largest(shares) for name, shares in summary.shares.items()},
             most_listed=_MOST_LISTED,

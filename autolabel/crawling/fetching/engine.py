@@ -25,6 +25,7 @@ from autolabel.crawling.readers import API_KINDS
 from autolabel.crawling.records import (
     ITEM_ERROR,
     TOO_MANY,
+    AnyRequest,
     Delayed,
     Ended,
     Outcome,
@@ -74,9 +75,7 @@ class Crawl:
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
         self._refused_origins: dict[str, Ended] = {}
         self._delays: dict[str, float] = {}
-        self._in_flight: dict[
-            Future[tuple[Outcome | RobotsText, float]], tuple[str, QueuedRequest | RobotsRequest]
-        ] = {}
+        self._in_flight: dict[Future[tuple[Outcome | RobotsText, float]], tuple[str, AnyRequest]] = {}
         self._overtaken: dict[str, tuple[Superseded, str]] = {}
         self._counts = CrawlCounts()
 
@@ -126,7 +125,7 @@ class Crawl:
             self._counts.requests += 1
         return 0.0
 
-    def _next_request(self, host: str) -> QueuedRequest | RobotsRequest | None:
+    def _next_request(self, host: str) -> AnyRequest | None:
         """The next request to a host that is due; None if its turn passes without one."""
         now = time.time()
         request = self._database.next_request(host, now)
@@ -146,7 +145,7 @@ class Crawl:
             return request if request.request.kind in _NO_ROBOTS else self._check_robots(host, request, now)
         return None
 
-    def _check_robots(self, host: str, request: QueuedRequest, now: float) -> QueuedRequest | RobotsRequest | None:
+    def _check_robots(self, host: str, request: QueuedRequest, now: float) -> AnyRequest | None:
         """The request, or the one for robots.txt that must come before; None if neither may be made now."""
         origin = robots_origin(read_address(request.url))
         rules = self._rules_of(origin, now)
@@ -189,9 +188,7 @@ class Crawl:
             self._schedule.reschedule(host, self._delay_s(host))
         return None
 
-    def _finish(
-        self, host: str, request: QueuedRequest | RobotsRequest, outcome: Outcome | RobotsText, responded: float
-    ) -> None:
+    def _finish(self, host: str, request: AnyRequest, outcome: Outcome | RobotsText, responded: float) -> None:
         """Records an outcome; `responded` is the time of the response (`time.monotonic`)."""
         if isinstance(outcome, Delayed):
             self._retry(host, request, outcome)
@@ -206,7 +203,7 @@ class Crawl:
             self._record_robots(request, outcome)
 
     @contextmanager
-    def _isolated(self, host: str, request: QueuedRequest | RobotsRequest) -> Iterator[None]:
+    def _isolated(self, host: str, request: AnyRequest) -> Iterator[None]:
         """Records an exception of the block as the request's result, unless it is one of the crawl itself."""
         try:
             yield
@@ -222,7 +219,7 @@ class Crawl:
             if self._schedule.is_busy(host):
                 self._schedule.reschedule(host, self._delay_s(host))
 
-    def _redirect(self, request: QueuedRequest | RobotsRequest, url: str) -> None:
+    def _redirect(self, request: AnyRequest, url: str) -> None:
         if isinstance(request, QueuedRequest) and self._database.is_known(url, request):
             self._end(request, Ended(State.DONE, "duplicate", f"redirected to {url}, which is known"))
         else:
@@ -265,7 +262,7 @@ class Crawl:
         self._counts.cut += ended.is_cut
         self._on_end(ended, self._schedule.num_active)
 
-    def _retry(self, host: str, request: QueuedRequest | RobotsRequest, delayed: Delayed) -> None:
+    def _retry(self, host: str, request: AnyRequest, delayed: Delayed) -> None:
         """Schedules the next attempt after a transient failure, with exponential backoff or the pause asked for."""
         failures = self._schedule.count_failure(host)
         pause_s = self._settings.pause_s * 2 ** (failures - 1) if delayed.pause_s is None else delayed.pause_s

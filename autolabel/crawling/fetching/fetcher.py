@@ -17,6 +17,7 @@ from autolabel.crawling.readers import headers_for, readers
 from autolabel.crawling.reading import BusyError, Leads, ReadError, ReadSettings, RefusedError
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
+    AnyRequest,
     Delayed,
     Ended,
     Outcome,
@@ -69,7 +70,7 @@ class Fetcher:
         self._measuring = threading.BoundedSemaphore(settings.filter_threads)
         self._classifying = threading.Lock()
 
-    def fetch(self, request: QueuedRequest | RobotsRequest) -> tuple[Outcome | RobotsText, float]:
+    def fetch(self, request: AnyRequest) -> tuple[Outcome | RobotsText, float]:
         """Returns the outcome of a request and the time of the response (`time.monotonic`), before the filtering.
 
         Raises:

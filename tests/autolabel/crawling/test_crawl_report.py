@@ -57,15 +57,15 @@ class Page(HTMLParser):
 
 
 def _fetched() -> list[tuple[Lead, bytes]]:
-    """Four rooms, an identical copy, a near copy, two pictures with text, a small one and a broken one."""
+    """Four rooms (one a file), an identical copy, a near copy, two pictures with text, a small one, a broken one."""
     rooms = [path.read_bytes() for path in sorted((ROOMS / "images").iterdir())[:4]]
     copy = jpeg(load_image(str(sorted((ROOMS / "images").iterdir())[0])), 40)
     photos = [*rooms, rooms[0], copy, jpeg(page(0)), jpeg(plan(0)), jpeg(page(1)[:90]), b"broken"]
     return [
         (
             Lead(
-                f"https://{'ab'[number % 2]}.example/{number}.jpg",
-                Kind.PHOTO,
+                f"https://{'ab'[number % 2]}.example/{number}.jpg" if number != 3 else "/photos/3.jpg",
+                Kind.PHOTO if number != 3 else Kind.FILE,
                 "pages",
                 page="javascript:alert(1)" if number == 0 else f"https://pages.example/{number}",
                 title=_TITLE,
@@ -132,7 +132,7 @@ def test_shares_add_up(database: CrawlDatabase) -> None:
         assert sum(share.came for share in shares.values()) == summary.total.came == 10
         assert sum(share.kept for share in shares.values()) == summary.total.kept == 4
         assert sum(share.kept_bytes for share in shares.values()) == summary.total.kept_bytes > 0
-    assert set(summary.shares["host"]) == {"a.example", "b.example"}
+    assert set(summary.shares["host"]) == {"a.example", "b.example", "files"}
     assert (summary.shares["licence"]["CC BY 4.0"].came, summary.shares["licence"][UNKNOWN].came) == (3, 7)
 
 
