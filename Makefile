@@ -76,8 +76,8 @@ UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct --editable '.[dev]'
 	touch $@
 
-.venv-labelstudio/venv/installed: labelstudio/installation.py requirements/labelstudio.txt | .venv/develop
+.venv-labelstudio/venv/installed: labelstudio/server/installation.py requirements/labelstudio.txt | .venv/develop
 	$(PYTHON) -m venv .venv-labelstudio/venv
 	$(BIN)/uv pip install --quiet --python .venv-labelstudio/venv/bin/python --require-hashes --requirement requirements/labelstudio.txt
 	# As `labelstudio up` marks an installation that it has finished.
-	$(BIN)/python -c 'from labelstudio.installation import REQUIREMENT; print(REQUIREMENT, end="")' >$@
+	$(BIN)/python -c 'from labelstudio.server.installation import REQUIREMENT; print(REQUIREMENT, end="")' >$@

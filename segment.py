@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from surfaces.arguments import given, local_path, megabytes, megapixels, number, share
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
+from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, share
+from surfaces.cli.terminal import escaped_terminal
 from surfaces.errors import DecodeError, FetchError, SurfacesError
-from surfaces.terminal import escaped_terminal
+from surfaces.messages import printable_lines
 from surfaces.version import VERSION
-from surfaces.wording import printable_lines
 
 SOME_FAILED = 10
 INTERRUPTED = 130
@@ -78,7 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help and wrong calls are answered at once.
     from models import Segmenter
-    from surfaces import batch, fetch, files, images, naming, overlay, pipeline, results
+    from surfaces.drawing import overlay
+    from surfaces.images import load as images
+    from surfaces.io import atomic_files as files
+    from surfaces.io import http as fetch
+    from surfaces.segmenting import batch, naming, pipeline, results
 
     settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
     settings = pipeline.Settings(

@@ -8,7 +8,7 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != __file__.rsplit(os.sep, 2)[0]:
     del sys.path[0]  # the folder that Python was started in: what lies there must not pass for a package we import
 
-from surfaces.commands import run_command
+from surfaces.cli.commands import run_command
 
 COMMANDS = {
     "crawl": "fetch photos of interiors from the web, politely, with their provenance",

@@ -9,15 +9,40 @@ from pathlib import Path
 
 import numpy as np
 
-from surfaces.arguments import local_path
-from surfaces.arguments import positive as positive
 from surfaces.classes import BY_NAME
-from surfaces.dataset import Labels, ReadOptions, Sample, open_dataset, split_blocks
-from surfaces.dataset.options import CROWDS, DEFAULT_OPTIONS
-from surfaces.dataset.reporting import counted
-from surfaces.dataset.sample import read_sample as read_sample
+from surfaces.cli.arguments import local_path
+from surfaces.cli.arguments import positive as positive
+from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset, split_blocks
+from surfaces.datasets.reading import CROWDS, DEFAULT_OPTIONS, counted
+from surfaces.datasets.sample import read_sample as read_sample
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
+from surfaces.io.atomic_files import refuse_overwrite
+
+
+def protect_inputs(
+    outputs: Iterable[Path], data: Iterable[Path], samples: Sequence[Sample], others: Iterable[Path | None] = ()
+) -> None:
+    """Stops a command whose results would overwrite a dataset or another input.
+
+    Args:
+        outputs: files and folders that the command writes.
+        data: paths of the datasets.
+        samples: of these datasets.
+        others: further files that the command reads; None for those that were not given.
+
+    Raises:
+        OutputError: an output is one of the inputs.
+    """
+    files = {path for sample in samples for path in _files_of(sample)}
+    refuse_overwrite(outputs, [*data, *files, *{path.parent for path in files}, *(path for path in others if path)])
+
+
+def _files_of(sample: Sample) -> list[Path]:
+    """The files, or the folder, that a sample is read from: the fields that are paths, whatever format it has."""
+    inner = sample.sample if isinstance(sample, RenamedSample) else sample
+    return [value for value in vars(inner).values() if isinstance(value, Path)]
+
 
 SPLITS = ("train", "val", "all")
 
@@ -120,7 +145,7 @@ def require_labelled(samples: Iterable[Sample]) -> None:
 
 def _is_labelled(labels: Labels) -> bool:
     ids = [surface.coco_id for surface in BY_NAME.values()]
-    return labels.belief is not None or bool(np.isin(labels.semantic, ids).any())
+    return labels.soft_labels is not None or bool(np.isin(labels.semantic, ids).any())
 
 
 def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:

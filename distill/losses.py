@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from surfaces.arguments import local_path, positive
+from surfaces.cli.arguments import local_path, positive
 from surfaces.errors import DatasetError
-from surfaces.files import refuse_overwrite, replace_file
+from surfaces.io.atomic_files import refuse_overwrite, replace_file
 
 CURVES = "curves"
 _DIGITS = 6

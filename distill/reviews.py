@@ -17,19 +17,19 @@ from typing import Any
 
 import torch
 
-from distill.config import ConfigError
 from distill.progress import progress
 from distill.reviews_curves import curves_svg
 from distill.reviews_report import EVERYTHING, NOTHING, Cell, as_json, as_table, curves_of, everything_score
 from distill.reviews_stage import POOL_SHARE, set_stage
 from distill.reviews_training import ShortTraining
+from distill.training.config import ConfigError
+from labelstudio.active_learning import QUEUES
 from models.student.network import SIZE_MULTIPLE
-from surfaces.arguments import local_path
-from surfaces.dataset.codec import read_bytes
-from surfaces.dataset.store import LabelStore
+from surfaces.cli.arguments import local_path
+from surfaces.datasets.codec import read_bytes
 from surfaces.errors import DatasetError
-from surfaces.files import make_folder, replace_file
-from surfaces.queues import QUEUES
+from surfaces.io.atomic_files import make_folder, replace_file
+from surfaces.store.label_store import LabelStore
 
 CELLS_NAME = "cells.jsonl"
 

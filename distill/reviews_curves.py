@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surfaces.web_page import render_part
+from surfaces.drawing.web_page import render_part
 
 COLOURS = ("#7a7a7a", "#c8463c", "#3c6eb4", "#d28c1e", "#2d8c5a", "#8c50a0", "#46a0aa", "#a0783c")
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from distill.progress import progress
 from models.student.network import SemanticBranch
-from surfaces.dataset import Sample
-from surfaces.files import make_folder, temporary_path
+from surfaces.datasets import Sample
+from surfaces.io.atomic_files import make_folder, temporary_path
 
 STRIDE = 4
 """Of the semantic branch's outputs, and of the raster that labels are learnt on."""

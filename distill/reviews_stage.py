@@ -15,13 +15,13 @@ from distill.progress import progress
 from distill.reviews_features import STRIDE, frozen_features
 from distill.reviews_report import EVERYTHING, NOTHING, Cell
 from distill.reviews_training import SCORED_STRIDE, LearningRoom, ShortTraining, train_shortly, validation_iou
+from labelstudio.active_learning import Candidate, candidate_of, order_photos
+from labelstudio.active_learning.signals import Floats, belief_raster
 from models.student.weights import load_branch
 from surfaces.classes import CLASSES, DINING_TABLE
-from surfaces.dataset import Sample, open_dataset, split_blocks
-from surfaces.dataset.store import LabelStore
+from surfaces.datasets import Sample, open_dataset, split_blocks
 from surfaces.errors import DatasetError
-from surfaces.queues import Candidate, candidate_of, order_photos
-from surfaces.queues.signals import Floats, belief_raster
+from surfaces.store.label_store import LabelStore
 
 POOL_SHARE = 0.8
 """Of the training photos, another part for each seed: those that may be reviewed."""
@@ -108,8 +108,8 @@ def _auto_labels(
     return candidates, np.stack(beliefs)
 
 
-def _resized(belief: Floats, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    planes = cv2.resize(belief.transpose(1, 2, 0), shape[::-1], interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
+def _resized(soft_labels: Floats, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    planes = cv2.resize(soft_labels.transpose(1, 2, 0), shape[::-1], interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
     return np.round(255 * planes).astype(np.uint8)
 
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill.commands.train import schedule
 from distill.reviews_features import STRIDE, FrozenFeatures
-from distill.train import schedule
 from models.student.network import SemanticBranch, belief_loss, semantic_loss
 from models.student.semantic import grouped_log_probabilities, grouped_probabilities
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from distill.evaluate import evaluate
-from distill.report import PhotoScore, Report, report_of
+from distill.commands.evaluate import evaluate
+from distill.evaluation.report import PhotoScore, Report, report_of
 from distill.score_sheet_contender import OpenContender
-from surfaces.dataset import Sample
+from surfaces.datasets import Sample
 from surfaces.errors import DatasetError
-from surfaces.files import replace_file
+from surfaces.io.atomic_files import replace_file
+from surfaces.io.local_files import read_text
 from surfaces.metrics import AveragePrecision, SegmentMatches
-from surfaces.regular_files import read_text
 
 REVISION = 1
 """Raised whenever the same predictions give other scores."""

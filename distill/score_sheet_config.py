@@ -11,8 +11,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distill.config import ConfigError, read_config_file
 from distill.datasets import SPLITS
+from distill.training.config import ConfigError, read_config_file
 
 KINDS = ("segmenter", "student", "onnx", "mask-rcnn", "grounded-sam")
 

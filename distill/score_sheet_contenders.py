@@ -12,21 +12,21 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from distill.evaluation.single_pass import DOUBTFUL_SCORE
 from distill.score_sheet_config import ContenderEntry, resolved
 from distill.score_sheet_contender import OpenContender
-from distill.single_pass import DOUBTFUL_SCORE
-from models.registry import shipped
-from models.runtime.merge import MergeSettings, merge
-from models.runtime.raw import RawOutput
-from models.runtime.segmenter import Segmenter
+from models.inference.model_output import ModelOutput
+from models.inference.postprocess import FusionSettings, merge
+from models.inference.segmenter import Segmenter
+from models.teachers.base import SemanticPrediction, Teacher
 from models.teachers.class_map import MOSAIC, ClassMap
 from models.teachers.ensemble import Ensemble
 from models.teachers.onnx_semantic import OnnxSemantic
 from models.teachers.student import StudentTeacher
-from models.teachers.teacher import Belief, Teacher
+from models.weights.registry import shipped
 from surfaces.detections import Detection, Image
 
-MOST_PROBABLE = MergeSettings(residual_score=0.0)
+MOST_PROBABLE = FusionSettings(residual_score=0.0)
 """A belief's own operating point: the most probable class of each pixel, each region of table a table."""
 
 
@@ -64,7 +64,9 @@ def open_contender(entry: ContenderEntry, threads: int) -> OpenContender:
     return _believing(teacher, members)
 
 
-def belief_detections(belief: Belief, height: int, width: int, settings: MergeSettings) -> list[Detection]:
+def belief_detections(
+    soft_labels: SemanticPrediction, height: int, width: int, settings: FusionSettings
+) -> list[Detection]:
     """Segments of a photo that follow from a belief alone.
 
     Args:
@@ -76,7 +78,7 @@ def belief_detections(belief: Belief, height: int, width: int, settings: MergeSe
         Wall, floor, then dining tables by descending score, as `merge` gives them where no box is.
     """
     nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32)
-    return merge(RawOutput(belief.probabilities, *nothing), height, width, settings)
+    return merge(ModelOutput(soft_labels.probabilities, *nothing), height, width, settings)
 
 
 def onnx_parameters(path: Path) -> int:
@@ -112,9 +114,9 @@ def _believing(teacher: Teacher, files: list[Path]) -> OpenContender:
     look = _Remembered(teacher.look)
 
     def predict(image: Image) -> list[Detection]:
-        belief = look(image).belief
-        assert belief is not None  # semantic networks and their ensembles always have one
-        return belief_detections(belief, image.shape[0], image.shape[1], MOST_PROBABLE)
+        soft_labels = look(image).soft_labels
+        assert soft_labels is not None  # semantic networks and their ensembles always have one
+        return belief_detections(soft_labels, image.shape[0], image.shape[1], MOST_PROBABLE)
 
     return OpenContender(
         predict=predict,

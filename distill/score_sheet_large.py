@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
-from distill.benchmark import MASK_RCNNS, random_mask_rcnn
-from distill.config import ConfigError
+from distill.commands.benchmark import MASK_RCNNS, random_mask_rcnn
 from distill.score_sheet_contender import OpenContender
-from models.runtime.raw import input_size
+from distill.training.config import ConfigError
+from models.inference.model_output import choose_input_size
 from models.student.tables import MAX_DETECTIONS
-from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM, cache_folder
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, cache_folder
 from surfaces.classes import DINING_TABLE
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import MissingExtraError, WeightsError
@@ -57,7 +57,7 @@ def open_mask_rcnn(name: str) -> OpenContender:
     network.eval()
 
     def found(image: Image, least: float) -> list[Detection]:
-        height, width = input_size(image.shape[0], image.shape[1])
+        height, width = choose_input_size(image.shape[0], image.shape[1])
         network.transform.min_size, network.transform.max_size = (min(height, width),), max(height, width)
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
         with torch.inference_mode():
@@ -92,10 +92,10 @@ def open_random_grounded_sam() -> OpenContender:
         from segment_anything import sam_model_registry
         from transformers import GroundingDinoForObjectDetection
 
-        from models.teachers.dino_checkpoint import dino_config
-        from models.teachers.grounding_dino import DinoSettings, network_input
-        from models.teachers.sam import Sam
-        from models.teachers.sam_prompts import SamSettings, thing_prompt
+        from models.teachers.grounding_dino.checkpoint import dino_config
+        from models.teachers.grounding_dino.detector import DinoSettings, network_input
+        from models.teachers.sam.prompts import SamSettings, thing_prompt
+        from models.teachers.sam.segmenter import Sam
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"grounded-sam needs {error.name}, which is not installed; pip install 'interior-surfaces[autolabel]'"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.report import PhotoScore, Report
+from distill.evaluation.report import PhotoScore, Report
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.metrics import SegmentMatches, bootstrap_sums, percentile_interval
 

@@ -8,15 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from distill.benchmark import Contender, machine, shrunk, time_in_turns
+from distill.commands.benchmark import Contender, machine, shrunk, time_in_turns
 from distill.score_sheet_config import ContenderEntry, SheetConfig, resolved
 from distill.score_sheet_contender import OpenContender
 from distill.score_sheet_contenders import open_contender
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
-from surfaces.files import replace_file
-from surfaces.images import load_image
-from surfaces.regular_files import read_text
+from surfaces.images.load import load_image
+from surfaces.io.atomic_files import replace_file
+from surfaces.io.local_files import read_text
 
 
 def timed(

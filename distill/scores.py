@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 
-from distill.benchmark import machine
-from distill.config import ConfigError
+from distill.commands.benchmark import machine
 from distill.datasets import open_datasets, positive, spread
+from distill.evaluation.report import Report
 from distill.progress import progress
-from distill.report import Report
 from distill.score_sheet_cells import dataset_fingerprint, scored
 from distill.score_sheet_config import ContenderEntry, DataEntry, SheetConfig, read_sheet, require, resolved
 from distill.score_sheet_contender import OpenContender
@@ -28,9 +27,10 @@ from distill.score_sheet_contenders import missing_weights, open_contender
 from distill.score_sheet_labels import compared, labels_missing
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
 from distill.score_sheet_timing import timed
-from surfaces.arguments import local_path
-from surfaces.dataset import Sample
-from surfaces.files import make_folder, refuse_overwrite, replace_file
+from distill.training.config import ConfigError
+from surfaces.cli.arguments import local_path
+from surfaces.datasets import Sample
+from surfaces.io.atomic_files import make_folder, refuse_overwrite, replace_file
 
 Reports = dict[str, dict[str, Report]]
 """By dataset, then by contender."""

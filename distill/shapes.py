@@ -17,14 +17,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from distill.datasets import add_dataset_arguments, open_datasets, read_options, spread
-from distill.inputs import protect_inputs
+from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, spread
 from distill.progress import progress
-from surfaces.arguments import local_path, positive
 from surfaces.classes import CLASSES, DINING_TABLE
-from surfaces.dataset import Labels, Sample
+from surfaces.cli.arguments import local_path, positive
+from surfaces.datasets import Labels, Sample
 from surfaces.detections import Detection, Mask, box_of_mask
-from surfaces.files import replace_file
+from surfaces.io.atomic_files import replace_file
 from surfaces.metrics.regions import boundary_counts, iou_of_counts, region_counts
 
 Redraw = Callable[[Mask], Mask]

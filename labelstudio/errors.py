@@ -5,7 +5,7 @@ from __future__ import annotations
 from surfaces.errors import SurfacesError
 
 
-class ServerAwayError(SurfacesError):
+class ServerUnavailableError(SurfacesError):
     """The server does not answer, or breaks off; the same command goes on once it is back."""
 
     exit_code = 15

@@ -10,7 +10,7 @@ __all__ = ["Segmenter"]
 def __getattr__(name: str) -> Any:
     # Training machines may lack onnxruntime, and segmenting ones torch: neither is imported before it is needed.
     if name == "Segmenter":
-        from models.runtime.segmenter import Segmenter
+        from models.inference.segmenter import Segmenter
 
         return Segmenter
     raise AttributeError(f"module 'models' has no attribute {name!r}")

@@ -23,7 +23,7 @@ import numpy as np
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from surfaces.images import decode_image
+from surfaces.images.load import decode_image
 
 NAME = "notebooks/walkthrough.ipynb"
 STALE = 1

@@ -28,7 +28,7 @@ DINING_TABLE = SurfaceClass("dining table", 3, True, (200, 70, 120))
 
 CLASSES: tuple[SurfaceClass, ...] = (WALL, FLOOR, DINING_TABLE)
 STUFF: tuple[SurfaceClass, ...] = tuple(c for c in CLASSES if not c.is_thing)
-BELIEF_CHANNELS = 1 + len(CLASSES)
+NUM_CHANNELS = 1 + len(CLASSES)
 """Of a belief: "other", then CLASSES, so that a class's channel is its COCO id."""
 
 BY_NAME: dict[str, SurfaceClass] = {c.name: c for c in CLASSES}

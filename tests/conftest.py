@@ -13,11 +13,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from photo_servers import PhotoServer
 
 from surfaces.classes import BY_ID
 from surfaces.detections import Detection, box_of_mask
-from surfaces.masks import decode
+from surfaces.masks.rle import decode
+from tests.photo_servers import PhotoServer
 
 # Spinning threads slow each other down tenfold on a busy machine; read when torch is imported, here and in processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Response = Callable[[BaseHTTPRequestHandler], None]
 
 
 class PhotoServer(ThreadingHTTPServer):
@@ -15,14 +15,14 @@ class PhotoServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Response] = {}
         self.asked: list[str] = []
         self.agents: list[str] = []
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
 
-    def answer(self, path: str, answer: Answer) -> str:
+    def answer(self, path: str, answer: Response) -> str:
         """Has a function answer a path; returns the address."""
         self.answers[path] = answer
         return self.url(path)

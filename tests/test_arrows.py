@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from absent_packages import without
-from import_arrows import Import, forbidden, import_cycle, read_imports, wrong_arrows
+
+from tests.absent_packages import without
+from tests.import_arrows import Import, forbidden, import_cycle, read_imports, wrong_arrows
 
 ROOT = Path(__file__).parents[1]
 
-# What users install and start in no time: `surfaces` and `models.runtime` go without it.
+# What users install and start in no time: `surfaces` and `models.inference` go without it.
 HEAVY = (
     "torch",
     "torchvision",
@@ -35,16 +36,16 @@ EXTRAS = (
     "pillow_heif",
     "jinja2",
 )
-LIGHT = ("surfaces", "models.runtime", "segment")
+LIGHT = ("surfaces", "models.inference", "segment")
 
 IMPORT_ALL = """
 import pkgutil
-import models.runtime, surfaces, segment
-for package in (surfaces, models.runtime):
+import models.inference, surfaces, segment
+for package in (surfaces, models.inference):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         __import__(module.name)
 own = [name for name in sys.modules if name.startswith(("models.student", "models.teachers", "autolabel", "distill"))]
-print(*asked, *own, len([name for name in sys.modules if name.startswith(("surfaces.", "models.runtime."))]))
+print(*asked, *own, len([name for name in sys.modules if name.startswith(("surfaces.", "models.inference."))]))
 """
 
 HELP = """
@@ -65,7 +66,9 @@ def imports() -> list[Import]:
 
 
 def test_imports_point_one_way(imports: list[Import]) -> None:
-    assert {"segment", "autolabel.run", "distill.train", "labelstudio.push"} <= {found.importer for found in imports}
+    assert {"segment", "autolabel.commands.run", "distill.commands.train", "labelstudio.commands.push"} <= {
+        found.importer for found in imports
+    }
     assert wrong_arrows(imports) == []
 
 
@@ -110,23 +113,27 @@ def _tree(root: Path, files: dict[str, str]) -> list[Import]:
 @pytest.mark.parametrize(
     ("file", "text", "imported"),
     [
-        ("surfaces/masks.py", "import models", "models"),
-        ("surfaces/masks.py", "import numpy, models.runtime", "models.runtime"),
-        ("surfaces/masks.py", "from models.runtime.merge import best", "models.runtime.merge"),
+        ("surfaces/masks/rle.py", "import models", "models"),
+        ("surfaces/masks/rle.py", "import numpy, models.inference", "models.inference"),
+        ("surfaces/masks/rle.py", "from models.inference.postprocess import best", "models.inference.postprocess"),
         ("surfaces/deep/masks.py", "def f():\n    from segment import main", "segment"),
-        ("models/student.py", "class A:\n    if True:\n        import distill.train as t", "distill.train"),
-        ("models/__init__.py", "if TYPE_CHECKING:\n    from autolabel import run", "autolabel.run"),
-        ("autolabel/run.py", "from labelstudio.push import push", "labelstudio.push"),
-        ("autolabel/run.py", "importlib.import_module('distill.data')", "distill.data"),
-        ("autolabel/run.py", "__import__('segment')", "segment"),
-        ("distill/train.py", "try:\n    import autolabel\nexcept ImportError:\n    pass", "autolabel"),
-        ("segment.py", "from distill.train import run", "distill.train"),
+        (
+            "models/student.py",
+            "class A:\n    if True:\n        import distill.commands.train as t",
+            "distill.commands.train",
+        ),
+        ("models/__init__.py", "if TYPE_CHECKING:\n    from autolabel import run", "autolabel.commands.run"),
+        ("autolabel/commands/run.py", "from labelstudio.commands.push import push", "labelstudio.commands.push"),
+        ("autolabel/commands/run.py", "importlib.import_module('distill.training.data')", "distill.training.data"),
+        ("autolabel/commands/run.py", "__import__('segment')", "segment"),
+        ("distill/commands/train.py", "try:\n    import autolabel\nexcept ImportError:\n    pass", "autolabel"),
+        ("segment.py", "from distill.commands.train import run", "distill.commands.train"),
         ("segment.py", "from tests import corpora", "tests"),
-        ("labelstudio/push.py", "from docs.made import tables", "docs.made"),
+        ("labelstudio/commands/push.py", "from docs.made import tables", "docs.made"),
     ],
 )
 def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: str) -> None:
-    imports = _tree(tmp_path, {"autolabel/run.py": "", file: text})
+    imports = _tree(tmp_path, {"autolabel/commands/run.py": "", file: text})
     line = 1 + next(n for n, words in enumerate(text.splitlines()) if imported.split(".")[0] in words)
     module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     assert wrong_arrows(imports) == [f"{file}:{line}: {module} imports {imported}"]
@@ -135,10 +142,19 @@ def test_a_wrong_arrow_is_told(tmp_path: Path, file: str, text: str, imported: s
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("surfaces/masks.py", "import numpy\nfrom surfaces.files import replace_file\nfrom . import files"),
-        ("models/runtime/merge.py", "from surfaces.masks import encode\nfrom models.registry import shipped"),
-        ("autolabel/run.py", "from models import Segmenter\nimport surfaces.files\nfrom autolabel import corpus"),
-        ("docs/made/__init__.py", "from distill.scores import read\nfrom autolabel.compare import read"),
+        (
+            "surfaces/masks/rle.py",
+            "import numpy\nfrom surfaces.io.atomic_files import replace_file\nfrom . import files",
+        ),
+        (
+            "models/inference/postprocess.py",
+            "from surfaces.masks.rle import encode\nfrom models.weights.registry import shipped",
+        ),
+        (
+            "autolabel/commands/run.py",
+            "from models import Segmenter\nimport surfaces.io.atomic_files\nfrom autolabel import corpus",
+        ),
+        ("docs/made/__init__.py", "from distill.scores import read\nfrom autolabel.commands.compare import read"),
         ("tests/surfaces/test_masks.py", "import autolabel"),
         ("segment.py", "'from distill import train'\nimport modelshop"),
     ],
@@ -149,14 +165,14 @@ def test_arrows_that_point_down_are_fine(tmp_path: Path, file: str, text: str) -
 
 def test_heavy_imports_are_told_where_they_are_forbidden(tmp_path: Path) -> None:
     files = {
-        "surfaces/masks.py": "def f():\n    import torch.nn\n    import torchless",
-        "models/runtime/session.py": "from models import teachers, registry",
-        "models/runtime_tools.py": "import torch",
+        "surfaces/masks/rle.py": "def f():\n    import torch.nn\n    import torchless",
+        "models/inference/session.py": "from models import teachers, registry",
+        "models/inference_tools.py": "import torch",
         "models/teachers/__init__.py": "import torch",
     }
     assert forbidden(_tree(tmp_path, files), LIGHT, ("torch", "models.teachers")) == [
-        "surfaces/masks.py:2: surfaces.masks imports torch.nn",
-        "models/runtime/session.py:1: models.runtime.session imports models.teachers",
+        "surfaces/masks/rle.py:2: surfaces.masks.rle imports torch.nn",
+        "models/inference/session.py:1: models.inference.session imports models.teachers",
     ]
 
 

@@ -15,31 +15,31 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from browsers import needs_chromium, open_viewer
-from drawn_pictures import jpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_stores import ROOMS, rooms_store
-from page_checks import Page, visible
-from photo_servers import PhotoServer
 
+from autolabel.commands.report import write_report
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.records import Ended, Photo, State
 from autolabel.crawling.report import write_crawl_report
 from autolabel.crawling.rooms import Scene
-from autolabel.report import write_report
-from distill.evaluate import evaluate
-from distill.page import write_page
+from distill.commands.evaluate import evaluate
+from distill.commands.worst import find_worst, write_worst
+from distill.evaluation.error_categories import read_causes
+from distill.evaluation.page import write_page
 from distill.reviews_curves import Curve, curves_svg
-from distill.worst import find_worst, write_worst
-from distill.worst_causes import read_causes
-from surfaces.dataset import Labels, MemorySample, Sample
-from surfaces.dataset.store import LabelStore, Source
+from surfaces.datasets import Labels, MemorySample, Sample
 from surfaces.detections import Detection, Image
-from surfaces.images import load_image
-from surfaces.web_page import PAGE_NAME, is_web_url, render_page
+from surfaces.drawing.web_page import PAGE_NAME, is_web_url, render_page
+from surfaces.images.load import load_image
+from surfaces.store.label_store import LabelStore, Source
+from tests.autolabel.crawling.drawn_pictures import jpeg
+from tests.autolabel.label_stores import ROOMS, rooms_store
+from tests.browsers import needs_chromium, open_viewer
+from tests.page_checks import Page, visible
+from tests.photo_servers import PhotoServer
 
 pytestmark = pytest.mark.security
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from import_arrows import modules_of
+from tests.import_arrows import modules_of
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES = 400

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from import_arrows import modules_of
+
+from tests.import_arrows import modules_of
 
 ROOT = Path(__file__).parents[1]
 POSIX_ONLY = frozenset({"fcntl", "resource", "pwd", "grp", "termios"})
@@ -29,9 +30,9 @@ builtins.__import__ = without
 """
 IMPORT_ALL = """
 import importlib, pkgutil
-for package in ("surfaces", "models.runtime", "labelstudio"):
+for package in ("surfaces", "models.inference", "labelstudio"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if module.name not in ("labelstudio.__main__", "labelstudio.sam_proposals"):  # the latter brings torch
+        if module.name not in ("labelstudio.__main__", "labelstudio.backend.sam"):  # the latter brings torch
             importlib.import_module(module.name)
 """
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_runs import Run, check_failure
-from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from pycocotools import mask as coco
 
@@ -22,6 +20,8 @@ import segment
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
+from tests.command_runs import Run, check_failure
+from tests.photo_servers import PhotoServer
 
 NAME = re.compile(r"interior_surfaces__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}\.jpg")
 

@@ -14,12 +14,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from command_runs import Run, check_failure
-from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from pycocotools import mask as coco
 
 from surfaces.version import VERSION
+from tests.command_runs import Run, check_failure
+from tests.photo_servers import PhotoServer
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"

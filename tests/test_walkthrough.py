@@ -14,11 +14,11 @@ import pytest
 from nbformat import NotebookNode
 from PIL import Image
 
-from distill.config import TrainConfig
-from labelstudio.regions import labels_of
+from distill.training.config import TrainConfig
+from labelstudio.sync.regions import labels_of
 from notebooks.execute import NAME, copy_needed, differences, execute, read_notebook
-from surfaces.dataset.store import LabelStore
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from surfaces.store.label_store import LabelStore
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_BYTES = 1_500_000

@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from surfaces.errors import MissingExtraError, OutputError
-from surfaces.files import is_plain_file, make_folder, replace_file, sweep
-from surfaces.image_guards import format_of
-from surfaces.places import in_a_line, is_remote, local_path, open_remote
-from surfaces.safe_paths import require_inside
-from surfaces.wording import without_credentials
+from surfaces.images.guards import format_of
+from surfaces.io.atomic_files import is_plain_file, make_folder, replace_file, sweep
+from surfaces.io.local_files import require_inside
+from surfaces.io.storage import in_a_line, is_remote, local_path, open_remote
+from surfaces.messages import without_credentials
 
 PHOTOS = "photos"
 """The default folder for photos, within the corpus."""
@@ -29,7 +29,7 @@ def open_blob_store(corpus: Path, place: str | None) -> BlobStore:
 
     Args:
         corpus: its folder; no other crawl may be running there.
-        place: a path, or a URL that `surfaces.places` allows; None for the folder `photos` of the corpus.
+        place: a path, or a URL that `surfaces.io.storage` allows; None for the folder `photos` of the corpus.
 
     Raises:
         OutputError: it can't be written to, or the URL is not allowed.

@@ -36,11 +36,11 @@ from autolabel.crawling.records import (
     Time,
 )
 from autolabel.crawling.urls import normal_target
-from surfaces.addresses import AddressError, read_address
-from surfaces.dataset.database import Database
 from surfaces.errors import DatasetError
-from surfaces.photo_files import CRAWL_NAME
-from surfaces.wording import brief
+from surfaces.io.photo_lists import CRAWL_NAME
+from surfaces.io.urls import AddressError, parse_url
+from surfaces.messages import brief
+from surfaces.store.database import Database
 
 DATABASE_NAME = CRAWL_NAME
 FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
@@ -181,7 +181,7 @@ class CrawlDatabase(Database):
 
     def redirect(self, request: AnyRequest, url: str) -> str:
         """Redirects a request to a URL; returns the URL's host."""
-        host = read_address(url).host
+        host = parse_url(url).host
         changes = "SET address = ?, host = ?, redirects = redirects + 1, tries = 0"
         if isinstance(request, RobotsRequest):
             self.run(f"UPDATE robots {changes} WHERE origin = ?", url, host, request.origin)
@@ -294,7 +294,7 @@ class CrawlDatabase(Database):
         self.run(
             "INSERT INTO robots (origin, address, host) VALUES (?1, ?2, ?3) ON CONFLICT (origin) DO UPDATE SET"
             " address = ?2, host = ?3, redirects = 0, tries = 0, not_before = 0, time = NULL WHERE time IS NOT NULL",
-            *(origin, url, read_address(url).host),
+            *(origin, url, parse_url(url).host),
         )
 
     def store_robots(self, request: RobotsRequest, text: RobotsText, time: float) -> None:

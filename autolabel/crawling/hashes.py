@@ -10,9 +10,9 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from surfaces.detections import Image
+from surfaces.drawing.labels import fitting_size
 from surfaces.errors import DatasetError
-from surfaces.label_drawing import fitting_size
-from surfaces.wording import brief
+from surfaces.messages import brief
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -23,9 +23,9 @@ from autolabel.crawling.seams import count_seams
 from autolabel.crawling.text_lines import text_share
 from autolabel.crawling.tones import colour_spread, lightness_entropy
 from surfaces.detections import Image
+from surfaces.drawing.labels import fitting_size
 from surfaces.errors import DecodeError
-from surfaces.images import ImageLimits, decode_image
-from surfaces.label_drawing import fitting_size
+from surfaces.images.load import ImageLimits, decode_image
 
 _SEAM_SIDE, _SIDE = 1024, 640  # pixels of the longer side, for seams and for all other measures
 _THUMBNAIL_QUALITY = 60

@@ -12,7 +12,7 @@ from pyarrow.parquet import ParquetWriter
 
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.records import PhotoEntry
-from surfaces.files import replacing
+from surfaces.io.atomic_files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
 

@@ -13,7 +13,7 @@ from autolabel.crawling.search_api import json_object, objects, text
 from autolabel.crawling.urls import normalised, resolved
 
 if TYPE_CHECKING:
-    from surfaces.fetch import Answer
+    from surfaces.io.http import Response
 
 SOURCE = "openverse"
 
@@ -33,7 +33,7 @@ def openverse_query(query: str, settings: ReadSettings) -> Lead:
     return Lead(_address(settings.openverse, query, settings.licences, 1), Kind.OPENVERSE, SOURCE)
 
 
-def read_openverse(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
+def read_openverse(lead: Lead, answer: Response, settings: ReadSettings) -> list[Lead]:
     """Tells what a page of results leads to: its photos, and the next page.
 
     Raises:

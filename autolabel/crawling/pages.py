@@ -19,7 +19,7 @@ from autolabel.crawling.srcset import Candidate, largest, read_srcset
 from autolabel.crawling.urls import may_be_photo, names_photo, resolved, suffix
 
 if TYPE_CHECKING:
-    from surfaces.fetch import Answer
+    from surfaces.io.http import Response
 
 _MOST_TOKENS = 50_000
 _MOST_PHOTOS = 2000
@@ -34,7 +34,7 @@ _ROBOTS = frozenset({"robots", AGENT})
 _WORDS = re.compile(r"[\s,]+")
 
 
-def read_page(lead: Lead, answer: Answer, settings: ReadSettings) -> Leads:
+def read_page(lead: Lead, answer: Response, settings: ReadSettings) -> Leads:
     """Tells what a page leads to.
 
     Photos come from `<img>` and `<picture>` (the largest version of all that `srcset` names), links to image files

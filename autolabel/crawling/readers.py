@@ -15,9 +15,9 @@ from autolabel.crawling.sitemaps import read_sitemap
 from autolabel.crawling.wikimedia import read_wikimedia
 
 if TYPE_CHECKING:
-    from surfaces.fetch import Answer
+    from surfaces.io.http import Response
 
-Reader = Callable[[Lead, "Answer"], list[Lead]]
+Reader = Callable[[Lead, "Response"], list[Lead]]
 """Tells what an answer with status 200 leads to. Raises `reading.RefusedError`, `reading.BusyError` or another
 `reading.ReadError`, and nothing else."""
 

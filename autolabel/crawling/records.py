@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Lead
-from surfaces.places import is_remote
+from surfaces.io.storage import is_remote
 
 # Reasons of requests that ended:
 PRIVATE_ADDRESS = "private-address"  # refused; a run with other settings may make them

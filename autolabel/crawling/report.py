@@ -13,8 +13,8 @@ from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.judging import Reason
 from autolabel.crawling.lead import Kind
 from autolabel.crawling.records import PhotoEntry, State
-from surfaces.dataset.writing import new_folder
-from surfaces.web_page import PAGE_NAME, render_page
+from surfaces.datasets.folders import new_folder
+from surfaces.drawing.web_page import PAGE_NAME, render_page
 
 UNKNOWN = "unknown"
 

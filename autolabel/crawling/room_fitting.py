@@ -21,11 +21,11 @@ from tqdm import tqdm
 from autolabel.crawling.judging import Judge, JudgeSettings, Reason
 from autolabel.crawling.room_rule import SHIPPED, RoomRule, room_features
 from autolabel.crawling.rooms import Scene
-from models.runtime.segmenter import Segmenter
-from surfaces.arguments import local_path
+from models.inference.segmenter import Segmenter
+from surfaces.cli.arguments import local_path
 from surfaces.detections import Image
 from surfaces.errors import DatasetError, SurfacesError
-from surfaces.files import replace_file
+from surfaces.io.atomic_files import replace_file
 
 KINDS = ("interiors", "others")
 SIDE_MIN = 200  # pixels of a picture's shorter side

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.errors import WeightsError
-from surfaces.regular_files import read_text
+from surfaces.io.local_files import read_text
 
 SHIPPED = Path(__file__).with_name("room_rule.toml")
 

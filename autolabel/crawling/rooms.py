@@ -54,7 +54,7 @@ class RoomFinder:
     """
 
     def __init__(self, weights: Path | None = None, threads: int = 1, clip: Path | None = None) -> None:
-        from models.runtime.segmenter import Segmenter  # ONNX Runtime, which a crawl of any picture does without
+        from models.inference.segmenter import Segmenter  # ONNX Runtime, which a crawl of any picture does without
 
         self._segmenter = Segmenter(weights, threads)
         self._rule = RoomRule.load()

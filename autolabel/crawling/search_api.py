@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from autolabel.crawling.reading import ReadError
 
 if TYPE_CHECKING:
-    from surfaces.fetch import Answer
+    from surfaces.io.http import Response
 
 _MOST_BYTES = 5_000_000  # results are below 0.5 MB; parsed, hostile ones take 25 times their size
 
 
-def json_object(answer: Answer, whose: str) -> dict[str, Any]:
+def json_object(answer: Response, whose: str) -> dict[str, Any]:
     """The JSON object that an API answered.
 
     Args:

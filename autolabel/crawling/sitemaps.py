@@ -15,7 +15,7 @@ from autolabel.crawling.reading import Leads, ReadError
 from autolabel.crawling.urls import may_be_photo, names_photo, resolved
 
 if TYPE_CHECKING:
-    from surfaces.fetch import Answer
+    from surfaces.io.http import Response
 
 # The protocol's own limits.
 _MOST_BYTES = 52_428_800
@@ -28,7 +28,7 @@ _MOST_ELEMENTS = 500_000
 _MOST_IMAGES = 1000
 
 
-def read_sitemap(lead: Lead, answer: Answer) -> Leads:
+def read_sitemap(lead: Lead, answer: Response) -> Leads:
     """Tells what a sitemap leads to.
 
     A page whose photos the sitemap lists (`image:image`) leads to these and is not asked itself; any other leads to

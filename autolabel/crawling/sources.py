@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from autolabel.corpus import read_corpus
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import CODES, GROUPS, read_licences
 from autolabel.crawling.markup import one_line
@@ -20,11 +19,12 @@ from autolabel.crawling.openverse import openverse_query
 from autolabel.crawling.reading import OPENVERSE, WIKIMEDIA, ReadError, ReadSettings
 from autolabel.crawling.urls import normalised, resolved
 from autolabel.crawling.wikimedia import wikimedia_query
-from surfaces.addresses import AddressError
-from surfaces.arguments import local_path
-from surfaces.regular_files import LIST_BYTES_MAX, read_bytes
-from surfaces.text_lists import list_lines, list_text
-from surfaces.wording import without_credentials
+from autolabel.labelling.corpus import read_corpus
+from surfaces.cli.arguments import local_path
+from surfaces.io.local_files import LIST_BYTES_MAX, read_bytes
+from surfaces.io.photo_lists import list_lines, list_text
+from surfaces.io.urls import AddressError
+from surfaces.messages import without_credentials
 
 _TOLD_LINES = 10
 _COLUMNS = {

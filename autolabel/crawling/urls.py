@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
-from surfaces.addresses import AddressError, Target, read_address
-from surfaces.photo_files import PHOTO_SUFFIXES
+from surfaces.io.photo_lists import PHOTO_SUFFIXES
+from surfaces.io.urls import AddressError, ParsedUrl, parse_url
 
 _IGNORED = re.compile(r"[\t\n\r]")
 _QUERY = re.compile(r"(?=[?#])")
@@ -26,14 +26,14 @@ def normalised(url: str) -> str:
     return normal_target(url).url
 
 
-def normal_target(url: str) -> Target:
+def normal_target(url: str) -> ParsedUrl:
     """An address in its normal form (RFC 3986, section 6.2.2): scheme and host in lower case, no default port, no
     fragment, no dot segments, percent-encoding in capitals.
 
     Raises:
-        AddressError: it is no address that may be asked (see `surfaces.addresses.read_address`).
+        AddressError: it is no address that may be asked (see `surfaces.io.urls.read_address`).
     """
-    target = read_address(_IGNORED.sub("", url.strip(_LEFT_OUT)))
+    target = parse_url(_IGNORED.sub("", url.strip(_LEFT_OUT)))
     path, question_mark, query = target.path.partition("?")
     whole = _ESCAPE.sub(lambda escape: escape[0].upper(), _without_dots(path) + question_mark + query)
     return replace(target, path=whole)

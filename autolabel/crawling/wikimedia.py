@@ -12,10 +12,10 @@ from autolabel.crawling.markup import one_line, text_of
 from autolabel.crawling.reading import BusyError, ReadError, ReadSettings
 from autolabel.crawling.search_api import json_object, objects, text
 from autolabel.crawling.urls import normalised, resolved
-from surfaces.addresses import AddressError
+from surfaces.io.urls import AddressError
 
 if TYPE_CHECKING:
-    from surfaces.fetch import Answer
+    from surfaces.io.http import Response
 
 SOURCE = "wikimedia"
 
@@ -49,7 +49,7 @@ def wikimedia_query(query: str, settings: ReadSettings) -> Lead:
     return _lead(settings, {"gsrsearch": f"{query} filetype:bitmap"})
 
 
-def read_wikimedia(lead: Lead, answer: Answer, settings: ReadSettings) -> list[Lead]:
+def read_wikimedia(lead: Lead, answer: Response, settings: ReadSettings) -> list[Lead]:
     """Tells what a page of results leads to: its photos, 1920 pixels wide where they are wider, and the next page.
 
     Raises:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autolabel.ontology import Ontology, SoughtClass
-from autolabel.rules.kinds import is_stuff, is_thing
-from models.teachers.box_overlap import box_area, box_iou
-from models.teachers.boxes import ChosenBox, PromptedBoxes
+from autolabel.labelling.class_config import ClassConfig, SoughtClass
+from autolabel.rules.candidates import is_stuff, is_thing
+from models.teachers.base import ChosenBox, PromptedBoxes, box_area, box_iou
 from surfaces.classes import SurfaceClass
 
 WHOLE_IMAGE_SHARE = 0.95
@@ -32,7 +31,7 @@ class Frame:
     """
 
     size_hw: tuple[int, int]
-    ontology: Ontology
+    class_config: ClassConfig
 
     def share(self, box: ChosenBox) -> float:
         """The share of the photo that a box covers."""
@@ -55,11 +54,11 @@ def merged_phrases(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
     owned, contested = [], []
     for best, *others in rivals.values():
         second = next((other for other in others if other.prompt.surface != best.prompt.surface), None)
-        if second is None or best.score - second.score >= frame.ontology.phrase_margin:
+        if second is None or best.score - second.score >= frame.class_config.phrase_margin:
             owned.append(best)
         else:
             contested.append(best if best.prompt.surface else second)
-    return _with_doubtful(owned, contested, frame.ontology)
+    return _with_doubtful(owned, contested, frame.class_config)
 
 
 def whole_image_boxes(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
@@ -68,7 +67,7 @@ def whole_image_boxes(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
     It is dropped if its class has boxes that are sure; else it is in doubt.
     """
     whole = [box for box in boxes if is_stuff(box.prompt.surface) and frame.share(box) >= WHOLE_IMAGE_SHARE]
-    return _with_doubtful(_all_but(boxes, whole), whole, frame.ontology)
+    return _with_doubtful(_all_but(boxes, whole), whole, frame.class_config)
 
 
 def negative_boxes(boxes: list[ChosenBox], _frame: Frame) -> list[ChosenBox]:
@@ -98,7 +97,9 @@ def same_class_boxes(boxes: list[ChosenBox], _frame: Frame) -> list[ChosenBox]:
 
 def tiny_boxes(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
     """A box smaller than the least share of its class can't hold a segment of it."""
-    tiny = [box for box in boxes if box.prompt.surface and frame.share(box) < _sought(box, frame.ontology).least_share]
+    tiny = [
+        box for box in boxes if box.prompt.surface and frame.share(box) < _sought(box, frame.class_config).least_share
+    ]
     return _all_but(boxes, tiny)
 
 
@@ -109,7 +110,7 @@ BOX_RULES: Mapping[str, BoxRule] = {
 
 
 def select_boxes(
-    boxes: PromptedBoxes, size_hw: tuple[int, int], ontology: Ontology, without: frozenset[str] = frozenset()
+    boxes: PromptedBoxes, size_hw: tuple[int, int], class_config: ClassConfig, without: frozenset[str] = frozenset()
 ) -> list[ChosenBox]:
     """The boxes that masks are drawn for.
 
@@ -123,17 +124,17 @@ def select_boxes(
         Best first, those of negative prompts among them. A box comes for several classes only where `merged_phrases` is
         left out.
     """
-    chosen = _by_score(_above_thresholds(boxes, ontology))
+    chosen = _by_score(_above_thresholds(boxes, class_config))
     for name, rule in BOX_RULES.items():
         if name not in without:
-            chosen = _by_score(rule(chosen, Frame(size_hw, ontology)))
+            chosen = _by_score(rule(chosen, Frame(size_hw, class_config)))
     return chosen
 
 
-def _above_thresholds(boxes: PromptedBoxes, ontology: Ontology) -> list[ChosenBox]:
+def _above_thresholds(boxes: PromptedBoxes, class_config: ClassConfig) -> list[ChosenBox]:
     """Each box once for every class (and for the negative prompts) whose best prompt reaches the threshold."""
-    thresholds: dict[SurfaceClass | None, float] = {c.surface: c.detector_threshold for c in ontology.classes}
-    thresholds[None] = ontology.other.detector_threshold
+    thresholds: dict[SurfaceClass | None, float] = {c.surface: c.detector_threshold for c in class_config.classes}
+    thresholds[None] = class_config.other.detector_threshold
     chosen = []
     for surface, threshold in thresholds.items():
         columns = [index for index, prompt in enumerate(boxes.prompts) if prompt.surface == surface]
@@ -144,12 +145,17 @@ def _above_thresholds(boxes: PromptedBoxes, ontology: Ontology) -> list[ChosenBo
     return chosen
 
 
-def _with_doubtful(sure: list[ChosenBox], doubtful: Sequence[ChosenBox], ontology: Ontology) -> list[ChosenBox]:
+def _with_doubtful(
+    sure: list[ChosenBox], low_confidence: Sequence[ChosenBox], class_config: ClassConfig
+) -> list[ChosenBox]:
     """Adds boxes in doubt; of stuff only where the class has no box that is accepted without them."""
     stuff = (box for box in sure if is_stuff(box.prompt.surface))
-    located = {box.prompt.surface for box in stuff if box.score >= _sought(box, ontology).accept}
-    added = [box for box in doubtful if box.prompt.surface not in located]
-    return [*sure, *(replace(box, score=min(box.score, _just_below(_sought(box, ontology).accept))) for box in added)]
+    located = {box.prompt.surface for box in stuff if box.score >= _sought(box, class_config).accept}
+    added = [box for box in low_confidence if box.prompt.surface not in located]
+    return [
+        *sure,
+        *(replace(box, score=min(box.score, _just_below(_sought(box, class_config).accept))) for box in added),
+    ]
 
 
 def _just_below(threshold: float) -> float:
@@ -157,9 +163,9 @@ def _just_below(threshold: float) -> float:
     return float(np.nextafter(np.float32(threshold), np.float32(0)))
 
 
-def _sought(box: ChosenBox, ontology: Ontology) -> SoughtClass:
+def _sought(box: ChosenBox, class_config: ClassConfig) -> SoughtClass:
     assert box.prompt.surface is not None
-    return ontology.of(box.prompt.surface)
+    return class_config.of(box.prompt.surface)
 
 
 def _by_score(boxes: list[ChosenBox]) -> list[ChosenBox]:

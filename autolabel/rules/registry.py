@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from autolabel.ontology import Ontology, SettingsError, unknown
+from autolabel.labelling.class_config import ClassConfig, SettingsError, unknown
 from autolabel.rules.boxes import BOX_RULES
-from autolabel.rules.cleaning import area_limits, ceiling_as_floor, pinholes, specks
-from autolabel.rules.draft import Draft, MaskRule
+from autolabel.rules.candidates import Candidates, MaskRule
 from autolabel.rules.masks import (
+    area_limits,
+    ceiling_as_floor,
     duplicate_tables,
     low_scores,
     negative_regions,
     outside_box,
     part_of_box,
+    pinholes,
+    specks,
     table_leaks,
     wall_or_floor,
 )
-from autolabel.rules.pixels import PIXEL_RULES, low_beliefs
+from autolabel.rules.semantic import PIXEL_RULES, low_beliefs
 
 
 def _by_name(*rules: MaskRule) -> Mapping[str, MaskRule]:
@@ -46,12 +49,14 @@ RULES = tuple(dict.fromkeys([*BOX_RULES, *PROPOSAL_RULES, *PIXEL_RULES, *BELIEF_
 """The names of all rules."""
 
 
-def apply_rules(draft: Draft, rules: Mapping[str, MaskRule], ontology: Ontology, without: frozenset[str]) -> Draft:
+def apply_rules(
+    candidates: Candidates, rules: Mapping[str, MaskRule], class_config: ClassConfig, without: frozenset[str]
+) -> Candidates:
     """The draft after the rules, but for those in `without`."""
     for name, rule in rules.items():
         if name not in without:
-            draft = rule(draft, ontology)
-    return draft
+            candidates = rule(candidates, class_config)
+    return candidates
 
 
 def require_rules(names: Iterable[str]) -> frozenset[str]:

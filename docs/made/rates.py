@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distill.benchmark import machine
-from surfaces.files import replace_file
+from distill.commands.benchmark import machine
+from surfaces.io.atomic_files import replace_file
 
 _RESULT = Path(__file__).resolve().parents[1] / "results" / "rates.json"
 

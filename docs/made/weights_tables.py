@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from docs.made.formats import markdown_table
-from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM, Checkpoint
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, Checkpoint
 
 _HEADER = ("file", "for", "bytes", "SHA-256", "from")
 

@@ -10,7 +10,7 @@ from docs.made.check import IMAGES, RESULTS
 from docs.made.documents import documents, filled, stray_marks, stray_told
 from docs.made.drawings import draw_svg, origins, told_origins
 from docs.made.entries import Figure, MadeError, Table
-from surfaces.files import replace_file
+from surfaces.io.atomic_files import replace_file
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,10 @@ class InstancePyramid(nn.Module):
         Returns:
             {"8": …, "16": …, "32": …, "64": …}, each (N, CHANNELS, H/stride, W/stride).
         """
-        belief = probabilities.detach()
+        soft_labels = probabilities.detach()
         level8 = self.lateral8(tap8) + upsample(pyramid, 2)
-        level8 = self.smooth8(torch.cat([level8, F.avg_pool2d(belief, 2)], dim=1))
-        level16 = self.smooth16(torch.cat([pyramid, F.avg_pool2d(belief, 4)], dim=1))
+        level8 = self.smooth8(torch.cat([level8, F.avg_pool2d(soft_labels, 2)], dim=1))
+        level16 = self.smooth16(torch.cat([pyramid, F.avg_pool2d(soft_labels, 4)], dim=1))
         level32 = self.smooth32(F.max_pool2d(level16, 2))
         level64 = self.smooth64(F.max_pool2d(level32, 2))
         return {"8": level8, "16": level16, "32": level32, "64": level64}

@@ -13,8 +13,8 @@ from models.student.encoder import ENCODERS, Encoder, EncoderSpec
 from models.student.fpn import InstancePyramid
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
 from models.student.tables import TableTargets, table_heads, table_proposals
-from models.training_photos import UNKNOWN
-from surfaces.classes import BELIEF_CHANNELS, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
+from models.weights.training_photos import UNKNOWN
+from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
 
 SIZE_MULTIPLE = 128
@@ -93,7 +93,7 @@ class Student(SemanticBranch):
 
     def __init__(self, encoder: str = "mosaic") -> None:
         super().__init__(encoder)
-        self.fpn = InstancePyramid(encoder_spec(encoder).channels[1], BELIEF_CHANNELS)
+        self.fpn = InstancePyramid(encoder_spec(encoder).channels[1], NUM_CHANNELS)
         self.rpn = table_proposals()
         self.tables = table_heads()
 

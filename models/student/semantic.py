@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.student.layers import SeparableConv, depthwise, pointwise, upsample
-from surfaces.classes import BELIEF_CHANNELS, CLASSES
+from surfaces.classes import CLASSES, NUM_CHANNELS
 
 CHANNELS = 128
 """Channels of the pyramid's output, the stride-16 level that the instance heads share."""
@@ -89,7 +89,7 @@ def grouped_log_probabilities(logits: Tensor) -> Tensor:
 
 def grouped_probabilities(logits: Tensor) -> Tensor:
     """Probabilities (N, BELIEF_CHANNELS, H, W); as grouped_log_probabilities, but cheaper: for inference."""
-    groups = torch.zeros(BELIEF_CHANNELS, ADE_CLASSES, 1, 1, device=logits.device)
+    groups = torch.zeros(NUM_CHANNELS, ADE_CLASSES, 1, 1, device=logits.device)
     groups[0] = 1.0
     for ours, theirs in enumerate(_OURS, start=1):
         groups[0, theirs], groups[ours, theirs] = 0.0, 1.0

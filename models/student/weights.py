@@ -16,12 +16,12 @@ import torch
 from numpy.lib import format as npy
 
 from models.student.network import SemanticBranch, Student
-from models.training_photos import KEYS, TrainingPhotos
-from surfaces.classes import BELIEF_CHANNELS
+from models.weights.training_photos import KEYS, TrainingPhotos
+from surfaces.classes import NUM_CHANNELS
 from surfaces.errors import WeightsError
-from surfaces.files import replace_file
-from surfaces.regular_files import open_regular
-from surfaces.wording import brief, printable
+from surfaces.io.atomic_files import replace_file
+from surfaces.io.local_files import open_regular
+from surfaces.messages import brief, printable
 
 Array = npt.NDArray[Any]
 
@@ -187,5 +187,5 @@ def _with_room(array: Array, shape: tuple[int, ...]) -> Array:
     if array.ndim != len(shape):
         return array
     missing = [wanted - had for wanted, had in zip(shape, array.shape, strict=True)]
-    one_more_axis = sorted(missing) == [*[0] * (array.ndim - 1), BELIEF_CHANNELS - _FIRST_CHANNELS]
+    one_more_axis = sorted(missing) == [*[0] * (array.ndim - 1), NUM_CHANNELS - _FIRST_CHANNELS]
     return np.pad(array, [(0, more) for more in missing]) if one_more_axis and min(missing) >= 0 else array

@@ -10,7 +10,7 @@ from typing import Any
 
 from surfaces.classes import CLASSES
 from surfaces.errors import WeightsError
-from surfaces.regular_files import read_text
+from surfaces.io.local_files import read_text
 
 MOSAIC = Path(__file__).parent / "mosaic.toml"
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.teachers.painting import painted_belief
-from models.teachers.teacher import Belief, Floats, Opinion, Teacher
+from models.teachers.base import Floats, Prediction, SemanticPrediction, Teacher
+from models.teachers.grounded_sam import painted_belief
 from models.teachers.windows import look_closer
 from surfaces.classes import CLASSES
 from surfaces.detections import Image
@@ -65,7 +65,7 @@ class Ensemble:
         self.name = f"ensemble ({', '.join(member.name for member in members)})"
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
-    def look(self, image: Image) -> Opinion:
+    def predict(self, image: Image) -> Prediction:
         """The mean belief on the finest raster that any member has, and how far the members agree.
 
         Args:
@@ -80,7 +80,9 @@ class Ensemble:
         rows, columns = np.max(shapes, axis=0)
         raster = np.array([[[_resized(v, rows, columns) for v in scales] for scales in member] for member in views])
         mean = _weighted_mean(raster.mean(axis=(1, 2)), self._weights)
-        return Opinion(belief=Belief(mean, _disagreement(raster, mean)), agreement=self._agreement(raster))
+        return Prediction(
+            semantic=SemanticPrediction(mean, _disagreement(raster, mean)), agreement=self._agreement(raster)
+        )
 
     def _views(self, member: Teacher, image: Image) -> list[list[Floats]]:
         """A member's beliefs (4, h, w), for each orientation at each scale."""
@@ -107,12 +109,12 @@ class Ensemble:
 
 
 def _belief_of(member: Teacher, image: Image) -> Floats:
-    opinion = member.look(image)
-    if opinion.belief is not None:
-        return opinion.belief.probabilities
+    prediction = member.predict(image)
+    if prediction.semantic is not None:
+        return prediction.semantic.probabilities
     scale = min(1.0, _PAINTED_SIDE / max(image.shape[:2]))
     rows, columns = (max(1, round(side * scale)) for side in image.shape[:2])
-    return painted_belief(opinion.proposals, (rows, columns)).probabilities
+    return painted_belief(prediction.instances, (rows, columns)).probabilities
 
 
 def _weight_matrix(weights: Sequence[MemberWeight]) -> Floats:
@@ -154,9 +156,9 @@ def _mean_iou(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> float:
     return float(np.mean(ious)) if ious else 1.0
 
 
-def _resized(belief: Floats, rows: int, columns: int) -> Floats:
+def _resized(semantic: Floats, rows: int, columns: int) -> Floats:
     """A belief (4, h, w) on a raster at least as fine."""
-    if belief.shape[1:] == (rows, columns):
-        return belief
-    bilinear = cv2.resize(belief.transpose(1, 2, 0), (columns, rows), interpolation=cv2.INTER_LINEAR)
+    if semantic.shape[1:] == (rows, columns):
+        return semantic
+    bilinear = cv2.resize(semantic.transpose(1, 2, 0), (columns, rows), interpolation=cv2.INTER_LINEAR)
     return np.asarray(bilinear, np.float32).transpose(2, 0, 1)

@@ -8,21 +8,73 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from models.teachers.boxes import ChosenBox, PromptedBoxes
-from models.teachers.checkpoints import BERT_VOCABULARY, GROUNDING_DINO, SAM, find_weights
-from models.teachers.dino_checkpoint import DinoSize
-from models.teachers.grounding_dino import DinoSettings, GroundingDino
-from models.teachers.prompts import Prompt
-from models.teachers.sam import EncodedPhoto, Sam, SamMask
-from models.teachers.sam_prompts import SamSettings, overlapping_groups, stuff_prompt, thing_prompt
-from models.teachers.teacher import Floats, Opinion, Proposal
-from surfaces.classes import STUFF
+import cv2
+import numpy as np
+
+from models.teachers.base import (
+    ChosenBox,
+    Floats,
+    InstancePrediction,
+    Prediction,
+    Prompt,
+    PromptedBoxes,
+    SemanticPrediction,
+)
+from models.teachers.grounding_dino.checkpoint import DinoSize
+from models.teachers.grounding_dino.detector import DinoSettings, GroundingDino
+from models.teachers.sam.prompts import SamSettings, overlapping_groups, stuff_prompt, thing_prompt
+from models.teachers.sam.segmenter import EncodedPhoto, Sam, SamMask
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, find_weights
+from surfaces.classes import CLASSES, OTHER, STUFF
 from surfaces.detections import Image
+
+
+def painted_belief(instances: Iterable[InstancePrediction], size_hw: tuple[int, int]) -> SemanticPrediction:
+    """Paints proposals over each other: walls and floors first, then things and what negative prompts found.
+
+    Among each of the two the surest comes last, so that it lies on top. Inside a proposal its class has the score as
+    probability and `other` the rest; where nothing is proposed `other` is sure. Along the edge of a mask, pixels of
+    the belief are mixed by the share that the mask covers.
+
+    Args:
+        proposals: regions of one photo.
+        size_hw: rows and columns of the belief.
+
+    Returns:
+        The belief, without disagreement.
+    """
+    probabilities = np.zeros((1 + len(CLASSES), *size_hw), np.float32)
+    probabilities[OTHER] = 1
+    for instance in sorted(instances, key=_paints_over):
+        cover = _cover(instance, size_hw)
+        probabilities *= 1 - cover
+        if instance.surface is None:
+            probabilities[OTHER] += cover
+        else:
+            probabilities[OTHER] += (1 - instance.score) * cover
+            probabilities[instance.surface.coco_id] += instance.score * cover
+    return SemanticPrediction(probabilities, np.zeros(size_hw, np.float32))
+
+
+def _paints_over(instance: InstancePrediction) -> tuple[bool, float]:
+    return instance.surface not in STUFF, instance.score
+
+
+def _cover(instance: InstancePrediction, size_hw: tuple[int, int]) -> Floats:
+    """The share of each of the belief's pixels that a proposal's mask covers, float32 (h, w)."""
+    shrinks = instance.mask.shape[0] > size_hw[0] or instance.mask.shape[1] > size_hw[1]
+    cover = cv2.resize(
+        instance.mask.astype(np.uint8) * 255,
+        (size_hw[1], size_hw[0]),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST,
+    )
+    return np.asarray(cover, np.float32) / np.float32(255)
+
 
 Select = Callable[[PromptedBoxes, tuple[int, int]], Sequence[ChosenBox]]
 """The rules between detector and SAM: what was found and the photo's height and width in, boxes worth a mask out."""
@@ -77,7 +129,7 @@ class GroundedSam:
         ]
         self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def look(self, image: Image) -> Opinion:
+    def predict(self, image: Image) -> Prediction:
         """The opinion on a photo: a proposal for each thing and negative box, one for each region of stuff.
 
         Args:
@@ -89,20 +141,20 @@ class GroundedSam:
         size_hw = image.shape[0], image.shape[1]
         chosen = self._select(self._detector.detect(image, self._prompts), size_hw)
         if not chosen:
-            return Opinion()
+            return Prediction()
         photo = self._sam.encode(image)
-        proposals = [*self._things(photo, chosen), *self._regions(photo, chosen, size_hw)]
-        found = (proposal for proposal in proposals if proposal.mask.any())
-        return Opinion(tuple(sorted(found, key=lambda proposal: -proposal.score)))
+        instances = [*self._things(photo, chosen), *self._regions(photo, chosen, size_hw)]
+        found = (instance for instance in instances if instance.mask.any())
+        return Prediction(tuple(sorted(found, key=lambda instance: -instance.score)))
 
-    def _things(self, photo: EncodedPhoto, chosen: Sequence[ChosenBox]) -> Iterator[Proposal]:
+    def _things(self, photo: EncodedPhoto, chosen: Sequence[ChosenBox]) -> Iterator[InstancePrediction]:
         for box in chosen:
             if box.prompt.surface not in STUFF:
                 yield _proposal(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
 
     def _regions(
         self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
-    ) -> Iterator[Proposal]:
+    ) -> Iterator[InstancePrediction]:
         for surface in STUFF:
             for group in overlapping_groups([b for b in chosen if b.prompt.surface == surface]):
                 best = max(group, key=lambda box: box.score)
@@ -145,6 +197,6 @@ def open_grounded_sam(
     return GroundedSam(detector, Sam.load(sam_size, sam_file, device), prompts, select, sam_settings)
 
 
-def _proposal(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> Proposal:
-    qualities = {"predicted_iou": answer.predicted_iou, "stability": answer.stability}
-    return Proposal(box.prompt.surface, box.prompt.text, box.score, box_xyxy, answer.mask, qualities)
+def _proposal(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> InstancePrediction:
+    quality_scores = {"predicted_iou": answer.predicted_iou, "stability": answer.stability}
+    return InstancePrediction(box.prompt.surface, box.prompt.text, box.score, box_xyxy, answer.mask, quality_scores)

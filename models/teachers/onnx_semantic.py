@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.registry import sha256_of
-from models.runtime.segmenter import network_input
-from models.runtime.session import open_session
+from models.inference.segmenter import network_input
+from models.inference.session import open_session
+from models.teachers.base import Floats, Prediction, SemanticPrediction
 from models.teachers.class_map import ClassMap
-from models.teachers.teacher import Belief, Floats, Opinion
+from models.weights.registry import sha256_of
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 
@@ -57,7 +57,7 @@ class OnnxSemantic:
             raise WeightsError(f"expected one input of {', '.join(_INPUT_TYPES)} in {weights}, got {found}")
         self._input_name, self._input_type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
 
-    def look(self, image: Image) -> Opinion:
+    def predict(self, image: Image) -> Prediction:
         """The network's belief, at its output's resolution.
 
         Args:
@@ -67,7 +67,7 @@ class OnnxSemantic:
             WeightsError: the network takes or gives something else than the class map says.
         """
         probabilities = self._grouped(self._run(image))
-        return Opinion(belief=Belief(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
+        return Prediction(semantic=SemanticPrediction(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
 
     def _run(self, image: Image) -> npt.NDArray[Any]:
         form = self._map.input

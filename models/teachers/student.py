@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.runtime.segmenter import Segmenter
-from models.teachers.teacher import Belief, Opinion
-from surfaces.classes import BELIEF_CHANNELS, CLASSES
+from models.inference.segmenter import Segmenter
+from models.teachers.base import Prediction, SemanticPrediction
+from surfaces.classes import CLASSES, NUM_CHANNELS
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 
@@ -34,14 +34,14 @@ class StudentTeacher:
         self.name = f"student ({self._segmenter.name})"
         self.fingerprint = hashlib.sha256(f"student {self._segmenter.sha256}".encode()).hexdigest()
 
-    def look(self, image: Image) -> Opinion:
+    def predict(self, image: Image) -> Prediction:
         """The branch's belief at its own resolution, a quarter of the network's input; `image` is uint8 HxWx3 RGB.
 
         Raises:
             WeightsError: the network was trained for another number of classes.
         """
         probabilities = self._segmenter.raw(image).probabilities
-        if len(probabilities) != BELIEF_CHANNELS:
+        if len(probabilities) != NUM_CHANNELS:
             wanted, got = len(CLASSES), len(probabilities) - 1
             raise WeightsError(f"expected a network of {wanted} classes, {self.name} knows {got}: train one")
-        return Opinion(belief=Belief(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
+        return Prediction(semantic=SemanticPrediction(probabilities, np.zeros(probabilities.shape[1:], np.float32)))

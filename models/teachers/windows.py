@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.teachers.teacher import Floats
+from models.teachers.base import Floats
 from surfaces.detections import Image
 
 _LEAST_WEIGHT = 1e-3  # at a window's edge: where no other window sees a pixel this one decides

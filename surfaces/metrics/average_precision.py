@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from surfaces.classes import DINING_TABLE
-from surfaces.dataset.coco import coco_regions
-from surfaces.dataset.coco_writer import coco_annotation, coco_categories
-from surfaces.dataset.sample import Labels
+from surfaces.datasets.coco import coco_regions
+from surfaces.datasets.coco_writer import coco_annotation, coco_categories
+from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection
 from surfaces.errors import MissingExtraError
 

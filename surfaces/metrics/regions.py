@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import CLASSES, IGNORE, OTHER_TABLE, SurfaceClass
-from surfaces.dataset.sample import Labels
+from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection, Mask
 
 Counts = npt.NDArray[np.int64]

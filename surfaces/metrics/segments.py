@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from surfaces.classes import DINING_TABLE, SurfaceClass
-from surfaces.dataset.sample import Labels
+from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection, Mask
 from surfaces.metrics.regions import class_mask, counted_pixels
 

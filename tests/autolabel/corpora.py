@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.teachers.teacher import Belief, Opinion
-from surfaces.dataset.store import LabelStore
+from models.teachers.base import Prediction, SemanticPrediction
 from surfaces.detections import Image
+from surfaces.store.label_store import LabelStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,7 +68,7 @@ class ColourTeacher:
         self.fingerprint = hashlib.sha256(f"colours {bias}".encode()).hexdigest()
         self._delay, self._log, self._bias = delay, log, bias
 
-    def look(self, image: Image) -> Opinion:
+    def predict(self, image: Image) -> Prediction:
         """The opinion; it takes the delay, not longer."""
         ready = time.monotonic() + self._delay
         if self._log:
@@ -81,9 +81,9 @@ class ColourTeacher:
         table = np.clip(red - green, 0, 1)
         wall = (1 - table) * np.clip((green + blue) / 2 + self._bias, 0, 1)
         floor = 1 - table - wall
-        belief = np.stack([np.zeros_like(wall), wall, floor, table]).astype(np.float32)
+        semantic = np.stack([np.zeros_like(wall), wall, floor, table]).astype(np.float32)
         time.sleep(max(0.0, ready - time.monotonic()))
-        return Opinion(belief=Belief(belief, np.zeros(wall.shape, np.float32)))
+        return Prediction(semantic=SemanticPrediction(semantic, np.zeros(wall.shape, np.float32)))
 
 
 def teacher_file(folder: Path, **arguments: float | str) -> Path:
@@ -121,7 +121,7 @@ def dump(folder: Path) -> list[object]:
                 photo,
                 store.sources(photo.sha256),
                 [vars(segment) | {"box_xyxy": segment.box_xyxy.tolist()} for segment in store.segments(photo.sha256)],
-                store.labels(photo.sha256).unsure.tobytes(),
+                store.labels(photo.sha256).ignore_mask.tobytes(),
             )
             for photo in store.photos()
         ]

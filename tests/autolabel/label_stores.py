@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from surfaces.classes import BY_ID, IGNORE, SurfaceClass
-from surfaces.dataset import open_dataset
-from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.sample import Labels
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
+from surfaces.datasets import open_dataset
+from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection, Mask, box_of_mask
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from surfaces.store.records import ScoredLabels, ScoredSegment
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 
 SETTINGS = LabelSettings("f" * 64, "ensemble (a, b)", {"min_share": 0.01, "rules": ["specks", "holes"]})
 
 
-def segment(surface: SurfaceClass, mask: Mask, score: float = 0.9, **qualities: float) -> GradedSegment:
-    return GradedSegment(Detection(surface, score, box_of_mask(mask), mask), qualities)
+def segment(surface: SurfaceClass, mask: Mask, score: float = 0.9, **quality_scores: float) -> ScoredSegment:
+    return ScoredSegment(Detection(surface, score, box_of_mask(mask), mask), quality_scores)
 
 
-def graded(labels: Labels, scores: Sequence[float] = (0.9, 0.8, 0.7), **qualities: float) -> GradedLabels:
+def scored_labels(labels: Labels, scores: Sequence[float] = (0.9, 0.8, 0.7), **quality_scores: float) -> ScoredLabels:
     """Labels with a score for each class, in the order of their ids."""
     semantic, tables = labels.semantic, labels.tables
     masks = [(1, semantic == 1), (2, semantic == 2)]
@@ -32,10 +32,10 @@ def graded(labels: Labels, scores: Sequence[float] = (0.9, 0.8, 0.7), **qualitie
     segments = [
         segment(BY_ID[of], mask, scores[of - 1], agreement=scores[of - 1] / 2) for of, mask in masks if mask.any()
     ]
-    return GradedLabels(tuple(segments), semantic == IGNORE, {"score": 0.6, "flips": 0.8} | qualities)
+    return ScoredLabels(tuple(segments), semantic == IGNORE, {"score": 0.6, "flips": 0.8} | quality_scores)
 
 
-def add_photo(store: LabelStore, path: Path, labels: GradedLabels) -> str:
+def add_photo(store: LabelStore, path: Path, labels: ScoredLabels) -> str:
     """Adds a file's labels to a store; returns its sha256."""
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     store.use_settings(SETTINGS)
@@ -54,7 +54,7 @@ def rooms_store(folder: Path, count: int = 4, reverse: bool = False) -> Path:
                 labels.tables[100:140, 200:260] = 0
             path = ROOMS / "images" / f"{room.name}.jpg"
             score = 0.5 + 0.5 * index / count
-            add_photo(store, path, graded(labels, (0.9, 0.8, score), score=score))
+            add_photo(store, path, scored_labels(labels, (0.9, 0.8, score), score=score))
     return folder
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from autolabel.labelling import LabellingSettings, label_opinion
-from autolabel.ontology import default_ontology
+from autolabel.labelling.class_config import default_class_config
+from autolabel.labelling.labeller import LabellingSettings, label_prediction
 from autolabel.rules.boxes import select_boxes
-from models.teachers.boxes import ChosenBox, PromptedBoxes
-from models.teachers.teacher import Belief, Floats, Opinion, Proposal
+from models.teachers.base import ChosenBox, Floats, InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
 from surfaces.classes import BY_ID, CLASSES, DINING_TABLE, FLOOR, IGNORE, WALL, SurfaceClass
-from surfaces.dataset.graded import GradedLabels
 from surfaces.detections import Mask, box_of_mask
+from surfaces.store.records import ScoredLabels
 
 SIZE_HW = (240, 320)
 Box = tuple[float, float, float, float]
@@ -35,40 +34,44 @@ FLOOR_MASK = rectangle(FLOOR_BOX)
 TABLE_MASK = rectangle(TABLE_BOX)
 
 
-def proposal(
-    surface: SurfaceClass | None, mask: Mask, score: float = 0.8, box: Box | None = None, **qualities: float
-) -> Proposal:
+def instance(
+    surface: SurfaceClass | None, mask: Mask, score: float = 0.8, box: Box | None = None, **quality_scores: float
+) -> InstancePrediction:
     """What SAM drew for a box; the box is tight where none is given."""
     box_xyxy = box_of_mask(mask) if box is None else np.array(box, np.float32)
-    return Proposal(surface, surface.name if surface else "negative", score, box_xyxy, mask, qualities)
+    return InstancePrediction(surface, surface.name if surface else "negative", score, box_xyxy, mask, quality_scores)
 
 
-def wall(mask: Mask = WALL_MASK, score: float = 0.8, box: Box | None = None) -> Proposal:
-    return proposal(WALL, mask, score, box)
+def wall(mask: Mask = WALL_MASK, score: float = 0.8, box: Box | None = None) -> InstancePrediction:
+    return instance(WALL, mask, score, box)
 
 
-def floor(mask: Mask = FLOOR_MASK, score: float = 0.8, box: Box | None = None) -> Proposal:
-    return proposal(FLOOR, mask, score, box)
+def floor(mask: Mask = FLOOR_MASK, score: float = 0.8, box: Box | None = None) -> InstancePrediction:
+    return instance(FLOOR, mask, score, box)
 
 
-def table(mask: Mask = TABLE_MASK, score: float = 0.8, box: Box | None = None) -> Proposal:
-    return proposal(DINING_TABLE, mask, score, box)
+def table(mask: Mask = TABLE_MASK, score: float = 0.8, box: Box | None = None) -> InstancePrediction:
+    return instance(DINING_TABLE, mask, score, box)
 
 
-def negative(mask: Mask, score: float = 0.8) -> Proposal:
-    return proposal(None, mask, score)
+def negative(mask: Mask, score: float = 0.8) -> InstancePrediction:
+    return instance(None, mask, score)
 
 
-def labelled(*proposals: Proposal, without: Iterable[str] = ()) -> GradedLabels:
+def labelled(*instances: InstancePrediction, without: Iterable[str] = ()) -> ScoredLabels:
     """Labels after the shipped ontology and all rules but some."""
-    return label_opinion(Opinion(proposals), SIZE_HW, LabellingSettings(without=frozenset(without)))
+    return label_prediction(Prediction(instances), SIZE_HW, LabellingSettings(without=frozenset(without)))
 
 
-def believed(belief: Belief, without: Iterable[str] = (), size_hw: tuple[int, int] = SIZE_HW) -> GradedLabels:
-    return label_opinion(Opinion(belief=belief), size_hw, LabellingSettings(without=frozenset(without)))
+def believed(
+    semantic: SemanticPrediction, without: Iterable[str] = (), size_hw: tuple[int, int] = SIZE_HW
+) -> ScoredLabels:
+    return label_prediction(Prediction(semantic=semantic), size_hw, LabellingSettings(without=frozenset(without)))
 
 
-def belief_of(regions: dict[SurfaceClass, Mask], probability: float = 0.9, disagreement: float | Mask = 0.0) -> Belief:
+def belief_of(
+    regions: dict[SurfaceClass, Mask], probability: float = 0.9, disagreement: float | Mask = 0.0
+) -> SemanticPrediction:
     """Where a class's region is it has a probability, elsewhere other has it; the rest is shared evenly."""
     shape = next(iter(regions.values())).shape
     probabilities = np.full((4, *shape), (1 - probability) / 3, np.float32)
@@ -78,49 +81,51 @@ def belief_of(regions: dict[SurfaceClass, Mask], probability: float = 0.9, disag
         probabilities[surface.coco_id][mask] = probability
         taken |= mask
     probabilities[0][~taken] = probability
-    return Belief(probabilities, np.broadcast_to(np.float32(disagreement), shape).astype(np.float32))
+    return SemanticPrediction(probabilities, np.broadcast_to(np.float32(disagreement), shape).astype(np.float32))
 
 
-def with_probability(belief: Belief, surface: SurfaceClass, mask: Mask, probability: float) -> Belief:
+def with_probability(
+    semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask, probability: float
+) -> SemanticPrediction:
     """The belief with another probability of a class inside a mask."""
-    probabilities: Floats = belief.probabilities.copy()
+    probabilities: Floats = semantic.probabilities.copy()
     probabilities[:, mask] = (1 - probability) / 3
     probabilities[surface.coco_id][mask] = probability
-    return Belief(probabilities, belief.disagreement)
+    return SemanticPrediction(probabilities, semantic.disagreement)
 
 
-def masks_of(labels: GradedLabels, surface: SurfaceClass) -> list[Mask]:
+def masks_of(labels: ScoredLabels, surface: SurfaceClass) -> list[Mask]:
     return [s.detection.mask for s in labels.segments if s.detection.surface == surface]
 
 
-def mask_of(labels: GradedLabels, surface: SurfaceClass) -> Mask:
+def mask_of(labels: ScoredLabels, surface: SurfaceClass) -> Mask:
     """Where a class is, in all of its segments together."""
-    return np.any([np.zeros(labels.unsure.shape, bool), *masks_of(labels, surface)], axis=0)
+    return np.any([np.zeros(labels.ignore_mask.shape, bool), *masks_of(labels, surface)], axis=0)
 
 
-def check_invariants(labels: GradedLabels) -> None:
+def check_invariants(labels: ScoredLabels) -> None:
     """What is promised of every photo's labels."""
-    taken = labels.unsure.copy()
+    taken = labels.ignore_mask.copy()
     for segment in labels.segments:
         found = segment.detection
         assert found.mask.any()
         assert not (taken & found.mask).any()
         assert np.array_equal(found.box_xyxy, box_of_mask(found.mask))
         assert 0 <= found.score <= 1
-        assert all(0 <= value <= 1 for value in segment.qualities.values())
+        assert all(0 <= value <= 1 for value in segment.quality_scores.values())
         taken |= found.mask
     ids = [s.detection.surface.coco_id for s in labels.segments]
     assert ids == sorted(ids)
     assert all(ids.count(number) <= 1 for number in ids if not BY_ID[number].is_thing)
     tables = [s.detection.score for s in labels.segments if s.detection.surface.is_thing]
     assert tables == sorted(tables, reverse=True)
-    assert all(0 <= value <= 1 for value in labels.qualities.values())
-    assert np.array_equal(labels.labels().semantic == IGNORE, labels.unsure)
+    assert all(0 <= value <= 1 for value in labels.quality_scores.values())
+    assert np.array_equal(labels.labels().semantic == IGNORE, labels.ignore_mask)
 
 
 def found_boxes(*found: tuple[Box, dict[str, float]]) -> PromptedBoxes:
     """What a detector said: boxes, each with scores by prompt."""
-    prompts = default_ontology().prompts()
+    prompts = default_class_config().prompts()
     columns = {prompt.text: index for index, prompt in enumerate(prompts)}
     scores = np.zeros((len(found), len(prompts)), np.float32)
     for row, (_, by_text) in enumerate(found):
@@ -131,7 +136,7 @@ def found_boxes(*found: tuple[Box, dict[str, float]]) -> PromptedBoxes:
 
 def chosen(*found: tuple[Box, dict[str, float]], without: Iterable[str] = ()) -> list[tuple[str, float, Box]]:
     """What the box rules leave: prompt, score (two decimals), box."""
-    boxes = select_boxes(found_boxes(*found), SIZE_HW, default_ontology(), frozenset(without))
+    boxes = select_boxes(found_boxes(*found), SIZE_HW, default_class_config(), frozenset(without))
     return [described(box) for box in boxes]
 
 

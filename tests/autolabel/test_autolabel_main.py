@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from absent_packages import command_without
-from corpora import ROOT, dump, environment, make_corpus, teacher_file
 
 from autolabel.__main__ import COMMANDS, main
+from tests.absent_packages import command_without
+from tests.autolabel.corpora import ROOT, dump, environment, make_corpus, teacher_file
 
 
 def _run_without(*absent: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def test_interrupting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("autolabel.status.run", interrupted)
+    monkeypatch.setattr("autolabel.commands.status.run", interrupted)
     assert main(["status", "a"]) == 130
     assert capsys.readouterr().err == "autolabel: interrupted\n"
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_stores import ROOMS, add_photo, rooms_store, segment
 from PIL import Image as Pillow
 
 from autolabel.__main__ import main
-from autolabel.compare import compare
+from autolabel.commands.compare import compare
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
-from surfaces.dataset import Labels
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelStore
+from surfaces.datasets import Labels
 from surfaces.detections import Mask
+from surfaces.store.label_store import LabelStore
+from surfaces.store.records import ScoredLabels
+from tests.autolabel.label_stores import ROOMS, add_photo, rooms_store, segment
 
 
 def columns(left: int, right: int) -> Mask:
@@ -35,7 +35,7 @@ def truth(**columns_of: tuple[int, int]) -> Labels:
 
 
 def test_pixels_are_counted_by_hand() -> None:
-    auto = GradedLabels((segment(WALL, columns(0, 50), 0.95), segment(FLOOR, columns(60, 80), 0.65)), columns(50, 60))
+    auto = ScoredLabels((segment(WALL, columns(0, 50), 0.95), segment(FLOOR, columns(60, 80), 0.65)), columns(50, 60))
     found = compare([(auto, truth(wall=(10, 60), floor=(60, 90), ignore=(90, 100)))])
     wall, floor, table = (found.classes[surface.name] for surface in (WALL, FLOOR, DINING_TABLE))
     assert (wall.precision, wall.recall) == (pytest.approx(40 / 50), pytest.approx(40 / 50))
@@ -51,8 +51,8 @@ def test_pixels_are_counted_by_hand() -> None:
 
 
 def test_photos_are_summed_by_pixels_and_segments_averaged() -> None:
-    right = GradedLabels((segment(FLOOR, columns(0, 30), 1.0),), columns(0, 0))
-    wrong = GradedLabels((segment(FLOOR, columns(0, 10), 1.0),), columns(0, 0))
+    right = ScoredLabels((segment(FLOOR, columns(0, 30), 1.0),), columns(0, 0))
+    wrong = ScoredLabels((segment(FLOOR, columns(0, 10), 1.0),), columns(0, 0))
     found = compare([(right, truth(floor=(0, 30))), (wrong, truth())])
     assert found.photos == 2
     assert found.classes["floor"].precision == pytest.approx(30 / 40)
@@ -60,36 +60,36 @@ def test_photos_are_summed_by_pixels_and_segments_averaged() -> None:
 
 
 def test_other_tables_and_unlabelled_pixels_are_neither_right_nor_wrong() -> None:
-    auto = GradedLabels((segment(DINING_TABLE, columns(0, 50)),), columns(0, 0))
+    auto = ScoredLabels((segment(DINING_TABLE, columns(0, 50)),), columns(0, 0))
     found = compare([(auto, truth(table=(0, 20), other_table=(20, 40), ignore=(40, 45)))]).classes["dining table"]
     assert (found.precision, found.recall) == (pytest.approx(20 / 25), 1)
 
 
 def test_labelled_pixels_are_grouped_by_the_belief_in_their_class() -> None:
     """A wall of 60 columns: 40 believed at .8, of which 30 are wall, and 20 at 1, all of them wall."""
-    belief = np.zeros((4, 10, 100), np.uint8)
-    belief[1, :, :40], belief[1, :, 40:60], belief[1, :, 60:] = 204, 255, 100
-    auto = GradedLabels((segment(WALL, columns(0, 60)),), columns(0, 0), belief=belief)
+    semantic = np.zeros((4, 10, 100), np.uint8)
+    semantic[1, :, :40], semantic[1, :, 40:60], semantic[1, :, 60:] = 204, 255, 100
+    auto = ScoredLabels((segment(WALL, columns(0, 60)),), columns(0, 0), semantic=semantic)
     found = compare([(auto, truth(wall=(10, 60)))])
     groups = {group.least: group for group in found.belief_groups["wall"]}
     assert {least: group.pixels for least, group in groups.items() if group.pixels} == {0.8: 400, 0.95: 200}
-    assert groups[0.8].belief == pytest.approx(0.8)
+    assert groups[0.8].semantic == pytest.approx(0.8)
     assert groups[0.8].precision == pytest.approx(0.75)
-    assert groups[0.95].precision == groups[0.95].belief == 1
+    assert groups[0.95].precision == groups[0.95].semantic == 1
     assert groups[0.5].precision is None
     assert found.classes["wall"].calibration_error == pytest.approx((400 * 0.05 + 0) / 600)
     assert found.classes["floor"].calibration_error is None
 
 
 def test_without_a_belief_there_are_no_groups_of_pixels() -> None:
-    auto = GradedLabels((segment(WALL, columns(0, 50)),), columns(0, 0))
+    auto = ScoredLabels((segment(WALL, columns(0, 50)),), columns(0, 0))
     assert compare([(auto, truth(wall=(0, 50)))]).belief_groups == {}
 
 
 def test_intervals_are_over_photos() -> None:
     """Of alike photos each draw gives the same; of a right and a wrong one it does not."""
-    right = GradedLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth(floor=(0, 30))
-    wrong = GradedLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth()
+    right = ScoredLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth(floor=(0, 30))
+    wrong = ScoredLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth()
     alike = compare([right] * 5)
     assert alike.classes["floor"].intervals["precision"] == (1, 1)
     assert alike.groups["floor"][-1].interval == (1, 1)
@@ -116,7 +116,7 @@ def photo_store(folder: Path, *photos: Path, review: bool = False) -> Path:
     """A store of photos of 30x40 pixels whose upper half is wall."""
     wall = np.zeros((30, 40), bool)
     wall[:15] = True
-    labels = GradedLabels((segment(WALL, wall),), np.zeros_like(wall))
+    labels = ScoredLabels((segment(WALL, wall),), np.zeros_like(wall))
     with LabelStore.create(folder) as store:
         for photo in photos:
             sha256 = add_photo(store, photo, labels)

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from corpora import make_photo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.corpus import BROKEN_ENTRY, BROKEN_NAME, UNREADABLE, Corpus, read_corpus
 from autolabel.crawling.database import DATABASE_NAME
-from surfaces.dataset.store import STORE_NAME, Source
+from autolabel.labelling.corpus import BROKEN_ENTRY, BROKEN_NAME, UNREADABLE, Corpus, read_corpus
 from surfaces.errors import DatasetError, MissingExtraError
+from surfaces.store.label_store import STORE_NAME, Source
+from tests.autolabel.corpora import make_photo
 
 
 def _touch(folder: Path, *names: str) -> None:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_stores import SETTINGS, add_photo, rooms_store, segment
 from PIL import Image as Pillow
 
 from autolabel.__main__ import main
-from autolabel.export import export
-from autolabel.export_coco import coco_export
-from autolabel.exported import Selection
+from autolabel.commands.export import export
+from autolabel.export.coco import coco_export
+from autolabel.export.selection import Selection
 from surfaces.classes import WALL
-from surfaces.dataset import open_dataset
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelStore
+from surfaces.datasets import open_dataset
+from surfaces.store.label_store import LabelStore
+from surfaces.store.records import ScoredLabels
+from tests.autolabel.label_stores import SETTINGS, add_photo, rooms_store, segment
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo", "png"])
@@ -83,7 +83,7 @@ def test_scores_are_shares(tmp_path: Path, score: str, capsys: pytest.CaptureFix
 def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
     """What is written weighs far more than what is held at a time."""
     mask = np.random.default_rng(0).random((160, 160)) < 0.5  # 25,000 runs, some 25 kB
-    labels = GradedLabels((segment(WALL, mask),), ~mask)
+    labels = ScoredLabels((segment(WALL, mask),), ~mask)
     with LabelStore.create(tmp_path / "store") as store:
         for index in range(80):
             path = tmp_path / f"{index}.png"

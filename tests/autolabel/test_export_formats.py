@@ -17,25 +17,25 @@ import numpy.typing as npt
 import pytest
 from faster_coco_eval import COCO as FasterCOCO
 from faster_coco_eval import COCOeval_faster
-from label_stores import ROOMS, add_photo, graded, random_mask, rooms_store, segment
 from PIL import Image as Pillow
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from autolabel.__main__ import main
-from autolabel.export import ExportSettings, export
-from autolabel.export_coco import coco_export
-from autolabel.export_png import png_export
-from autolabel.export_yolo import yolo_export
-from autolabel.exported import Format, Selection
+from autolabel.commands.export import ExportSettings, export
+from autolabel.export.coco import coco_export
+from autolabel.export.png import png_export
+from autolabel.export.selection import Format, Selection
+from autolabel.export.yolo import yolo_export
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, WALL
-from surfaces.dataset import Labels, open_dataset
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelStore
+from surfaces.datasets import Labels, open_dataset
 from surfaces.detections import Mask
 from surfaces.errors import DatasetError, OutputError
-from surfaces.masks import decode
-from surfaces.polygons import polygon_of_mask
+from surfaces.masks.polygons import polygon_of_mask
+from surfaces.masks.rle import decode
+from surfaces.store.label_store import LabelStore
+from surfaces.store.records import ScoredLabels
+from tests.autolabel.label_stores import ROOMS, add_photo, random_mask, rooms_store, scored_labels, segment
 
 FORMATS: dict[str, Format] = {"coco": coco_export, "yolo": yolo_export, "png": png_export}
 
@@ -55,11 +55,11 @@ def annotations(folder: Path) -> dict[str, Any]:
     return document
 
 
-def store_of(folder: Path, labels: GradedLabels, photo: Path | None = None) -> Path:
+def store_of(folder: Path, labels: ScoredLabels, photo: Path | None = None) -> Path:
     """A store of one photo; noise where none is given."""
     if photo is None:
         photo = folder / "noise.png"
-        noise = np.random.default_rng(0).integers(0, 256, (*labels.unsure.shape, 3), np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (*labels.ignore_mask.shape, 3), np.uint8)
         folder.mkdir(exist_ok=True)
         Pillow.fromarray(noise).save(photo)
     with LabelStore.create(folder) as store:
@@ -67,7 +67,7 @@ def store_of(folder: Path, labels: GradedLabels, photo: Path | None = None) -> P
     return folder
 
 
-def hard_labels() -> GradedLabels:
+def hard_labels() -> ScoredLabels:
     """Walls of many parts with holes, a floor, two tables one of which is cut in two, unsure pixels."""
     wall = random_mask(parts=4)
     wall[50:] = False
@@ -75,15 +75,15 @@ def hard_labels() -> GradedLabels:
     table[52:58, 2:10] = table[52:58, 14:30] = True
     other_table[51:59, 40:60] = True
     floor = ~(wall | table | other_table)
-    unsure = np.zeros_like(wall)
-    unsure[:50, 70:] = True
+    ignore_mask = np.zeros_like(wall)
+    ignore_mask[:50, 70:] = True
     segments = (
-        segment(WALL, wall & ~unsure, 0.95, agreement=0.5),
-        segment(FLOOR, floor & ~unsure, 0.75),
+        segment(WALL, wall & ~ignore_mask, 0.95, agreement=0.5),
+        segment(FLOOR, floor & ~ignore_mask, 0.75),
         segment(DINING_TABLE, other_table, 0.6),
         segment(DINING_TABLE, table, 0.3, stability=1.0),
     )
-    return GradedLabels(segments, unsure, {"score": 0.3})
+    return ScoredLabels(segments, ignore_mask, {"score": 0.3})
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
@@ -148,7 +148,7 @@ def test_turned_photos_and_other_kinds_are_written_upright(tmp_path: Path) -> No
         ]
     ):
         Pillow.fromarray(np.ascontiguousarray(photo)).save(tmp_path / file_name, **options)
-        labels = GradedLabels((segment(WALL, wall),), np.zeros_like(wall))
+        labels = ScoredLabels((segment(WALL, wall),), np.zeros_like(wall))
         store = store_of(tmp_path / f"store {index}", labels, tmp_path / file_name)
         out = exported(store, tmp_path / f"out {index}", coco_export)
         (written,) = (out / "images").iterdir()
@@ -163,12 +163,12 @@ def test_turned_photos_and_other_kinds_are_written_upright(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("unsure", [True, False])
-def test_perfect_predictions_score_one(tmp_path: Path, unsure: bool) -> None:
-    out = exported(rooms_store(tmp_path / "store"), tmp_path / "out", partial(coco_export, with_unsure=unsure))
+def test_perfect_predictions_score_one(tmp_path: Path, ignore_mask: bool) -> None:
+    out = exported(rooms_store(tmp_path / "store"), tmp_path / "out", partial(coco_export, with_ignored=ignore_mask))
     document = annotations(out)
     segments = [a for a in document["annotations"] if not a["iscrowd"]]
     crowds = [a for a in document["annotations"] if a["iscrowd"]]
-    assert len(crowds) == (6 if unsure else 0)
+    assert len(crowds) == (6 if ignore_mask else 0)
     keys = ("image_id", "category_id", "segmentation", "bbox", "score")
     found = [{key: a[key] for key in keys} for a in segments]
     # Where nobody is sure, nothing that is found is wrong.
@@ -212,9 +212,9 @@ def test_coco_keeps_masks_scores_and_provenance(tmp_path: Path) -> None:
         assert annotation["area"] == expected.detection.mask.sum()
         assert annotation["category_id"] == expected.detection.surface.coco_id
         assert annotation["score"] == expected.detection.score
-        assert annotation["qualities"] == expected.qualities
+        assert annotation["qualities"] == expected.quality_scores
     for surface, annotation in zip(CLASSES, document["annotations"][4:], strict=True):
-        np.testing.assert_array_equal(decode(annotation["segmentation"]), labels.unsure)
+        np.testing.assert_array_equal(decode(annotation["segmentation"]), labels.ignore_mask)
         assert (annotation["iscrowd"], annotation["category_id"]) == (1, surface.coco_id)
 
 
@@ -246,7 +246,7 @@ def test_png_maps_of_segments(tmp_path: Path) -> None:
     (line,) = (out / "photos.jsonl").read_text().splitlines()
     entry = json.loads(line)
     assert entry["file_name"] == f"images/{path.name}"
-    assert entry["unsure_share"] == pytest.approx(labels.unsure.mean())
+    assert entry["unsure_share"] == pytest.approx(labels.ignore_mask.mean())
     for number, (told, expected) in enumerate(zip(entry["segments"], labels.segments, strict=True), 1):
         np.testing.assert_array_equal(numbers == number, expected.detection.mask)
         assert (told["class"], told["score"]) == (expected.detection.surface.name, expected.detection.score)
@@ -256,7 +256,7 @@ def test_more_tables_than_label_maps_can_tell(tmp_path: Path) -> None:
     masks = [np.zeros((40, 40), bool) for _ in range(246)]
     for index, mask in enumerate(masks):
         mask.flat[2 * index] = True
-    labels = GradedLabels(tuple(segment(DINING_TABLE, mask) for mask in masks), np.zeros((40, 40), bool))
+    labels = ScoredLabels(tuple(segment(DINING_TABLE, mask) for mask in masks), np.zeros((40, 40), bool))
     store = store_of(tmp_path / "store", labels)
     with pytest.raises(DatasetError, match="at most 245 dining tables"):
         exported(store, tmp_path / "out", png_export)
@@ -324,7 +324,7 @@ def test_trainers_do_not_lose_detailed_walls(tmp_path: Path, resampled: Resample
     wall, small = drawn.astype(bool), np.zeros((900, 1200), bool)
     small[130:140, 95:110] = True
     assert len(polygon_of_mask(wall)) > 2000
-    labels = GradedLabels((segment(WALL, wall), segment(DINING_TABLE, small)), np.zeros_like(wall))
+    labels = ScoredLabels((segment(WALL, wall), segment(DINING_TABLE, small)), np.zeros_like(wall))
     out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", yolo_export)
     (text,) = (out / "labels").iterdir()
     told = json.loads((out / "photos.jsonl").read_text())["segments"]
@@ -349,7 +349,7 @@ def test_yolo_rooms(tmp_path: Path) -> None:
 
 
 def test_photos_without_segments(tmp_path: Path) -> None:
-    nothing = GradedLabels((), np.zeros((40, 64), bool))
+    nothing = ScoredLabels((), np.zeros((40, 64), bool))
     store = store_of(tmp_path / "store", nothing)
     assert annotations(exported(store, tmp_path / "coco", coco_export))["annotations"] == []
     (text,) = (exported(store, tmp_path / "yolo", yolo_export) / "labels").iterdir()
@@ -386,7 +386,9 @@ def test_reviewed_labels_are_exported_as_they_are(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path) -> None:
-    store = store_of(tmp_path / "store", graded(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8))))
+    store = store_of(
+        tmp_path / "store", scored_labels(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8)))
+    )
     (tmp_path / "taken").mkdir()
     with pytest.raises(OutputError, match="exists"):
         exported(store, tmp_path / "taken", coco_export)
@@ -403,7 +405,7 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path) -> None:
 def test_what_is_no_photo_is_not_exported(tmp_path: Path, form: Format, link: bool) -> None:
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"-----BEGIN OPENSSH PRIVATE KEY-----")
-    labels = graded(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8)))
+    labels = scored_labels(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8)))
     with LabelStore.create(tmp_path / "store") as store:
         add_photo(store, secret, labels)
         with pytest.raises(DatasetError, match=r"secret\.jpg: expected a photo \(JPEG, "):

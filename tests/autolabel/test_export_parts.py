@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_stores import SETTINGS, add_photo, segment
 from PIL import Image as Pillow
 
 from autolabel.__main__ import main
 from surfaces.classes import WALL
-from surfaces.dataset import open_dataset, split_blocks
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelStore, Source
+from surfaces.datasets import open_dataset, split_blocks
+from surfaces.store.label_store import LabelStore, Source
+from surfaces.store.records import ScoredLabels
+from tests.autolabel.label_stores import SETTINGS, add_photo, segment
 
 FORMATS = ("coco", "yolo", "png")
 
@@ -23,7 +23,7 @@ def store_of(folder: Path, *names: str) -> Path:
     """A store of one small photo for each name, a path in `folder`; no two photos are alike."""
     wall = np.zeros((20, 30), bool)
     wall[:10] = True
-    labels = GradedLabels((segment(WALL, wall),), np.zeros_like(wall))
+    labels = ScoredLabels((segment(WALL, wall),), np.zeros_like(wall))
     with LabelStore.create(folder / "labels") as store:
         store.use_settings(SETTINGS)
         for index, name in enumerate(names):

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autolabel.corpus import read_corpus
-from surfaces.dataset.store import LabelStore
+from autolabel.labelling.corpus import read_corpus
 from surfaces.errors import FetchError, SurfacesError
-from surfaces.places import is_remote, read_bytes, require_allowed
+from surfaces.io.storage import is_remote, read_bytes, require_allowed
+from surfaces.store.label_store import LabelStore
 
 pytestmark = pytest.mark.security
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from label_stores import ROOMS, rooms_store
 
 from autolabel.__main__ import main
-from surfaces.dataset.store import LabelSettings, LabelStore
+from surfaces.store.label_store import LabelSettings, LabelStore
+from tests.autolabel.label_stores import ROOMS, rooms_store
 
 _REFUSED = {
     "export equal": "export store --format coco --out store",

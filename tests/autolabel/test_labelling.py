@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import (
+
+from autolabel.labelling.class_config import default_class_config
+from autolabel.labelling.labeller import LabellingSettings, label_prediction
+from autolabel.rules.registry import RULES
+from models.teachers.base import InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
+from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
+from tests.autolabel.scenes import (
     FLOOR_BOX,
     FLOOR_MASK,
     SIZE_HW,
@@ -23,31 +29,24 @@ from scenes import (
     check_invariants,
     floor,
     found_boxes,
+    instance,
     labelled,
     negative,
-    proposal,
     rectangle,
     table,
     wall,
 )
 
-from autolabel.labelling import LabellingSettings, label_opinion
-from autolabel.ontology import default_ontology
-from autolabel.rules.registry import RULES
-from models.teachers.boxes import PromptedBoxes
-from models.teachers.teacher import Belief, Opinion, Proposal
-from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
 
-
-def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Opinion:
+def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Prediction:
     """The opinion of a detector whose SAM draws what lies in a box of its class's region."""
     regions = {WALL: WALL_MASK, FLOOR: FLOOR_MASK, DINING_TABLE: TABLE_MASK, None: np.ones(SIZE_HW, bool)}
     rules = LabellingSettings(without=frozenset(without))
-    proposals = []
+    instances = []
     for box in rules.select_boxes(boxes, SIZE_HW):
         inside = rectangle(tuple(box.box_xyxy.tolist())) & regions[box.prompt.surface]
-        proposals.append(replace(proposal(box.prompt.surface, inside, box.score), box_xyxy=box.box_xyxy))
-    return Opinion(tuple(proposals), agreement={"flips": 0.9})
+        instances.append(replace(instance(box.prompt.surface, inside, box.score), box_xyxy=box.box_xyxy))
+    return Prediction(tuple(instances), agreement={"flips": 0.9})
 
 
 def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
@@ -60,7 +59,7 @@ def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
         ((40, 30, 90, 90), {"window": 0.4}),
     )
     window = rectangle((40, 30, 90, 90))
-    labels = label_opinion(drawn(boxes), SIZE_HW, LabellingSettings())
+    labels = label_prediction(drawn(boxes), SIZE_HW, LabellingSettings())
     check_invariants(labels)
     expected = np.zeros(SIZE_HW, np.uint8)
     expected[WALL_MASK & ~window] = 1
@@ -68,30 +67,30 @@ def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
     expected[TABLE_MASK] = 3
     assert np.array_equal(labels.labels().semantic, expected)
     assert [round(s.detection.score, 2) for s in labels.segments] == [0.6, 0.5, 0.5]
-    assert labels.qualities["score"] == pytest.approx((0.5 * 1 * 0.9) ** (1 / 3))
+    assert labels.quality_scores["score"] == pytest.approx((0.5 * 1 * 0.9) ** (1 / 3))
 
 
 def test_a_beliefs_photo_to_graded_labels() -> None:
     regions = {WALL: WALL_MASK & ~TABLE_MASK, FLOOR: FLOOR_MASK & ~TABLE_MASK, DINING_TABLE: TABLE_MASK}
-    opinion = Opinion(belief=belief_of(regions), agreement={"backends": 0.8})
-    labels = label_opinion(opinion, SIZE_HW, LabellingSettings())
+    prediction = Prediction(semantic=belief_of(regions), agreement={"backends": 0.8})
+    labels = label_prediction(prediction, SIZE_HW, LabellingSettings())
     check_invariants(labels)
     assert {s.detection.surface: s.detection.mask.sum() for s in labels.segments} == {
         surface: mask.sum() for surface, mask in regions.items()
     }
-    assert opinion.belief is not None
-    assert labels.belief is not None
-    np.testing.assert_allclose(labels.belief / 255, opinion.belief.probabilities, atol=0.5 / 255 + 1e-6)
-    assert labels.qualities["score"] == pytest.approx((0.9 * 1 * 0.8) ** (1 / 3))
+    assert prediction.semantic is not None
+    assert labels.semantic is not None
+    np.testing.assert_allclose(labels.semantic / 255, prediction.semantic.probabilities, atol=0.5 / 255 + 1e-6)
+    assert labels.quality_scores["score"] == pytest.approx((0.9 * 1 * 0.8) ** (1 / 3))
 
 
 def test_measures_of_sam_are_kept_with_the_detectors() -> None:
-    found = proposal(WALL, WALL_MASK, 0.5, predicted_iou=0.9, stability=0.8)
+    found = instance(WALL, WALL_MASK, 0.5, predicted_iou=0.9, stability=0.8)
     (segment,) = labelled(found).segments
-    assert segment.qualities == pytest.approx({"detector": 0.5, "predicted_iou": 0.9, "stability": 0.8})
-    second = proposal(WALL, TABLE_MASK, 0.5, predicted_iou=0.7)
+    assert segment.quality_scores == pytest.approx({"detector": 0.5, "predicted_iou": 0.9, "stability": 0.8})
+    second = instance(WALL, TABLE_MASK, 0.5, predicted_iou=0.7)
     (segment,) = labelled(found, second).segments
-    assert set(segment.qualities) == {"detector", "predicted_iou"}
+    assert set(segment.quality_scores) == {"detector", "predicted_iou"}
 
 
 def test_the_order_of_proposals_does_not_matter() -> None:
@@ -100,14 +99,14 @@ def test_the_order_of_proposals_does_not_matter() -> None:
 
 
 def test_the_fingerprint_follows_ontology_and_rules() -> None:
-    ontology = replace(default_ontology(), phrase_margin=0.5)
+    class_config = replace(default_class_config(), phrase_margin=0.5)
     fingerprints = {
         LabellingSettings().fingerprint,
-        LabellingSettings(ontology).fingerprint,
+        LabellingSettings(class_config).fingerprint,
         LabellingSettings(without=frozenset({"specks"})).fingerprint,
     }
     assert len(fingerprints) == 3
-    assert LabellingSettings().fingerprint == LabellingSettings(default_ontology()).fingerprint
+    assert LabellingSettings().fingerprint == LabellingSettings(default_class_config()).fingerprint
 
 
 def ellipse(seed: int) -> np.ndarray:
@@ -123,51 +122,51 @@ def ellipse(seed: int) -> np.ndarray:
 
 
 @st.composite
-def proposals(draw: st.DrawFn) -> tuple[Proposal, ...]:
+def instances(draw: st.DrawFn) -> tuple[InstancePrediction, ...]:
     surfaces = st.sampled_from([*CLASSES, DINING_TABLE, None])
     found = draw(st.lists(st.tuples(surfaces, st.integers(0, 999), st.floats(0, 1)), max_size=7))
-    return tuple(proposal(surface, ellipse(seed), score, predicted_iou=0.9) for surface, seed, score in found)
+    return tuple(instance(surface, ellipse(seed), score, predicted_iou=0.9) for surface, seed, score in found)
 
 
 @st.composite
-def beliefs(draw: st.DrawFn) -> Belief:
+def beliefs(draw: st.DrawFn) -> SemanticPrediction:
     generator = np.random.default_rng(draw(st.integers(0, 999)))
     rows, columns = draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
     weights = np.exp(generator.normal(size=(4, rows, columns)) * draw(st.sampled_from([0.1, 1, 5])))
     apart = generator.random((rows, columns)) * draw(st.sampled_from([0, 0.5, 1]))
-    return Belief((weights / weights.sum(axis=0)).astype(np.float32), apart.astype(np.float32))
+    return SemanticPrediction((weights / weights.sum(axis=0)).astype(np.float32), apart.astype(np.float32))
 
 
 left_out = st.one_of(st.just(frozenset[str]()), st.frozensets(st.sampled_from(RULES)))
 
 
 @settings(max_examples=60, deadline=None)
-@given(proposals(), left_out)
+@given(instances(), left_out)
 def test_what_is_promised_of_labels_holds_for_any_proposals(
-    found: tuple[Proposal, ...], without: frozenset[str]
+    found: tuple[InstancePrediction, ...], without: frozenset[str]
 ) -> None:
     labels, again = labelled(*found, without=without), labelled(*found, without=without)
     check_invariants(labels)
     assert np.array_equal(labels.labels().tables, again.labels().tables)
     assert np.array_equal(labels.labels().semantic, again.labels().semantic)
-    assert labels.qualities == again.qualities
+    assert labels.quality_scores == again.quality_scores
 
 
 @settings(max_examples=60, deadline=None)
 @given(beliefs(), left_out, st.tuples(st.integers(1, 90), st.integers(1, 90)))
 def test_what_is_promised_of_labels_holds_for_any_belief(
-    belief: Belief, without: frozenset[str], size_hw: tuple[int, int]
+    semantic: SemanticPrediction, without: frozenset[str], size_hw: tuple[int, int]
 ) -> None:
     rules = LabellingSettings(without=without)
-    labels, again = (label_opinion(Opinion(belief=belief), size_hw, rules) for _ in range(2))
+    labels, again = (label_prediction(Prediction(semantic=semantic), size_hw, rules) for _ in range(2))
     check_invariants(labels)
     assert np.array_equal(labels.labels().semantic, again.labels().semantic)
-    assert labels.qualities == again.qualities
+    assert labels.quality_scores == again.quality_scores
 
 
 @settings(max_examples=30, deadline=None)
-@given(proposals())
-def test_real_holes_of_a_lonely_wall_survive(found: tuple[Proposal, ...]) -> None:
+@given(instances())
+def test_real_holes_of_a_lonely_wall_survive(found: tuple[InstancePrediction, ...]) -> None:
     """Whatever else is proposed, no rule paints a wall where no proposal of a wall is, but for pinholes."""
     walls = np.any([np.zeros(SIZE_HW, bool), *(p.mask for p in found if p.surface == WALL)], axis=0)
     labels = labelled(*found, without=["pinholes"])
@@ -181,14 +180,14 @@ def test_rules_are_quick_beside_a_teacher(size_hw: tuple[int, int], seconds: flo
     raster = 160, 128
     regions = {WALL: rectangle((0, 0, 128, 80), raster), FLOOR: rectangle((0, 80, 128, 160), raster)}
     regions[DINING_TABLE] = rectangle((40, 80, 80, 120), raster)
-    opinion = Opinion(belief=belief_of(regions, disagreement=0.1))
+    prediction = Prediction(semantic=belief_of(regions, disagreement=0.1))
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         taken = []
         for _ in range(5):
             start = time.process_time()
-            label_opinion(opinion, size_hw, LabellingSettings())
+            label_prediction(prediction, size_hw, LabellingSettings())
             taken.append(time.process_time() - start)
     finally:
         cv2.setNumThreads(threads)

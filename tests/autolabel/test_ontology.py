@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.ontology import SHIPPED, Ontology, SettingsError, default_ontology, read_ontology
+from autolabel.labelling.class_config import (
+    SHIPPED,
+    ClassConfig,
+    SettingsError,
+    default_class_config,
+    read_class_config,
+)
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
 
 ROOT = Path(__file__).parents[2]
@@ -26,10 +32,10 @@ NUMBERS = (
 )
 
 
-def read(folder: Path, text: str) -> Ontology:
+def read(folder: Path, text: str) -> ClassConfig:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
-    return read_ontology(path)
+    return read_class_config(path)
 
 
 def check_refused(folder: Path, text: str, words: str) -> None:
@@ -43,29 +49,29 @@ def check_refused(folder: Path, text: str, words: str) -> None:
 
 
 def test_the_shipped_ontology_has_all_classes_and_negative_prompts() -> None:
-    ontology = default_ontology()
-    assert tuple(sought.surface for sought in ontology.classes) == CLASSES
-    assert set(ontology.other.prompts) >= NEGATIVES
-    assert ontology.of(WALL).prompts == ("wall",)
-    prompts = ontology.prompts()
+    class_config = default_class_config()
+    assert tuple(sought.surface for sought in class_config.classes) == CLASSES
+    assert set(class_config.other.prompts) >= NEGATIVES
+    assert class_config.of(WALL).prompts == ("wall",)
+    prompts = class_config.prompts()
     assert [(prompt.text, prompt.surface) for prompt in prompts[:3]] == [
         ("wall", WALL),
         ("floor", FLOOR),
         ("dining table", DINING_TABLE),
     ]
-    assert {prompt.text for prompt in prompts if prompt.surface is None} == set(ontology.other.prompts)
+    assert {prompt.text for prompt in prompts if prompt.surface is None} == set(class_config.other.prompts)
 
 
 def test_an_empty_file_is_the_shipped_ontology(tmp_path: Path) -> None:
-    assert read(tmp_path, "") == default_ontology() == read_ontology(SHIPPED)
+    assert read(tmp_path, "") == default_class_config() == read_class_config(SHIPPED)
 
 
 def test_a_file_needs_only_the_keys_that_it_changes(tmp_path: Path) -> None:
     mine = read(tmp_path, '[floor]\naccept = 1\n\n[other]\nprompts = ["sofa"]\n')
-    shipped = default_ontology()
+    shipped = default_class_config()
     assert mine.of(FLOOR).accept == 1.0
     assert isinstance(mine.of(FLOOR).accept, float)
-    assert mine.of(FLOOR).unsure == shipped.of(FLOOR).unsure
+    assert mine.of(FLOOR).ignore_mask == shipped.of(FLOOR).ignore_mask
     assert mine.of(WALL) == shipped.of(WALL)
     assert mine.other.prompts == ("sofa",)
     assert mine.other.detector_threshold == shipped.other.detector_threshold
@@ -77,10 +83,10 @@ def test_prompts_may_be_none_for_other_only(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
-    program = "from autolabel.ontology import default_ontology; print(default_ontology().fingerprint)"
+    program = "from autolabel.labelling.class_config import default_ontology; print(default_ontology().fingerprint)"
     printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert printed.stdout.strip() == default_ontology().fingerprint
-    assert len(default_ontology().fingerprint) == 64
+    assert printed.stdout.strip() == default_class_config().fingerprint
+    assert len(default_class_config().fingerprint) == 64
 
 
 @pytest.mark.parametrize(
@@ -94,13 +100,11 @@ def test_the_fingerprint_is_the_same_in_every_process() -> None:
     ],
 )
 def test_every_key_changes_the_fingerprint(tmp_path: Path, text: str) -> None:
-    assert read(tmp_path, text).fingerprint != default_ontology().fingerprint
+    assert read(tmp_path, text).fingerprint != default_class_config().fingerprint
 
 
 def test_importing_the_ontology_needs_no_heavy_package() -> None:
-    program = (
-        "import sys, autolabel.labelling; sys.exit(bool({'torch', 'transformers', 'onnxruntime'} & set(sys.modules)))"
-    )
+    program = "import sys, autolabel.labelling.labeller; sys.exit(bool({'torch', 'transformers', 'onnxruntime'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
@@ -140,7 +144,7 @@ def test_what_is_no_toml_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "photo.toml").write_bytes(b"\xff\xd8\xff")
     for path in (tmp_path / "missing.toml", tmp_path / "photo.toml", tmp_path):
         with pytest.raises(SettingsError, match="expected a TOML file at") as caught:
-            read_ontology(path)
+            read_class_config(path)
         assert "\n" not in str(caught.value)
 
 
@@ -175,11 +179,11 @@ def test_any_value_is_taken_or_refused_in_one_line(
     path.write_text(f'["{section}"]\n{key} = {as_toml(value)}\n', encoding="utf-8")
     message = ""
     try:
-        ontology = read_ontology(path)
+        class_config = read_class_config(path)
     except SettingsError as error:
         message = str(error)
     if message:
         assert len(message.splitlines()) == 1
     else:
-        assert all(0 <= getattr(sought, key) <= 1 for sought in ontology.classes for key in NUMBERS)
+        assert all(0 <= getattr(sought, key) <= 1 for sought in class_config.classes for key in NUMBERS)
         assert key in NUMBERS or isinstance(value, list)

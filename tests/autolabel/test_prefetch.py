@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.machine import usable_cpus
-from autolabel.prefetch import prefetch
+from autolabel.labelling.prefetch import prefetch, usable_cpus
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 4), st.integers(0, 6))

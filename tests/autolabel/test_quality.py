@@ -7,20 +7,20 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autolabel.quality import geometric_mean, photo_qualities, segment_quality
+from autolabel.labelling.quality import geometric_mean, photo_qualities, segment_quality
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
-from surfaces.dataset.graded import GradedSegment
 from surfaces.detections import Detection, box_of_mask
+from surfaces.store.records import ScoredSegment
 
 MASK = np.ones((2, 2), bool)
 NAMES = ("detector", "predicted_iou", "stability", "agreement")
 
 shares = st.floats(0, 1)
-qualities = st.dictionaries(st.sampled_from(NAMES), shares, min_size=1)
+quality_scores = st.dictionaries(st.sampled_from(NAMES), shares, min_size=1)
 
 
-def segment(surface: SurfaceClass = WALL, score: float = 0.5, **measures: float) -> GradedSegment:
-    return GradedSegment(Detection(surface, score, box_of_mask(MASK), MASK), measures)
+def segment(surface: SurfaceClass = WALL, score: float = 0.5, **measures: float) -> ScoredSegment:
+    return ScoredSegment(Detection(surface, score, box_of_mask(MASK), MASK), measures)
 
 
 def unsure_share(quarters: int) -> np.ndarray:
@@ -65,9 +65,9 @@ def test_the_geometric_mean_lies_between_least_and_most(values: list[float]) -> 
     assert 0 <= mean <= 1
 
 
-@given(st.lists(qualities, min_size=1, max_size=4), st.data(), shares, st.integers(0, 4), st.floats(0, 1))
+@given(st.lists(quality_scores, min_size=1, max_size=4), st.data(), shares, st.integers(0, 4), st.floats(0, 1))
 def test_a_better_measure_never_lowers_a_score(
-    measured: list[dict[str, float]], data: st.DataObject, flips: float, unsure: int, better: float
+    measured: list[dict[str, float]], data: st.DataObject, flips: float, ignore_mask: int, better: float
 ) -> None:
     index = data.draw(st.integers(0, len(measured) - 1))
     name = data.draw(st.sampled_from(sorted(measured[index])))
@@ -79,8 +79,8 @@ def test_a_better_measure_never_lowers_a_score(
         segments = [segment(**measures) for measures in one]
         return photo_qualities(segments, unsure_share(quarters), {"flips": agreed})["score"]
 
-    before = score(measured, flips, unsure)
+    before = score(measured, flips, ignore_mask)
     slack = 1e-12
-    assert score(improved, flips, unsure) >= before - slack
-    assert score(measured, (flips + 1) / 2, unsure) >= before - slack
-    assert score(measured, flips, max(0, unsure - 1)) >= before - slack
+    assert score(improved, flips, ignore_mask) >= before - slack
+    assert score(measured, (flips + 1) / 2, ignore_mask) >= before - slack
+    assert score(measured, flips, max(0, ignore_mask - 1)) >= before - slack

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from corpora import dump, make_corpus, make_photo, teacher_file
 from fsspec.implementations.memory import MemoryFileSystem
 
 from autolabel.__main__ import main
-from labelstudio.delivery import _path_in_corpus
-from labelstudio.push import _read_original
-from surfaces.dataset import open_dataset
-from surfaces.dataset.store import LabelStore
-from surfaces.queues import read_candidates
+from labelstudio.active_learning import read_candidates
+from labelstudio.commands.push import _read_original
+from labelstudio.project.image_hosting import _path_in_corpus
+from surfaces.datasets import open_dataset
+from surfaces.store.label_store import LabelStore
+from tests.autolabel.corpora import dump, make_corpus, make_photo, teacher_file
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from label_stores import ROOMS, add_photo, graded, rooms_store, segment
 from PIL import Image as Pillow
 
 from autolabel.__main__ import main
-from autolabel.gallery import choose_galleries
-from autolabel.histogram import histogram
-from autolabel.report import write_report
-from autolabel.report_facts import BINS, Distribution, gather_facts
+from autolabel.commands.report import write_report
+from autolabel.report.gallery import choose_galleries
+from autolabel.report.statistics import BINS, Distribution, gather_facts
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.dataset import open_dataset
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import LabelStore, Source
+from surfaces.datasets import open_dataset
+from surfaces.drawing.histogram import histogram
+from surfaces.store.label_store import LabelStore, Source
+from surfaces.store.records import ScoredLabels
+from tests.autolabel.label_stores import ROOMS, add_photo, rooms_store, scored_labels, segment
 
 
 class Page(HTMLParser):
@@ -61,9 +61,9 @@ def page_of(store: Path, out: Path, photos: int = 24) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def one_photo(folder: Path, labels: GradedLabels, name: str = "photo") -> Path:
+def one_photo(folder: Path, labels: ScoredLabels, name: str = "photo") -> Path:
     folder.mkdir(exist_ok=True)
-    Pillow.fromarray(np.full((*labels.unsure.shape, 3), len(name), np.uint8)).save(folder / f"{name}.png")
+    Pillow.fromarray(np.full((*labels.ignore_mask.shape, 3), len(name), np.uint8)).save(folder / f"{name}.png")
     with LabelStore.create(folder) as store:
         add_photo(store, folder / f"{name}.png", labels)
     return folder
@@ -116,8 +116,8 @@ def test_classes_are_counted(tmp_path: Path) -> None:
     other[15:, 20:30] = True
     nothing = np.zeros_like(wall)
     segments = (segment(WALL, wall, 0.9), segment(DINING_TABLE, table, 0.42), segment(DINING_TABLE, other, 1.0))
-    one_photo(tmp_path / "store", GradedLabels(segments, nothing, {"score": 0.5, "sure_share": 0.25}), "a")
-    one_photo(tmp_path / "store", GradedLabels((), nothing, {"score": 0.0}), "bb")
+    one_photo(tmp_path / "store", ScoredLabels(segments, nothing, {"score": 0.5, "sure_share": 0.25}), "a")
+    one_photo(tmp_path / "store", ScoredLabels((), nothing, {"score": 0.0}), "bb")
     with LabelStore.open(tmp_path / "store") as store:
         facts = gather_facts(store)
     assert facts.photos == 2
@@ -127,7 +127,7 @@ def test_classes_are_counted(tmp_path: Path) -> None:
     assert tables.scores.counts[8] == tables.scores.counts[BINS - 1] == 1
     assert facts.classes["wall"].area_shares.total == pytest.approx(0.5)
     assert facts.classes["floor"].photos == 0
-    assert {name: values.count for name, values in facts.qualities.items()} == {"score": 2, "sure_share": 1}
+    assert {name: values.count for name, values in facts.quality_scores.items()} == {"score": 2, "sure_share": 1}
     text = page_of(tmp_path / "store", tmp_path / "out").text
     assert re.search(r"dining table +1 +50\.0% +2 +5\.0% +10\.0%", text)
     assert "75.0% of a photo" in text
@@ -137,8 +137,8 @@ def test_classes_are_counted(tmp_path: Path) -> None:
 def test_galleries_begin_with_what_they_are_for(tmp_path: Path) -> None:
     labels = open_dataset(ROOMS)[0].labels()
     for name, score, flips, table in (("a", 0.2, 0.9, 0.9), ("bb", 0.9, 0.3, 0.8), ("ccc", 0.5, 0.6, 0.1)):
-        one_photo(tmp_path / "store", graded(labels, (0.9, 0.9, table), score=score, flips=flips), name)
-    one_photo(tmp_path / "store", GradedLabels((), np.zeros((20, 20), bool)), "none")
+        one_photo(tmp_path / "store", scored_labels(labels, (0.9, 0.9, table), score=score, flips=flips), name)
+    one_photo(tmp_path / "store", ScoredLabels((), np.zeros((20, 20), bool)), "none")
     with LabelStore.open(tmp_path / "store") as store:
         chosen = {gallery.title: [photo.name for photo in gallery.photos] for gallery in choose_galleries(store, 2)}
     assert chosen["Least trusted"] == ["a", "ccc"]
@@ -151,7 +151,7 @@ def test_galleries_begin_with_what_they_are_for(tmp_path: Path) -> None:
 def test_labels_lie_on_the_photo(tmp_path: Path) -> None:
     floor = np.zeros((600, 960), bool)
     floor[300:] = True
-    one_photo(tmp_path / "store", GradedLabels((segment(FLOOR, floor),), np.zeros_like(floor)), "z" * 100)
+    one_photo(tmp_path / "store", ScoredLabels((segment(FLOOR, floor),), np.zeros_like(floor)), "z" * 100)
     page_of(tmp_path / "store", tmp_path / "out")
     plain, drawn = (cv2.imread(str(path)) for path in sorted((tmp_path / "out" / "images").iterdir()))
     assert plain.shape == drawn.shape == (300, 480, 3)
@@ -161,7 +161,7 @@ def test_labels_lie_on_the_photo(tmp_path: Path) -> None:
 
 
 def test_photos_that_are_gone_are_told(tmp_path: Path) -> None:
-    one_photo(tmp_path / "store", GradedLabels((), np.zeros((20, 20), bool), {"score": 0.1}))
+    one_photo(tmp_path / "store", ScoredLabels((), np.zeros((20, 20), bool), {"score": 0.1}))
     (tmp_path / "store" / "photo.png").unlink()
     page = page_of(tmp_path / "store", tmp_path / "out")
     assert "gone or has changed" in page.text

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corpora import ColourTeacher, dump, make_corpus, make_photo, poisoned, teacher_file
 
 from autolabel.__main__ import main
-from surfaces.dataset import open_dataset
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import STORE_NAME, LabelStore
+from surfaces.datasets import open_dataset
 from surfaces.detections import Image
+from surfaces.store.label_store import STORE_NAME, LabelStore
+from surfaces.store.records import ScoredLabels
+from tests.autolabel.corpora import ColourTeacher, dump, make_corpus, make_photo, poisoned, teacher_file
 
 Look = Callable[[ColourTeacher, Image], object]
 
@@ -46,11 +46,11 @@ def label(tmp_path: Path, out: Path) -> Callable[..., int]:
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The shapes of photos that the teacher looked at, as they come."""
     seen: list[int] = []
-    look = ColourTeacher.look
+    predict = ColourTeacher.predict
 
     def watched(teacher: ColourTeacher, image: Image) -> object:
         seen.append(image.shape[0])
-        return look(teacher, image)
+        return predict(teacher, image)
 
     monkeypatch.setattr(ColourTeacher, "look", watched)
     return seen
@@ -210,7 +210,7 @@ def test_changed_settings_need_relabel(
 
     with LabelStore.open(out) as store:
         reviewed = next(store.photos()).sha256
-        store.add_review(reviewed, GradedLabels((), np.zeros((48, 64), bool), {"score": 1.0}), "ann")
+        store.add_review(reviewed, ScoredLabels((), np.zeros((48, 64), bool), {"score": 1.0}), "ann")
     assert label(corpus, "--quiet", "--relabel", "--limit", "3") == 0
     assert label(corpus, "--quiet") == 0  # goes on relabelling
     with LabelStore.open(out) as store:
@@ -231,7 +231,7 @@ def test_a_photo_that_changes_while_it_is_looked_at(
     corpus: Path, out: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     photo = corpus / "house000" / "room_00002.jpg"
-    look, looked = ColourTeacher.look, []
+    predict, looked = ColourTeacher.predict, []
 
     def change_meanwhile(teacher: ColourTeacher, image: Image) -> object:
         looked.append(image)
@@ -242,7 +242,7 @@ def test_a_photo_that_changes_while_it_is_looked_at(
                 photo.write_bytes(photo.read_bytes()[:400])
             else:
                 make_photo(photo, 77)
-        return look(teacher, image)
+        return predict(teacher, image)
 
     with monkeypatch.context() as patched:
         patched.setattr(ColourTeacher, "look", change_meanwhile)
@@ -281,7 +281,8 @@ def test_labels_of_another_size_are_a_failure_of_the_teacher(
     corpus: Path, out: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "autolabel.run.label_opinion", lambda *_, **__: GradedLabels((), np.zeros((3, 3), bool), {"score": 1.0})
+        "autolabel.commands.run.label_opinion",
+        lambda *_, **__: ScoredLabels((), np.zeros((3, 3), bool), {"score": 1.0}),
     )
     assert label(corpus, "--quiet") == 10
     assert {kind for kind, _ in _failures(out).values()} == {"teacher failed"}

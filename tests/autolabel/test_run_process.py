@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from corpora import dump, finish, make_corpus, poisoned, start, teacher_file
 
-from surfaces.dataset.store import STORE_NAME, LabelStore
+from surfaces.store.label_store import STORE_NAME, LabelStore
+from tests.autolabel.corpora import dump, finish, make_corpus, poisoned, start, teacher_file
 
 
 def _spoiled_corpus(folder: Path, count: int) -> Path:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from label_stores import SETTINGS, add_photo, graded, rooms_store
 
 from autolabel.__main__ import main
-from surfaces.dataset import open_dataset
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
+from surfaces.datasets import open_dataset
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from tests.autolabel.label_stores import SETTINGS, add_photo, rooms_store, scored_labels
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 
@@ -77,7 +77,7 @@ def test_a_page_for_people(dataset: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_what_was_superseded_and_what_is_gone(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with LabelStore.open(dataset) as store:
         store.forget_absent(str(ROOMS / "images"), set())
-        add_photo(store, ROOMS / "images" / "room_05.jpg", graded(open_dataset(ROOMS)[4].labels()))
+        add_photo(store, ROOMS / "images" / "room_05.jpg", scored_labels(open_dataset(ROOMS)[4].labels()))
         (first, *_, last) = list(store.photos())
         store.use_settings(LabelSettings("e" * 64, "student"), relabel=True)
         store.add(Source(first.source, first.name, "/"), "0" * 64, store.labels(last.sha256), "e" * 64)

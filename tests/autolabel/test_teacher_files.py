@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from corpora import ColourTeacher, make_corpus
 from onnx import TensorProto, helper
 
 from autolabel.__main__ import main
-from autolabel.labelling import LabellingSettings
-from autolabel.ontology import SettingsError
-from autolabel.teachers import TeacherOptions, open_teacher
-from models.registry import shipped
-from models.teachers.teacher import Teacher
+from autolabel.labelling.class_config import SettingsError
+from autolabel.labelling.labeller import LabellingSettings
+from autolabel.labelling.teachers import TeacherOptions, open_teacher
+from models.teachers.base import Teacher
+from models.weights.registry import shipped
 from surfaces.errors import WeightsError
+from tests.autolabel.corpora import ColourTeacher, make_corpus
 
 pytestmark = pytest.mark.security
 
@@ -44,9 +44,9 @@ def _open(path: Path, content: str | None = None, **options: object) -> Teacher:
 
 
 def _wall(teacher: Teacher) -> float:
-    belief = teacher.look(IMAGE).belief
-    assert belief is not None
-    return float(belief.probabilities[1].mean())
+    semantic = teacher.predict(IMAGE).semantic
+    assert semantic is not None
+    return float(semantic.probabilities[1].mean())
 
 
 @pytest.fixture
@@ -116,10 +116,10 @@ def test_an_ensemble(tmp_path: Path) -> None:
     member = '[[members]]\nkind = "python"\nobject = "corpora:ColourTeacher"\n'
     one = _open(tmp_path / "t.toml", f'kind = "ensemble"\nmirror = false\n{member}')
     assert _wall(one) == pytest.approx(_wall(ColourTeacher()), abs=1e-6)
-    assert one.look(IMAGE).agreement == {}
+    assert one.predict(IMAGE).agreement == {}
     other = f"{member}arguments = {{bias = 0.5}}\n"
     plain = _open(tmp_path / "u.toml", f'kind = "ensemble"\n{member}{other}')
-    assert set(plain.look(IMAGE).agreement) == {"flips", "backends"}
+    assert set(plain.predict(IMAGE).agreement) == {"flips", "backends"}
     heavier = _open(tmp_path / "v.toml", f'kind = "ensemble"\n{member}{other}weight = 9.0\n')
     assert _wall(ColourTeacher()) < _wall(plain) < _wall(heavier)
     by_class = _open(tmp_path / "w.toml", f'kind = "ensemble"\n{member}{other}weight = {{wall = 9.0, floor = 9.0}}\n')

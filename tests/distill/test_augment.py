@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from distill.augment import (
+from distill.training.augment import (
     REFERENCE_SIDE,
     ROTATION_DEGREES,
     SCALE,
@@ -22,7 +22,7 @@ from distill.augment import (
     soften,
     view_maps,
 )
-from surfaces.dataset import open_dataset
+from surfaces.datasets import open_dataset
 
 CROP = 128
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill.average import average
+from distill.commands.average import average
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, save_student
 from surfaces.errors import WeightsError

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from distill.batches import BatchMaker
-from distill.config import TrainConfig
-from distill.data import Views, load_on_device
+from distill.training.batches import BatchMaker
+from distill.training.config import TrainConfig
+from distill.training.data import Views, load_on_device
 from surfaces.classes import WALL
-from surfaces.dataset import Labels, MemorySample
+from surfaces.datasets import Labels, MemorySample
 
 CONFIG = TrainConfig(data=("photos",), batch=8, crop=128, jitter=0)
 TABLE, PLAIN, BELIEVED = 200, 100, 50
@@ -25,8 +25,8 @@ def photo(value: int) -> MemorySample:
     tables = np.zeros_like(semantic)
     if value == TABLE:
         semantic[100:200, 100:200], tables[100:200, 100:200] = 3, 1
-    belief = np.zeros((4, 30, 40), np.uint8) if value == BELIEVED else None
-    return MemorySample(str(value), np.full((300, 400, 3), value, np.uint8), Labels(semantic, tables, belief))
+    soft_labels = np.zeros((4, 30, 40), np.uint8) if value == BELIEVED else None
+    return MemorySample(str(value), np.full((300, 400, 3), value, np.uint8), Labels(semantic, tables, soft_labels))
 
 
 CPU = torch.device("cpu")

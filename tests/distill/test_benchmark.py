@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training import ROOMS, run_distill
 
 from distill.__main__ import main
-from distill.benchmark import ColdStart, Contender, Timing, shrunk, table, time_in_turns
+from distill.commands.benchmark import ColdStart, Contender, Timing, shrunk, table, time_in_turns
+from tests.distill.training import ROOMS, run_distill
 
 PHOTO = ROOMS / "images" / "room_01.jpg"
 

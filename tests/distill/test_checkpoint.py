@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training import small_config
 
-from distill.checkpoint import NAME, load_checkpoint
+from distill.training.checkpoint import NAME, load_checkpoint
 from surfaces.errors import SurfacesError
+from tests.distill.training import small_config
 
 pytestmark = pytest.mark.security
 

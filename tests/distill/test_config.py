@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill.config import (
+from distill.training.config import (
     FIELDS,
     ConfigError,
     TrainConfig,

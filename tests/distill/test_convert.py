@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from distill.__main__ import main
-from distill.convert import BATCHNORM_EPSILON, PARTS, encoder_arrays, folded
+from distill.commands.convert import BATCHNORM_EPSILON, PARTS, encoder_arrays, folded
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.network import Student
 from models.student.weights import read_tensors, start_from

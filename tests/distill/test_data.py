@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from distill.augment import view_maps
-from distill.config import ConfigError
-from distill.data import (
+from distill.training.augment import view_maps
+from distill.training.config import ConfigError
+from distill.training.data import (
     BELIEF_STEP,
     MEMORY_SHARE,
     PIXEL_BYTES,
@@ -26,7 +26,7 @@ from distill.data import (
     training_samples,
 )
 from surfaces.classes import DINING_TABLE, IGNORE, WALL
-from surfaces.dataset import Labels, MemorySample, open_dataset, split_blocks
+from surfaces.datasets import Labels, MemorySample, open_dataset, split_blocks
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
@@ -237,9 +237,9 @@ def believing_sample(size: tuple[int, int]) -> MemorySample:
     height, width = size
     y, x = (np.mgrid[: height // 2, : width // 2] + 0.5) * 2
     wall, floor = 100 * x / width, 100 * y / height
-    belief = np.stack([255 - wall - floor, wall, floor, np.zeros_like(wall)]).round().astype(np.uint8)
+    soft_labels = np.stack([255 - wall - floor, wall, floor, np.zeros_like(wall)]).round().astype(np.uint8)
     sample = plain_sample("believed", size)
-    return MemorySample(sample.name, sample.pixels, Labels(sample.known.semantic, sample.known.tables, belief))
+    return MemorySample(sample.name, sample.pixels, Labels(sample.known.semantic, sample.known.tables, soft_labels))
 
 
 @settings(max_examples=25, deadline=None)
@@ -268,6 +268,6 @@ def test_photos_with_a_belief_teach_no_boxes() -> None:
     believed = MemorySample("b", np.zeros((4, 6, 3), np.uint8), Labels(known.semantic, known.tables, UNIFORM))
     data = load_on_device([[plain_sample("a", table=True), believed]], (), CPU)
     assert data.has_table.tolist() == [True, False]
-    assert [belief is not None for belief in data.beliefs] == [False, True]
+    assert [soft_labels is not None for soft_labels in data.beliefs] == [False, True]
     assert (data.labels[1][0] == IGNORE).all()
     assert not data.labels[1][1].any()

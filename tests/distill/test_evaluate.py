@@ -11,22 +11,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from coco_files import annotation, runs, write_room
-from training import small_config
 
 from distill.__main__ import main
+from distill.commands.evaluate import evaluate
+from distill.commands.train import train
 from distill.datasets import spread
-from distill.evaluate import evaluate
-from distill.page import worst_photos, write_page
-from distill.single_pass import SinglePass
-from distill.train import train
-from models.runtime.raw import RawOutput
-from models.runtime.segmenter import Segmenter
+from distill.evaluation.page import worst_photos, write_page
+from distill.evaluation.single_pass import SinglePass
+from models.inference.model_output import ModelOutput
+from models.inference.segmenter import Segmenter
 from models.student.weights import load_student
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
-from surfaces.dataset import Labels, MemorySample, Sample, open_dataset, write_packed
+from surfaces.datasets import Labels, MemorySample, Sample, open_dataset, write_packed
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
+from tests.coco_files import annotation, runs, write_room
+from tests.distill.training import small_config
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"
@@ -79,15 +79,15 @@ def test_the_operating_point_and_the_doubtful_tables() -> None:
     tables = np.zeros_like(semantic)
     tables[10:20, 10:30], tables[30:38, 10:30] = 1, 2
     sample = MemorySample("room", np.zeros((40, 60, 3), np.uint8), Labels(semantic, tables))
-    sure, unsure = _truth(sample.labels())
-    unsure = Detection(unsure.surface, 0.2, unsure.box_xyxy, unsure.mask)
-    report = evaluate(lambda _: [sure, unsure], [sample], min_score=0.5)
+    sure, ignore_mask = _truth(sample.labels())
+    ignore_mask = Detection(ignore_mask.surface, 0.2, ignore_mask.box_xyxy, ignore_mask.mask)
+    report = evaluate(lambda _: [sure, ignore_mask], [sample], min_score=0.5)
     assert report.tables.recall == 0.5
     assert report.tables.ap == pytest.approx(1)
     assert report.classes["dining table"].iou == pytest.approx(200 / 360)
     alone = evaluate(lambda _: [sure], [sample])
     assert alone.tables.ap < 0.6
-    assert evaluate(lambda _: [sure], [sample], doubtful=lambda _: [sure, unsure]).tables.ap == pytest.approx(1)
+    assert evaluate(lambda _: [sure], [sample], doubtful=lambda _: [sure, ignore_mask]).tables.ap == pytest.approx(1)
 
 
 def test_the_page_shows_the_worst_photos_first(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_network_runs_once_per_photo(command: str, tmp_path: Path, monkeypat
     run: list[bytes] = []
     raw = Segmenter.raw
 
-    def counted(self: Segmenter, image: Image) -> RawOutput:
+    def counted(self: Segmenter, image: Image) -> ModelOutput:
         run.append(image.tobytes())
         return raw(self, image)
 

@@ -13,22 +13,23 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from training import ROOMS, run_distill
 
-import distill.export
-import distill.tolerance
+import distill.commands.export
+import distill.export.parity
 from distill.__main__ import main
-from distill.export import ExportError, export, rounded_to_half
-from distill.padding import pads_into_convolutions
-from distill.tolerance import TOLERANCES, largest_difference, torch_output
-from models import Segmenter, registry
-from models.registry import shipped
-from models.runtime.merge import MergeSettings
+from distill.commands.export import ExportError, export, rounded_to_half
+from distill.export.padding import pads_into_convolutions
+from distill.export.parity import TOLERANCES, largest_difference, torch_output
+from models import Segmenter
+from models.inference.postprocess import FusionSettings
 from models.student.network import Student
 from models.student.weights import load_student, read_tensors, save_student
-from surfaces.dataset import open_dataset
+from models.weights import registry
+from models.weights.registry import shipped
+from surfaces.datasets import open_dataset
+from tests.distill.training import ROOMS, run_distill
 
-SETTINGS = MergeSettings(table_score=0.45, mask_weight=0.25)
+SETTINGS = FusionSettings(table_score=0.45, mask_weight=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +93,12 @@ def test_weights_are_stored_as_float16(segmenter: Segmenter, folder: Path, stude
 def test_a_network_that_differs_is_not_written(
     tmp_path: Path, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distill.tolerance, "TOLERANCES", {**TOLERANCES, "masks": -1.0})
+    monkeypatch.setattr(distill.export.parity, "TOLERANCES", {**TOLERANCES, "masks": -1.0})
     images = [open_dataset(ROOMS)[0].image()]
     with pytest.raises(
         ExportError, match=r"expected .* to agree with torch, got masks differ .* \(tolerance -1e\+00\)"
     ):
-        export(student, tmp_path / "net.onnx", "net", MergeSettings(), images)
+        export(student, tmp_path / "net.onnx", "net", FusionSettings(), images)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,7 +113,7 @@ def test_exporting_leaves_the_weights_as_they_are(tmp_path: Path, student: Stude
 
 def test_shipping_replaces_files_and_hashes(tmp_path: Path, student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = shipped("npz").path
-    monkeypatch.setattr(distill.export, "FOLDER", tmp_path)
+    monkeypatch.setattr(distill.commands.export, "FOLDER", tmp_path)
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     monkeypatch.setattr(registry, "INDEX", tmp_path / "shipped.toml")
     assert main(["export", str(weights), "--ship", "--check", str(ROOMS), "--check-photos", "1", "--name", "next"]) == 0

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import ROOMS
 
 from distill.__main__ import main
 from models.student.network import Student
 from models.student.weights import save_student
-from surfaces.dataset import open_dataset, write_packed
-from surfaces.dataset.coco import write_coco
+from surfaces.datasets import open_dataset, write_packed
+from surfaces.datasets.coco import write_coco
+from tests.distill.training import ROOMS
 
 
 @pytest.fixture(scope="module")

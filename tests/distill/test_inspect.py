@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from distill.inspect import count_labels, inspect
-from distill.sheet import SheetLayout, contact_sheet
+from distill.commands.inspect import count_labels, inspect
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
-from surfaces.dataset import Labels, MemorySample, open_dataset
+from surfaces.datasets import Labels, MemorySample, open_dataset
+from surfaces.drawing.contact_sheet import SheetLayout, contact_sheet
+from surfaces.drawing.labels import draw_labels
 from surfaces.errors import DatasetError
-from surfaces.label_drawing import draw_labels
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from distill.__main__ import main
-from distill.curves import open_curves
 from distill.losses import read_curves, thinned
+from distill.training.curves import open_curves
 
 
 def logged(run: Path, steps: range, offset: float = 0.0) -> None:

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from absent_packages import command_without
-from training import run_distill
 
 from distill.__main__ import COMMANDS, main
+from tests.absent_packages import command_without
+from tests.distill.training import run_distill
 
 
 def run_without(*absent: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -82,6 +82,6 @@ def test_interrupting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("distill.inspect.run", interrupted)
+    monkeypatch.setattr("distill.commands.inspect.run", interrupted)
     assert main(["inspect", "a", "--out", "b.jpg"]) == 130
     assert capsys.readouterr().err == "distill: interrupted\n"

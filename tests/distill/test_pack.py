@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_files import TABLE, annotation, polygon, room, runs, write_room
 from PIL import Image as Pillow
 
 from surfaces.classes import IGNORE
-from surfaces.dataset import open_dataset
-from surfaces.images import load_image
+from surfaces.datasets import open_dataset
+from surfaces.images.load import load_image
+from tests.coco_files import TABLE, annotation, polygon, room, runs, write_room
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"

@@ -14,12 +14,12 @@ import pytest
 from distill.__main__ import main
 from distill.reviews_curves import Curve, curves_svg, reviews_needed
 from distill.reviews_report import Cell, as_json, as_table, curves_of, needed_reviews
-from models.registry import shipped
+from models.weights.registry import shipped
 from surfaces.classes import BY_ID, IGNORE
-from surfaces.dataset.codec import encode_jpeg, encode_map
-from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
+from surfaces.datasets.codec import encode_jpeg, encode_map
 from surfaces.detections import Detection, box_of_mask
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from surfaces.store.records import ScoredLabels, ScoredSegment
 
 PHOTOS = 75  # five blocks, of which one is for validation
 SHADES = np.array([[40, 40, 60], [220, 210, 200], [150, 100, 60], [60, 140, 60]], np.uint8)
@@ -56,9 +56,9 @@ def draw_room(folder: Path, name: str, rng: np.random.Generator, store: LabelSto
     (folder / "masks" / f"{name}.png").write_bytes(encode_map(classes))
     score = float(rng.uniform(0.5, 1))
     segments = [
-        GradedSegment(Detection(BY_ID[of], score, box_of_mask(believed == of), believed == of)) for of in (1, 2)
+        ScoredSegment(Detection(BY_ID[of], score, box_of_mask(believed == of), believed == of)) for of in (1, 2)
     ]
-    labels = GradedLabels(tuple(segments), believed == IGNORE, {"score": score, "flips": score})
+    labels = ScoredLabels(tuple(segments), believed == IGNORE, {"score": score, "flips": score})
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     store.add(Source(str(path), name, str(folder)), sha256, labels, SETTINGS.fingerprint)
 

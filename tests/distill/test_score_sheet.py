@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import write_network
-from training import ROOMS, ROOT
 
 from distill.__main__ import main
-from distill.config import ConfigError
-from distill.report import PhotoScore, report_of, score_photo
+from distill.evaluation.report import PhotoScore, report_of, score_photo
 from distill.score_sheet_cells import dataset_fingerprint, scored
 from distill.score_sheet_config import read_sheet
 from distill.score_sheet_contender import OpenContender
 from distill.score_sheet_contenders import MOST_PROBABLE, belief_detections, onnx_parameters
 from distill.score_sheet_large import coco_file, open_mask_rcnn, open_random_grounded_sam
 from distill.score_sheet_statistics import difference_of, means_over_seeds, scores_of
+from distill.training.config import ConfigError
 from docs.made import score_tables
-from models.teachers.teacher import Belief
+from models.teachers.base import SemanticPrediction
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.dataset import open_dataset
+from surfaces.datasets import open_dataset
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import DatasetError, WeightsError
 from surfaces.metrics import AveragePrecision, SegmentMatches
+from tests.distill.training import ROOMS, ROOT
+from tests.models.teachers.networks import write_network
 
 CLASS_MAP = """
 [input]
@@ -158,7 +158,7 @@ def test_a_belief_says_the_most_probable_class() -> None:
     probabilities[0] = 0.3
     probabilities[1, :10], probabilities[2, 25:] = 0.4, 0.6
     probabilities[3, 12:22, 2:12] = probabilities[3, 12:22, 28:38] = 0.35
-    found = belief_detections(Belief(probabilities, np.zeros((30, 40), np.float32)), 30, 40, MOST_PROBABLE)
+    found = belief_detections(SemanticPrediction(probabilities, np.zeros((30, 40), np.float32)), 30, 40, MOST_PROBABLE)
     assert [one.surface for one in found] == [WALL, FLOOR, DINING_TABLE, DINING_TABLE]
     assert [int(one.mask.sum()) for one in found] == [400, 200, 100, 100]
     assert [round(one.score, 2) for one in found] == [0.4, 0.6, 0.35, 0.35]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from distill.targets import SMALLEST_AREA, table_targets
+from distill.training.targets import SMALLEST_AREA, table_targets
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE
 
 HEIGHT, WIDTH = 48, 64

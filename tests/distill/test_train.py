@@ -17,23 +17,23 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from coco_files import annotation, room, runs, write_room
-from training import ROOMS, ROOT, flags_of, run_distill, small_config
 
 from distill.__main__ import main
-from distill.batches import BatchMaker
-from distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from distill.config import ConfigError, TrainConfig
-from distill.curves import Curves, overlay
-from distill.data import load_on_device
-from distill.targets import table_targets
-from distill.train import DivergedError, Trainer, chosen_device, schedule, start, train
-from models.registry import shipped
+from distill.commands.train import DivergedError, Trainer, chosen_device, schedule, start, train
+from distill.training.batches import BatchMaker
+from distill.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from distill.training.config import ConfigError, TrainConfig
+from distill.training.curves import Curves, overlay
+from distill.training.data import load_on_device
+from distill.training.targets import table_targets
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
+from models.weights.registry import shipped
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
-from surfaces.dataset import Labels, MemorySample, open_dataset, write_packed
+from surfaces.datasets import Labels, MemorySample, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError, WeightsError
+from tests.coco_files import annotation, room, runs, write_room
+from tests.distill.training import ROOMS, ROOT, flags_of, run_distill, small_config
 
 CPU = torch.device("cpu")
 LEFT = ["checkpoint.pt", "config.json", "curves", "student.npz"]
@@ -191,7 +191,7 @@ def test_a_stopped_run_continues(
 
 def test_checkpoints_are_written_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    monkeypatch.setattr("distill.train.save_checkpoint", lambda checkpoint, _: written.append(checkpoint.step))
+    monkeypatch.setattr("distill.commands.train.save_checkpoint", lambda checkpoint, _: written.append(checkpoint.step))
     for minutes in (1e-9, 60.0):
         trainer(small_config(tmp_path, checkpoint_every=100, checkpoint_minutes=minutes)).fit(tmp_path)
     assert written == [1, 2, 3, 3]
@@ -248,8 +248,8 @@ def believed_room() -> MemorySample:
     """A room with a belief beside its labels."""
     room = open_dataset(ROOMS)[3]
     labels = room.labels()
-    belief = np.full((4, 32, 48), 63, np.uint8)
-    return MemorySample("believed", room.image(), Labels(labels.semantic, labels.tables, belief))
+    soft_labels = np.full((4, 32, 48), 63, np.uint8)
+    return MemorySample("believed", room.image(), Labels(labels.semantic, labels.tables, soft_labels))
 
 
 def test_training_needs_no_more_than_a_gpu_box_has(tmp_path: Path, mask_folder: Path, weights: Path) -> None:
@@ -343,7 +343,7 @@ def test_a_budget_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         return train_step(learner)
 
     monkeypatch.setattr(Trainer, "train_step", step_of_a_second)
-    monkeypatch.setattr("distill.train.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("distill.commands.train.time", SimpleNamespace(monotonic=lambda: now[0]))
     train(small_config(tmp_path / "run", budget="3s", steps=1))
     checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint

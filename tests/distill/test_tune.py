@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill import export, tune
 from distill.__main__ import main
+from distill.commands import export, tune
 from distill.datasets import open_datasets
-from models.registry import shipped
-from models.runtime.merge import MergeSettings
-from models.runtime.raw import RawOutput
-from models.runtime.segmenter import Segmenter
-from surfaces.dataset import Labels, MemorySample, open_dataset, write_packed
+from models.inference.model_output import ModelOutput
+from models.inference.postprocess import FusionSettings
+from models.inference.segmenter import Segmenter
+from models.weights.registry import shipped
+from surfaces.datasets import Labels, MemorySample, open_dataset, write_packed
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 
@@ -33,7 +33,7 @@ def photo_with_a_sure_and_a_doubtful_table() -> tune.SeenPhoto:
     probabilities[0] -= probabilities[3]
     boxes = np.array([[8 / 128, 0.25, 40 / 128, 0.75], [80 / 128, 0.25, 112 / 128, 0.75]], np.float32)
     masks = np.ones((2, 56, 56), np.float32)
-    raw = RawOutput(probabilities, boxes, np.array([1.0, 0.36], np.float32), masks)
+    raw = ModelOutput(probabilities, boxes, np.array([1.0, 0.36], np.float32), masks)
     return tune.SeenPhoto(
         raw, probabilities.argmax(axis=0).astype(np.uint8), Labels(semantic, (semantic == 3).astype(np.uint8))
     )
@@ -41,8 +41,8 @@ def photo_with_a_sure_and_a_doubtful_table() -> tune.SeenPhoto:
 
 def test_a_higher_threshold_trades_recall_for_precision() -> None:
     photo = photo_with_a_sure_and_a_doubtful_table()
-    low = tune.try_settings([photo], MergeSettings(table_score=0.5, residual_score=1.01))
-    high = tune.try_settings([photo], MergeSettings(table_score=0.7, residual_score=1.01))
+    low = tune.try_settings([photo], FusionSettings(table_score=0.5, residual_score=1.01))
+    high = tune.try_settings([photo], FusionSettings(table_score=0.7, residual_score=1.01))
     assert (low.iou, low.precision, low.recall) == pytest.approx((0.5, 0.5, 1.0), abs=0.02)
     assert (high.iou, high.precision, high.recall) == pytest.approx((1.0, 1.0, 1.0), abs=0.02)
 
@@ -69,7 +69,7 @@ def test_the_command_lists_the_whole_grid_best_first(
 
 
 def test_the_command_names_what_was_tuned() -> None:
-    command = tune.export_command(Path("my nets/a.onnx"), Path("DATA"), MergeSettings(smallest_share=0.001))
+    command = tune.export_command(Path("my nets/a.onnx"), Path("DATA"), FusionSettings(smallest_share=0.001))
     assert command == (
         "python -m distill export STUDENT.npz --out 'my nets/a.onnx' --check DATA "
         "--table-score 0.5 --residual-score 0.7 --mask-weight 0.3 --smallest-share 0.001"

@@ -12,14 +12,22 @@ import numpy as np
 import pytest
 
 from distill.__main__ import main
-from distill.worst import JSON_NAME, find_worst, write_worst
-from distill.worst_causes import CAUSES, UNNAMED, Causes, CausesError, PhotoCauses, cost_of_causes, read_causes
-from distill.worst_counts import PhotoErrors, count_errors, lost_iou, mean_iou, said_map
-from distill.worst_drawing import KEY, error_kinds, error_map
+from distill.commands.worst import JSON_NAME, find_worst, write_worst
+from distill.evaluation.error_analysis import PhotoErrors, count_errors, lost_iou, mean_iou, said_map
+from distill.evaluation.error_categories import (
+    CAUSES,
+    UNNAMED,
+    Causes,
+    CausesError,
+    PhotoCauses,
+    cost_of_causes,
+    read_causes,
+)
+from distill.evaluation.error_drawing import KEY, error_kinds, error_map
 from models import Segmenter
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL, SurfaceClass
-from surfaces.dataset import Labels, MemorySample, open_dataset
-from surfaces.dataset.coco import write_coco
+from surfaces.datasets import Labels, MemorySample, open_dataset
+from surfaces.datasets.coco import write_coco
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, region_counts

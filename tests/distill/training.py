@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from distill.config import TrainConfig
+from distill.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"

@@ -11,13 +11,12 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
-from markdown import blocks, spans
-
 import autolabel.__main__
 import distill.__main__
 import docs.made.__main__
 import labelstudio.__main__
 import segment
+from tests.docs.markdown import blocks, spans
 
 _PACKAGES = {"autolabel": autolabel.__main__, "distill": distill.__main__, "labelstudio": labelstudio.__main__}
 _MADE = tuple(f"docs.made.__main__.{name}" for name in ("stale", "write_tables", "write_figures"))

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from markdown import Block, blocks
 
 from docs.made.documents import documents
+from tests.docs.markdown import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {"", "diff", "json", "python", "text", "toml"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_lines import commands, faults
 
 from docs.made.documents import documents
+from tests.docs.command_lines import commands, faults
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [path.relative_to(ROOT) for path in documents(ROOT)]

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from markdown import anchors, links
 
 from docs.made.documents import documents
+from tests.docs.markdown import anchors, links
 
 ROOT = Path(__file__).resolve().parents[2]
 

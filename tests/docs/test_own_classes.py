@@ -18,11 +18,11 @@ CHECKS = {
         import numpy as np
         from pathlib import Path
         from surfaces.classes import CLASSES, IGNORE, OTHER_TABLE
-        from surfaces.dataset import Labels, open_dataset
-        from surfaces.dataset.coco import write_coco
-        from surfaces.dataset.codec import decode_belief, encode_belief
-        from surfaces.dataset.mask_folder import labels_of_values, values_of_labels
-        from surfaces.dataset.sample import MemorySample
+        from surfaces.datasets import Labels, open_dataset
+        from surfaces.datasets.coco import write_coco
+        from surfaces.datasets.codec import decode_belief, encode_belief
+        from surfaces.datasets.mask_folder import labels_of_values, values_of_labels
+        from surfaces.datasets.sample import MemorySample
 
         values = np.repeat(np.array([0, 1, 2, 10, 4, 6, 255], np.uint8), 9).reshape(7, 9)
         labels = labels_of_values(values, "a map")
@@ -36,12 +36,12 @@ CHECKS = {
     """,
     "a semantic teacher's ceiling becomes a label, and a person's does": """
         import numpy as np
-        from autolabel.labelling import LabellingSettings, label_opinion
-        from autolabel.ontology import default_ontology
-        from labelstudio.interface import label_config
-        from labelstudio.settling import Region, settle
+        from autolabel.labelling.labeller import LabellingSettings, label_opinion
+        from autolabel.labelling.class_config import default_ontology
+        from labelstudio.project.labeling_config import label_config
+        from labelstudio.sync.overlaps import Region, settle
         from models.teachers.class_map import MOSAIC, ClassMap
-        from models.teachers.teacher import Belief, Opinion
+        from models.teachers.base import Belief, Opinion
 
         assert ClassMap.read(MOSAIC).classes == ((1,), (4,), (16,), (6,))
         probabilities = np.full((5, 8, 8), 0.02, np.float32)
@@ -69,7 +69,7 @@ CHECKS = {
     """,
     "the shipped weights are a start, and the heads do what they did": """
         import torch
-        from models.registry import FOLDER
+        from models.weights.registry import FOLDER
         from models.student.network import Student
         from models.student.weights import read_tensors, start_from
 

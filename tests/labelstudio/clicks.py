@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from labelstudio.brush import decode_brush
+from labelstudio.sync.brush import decode_brush
 from surfaces.detections import Mask
 
 _NUMBERS = itertools.count()

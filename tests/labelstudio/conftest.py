@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import TestServer, running_server
 
-from labelstudio.errors import ServerAwayError
-from labelstudio.interface import Project, create_project
-from labelstudio.local_server import LocalServer
+from labelstudio.errors import ServerUnavailableError
+from labelstudio.project.labeling_config import Project, create_project
+from labelstudio.server.local_server import LocalServer
+from tests.labelstudio.servers import TestServer, running_server
 
 
 @pytest.fixture(scope="session")
@@ -49,5 +49,5 @@ def local(tmp_path: Path) -> Iterator[LocalServer]:
     """A server's folder that does not exist yet; what was started in it is stopped."""
     server = LocalServer(tmp_path / "home")
     yield server
-    with contextlib.suppress(ServerAwayError):
+    with contextlib.suppress(ServerUnavailableError):
         server.stop()

@@ -7,23 +7,23 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.dataset.graded import GradedLabels, GradedSegment
 from surfaces.detections import Detection, Mask, box_of_mask
+from surfaces.store.records import ScoredLabels, ScoredSegment
 
 SURFACES = {"w": WALL, "f": FLOOR, **dict.fromkeys("123", DINING_TABLE)}
 
 
-def labels_on(drawing: np.ndarray, score: float = 0.5) -> GradedLabels:
+def labels_on(drawing: np.ndarray, score: float = 0.5) -> ScoredLabels:
     """Labels of a map of one-letter strings: w, f, tables 1, 2, 3, ? for unsure, anything else for other."""
     segments = []
     for letter, surface in SURFACES.items():
         mask = drawing == letter
         if mask.any():
-            segments.append(GradedSegment(Detection(surface, score, box_of_mask(mask), mask)))
-    return GradedLabels(tuple(segments), drawing == "?", {"score": score})
+            segments.append(ScoredSegment(Detection(surface, score, box_of_mask(mask), mask)))
+    return ScoredLabels(tuple(segments), drawing == "?", {"score": score})
 
 
-def drawn(*rows: str) -> GradedLabels:
+def drawn(*rows: str) -> ScoredLabels:
     """Labels of rows of letters."""
     return labels_on(np.array([list(row) for row in rows]))
 
@@ -34,9 +34,9 @@ def mask_of(*rows: str) -> Mask:
     return mask
 
 
-def drawing_of(labels: GradedLabels) -> list[str]:
+def drawing_of(labels: ScoredLabels) -> list[str]:
     """The rows that `drawn` would make the labels of, tables numbered in their order."""
-    drawing = np.where(labels.unsure, "?", ".")
+    drawing = np.where(labels.ignore_mask, "?", ".")
     tables = 0
     for segment in labels.segments:
         found = segment.detection

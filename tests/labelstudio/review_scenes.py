@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
-from servers import TestServer
 
 from labelstudio.__main__ import main
-from labelstudio.interface import Project
-from labelstudio.push import model_version_of
+from labelstudio.commands.push import model_version_of
+from labelstudio.project.labeling_config import Project
 from surfaces.classes import BY_NAME
-from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
 from surfaces.detections import Detection, Mask, box_of_mask
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from surfaces.store.records import ScoredLabels, ScoredSegment
+from tests.labelstudio.servers import TestServer
 
 SETTINGS = LabelSettings("a1" * 32, "teacher one")
 NEWER = LabelSettings("b2" * 32, "teacher two")
@@ -47,7 +47,7 @@ class Scene:
     def add(
         self,
         name: str,
-        labels: GradedLabels,
+        labels: ScoredLabels,
         settings: LabelSettings = SETTINGS,
         orientation: int = 1,
         suffix: str = ".png",
@@ -55,10 +55,10 @@ class Scene:
         """Writes a photo of the labels' size and adds them to the dataset; returns its sha256."""
         path = self.photos / f"{name}{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(photo_bytes(name, *labels.unsure.shape, orientation, suffix))
+        path.write_bytes(photo_bytes(name, *labels.ignore_mask.shape, orientation, suffix))
         return self.label(path, labels, settings)
 
-    def label(self, path: Path, labels: GradedLabels, settings: LabelSettings = SETTINGS) -> str:
+    def label(self, path: Path, labels: ScoredLabels, settings: LabelSettings = SETTINGS) -> str:
         """Adds labels of a file that is there."""
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         name = path.relative_to(self.photos).with_suffix("").as_posix()
@@ -67,7 +67,7 @@ class Scene:
             store.add(Source(str(path), name, str(self.photos)), sha256, labels, settings.fingerprint)
         return sha256
 
-    def labels(self, sha256: str) -> GradedLabels:
+    def labels(self, sha256: str) -> ScoredLabels:
         with LabelStore.open(self.dataset) as store:
             return store.labels(sha256)
 
@@ -115,27 +115,31 @@ class Scene:
         self.server.session.patch(f"/api/annotations/{annotation}/", json={"result": list(result)}).raise_for_status()
 
 
-def labels_of_masks(masks: Sequence[tuple[str, Mask]], unsure: Mask | None = None, score: float = 0.5) -> GradedLabels:
+def labels_of_masks(
+    masks: Sequence[tuple[str, Mask]], ignore_mask: Mask | None = None, score: float = 0.5
+) -> ScoredLabels:
     """Labels of masks that are given with their class's name."""
     segments = [
-        GradedSegment(Detection(BY_NAME[name], score, box_of_mask(mask), mask)) for name, mask in masks if mask.any()
+        ScoredSegment(Detection(BY_NAME[name], score, box_of_mask(mask), mask)) for name, mask in masks if mask.any()
     ]
     shape = masks[0][1].shape
-    return GradedLabels(tuple(segments), np.zeros(shape, bool) if unsure is None else unsure, {"score": score})
+    return ScoredLabels(
+        tuple(segments), np.zeros(shape, bool) if ignore_mask is None else ignore_mask, {"score": score}
+    )
 
 
-def simple_labels(height: int = 48, width: int = 64, seed: int = 0) -> GradedLabels:
+def simple_labels(height: int = 48, width: int = 64, seed: int = 0) -> ScoredLabels:
     """A wall with a window, a floor, a table before them, some unsure pixels; another of each seed."""
     rng = np.random.default_rng(seed)
     horizon, left = int(rng.integers(height // 3, height // 2)), int(rng.integers(4, width // 2))
     rows, columns = np.mgrid[:height, :width]
     table = (rows >= height // 2) & (rows < height - 4) & (columns >= left) & (columns < left + width // 3)
     window = (rows >= 4) & (rows < horizon - 6) & (columns >= width // 2) & (columns < width - 4)
-    unsure = (rows < 3) & (columns < 5 + seed % 7)
-    wall = (rows < horizon) & ~window & ~unsure
+    ignore_mask = (rows < 3) & (columns < 5 + seed % 7)
+    wall = (rows < horizon) & ~window & ~ignore_mask
     floor = (rows >= horizon) & ~table
     return labels_of_masks(
-        [("wall", wall), ("floor", floor), ("dining table", table)], unsure, 0.3 + 0.6 * float(rng.random())
+        [("wall", wall), ("floor", floor), ("dining table", table)], ignore_mask, 0.3 + 0.6 * float(rng.random())
     )
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from labelstudio.connection import Server, open_server
-from labelstudio.installation import find_executable
-from labelstudio.local_server import Account, LocalServer
+from labelstudio.server.connection import Server, open_server
+from labelstudio.server.installation import find_executable
+from labelstudio.server.local_server import Account, LocalServer
 
 TEMPLATE = Path(__file__).parents[2] / ".venv-labelstudio"
 """Kept between runs: Label Studio's program and a server that was started once, since its database takes a minute."""

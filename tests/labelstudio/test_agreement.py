@@ -7,24 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from review_scenes import labels_of_masks
 
-from labelstudio.agreement import agreement, class_ious, majority, mean_ious, same_labels
+from labelstudio.sync.agreement import agreement, class_ious, majority, mean_ious, same_labels
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
-from surfaces.dataset.graded import GradedLabels
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.review_scenes import labels_of_masks
 
 _VALUES = (OTHER, WALL.coco_id, FLOOR.coco_id, DINING_TABLE.coco_id, IGNORE)
 
 label_maps = arrays(np.uint8, (5, 7), elements=st.sampled_from(_VALUES))
 
 
-def of_map(semantic: np.ndarray) -> GradedLabels:
+def of_map(semantic: np.ndarray) -> ScoredLabels:
     """Labels of a map; its dining table is one."""
     masks = [(surface.name, semantic == surface.coco_id) for surface in (WALL, FLOOR, DINING_TABLE)]
     return labels_of_masks(masks, semantic == IGNORE)
 
 
-def of_row(text: str) -> GradedLabels:
+def of_row(text: str) -> ScoredLabels:
     """Labels of one row: w(all), f(loor), . other, ? unsure, digits for tables."""
     row = np.array([list(text)])
     masks = [("wall", row == "w"), ("floor", row == "f")]
@@ -32,7 +32,7 @@ def of_row(text: str) -> GradedLabels:
     return labels_of_masks(masks, row == "?")
 
 
-def drawn(labels: GradedLabels) -> str:
+def drawn(labels: ScoredLabels) -> str:
     """The row that `of_row` makes these labels of, tables numbered in their order."""
     maps = labels.labels()
     signs = {OTHER: ".", WALL.coco_id: "w", FLOOR.coco_id: "f", IGNORE: "?"}

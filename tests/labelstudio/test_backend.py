@@ -17,16 +17,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from absent_packages import command_without
-from clicks import box, click, masks_of
-from servers import TestServer
 
-from labelstudio.interface import Project
-from labelstudio.task_photos import TaskPhotos
+from labelstudio.backend.task_photos import TaskPhotos
+from labelstudio.project.labeling_config import Project
 from models import Segmenter
 from surfaces.detections import Mask
 from surfaces.errors import FetchError, MissingExtraError, SurfacesError
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from tests.absent_packages import command_without
+from tests.labelstudio.clicks import box, click, masks_of
+from tests.labelstudio.servers import TestServer
 
 ROOT = Path(__file__).parents[2]
 SIZE = (384, 512)

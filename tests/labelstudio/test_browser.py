@@ -14,25 +14,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from browser import ARTEFACTS, OVERLAY_OPACITY, Editor, needs_chromium, open_editor
 from PIL import Image as Pillow
-from review_scenes import Scene, labels_of_masks
-from servers import TestServer
 
-from labelstudio.agreement import same_labels
-from labelstudio.backend import enter_backend
-from labelstudio.interactive import InteractiveModel
-from labelstudio.interface import Project, create_project
-from labelstudio.ml_server import MlServer
-from labelstudio.proposals import StudentProposer
-from labelstudio.review_log import ReviewLog
-from labelstudio.task_photos import TaskPhotos
-from labelstudio.tasks import read_facts
+from labelstudio.backend.model import InteractiveModel
+from labelstudio.backend.segmenters import StudentProposer
+from labelstudio.backend.server import MlServer
+from labelstudio.backend.task_photos import TaskPhotos
+from labelstudio.commands.backend import enter_backend
+from labelstudio.project.labeling_config import Project, create_project
+from labelstudio.project.tasks import read_facts
+from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.review_log import ReviewLog
 from models import Segmenter
 from surfaces.classes import BY_ID, BY_NAME, DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
-from surfaces.dataset.graded import GradedLabels
 from surfaces.detections import Image, Mask
-from surfaces.images import decode_image
+from surfaces.images.load import decode_image
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.browser import ARTEFACTS, OVERLAY_OPACITY, Editor, needs_chromium, open_editor
+from tests.labelstudio.review_scenes import Scene, labels_of_masks
+from tests.labelstudio.servers import TestServer
 
 pytestmark = needs_chromium
 
@@ -99,7 +99,7 @@ def test_what_is_drawn_is_found_in_the_dataset_and_nothing_else_changed(
     sha256 = add_room(scene, "room")
     assert scene.push() == 0
     before = scene.labels(sha256).labels().semantic
-    painted, rubbed, unsure = [(430, 105), (480, 165)], [(400, 225), (440, 235)], [(25, 200), (40, 215)]
+    painted, rubbed, ignore_mask = [(430, 105), (480, 165)], [(400, 225), (440, 235)], [(25, 200), (40, 215)]
     table = [(372, 310), (424, 312), (430, 335), (378, 330)]
 
     editor.open_list(scene.project.id)
@@ -116,7 +116,7 @@ def test_what_is_drawn_is_found_in_the_dataset_and_nothing_else_changed(
     editor.press("5")
     editor.polygon(table)
     editor.press("4")
-    unsure_width = editor.stroke(unsure)
+    unsure_width = editor.stroke(ignore_mask)
     editor.comment("the door is no table")
     editor.screenshot("review-corrected")
     assert_shown_in(editor.shown(), decode_image(io.BytesIO(PHOTO)), near(painted, 2), WALL.coco_id)
@@ -133,7 +133,7 @@ def test_what_is_drawn_is_found_in_the_dataset_and_nothing_else_changed(
         (near(rubbed, rubbed_width / 2 - 1.5), near(rubbed, rubbed_width / 2 + 1.5), OTHER),
         (near(painted, painted_width / 2 - 1.5), near(painted, painted_width / 2 + 1.5), WALL.coco_id),
         (*inside_and_around(table), DINING_TABLE.coco_id),
-        (near(unsure, unsure_width / 2 - 1.5), near(unsure, unsure_width / 2 + 1.5), IGNORE),
+        (near(ignore_mask, unsure_width / 2 - 1.5), near(ignore_mask, unsure_width / 2 + 1.5), IGNORE),
     ):
         assert (before[inside] != number).all()
         assert inside.sum() > 100
@@ -171,7 +171,7 @@ def test_hotkeys_choose_labels_and_verdicts_and_tasks_can_be_skipped(
     assert scene.pull() == 0
     assert "2 tasks: 1 rejected, 1 skipped" in capsys.readouterr().out
     assert comments(scene) == ["a doll's house"]
-    assert scene.labels(rejected).unsure.all()
+    assert scene.labels(rejected).ignore_mask.all()
     assert same_labels(scene.labels(skipped), labels_of_room())
 
 
@@ -260,7 +260,7 @@ def answering_backend(scene: Scene) -> Iterator[str]:
             thread.join()
 
 
-def add_room(scene: Scene, name: str, data: bytes = PHOTO, labels: GradedLabels | None = None) -> str:
+def add_room(scene: Scene, name: str, data: bytes = PHOTO, labels: ScoredLabels | None = None) -> str:
     """Adds the photo to the dataset under a name of its own, with its labels; returns its sha256."""
     path = scene.photos / f"{name}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -299,12 +299,12 @@ def true_masks() -> dict[str, Mask]:
     return {name: truth == surface.coco_id for name, surface in BY_NAME.items()}
 
 
-def labels_of_room() -> GradedLabels:
+def labels_of_room() -> ScoredLabels:
     """Labels of the photo as a teacher makes them: nearly right; see `DOOR` and `PICTURE`."""
-    unsure = np.zeros(door().shape, bool)
-    unsure[PICTURE] = True
-    masks = [(name, mask & ~unsure & ~door()) for name, mask in true_masks().items()]
-    return labels_of_masks([*masks, (DINING_TABLE.name, door())], unsure)
+    ignore_mask = np.zeros(door().shape, bool)
+    ignore_mask[PICTURE] = True
+    masks = [(name, mask & ~ignore_mask & ~door()) for name, mask in true_masks().items()]
+    return labels_of_masks([*masks, (DINING_TABLE.name, door())], ignore_mask)
 
 
 def door() -> Mask:
@@ -330,7 +330,7 @@ def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
     return {OTHER: photo.astype(np.float64)} | laid_on
 
 
-def assert_shown(shown: Image, photo: Image, labels: GradedLabels) -> None:
+def assert_shown(shown: Image, photo: Image, labels: ScoredLabels) -> None:
     """Holds that the screen shows every pixel of the photo under the colour of its class.
 
     Pixels beside a mask's edge are left out: they mix when the photo is enlarged.

@@ -7,14 +7,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from brush_streams import stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from label_studio_sdk.converter import brush as converter
 
-from labelstudio.brush import decode_brush, encode_brush
 from labelstudio.errors import AnnotationError
+from labelstudio.sync.brush import decode_brush, encode_brush
+from tests.labelstudio.brush_streams import stream
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.booleans())
 

@@ -5,16 +5,16 @@ import json
 import cv2
 import numpy as np
 import pytest
-from drawn_labels import any_labels, drawing_of, labels_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstudio.cleaning import MOST_BYTES, clean_labels
-from labelstudio.regions import labels_of, prediction_of
-from surfaces.dataset.graded import GradedLabels
+from labelstudio.sync.regions import labels_of, prediction_of
+from labelstudio.sync.simplify import MOST_BYTES, clean_labels
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.drawn_labels import any_labels, drawing_of, labels_on
 
 
-def size_of(labels: GradedLabels) -> int:
+def size_of(labels: ScoredLabels) -> int:
     return len(json.dumps(prediction_of(labels, "")))
 
 
@@ -36,7 +36,7 @@ def peppered(drawing: np.ndarray, share: float, letter: str) -> np.ndarray:
 
 @given(any_labels)
 @settings(deadline=None)
-def test_light_labels_stay_the_very_same(labels: GradedLabels) -> None:
+def test_light_labels_stay_the_very_same(labels: ScoredLabels) -> None:
     cleaned = clean_labels(labels)
     assert cleaned.labels is labels
     assert cleaned.changed_pixels == 0
@@ -90,7 +90,7 @@ def test_where_specks_are_many_they_are_noise() -> None:
     cleaned = clean_labels(labels, size_of(labels) * 3 // 4)
     assert cleaned.note.startswith("squares of ")
     changed = np.array([list(row) for row in drawing_of(cleaned.labels)]) != noisy
-    assert cleaned.labels.unsure[changed].all()
+    assert cleaned.labels.ignore_mask[changed].all()
 
 
 def test_noise_becomes_unsure() -> None:
@@ -101,7 +101,7 @@ def test_noise_becomes_unsure() -> None:
     assert "squares" in cleaned.note
     changed = np.array([list(row) for row in drawing_of(cleaned.labels)]) != noisy
     assert np.count_nonzero(changed) == cleaned.changed_pixels
-    assert np.count_nonzero(changed & ~cleaned.labels.unsure) <= 0.01 * noisy.size
+    assert np.count_nonzero(changed & ~cleaned.labels.ignore_mask) <= 0.01 * noisy.size
     assert cleaned.labels.segments, "the floor, in which floor is no noise, is left"
 
 
@@ -111,22 +111,22 @@ def test_a_comb_of_one_piece_is_made_light() -> None:
     comb[0] = "w"
     cleaned = clean_labels(labels_on(comb), 5_000)
     assert size_of(cleaned.labels) <= 5_000
-    assert cleaned.labels.unsure[1:].all()
+    assert cleaned.labels.ignore_mask[1:].all()
 
 
 def test_scores_qualities_and_belief_stay() -> None:
     noisy = labels_on(peppered(room(), 0.004, "."), score=0.7)
     cleaned = clean_labels(noisy, 25_000)
     assert cleaned.changed_pixels
-    assert cleaned.labels.qualities == {"score": 0.7}
+    assert cleaned.labels.quality_scores == {"score": 0.7}
     assert {segment.detection.score for segment in cleaned.labels.segments} == {0.7}
 
 
 @given(any_labels, st.integers(900, 1600))
 @settings(deadline=None)
-def test_whatever_the_limit_labels_stay_whole_and_exact(labels: GradedLabels, limit: int) -> None:
+def test_whatever_the_limit_labels_stay_whole_and_exact(labels: ScoredLabels, limit: int) -> None:
     cleaned = clean_labels(labels, limit)
-    size = labels.unsure.shape
+    size = labels.ignore_mask.shape
     if len(cleaned.labels.segments) == len(labels.segments):
         changed = np.not_equal(*(list("".join(drawing_of(either))) for either in (labels, cleaned.labels)))
         assert np.count_nonzero(changed) == cleaned.changed_pixels

@@ -18,13 +18,13 @@ from typing import Any
 
 import jwt
 import pytest
-from servers import TestServer
 
-from labelstudio.connection import add_server_arguments, connect, open_server, server_errors
-from labelstudio.errors import ProjectError, ServerAwayError, TokenError
+from labelstudio.errors import ProjectError, ServerUnavailableError, TokenError
+from labelstudio.server.connection import add_server_arguments, connect, open_server, server_errors
+from tests.labelstudio.servers import TestServer
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Response = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Impostor(ThreadingHTTPServer):
@@ -32,7 +32,7 @@ class Impostor(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Response) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers, self.seen = list(answers), []
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def says(status: int, body: Any, kind: str = "application/json") -> Answer:
+def says(status: int, body: Any, kind: str = "application/json") -> Response:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         handler.send_response(status)
@@ -87,7 +87,7 @@ def impostor() -> Iterator[Callable[..., Impostor]]:
     """Starts servers that give the answers they are told to."""
     servers: list[Impostor] = []
 
-    def start(*answers: Answer) -> Impostor:
+    def start(*answers: Response) -> Impostor:
         servers.append(Impostor(*answers))
         return servers[-1]
 
@@ -100,7 +100,7 @@ def impostor() -> Iterator[Callable[..., Impostor]]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries again without a pause."""
-    monkeypatch.setattr("labelstudio.patience.time.sleep", lambda _: None)
+    monkeypatch.setattr("labelstudio.server.retry.time.sleep", lambda _: None)
 
 
 def arguments(home: Path, *more: str) -> argparse.Namespace:
@@ -183,7 +183,7 @@ def test_the_token_goes_to_its_server_alone(label_studio: TestServer, impostor: 
     assert other.seen == [("GET", "/photo.jpg", None)]
 
 
-def redirects(place: str, status: int = 302) -> Answer:
+def redirects(place: str, status: int = 302) -> Response:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         handler.send_header("Location", place)
@@ -199,7 +199,9 @@ def test_no_call_follows_to_another_server(impostor: Callable[..., Impostor], st
     opened = open_server(impostor(WHO, redirects(f"{other.url}/api/", status)).url, TOKEN)
     for call in (lambda: opened.session.get("/api/projects/1"), lambda: opened.client.projects.create(title="new")):
         with (
-            pytest.raises(ServerAwayError, match=rf"redirects to {other.url}/api/, which is not followed.* with --url"),
+            pytest.raises(
+                ServerUnavailableError, match=rf"redirects to {other.url}/api/, which is not followed.* with --url"
+            ),
             server_errors(),
         ):
             call()
@@ -211,7 +213,7 @@ def test_no_call_follows_to_another_server(impostor: Callable[..., Impostor], st
     "place", ["http://[::1", "//h:port/", "file:///etc/passwd", "http://me:secret-word@h/", "/api/\x1b[31m"]
 )
 def test_a_redirect_to_what_is_no_place_is_told(impostor: Callable[..., Impostor], place: str) -> None:
-    with pytest.raises(ServerAwayError, match=r"which is not followed|Invalid URL in location header") as caught:
+    with pytest.raises(ServerUnavailableError, match=r"which is not followed|Invalid URL in location header") as caught:
         open_server(impostor(redirects(place)).url, TOKEN)
     assert str(caught.value).isprintable()
     assert "secret-word" not in str(caught.value)
@@ -220,7 +222,7 @@ def test_a_redirect_to_what_is_no_place_is_told(impostor: Callable[..., Impostor
 def test_a_personal_token_is_not_refreshed_elsewhere(impostor: Callable[..., Impostor]) -> None:
     other = impostor(says(200, {"access": "theirs"}))
     token = jwt.encode({"exp": 1 << 33, "token_type": "refresh"}, "k" * 32)
-    with pytest.raises(ServerAwayError, match="redirects to"):
+    with pytest.raises(ServerUnavailableError, match="redirects to"):
         open_server(impostor(redirects(f"{other.url}/api/token/refresh/", 307)).url, token)
     assert other.seen == []
 
@@ -252,10 +254,10 @@ def packed(handler: BaseHTTPRequestHandler) -> None:
     ("answer", "words"), [(endless, "at most 0.01 MB"), (huge, "at most 0.01 MB"), (packed, "is not compressed")]
 )
 def test_an_answer_without_end_is_broken_off(
-    impostor: Callable[..., Impostor], answer: Answer, words: str, monkeypatch: pytest.MonkeyPatch
+    impostor: Callable[..., Impostor], answer: Response, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstudio.patience._BODY_BYTES", 10_000)
-    with pytest.raises(ServerAwayError, match=words):
+    monkeypatch.setattr("labelstudio.server.retry._BODY_BYTES", 10_000)
+    with pytest.raises(ServerUnavailableError, match=words):
         open_server(impostor(answer).url, TOKEN)
 
 
@@ -264,7 +266,7 @@ def test_nobody_listens() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with pytest.raises(ServerAwayError, match=rf"at http://127\.0\.0\.1:{port} does not answer: .*refused"):
+    with pytest.raises(ServerUnavailableError, match=rf"at http://127\.0\.0\.1:{port} does not answer: .*refused"):
         open_server(f"http://127.0.0.1:{port}", TOKEN)
 
 
@@ -280,8 +282,8 @@ def test_what_passes_is_tried_again(impostor: Callable[..., Impostor]) -> None:
     ("answer", "words"),
     [(BAD_GATEWAY, r"is in trouble \(HTTP 502\); try"), (breaks_off, "does not answer: peer closed connection")],
 )
-def test_what_stays_is_told(impostor: Callable[..., Impostor], answer: Answer, words: str) -> None:
-    with pytest.raises(ServerAwayError, match=words) as caught:
+def test_what_stays_is_told(impostor: Callable[..., Impostor], answer: Response, words: str) -> None:
+    with pytest.raises(ServerUnavailableError, match=words) as caught:
         open_server(impostor(answer).url, TOKEN)
     assert "\n" not in str(caught.value)
 
@@ -290,14 +292,14 @@ def test_what_stays_is_told(impostor: Callable[..., Impostor], answer: Answer, w
 def test_what_may_have_arrived_is_not_sent_twice(impostor: Callable[..., Impostor]) -> None:
     server = impostor(WHO, breaks_off)
     opened = open_server(server.url, TOKEN)
-    with pytest.raises(ServerAwayError), server_errors():
+    with pytest.raises(ServerUnavailableError), server_errors():
         opened.client.projects.create(title="once")
     assert [method for method, *_ in server.seen] == ["GET", "POST"]
 
 
 @pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", '"hello"'])
 def test_another_program_answers(impostor: Callable[..., Impostor], body: str) -> None:
-    with pytest.raises(ServerAwayError, match="no Label Studio"):
+    with pytest.raises(ServerUnavailableError, match="no Label Studio"):
         open_server(impostor(says(200, body, "text/html")).url, TOKEN)
 
 
@@ -311,7 +313,7 @@ def test_another_program_refuses(impostor: Callable[..., Impostor]) -> None:
     [
         (400, {"detail": "Invalid", "validation_errors": {"title": "Too\tshort"}}, ProjectError, '"Too.{1,2}short"'),
         (403, {"detail": "Not yours"}, TokenError, "Not yours"),
-        (500, {"detail": "x" * 5000}, ServerAwayError, "x{300};"),
+        (500, {"detail": "x" * 5000}, ServerUnavailableError, "x{300};"),
     ],
 )
 def test_the_servers_words_on_one_line(
@@ -327,12 +329,12 @@ def test_the_servers_words_on_one_line(
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://localhost", "http://", "http://[::1", "http://h:port"])
 def test_what_is_no_address(url: str) -> None:
-    with pytest.raises(ServerAwayError, match="http://localhost:8080"):
+    with pytest.raises(ServerUnavailableError, match="http://localhost:8080"):
         open_server(url, TOKEN)
 
 
 def test_a_password_in_the_address_is_not_repeated() -> None:
-    with pytest.raises(ServerAwayError, match="user name or password") as caught:
+    with pytest.raises(ServerUnavailableError, match="user name or password") as caught:
         open_server("http://me:secret-word@localhost:8080", TOKEN)
     assert "secret-word" not in str(caught.value)
 
@@ -367,7 +369,7 @@ def test_a_named_server_without_a_token(
 
 def test_no_server_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    with pytest.raises(ServerAwayError, match="python -m labelstudio up"):
+    with pytest.raises(ServerUnavailableError, match="python -m labelstudio up"):
         connect(arguments(tmp_path))
 
 

@@ -9,23 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from photo_servers import PhotoServer
 from PIL import Image as Pillow
-from review_scenes import Scene, photo_bytes, simple_labels
-from servers import TestServer, running_server
 
-from labelstudio.delivery import LocalFiles, NotThisWayError
 from labelstudio.errors import DeliveryError
-from labelstudio.interface import Project, create_project
-from labelstudio.upload import Original
-from surfaces.dataset.store import LabelStore, StoredPhoto
-from surfaces.images import load_image
+from labelstudio.project.image_hosting import LocalFiles, NotThisWayError, Original
+from labelstudio.project.labeling_config import Project, create_project
+from surfaces.images.load import load_image
+from surfaces.store.label_store import LabelStore, StoredPhoto
+from tests.labelstudio.review_scenes import Scene, photo_bytes, simple_labels
+from tests.labelstudio.servers import TestServer, running_server
+from tests.photo_servers import PhotoServer
 
 
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
+    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-from drawn_labels import mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstudio.filling import fill_polygon
+from labelstudio.sync.regions import fill_polygon
+from tests.labelstudio.drawn_labels import mask_of
 
 
 def filled(points: list[tuple[float, float]], height: int = 4, width: int = 5) -> np.ndarray:

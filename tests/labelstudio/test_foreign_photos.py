@@ -7,10 +7,9 @@ from typing import cast
 
 import pytest
 
-from labelstudio.delivery import Delivery, Way
-from labelstudio.upload import Original, Upload
-from surfaces.dataset.store import StoredPhoto
+from labelstudio.project.image_hosting import Delivery, Original, Upload, Way
 from surfaces.errors import DecodeError
+from surfaces.store.label_store import StoredPhoto
 
 pytestmark = pytest.mark.security
 

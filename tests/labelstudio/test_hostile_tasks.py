@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from review_scenes import simple_labels
-from test_connection import WHO, Answer, Impostor, says
+from test_connection import WHO, Impostor, Response, says
 from test_reviews import SIZE_HW, annotation, prediction
 
-from labelstudio.connection import open_server, server_errors
 from labelstudio.errors import AnnotationError
-from labelstudio.interface import Project, difference_of
-from labelstudio.progress import tell
-from labelstudio.regions import labels_of
-from labelstudio.review_log import LoggedTask, ReviewLog
-from labelstudio.reviews import decide, read_reviews
-from labelstudio.tasks import list_tasks, read_facts, read_task
+from labelstudio.project.labeling_config import Project, difference_of
+from labelstudio.project.tasks import list_tasks, read_facts, read_task
+from labelstudio.server.connection import open_server, server_errors
+from labelstudio.sync.progress import tell
+from labelstudio.sync.regions import labels_of
+from labelstudio.sync.review_log import LoggedTask, ReviewLog
+from labelstudio.sync.reviews import decide, read_reviews
 from surfaces.errors import SurfacesError
+from tests.labelstudio.review_scenes import simple_labels
 
 pytestmark = pytest.mark.security
 
@@ -147,7 +147,7 @@ FACTS = {"id": 1, "created_at": "now", "task_number": 1, "num_tasks_with_annotat
     [DEEP, says(200, [1]), says(200, {"tasks": [{}] * 200}), says(200, FACTS | {"tasks": [FACTS]}), says(200, "{")],
     ids=["deep", "list", "empty-tasks", "incomplete", "cut-off"],
 )
-def test_a_server_that_answers_anything_is_told(answer: Answer) -> None:
+def test_a_server_that_answers_anything_is_told(answer: Response) -> None:
     impostor = Impostor(WHO, answer)
     server = open_server(impostor.url, "a-token")
     for ask in (read_facts, lambda *known: list(list_tasks(*known))):

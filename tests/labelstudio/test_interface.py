@@ -9,12 +9,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from label_studio_sdk.label_interface import LabelInterface
-from servers import TestServer
 
 from labelstudio.__main__ import main
 from labelstudio.errors import ProjectError
-from labelstudio.guide import CLASSES_GUIDE, guide_html
-from labelstudio.interface import (
+from labelstudio.project.instructions import CLASSES_GUIDE, guide_html
+from labelstudio.project.labeling_config import (
     BRUSH,
     POLYGON,
     TO_NAME,
@@ -25,6 +24,7 @@ from labelstudio.interface import (
     show_predictions,
 )
 from surfaces.classes import CLASSES
+from tests.labelstudio.servers import TestServer
 
 FOREIGN = """<View><Image name="photo" value="$image"/>
 <Choices name="verdict" toName="photo"><Choice value="a"/></Choices></View>"""

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from programs import ANSWERS, HANGS, wait_for
-from servers import TestServer, copy_started_home
 
 from labelstudio.__main__ import main
-from labelstudio.connection import open_server
-from labelstudio.errors import ServerAwayError
-from labelstudio.installation import REQUIREMENT, find_executable
-from labelstudio.local_server import LocalServer, default_home
+from labelstudio.errors import ServerUnavailableError
+from labelstudio.server.connection import open_server
+from labelstudio.server.installation import REQUIREMENT, find_executable
+from labelstudio.server.local_server import LocalServer, default_home
 from surfaces.errors import OutputError
+from tests.labelstudio.programs import ANSWERS, HANGS, wait_for
+from tests.labelstudio.servers import TestServer, copy_started_home
 
 
 def ps(pid: int, columns: str) -> str:
@@ -53,7 +53,7 @@ def test_up_and_down_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
         assert capfd.readouterr().out == first.out
         assert main(up) == 0
         again = capfd.readouterr()
-        assert main([*up, "--photos", str(tmp_path)]) == ServerAwayError.exit_code
+        assert main([*up, "--photos", str(tmp_path)]) == ServerUnavailableError.exit_code
         other = capfd.readouterr()
         account = LocalServer(home).account()
         whoami = open_server(first.out.splitlines()[0], account.token).client.users.whoami()
@@ -122,7 +122,7 @@ def test_settings_of_the_environment_do_not_reach_the_server(
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_HOST", "https://elsewhere.example")
     monkeypatch.setenv("DJANGO_DB", "default")
-    with pytest.raises(ServerAwayError, match="HOST: False, DB: False, NAME: True"):
+    with pytest.raises(ServerUnavailableError, match="HOST: False, DB: False, NAME: True"):
         local.start(
             program(
                 "import os\n"
@@ -136,7 +136,9 @@ def test_settings_of_the_environment_do_not_reach_the_server(
 
 
 def test_a_program_that_stops(local: LocalServer, program: Callable[[str], Path]) -> None:
-    with pytest.raises(ServerAwayError, match=r"stopped while it started; .*label-studio\.log ends: no such table$"):
+    with pytest.raises(
+        ServerUnavailableError, match=r"stopped while it started; .*label-studio\.log ends: no such table$"
+    ):
         local.start(program("print('starting')\nraise SystemExit('no such table\\n\\n')"), port=0)
     assert local.running() is None
 
@@ -145,7 +147,7 @@ def test_a_program_that_never_answers(local: LocalServer, program: Callable[[str
     seen: list[int] = []
     started = threading.Thread(target=lambda: (wait_for(local.running), seen.append(local.running().pid)))
     started.start()
-    with pytest.raises(ServerAwayError, match=r"did not answer within 1 s; .*\.log ends: migrating$"):
+    with pytest.raises(ServerUnavailableError, match=r"did not answer within 1 s; .*\.log ends: migrating$"):
         local.start(program(HANGS), port=0, timeout_s=1)
     started.join()
     assert local.running() is None
@@ -161,7 +163,7 @@ def test_a_program_that_cannot_be_started(local: LocalServer, program: Callable[
 
 
 def test_the_account_of_another_server(local: LocalServer, program: Callable[[str], Path]) -> None:
-    with pytest.raises(ServerAwayError, match=r"does not know the account of .*account\.json"):
+    with pytest.raises(ServerUnavailableError, match=r"does not know the account of .*account\.json"):
         local.start(program(ANSWERS.replace("{whoami}", "401")), port=0)
     assert local.running() is None
 
@@ -172,7 +174,7 @@ def test_a_port_that_is_taken(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         arguments = ["--home", str(tmp_path / "home"), "--port", str(port), "--label-studio", str(program(HANGS))]
-        assert main(["up", *arguments]) == ServerAwayError.exit_code
+        assert main(["up", *arguments]) == ServerUnavailableError.exit_code
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"labelstudio: port {port} cannot be had: Address")
     assert LocalServer(tmp_path / "home").running() is None
 
@@ -246,7 +248,7 @@ def test_a_start_that_is_interrupted(local: LocalServer, program: Callable[[str]
 def test_a_damaged_account(local: LocalServer, program: Callable[[str], Path]) -> None:
     local.home.mkdir()
     local.account_path.write_text("{", "utf-8")
-    with pytest.raises(ServerAwayError, match="holds no account"):
+    with pytest.raises(ServerUnavailableError, match="holds no account"):
         local.start(program(HANGS), port=0)
     assert local.account_path.read_text("utf-8") == "{"
 
@@ -269,7 +271,7 @@ def test_where_servers_live(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_up_with_what_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    assert main(["up", "--home", str(tmp_path / "home"), *arguments]) == ServerAwayError.exit_code
+    assert main(["up", "--home", str(tmp_path / "home"), *arguments]) == ServerUnavailableError.exit_code
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith(f"labelstudio: {words}")
@@ -290,7 +292,9 @@ def test_pip_installs_it_once(
     venv.mkdir()
     (venv / "left by an interrupted install").touch()
 
-    with pytest.raises(ServerAwayError, match=rf"could not install {REQUIREMENT}: pip ended with 1: ERROR: No match"):
+    with pytest.raises(
+        ServerUnavailableError, match=rf"could not install {REQUIREMENT}: pip ended with 1: ERROR: No match"
+    ):
         find_executable(None, tmp_path)
     assert "No matching distribution" in capfd.readouterr().err
 
@@ -324,7 +328,7 @@ def test_a_first_start_that_is_killed_is_made_up_for(
     """The database of the real Label Studio is made in the first minute."""
 
     def start() -> None:
-        with contextlib.suppress(ServerAwayError):
+        with contextlib.suppress(ServerUnavailableError):
             LocalServer(local.home).start(label_studio.executable, port=0)
 
     first = threading.Thread(target=start)

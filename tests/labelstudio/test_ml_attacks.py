@@ -14,23 +14,22 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from clicks import box, click
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from labelstudio.connection import Server
+from labelstudio.backend.listener import ServerLimits
+from labelstudio.backend.model import InteractiveModel
+from labelstudio.backend.prompts import hints_of
+from labelstudio.backend.segmenters import StudentProposer
+from labelstudio.backend.server import USER, Access, MlServer, application
+from labelstudio.backend.task_photos import TaskPhotos, is_data_path
 from labelstudio.errors import AnnotationError
-from labelstudio.hints import hints_of
-from labelstudio.interactive import InteractiveModel
-from labelstudio.listening import ServerLimits
-from labelstudio.ml_requests import USER, Access
-from labelstudio.ml_server import MlServer, application
-from labelstudio.patience import PatientClient
-from labelstudio.proposals import StudentProposer
-from labelstudio.task_photos import TaskPhotos, is_data_path
+from labelstudio.server.connection import Server
+from labelstudio.server.retry import RetryClient
 from models import Segmenter
 from surfaces.errors import SurfacesError
+from tests.labelstudio.clicks import box, click
 
 pytestmark = pytest.mark.security
 
@@ -284,7 +283,7 @@ def sesame(request: httpx.Request) -> httpx.Request:
 
 
 def server_at(url: str) -> Server:
-    session = PatientClient(base_url=url, auth=sesame, trust_env=False)
+    session = RetryClient(base_url=url, auth=sesame, trust_env=False)
     return Server(url, cast(Any, None), session)
 
 

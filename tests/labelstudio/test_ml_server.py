@@ -14,18 +14,18 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from clicks import box, click, masks_of
 from PIL import Image as Pillow
 
-from labelstudio.interactive import InteractiveModel
-from labelstudio.listening import ServerLimits
-from labelstudio.ml_server import MlServer
-from labelstudio.proposals import StudentProposer
-from labelstudio.task_photos import Recent, TaskPhotos
+from labelstudio.backend.listener import ServerLimits
+from labelstudio.backend.model import InteractiveModel
+from labelstudio.backend.segmenters import StudentProposer
+from labelstudio.backend.server import MlServer
+from labelstudio.backend.task_photos import Recent, TaskPhotos
 from models import Segmenter
 from surfaces.detections import Image, Mask
 from surfaces.errors import FetchError, OutputError
-from surfaces.images import decode_image, load_image
+from surfaces.images.load import decode_image, load_image
+from tests.labelstudio.clicks import box, click, masks_of
 
 SIZE = (384, 512)
 Ask = Callable[..., httpx.Response]

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from programs import HANGS, wait_for
 
 from labelstudio.__main__ import main
-from labelstudio.errors import ServerAwayError
-from labelstudio.local_server import LocalServer, Running
-from labelstudio.port_owner import listens
+from labelstudio.errors import ServerUnavailableError
+from labelstudio.server.local_server import LocalServer, Running
+from labelstudio.server.port_owner import listens
+from tests.labelstudio.programs import HANGS, wait_for
 
 pytestmark = pytest.mark.security
 
@@ -69,7 +69,9 @@ def eavesdropper(silent: Running) -> Iterator[Eavesdropper]:
 
 
 def test_who_takes_the_port_first_gets_no_token(local: LocalServer, eavesdropper: Eavesdropper) -> None:
-    with pytest.raises(ServerAwayError, match=r"process \d+, at http://127\.0\.0\.1:\d+, and another program listens"):
+    with pytest.raises(
+        ServerUnavailableError, match=r"process \d+, at http://127\.0\.0\.1:\d+, and another program listens"
+    ):
         local.wait(5)
     assert not any(eavesdropper.heard)
 
@@ -77,21 +79,21 @@ def test_who_takes_the_port_first_gets_no_token(local: LocalServer, eavesdropper
 def test_a_command_sends_no_token_to_who_took_the_port(
     local: LocalServer, eavesdropper: Eavesdropper, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["init", "--home", str(local.home)]) == ServerAwayError.exit_code
+    assert main(["init", "--home", str(local.home)]) == ServerUnavailableError.exit_code
     assert "another program listens there" in capsys.readouterr().err
     assert not any(eavesdropper.heard)
 
 
 @pytest.mark.usefixtures("silent")
 def test_a_command_that_comes_before_the_server_listens(local: LocalServer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["init", "--home", str(local.home)]) == ServerAwayError.exit_code
+    assert main(["init", "--home", str(local.home)]) == ServerUnavailableError.exit_code
     assert "is not up yet; `python -m labelstudio up` waits for it" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not shutil.which("lsof"), reason="needs lsof, which tells it where there is no /proc")
 @pytest.mark.parametrize("place", ["ours", "others", "nobody's"])
 def test_whose_a_port_is_is_known_without_proc(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelstudio.port_owner._TCP", tmp_path / "none")
+    monkeypatch.setattr("labelstudio.server.port_owner._TCP", tmp_path / "none")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         if place != "nobody's":

@@ -9,18 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from clicks import box, click
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelstudio.backend.prompts import hints_of
+from labelstudio.backend.segmenters import Hint, Point, StudentPhoto, StudentProposer, flooded
 from labelstudio.errors import AnnotationError
-from labelstudio.hints import hints_of
-from labelstudio.proposals import Hint, Point, StudentPhoto, StudentProposer, flooded
 from models import Segmenter
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL, SurfaceClass
-from surfaces.dataset import open_dataset
+from surfaces.datasets import open_dataset
 from surfaces.detections import Detection, Mask, box_of_mask
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from tests.labelstudio.clicks import box, click
 
 ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 SIZE = (60, 80)

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cut_line import cut_line
-from review_scenes import Scene, labels_of_masks, simple_labels
-from servers import TestServer
 
-from labelstudio import pull
-from labelstudio.agreement import same_labels
-from labelstudio.brush import encode_brush
-from labelstudio.errors import AnnotationError, ServerAwayError
-from labelstudio.interface import BOX, BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, Project, create_project
-from labelstudio.regions import prediction_of
-from labelstudio.review_log import LOG_NAME, LoggedAnnotation, Outcome, ReviewLog
-from labelstudio.tasks import read_facts
-from surfaces.commands import INTERRUPTED
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import STORE_NAME, LabelStore
+from labelstudio.commands import pull
+from labelstudio.errors import AnnotationError, ServerUnavailableError
+from labelstudio.project.labeling_config import BOX, BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, Project, create_project
+from labelstudio.project.tasks import read_facts
+from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.brush import encode_brush
+from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.review_log import LOG_NAME, LoggedAnnotation, Outcome, ReviewLog
+from surfaces.cli.commands import INTERRUPTED
+from surfaces.store.label_store import STORE_NAME, LabelStore
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.cut_line import cut_line
+from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_labels
+from tests.labelstudio.servers import TestServer
 
 Result = list[dict[str, Any]]
 
@@ -31,7 +31,7 @@ Result = list[dict[str, Any]]
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
+    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
@@ -47,7 +47,7 @@ def sha256_of(task: dict[str, Any]) -> str:
     return str(task["data"]["sha256"])
 
 
-def drawing(labels: GradedLabels) -> Result:
+def drawing(labels: ScoredLabels) -> Result:
     """What the browser would submit for these labels."""
     result: Result = prediction_of(labels, "none")["result"]
     return result
@@ -78,13 +78,13 @@ def colleague(scene: Scene, name: str) -> int:
 
 
 def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    accepted, corrected, rejected, unsure, skipped, waiting = pushed(scene, 6)
+    accepted, corrected, rejected, ignore_mask, skipped, waiting = pushed(scene, 6)
     before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
     correction = simple_labels(seed=77)
     scene.submit(accepted)
     scene.submit(corrected, [*drawing(correction), comment("the window was wall")])
     scene.submit(rejected, [*rejected["predictions"][0]["result"], verdict("reject")])
-    scene.submit(unsure, [*drawing(correction), verdict("unsure")])
+    scene.submit(ignore_mask, [*drawing(correction), verdict("unsure")])
     scene.submit(skipped, [], was_cancelled=True)
     capsys.readouterr()
 
@@ -93,12 +93,12 @@ def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: p
     assert capsys.readouterr().out == ("pulled     5 tasks: 1 accepted, 1 corrected, 1 rejected, 1 skipped, 1 unsure\n")
     person = scene.server.account.username
     origins = {sha256_of(task): origin for task in (accepted, corrected, rejected) for origin in [("reviewed", person)]}
-    origins |= {sha256_of(task): ("auto", "") for task in (unsure, skipped, waiting)}
+    origins |= {sha256_of(task): ("auto", "") for task in (ignore_mask, skipped, waiting)}
     assert scene.origins() == origins
-    for task in (accepted, unsure, skipped, waiting):
+    for task in (accepted, ignore_mask, skipped, waiting):
         assert same_labels(scene.labels(sha256_of(task)), before[sha256_of(task)])
     assert same_labels(scene.labels(sha256_of(corrected)), correction)
-    assert scene.labels(sha256_of(rejected)).unsure.all()
+    assert scene.labels(sha256_of(rejected)).ignore_mask.all()
     known = {each.outcome: each for each in logged(scene)}
     assert set(known) == set(Outcome) - {Outcome.SUPERSEDED, Outcome.PENDING, Outcome.UNDONE}
     assert known[Outcome.ACCEPTED].iou == {"wall": 1.0, "floor": 1.0, "dining table": 1.0}
@@ -111,8 +111,8 @@ def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: p
     assert not known[Outcome.REJECTED].iou
 
 
-def wall_iou(found: GradedLabels, truth: GradedLabels) -> float:
-    walls = [np.where(labels.labels().semantic == 1, True, False) & ~truth.unsure for labels in (found, truth)]
+def wall_iou(found: ScoredLabels, truth: ScoredLabels) -> float:
+    walls = [np.where(labels.labels().semantic == 1, True, False) & ~truth.ignore_mask for labels in (found, truth)]
     return float((walls[0] & walls[1]).sum() / (walls[0] | walls[1]).sum())
 
 
@@ -182,7 +182,7 @@ def test_a_majority_rejects(scene: Scene) -> None:
         result = task["predictions"][0]["result"] if name == "fay" else [verdict("reject")]
         scene.submit(task, result, completed_by=colleague(scene, f"{name}-{scene.project.id}"))
     assert scene.pull() == 0
-    assert scene.labels(sha256_of(task)).unsure.all()
+    assert scene.labels(sha256_of(task)).ignore_mask.all()
 
 
 def brush(label: str, rle: Any, **changes: Any) -> dict[str, Any]:
@@ -373,7 +373,7 @@ def test_a_pull_whose_line_breaks_goes_on(scene: Scene, capsys: pytest.CaptureFi
     for task in tasks:
         scene.submit(task)
     with cut_line(scene.server.url, f"GET /api/tasks/{tasks[3]['id']}/") as line:
-        assert scene.pull("--url", line.url) == ServerAwayError.exit_code
+        assert scene.pull("--url", line.url) == ServerUnavailableError.exit_code
     assert [origin for origin, _ in scene.origins().values()].count("reviewed") == 3
     capsys.readouterr()
 

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cut_line import cut_line
-from review_scenes import MODEL_VERSION, NEWER, SETTINGS, Scene, photo_bytes, simple_labels
-from servers import TestServer
 
-from labelstudio.agreement import same_labels
-from labelstudio.errors import ProjectError, ServerAwayError, TokenError
-from labelstudio.interface import Project
-from labelstudio.push import model_version_of
-from labelstudio.regions import labels_of
+from labelstudio.commands.push import model_version_of
+from labelstudio.errors import ProjectError, ServerUnavailableError, TokenError
+from labelstudio.project.labeling_config import Project
+from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.regions import labels_of
 from surfaces.errors import DatasetError
+from tests.labelstudio.cut_line import cut_line
+from tests.labelstudio.review_scenes import MODEL_VERSION, NEWER, SETTINGS, Scene, photo_bytes, simple_labels
+from tests.labelstudio.servers import TestServer
 
 
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
+    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
@@ -30,7 +30,7 @@ def add_photos(scene: Scene, count: int, **options: Any) -> list[str]:
     known = [
         (labels := simple_labels(seed=seed), scene.add(f"room/{seed}", labels, **options)) for seed in range(count)
     ]
-    return [sha256 for _, sha256 in sorted(known, key=lambda pair: pair[0].qualities["score"])]
+    return [sha256 for _, sha256 in sorted(known, key=lambda pair: pair[0].quality_scores["score"])]
 
 
 def shown_version(scene: Scene) -> str:
@@ -52,10 +52,10 @@ def test_photos_become_tasks_with_predictions_and_columns(scene: Scene, capsys: 
         [prediction] = task["predictions"]
         data = task["data"]
         assert prediction["model_version"] == MODEL_VERSION == shown_version(scene)
-        assert prediction["score"] == pytest.approx(labels.qualities["score"])
-        assert same_labels(labels_of(prediction["result"], *labels.unsure.shape).labels, labels)
+        assert prediction["score"] == pytest.approx(labels.quality_scores["score"])
+        assert same_labels(labels_of(prediction["result"], *labels.ignore_mask.shape).labels, labels)
         assert data["queue"] == "doubtful"
-        assert data["score"] == pytest.approx(labels.qualities["score"], abs=1e-4)
+        assert data["score"] == pytest.approx(labels.quality_scores["score"], abs=1e-4)
         shares = [segment.detection.area_share for segment in labels.segments]
         assert [data["wall"], data["floor"], data["dining_table"]] == pytest.approx(shares, abs=1e-4)
         assert (data["tables"], data["disagreement"]) == (1, None)
@@ -250,10 +250,10 @@ def test_another_project_is_told(scene: Scene, capsys: pytest.CaptureFixture[str
 def test_a_push_whose_line_breaks_goes_on(
     scene: Scene, done: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstudio.tasks._BATCH_TASKS", 3)
+    monkeypatch.setattr("labelstudio.project.tasks._BATCH_TASKS", 3)
     photos = add_photos(scene, 8)
     with cut_line(scene.server.url, "POST /api/projects", at=2, after_answer_began=done) as line:
-        assert scene.push("--url", line.url) == ServerAwayError.exit_code
+        assert scene.push("--url", line.url) == ServerUnavailableError.exit_code
     assert line.seen == 2
     assert "does not answer" in capsys.readouterr().err.splitlines()[-1]
     assert len(scene.numbers()) == (6 if done else 3)
@@ -268,7 +268,7 @@ def test_a_push_whose_line_breaks_goes_on(
 def test_an_upload_whose_line_breaks_goes_on(scene: Scene) -> None:
     photos = add_photos(scene, 3)
     with cut_line(scene.server.url, "POST /api/projects", at=2) as line:
-        assert scene.push("--url", line.url, "--photos", "upload") == ServerAwayError.exit_code
+        assert scene.push("--url", line.url, "--photos", "upload") == ServerUnavailableError.exit_code
 
     assert scene.push("--photos", "upload") == 0
 

@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_labels import any_labels, drawing_of, drawn, mask_of
 from hypothesis import given, settings
 from label_studio_sdk.label_interface import LabelInterface
-from review_scenes import labels_of_masks
 
-from labelstudio.brush import encode_brush
 from labelstudio.errors import AnnotationError
-from labelstudio.interface import label_config
-from labelstudio.regions import labels_of, prediction_of
-from surfaces.dataset.graded import GradedLabels
+from labelstudio.project.labeling_config import label_config
+from labelstudio.sync.brush import encode_brush
+from labelstudio.sync.regions import labels_of, prediction_of
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.drawn_labels import any_labels, drawing_of, drawn, mask_of
+from tests.labelstudio.review_scenes import labels_of_masks
 
 ROOM = drawn("wwww.??.", "w..w11..", "wwww1122", "ffffff22")
-HEIGHT, WIDTH = ROOM.unsure.shape
+HEIGHT, WIDTH = ROOM.ignore_mask.shape
 
 
-def pushed(labels: GradedLabels = ROOM) -> list[dict[str, Any]]:
+def pushed(labels: ScoredLabels = ROOM) -> list[dict[str, Any]]:
     """The regions of a prediction as a person's annotation has them who changed nothing."""
     regions: list[dict[str, Any]] = json.loads(json.dumps(prediction_of(labels, "teacher 1")))["result"]
     return [region | {"origin": "prediction"} for region in regions]
@@ -48,17 +48,17 @@ def told(from_name: str, kind: str, **value: Any) -> dict[str, Any]:
     return {"id": "zz", "from_name": from_name, "to_name": "photo", "type": kind, "value": value}
 
 
-def drawing(*entries: dict[str, Any], predicted: GradedLabels | None = None) -> list[str]:
+def drawing(*entries: dict[str, Any], predicted: ScoredLabels | None = None) -> list[str]:
     return drawing_of(labels_of(list(entries), HEIGHT, WIDTH, predicted).labels)
 
 
 @given(any_labels)
 @settings(deadline=None)
-def test_what_is_pushed_and_accepted_is_what_was_there(labels: GradedLabels) -> None:
-    size = labels.unsure.shape
+def test_what_is_pushed_and_accepted_is_what_was_there(labels: ScoredLabels) -> None:
+    size = labels.ignore_mask.shape
     for predicted in (labels, None):
         back = labels_of(pushed(labels), *size, predicted).labels
-        assert np.array_equal(back.unsure, labels.unsure)
+        assert np.array_equal(back.ignore_mask, labels.ignore_mask)
         assert len(back.segments) == len(labels.segments)
         for ours, theirs in zip(back.segments, labels.segments, strict=True):
             assert ours.detection.surface == theirs.detection.surface
@@ -88,8 +88,8 @@ def test_reviewed_labels_are_sure() -> None:
     reviewed = labels_of(pushed(), HEIGHT, WIDTH, ROOM)
     assert reviewed.verdict is None
     assert reviewed.comment == ""
-    assert reviewed.labels.qualities == {}
-    assert reviewed.labels.belief is None
+    assert reviewed.labels.quality_scores == {}
+    assert reviewed.labels.soft_labels is None
     assert {segment.detection.score for segment in reviewed.labels.segments} == {1.0}
     assert prediction_of(reviewed.labels, "x")["score"] == 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstudio.review_log import LOG_NAME, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
+from labelstudio.sync.review_log import LOG_NAME, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
 from surfaces.errors import DatasetError, OutputError
 
 TASK = LoggedTask("1 of monday", 7, "a" * 64, "2026-01-02", "2026-01-01", Outcome.CORRECTED, {"wall": 0.5})

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from review_scenes import simple_labels
 
-from labelstudio.agreement import same_labels
-from labelstudio.regions import prediction_of
-from labelstudio.review_log import Outcome
-from labelstudio.reviews import decide, read_reviews
-from surfaces.dataset.graded import GradedLabels
+from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.review_log import Outcome
+from labelstudio.sync.reviews import decide, read_reviews
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.review_scenes import simple_labels
 
 SIZE_HW = (48, 64)
 
 
-def annotation(number: int, labels: GradedLabels | None, **changes: Any) -> dict[str, Any]:
+def annotation(number: int, labels: ScoredLabels | None, **changes: Any) -> dict[str, Any]:
     """As the server sends one; skipped where there are no labels."""
     return {
         "id": number,
@@ -30,7 +30,7 @@ def annotation(number: int, labels: GradedLabels | None, **changes: Any) -> dict
     }
 
 
-def prediction(number: int, labels: GradedLabels) -> dict[str, Any]:
+def prediction(number: int, labels: ScoredLabels) -> dict[str, Any]:
     return {"id": number, **prediction_of(labels, f"version {number}")}
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from review_scenes import Scene, labels_of_masks, simple_labels
-from servers import TestServer
 
-from labelstudio.agreement import same_labels
-from labelstudio.interface import Project
-from surfaces.dataset.graded import GradedLabels
+from labelstudio.project.labeling_config import Project
+from labelstudio.sync.agreement import same_labels
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_labels
+from tests.labelstudio.servers import TestServer
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatc
     return Scene(label_studio, project, tmp_path)
 
 
-def shapes() -> dict[str, GradedLabels]:
+def shapes() -> dict[str, ScoredLabels]:
     """What is hard on encodings and sizes."""
     rows, columns = np.mgrid[:61, :83]
     nothing = np.zeros((61, 83), bool)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from label_stores import rooms_store
 
-from labelstudio.rounds import Round, TrainingError, due_round, work_through
-from surfaces.dataset import open_dataset
-from surfaces.dataset.store import LabelStore
+from labelstudio.sync.training_rounds import Round, TrainingError, due_round, work_through
+from surfaces.datasets import open_dataset
+from surfaces.store.label_store import LabelStore
+from tests.autolabel.label_stores import rooms_store
 
 QUICK = ["--steps", "2", "--batch", "1", "--crop", "128", "--threads", "1", "--checkpoint-every", "1"]
 

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 from segment_anything import sam_model_registry
-from tiny_sam import bright_sam, tiny_sam
 
-from labelstudio.backend import add_arguments, open_proposer
-from labelstudio.proposals import Hint, StudentPhoto, StudentProposer
-from labelstudio.sam_proposals import SamPhoto, SamProposer
+from labelstudio.backend.sam import SamPhoto, SamProposer
+from labelstudio.backend.segmenters import Hint, StudentPhoto, StudentProposer
+from labelstudio.commands.backend import add_arguments, open_proposer
 from models import Segmenter
-from models.registry import sha256_of
-from models.runtime.merge import detection
-from models.runtime.raw import RawOutput
-from models.teachers.sam import Sam
-from models.teachers.sam_prompts import SamPrompt, SamSettings
+from models.inference.model_output import ModelOutput
+from models.inference.postprocess import detection
+from models.teachers.sam.prompts import SamPrompt, SamSettings
+from models.teachers.sam.segmenter import Sam
+from models.weights.registry import sha256_of
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.errors import WeightsError
+from tests.models.teachers.tiny_sam import bright_sam, tiny_sam
 
 SIZE = (90, 120)
 
@@ -47,16 +47,16 @@ class NotedQuestions:
         mask = np.zeros(SIZE, np.bool_)
         left, top, right, bottom = prompt.box_xyxy.astype(int)
         mask[top:bottom, left:right] = True
-        return type("Answer", (), {"mask": mask, "predicted_iou": 0.9 - 0.1 * len(self.asked)})
+        return type("Response", (), {"mask": mask, "predicted_iou": 0.9 - 0.1 * len(self.asked)})
 
 
 def student_photo() -> StudentPhoto:
     """A grey photo of which the student knows a wall at the top, and a table in the middle."""
     wall, table = np.zeros(SIZE, np.bool_), np.zeros(SIZE, np.bool_)
     wall[:40], table[50:70, 30:60] = True, True
-    belief = np.full((4, 9, 12), 0.25, np.float32)
+    soft_labels = np.full((4, 9, 12), 0.25, np.float32)
     nothing = np.zeros((0, 4), np.float32)
-    raw = RawOutput(belief, nothing, nothing[:, 0], np.zeros((0, 28, 28), np.float32))
+    raw = ModelOutput(soft_labels, nothing, nothing[:, 0], np.zeros((0, 28, 28), np.float32))
     segments = [detection(WALL, 0.9, wall), detection(DINING_TABLE, 0.8, table)]
     return StudentPhoto(np.full((*SIZE, 3), 128, np.uint8), raw, segments)
 

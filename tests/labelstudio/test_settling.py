@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawn_labels import drawing_of, mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labelstudio.settling import Region, settle
+from labelstudio.sync.overlaps import Region, settle
+from tests.labelstudio.drawn_labels import drawing_of, mask_of
 
 WALL = Region("wall", "wall", mask_of("xxxx.."))
 FLOOR = Region("floor", "floor", mask_of("....xx"))
@@ -35,8 +35,8 @@ def test_wall_painted_over_a_predicted_table_wins() -> None:
 
 
 def test_wall_painted_over_predicted_unsure_wins() -> None:
-    unsure = drawn_by_hand("unsure", "..xxx.", "unsure")
-    assert settled([unsure, drawn_by_hand("wall", "xxx...")], [unsure]) == "www??."
+    ignore_mask = drawn_by_hand("unsure", "..xxx.", "unsure")
+    assert settled([ignore_mask, drawn_by_hand("wall", "xxx...")], [ignore_mask]) == "www??."
 
 
 def test_a_region_that_grew_wins_where_it_grew() -> None:
@@ -55,8 +55,8 @@ def test_wall_and_floor_drawn_over_each_other_are_unsure() -> None:
 
 
 def test_unsure_wins_where_all_is_drawn_anew() -> None:
-    unsure = drawn_by_hand("unsure", ".xxxx.")
-    assert settled([WALL, TABLE, FLOOR, unsure], []) == "w????f"
+    ignore_mask = drawn_by_hand("unsure", ".xxxx.")
+    assert settled([WALL, TABLE, FLOOR, ignore_mask], []) == "w????f"
 
 
 def test_overlaps_that_were_predicted_follow_the_same_rule() -> None:
@@ -98,7 +98,7 @@ def test_a_region_below_another_leaves_nothing() -> None:
 def test_nothing_is_other() -> None:
     labels = settle([], [WALL, FLOOR], (1, 6))
     assert labels.segments == ()
-    assert not labels.unsure.any()
+    assert not labels.ignore_mask.any()
 
 
 @given(

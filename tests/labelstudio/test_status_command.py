@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from review_scenes import Scene, simple_labels
-from servers import TestServer
 
-from labelstudio.errors import ServerAwayError
-from labelstudio.interface import Project
-from labelstudio.regions import prediction_of
-from labelstudio.review_log import LOG_NAME
+from labelstudio.errors import ServerUnavailableError
+from labelstudio.project.labeling_config import Project
+from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.review_log import LOG_NAME
+from tests.labelstudio.review_scenes import Scene, simple_labels
+from tests.labelstudio.servers import TestServer
 
 
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.patience._PAUSES_S", (0.1,))
+    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 
@@ -90,5 +90,5 @@ def test_status_leaves_the_dataset_as_it_is(scene: Scene, log: str) -> None:
 
 def test_a_server_that_is_away_is_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.add("a", simple_labels())
-    assert scene.run("status", "--url", "http://127.0.0.1:9") == ServerAwayError.exit_code
+    assert scene.run("status", "--url", "http://127.0.0.1:9") == ServerUnavailableError.exit_code
     assert capsys.readouterr().err.count("\n") == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from review_scenes import Scene, simple_labels
-from servers import TestServer
 
-from labelstudio.interface import Project
+from labelstudio.project.labeling_config import Project
+from tests.labelstudio.review_scenes import Scene, simple_labels
+from tests.labelstudio.servers import TestServer
 
 TRAIN = "--steps 1 --batch 1 --crop 128 --threads 1"
 

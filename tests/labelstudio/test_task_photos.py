@@ -7,12 +7,12 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from photo_servers import PhotoServer
 from PIL import Image as Pillow
 
-from labelstudio.connection import open_server
-from labelstudio.task_photos import TaskPhotos
+from labelstudio.backend.task_photos import TaskPhotos
+from labelstudio.server.connection import open_server
 from surfaces.errors import FetchError, SurfacesError
+from tests.photo_servers import PhotoServer
 
 pytestmark = pytest.mark.security
 

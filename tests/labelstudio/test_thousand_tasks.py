@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from review_scenes import Scene, simple_labels
-from servers import TestServer, running_server
 
-from labelstudio.agreement import same_labels
-from labelstudio.connection import open_server
-from labelstudio.errors import ServerAwayError
-from labelstudio.interface import create_project
-from labelstudio.review_log import ReviewLog
-from labelstudio.tasks import read_facts
+from labelstudio.errors import ServerUnavailableError
+from labelstudio.project.labeling_config import create_project
+from labelstudio.project.tasks import read_facts
+from labelstudio.server.connection import open_server
+from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.review_log import ReviewLog
+from tests.labelstudio.review_scenes import Scene, simple_labels
+from tests.labelstudio.servers import TestServer, running_server
 
 COUNT = 1000
 _PATIENCE_S = 1800
@@ -68,7 +68,7 @@ def with_the_server_killed(
     server.kill()
     _, err = process.communicate()
     seconds = time.monotonic() - begun
-    assert process.returncode == ServerAwayError.exit_code, err
+    assert process.returncode == ServerUnavailableError.exit_code, err
     assert "does not answer" in err.splitlines()[-1]
     assert "Traceback" not in err
 

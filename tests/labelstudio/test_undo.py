@@ -6,18 +6,18 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from review_scenes import SETTINGS, Scene, simple_labels
-from servers import TestServer
 
 from labelstudio.__main__ import main
-from labelstudio.agreement import same_labels
 from labelstudio.errors import AnnotationError
-from labelstudio.interface import Project
-from labelstudio.regions import prediction_of
-from labelstudio.review_log import LOG_NAME
-from surfaces.dataset.graded import GradedLabels
-from surfaces.dataset.store import STORE_NAME, LabelStore
+from labelstudio.project.labeling_config import Project
+from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.review_log import LOG_NAME
 from surfaces.errors import DatasetError
+from surfaces.store.label_store import STORE_NAME, LabelStore
+from surfaces.store.records import ScoredLabels
+from tests.labelstudio.review_scenes import SETTINGS, Scene, simple_labels
+from tests.labelstudio.servers import TestServer
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
 
 
-def counts_of(labels: GradedLabels) -> dict[str, int]:
+def counts_of(labels: ScoredLabels) -> dict[str, int]:
     found = labels.labels()
     names = {"wall": 1, "floor": 2, "dining table": 3, "unsure": 255}
     return {name: int((found.semantic == value).sum()) for name, value in names.items()} | {
@@ -38,7 +38,7 @@ def counts_of(labels: GradedLabels) -> dict[str, int]:
     }
 
 
-def change(before: GradedLabels, after: GradedLabels) -> str:
+def change(before: ScoredLabels, after: ScoredLabels) -> str:
     old, new = counts_of(before), counts_of(after)
     return ", ".join(f"{name}: {old[name]} -> {new[name]}" for name in old)
 
@@ -105,7 +105,7 @@ def test_automatic_labels_come_back_and_their_reviews_too(scene: Scene, capsys: 
     for sha256, labels in before.items():
         back = scene.labels(sha256)
         assert same_labels(back, labels)
-        assert back.qualities == labels.qualities
+        assert back.quality_scores == labels.quality_scores
         assert [each.detection.score for each in back.segments] == [each.detection.score for each in labels.segments]
 
     scene.change(numbers[first], prediction_of(simple_labels(seed=51), "none")["result"])

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import Segmenter, registry
-from models.registry import sha256_of, shipped, write_index
+from models import Segmenter
+from models.weights import registry
+from models.weights.registry import sha256_of, shipped, write_index
 from surfaces.errors import WeightsError
 
 MOST_BYTES = 20_000_000

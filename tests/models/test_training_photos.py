@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.runtime.segmenter import Segmenter
+from models.inference.segmenter import Segmenter
 from models.student.network import Student
 from models.student.weights import load_student, read_tensors, save_student
-from models.training_photos import UNKNOWN, TrainingPhotos, photo_hash
+from models.weights.training_photos import UNKNOWN, TrainingPhotos, photo_hash
 from surfaces.errors import WeightsError
 
 ONE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from watched_network import WatchedNetwork
+
+from tests.surfaces.watched_network import WatchedNetwork
 
 
 @pytest.fixture

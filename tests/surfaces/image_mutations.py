@@ -21,12 +21,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from handmade_images import PNG_SIGNATURE, cmyk_profile, png, png_chunk, tiff, unfiltered
 from PIL import Image as Pillow
 from PIL import ImageCms
 
 from surfaces.errors import DecodeError
-from surfaces.images import decode_image
+from surfaces.images.load import decode_image
+from tests.surfaces.handmade_images import PNG_SIGNATURE, cmyk_profile, png, png_chunk, tiff, unfiltered
 
 SECONDS_MAX = 5
 _SIDE = 48

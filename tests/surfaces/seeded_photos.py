@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from surfaces.detections import Image
-from surfaces.images import decode_image
+from surfaces.images.load import decode_image
 
 W, H = 40, 24
 Array = npt.NDArray[np.generic]

@@ -13,34 +13,34 @@ import urllib3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from surfaces.addresses import AddressError, Target, is_public, look_up, permitted_addresses, read_address
-from surfaces.wording import without_credentials
+from surfaces.io.urls import AddressError, ParsedUrl, is_public, look_up, parse_url, resolve_public
+from surfaces.messages import without_credentials
 
 
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("http://example.com", Target("http", "example.com", 80, "/")),
-        ("HTTPS://EXAMPLE.com./A?b=C#d", Target("https", "example.com", 443, "/A?b=C")),
-        ("https://example.com:/", Target("https", "example.com", 443, "/")),
-        ("http://example.com:8080?a", Target("http", "example.com", 8080, "/?a")),
-        ("http://a_b-.example/", Target("http", "a_b-.example", 80, "/")),
-        ("http://bücher.example/", Target("http", "xn--bcher-kva.example", 80, "/")),
-        ("http://faß.example/", Target("http", "xn--fa-hia.example", 80, "/")),
-        ("http://例え.テスト/", Target("http", "xn--r8jz45g.xn--zckzah", 80, "/")),
-        ("http://8.8.8.8/", Target("http", "8.8.8.8", 80, "/")),
-        ("http://８。8.8.8./", Target("http", "8.8.8.8", 80, "/")),
-        ("http://[2606:4700:0::1111]:8000/", Target("http", "2606:4700::1111", 8000, "/")),
-        ("http://example.com/a b/é%20%zz?q=%C3%A9&r=[x]|", Target(
+        ("http://example.com", ParsedUrl("http", "example.com", 80, "/")),
+        ("HTTPS://EXAMPLE.com./A?b=C#d", ParsedUrl("https", "example.com", 443, "/A?b=C")),
+        ("https://example.com:/", ParsedUrl("https", "example.com", 443, "/")),
+        ("http://example.com:8080?a", ParsedUrl("http", "example.com", 8080, "/?a")),
+        ("http://a_b-.example/", ParsedUrl("http", "a_b-.example", 80, "/")),
+        ("http://bücher.example/", ParsedUrl("http", "xn--bcher-kva.example", 80, "/")),
+        ("http://faß.example/", ParsedUrl("http", "xn--fa-hia.example", 80, "/")),
+        ("http://例え.テスト/", ParsedUrl("http", "xn--r8jz45g.xn--zckzah", 80, "/")),
+        ("http://8.8.8.8/", ParsedUrl("http", "8.8.8.8", 80, "/")),
+        ("http://８。8.8.8./", ParsedUrl("http", "8.8.8.8", 80, "/")),
+        ("http://[2606:4700:0::1111]:8000/", ParsedUrl("http", "2606:4700::1111", 8000, "/")),
+        ("http://example.com/a b/é%20%zz?q=%C3%A9&r=[x]|", ParsedUrl(
             "http", "example.com", 80, "/a%20b/%C3%A9%20%25zz?q=%C3%A9&r=[x]%7C"
         )),
-        ("http://example.com/@user/a:b;c", Target("http", "example.com", 80, "/@user/a:b;c")),
-        ("http://example.com/\udce9", Target("http", "example.com", 80, "/%E9")),
+        ("http://example.com/@user/a:b;c", ParsedUrl("http", "example.com", 80, "/@user/a:b;c")),
+        ("http://example.com/\udce9", ParsedUrl("http", "example.com", 80, "/%E9")),
     ],
 )  # fmt: skip
-def test_an_address_is_taken_apart(url: str, target: Target) -> None:
-    assert read_address(url) == target
-    assert read_address(target.url) == target
+def test_an_address_is_taken_apart(url: str, target: ParsedUrl) -> None:
+    assert parse_url(url) == target
+    assert parse_url(target.url) == target
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_an_address_is_taken_apart(url: str, target: Target) -> None:
     ],
 )
 def test_the_host_header_names_a_port_that_is_not_usual(url: str, authority: str) -> None:
-    assert read_address(url).authority == authority
+    assert parse_url(url).authority == authority
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_host_header_names_a_port_that_is_not_usual(url: str, authority: str
 )
 def test_a_refusal_says_why_and_repeats_no_password(url: str, words: str) -> None:
     with pytest.raises(AddressError) as caught:
-        read_address(url)
+        parse_url(url)
     assert str(caught.value) == words
 
 
@@ -101,7 +101,7 @@ NEVER += ["fe80::1", "fe80::1%lo", "fec0::1", "ff02::1", "ff0e::1", "100::1", "f
 
 def permitted(addresses: Sequence[str], allow_private: bool) -> bool:
     try:
-        found = permitted_addresses(read_address("http://a.example/"), allow_private, lambda *_: addresses, 5)
+        found = resolve_public(parse_url("http://a.example/"), allow_private, lambda *_: addresses, 5)
     except AddressError:
         return False
     assert found == [ip_address(text) for text in addresses]
@@ -208,8 +208,8 @@ def test_whatever_the_text_a_target_is_public_or_there_is_none(url: str, found: 
 
     refusals: list[str] = []
     try:
-        target = read_address(url)
-        addresses = permitted_addresses(target, allow_private=False, resolve=resolve, wait_s=5)
+        target = parse_url(url)
+        addresses = resolve_public(target, allow_private=False, resolve=resolve, wait_s=5)
     except AddressError as error:
         refusals.append(str(error))
     if refusals:
@@ -227,7 +227,7 @@ def test_whatever_the_text_a_target_is_public_or_there_is_none(url: str, found: 
         assert [str(address) for address in addresses] == list(dict.fromkeys(found))
     else:
         assert [target.host] == [str(address) for address in addresses]
-    assert read_address(target.url) == target
+    assert parse_url(target.url) == target
     other = urllib3.util.parse_url(target.url)
     assert (other.scheme, (other.host or "").strip("[]"), other.auth) == (target.scheme, target.host, None)
     assert (other.port or {"http": 80, "https": 443}[target.scheme]) == target.port

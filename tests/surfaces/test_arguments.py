@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from surfaces.arguments import local_path, number, positive, share
+from surfaces.cli.arguments import local_path, number, positive, share
 
 
 def test_what_is_meant_is_read() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from surfaces.batch import Sources, expand_sources, is_batch, run_batch
 from surfaces.errors import DecodeError, FetchError, OutputError
-from surfaces.pipeline import Outcome
+from surfaces.segmenting.batch import Sources, expand_sources, is_batch, run_batch
+from surfaces.segmenting.pipeline import Outcome
 
 OUTPUT = Path("output")
 

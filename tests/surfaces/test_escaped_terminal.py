@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm import tqdm
 
-from surfaces.terminal import EscapingStream, escaped
+from surfaces.cli.terminal import EscapingStream, escaped
 
 pytestmark = pytest.mark.security
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from photo_servers import PhotoServer
 
 from surfaces.errors import FetchError
-from surfaces.fetch import USER_AGENT, Answer, FetchLimits, PassingError, UnavailableError, ask, fetch
+from surfaces.io.http import USER_AGENT, FetchLimits, Response, TransientError, UnavailableError, ask, fetch
+from tests.photo_servers import PhotoServer
 
 LIMITS = FetchLimits(
     bytes_max=100_000, connect_s=2, read_s=0.5, total_s=3, attempts=3, pause_s=0.01, allow_private=True
@@ -339,7 +339,7 @@ def test_what_may_be_otherwise_another_day_is_told_apart(photo_server: PhotoServ
         f"http://127.0.0.1:{port}/": UnavailableError,
         "http://nowhere.invalid/": UnavailableError,
         photo_server.answer("/silent", lambda _: time.sleep(1)): UnavailableError,
-        photo_server.answer("/broken", hang_up): PassingError,
+        photo_server.answer("/broken", hang_up): TransientError,
         large: FetchError,
     }
     for url, kind in kinds.items():
@@ -352,7 +352,7 @@ def test_what_may_be_otherwise_another_day_is_told_apart(photo_server: PhotoServ
 
 
 def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) -> None:
-    with pytest.raises(PassingError):
+    with pytest.raises(TransientError):
         ask(photo_server.answer("/photo", hang_up), LIMITS)
     assert len(photo_server.asked) == 1
 
@@ -373,9 +373,9 @@ def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) 
 )
 def test_where_an_answer_redirects_to(status: int, place: str | None, whole: str | None) -> None:
     headers = {} if place is None else {"location": place}
-    assert Answer("http://a.example/x/y", status, headers, b"", "8.8.8.8").redirect == whole
+    assert Response("http://a.example/x/y", status, headers, b"", "8.8.8.8").redirect == whole
 
 
 def test_a_redirect_to_what_is_no_address_is_refused() -> None:
     with pytest.raises(FetchError, match="to be redirected to"):
-        Answer("http://a.example/", 302, {"location": "http://[::1"}, b"", "8.8.8.8").redirect  # noqa: B018
+        Response("http://a.example/", 302, {"location": "http://[::1"}, b"", "8.8.8.8").redirect  # noqa: B018

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from surfaces.errors import OutputError
-from surfaces.files import make_folder, refuse_overwrite, write_together
+from surfaces.io.atomic_files import make_folder, refuse_overwrite, write_together
 
 SET = {".jpg": b"picture", ".json": b"{}", "_wall.png": b"mask"}
 
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from surfaces.errors import OutputError
-from surfaces.files import write_together
+from surfaces.io.atomic_files import write_together
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 contents = {".jpg": b"x" * 1000, ".json": b"{}", "_wall.png": b"x" * 100_000}
 try:

@@ -9,7 +9,16 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hostile_exif import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from surfaces.datasets.normalize import is_normalized
+from surfaces.errors import DecodeError
+from surfaces.images.guards import check_decompression_bomb
+from surfaces.images.load import decode_image
+from surfaces.images.repairs import without_hostile_exif
+from tests.surfaces.hostile_exif import (
     EXIF,
     HOSTILE,
     LONG,
@@ -24,15 +33,6 @@ from hostile_exif import (
     in_png,
     in_webp,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image as Pillow
-
-from surfaces.dataset.portable import is_portable
-from surfaces.errors import DecodeError
-from surfaces.image_guards import refuse_bombs
-from surfaces.image_repairs import without_hostile_exif
-from surfaces.images import decode_image
 
 pytestmark = [
     pytest.mark.security,
@@ -75,8 +75,8 @@ def test_a_value_that_lies_outside_of_exif_costs_nothing() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_photos_with_hostile_exif_are_exported_without_it(kind: str) -> None:
-    assert not is_portable(_CONTAINERS[kind](HOSTILE["values that overlap"]))
-    assert is_portable(_CONTAINERS[kind](exif([(X_RESOLUTION, RATIONAL, 1, 8)], padding=8)))
+    assert not is_normalized(_CONTAINERS[kind](HOSTILE["values that overlap"]))
+    assert is_normalized(_CONTAINERS[kind](exif([(X_RESOLUTION, RATIONAL, 1, 8)], padding=8)))
 
 
 def test_exif_of_avif_is_not_read_since_its_container_turns_it() -> None:
@@ -135,7 +135,7 @@ _ENTRIES = st.lists(
 def test_any_directories(directories: list[list[tuple[int, int, int, int]]], padding: int, cut: int) -> None:
     block = exif(*directories, padding=padding)[: 8 + cut]
     with suppress(DecodeError):
-        refuse_bombs("TIFF", block)
+        check_decompression_bomb("TIFF", block)
     for put in _CONTAINERS.values():
         assert decode_image(io.BytesIO(put(block))).shape in (_WIDE, _TALL)
     with suppress(DecodeError):

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade_images import PNG_SIGNATURE, png, png_chunk, tiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_mutations import SECONDS_MAX, mutant, peak_megabytes, sound_photos
 from PIL import Image as Pillow
 
 from surfaces.errors import DecodeError
-from surfaces.image_guards import FORMATS, format_of
-from surfaces.images import ImageLimits, decode_image
+from surfaces.images.guards import FORMATS, format_of
+from surfaces.images.load import ImageLimits, decode_image
+from tests.surfaces.handmade_images import PNG_SIGNATURE, png, png_chunk, tiff
+from tests.surfaces.image_mutations import SECONDS_MAX, mutant, peak_megabytes, sound_photos
 
 pytestmark = [
     pytest.mark.security,
@@ -328,7 +328,7 @@ def test_memory_of_the_largest_photo(tmp_path: Path, kind: str, options: dict[st
     photo = Pillow.fromarray(noise).resize((8600, 5800), Pillow.Resampling.BICUBIC)
     photo.save(tmp_path / "photo", kind, exif=exif, **options)
     program = (
-        "import sys; from image_mutations import peak_megabytes; from surfaces.images import load_image;"
+        "import sys; from image_mutations import peak_megabytes; from surfaces.images.load import load_image;"
         "print(load_image(sys.argv[1]).size, peak_megabytes())"
     )
     process = subprocess.run(

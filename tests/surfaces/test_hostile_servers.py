@@ -170,7 +170,7 @@ SERVERS: dict[str, tuple[Callable[[], Sends], str]] = {
 _CLIENT = """
 import json, os, sys, time
 from surfaces.errors import FetchError
-from surfaces.fetch import FetchLimits, fetch
+from surfaces.io.http import FetchLimits, fetch
 total_s, read_s = map(float, sys.argv[1:3])
 limits = FetchLimits(bytes_max=20_000_000, read_s=read_s, connect_s=1, total_s=total_s, attempts=1, allow_private=True)
 for line in sys.stdin:

@@ -7,13 +7,13 @@ import socket
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, METADATA, NAMES, PORTS, SCHEMES, USERINFO
-from photo_servers import PhotoServer
-from watched_network import PUBLIC_HOST, PUBLIC_IP, WatchedNetwork, port_of, somebody_came
 
-from surfaces.addresses import AddressError, look_up
 from surfaces.errors import FetchError
-from surfaces.fetch import FetchLimits, fetch
+from surfaces.io.http import FetchLimits, fetch
+from surfaces.io.urls import AddressError, look_up
+from tests.photo_servers import PhotoServer
+from tests.surfaces.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, METADATA, NAMES, PORTS, SCHEMES, USERINFO
+from tests.surfaces.watched_network import PUBLIC_HOST, PUBLIC_IP, WatchedNetwork, port_of, somebody_came
 
 pytestmark = pytest.mark.security
 

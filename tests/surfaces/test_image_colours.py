@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from handmade_images import cmyk_profile, png, unfiltered
 from PIL import Image as Pillow
 from PIL import ImageCms
-from seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded
+
+from tests.surfaces.handmade_images import cmyk_profile, png, unfiltered
+from tests.surfaces.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded
 
 
 @pytest.mark.parametrize(("bits", "colour"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])

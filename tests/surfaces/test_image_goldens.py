@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from handmade_images import png, tiff, unfiltered
 from PIL import Image as Pillow
-from seeded_photos import Array, H, W, decoded, deep, digest, on_white, palette_photo, saved, seeded
+
+from tests.surfaces.handmade_images import png, tiff, unfiltered
+from tests.surfaces.seeded_photos import Array, H, W, decoded, deep, digest, on_white, palette_photo, saved, seeded
 
 
 def transparent_tiff(photometric: int, channels: int) -> bytes:

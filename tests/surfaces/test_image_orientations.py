@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from seeded_photos import H, W, decoded, digest, exif, ramps, saved, seeded
+
+from tests.surfaces.seeded_photos import H, W, decoded, digest, exif, ramps, saved, seeded
 
 ORIENTATIONS = {
     1: "1ff59f37bcc36c50",

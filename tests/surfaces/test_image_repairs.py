@@ -9,13 +9,13 @@ import zlib
 
 import numpy as np
 import pytest
-from handmade_images import png, png_chunk, tiff
 from PIL import Image as Pillow
-from seeded_photos import saved
 
 from surfaces.detections import Image
 from surfaces.errors import DecodeError
-from surfaces.images import decode_image
+from surfaces.images.load import decode_image
+from tests.surfaces.handmade_images import png, png_chunk, tiff
+from tests.surfaces.seeded_photos import saved
 
 KINDS = {
     "baseline": {},

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade_images import png, png_chunk
-from photo_servers import PhotoServer
 from PIL import Image as Pillow
 from PIL import ImageCms
-from seeded_photos import saved
 
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
-from surfaces.fetch import FetchLimits
-from surfaces.image_guards import format_of
-from surfaces.images import ImageLimits, decode_image, is_address, load_image
+from surfaces.images.guards import format_of
+from surfaces.images.load import ImageLimits, decode_image, is_address, load_image
+from surfaces.io.http import FetchLimits
+from tests.photo_servers import PhotoServer
+from tests.surfaces.handmade_images import png, png_chunk
+from tests.surfaces.seeded_photos import saved
 
 KINDS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pytest undoes our filter
@@ -321,7 +321,7 @@ def test_corrupt_bytes_never_raise_anything_else(photo: Pillow.Image, kind: str)
 def test_oddities_are_not_told_on_stderr(photo: Pillow.Image, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(saved(photo, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01garbage"))
-    program = "import sys; from surfaces.images import load_image; load_image(sys.argv[1])"
+    program = "import sys; from surfaces.images.load import load_image; load_image(sys.argv[1])"
     process = subprocess.run([sys.executable, "-c", program, path], capture_output=True, check=True)
     assert process.stderr == b""
 

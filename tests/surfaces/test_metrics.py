@@ -17,11 +17,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL, SurfaceClass
-from surfaces.dataset import Labels, MemorySample
-from surfaces.dataset.coco import write_coco
-from surfaces.dataset.coco_writer import coco_annotation
+from surfaces.datasets import Labels, MemorySample
+from surfaces.datasets.coco import write_coco
+from surfaces.datasets.coco_writer import coco_annotation
 from surfaces.detections import Detection, box_of_mask
-from surfaces.masks import decode, encode
+from surfaces.masks.rle import decode, encode
 from surfaces.metrics import (
     TableAp,
     bootstrap_interval,

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from surfaces.errors import SurfacesError
-from surfaces.naming import Signature, resolve_signature, safe_part, stems
+from surfaces.segmenting.naming import Signature, resolve_signature, safe_part, stems
 
 # Lone surrogates stand for bytes of an argument that are no text.
 anything = st.text(st.characters(codec=None), max_size=120)

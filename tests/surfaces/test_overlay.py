@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.detections import Detection, Image, Mask, box_of_mask
-from surfaces.images import load_image
-from surfaces.overlay import OverlayStyle, draw_overlay, label_text
+from surfaces.drawing.overlay import OverlayStyle, draw_overlay, label_text
+from surfaces.images.load import load_image
 
 GREY = 100
 

@@ -8,11 +8,18 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from seeded_photos import saved
 
-from surfaces.images import load_image
-from surfaces.naming import Signature, stems
-from surfaces.photo_files import CRAWL_NAME, LINK_OUTSIDE, PHOTO_SUFFIXES, find_photos, is_photo_file, passed_over_lines
+from surfaces.images.load import load_image
+from surfaces.io.photo_lists import (
+    CRAWL_NAME,
+    LINK_OUTSIDE,
+    PHOTO_SUFFIXES,
+    find_photos,
+    is_photo_file,
+    passed_over_lines,
+)
+from surfaces.segmenting.naming import Signature, stems
+from tests.surfaces.seeded_photos import saved
 
 KINDS = {
     ".mpo": "MPO",

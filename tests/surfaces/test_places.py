@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from surfaces.errors import DecodeError, FetchError
-from surfaces.places import find_bytes, is_remote, is_there, local_path, name_of, read_bytes
+from surfaces.io.storage import find_bytes, is_remote, is_there, local_path, name_of, read_bytes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from surfaces.detections import Mask
-from surfaces.polygons import mask_of_polygon, polygon_of_mask
+from surfaces.masks.polygons import mask_of_polygon, polygon_of_mask
 
 
 def filled(points: np.ndarray, shape: tuple[int, ...]) -> Mask:

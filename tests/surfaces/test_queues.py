@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from labelstudio.active_learning import QUEUES, Candidate, candidate_of, order_photos, read_candidates
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
-from surfaces.dataset.codec import encode_jpeg
-from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.store import LabelSettings, LabelStore, Source
+from surfaces.datasets.codec import encode_jpeg
 from surfaces.detections import Detection, box_of_mask
 from surfaces.errors import SurfacesError
-from surfaces.queues import QUEUES, Candidate, candidate_of, order_photos, read_candidates
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from surfaces.store.records import ScoredLabels, ScoredSegment
 
 
 def candidate(name: str, place: float = 0.0, **known: object) -> Candidate:
@@ -44,23 +44,23 @@ def names(queue: str, candidates: list[Candidate], limit: int | None = None, see
     return "".join(found.sha256 for found in order_photos(queue, candidates, limit, seed))
 
 
-def segment(surface: SurfaceClass, mask: np.ndarray, score: float) -> GradedSegment:
-    return GradedSegment(Detection(surface, score, box_of_mask(mask), mask))
+def segment(surface: SurfaceClass, mask: np.ndarray, score: float) -> ScoredSegment:
+    return ScoredSegment(Detection(surface, score, box_of_mask(mask), mask))
 
 
-def half_wall(score: float = 0.8, height: int = 60, width: int = 80) -> GradedLabels:
+def half_wall(score: float = 0.8, height: int = 60, width: int = 80) -> ScoredLabels:
     """Wall in the upper half, floor in the left of the lower one, the rest of which is unsure."""
     wall, floor = np.zeros((2, height, width), bool)
     wall[: height // 2] = True
     floor[height // 2 :, : width // 2] = True
-    return GradedLabels((segment(WALL, wall, score), segment(FLOOR, floor, score)), ~(wall | floor), {"score": score})
+    return ScoredLabels((segment(WALL, wall, score), segment(FLOOR, floor, score)), ~(wall | floor), {"score": score})
 
 
-def believed(probabilities: list[float], height: int = 60, width: int = 80) -> GradedLabels:
+def believed(probabilities: list[float], height: int = 60, width: int = 80) -> ScoredLabels:
     """No segment, and the same belief everywhere."""
-    belief = np.empty((4, 16, 16), np.uint8)
-    belief[:] = np.round(255 * np.array(probabilities))[:, None, None]
-    return GradedLabels((), np.zeros((height, width), bool), {"score": 0.5}, belief)
+    soft_labels = np.empty((4, 16, 16), np.uint8)
+    soft_labels[:] = np.round(255 * np.array(probabilities))[:, None, None]
+    return ScoredLabels((), np.zeros((height, width), bool), {"score": 0.5}, soft_labels)
 
 
 def test_doubtful_begins_with_the_lowest_score() -> None:
@@ -190,7 +190,7 @@ def test_a_belief_is_measured_where_there_is_one() -> None:
 
 
 def test_disagreement_is_of_the_least_agreement() -> None:
-    labels = replace(half_wall(), qualities={"score": 0.4, "flips": 0.9, "backends": 0.7})
+    labels = replace(half_wall(), quality_scores={"score": 0.4, "flips": 0.9, "backends": 0.7})
     assert candidate_of("a", labels, b"").disagreement == pytest.approx(0.3)
 
 
@@ -231,7 +231,7 @@ def test_candidates_are_the_photos_that_nobody_reviewed(tmp_path: Path) -> None:
             path = tmp_path / f"{number}.jpg"
             path.write_bytes(encode_jpeg(np.full((60, 80, 3), 60 * number, np.uint8)))
             shas.append(hashlib.sha256(path.read_bytes()).hexdigest())
-            labels = GradedLabels((segment(DINING_TABLE, table, 0.7),), ~table, {"score": 0.1 * number})
+            labels = ScoredLabels((segment(DINING_TABLE, table, 0.7),), ~table, {"score": 0.1 * number})
             store.add(Source(str(path), path.stem, str(tmp_path)), shas[-1], labels, known.fingerprint)
         store.add_review(shas[1], half_wall(), "me")
         (tmp_path / "2.jpg").unlink()

@@ -12,8 +12,8 @@ from pycocotools import mask as coco
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection
 from surfaces.errors import OutputError
-from surfaces.images import load_image
-from surfaces.results import Model, Parts, encode_jpeg, encode_mask, save_result, segment_names
+from surfaces.images.load import load_image
+from surfaces.segmenting.results import Model, Parts, encode_jpeg, encode_mask, save_result, segment_names
 
 MODEL = Model("tiny", "ab" * 32)
 

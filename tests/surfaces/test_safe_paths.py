@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from surfaces.errors import DatasetError
-from surfaces.safe_paths import plain_name, require_inside
+from surfaces.io.local_files import plain_name, require_inside
 
 pytestmark = pytest.mark.security
 

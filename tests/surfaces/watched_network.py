@@ -42,7 +42,7 @@ class WatchedNetwork:
         self._names[host] = in_turn()
 
     def resolve(self, host: str, port: int) -> Sequence[str]:
-        """A resolver for `surfaces.fetch`."""
+        """A resolver for `surfaces.io.http`."""
         assert port > 0
         self.looked_up.append(host)
         if host not in self._names:

@@ -37,8 +37,8 @@ from autolabel.crawling.records import (
     Superseded,
 )
 from autolabel.crawling.settings import CrawlCounts, CrawlSettings
-from surfaces.addresses import AddressError, read_address
 from surfaces.errors import DatasetError, OutputError
+from surfaces.io.urls import AddressError, parse_url
 
 _WAIT_MAX_S = 0.5  # so that an interrupt is noticed soon
 _RULES_MEMORY, _RULES_OVERHEAD = 100_000, 200  # lines of robots.txt that stay parsed; one file counts for 200 more
@@ -147,7 +147,7 @@ class Crawl:
 
     def _check_robots(self, host: str, request: QueuedRequest, now: float) -> AnyRequest | None:
         """The request, or the one for robots.txt that must come before; None if neither may be made now."""
-        origin = robots_origin(read_address(request.url))
+        origin = robots_origin(parse_url(request.url))
         rules = self._rules_of(origin, now)
         if origin in self._refused_origins:
             self._refuse(host, request, self._refused_origins[origin])
@@ -232,7 +232,7 @@ class Crawl:
         else:
             self._refused_origins[request.origin] = outcome
             self._database.forget_robots(request)
-        self._add_host(read_address(request.origin).host)
+        self._add_host(parse_url(request.origin).host)
 
     def _refuse(self, host: str, request: QueuedRequest, refused: Ended) -> None:
         self._end(request, refused)
@@ -249,7 +249,7 @@ class Crawl:
             pending = (old for old in ended.supersedes if old.sha256 not in superseded)
             self._overtaken |= {old.sha256: (old, ended.photo.stats.sha256) for old in pending}
         if ended.leads:
-            host = read_address(request.url).host
+            host = parse_url(request.url).host
             found, left_out = self._found.take(host, ended.leads)
             ended = replace(ended, leads=tuple(found))
             if left_out:

@@ -29,10 +29,18 @@ from autolabel.crawling.records import (
     State,
 )
 from autolabel.crawling.urls import normalised
-from surfaces.addresses import AddressError, PrivateAddressError, Resolver, look_up
 from surfaces.errors import DecodeError, FetchError, SurfacesError
-from surfaces.fetch import PASSING_STATUSES, USER_AGENT, WHOLE_STATUSES, Answer, FetchLimits, UnavailableError, ask
-from surfaces.places import read_bytes
+from surfaces.io.http import (
+    TRANSIENT_STATUSES,
+    USER_AGENT,
+    WHOLE_STATUSES,
+    FetchLimits,
+    Response,
+    UnavailableError,
+    ask,
+)
+from surfaces.io.storage import read_bytes
+from surfaces.io.urls import AddressError, PrivateAddressError, Resolver, look_up
 
 KEPT_HEADERS = (
     *("cache-control", "content-length", "content-type", "date", "etag", "expires", "last-modified", "link", "server"),
@@ -100,14 +108,14 @@ class Fetcher:
             return _failure(error)
         except FetchError as error:
             return Delayed("unreachable", f"robots.txt: {error}")
-        if response.status in PASSING_STATUSES or response.status >= 500:
+        if response.status in TRANSIENT_STATUSES or response.status >= 500:
             return _delay(response)
         return RobotsText(response.status, response.body[:BYTES_MAX])
 
-    def _get(self, url: str, headers: Mapping[str, str]) -> Answer:
+    def _get(self, url: str, headers: Mapping[str, str]) -> Response:
         return ask(url, self._settings.limits, {**headers, **self._agent}, self._settings.resolve)
 
-    def _outcome(self, queued: QueuedRequest, response: Answer) -> Outcome:
+    def _outcome(self, queued: QueuedRequest, response: Response) -> Outcome:
         try:
             target = response.redirect
             if target is not None and queued.redirects >= self._settings.redirects_max:
@@ -116,7 +124,7 @@ class Fetcher:
                 return Redirected(normalised(target))
         except FetchError as error:
             return _failure(error)
-        if response.status in PASSING_STATUSES:
+        if response.status in TRANSIENT_STATUSES:
             return _delay(response)
         if response.status not in WHOLE_STATUSES:
             return Ended(State.FAILED, f"http-{response.status}")
@@ -128,7 +136,7 @@ class Fetcher:
         headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
         return self._filter_photo(response.body, headers)
 
-    def _parse(self, request: Lead, response: Answer) -> Outcome:
+    def _parse(self, request: Lead, response: Response) -> Outcome:
         try:
             found = self._parsers[request.kind](request, response)
         except RefusedError as error:
@@ -183,6 +191,6 @@ def _failure(error: SurfacesError) -> Outcome:
     return Ended(State.FAILED, "fetch", str(error))
 
 
-def _delay(response: Answer) -> Delayed:
+def _delay(response: Response) -> Delayed:
     pause_s = retry_after_s(response.headers, time.time())
     return Delayed(f"http-{response.status}", f"HTTP {response.status}", pause_s)

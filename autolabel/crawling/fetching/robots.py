@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from protego import Protego
 
 from autolabel.crawling.records import RobotsText
-from surfaces.addresses import Target
+from surfaces.io.urls import ParsedUrl
 
 AGENT = "interior-surfaces"  # the product token in robots.txt and headers
 BYTES_MAX = 500 * 1024  # that are read of a robots.txt, the minimum of RFC 9309, section 2.5
@@ -125,7 +125,7 @@ def _bounded_delay(delay: str) -> str:
         return delay
 
 
-def robots_origin(target: Target) -> str:
+def robots_origin(target: ParsedUrl) -> str:
     """Scheme, host and port, to which one robots.txt applies (RFC 9309, section 2.3)."""
     return f"{target.scheme}://{target.authority}"
 

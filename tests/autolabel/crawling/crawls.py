@@ -14,7 +14,7 @@ from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.records import PhotoEntry, State
 from autolabel.crawling.settings import CrawlCounts, CrawlSettings
-from surfaces.fetch import FetchLimits
+from surfaces.io.http import FetchLimits
 
 QUICK = CrawlSettings(rate=50.0, workers=8, pause_s=0.05)
 LOOPBACK = FetchSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))

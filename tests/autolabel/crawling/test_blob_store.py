@@ -9,10 +9,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from sites import photo_bytes
 
 from autolabel.crawling.blob_store import blob_name, open_blob_store
 from surfaces.errors import MissingExtraError, OutputError
+from tests.autolabel.crawling.sites import photo_bytes
 
 _DATA = photo_bytes(1)
 _SHA256 = hashlib.sha256(_DATA).hexdigest()

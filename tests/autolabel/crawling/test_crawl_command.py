@@ -10,14 +10,14 @@ from pathlib import Path
 import fsspec
 import pyarrow.parquet
 import pytest
-from crawls import ends
 from filelock import FileLock
-from sites import Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
-from autolabel.crawl import SOME_WAIT, NothingToDoError, PrivateAddressesError
+from autolabel.commands.crawl import SOME_WAIT, NothingToDoError, PrivateAddressesError
 from autolabel.crawling.database import DATABASE_NAME
-from surfaces.fetch import USER_AGENT
+from surfaces.io.http import USER_AGENT
+from tests.autolabel.crawling.crawls import ends
+from tests.autolabel.crawling.sites import Reply, Site, photo_bytes
 
 _QUICK = ("--rate", "50", "--min-side", "16", "--any-picture")
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crawls import LOOPBACK, QUICK, crawl, ends, photos
-from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import RobotsRequest, RobotsText
+from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends, photos
+from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 _FOLLOW = replace(LOOPBACK, parsing=ReadSettings(follow=True))
 

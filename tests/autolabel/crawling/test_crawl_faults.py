@@ -11,17 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crawls import LOOPBACK, crawl, ends
-from sites import Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
-from autolabel.crawl import SOME_WAIT
+from autolabel.commands.crawl import SOME_WAIT
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import Outcome, QueuedRequest, RobotsRequest, RobotsText
 from surfaces.errors import OutputError
+from tests.autolabel.crawling.crawls import LOOPBACK, crawl, ends
+from tests.autolabel.crawling.sites import Reply, Site, photo_bytes
 
 pytestmark = pytest.mark.security
 

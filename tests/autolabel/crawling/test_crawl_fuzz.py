@@ -10,7 +10,6 @@ from dataclasses import astuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from recorded_answers import answer
 
 from autolabel.crawling.fetching.fetcher import retry_after_s
 from autolabel.crawling.fetching.robots import directives
@@ -23,6 +22,7 @@ from autolabel.crawling.readers import API_KINDS, readers
 from autolabel.crawling.reading import ReadError, ReadSettings
 from autolabel.crawling.urls import FOUND_MAX
 from autolabel.crawling.wikimedia import wikimedia_query
+from tests.autolabel.crawling.recorded_answers import answer
 
 pytestmark = pytest.mark.security
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from corpora import finish, start
-from crawls import ends
-from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.crawling.database import DATABASE_NAME
+from tests.autolabel.corpora import finish, start
+from tests.autolabel.crawling.crawls import ends
+from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 
 def _reply(_host: str, path: str) -> Reply:

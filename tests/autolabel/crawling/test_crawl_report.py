@@ -7,8 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from drawn_pictures import jpeg, page, plan
-from label_stores import ROOMS
 
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.judging import Judge, JudgeSettings, Reason
@@ -17,7 +15,9 @@ from autolabel.crawling.records import Ended, Photo, QueuedRequest, State
 from autolabel.crawling.report import UNKNOWN, summarize_crawl, write_crawl_report
 from autolabel.crawling.rooms import Scene
 from surfaces.errors import OutputError
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from tests.autolabel.crawling.drawn_pictures import jpeg, page, plan
+from tests.autolabel.label_stores import ROOMS
 
 _NOON = 1_800_000_000.0
 _TITLE = "<script>alert(1)</script>"

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sites import photo_bytes
 
 from autolabel.__main__ import main
 from autolabel.crawling.blob_store import open_blob_store
@@ -24,6 +23,7 @@ from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
 from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State
 from autolabel.crawling.report import write_crawl_report
 from surfaces.errors import DatasetError, OutputError, SurfacesError
+from tests.autolabel.crawling.sites import photo_bytes
 
 pytestmark = pytest.mark.security
 

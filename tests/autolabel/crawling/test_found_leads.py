@@ -8,9 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from crawls import LOOPBACK, QUICK, crawl, ends
-from recorded_answers import answer
-from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
 from autolabel.crawling.database import CrawlDatabase
@@ -20,6 +17,9 @@ from autolabel.crawling.pages import read_page
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.sitemaps import read_sitemap
 from autolabel.crawling.urls import FOUND_MAX
+from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends
+from tests.autolabel.crawling.recorded_answers import answer
+from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 _URL = "https://www.example.com/map"
 _FOLLOW = ReadSettings(follow=True)

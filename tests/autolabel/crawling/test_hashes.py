@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOMS
-from drawn_pictures import jpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autolabel.crawling.hashes import NearIndex, near_hash
 from autolabel.crawling.judging import JudgeSettings
 from surfaces.detections import Image
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from tests.autolabel.crawling.drawn_pictures import jpeg
 
 NEAR_MAX = JudgeSettings.near_max
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())

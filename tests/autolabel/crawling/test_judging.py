@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOMS
-from drawn_pictures import collage, framed, jpeg, meadow, page, plan, poster, watermarked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +22,8 @@ from autolabel.crawling.room_rule import RoomRule, room_features
 from autolabel.crawling.rooms import Scene, describe
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
-from surfaces.images import decode_image, load_image
+from surfaces.images.load import decode_image, load_image
+from tests.autolabel.crawling.drawn_pictures import collage, framed, jpeg, meadow, page, plan, poster, watermarked
 
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())
 SHARED = Path(__file__).parents[4] / "shared" / "data"

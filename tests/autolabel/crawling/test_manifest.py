@@ -16,8 +16,8 @@ from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.manifest import MANIFEST_NAME, SCHEMA, write_manifest
 from autolabel.crawling.records import Ended, Photo, QueuedRequest, State
-from surfaces.dataset.store import LabelStore
 from surfaces.errors import OutputError
+from surfaces.store.label_store import LabelStore
 
 _TIME = 1_800_000_000.25
 _PROVENANCE = {

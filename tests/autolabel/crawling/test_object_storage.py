@@ -16,14 +16,14 @@ from pathlib import Path
 import fsspec
 import pyarrow.parquet
 import pytest
-from corpora import start, teacher_file
-from crawls import ends
-from sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 from autolabel.__main__ import main
-from surfaces.dataset import open_dataset
-from surfaces.dataset.store import STORE_NAME, LabelStore
+from surfaces.datasets import open_dataset
 from surfaces.errors import DatasetError
+from surfaces.store.label_store import STORE_NAME, LabelStore
+from tests.autolabel.corpora import start, teacher_file
+from tests.autolabel.crawling.crawls import ends
+from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 _COUNT = 24
 

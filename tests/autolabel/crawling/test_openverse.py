@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from photo_servers import PhotoServer
-from recorded_answers import answer, recorded
 
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import GROUPS
 from autolabel.crawling.openverse import openverse_query, read_openverse
 from autolabel.crawling.readers import headers_for, readers
 from autolabel.crawling.reading import ReadError, ReadSettings
-from surfaces.fetch import FetchLimits, ask
+from surfaces.io.http import FetchLimits, ask
+from tests.autolabel.crawling.recorded_answers import answer, recorded
+from tests.photo_servers import PhotoServer
 
 _LOOPBACK = FetchLimits(allow_private=True)
 

@@ -7,13 +7,13 @@ from dataclasses import astuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from recorded_answers import answer, recorded
 
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.markup import Tag, decoded, text_of, tokens
 from autolabel.crawling.pages import read_page
 from autolabel.crawling.reading import ReadError, ReadSettings, RefusedError
 from autolabel.crawling.srcset import Candidate, largest, read_srcset
+from tests.autolabel.crawling.recorded_answers import answer, recorded
 
 _URL = "https://www.example.com/rooms"
 _LEAD = Lead(_URL, Kind.PAGE, "pages")

@@ -17,7 +17,7 @@ from autolabel.crawling.fetching.robots import (
     robots_origin,
 )
 from autolabel.crawling.records import RobotsText
-from surfaces.addresses import read_address
+from surfaces.io.urls import parse_url
 
 pytestmark = pytest.mark.security
 
@@ -172,7 +172,7 @@ def test_any_bytes_are_parsed(body: bytes) -> None:
     ],
 )
 def test_the_origin_of_a_robots_txt(url: str, origin: str) -> None:
-    assert robots_origin(read_address(url)) == origin
+    assert robots_origin(parse_url(url)) == origin
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOMS
-from drawn_pictures import meadow, page
 
 from autolabel.crawling.room_fitting import Look, Tried, fit, main, read_looks, rule_text, table, try_out
 from autolabel.crawling.room_rule import RoomRule, room_features
+from tests.autolabel.crawling.drawn_pictures import meadow, page
 
 
 def looks(kind: str, source: str, mean: float, count: int = 200, seed: int = 0) -> list[Look]:

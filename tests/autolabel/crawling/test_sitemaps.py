@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_answers import answer, recorded
 
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.reading import ReadError
 from autolabel.crawling.sitemaps import read_sitemap
+from tests.autolabel.crawling.recorded_answers import answer, recorded
 
 _URL = "https://www.example.com/sitemap.xml"
 _LEAD = Lead(_URL, Kind.SITEMAP, "sitemaps")

@@ -15,8 +15,8 @@ from autolabel.crawling.licences import CODES, GROUPS, code_of, name_at, read_li
 from autolabel.crawling.reading import ReadError
 from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
 from autolabel.crawling.urls import normalised, resolved
-from surfaces.addresses import AddressError
 from surfaces.errors import DatasetError
+from surfaces.io.urls import AddressError
 
 
 def _parse(*arguments: str | Path) -> argparse.Namespace:

@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from photo_servers import PhotoServer
-from recorded_answers import answer, recorded
 
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.readers import readers
 from autolabel.crawling.reading import BusyError, ReadError, ReadSettings
 from autolabel.crawling.wikimedia import read_wikimedia, wikimedia_query
-from surfaces.fetch import FetchLimits, ask
+from surfaces.io.http import FetchLimits, ask
+from tests.autolabel.crawling.recorded_answers import answer, recorded
+from tests.photo_servers import PhotoServer
 
 _UPLOADS = "https://upload.wikimedia.org/wikipedia/commons/"
 

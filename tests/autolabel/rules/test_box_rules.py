@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import FLOOR_BOX, SIZE_HW, TABLE_BOX, WALL_BOX, Box, chosen, found_boxes
 
-from autolabel.ontology import default_ontology
+from autolabel.labelling.class_config import default_class_config
 from autolabel.rules.boxes import BOX_RULES, select_boxes
 from surfaces.classes import WALL
+from tests.autolabel.scenes import FLOOR_BOX, SIZE_HW, TABLE_BOX, WALL_BOX, Box, chosen, found_boxes
 
 WHOLE: Box = (2, 0, 320, 238)
 NEAR_TABLE: Box = (102, 122, 200, 202)
 
 
 def accept(name: str) -> float:
-    return next(sought.accept for sought in default_ontology().classes if sought.surface.name == name)
+    return next(sought.accept for sought in default_class_config().classes if sought.surface.name == name)
 
 
 def score_of(boxes: list[tuple[str, float, Box]], text: str) -> float:
@@ -49,8 +49,8 @@ def test_wall_floor_without_a_leader_is_in_doubt() -> None:
     ((text, score, box),) = chosen(merged)
     assert (text, box) == ("wall", WALL_BOX)
     assert score <= accept("wall")
-    raw = select_boxes(found_boxes(merged), SIZE_HW, default_ontology())[0].score
-    assert default_ontology().of(WALL).unsure <= raw < accept("wall")
+    raw = select_boxes(found_boxes(merged), SIZE_HW, default_class_config())[0].score
+    assert default_class_config().of(WALL).ignore_mask <= raw < accept("wall")
     assert np.float32(raw) < np.float32(accept("wall"))
 
 
@@ -131,7 +131,7 @@ def test_tiny_boxes_hold_no_segment() -> None:
 
 
 corners = st.tuples(st.integers(0, 300), st.integers(0, 220), st.integers(2, 320), st.integers(2, 240))
-texts = st.sampled_from([prompt.text for prompt in default_ontology().prompts()])
+texts = st.sampled_from([prompt.text for prompt in default_class_config().prompts()])
 detections = st.tuples(corners, st.dictionaries(texts, st.floats(0, 1, width=16), max_size=4))
 
 
@@ -139,8 +139,8 @@ detections = st.tuples(corners, st.dictionaries(texts, st.floats(0, 1, width=16)
 def test_rules_only_choose_and_doubt(found: list[tuple[Box, dict[str, float]]], without: Iterable[str]) -> None:
     found = [((x, y, max(x + 1, r), max(y + 1, b)), scores) for (x, y, r, b), scores in found]
     boxes = found_boxes(*found)
-    result = select_boxes(boxes, SIZE_HW, default_ontology(), frozenset(without))
-    again = select_boxes(boxes, SIZE_HW, default_ontology(), frozenset(without))
+    result = select_boxes(boxes, SIZE_HW, default_class_config(), frozenset(without))
+    again = select_boxes(boxes, SIZE_HW, default_class_config(), frozenset(without))
     assert [(b.prompt, b.score) for b in result] == [(b.prompt, b.score) for b in again]
     assert [b.score for b in result] == sorted((b.score for b in result), reverse=True)
     for box in result:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scenes import (
+
+from autolabel.rules.masks import PINHOLE_SHARE, SPECK_SHARE
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Mask
+from surfaces.masks import components as regions
+from surfaces.masks.components import cleaned, filled, small_parts
+from tests.autolabel.scenes import (
     FLOOR_MASK,
     SIZE_HW,
     WALL_MASK,
@@ -21,12 +27,6 @@ from scenes import (
     table,
     wall,
 )
-
-from autolabel.rules import regions
-from autolabel.rules.cleaning import PINHOLE_SHARE, SPECK_SHARE
-from autolabel.rules.regions import cleaned, filled, small_parts
-from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.detections import Mask
 
 SPECK = rectangle((10, 200, 16, 206))
 PINHOLE = rectangle((50, 50, 52, 52))
@@ -43,16 +43,16 @@ def test_specks_are_unsure() -> None:
     found = wall(WALL_MASK | SPECK)
     labels = labelled(found)
     assert np.array_equal(mask_of(labels, WALL), WALL_MASK)
-    assert np.array_equal(labels.unsure, SPECK)
+    assert np.array_equal(labels.ignore_mask, SPECK)
     off = labelled(found, without=["specks"])
     assert np.array_equal(mask_of(off, WALL), WALL_MASK | SPECK)
-    assert not off.unsure.any()
+    assert not off.ignore_mask.any()
 
 
 def test_a_speck_on_another_class_is_that_class() -> None:
     labels = labelled(wall(WALL_MASK | SPECK, 0.9), floor(), without=["wall_or_floor"])
     assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
-    assert not labels.unsure.any()
+    assert not labels.ignore_mask.any()
 
 
 def test_pinholes_are_filled_and_real_holes_stay() -> None:
@@ -65,7 +65,7 @@ def test_beliefs_are_cleaned_too() -> None:
     holed = WALL_MASK & ~PINHOLE & ~WINDOW | SPECK
     labels = believed(belief_of({WALL: holed, FLOOR: FLOOR_MASK & ~SPECK}))
     assert np.array_equal(mask_of(labels, WALL), WALL_MASK & ~WINDOW)
-    assert np.array_equal(labels.unsure, SPECK)
+    assert np.array_equal(labels.ignore_mask, SPECK)
     off = believed(belief_of({WALL: holed, FLOOR: FLOOR_MASK & ~SPECK}), without=["specks", "pinholes"])
     assert np.array_equal(mask_of(off, WALL), holed)
 
@@ -76,11 +76,11 @@ def test_floor_that_hangs_from_the_upper_edge_is_unsure() -> None:
     found = wall(beneath), floor(FLOOR_MASK | ceiling)
     labels = labelled(*found)
     assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
-    assert np.array_equal(labels.unsure, ceiling)
+    assert np.array_equal(labels.ignore_mask, ceiling)
     off = labelled(*found, without=["ceiling_as_floor"])
     assert np.array_equal(mask_of(off, FLOOR), FLOOR_MASK | ceiling)
     believed_ceiling = believed(belief_of({WALL: beneath, FLOOR: FLOOR_MASK | ceiling}))
-    assert np.array_equal(believed_ceiling.unsure, ceiling)
+    assert np.array_equal(believed_ceiling.ignore_mask, ceiling)
 
 
 def test_floor_seen_from_above_may_reach_the_upper_edge() -> None:
@@ -92,7 +92,7 @@ def test_floor_seen_from_above_may_reach_the_upper_edge() -> None:
 def test_a_table_beyond_its_limits_is_unsure(mask: Mask) -> None:
     labels = labelled(table(mask))
     assert masks_of(labels, DINING_TABLE) == []
-    assert np.array_equal(labels.unsure, mask)
+    assert np.array_equal(labels.ignore_mask, mask)
     assert len(masks_of(labelled(table(mask), without=["area_limits"]), DINING_TABLE)) == 1
     assert masks_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE) == []
 
@@ -102,7 +102,7 @@ def test_unsure_pixels_do_not_count_for_the_limits() -> None:
     assert np.array_equal(mask_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE), mask)
     labels = believed(belief_of({DINING_TABLE: mask}, disagreement=disputed))
     assert masks_of(labels, DINING_TABLE) == []
-    assert np.array_equal(labels.unsure, mask)
+    assert np.array_equal(labels.ignore_mask, mask)
 
 
 def test_limits_of_stuff_hold_for_all_of_it_together() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import (
+
+from autolabel.labelling.class_config import default_class_config
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from tests.autolabel.scenes import (
     FLOOR_MASK,
     SIZE_HW,
     TABLE_BOX,
@@ -21,11 +24,8 @@ from scenes import (
     wall,
 )
 
-from autolabel.ontology import default_ontology
-from surfaces.classes import DINING_TABLE, FLOOR, WALL
-
 WINDOW = rectangle((40, 30, 90, 90))
-TABLE_LIMITS = default_ontology().of(DINING_TABLE)
+TABLE_LIMITS = default_class_config().of(DINING_TABLE)
 
 
 def test_a_table_wins_over_wall_and_floor() -> None:
@@ -33,7 +33,7 @@ def test_a_table_wins_over_wall_and_floor() -> None:
     assert np.array_equal(mask_of(labels, DINING_TABLE), TABLE_MASK)
     assert np.array_equal(mask_of(labels, WALL), WALL_MASK & ~TABLE_MASK)
     assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK & ~TABLE_MASK)
-    assert not labels.unsure.any()
+    assert not labels.ignore_mask.any()
 
 
 def test_a_window_of_a_negative_prompt_is_a_hole() -> None:
@@ -46,7 +46,7 @@ def test_a_window_that_sam_left_out_stays_a_hole() -> None:
     holed = WALL_MASK & ~WINDOW
     labels = labelled(wall(holed))
     assert np.array_equal(mask_of(labels, WALL), holed)
-    assert not labels.unsure.any()
+    assert not labels.ignore_mask.any()
 
 
 def test_a_wall_as_large_as_a_curtain_keeps_or_loses_the_common_part_by_score() -> None:
@@ -81,7 +81,7 @@ def test_what_a_table_that_is_mostly_wall_shares_with_it_is_unsure() -> None:
     leak = rectangle((100, 60, 200, 165))  # 80 of 105 rows are wall
     found = wall(score=0.8), table(leak, 0.6)
     labels = labelled(*found)
-    assert np.array_equal(labels.unsure, leak & WALL_MASK)
+    assert np.array_equal(labels.ignore_mask, leak & WALL_MASK)
     assert np.array_equal(mask_of(labels, WALL), WALL_MASK & ~leak)
     assert np.array_equal(mask_of(labels, DINING_TABLE), leak & ~WALL_MASK)
     off = labelled(*found, without=["table_leaks"])
@@ -118,7 +118,7 @@ def test_a_part_that_sam_picked_makes_the_whole_box_unsure() -> None:
     found = floor(), table(vase, 0.8, TABLE_BOX)
     labels = labelled(*found)
     assert masks_of(labels, DINING_TABLE) == []
-    assert np.array_equal(labels.unsure, TABLE_MASK)
+    assert np.array_equal(labels.ignore_mask, TABLE_MASK)
     assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK & ~TABLE_MASK)
     assert np.array_equal(mask_of(labelled(*found, without=["part_of_box"]), DINING_TABLE), vase)
 
@@ -127,19 +127,19 @@ def test_a_part_of_a_wall_makes_its_box_unsure_but_for_what_others_have() -> Non
     corner = rectangle((0, 0, 60, 60))
     labels = labelled(wall(corner, 0.8, (0, 0, 320, 200)), floor(), table())
     assert masks_of(labels, WALL) == []
-    assert np.array_equal(labels.unsure, WALL_MASK & ~TABLE_MASK)
+    assert np.array_equal(labels.ignore_mask, WALL_MASK & ~TABLE_MASK)
 
 
 @pytest.mark.parametrize(("right", "is_part"), [(145, True), (155, False)])
 def test_a_part_that_fills_a_box_of_its_own_is_a_part(right: int, is_part: bool) -> None:
     part = rectangle((100, 120, right, 200))
     labels = labelled(table(part, 0.8, TABLE_BOX))
-    assert np.array_equal(labels.unsure, TABLE_MASK & is_part)
+    assert np.array_equal(labels.ignore_mask, TABLE_MASK & is_part)
     assert np.array_equal(mask_of(labels, DINING_TABLE), part & (not is_part))
 
 
 def test_a_part_that_scores_next_to_nothing_is_dropped() -> None:
-    assert not labelled(table(rectangle((140, 120, 160, 150)), 0.1, TABLE_BOX)).unsure.any()
+    assert not labelled(table(rectangle((140, 120, 160, 150)), 0.1, TABLE_BOX)).ignore_mask.any()
 
 
 def test_a_wall_behind_a_curtain_is_no_part() -> None:
@@ -147,7 +147,7 @@ def test_a_wall_behind_a_curtain_is_no_part() -> None:
     curtain = rectangle((0, 0, 310, 140))
     labels = labelled(wall(score=0.5), negative(curtain, 0.8))
     assert np.array_equal(mask_of(labels, WALL), WALL_MASK & ~curtain)
-    assert not labels.unsure.any()
+    assert not labels.ignore_mask.any()
 
 
 def test_a_table_with_much_air_between_its_legs_is_whole() -> None:
@@ -160,20 +160,20 @@ def test_a_table_with_much_air_between_its_legs_is_whole() -> None:
     [
         (TABLE_LIMITS.accept, True, False),
         (TABLE_LIMITS.accept - 0.01, False, True),
-        (TABLE_LIMITS.unsure, False, True),
-        (TABLE_LIMITS.unsure - 0.01, False, False),
+        (TABLE_LIMITS.ignore_mask, False, True),
+        (TABLE_LIMITS.ignore_mask - 0.01, False, False),
     ],
 )
 def test_low_scores_are_unsure_and_very_low_ones_are_dropped(score: float, is_label: bool, is_unsure: bool) -> None:
     labels = labelled(wall(), floor(), table(score=score))
     assert np.array_equal(mask_of(labels, DINING_TABLE), TABLE_MASK & is_label)
-    assert np.array_equal(labels.unsure, TABLE_MASK & is_unsure)
+    assert np.array_equal(labels.ignore_mask, TABLE_MASK & is_unsure)
     assert len(masks_of(labelled(table(score=score), without=["low_scores"]), DINING_TABLE)) == 1
 
 
 def test_a_doubtful_wall_is_unsure_only_where_nothing_else_is() -> None:
     labels = labelled(wall(rectangle((0, 0, 320, 200)), 0.3), floor(), table())
-    assert np.array_equal(labels.unsure, WALL_MASK & ~TABLE_MASK)
+    assert np.array_equal(labels.ignore_mask, WALL_MASK & ~TABLE_MASK)
     assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK & ~TABLE_MASK)
 
 
@@ -181,9 +181,9 @@ def test_what_wall_and_floor_both_claim_is_unsure() -> None:
     reaching_down = rectangle((0, 0, 320, 160))
     found = wall(reaching_down, 0.9), floor(score=0.6), table()
     labels = labelled(*found)
-    assert np.array_equal(labels.unsure, reaching_down & FLOOR_MASK & ~TABLE_MASK)
+    assert np.array_equal(labels.ignore_mask, reaching_down & FLOOR_MASK & ~TABLE_MASK)
     off = labelled(*found, without=["wall_or_floor"])
-    assert not off.unsure.any()
+    assert not off.ignore_mask.any()
     assert np.array_equal(mask_of(off, WALL), reaching_down & ~TABLE_MASK)
 
 
@@ -192,7 +192,7 @@ def test_a_wall_that_swallows_the_floor_leaked(wall_score: float, floor_score: f
     labels = labelled(wall(rectangle((0, 0, 320, 225)), wall_score), floor(score=floor_score))
     assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
     assert np.array_equal(mask_of(labels, WALL), WALL_MASK)
-    assert not labels.unsure.any()
+    assert not labels.ignore_mask.any()
 
 
 def test_a_floor_that_swallows_the_wall_leaked() -> None:
@@ -208,12 +208,12 @@ def test_proposals_of_a_wall_are_one_segment_with_mean_scores() -> None:
     (segment,) = labelled(first, second).segments
     assert np.array_equal(segment.detection.mask, left | right)
     assert segment.detection.score == pytest.approx((0.9 * 100 + 0.5 * 140) / 240)
-    assert segment.qualities == {"detector": pytest.approx(segment.detection.score)}
+    assert segment.quality_scores == {"detector": pytest.approx(segment.detection.score)}
 
 
 def test_nothing_proposed_is_nothing_found() -> None:
     for labels in (labelled(), labelled(wall(np.zeros(SIZE_HW, bool)))):
         check_invariants(labels)
         assert labels.segments == ()
-        assert not labels.unsure.any()
-        assert labels.qualities["score"] == 0
+        assert not labels.ignore_mask.any()
+        assert labels.quality_scores["score"] == 0

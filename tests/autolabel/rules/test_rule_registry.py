@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autolabel.labelling import LabellingSettings
-from autolabel.ontology import SettingsError
+from autolabel.labelling.class_config import SettingsError
+from autolabel.labelling.labeller import LabellingSettings
 from autolabel.rules.registry import BELIEF_RULES, PROPOSAL_RULES, RULES, require_rules
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "rules.md"

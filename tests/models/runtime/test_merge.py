@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import models.runtime.merge as merging
-from models.runtime.merge import MergeSettings, label_map, mean_inside, merge
-from models.runtime.raw import Floats, RawOutput
+import models.inference.postprocess as merging
+from models.inference.model_output import Floats, ModelOutput
+from models.inference.postprocess import FusionSettings, label_map, mean_inside, merge
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection, Mask, box_of_mask
 
@@ -30,7 +30,7 @@ def region(box: Box, height: int = HEIGHT // 4, width: int = WIDTH // 4) -> Mask
     return inside
 
 
-def room(*tables: Box, belief: float = 0.9, wall: Mask | None = None) -> Floats:
+def room(*tables: Box, soft_labels: float = 0.9, wall: Mask | None = None) -> Floats:
     """Probabilities of a wall above a floor, tables before them; edges as soft as a network's."""
     shape = HEIGHT // 4, WIDTH // 4
     wall = region((0, 0, 1, 0.5)) if wall is None else wall
@@ -40,7 +40,7 @@ def room(*tables: Box, belief: float = 0.9, wall: Mask | None = None) -> Floats:
         table |= region(box)
     classes = np.stack([~wall & ~floor, wall & ~table, floor & ~table, table]).astype(np.float32)
     classes[0] *= ~table
-    hard = classes * belief + (1 - classes) * (1 - belief) / 3
+    hard = classes * soft_labels + (1 - classes) * (1 - soft_labels) / 3
     soft = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE) for plane in hard])
     return (soft / soft.sum(axis=0)).astype(np.float32)
 
@@ -57,8 +57,8 @@ def head_mask(box: Box, *tables: Box) -> Floats:
     )
 
 
-def raw(probabilities: Floats, *boxes: tuple[Box, float, Floats]) -> RawOutput:
-    return RawOutput(
+def raw(probabilities: Floats, *boxes: tuple[Box, float, Floats]) -> ModelOutput:
+    return ModelOutput(
         probabilities,
         np.array([box for box, _, _ in boxes], np.float32).reshape(-1, 4),
         np.array([score for _, score, _ in boxes], np.float32),
@@ -66,8 +66,8 @@ def raw(probabilities: Floats, *boxes: tuple[Box, float, Floats]) -> RawOutput:
     )
 
 
-def found(output: RawOutput, **changes: float) -> list[Detection]:
-    return merge(output, HEIGHT, WIDTH, MergeSettings(**changes))
+def found(output: ModelOutput, **changes: float) -> list[Detection]:
+    return merge(output, HEIGHT, WIDTH, FusionSettings(**changes))
 
 
 def tables_of(detections: list[Detection]) -> list[Detection]:
@@ -79,7 +79,7 @@ def iou(mask: Mask, box: Box) -> float:
     return float((mask & truth).sum() / (mask | truth).sum())
 
 
-def random_output(seed: int, boxes: int) -> RawOutput:
+def random_output(seed: int, boxes: int) -> ModelOutput:
     """Coherent random regions, and boxes anywhere: outside the photo, empty, inside out."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((4, 5, 6), np.float32)
@@ -91,7 +91,7 @@ def random_output(seed: int, boxes: int) -> RawOutput:
         [np.minimum(*np.split(corners[usual], 2, 1)), np.maximum(*np.split(corners[usual], 2, 1))]
     )
     masks = np.stack([cv2.resize(rng.random((4, 4), np.float32), (56, 56)) for _ in range(boxes)]) if boxes else None
-    return RawOutput(
+    return ModelOutput(
         (weights / weights.sum(axis=0)).astype(np.float32),
         corners.astype(np.float32),
         np.sort(rng.random(boxes).astype(np.float32))[::-1],
@@ -102,7 +102,7 @@ def random_output(seed: int, boxes: int) -> RawOutput:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 8), st.integers(1, 90), st.integers(1, 120))
 def test_segments_never_overlap(seed: int, boxes: int, height: int, width: int) -> None:
-    chosen = MergeSettings(table_score=0.2, residual_score=0.3, smallest_share=0.01)
+    chosen = FusionSettings(table_score=0.2, residual_score=0.3, smallest_share=0.01)
     detections = merge(random_output(seed, boxes), height, width, chosen)
     assert [d.surface for d in detections if d.surface is not DINING_TABLE] == [
         surface for surface in (WALL, FLOOR) if surface in {d.surface for d in detections}
@@ -235,9 +235,9 @@ def test_boxes_that_nobody_believes_are_dropped() -> None:
     sure = head_mask(LEFT_TABLE, LEFT_TABLE)
     without_branch = raw(room(), (LEFT_TABLE, 0.99, sure))
     assert tables_of(found(without_branch)) == []
-    unsure = raw(room(LEFT_TABLE), (LEFT_TABLE, 0.05, sure))
-    assert tables_of(found(unsure, residual_score=1.1)) == []
-    assert len(tables_of(found(unsure, residual_score=1.1, table_score=0.1))) == 1
+    ignore_mask = raw(room(LEFT_TABLE), (LEFT_TABLE, 0.05, sure))
+    assert tables_of(found(ignore_mask, residual_score=1.1)) == []
+    assert len(tables_of(found(ignore_mask, residual_score=1.1, table_score=0.1))) == 1
 
 
 def test_the_mask_weight_decides_between_head_and_branch() -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
 from models import Segmenter
-from models.registry import sha256_of
-from models.runtime import onnx_file
-from models.runtime.session import open_session
+from models.inference import session as onnx_file
+from models.inference.session import open_session
+from models.weights.registry import sha256_of
 from surfaces.errors import WeightsError
 
 pytestmark = [pytest.mark.security, pytest.mark.filterwarnings("error")]
@@ -189,7 +189,7 @@ def test_what_changed_since_it_was_hashed_is_not_loaded(tmp_path: Path) -> None:
 
 
 def test_networks_of_more_than_a_file_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.runtime.session._BYTES_MAX", 100)
+    monkeypatch.setattr("models.inference.session._BYTES_MAX", 100)
     (tmp_path / "n.onnx").write_bytes(bytes(101))
     check_refused(tmp_path / "n.onnx", "101 bytes, more than 100")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.runtime.raw import MAX_AREA, MAX_SIDE, SIZE_MULTIPLE, TARGET_AREA, input_size
+from models.inference.model_output import MAX_AREA, MAX_SIDE, SIZE_MULTIPLE, TARGET_AREA, choose_input_size
 
 sides = st.integers(1, 20_000)
 
@@ -20,7 +20,7 @@ def aspect_error(photo: tuple[int, int], size: tuple[int, int]) -> float:
 
 @given(sides, sides)
 def test_sizes_are_ones_that_the_network_takes(height: int, width: int) -> None:
-    size = input_size(height, width)
+    size = choose_input_size(height, width)
     assert all(side % SIZE_MULTIPLE == 0 and SIZE_MULTIPLE <= side <= MAX_SIDE for side in size)
     assert size[0] * size[1] <= MAX_AREA
 
@@ -28,15 +28,15 @@ def test_sizes_are_ones_that_the_network_takes(height: int, width: int) -> None:
 @given(st.integers(100, 8000), st.floats(0.5, 2))
 def test_ordinary_photos_keep_their_aspect(height: int, aspect: float) -> None:
     width = round(height * aspect)
-    size = input_size(height, width)
+    size = choose_input_size(height, width)
     assert 0.6 * TARGET_AREA <= size[0] * size[1] <= MAX_AREA
     assert aspect_error((height, width), size) < 1.25
 
 
 @given(sides, sides)
 def test_turned_photos_get_turned_sizes(height: int, width: int) -> None:
-    turned = input_size(width, height)
-    got = input_size(height, width)
+    turned = choose_input_size(width, height)
+    got = choose_input_size(height, width)
     assert aspect_error((height, width), got) == pytest.approx(aspect_error((width, height), turned))
     assert got[0] * got[1] == turned[0] * turned[1]
 
@@ -54,4 +54,4 @@ def test_turned_photos_get_turned_sizes(height: int, width: int) -> None:
     ],
 )
 def test_sizes_of_common_photos(photo: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert input_size(*photo) == expected
+    assert choose_input_size(*photo) == expected

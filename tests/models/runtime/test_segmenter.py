@@ -12,13 +12,13 @@ from onnx import TensorProto, helper
 from PIL import Image as Pillow
 
 from models import Segmenter
-from models.registry import shipped
-from models.runtime.raw import input_size
+from models.inference.model_output import choose_input_size
+from models.weights.registry import shipped
 from surfaces.classes import FLOOR, IGNORE, WALL, SurfaceClass
-from surfaces.dataset import Labels, open_dataset
+from surfaces.datasets import Labels, open_dataset
 from surfaces.detections import Detection, Image
 from surfaces.errors import FetchError, SurfacesError, WeightsError
-from surfaces.images import load_image
+from surfaces.images.load import load_image
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ROOT / "tests" / "data" / "rooms"
@@ -71,7 +71,7 @@ def test_sizes_far_from_ordinary(segmenter: Segmenter, room: Image, size: tuple[
     height, width = size
     tiled = np.tile(room, (3, 3, 1))[:height, :width]
     raw = segmenter.raw(tiled)
-    expected = input_size(height, width)
+    expected = choose_input_size(height, width)
     assert raw.probabilities.shape == (4, expected[0] // 4, expected[1] // 4)
     np.testing.assert_allclose(raw.probabilities.sum(axis=0), 1, atol=1e-4)
     assert (raw.boxes >= 0).all()

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from models.registry import shipped
-from models.runtime.session import open_session
+from models.inference.session import open_session
+from models.weights.registry import shipped
 from surfaces.errors import WeightsError
 
 pytestmark = pytest.mark.security

@@ -8,14 +8,14 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from students import calm_student
 
 from models.student.encoder import ENCODERS
 from models.student.network import SemanticBranch, Student
 from models.student.tables import MASK_SIZE, MAX_DETECTIONS
 from models.student.weights import read_tensors, start_from
-from surfaces.dataset import open_dataset
+from surfaces.datasets import open_dataset
 from surfaces.errors import SurfacesError
+from tests.models.student.students import calm_student
 
 ROOT = Path(__file__).parents[3]
 MOSAIC = ROOT.parent / "shared" / "weights"

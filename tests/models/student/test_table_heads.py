@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from students import calm_student
 from torch import Tensor
 
 from models.student.network import Student
 from models.student.tables import IGNORED_SHARE, TableTargets, share_inside
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
+from tests.models.student.students import calm_student
 
 SIDE = 128
 BOX = (40, 30, 90, 80)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.teachers.teacher import Belief, Floats, Opinion, Proposal
+from models.teachers.base import Floats, InstancePrediction, Prediction, SemanticPrediction
 from surfaces.detections import Image
 
 
@@ -24,30 +24,30 @@ class Believing:
     def fingerprint(self) -> str:
         return hashlib.sha256(self.name.encode()).hexdigest()
 
-    def look(self, image: Image) -> Opinion:
+    def predict(self, image: Image) -> Prediction:
         self.seen.append(image.shape)
-        belief = self.believe(image).astype(np.float32)
-        return Opinion(belief=Belief(belief, np.zeros(belief.shape[1:], np.float32)))
+        semantic = self.believe(image).astype(np.float32)
+        return Prediction(semantic=SemanticPrediction(semantic, np.zeros(semantic.shape[1:], np.float32)))
 
 
 @dataclass
 class Proposing:
     """Proposes the same of every photo."""
 
-    proposals: tuple[Proposal, ...]
+    instances: tuple[InstancePrediction, ...]
     name: str = "proposing"
     fingerprint: str = "proposing"
 
-    def look(self, image: Image) -> Opinion:
-        assert all(proposal.mask.shape == image.shape[:2] for proposal in self.proposals)
-        return Opinion(proposals=self.proposals)
+    def predict(self, image: Image) -> Prediction:
+        assert all(instance.mask.shape == image.shape[:2] for instance in self.instances)
+        return Prediction(instances=self.instances)
 
 
 def constant(*probabilities: float, size_hw: tuple[int, int] = (4, 6)) -> Callable[[Image], Floats]:
     """The same probabilities (other, wall, floor, dining table) everywhere."""
-    belief = np.empty((4, *size_hw), np.float32)
-    belief[:] = np.reshape(probabilities, (4, 1, 1))
-    return lambda _: belief
+    semantic = np.empty((4, *size_hw), np.float32)
+    semantic[:] = np.reshape(probabilities, (4, 1, 1))
+    return lambda _: semantic
 
 
 def by_brightness(image: Image) -> Floats:
@@ -58,7 +58,7 @@ def by_brightness(image: Image) -> Floats:
 
 def left_half(image: Image) -> Floats:
     """The left half of whatever it is shown is wall, the right half floor."""
-    belief = np.zeros((4, *image.shape[:2]), np.float32)
+    semantic = np.zeros((4, *image.shape[:2]), np.float32)
     middle = image.shape[1] // 2
-    belief[1, :, :middle] = belief[2, :, middle:] = 1
-    return belief
+    semantic[1, :, :middle] = semantic[2, :, middle:] = 1
+    return semantic

@@ -7,10 +7,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from photo_servers import PhotoServer
-from weights_server import ServedFile
 
-from models.teachers.checkpoints import (
+from models.weights.download import DownloadLimits
+from models.weights.official import (
     BERT_VOCABULARY,
     GROUNDING_DINO,
     SAM,
@@ -18,8 +17,9 @@ from models.teachers.checkpoints import (
     cache_folder,
     find_weights,
 )
-from models.teachers.download import DownloadLimits
 from surfaces.errors import WeightsError
+from tests.models.teachers.weights_server import ServedFile
+from tests.photo_servers import PhotoServer
 
 BODY = b"tensors" * 1000
 LIMITS = DownloadLimits(connect_s=2, read_s=2, attempts=2, pause_s=0.01)

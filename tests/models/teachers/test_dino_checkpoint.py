@@ -11,10 +11,9 @@ import torch
 
 pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Makefile")
 
-import tiny_dino
-
-from models.teachers.dino_checkpoint import dino_config, load_folder, load_official
+from models.teachers.grounding_dino.checkpoint import dino_config, load_folder, load_official
 from surfaces.errors import WeightsError
+from tests.models.teachers import tiny_dino
 
 TOLERANCE = 1e-4
 """Largest difference of logits and of boxes (shares of the photo) between the two implementations."""

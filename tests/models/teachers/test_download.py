@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from photo_servers import PhotoServer
-from weights_server import ServedFile
 
-from models.teachers.download import DownloadError, DownloadLimits, download
+from models.weights.download import DownloadError, DownloadLimits, download
 from surfaces.errors import WeightsError
-from surfaces.fetch import USER_AGENT
+from surfaces.io.http import USER_AGENT
+from tests.models.teachers.weights_server import ServedFile
+from tests.photo_servers import PhotoServer
 
 BODY = os.urandom(3_000_000)
 LIMITS = DownloadLimits(connect_s=2, read_s=5, attempts=3, pause_s=0.01)
@@ -294,7 +294,7 @@ def test_too_little_space_is_noticed_before_the_first_byte(
 
 def program(url: str, target: Path, served: ServedFile) -> list[str]:
     code = (
-        "import sys; from pathlib import Path; from models.teachers.download import *\n"
+        "import sys; from pathlib import Path; from models.weights.download import *\n"
         "from surfaces.errors import WeightsError\n"
         f"try: download({url!r}, Path({str(target)!r}), {len(served.body)}, {served.sha256!r})\n"
         "except WeightsError as error: sys.exit(f'told: {error}')"

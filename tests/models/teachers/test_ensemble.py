@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from fixed_teachers import Believing, Proposing, by_brightness, constant, left_half
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from models.teachers.base import InstancePrediction, SemanticPrediction
 from models.teachers.ensemble import Ensemble
-from models.teachers.painting import painted_belief
-from models.teachers.teacher import Belief, Proposal
+from models.teachers.grounded_sam import painted_belief
 from models.teachers.windows import look_closer, windows_of
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.detections import Image, Mask, box_of_mask
+from tests.models.teachers.fixed_teachers import Believing, Proposing, by_brightness, constant, left_half
 
 
 def photo(height: int = 8, width: int = 12) -> Image:
@@ -25,38 +25,38 @@ def photo(height: int = 8, width: int = 12) -> Image:
     return np.repeat(grey[:, :, None], 3, axis=2).astype(np.uint8)
 
 
-def believed(ensemble: Ensemble, image: Image) -> Belief:
-    belief = ensemble.look(image).belief
-    assert belief is not None
-    assert belief.probabilities.dtype == belief.disagreement.dtype == np.float32
-    np.testing.assert_allclose(belief.probabilities.sum(axis=0), 1, atol=1e-5)
-    assert belief.disagreement.shape == belief.probabilities.shape[1:]
-    return belief
+def believed(ensemble: Ensemble, image: Image) -> SemanticPrediction:
+    semantic = ensemble.predict(image).semantic
+    assert semantic is not None
+    assert semantic.probabilities.dtype == semantic.disagreement.dtype == np.float32
+    np.testing.assert_allclose(semantic.probabilities.sum(axis=0), 1, atol=1e-5)
+    assert semantic.disagreement.shape == semantic.probabilities.shape[1:]
+    return semantic
 
 
-def proposal(surface: SurfaceClass | None, score: float, mask: Mask) -> Proposal:
-    return Proposal(surface, "words", score, box_of_mask(mask), mask)
+def instance(surface: SurfaceClass | None, score: float, mask: Mask) -> InstancePrediction:
+    return InstancePrediction(surface, "words", score, box_of_mask(mask), mask)
 
 
 def test_the_mean_and_how_far_from_it() -> None:
     members = [Believing(constant(0.1, 0.9, 0, 0)), Believing(constant(0.3, 0.5, 0.2, 0))]
-    belief = believed(Ensemble(members), photo())
-    np.testing.assert_allclose(belief.probabilities[:, 0, 0], [0.2, 0.7, 0.1, 0], atol=1e-6)
-    np.testing.assert_allclose(belief.disagreement, (0.1 + 0.2 + 0.1) / 2, atol=1e-6)
+    semantic = believed(Ensemble(members), photo())
+    np.testing.assert_allclose(semantic.probabilities[:, 0, 0], [0.2, 0.7, 0.1, 0], atol=1e-6)
+    np.testing.assert_allclose(semantic.disagreement, (0.1 + 0.2 + 0.1) / 2, atol=1e-6)
 
 
 def test_the_largest_distance_counts() -> None:
     members = [Believing(constant(*each)) for each in ((1, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0))]
-    belief = believed(Ensemble(members), photo())
-    np.testing.assert_allclose(belief.disagreement, 2 / 3, atol=1e-6)
+    semantic = believed(Ensemble(members), photo())
+    np.testing.assert_allclose(semantic.disagreement, 2 / 3, atol=1e-6)
 
 
 def test_one_teacher_alone_is_left_as_it_is() -> None:
-    opinion = Ensemble([Believing(by_brightness)], mirror=False).look(photo())
-    assert opinion.belief is not None
-    np.testing.assert_array_equal(opinion.belief.probabilities, by_brightness(photo()))
-    assert not opinion.belief.disagreement.any()
-    assert opinion.agreement == {}
+    prediction = Ensemble([Believing(by_brightness)], mirror=False).predict(photo())
+    assert prediction.semantic is not None
+    np.testing.assert_array_equal(prediction.semantic.probabilities, by_brightness(photo()))
+    assert not prediction.semantic.disagreement.any()
+    assert prediction.agreement == {}
 
 
 def test_the_mirrored_photo_is_mirrored_back() -> None:
@@ -64,18 +64,18 @@ def test_the_mirrored_photo_is_mirrored_back() -> None:
     np.testing.assert_allclose(same.probabilities, by_brightness(photo()), atol=1e-6)
     np.testing.assert_allclose(same.disagreement, 0, atol=1e-6)
 
-    opinion = Ensemble([Believing(left_half)]).look(photo())
-    assert opinion.belief is not None
-    np.testing.assert_allclose(opinion.belief.probabilities[1:3], 0.5)
-    np.testing.assert_allclose(opinion.belief.disagreement, 0.5)
-    assert opinion.agreement == {"flips": 0.0}
+    prediction = Ensemble([Believing(left_half)]).predict(photo())
+    assert prediction.semantic is not None
+    np.testing.assert_allclose(prediction.semantic.probabilities[1:3], 0.5)
+    np.testing.assert_allclose(prediction.semantic.disagreement, 0.5)
+    assert prediction.agreement == {"flips": 0.0}
 
 
 def test_the_finest_raster_is_taken() -> None:
     members = [Believing(constant(0, 1, 0, 0, size_hw=(4, 9))), Believing(constant(0, 0, 1, 0, size_hw=(6, 5)))]
-    belief = believed(Ensemble(members), photo())
-    assert belief.probabilities.shape == (4, 6, 9)
-    np.testing.assert_allclose(belief.probabilities[1:3], 0.5)
+    semantic = believed(Ensemble(members), photo())
+    assert semantic.probabilities.shape == (4, 6, 9)
+    np.testing.assert_allclose(semantic.probabilities[1:3], 0.5)
 
 
 def test_coarse_beliefs_stay_in_their_places() -> None:
@@ -96,14 +96,14 @@ def test_weights_of_members_and_of_classes() -> None:
 
 def test_agreement_of_members() -> None:
     def wall_until(column: int) -> Believing:
-        belief = np.zeros((4, 10, 10), np.float32)
-        belief[1, :, :column] = belief[0, :, column:] = 1
-        return Believing(lambda _: belief)
+        semantic = np.zeros((4, 10, 10), np.float32)
+        semantic[1, :, :column] = semantic[0, :, column:] = 1
+        return Believing(lambda _: semantic)
 
-    assert Ensemble([wall_until(5), wall_until(10)], mirror=False).look(photo()).agreement == {"backends": 0.5}
-    three = Ensemble([wall_until(5), wall_until(10), wall_until(5)], mirror=False).look(photo())
+    assert Ensemble([wall_until(5), wall_until(10)], mirror=False).predict(photo()).agreement == {"backends": 0.5}
+    three = Ensemble([wall_until(5), wall_until(10), wall_until(5)], mirror=False).predict(photo())
     assert three.agreement == {"backends": pytest.approx((0.5 + 1 + 0.5) / 3)}
-    nothing = Ensemble([wall_until(0), wall_until(0)], mirror=False).look(photo())
+    nothing = Ensemble([wall_until(0), wall_until(0)], mirror=False).predict(photo())
     assert nothing.agreement == {"backends": 1.0}
 
 
@@ -141,11 +141,11 @@ def test_settings_that_make_no_sense(wrong: dict[str, list[float]]) -> None:
 
 def test_scales_look_through_windows() -> None:
     teacher = Believing(by_brightness)
-    belief = believed(Ensemble([teacher], mirror=False, scales=(1, 1.5)), photo(60, 90))
+    semantic = believed(Ensemble([teacher], mirror=False, scales=(1, 1.5)), photo(60, 90))
     assert teacher.seen == [(60, 90, 3)] + 4 * [(40, 60, 3)]
-    assert belief.probabilities.shape == (4, 60, 90)
-    np.testing.assert_allclose(belief.probabilities, by_brightness(photo(60, 90)), atol=0.01)
-    assert belief.disagreement.max() < 0.02
+    assert semantic.probabilities.shape == (4, 60, 90)
+    np.testing.assert_allclose(semantic.probabilities, by_brightness(photo(60, 90)), atol=0.01)
+    assert semantic.disagreement.max() < 0.02
 
 
 @settings(max_examples=50, deadline=None)
@@ -179,12 +179,12 @@ def test_proposals_are_painted() -> None:
     wall, floor, table, rug = (np.zeros((4, 8), bool) for _ in range(4))
     wall[:2], floor[2:], table[1:3, 2:6], rug[3, 6:] = True, True, True, True
     found = [
-        proposal(DINING_TABLE, 0.4, table),
-        proposal(FLOOR, 0.8, floor),
-        proposal(None, 0.6, rug),
-        proposal(WALL, 0.9, wall),
+        instance(DINING_TABLE, 0.4, table),
+        instance(FLOOR, 0.8, floor),
+        instance(None, 0.6, rug),
+        instance(WALL, 0.9, wall),
     ]
-    belief = painted_belief(found, (4, 8))
+    semantic = painted_belief(found, (4, 8))
     for place, expected in (
         ((0, 0), (0.1, 0.9, 0, 0)),
         ((3, 0), (0.2, 0, 0.8, 0)),
@@ -192,7 +192,7 @@ def test_proposals_are_painted() -> None:
         ((2, 3), (0.6, 0, 0, 0.4)),
         ((3, 7), (1, 0, 0, 0)),
     ):
-        np.testing.assert_allclose(belief.probabilities[:, *place], expected, atol=1e-6)
+        np.testing.assert_allclose(semantic.probabilities[:, *place], expected, atol=1e-6)
     coarse = painted_belief(found, (2, 4)).probabilities
     np.testing.assert_allclose(coarse[:, 0, 1], [0.1 / 2 + 0.6 / 2, 0.9 / 2, 0, 0.4 / 2], atol=0.005)
     nothing = painted_belief([], (2, 3)).probabilities
@@ -201,23 +201,23 @@ def test_proposals_are_painted() -> None:
 
 def test_among_things_the_surest_lies_on_top() -> None:
     mask = np.ones((2, 2), bool)
-    found = [proposal(DINING_TABLE, 0.7, mask), proposal(None, 0.5, mask), proposal(WALL, 0.99, mask)]
+    found = [instance(DINING_TABLE, 0.7, mask), instance(None, 0.5, mask), instance(WALL, 0.99, mask)]
     np.testing.assert_allclose(painted_belief(found, (2, 2)).probabilities[:, 0, 0], [0.3, 0, 0, 0.7], atol=1e-6)
 
 
 def test_a_detector_among_semantic_networks() -> None:
     mask = np.zeros((8, 12), bool)
     mask[:, 3:9] = True  # alike mirrored
-    members = [Proposing((proposal(WALL, 0.8, mask),)), Believing(constant(0, 1, 0, 0, size_hw=(2, 2)))]
-    belief = believed(Ensemble(members), photo())
-    assert belief.probabilities.shape == (4, 8, 12)
-    np.testing.assert_allclose(belief.probabilities[1][mask], 0.9, atol=1e-6)
-    np.testing.assert_allclose(belief.probabilities[1][~mask], 0.5, atol=1e-6)
+    members = [Proposing((instance(WALL, 0.8, mask),)), Believing(constant(0, 1, 0, 0, size_hw=(2, 2)))]
+    semantic = believed(Ensemble(members), photo())
+    assert semantic.probabilities.shape == (4, 8, 12)
+    np.testing.assert_allclose(semantic.probabilities[1][mask], 0.9, atol=1e-6)
+    np.testing.assert_allclose(semantic.probabilities[1][~mask], 0.5, atol=1e-6)
 
 
 def test_large_photos_are_painted_small() -> None:
     mask = np.zeros((1000, 2000), bool)
     mask[:, :1000] = True
-    belief = believed(Ensemble([Proposing((proposal(FLOOR, 1.0, mask),))], mirror=False), photo(1000, 2000))
-    assert belief.probabilities.shape == (4, 128, 256)
-    np.testing.assert_array_equal(belief.probabilities[2], np.arange(256)[None].repeat(128, 0) < 128)
+    semantic = believed(Ensemble([Proposing((instance(FLOOR, 1.0, mask),))], mirror=False), photo(1000, 2000))
+    assert semantic.probabilities.shape == (4, 128, 256)
+    np.testing.assert_array_equal(semantic.probabilities[2], np.arange(256)[None].repeat(128, 0) < 128)

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 import torch
 from segment_anything import sam_model_registry
-from tiny_dino import (
+
+from models.teachers.base import ChosenBox, Prompt, PromptedBoxes
+from models.teachers.grounded_sam import GroundedSam, open_grounded_sam
+from models.teachers.grounding_dino.detector import DinoSettings, GroundingDino
+from models.teachers.sam.prompts import SamSettings
+from models.teachers.sam.segmenter import Sam
+from models.weights.official import GROUNDING_DINO, SAM
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Image
+from surfaces.errors import WeightsError
+from surfaces.images.load import load_image
+from tests.models.teachers.tiny_dino import (
     RedFinder,
     original_network,
     vocabulary,
@@ -18,19 +29,7 @@ from tiny_dino import (
     write_tiny_folder,
     write_vocabulary,
 )
-from tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
-
-from models.teachers.boxes import ChosenBox, PromptedBoxes
-from models.teachers.checkpoints import GROUNDING_DINO, SAM
-from models.teachers.grounded_sam import GroundedSam, open_grounded_sam
-from models.teachers.grounding_dino import DinoSettings, GroundingDino
-from models.teachers.prompts import Prompt
-from models.teachers.sam import Sam
-from models.teachers.sam_prompts import SamSettings
-from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.detections import Image
-from surfaces.errors import WeightsError
-from surfaces.images import load_image
+from tests.models.teachers.tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
 
 PROMPTS = (
     Prompt("wall", WALL),
@@ -100,8 +99,8 @@ def bright_photo() -> Image:
 
 
 def test_each_thing_each_negative_box_and_each_region_of_stuff_is_proposed(bright_photo: Image) -> None:
-    opinion = teacher(bright_sam()).look(bright_photo)
-    found = [(p.surface, p.prompt, round(p.score, 3), p.box_xyxy.tolist()) for p in opinion.proposals]
+    prediction = teacher(bright_sam()).predict(bright_photo)
+    found = [(p.surface, p.prompt, round(p.score, 3), p.box_xyxy.tolist()) for p in prediction.instances]
     assert found == [
         (DINING_TABLE, "dining table", 0.8, [60, 50, 110, 95]),
         (WALL, "wall", 0.7, [0, 0, 120, 70]),
@@ -109,20 +108,20 @@ def test_each_thing_each_negative_box_and_each_region_of_stuff_is_proposed(brigh
         (None, "window", 0.4, [10, 10, 40, 40]),
         (WALL, "wall", 0.3, [150, 0, 200, 70]),
     ]
-    assert opinion.belief is None
-    for proposal in opinion.proposals:
+    assert prediction.semantic is None
+    for instance in prediction.instances:
         truth = bright_photo[..., 0] > 127
-        assert proposal.mask.shape == (100, 200)
-        assert (proposal.mask & truth).sum() / (proposal.mask | truth).sum() > 0.96
-        assert set(proposal.qualities) == {"predicted_iou", "stability"}
-        assert proposal.qualities["predicted_iou"] == pytest.approx(0.9)
-        assert 0.9 < proposal.qualities["stability"] <= 1
+        assert instance.mask.shape == (100, 200)
+        assert (instance.mask & truth).sum() / (instance.mask | truth).sum() > 0.96
+        assert set(instance.quality_scores) == {"predicted_iou", "stability"}
+        assert instance.quality_scores["predicted_iou"] == pytest.approx(0.9)
+        assert 0.9 < instance.quality_scores["stability"] <= 1
 
 
 def test_sam_is_asked_with_boxes_for_things_and_with_points_for_stuff(photo: Image) -> None:
     network = tiny_sam()
     log = PromptLog(network)
-    teacher(network, settings=SamSettings(interior_points=2, negative_points=4, feedback_rounds=2)).look(photo)
+    teacher(network, settings=SamSettings(interior_points=2, negative_points=4, feedback_rounds=2)).predict(photo)
     things = [call for call in log.calls if call["points"] is None]
     stuff = [call for call in log.calls if call["points"] is not None]
     assert len(things) == 2
@@ -134,27 +133,27 @@ def test_sam_is_asked_with_boxes_for_things_and_with_points_for_stuff(photo: Ima
 
 
 def test_masks_that_are_empty_are_not_proposed() -> None:
-    assert teacher(bright_sam()).look(np.zeros((100, 200, 3), np.uint8)).proposals == ()
+    assert teacher(bright_sam()).predict(np.zeros((100, 200, 3), np.uint8)).instances == ()
 
 
 def test_where_nothing_is_chosen_sam_does_not_even_look(photo: Image) -> None:
     network = tiny_sam()
     network.image_encoder.register_forward_hook(lambda *_: pytest.fail("encoded for nothing"))
-    assert teacher(network, nothing).look(photo).proposals == ()
+    assert teacher(network, nothing).predict(photo).instances == ()
 
 
 def test_the_same_photo_gives_the_same_opinion(photo: Image) -> None:
     grounded = teacher(tiny_sam())
-    first = grounded.look(photo)
-    grounded.look(photo[::-1].copy())
-    for one, other in zip(first.proposals, grounded.look(photo).proposals, strict=True):
+    first = grounded.predict(photo)
+    grounded.predict(photo[::-1].copy())
+    for one, other in zip(first.instances, grounded.predict(photo).instances, strict=True):
         np.testing.assert_array_equal(one.mask, other.mask)
-        assert (one.surface, one.score, one.qualities) == (other.surface, other.score, other.qualities)
+        assert (one.surface, one.score, one.quality_scores) == (other.surface, other.score, other.quality_scores)
 
 
 def test_the_detector_is_asked_for_all_prompts(photo: Image) -> None:
     detector = FakeDetector()
-    GroundedSam(detector, Sam(tiny_sam()), PROMPTS, nothing).look(photo)
+    GroundedSam(detector, Sam(tiny_sam()), PROMPTS, nothing).predict(photo)
     assert detector.asked == [PROMPTS]
 
 
@@ -216,13 +215,13 @@ def test_boxes_and_masks_lie_on_the_same_pixels_of_the_upright_photo(
     stored[height // 4 : height // 2, width // 3 : (width * 9) // 10, 0] = 255
     image = as_taken(stored, orientation)
     detector = GroundingDino(RedFinder(), vocabulary())
-    (proposal,) = GroundedSam(detector, Sam(bright_sam()), PROMPTS[:3], as_floor).look(image).proposals
+    (instance,) = GroundedSam(detector, Sam(bright_sam()), PROMPTS[:3], as_floor).predict(image).instances
     truth = image[..., 0] > 127
-    assert proposal.mask.shape == truth.shape == (size_hw if orientation < 5 else size_hw[::-1])
-    assert (proposal.mask & truth).sum() / (proposal.mask | truth).sum() > 0.9
+    assert instance.mask.shape == truth.shape == (size_hw if orientation < 5 else size_hw[::-1])
+    assert (instance.mask & truth).sum() / (instance.mask | truth).sum() > 0.9
     rows, columns = np.nonzero(truth)
     tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-    np.testing.assert_allclose(proposal.box_xyxy, tight, atol=max(1.0, max(size_hw) / 200))
+    np.testing.assert_allclose(instance.box_xyxy, tight, atol=max(1.0, max(size_hw) / 200))
 
 
 def test_real_networks_work_together(tmp_path: Path, room_path: Path) -> None:
@@ -231,12 +230,12 @@ def test_real_networks_work_together(tmp_path: Path, room_path: Path) -> None:
     )
     prompts = (*PROMPTS[:3], Prompt("door", None))
     image = load_image(str(room_path))
-    opinion = GroundedSam(detector, Sam(tiny_sam()), prompts, any_three).look(image)
-    assert {proposal.prompt for proposal in opinion.proposals} <= {"floor", "dining table", "door"}
-    assert opinion.proposals
-    for proposal in opinion.proposals:
-        assert proposal.mask.shape == image.shape[:2]
-        assert proposal.mask.any()
+    prediction = GroundedSam(detector, Sam(tiny_sam()), prompts, any_three).predict(image)
+    assert {instance.prompt for instance in prediction.instances} <= {"floor", "dining table", "door"}
+    assert prediction.instances
+    for instance in prediction.instances:
+        assert instance.mask.shape == image.shape[:2]
+        assert instance.mask.any()
 
 
 @pytest.mark.slow
@@ -257,6 +256,6 @@ def test_full_size_networks_open_from_their_official_files(tmp_path: Path, room_
     )
     assert grounded.name == "grounded-sam (grounding-dino swint, sam vit_b)"
     image = load_image(str(room_path))
-    for proposal in grounded.look(image).proposals:
-        assert proposal.mask.shape == image.shape[:2]
+    for instance in grounded.predict(image).instances:
+        assert instance.mask.shape == image.shape[:2]
     assert not (tmp_path / "cache").exists()

@@ -12,7 +12,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
-from tiny_dino import (
+
+from models.teachers.base import Prompt, PromptError
+from models.teachers.device import DeviceError, pick_device
+from models.teachers.grounding_dino.checkpoint import load_official
+from models.teachers.grounding_dino.detector import (
+    DinoSettings,
+    GroundingDino,
+    boxes_in_photo,
+    network_input,
+    resized_size,
+)
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Image
+from surfaces.errors import WeightsError
+from surfaces.images.load import decode_image, load_image
+from tests.models.teachers.tiny_dino import (
     FakeNetwork,
     RedFinder,
     original_network,
@@ -22,15 +37,6 @@ from tiny_dino import (
     write_tiny_folder,
     write_vocabulary,
 )
-
-from models.teachers.device import DeviceError, pick_device
-from models.teachers.dino_checkpoint import load_official
-from models.teachers.grounding_dino import DinoSettings, GroundingDino, boxes_in_photo, network_input, resized_size
-from models.teachers.prompts import Prompt, PromptError
-from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.detections import Image
-from surfaces.errors import WeightsError
-from surfaces.images import decode_image, load_image
 
 WORDS = vocabulary()
 WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.pieces("wall floor dining table")

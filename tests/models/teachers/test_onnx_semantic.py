@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import COLOURS, colour_logits, write_network
 from onnx import TensorProto
 
 from models.teachers.class_map import MOSAIC, ClassMap, InputForm, OutputForm
 from models.teachers.onnx_semantic import OnnxSemantic
 from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
-from surfaces.images import load_image
+from surfaces.images.load import load_image
+from tests.models.teachers.networks import COLOURS, colour_logits, write_network
 
 SHARED_WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"
 
@@ -40,14 +40,14 @@ def expected_belief(image: Image) -> np.ndarray:
     return np.stack([soft[0] + soft[3], soft[1] + soft[4], soft[2], np.zeros_like(soft[0])])
 
 
-def belief(weights: Path, how: ClassMap, image: Image) -> np.ndarray:
-    opinion = OnnxSemantic(weights, how, threads=1).look(image)
-    assert opinion.proposals == ()
-    assert opinion.belief is not None
-    assert not opinion.belief.disagreement.any()
-    assert opinion.belief.disagreement.shape == opinion.belief.probabilities.shape[1:]
-    assert opinion.belief.probabilities.dtype == np.float32
-    return opinion.belief.probabilities
+def semantic(weights: Path, how: ClassMap, image: Image) -> np.ndarray:
+    prediction = OnnxSemantic(weights, how, threads=1).predict(image)
+    assert prediction.instances == ()
+    assert prediction.semantic is not None
+    assert not prediction.semantic.disagreement.any()
+    assert prediction.semantic.disagreement.shape == prediction.semantic.probabilities.shape[1:]
+    assert prediction.semantic.probabilities.dtype == np.float32
+    return prediction.semantic.probabilities
 
 
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
@@ -56,13 +56,13 @@ def test_classes_are_summed_after_the_softmax(tmp_path: Path, kind: str, layout:
     weights = write_network(tmp_path / "n.onnx", (6, 8), kind, layout)
     how = ClassMap(InputForm((6, 8), layout=layout), OutputForm(len(COLOURS), kind, layout), OURS)
     image = noise(6, 8)
-    np.testing.assert_allclose(belief(weights, how, image), expected_belief(image), atol=1e-5)
+    np.testing.assert_allclose(semantic(weights, how, image), expected_belief(image), atol=1e-5)
 
 
 def test_class_numbers_are_sure(tmp_path: Path) -> None:
     image = noise(6, 8)
     winner = colour_logits(image).argmax(axis=0)
-    got = belief(write_network(tmp_path / "n.onnx", (6, 8), "argmax"), class_map(kind="argmax"), image)
+    got = semantic(write_network(tmp_path / "n.onnx", (6, 8), "argmax"), class_map(kind="argmax"), image)
     np.testing.assert_array_equal(got[1], np.isin(winner, (1, 4)))
     np.testing.assert_array_equal(got[2], winner == 2)
     np.testing.assert_array_equal(got.sum(axis=0), 1)
@@ -72,7 +72,7 @@ def test_class_numbers_are_sure(tmp_path: Path) -> None:
 def test_element_types(tmp_path: Path, input_type: int) -> None:
     image = noise(6, 8)
     weights = write_network(tmp_path / "n.onnx", (6, 8), input_type=input_type)
-    np.testing.assert_allclose(belief(weights, class_map(), image), expected_belief(image), atol=1e-5)
+    np.testing.assert_allclose(semantic(weights, class_map(), image), expected_belief(image), atol=1e-5)
 
 
 def test_colours_are_ordered_and_normalised(tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_colours_are_ordered_and_normalised(tmp_path: Path) -> None:
     weights = write_network(tmp_path / "n.onnx", (6, 8), bgr=True, mean=127.5, std=127.5)
     form = InputForm((6, 8), channels="bgr", mean=(127.5,) * 3, std=(127.5,) * 3)
     how = ClassMap(form, OutputForm(len(COLOURS)), OURS)
-    np.testing.assert_allclose(belief(weights, how, image), expected_belief(image), atol=1e-4)
+    np.testing.assert_allclose(semantic(weights, how, image), expected_belief(image), atol=1e-4)
 
 
 def test_photos_of_any_size_land_on_the_right_pixels(tmp_path: Path) -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     image[:30, :20] = COLOURS[1]  # a wall in the upper left quarter's left half
-    fixed = belief(write_network(tmp_path / "f.onnx", (6, 8)), class_map(), image)
-    shaped = belief(write_network(tmp_path / "s.onnx"), class_map(size=None), image)
+    fixed = semantic(write_network(tmp_path / "f.onnx", (6, 8)), class_map(), image)
+    shaped = semantic(write_network(tmp_path / "s.onnx"), class_map(size=None), image)
     assert fixed.shape == (4, 6, 8)
     assert shaped.shape == (4, 8, 8)
     for got, rows in ((fixed, 3), (shaped, 4)):
@@ -134,7 +134,7 @@ def test_networks_that_are_not_what_the_class_map_says(
     weights = write_network(tmp_path / "n.onnx", **({"size_hw": (6, 8)} | network))
     teacher = OnnxSemantic(weights, class_map(**how), threads=1)
     with pytest.raises(WeightsError, match=words) as caught:
-        teacher.look(noise(6, 8))
+        teacher.predict(noise(6, 8))
     assert "\n" not in str(caught.value)
 
 
@@ -203,7 +203,7 @@ def test_a_missing_class_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mosaic_ade20k", "mosaic_nyuv2"])
 def test_mosaic_sees_a_rendered_room(name: str, room_path: Path, room_detections: list[Detection]) -> None:
     room = load_image(str(room_path))
-    got = belief(SHARED_WEIGHTS / f"{name}.onnx", ClassMap.read(MOSAIC), room)
+    got = semantic(SHARED_WEIGHTS / f"{name}.onnx", ClassMap.read(MOSAIC), room)
     assert got.shape == (4, 128, 128)
     np.testing.assert_allclose(got.sum(axis=0), 1, atol=1e-5)
     for detection in room_detections:

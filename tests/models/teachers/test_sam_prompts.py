@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.teachers.boxes import ChosenBox
-from models.teachers.prompts import Prompt
-from models.teachers.sam_prompts import SamPrompt, SamSettings, hull, overlapping_groups, stuff_prompt, thing_prompt
+from models.teachers.base import ChosenBox, Prompt
+from models.teachers.sam.prompts import SamPrompt, SamSettings, hull, overlapping_groups, stuff_prompt, thing_prompt
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 
 SETTINGS = SamSettings()

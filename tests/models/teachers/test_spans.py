@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny_dino
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
-from models.teachers.prompts import Prompt, PromptError
-from models.teachers.spans import Caption, Passes, captions_of, prompt_scores
+from models.teachers.base import Prompt, PromptError
+from models.teachers.grounding_dino.token_spans import Caption, Passes, captions_of, prompt_scores
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from tests.models.teachers import tiny_dino
 
 WALL_PROMPT, FLOOR_PROMPT = Prompt("wall", WALL), Prompt("floor", FLOOR)
 TABLE_PROMPT, COFFEE_PROMPT = Prompt("dining table", DINING_TABLE), Prompt("coffee table", None)

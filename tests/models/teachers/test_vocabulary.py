@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_dino import WORDS, vocabulary, write_vocabulary
 
-from models.teachers.prompts import PromptError
-from models.teachers.vocabulary import Vocabulary
+from models.teachers.base import PromptError
+from models.teachers.grounding_dino.vocabulary import Vocabulary
 from surfaces.errors import WeightsError
+from tests.models.teachers.tiny_dino import WORDS, vocabulary, write_vocabulary
 
 
 def words_of(ids: tuple[int, ...]) -> list[str]:

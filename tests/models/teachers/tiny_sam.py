@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from surfaces.detections import Image
-from surfaces.images import decode_image
+from surfaces.images.load import decode_image
 
 MEAN, DEVIATION = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 

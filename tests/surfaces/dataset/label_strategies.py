@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER, OTHER_TABLE, WALL
-from surfaces.dataset import Labels, MemorySample
-from surfaces.dataset.tables import numbered_without_gaps
+from surfaces.datasets import Labels, MemorySample
+from surfaces.masks.table_parts import numbered_without_gaps
 
 _VALUES = [OTHER, WALL.coco_id, FLOOR.coco_id, DINING_TABLE.coco_id, OTHER_TABLE, IGNORE]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import FLOOR, TABLE, WALL, annotation, polygon, runs, write_coco_file, write_room
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER_TABLE
-from surfaces.dataset import Labels, ReadOptions, open_dataset
-from surfaces.dataset.coco import write_coco
+from surfaces.datasets import Labels, ReadOptions, open_dataset
+from surfaces.datasets.coco import write_coco
 from surfaces.errors import DatasetError
+from tests.coco_files import FLOOR, TABLE, WALL, annotation, polygon, runs, write_coco_file, write_room
 
 _SECOND = (40, 25, 50, 35)
 _CROWDS = [annotation(11, 1, runs(WALL), iscrowd=1), annotation(12, 2, runs(FLOOR), iscrowd=1)]

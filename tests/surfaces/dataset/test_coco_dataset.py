@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from label_strategies import assert_same_labels, labels, sample_of
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from surfaces.classes import IGNORE, OTHER_TABLE
-from surfaces.dataset import Labels, open_dataset
-from surfaces.dataset.coco import write_coco
-from surfaces.dataset.segmentation import decode_segmentation
+from surfaces.datasets import Labels, open_dataset
+from surfaces.datasets.coco import write_coco
+from surfaces.datasets.coco_regions import decode_segmentation
 from surfaces.errors import DatasetError, OutputError
+from tests.surfaces.dataset.label_strategies import assert_same_labels, labels, sample_of
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 _TRIANGLE = [[0, 0, 20, 0, 0, 20]]

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from surfaces.classes import DINING_TABLE, IGNORE, OTHER
+from surfaces.datasets import ReadOptions, open_dataset
+from surfaces.errors import DatasetError
+from tests.coco_files import (
     FLOOR,
     SIZE_HW,
     TABLE,
@@ -22,12 +28,6 @@ from coco_files import (
     write_photo,
     write_room,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from surfaces.classes import DINING_TABLE, IGNORE, OTHER
-from surfaces.dataset import ReadOptions, open_dataset
-from surfaces.errors import DatasetError
 
 _BAD = {
     "a box alone": (annotation(21, 3, []), "expected polygons or RLE"),

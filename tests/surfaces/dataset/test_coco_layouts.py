@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from coco_files import coco_content, room, write_coco_file, write_photo
 
-from surfaces.dataset import ReadOptions, open_dataset
+from surfaces.datasets import ReadOptions, open_dataset
 from surfaces.errors import DatasetError
+from tests.coco_files import coco_content, room, write_coco_file, write_photo
 
 # The COCO file, an image's `file_name` in it, and where the photo is.
 _LAYOUTS = {

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_stores import rooms_store
 
 from autolabel.__main__ import main
-from surfaces.dataset.store import LabelStore, Source
 from surfaces.errors import DatasetError, SurfacesError
+from surfaces.store.label_store import LabelStore, Source
+from tests.autolabel.label_stores import rooms_store
 
 pytestmark = pytest.mark.security
 

@@ -10,16 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from coco_files import coco_content, room, write_coco_file, write_photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.crawling.database import CrawlDatabase
 from distill.__main__ import main
-from labelstudio.review_log import ReviewLog
-from surfaces.dataset import ReadOptions, open_dataset, write_packed
-from surfaces.dataset.store import LabelStore
+from labelstudio.sync.review_log import ReviewLog
+from surfaces.datasets import ReadOptions, open_dataset, write_packed
 from surfaces.errors import DatasetError, SurfacesError
+from surfaces.store.label_store import LabelStore
+from tests.coco_files import coco_content, room, write_coco_file, write_photo
 
 pytestmark = pytest.mark.security
 

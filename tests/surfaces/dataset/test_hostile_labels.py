@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import SIZE_HW, TABLE, annotation, coco_content, polygon, room, runs, write_coco_file, write_room
-from handmade_images import PNG_SIGNATURE, png, png_chunk, unfiltered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surfaces.classes import BELIEF_CHANNELS
-from surfaces.dataset import ReadOptions, open_dataset
-from surfaces.dataset.codec import decode_belief, decode_map, encode_belief, encode_map, read_bytes
-from surfaces.dataset.segmentation import decode_segmentation, draws_nothing
+from surfaces.classes import NUM_CHANNELS
+from surfaces.datasets import ReadOptions, open_dataset
+from surfaces.datasets.coco_regions import decode_segmentation, draws_nothing
+from surfaces.datasets.codec import decode_map, decode_soft_labels, encode_map, encode_soft_labels, read_bytes
 from surfaces.errors import DatasetError, SurfacesError
-from surfaces.masks import encode
+from surfaces.masks.rle import encode
+from tests.coco_files import SIZE_HW, TABLE, annotation, coco_content, polygon, room, runs, write_coco_file, write_room
+from tests.surfaces.handmade_images import PNG_SIGNATURE, png, png_chunk, unfiltered
 
 pytestmark = pytest.mark.security
 
@@ -94,7 +94,7 @@ _BOMB = zlib.compress(bytes(2**21))
 )
 def test_texts_of_label_maps_are_not_unpacked_without_a_limit(chunk: tuple[bytes, bytes]) -> None:
     with pytest.raises(DatasetError, match="too large"):
-        decode_belief(_colour_png(8, chunk), "a belief")
+        decode_soft_labels(_colour_png(8, chunk), "a belief")
     with pytest.raises(DatasetError, match="too large"):
         decode_map(png(8, 8, 8, 0, unfiltered(bytes(64), 8), chunk), "a map")
 
@@ -102,16 +102,16 @@ def test_texts_of_label_maps_are_not_unpacked_without_a_limit(chunk: tuple[bytes
 def test_a_belief_of_deep_samples_is_refused_by_its_header() -> None:
     header = png_chunk(b"IHDR", b"\0\0\x1b\0\0\0\x1b\0\x10\6\0\0\0")
     with pytest.raises(DatasetError, match="samples of 16 bits"):
-        decode_belief(PNG_SIGNATURE + header, "a belief")
+        decode_soft_labels(PNG_SIGNATURE + header, "a belief")
 
 
 def test_a_belief_has_its_classes_in_order() -> None:
-    belief = np.arange(BELIEF_CHANNELS * 6, dtype=np.uint8).reshape(BELIEF_CHANNELS, 2, 3)
-    np.testing.assert_array_equal(decode_belief(encode_belief(belief), "a belief"), belief)
+    soft_labels = np.arange(NUM_CHANNELS * 6, dtype=np.uint8).reshape(NUM_CHANNELS, 2, 3)
+    np.testing.assert_array_equal(decode_soft_labels(encode_soft_labels(soft_labels), "a belief"), soft_labels)
 
 
 _MAP = encode_map(np.arange(48, dtype=np.uint8).reshape(6, 8) % 5)
-_BELIEF = encode_belief(np.arange(BELIEF_CHANNELS * 48, dtype=np.uint8).reshape(BELIEF_CHANNELS, 6, 8))
+_BELIEF = encode_soft_labels(np.arange(NUM_CHANNELS * 48, dtype=np.uint8).reshape(NUM_CHANNELS, 6, 8))
 _EDITS = st.lists(st.tuples(st.integers(0, 200), st.binary(min_size=1, max_size=4)), max_size=5)
 
 
@@ -125,7 +125,7 @@ def _edited(data: bytes, edits: list[tuple[int, bytes]]) -> bytes:
 @_FUZZING
 @given(st.one_of(st.binary(max_size=200), *(_EDITS.map(lambda e, d=d: _edited(d, e)) for d in (_MAP, _BELIEF))))
 def test_any_bytes_as_label_maps(data: bytes) -> None:
-    for decode in (decode_map, decode_belief):
+    for decode in (decode_map, decode_soft_labels):
         with suppress(DatasetError):
             assert decode(data, "a map").dtype == np.uint8
 

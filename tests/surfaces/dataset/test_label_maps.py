@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from coco_files import write_photo
-from handmade_images import png, unfiltered
 from PIL import Image as Pillow
 
-from surfaces.dataset import open_dataset
-from surfaces.dataset.codec import decode_map, encode_map
+from surfaces.datasets import open_dataset
+from surfaces.datasets.codec import decode_map, encode_map
 from surfaces.errors import DatasetError
+from tests.coco_files import write_photo
+from tests.surfaces.handmade_images import png, unfiltered
 
 _PALETTE = (b"PLTE", bytes(range(0, 48)))
 

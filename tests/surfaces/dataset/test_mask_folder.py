@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import given
-from label_strategies import assert_same_labels, labels
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
-from surfaces.dataset import Labels, open_dataset
-from surfaces.dataset.mask_folder import labels_of_values, values_of_labels
+from surfaces.datasets import Labels, open_dataset
+from surfaces.datasets.mask_folder import labels_of_values, values_of_labels
 from surfaces.errors import DatasetError
+from tests.surfaces.dataset.label_strategies import assert_same_labels, labels
 
 NYU = Path(__file__).parents[4] / "shared" / "data" / "nyuv2"
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
-from label_strategies import BELIEFS, assert_same_labels, labels, sample_of
 
-from surfaces.dataset import Labels, open_dataset, write_packed
+from surfaces.datasets import Labels, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError
+from tests.surfaces.dataset.label_strategies import BELIEFS, assert_same_labels, labels, sample_of
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 
@@ -49,13 +49,13 @@ def test_labels_are_exact(expected: Labels) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(expected=labels(), belief=BELIEFS)
-def test_beliefs_are_exact_also_beside_photos_without(expected: Labels, belief: npt.NDArray[np.uint8]) -> None:
-    believed = replace(expected, belief=belief)
+@given(expected=labels(), soft_labels=BELIEFS)
+def test_beliefs_are_exact_also_beside_photos_without(expected: Labels, soft_labels: npt.NDArray[np.uint8]) -> None:
+    believed = replace(expected, soft_labels=soft_labels)
     with TemporaryDirectory() as folder:
         write_packed([sample_of(believed, "a"), sample_of(expected, "b")], Path(folder) / "set", longest_side=3)
-        one, other = (sample.labels().belief for sample in open_dataset(Path(folder) / "set"))
-        np.testing.assert_array_equal(one, belief)
+        one, other = (sample.labels().soft_labels for sample in open_dataset(Path(folder) / "set"))
+        np.testing.assert_array_equal(one, soft_labels)
         assert other is None
 
 
@@ -134,7 +134,7 @@ def test_reading_for_training_takes_numpy_opencv_and_pillow_alone(tmp_path: Path
     program = f"""
 import sys
 from pathlib import Path
-from surfaces.dataset import open_dataset, split_blocks
+from surfaces.datasets import open_dataset, split_blocks
 for sample in open_dataset(Path({str(tmp_path / "set")!r})):
     assert sample.image().shape[:2] == sample.labels().semantic.shape
 loaded = {{name.split(".")[0] for name in sys.modules}}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from surfaces.dataset.portable import portable_photo
+from surfaces.datasets.normalize import normalize_photo
 
 
 def _saved(kind: str, **options: object) -> bytes:
@@ -31,7 +31,7 @@ def _with_a_damaged_note() -> bytes:
     "data", [_saved("JPEG")[:-2], _with_a_damaged_note()], ids=["a JPEG without its end", "a PNG with a damaged note"]
 )
 def test_photos_that_other_readers_refuse_are_written_anew(data: bytes) -> None:
-    with Pillow.open(io.BytesIO(portable_photo(data))) as photo:
+    with Pillow.open(io.BytesIO(normalize_photo(data))) as photo:
         photo.load()
         assert photo.size == (256, 256)
 
@@ -39,4 +39,4 @@ def test_photos_that_other_readers_refuse_are_written_anew(data: bytes) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_sound_photos_stay_byte_for_byte(kind: str) -> None:
     data = _saved(kind)
-    assert portable_photo(data) is data
+    assert normalize_photo(data) is data

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from label_strategies import sample_of
 
-from surfaces.dataset import Labels, Sample, split_blocks
+from surfaces.datasets import Labels, Sample, split_blocks
+from tests.surfaces.dataset.label_strategies import sample_of
 
 _EMPTY = Labels(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))
 

@@ -11,16 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_strategies import assert_same_labels
-from label_strategies import labels as random_labels
 from PIL import Image as Pillow
-from store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, WALL
-from surfaces.dataset import open_dataset
-from surfaces.dataset.graded import GradedLabels, GradedSegment
-from surfaces.dataset.sample import Labels
-from surfaces.dataset.store import (
+from surfaces.datasets import open_dataset
+from surfaces.datasets.sample import Labels
+from surfaces.detections import Detection, box_of_mask
+from surfaces.errors import DatasetError, OutputError
+from surfaces.store.label_store import (
     STORE_NAME,
     LabelStore,
     SettingsChangedError,
@@ -28,8 +26,10 @@ from surfaces.dataset.store import (
     StoredFailure,
     StoredPhoto,
 )
-from surfaces.detections import Detection, box_of_mask
-from surfaces.errors import DatasetError, OutputError
+from surfaces.store.records import ScoredLabels, ScoredSegment
+from tests.surfaces.dataset.label_strategies import assert_same_labels
+from tests.surfaces.dataset.label_strategies import labels as random_labels
+from tests.surfaces.dataset.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
 
 @pytest.fixture
@@ -48,15 +48,24 @@ def test_labels_come_back_as_they_were(store: LabelStore) -> None:
     assert store.add(source_of("a/room"), sha_of("1"), labels, SETTINGS.fingerprint)
     assert _photos(store) == [
         StoredPhoto(
-            sha_of("1"), "a/room", "/corpus/a/room.jpg", 9, 6, "auto", "", "teacher", "a" * 64, dict(labels.qualities)
+            sha_of("1"),
+            "a/room",
+            "/corpus/a/room.jpg",
+            9,
+            6,
+            "auto",
+            "",
+            "teacher",
+            "a" * 64,
+            dict(labels.quality_scores),
         )
     ]
     back = store.labels(sha_of("1"))
-    assert back.qualities == labels.qualities
-    np.testing.assert_array_equal(back.unsure, labels.unsure)
+    assert back.quality_scores == labels.quality_scores
+    np.testing.assert_array_equal(back.ignore_mask, labels.ignore_mask)
     (found,), (expected,) = back.segments, labels.segments
     assert (found.detection.surface, found.detection.score) == (WALL, 0.75)
-    assert found.qualities == expected.qualities
+    assert found.quality_scores == expected.quality_scores
     assert found.detection.box_xyxy.dtype == np.float32
     np.testing.assert_array_equal(found.detection.box_xyxy, [2, 1, 8, 4])
     np.testing.assert_array_equal(found.detection.mask, expected.detection.mask)
@@ -71,24 +80,24 @@ def test_any_labels_come_back(tmp_path_factory: pytest.TempPathFactory, labels: 
     found = [(WALL, labels.semantic == 1), (FLOOR, labels.semantic == 2)]
     found += [(DINING_TABLE, labels.tables == number) for number in range(1, int(labels.tables.max(initial=0)) + 1)]
     segments = [
-        GradedSegment(Detection(surface, score, box_of_mask(mask), mask), {"detector": score})
+        ScoredSegment(Detection(surface, score, box_of_mask(mask), mask), {"detector": score})
         for (surface, mask), score in zip(found, scores, strict=False)
         if mask.any()
     ]
     with LabelStore.create(tmp_path_factory.mktemp("set")) as store:
         store.use_settings(SETTINGS)
-        graded = GradedLabels(tuple(segments), labels.semantic == IGNORE, {"score": scores[-1]})
-        store.add(source_of("a"), sha_of("1"), graded, SETTINGS.fingerprint)
+        scored_labels = ScoredLabels(tuple(segments), labels.semantic == IGNORE, {"score": scores[-1]})
+        store.add(source_of("a"), sha_of("1"), scored_labels, SETTINGS.fingerprint)
         back = store.labels(sha_of("1"))
     assert_same_labels(back.labels(), labels)
     assert [segment.detection.score for segment in back.segments] == [s.detection.score for s in segments]
-    assert back.qualities == {"score": scores[-1]}
+    assert back.quality_scores == {"score": scores[-1]}
 
 
 def test_photos_come_by_sha256_whatever_the_order_they_were_added_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surfaces.dataset.store._PAGE", 7)
+    monkeypatch.setattr("surfaces.store.label_store._PAGE", 7)
     listed = []
     for folder, order in (("one", range(30)), ("two", reversed(range(30)))):
         with LabelStore.create(tmp_path / folder) as store:
@@ -139,7 +148,7 @@ def test_a_path_that_holds_another_photo_now(store: LabelStore) -> None:
 
 def test_a_person_wins(store: LabelStore) -> None:
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
-    corrected = GradedLabels((), np.zeros((6, 9), bool), {"score": 1.0})
+    corrected = ScoredLabels((), np.zeros((6, 9), bool), {"score": 1.0})
     store.add_review(sha_of("1"), corrected, "ann")
     store.use_settings(OTHERS, relabel=True)
     assert store.is_labelled(sha_of("1"), OTHERS.fingerprint)
@@ -162,13 +171,13 @@ def test_reviews_of_what_is_not_there_or_of_another_size(store: LabelStore) -> N
 
 
 def test_beliefs_come_back_until_a_person_reviews(store: LabelStore) -> None:
-    belief = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
-    store.add(source_of("a"), sha_of("1"), replace(graded_wall(), belief=belief), SETTINGS.fingerprint)
+    soft_labels = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
+    store.add(source_of("a"), sha_of("1"), replace(graded_wall(), soft_labels=soft_labels), SETTINGS.fingerprint)
     store.add(source_of("b"), sha_of("2"), graded_wall(), SETTINGS.fingerprint)
-    np.testing.assert_array_equal(store.labels(sha_of("1")).labels().belief, belief)
-    assert store.labels(sha_of("2")).belief is None
+    np.testing.assert_array_equal(store.labels(sha_of("1")).labels().soft_labels, soft_labels)
+    assert store.labels(sha_of("2")).soft_labels is None
     store.add_review(sha_of("1"), graded_wall(), "somebody")
-    assert store.labels(sha_of("1")).belief is None
+    assert store.labels(sha_of("1")).soft_labels is None
 
 
 def _rows(store: LabelStore) -> list[object]:
@@ -179,12 +188,14 @@ def _rows(store: LabelStore) -> list[object]:
 
 
 def test_restored_labels_are_exactly_those_from_before_the_first_review(store: LabelStore) -> None:
-    belief = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
-    store.add(source_of("a"), sha_of("1"), replace(graded_wall(score=1 / 3), belief=belief), SETTINGS.fingerprint)
+    soft_labels = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
+    store.add(
+        source_of("a"), sha_of("1"), replace(graded_wall(score=1 / 3), soft_labels=soft_labels), SETTINGS.fingerprint
+    )
     store.add(source_of("b"), sha_of("2"), graded_wall(), SETTINGS.fingerprint)
     before = _rows(store)
     for _ in range(2):
-        store.add_review(sha_of("1"), GradedLabels((), np.zeros((6, 9), bool)), "ann")
+        store.add_review(sha_of("1"), ScoredLabels((), np.zeros((6, 9), bool)), "ann")
         store.add_review(sha_of("1"), graded_wall(score=1.0), "bob")
         assert store.replaced() == {sha_of("1")}
         assert store.restore(sha_of("1"))
@@ -339,7 +350,7 @@ def test_several_writers_take_turns(tmp_path: Path) -> None:
 
 
 def test_reading_goes_on_while_others_write(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surfaces.dataset.store._PAGE", 2)
+    monkeypatch.setattr("surfaces.store.label_store._PAGE", 2)
     for number in range(3):
         store.add(source_of(str(number)), sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
     with LabelStore.open(store.path.parent) as reader:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
-from surfaces.dataset.merging import Merged
-from surfaces.dataset.store import LabelSettings, LabelStore, SettingsChangedError
 from surfaces.errors import DatasetError
+from surfaces.store.label_store import LabelSettings, LabelStore, SettingsChangedError
+from surfaces.store.merging import Merged
+from tests.surfaces.dataset.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
 
 def _store_of(folder: Path, settings: LabelSettings = SETTINGS, **scores: float) -> LabelStore:

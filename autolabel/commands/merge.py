@@ -1,0 +1,48 @@
+"""`python -m autolabel merge DATASET … --out DATASET`: the labels of several machines in one dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from surfaces.cli.arguments import local_path
+from surfaces.datasets.folders import require_outside
+from surfaces.store.label_store import LabelStore, SettingsChangedError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument(
+        "datasets",
+        nargs="+",
+        type=local_path,
+        metavar="DATASET",
+        help="folders that `run` wrote with the same settings",
+    )
+    parser.add_argument("--out", type=local_path, required=True, metavar="DATASET", help="folder that takes them over")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    require_outside(args.out, args.datasets)
+    _require_same_settings(args.datasets)  # before anything is written
+    with LabelStore.create(args.out) as store:
+        for folder in args.datasets:
+            merged = store.merge(folder)
+            print(f"{folder}: {merged.taken} photos taken over", file=sys.stderr)
+            if merged.conflicts:
+                kept = f"{merged.conflicts} photos are reviewed otherwise in {args.out}, whose labels stay"
+                print(f"{folder}: {kept}", file=sys.stderr)
+    print(args.out)
+    return 0
+
+
+def _require_same_settings(folders: list[Path]) -> None:
+    known: dict[str, str] = {}
+    for folder in folders:
+        with LabelStore.open(folder) as store:
+            if settings := store.settings_in_use():
+                known[settings.fingerprint] = f"{folder} ({settings.teacher}, {settings.fingerprint[:12]})"
+    if len(known) > 1:
+        raise SettingsChangedError(f"expected datasets of the same settings, got {' and '.join(known.values())}")

@@ -1,0 +1,74 @@
+"""`python -m autolabel status DATASET`: what is labelled, and what was skipped and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from surfaces.cli.arguments import local_path
+from surfaces.store.label_store import LabelStore
+
+_EXAMPLES = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `run` writes to")
+    parser.add_argument("--failures", action="store_true", help="list all that was skipped, not only examples")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    with LabelStore.open(args.dataset) as store:
+        status = read_status(store)
+    if args.json:
+        print(json.dumps(status, indent=2))
+    else:
+        print("\n".join(_lines(status, None if args.failures else _EXAMPLES)))
+    return 0
+
+
+def read_status(store: LabelStore) -> dict[str, Any]:
+    """What there is to tell of a store, as JSON can hold it.
+
+    Returns:
+        The fields of `StoreCounts`, but that `settings` is a list of what labels were made with, with the photos of
+        each, and that `failures` is a list of paths with kind and reason.
+    """
+    counts, in_use = store.counts(), store.settings_in_use()
+    settings = [
+        {
+            "teacher": known.teacher,
+            "fingerprint": known.fingerprint,
+            "in_use": known == in_use,
+            "photos": counts.settings.get(known.fingerprint, 0),
+            "details": dict(known.details),
+        }
+        for known in store.settings()
+    ]
+    return asdict(counts) | {"settings": settings, "failures": [asdict(failure) for failure in store.failures()]}
+
+
+def _lines(status: dict[str, Any], examples: int | None) -> list[str]:
+    failures = status["failures"]
+    lines = [
+        f"photos      {status['photos']} labelled, {status['reviewed']} of them reviewed",
+        f"segments    {', '.join(f'{count} {name}' for name, count in status['segments'].items())}",
+        f"duplicates  {status['duplicates']}",
+    ]
+    if status["gone"]:
+        lines.append(f"gone        {status['gone']} labelled photos are no longer in the corpus")
+    for known in status["settings"]:
+        state = "" if known["in_use"] else ", superseded"
+        lines.append(f"settings    {known['fingerprint'][:12]}  {known['teacher']}: {known['photos']} photos{state}")
+    lines.append(f"skipped     {len(failures)}")
+    for kind in sorted({failure["kind"] for failure in failures}):
+        of_kind = [failure for failure in failures if failure["kind"] == kind]
+        lines.append(f"  {kind}: {len(of_kind)}")
+        lines += [f"    {failure['source']}: {failure['reason']}" for failure in of_kind[:examples]]
+        if examples is not None and len(of_kind) > examples:
+            lines.append(f"    and {len(of_kind) - examples} more; --failures lists them")
+    return lines

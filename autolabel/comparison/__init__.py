@@ -1,0 +1,1 @@
+"""comparison of autolabel."""

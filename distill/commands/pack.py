@@ -1,0 +1,48 @@
+"""`python -m distill pack DATA OUT`: datasets as a few files that travel to a GPU, or as COCO."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from distill.datasets import add_dataset_arguments, open_datasets, read_options, require_labelled
+from surfaces.cli.arguments import local_path, positive
+from surfaces.datasets import write_packed
+from surfaces.datasets.folders import require_outside
+from surfaces.datasets.packed import MAX_BYTES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    add_dataset_arguments(parser, split="all")
+    parser.add_argument("--out", type=local_path, required=True, help="the folder to write; it must not exist yet")
+    parser.add_argument(
+        "--format",
+        choices=("packed", "coco"),
+        default="packed",
+        help="packed: a few ZIP files, read without pycocotools; coco: annotations.json and photos "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-bytes",
+        type=positive,
+        default=MAX_BYTES,
+        help="packed: size of a file at the most (default: %(default)s)",
+    )
+    parser.add_argument("--longest-side", type=positive, help="packed: shrink larger photos to so many pixels")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    require_outside(args.out, args.data)
+    samples = open_datasets(args.data, args.split, read_options(args))
+    require_labelled(samples)
+    if args.format == "coco":
+        from surfaces.datasets.coco import write_coco  # needs pycocotools
+
+        count = write_coco(samples, args.out)
+    else:
+        count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
+    print(args.out)
+    print(f"{count} photos written", file=sys.stderr)
+    return 0

@@ -1,0 +1,295 @@
+"""The training photos, decoded once and kept on the device; batches are drawn from them by step number alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distill.datasets import read_sample, spread
+from distill.progress import progress
+from distill.training.config import ConfigError
+from models.weights.training_photos import photo_hash
+from surfaces.classes import IGNORE, NUM_CHANNELS
+from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset, split_blocks
+from surfaces.datasets.reading import DEFAULT_OPTIONS
+from surfaces.detections import Image
+from surfaces.drawing.labels import fitting_size, shrink_labels
+from surfaces.errors import DatasetError
+
+BELIEF_STEP = 4
+"""Pixels a side that one number of a belief stands for: the stride of the student's semantic branch."""
+
+
+PIXEL_BYTES = 5 + NUM_CHANNELS / BELIEF_STEP**2
+"""What a pixel of a photo takes at most: colours, two label maps, and its share of a belief."""
+
+MEMORY_SHARE = 0.8
+"""Of the memory that is free, what photos may take: training itself needs the rest."""
+
+PROBED_PHOTOS = 16
+"""Photos that are read to estimate the size of all."""
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceData:
+    """All photos, each on a canvas of its own: its size, rounded up to multiples of BELIEF_STEP.
+
+    Attributes:
+        images: uint8 (3, H, W) RGB each.
+        labels: uint8 (2, H, W) each: the semantic map (IGNORE outside the photo) and the table numbers. Photos with a
+            belief are all IGNORE: their tables, cut out of what knows no kinds of tables, teach boxes more wrong than
+            right (docs/experiments.md).
+        sizes: int64 (N, 2): each photo's height and width.
+        has_table: bool (N,): whether a dining table is labelled.
+        chance: float64 (N,): how often each photo is drawn; sums to 1.
+        beliefs: uint8 (4, H/BELIEF_STEP, W/BELIEF_STEP) each, on the same canvas; None for photos without.
+        hashes: of the photos as the datasets hold them, see `models.weights.training_photos`.
+    """
+
+    images: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
+    sizes: Tensor
+    has_table: Tensor
+    chance: Tensor
+    beliefs: tuple[Tensor | None, ...]
+    hashes: tuple[int, ...]
+
+    def draw(self, count: int, table_share: float, generator: torch.Generator) -> Tensor:
+        """Indices (count,) int64 of a batch's photos; the first `table_share` of them have a table."""
+        table_chance = self.chance * self.has_table
+        with_table = round(count * table_share) if bool(table_chance.any()) else 0
+        parts = [torch.zeros(0, dtype=torch.int64)]
+        if with_table:
+            parts.append(torch.multinomial(table_chance, with_table, replacement=True, generator=generator))
+        if count > with_table:
+            parts.append(torch.multinomial(self.chance, count - with_table, replacement=True, generator=generator))
+        return torch.cat(parts)
+
+
+def training_samples(folders: Sequence[str], split: str, options: ReadOptions = DEFAULT_OPTIONS) -> list[list[Sample]]:
+    """The samples of each dataset on the wanted side of its block-wise split.
+
+    Raises:
+        DatasetError: a dataset cannot be opened, or nothing is left of it.
+    """
+    chosen = []
+    for folder in folders:
+        samples = open_dataset(Path(folder), options)
+        kept = samples if split == "all" else split_blocks(samples)[0]
+        if not kept:
+            raise DatasetError(f"expected training photos in {folder}, got none on the {split} side of its split")
+        chosen.append(kept)
+    return chosen
+
+
+def require_memory(samples: Sequence[Sample], max_side: int, device: torch.device) -> None:
+    """Checks that photos fit into memory, by the sizes of some of them.
+
+    Args:
+        samples: all that are to be loaded.
+        max_side: as in TrainConfig.
+        device: where the photos are to be kept.
+
+    Raises:
+        ConfigError: they need more than MEMORY_SHARE of what is free there.
+    """
+    available = available_memory(device)
+    probed = spread(samples, PROBED_PHOTOS)
+    pixels = [math.prod(fitting_size(shape, max_side, max_side)) for shape in map(photo_shape, probed) if shape]
+    needed = PIXEL_BYTES * len(samples) * sum(pixels) / max(1, len(pixels))
+    if available is not None and needed > MEMORY_SHARE * available:
+        raise ConfigError(
+            f"expected photos that fit into {MEMORY_SHARE:.0%} of the {gigabytes(available)} free on {device}, got "
+            f"{len(samples)} of about {gigabytes(needed)}: lower `max_side` ({max_side}) or train on fewer photos"
+        )
+
+
+def photo_shape(sample: Sample) -> tuple[int, ...]:
+    """Height, width and channels of a photo; empty for one that cannot be read, which is reported on loading."""
+    try:
+        return sample.image().shape
+    except DatasetError:
+        return ()
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Free memory in bytes; None where it is not known."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        import psutil
+    except ModuleNotFoundError:
+        return None
+    return int(psutil.virtual_memory().available)
+
+
+def gigabytes(count: float) -> str:
+    """A number of bytes in words."""
+    return f"{count / 1e9:.2g} GB" if count < 1e10 else f"{count / 1e9:.0f} GB"
+
+
+def load_on_device(
+    datasets: Sequence[Sequence[Sample]],
+    weights: Sequence[float],
+    device: torch.device,
+    max_side: int | None = None,
+) -> DeviceData:
+    """Decodes every photo once, one at a time.
+
+    Args:
+        datasets: the samples, dataset by dataset.
+        weights: how often each dataset is drawn; empty: in proportion to its photos.
+        device: where the photos are kept.
+        max_side: larger photos are reduced to this longest side in pixels; None: all are kept as they are.
+
+    Raises:
+        DatasetError: a photo cannot be read, or its labels are of another size.
+    """
+    samples = [sample for dataset in datasets for sample in dataset]
+    photos = [load_photo(sample, device, max_side) for sample in progress(samples)]
+    shares = weights or [len(dataset) for dataset in datasets]
+    chance = torch.cat(
+        [
+            torch.full((len(dataset),), share / len(dataset), dtype=torch.float64)
+            for dataset, share in zip(datasets, shares, strict=True)
+        ]
+    )
+    return DeviceData(
+        tuple(photo.image for photo in photos),
+        tuple(photo.labels for photo in photos),
+        torch.tensor([photo.size for photo in photos]),
+        torch.tensor([bool(photo.labels[1].any()) for photo in photos]),
+        chance / chance.sum(),
+        tuple(photo.soft_labels for photo in photos),
+        tuple(photo.pixel_hash for photo in photos),
+    )
+
+
+class LoadedPhoto(NamedTuple):
+    """One photo of DeviceData."""
+
+    image: Tensor
+    labels: Tensor
+    soft_labels: Tensor | None
+    size: tuple[int, int]
+    pixel_hash: int
+
+
+def load_photo(sample: Sample, device: torch.device, max_side: int | None) -> LoadedPhoto:
+    """Decodes a photo; arguments and errors as in `load_on_device`."""
+    image, truth = read_sample(sample)
+    pixel_hash = photo_hash(image)
+    if max_side:
+        image, truth = reduced(image, truth, max_side)
+    height, width = image.shape[:2]
+    canvas = -(-height // BELIEF_STEP), -(-width // BELIEF_STEP)
+    return LoadedPhoto(
+        on_canvas(image.transpose(2, 0, 1), canvas, BELIEF_STEP, 0).to(device),
+        label_canvas(truth, canvas).to(device),
+        None if truth.soft_labels is None else belief_canvas(truth.soft_labels, image, canvas).to(device),
+        (height, width),
+        pixel_hash,
+    )
+
+
+def reduced(image: Image, labels: Labels, max_side: int) -> tuple[Image, Labels]:
+    """A photo and its labels with a longest side of at most `max_side` pixels; beliefs have any resolution anyway."""
+    size = fitting_size(image.shape, max_side, max_side)
+    if size == (image.shape[1], image.shape[0]):
+        return image, labels
+    smaller = shrink_labels(labels, size)
+    pixels = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return pixels, Labels(smaller.semantic, smaller.tables, labels.soft_labels)
+
+
+def on_canvas(raster: npt.NDArray[np.uint8], canvas: tuple[int, int], step: int, outside: int) -> Tensor:
+    """A raster (C, h, w) in the top left corner of a canvas, uint8 (C, step * rows, step * columns)."""
+    placed = torch.full((len(raster), step * canvas[0], step * canvas[1]), outside, dtype=torch.uint8)
+    placed[:, : raster.shape[1], : raster.shape[2]] = torch.from_numpy(np.ascontiguousarray(raster))
+    return placed
+
+
+def label_canvas(labels: Labels, canvas: tuple[int, int]) -> Tensor:
+    """The label maps of a photo as in DeviceData."""
+    known = labels.soft_labels is None
+    semantic = labels.semantic if known else np.full_like(labels.semantic, IGNORE)
+    tables = labels.tables if known else np.zeros_like(labels.tables)
+    maps = ((semantic, IGNORE), (tables, 0))
+    return torch.cat([on_canvas(values[None], canvas, BELIEF_STEP, outside) for values, outside in maps])
+
+
+def belief_canvas(soft_labels: npt.NDArray[np.uint8], image: Image, canvas: tuple[int, int]) -> Tensor:
+    """The belief of a photo as in DeviceData."""
+    height, width = (max(1, round(side / BELIEF_STEP)) for side in image.shape[:2])
+    resized = cv2.resize(soft_labels.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
+    return on_canvas(np.asarray(resized, np.uint8).transpose(2, 0, 1), canvas, 1, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Square views of photos.
+
+    Attributes:
+        images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
+        labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
+        beliefs: float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1; zeros for photos without.
+        believed: bool (B, crop, crop): True inside the photos that have a belief.
+    """
+
+    images: Tensor
+    labels: Tensor
+    beliefs: Tensor
+    believed: Tensor
+
+
+def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> Views:
+    """Cuts one square view out of each photo, all at once.
+
+    Args:
+        data: the photos.
+        indices: (B,) which photos.
+        maps: float (B, 2, 3): output pixel centres (x, y, 1) to photo pixel centres (x, y).
+        crop: side of the views in pixels.
+    """
+    device = data.images[0].device
+    centres = torch.arange(crop, dtype=torch.float32, device=device) + 0.5
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    points = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    where = torch.einsum("hwk,bik->bhwi", points, maps.to(device))
+    limits = data.sizes[indices].to(device).flip(1)[:, None, None, :]
+    inside = ((where >= 0) & (where < limits)).all(dim=-1)
+    images, labels, beliefs, believed = [], [], [], []
+    for place, index in zip(where, indices.tolist(), strict=True):
+        image, soft_labels = data.images[index], data.beliefs[index]
+        scale = torch.tensor([2.0 / image.shape[2], 2.0 / image.shape[1]], device=device)
+        grid = (place * scale - 1.0)[None]
+        images.append(sampled(image, grid, "bilinear"))
+        labels.append(sampled(data.labels[index], grid, "nearest"))
+        # Maps are affine: the mean position of a block is its centre.
+        coarse = F.avg_pool2d(grid.permute(0, 3, 1, 2), BELIEF_STEP).permute(0, 2, 3, 1)
+        nothing = torch.zeros(1, NUM_CHANNELS, *coarse.shape[1:3], device=device)
+        beliefs.append(nothing if soft_labels is None else sampled(soft_labels, coarse, "bilinear", 255))
+        believed.append(soft_labels is not None)
+    semantic, tables = torch.cat(labels).unbind(1)
+    return Views(
+        torch.where(inside[:, None], torch.cat(images), 127.0),
+        torch.stack([semantic.where(inside, float(IGNORE)), tables.where(inside, 0.0)], dim=1).long(),
+        torch.cat(beliefs),
+        inside & torch.tensor(believed, device=device)[:, None, None],
+    )
+
+
+def sampled(raster: Tensor, grid: Tensor, mode: str, divisor: int = 1) -> Tensor:
+    """Values of a raster, uint8 (C, H, W), divided by `divisor`, where a grid (1, h, w, 2) lies; float (1, C, h, w)."""
+    values = raster[None].float() / divisor
+    return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=False)

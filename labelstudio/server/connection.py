@@ -1,0 +1,226 @@
+"""The connection to a Label Studio server: where it is, who we are there, and what can go wrong in between."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from labelstudio.errors import ProjectError, ServerUnavailableError, TokenError
+from labelstudio.server.local_server import LocalServer, add_home_argument
+from labelstudio.server.retry import RedirectedError, RetryClient
+from surfaces.messages import printable, without_credentials
+
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_LONGEST_DETAIL = 300
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Label Studio server that takes our token.
+
+    Attributes:
+        url: its address, without a slash at the end.
+        client: Label Studio's own client.
+        session: for calls that the client does not know: paths are relative to `url`; the token goes nowhere else.
+    """
+
+    url: str
+    client: LabelStudio = field(repr=False)
+    session: httpx.Client = field(repr=False)
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that name a server. There is none for the token: other users of a machine see arguments."""
+    group = parser.add_argument_group(
+        "server", "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY name one; without them it is the one that `up` started"
+    )
+    group.add_argument("--url", default=None, help="the server's address, instead of LABEL_STUDIO_URL")
+    add_home_argument(group)
+
+
+def connect(args: argparse.Namespace) -> Server:
+    """Connects to the server that arguments and environment name.
+
+    Args:
+        args: has `url` and `home`, as `add_server_arguments` adds them.
+
+    Returns:
+        The server; it has taken the token.
+
+    Raises:
+        ServerAwayError: no server is named and none was started, or it does not answer.
+        TokenError: there is no token, or the server does not take it.
+    """
+    local = LocalServer(args.home)
+    here = local.running()
+    named = args.url or os.environ.get("LABEL_STUDIO_URL")
+    url = named or (here.url if here else None)
+    if not url:
+        raise ServerUnavailableError(
+            "no Label Studio is named and none was started here; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
+            "or start one with `python -m labelstudio up`"
+        )
+    # A token that is meant for a named server goes to no other one.
+    token = os.environ.get("LABEL_STUDIO_API_KEY") if named else None
+    if not token and here and here.url == url.rstrip("/"):
+        account = local.account_at(here)
+        if account is None:
+            raise ServerUnavailableError(
+                f"Label Studio at {url} is not up yet; `python -m labelstudio up` waits for it"
+            )
+        token = account.token
+    if not token:
+        raise TokenError(f"no token for {url}; set LABEL_STUDIO_API_KEY to one of the server's Account & Settings page")
+    return open_server(url, token)
+
+
+def open_server(url: str, token: str) -> Server:
+    """Connects to a server.
+
+    Args:
+        url: its address.
+        token: a legacy token, or a personal access token, which is exchanged for short-lived ones.
+
+    Raises:
+        ServerAwayError: it does not answer, or is no Label Studio.
+        TokenError: it does not take the token.
+    """
+    url, token = _checked_url(url), _checked_token(token)
+    # httpx tells every request at level INFO, and proxies of the environment know no loopback.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    options: dict[str, Any] = {"timeout": _TIMEOUT, "trust_env": urlsplit(url).hostname not in _LOOPBACK}
+    with server_errors():
+        client = LabelStudio(  # type: ignore[no-untyped-call]
+            base_url=f"{url}/", api_key=token, httpx_client=RetryClient(**options), timeout=60, max_retries=0
+        )
+        session = RetryClient(base_url=url, auth=_TokenOfClient(url, client), **options)
+        answer = session.get("/api/current-user/whoami").raise_for_status().json()
+    if not isinstance(answer, Mapping) or "email" not in answer:
+        raise ServerUnavailableError(f"what answers at {url} is no Label Studio")
+    return Server(url, client, session)
+
+
+@contextmanager
+def server_errors() -> Iterator[None]:
+    """Turns what the client and the session raise into errors of one line, in which no token stands.
+
+    Raises:
+        ServerAwayError: the server does not answer, breaks off, is overloaded, redirects, or answers as no Label Studio
+            does.
+        TokenError: it does not take the token, or its owner may not do this.
+        ProjectError: it refuses the request; with its words.
+    """
+    try:
+        yield
+    except ApiError as error:
+        raise _error_of_status(error.status_code or 0, error.body) from None
+    except RedirectedError as error:
+        place = printable(without_credentials(error.place))[:_LONGEST_DETAIL]
+        raise ServerUnavailableError(
+            f"Label Studio{_place(error)} redirects to {place}, which is not followed; "
+            "if that is the server, name its address with --url"
+        ) from None
+    except httpx.HTTPStatusError as error:
+        raise _error_of_status(error.response.status_code, _body(error.response)) from None
+    except httpx.TimeoutException as error:
+        raise ServerUnavailableError(f"Label Studio{_place(error)} did not answer in time") from None
+    except httpx.HTTPError as error:
+        raise ServerUnavailableError(f"Label Studio{_place(error)} does not answer: {_words(error)}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise ServerUnavailableError("what answers there is no Label Studio") from None
+
+
+class _TokenOfClient(httpx.Auth):
+    """Gives requests to the server's own address the client's token, fresh where it is a short-lived one."""
+
+    def __init__(self, url: str, client: LabelStudio) -> None:
+        self._origin, self._client = _origin(httpx.URL(url)), client
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if _origin(request.url) == self._origin:
+            headers = self._client._client_wrapper.get_headers()
+            request.headers["Authorization"] = headers["Authorization"]
+        yield request
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError:
+        raise ServerUnavailableError(
+            "the server's address cannot be read; expected such as http://localhost:8080"
+        ) from None
+    if parts.username or parts.password:
+        raise ServerUnavailableError(
+            "the server's address has a user name or password in it; expected none, but a token"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ServerUnavailableError(f"expected an address such as http://localhost:8080, got {url!r}")
+    return url.strip().rstrip("/")
+
+
+def _checked_token(token: str) -> str:
+    stripped = token.strip()
+    if not stripped or not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise TokenError("LABEL_STUDIO_API_KEY is no token: it is empty or has characters that no token has")
+    return stripped
+
+
+def _error_of_status(status: int, body: Any) -> ServerUnavailableError | TokenError | ProjectError:
+    said = _detail(body)
+    if status in (401, 403):
+        return TokenError(f"Label Studio does not take the token (HTTP {status}){said}")
+    if status == 404:
+        return ProjectError(f"Label Studio no longer has what was asked for (HTTP 404){said}")
+    if status < 400:
+        return ServerUnavailableError("what answers there is no Label Studio")
+    if status >= 500 or status in (408, 429):
+        return ServerUnavailableError(f"Label Studio is in trouble (HTTP {status}){said}; try again later")
+    return ProjectError(f"Label Studio refuses (HTTP {status}){said}")
+
+
+def _detail(body: Any) -> str:
+    """What the server says about an error, on one line; nothing where that is a web page."""
+    if not isinstance(body, Mapping):
+        return ""
+    said: Any = body.get("validation_errors") or body.get("detail") or body
+    words = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    words = printable(" ".join(words.split()))
+    return f": {words[:_LONGEST_DETAIL]}" if words else ""
+
+
+def _body(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError, httpx.ResponseNotRead):
+        return None
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """What went wrong; some errors repeat what the server sent."""
+    return printable(str(error) or type(error).__name__)[:_LONGEST_DETAIL]
+
+
+def _place(error: httpx.HTTPError) -> str:
+    try:
+        url = error.request.url
+    except RuntimeError:
+        return ""
+    return f" at {url.scheme}://{url.netloc.decode('ascii', 'replace')}"

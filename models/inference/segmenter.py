@@ -1,0 +1,160 @@
+"""Photo in, segments out, on a CPU."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+
+from models.inference.model_output import Floats, ModelOutput, choose_input_size
+from models.inference.postprocess import FusionSettings, merge
+from models.inference.session import open_session
+from models.weights.registry import WeightsFile, sha256_of, shipped
+from models.weights.training_photos import TrainingPhotos
+from surfaces.classes import NUM_CHANNELS
+from surfaces.detections import Detection, Image
+from surfaces.errors import WeightsError
+from surfaces.images.load import as_image
+from surfaces.messages import brief
+
+_FIRST_CHANNELS = 4  # of the network that ships; a product with further classes still opens it
+NAME_KEY = "interior-surfaces.name"
+SETTINGS_KEY = "interior-surfaces.merge"
+TRAINING_PHOTOS_KEY = "interior-surfaces.training-photos"
+
+
+class Segmenter:
+    """Finds walls, floors and dining tables.
+
+    Args:
+        weights: path of an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
+        threads: CPU threads for the network; None: ONNX Runtime's choice, one a core.
+
+    Attributes:
+        name: the model's name.
+        sha256: of its file.
+        settings: how its outputs are merged; the file brings them.
+        training_photos: what it was trained on, as far as the file records it.
+
+    Raises:
+        WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
+    """
+
+    def __init__(self, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
+        file = shipped("onnx") if weights is None else _chosen(weights)
+        self._session = open_session(file.path, threads, file.sha256)
+        try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self.name: str = metadata[NAME_KEY]
+            self.settings = _settings(metadata[SETTINGS_KEY])
+            self.training_photos = TrainingPhotos.from_text(metadata.get(TRAINING_PHOTOS_KEY))
+        except KeyError as error:
+            raise WeightsError(f"expected a network that `distill export` wrote at {file.path}, got another") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise WeightsError(f"expected an ONNX file with settings of ours at {file.path}: {error}") from error
+        self.sha256 = file.sha256
+        self._path = file.path
+
+    def raw(self, image: Image) -> ModelOutput:
+        """The network's outputs before they are merged.
+
+        Args:
+            image: uint8 HxWx3 RGB.
+
+        Raises:
+            WeightsError: the network fails on it, or gives something else than a network of ours.
+        """
+        height, width = choose_input_size(image.shape[0], image.shape[1])
+        try:
+            outputs = self._session.run(None, {"image": network_input(image, height, width)})
+        except Exception as error:  # onnxruntime's errors share no public base class
+            message = (str(error) or repr(error)).splitlines()[0]
+            raise WeightsError(f"expected {self._path} to take a photo, got: {message}") from error
+        if not _is_ours(outputs):
+            shapes = ", ".join(str(list(np.shape(array))) for array in outputs)
+            raise WeightsError(
+                f"expected outputs of a network of ours, finite and not negative, from {self._path}, got {shapes}"
+            )
+        return model_output(outputs, height, width)
+
+    def predict(self, image: Image | Pillow.Image | str | os.PathLike[str]) -> list[Detection]:
+        """Finds the surfaces of one photo.
+
+        Args:
+            image: uint8 HxWx3 RGB of any size, EXIF orientation applied; or what else `surfaces.images.load.as_image` takes:
+                a path, an address, a Pillow image, grey or RGBA pixels.
+
+        Returns:
+            Detections with masks of the photo's size that do not overlap: wall, floor, then dining tables by
+            descending score. What was not found is left out.
+
+        Raises:
+            FetchError: the photo cannot be read.
+            DecodeError: it is none that can be used; where its type is wrong, also a TypeError and a ValueError.
+        """
+        pixels = as_image(image)
+        return merge(self.raw(pixels), pixels.shape[0], pixels.shape[1], self.settings)
+
+
+def _chosen(weights: str | os.PathLike[str]) -> WeightsFile:
+    path = Path(weights)
+    file = WeightsFile(path, sha256_of(path))
+    if zipfile.is_zipfile(path):  # .npz, and torch's checkpoints
+        raise WeightsError(
+            f"expected an ONNX file at {path}, got weights for training; "
+            f"run `python -m distill export {path} --out mine.onnx --check DATA` first"
+        )
+    return file
+
+
+def _settings(text: str) -> FusionSettings:
+    """Raises ValueError or TypeError where it is none."""
+    values = json.loads(text)
+    for name, value in values.items() if isinstance(values, dict) else ():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"expected {name!r} to be a number, got {brief(value)}")
+    return FusionSettings(**values)
+
+
+def _is_ours(outputs: list[Floats]) -> bool:
+    """Whether outputs are finite numbers from 0 on, of the shapes that `raw_output` takes."""
+    if len(outputs) != 4 or not all(isinstance(array, np.ndarray) and array.dtype == np.float32 for array in outputs):
+        return False
+    probabilities, boxes, scores, masks = (array.shape for array in outputs)
+    return (
+        len(probabilities) == 4
+        and probabilities[0] == 1
+        and _FIRST_CHANNELS <= probabilities[1] <= NUM_CHANNELS
+        and len(scores) == 1
+        and boxes == (scores[0], 4)
+        and len(masks) == 4
+        and masks[:2] == (scores[0], 1)
+        and min(probabilities[2:] + masks[2:]) > 0
+        and all(bool((np.isfinite(array) & (array >= 0)).all()) for array in outputs)
+    )
+
+
+def network_input(image: Image, height: int, width: int) -> Floats:
+    """The photo as float32 (1, 3, height, width), RGB, 0 to 255; shrunk by area, grown bilinearly."""
+    shrinks = image.shape[0] * image.shape[1] > height * width
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def model_output(outputs: list[Floats], height: int, width: int) -> ModelOutput:
+    """RawOutput from the network's four arrays.
+
+    Args:
+        outputs: float32: probabilities (1, 4, h, w), boxes (N, 4) xyxy in pixels of the input, scores (N,), masks
+            (N, 1, M, M).
+        height, width: of the input in pixels.
+    """
+    probabilities, boxes, scores, masks = outputs
+    shares = boxes / np.array([width, height, width, height], np.float32)
+    return ModelOutput(probabilities[0], shares.astype(np.float32), scores, masks[:, 0])

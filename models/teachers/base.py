@@ -1,0 +1,168 @@
+"""What a teacher is, and what it says of one photo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from surfaces.classes import SurfaceClass
+from surfaces.detections import Image, Mask
+from surfaces.errors import SurfacesError
+
+_WORDS = re.compile(r"[^\W_]+(?:[ '-][^\W_]+)*")
+
+
+class PromptError(SurfacesError):
+    """A text is no prompt: a typo in an ontology, or more words than the detector reads at once."""
+
+    exit_code = 11
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Words that a detector looks for.
+
+    Attributes:
+        text: lower case, words apart by single spaces, hyphens or apostrophes: "dining table". Full stops and question
+            marks separate prompts in what the detector reads, so a prompt has none.
+        surface: the class that it finds; None for a negative prompt, whose regions keep the classes off.
+
+    Raises:
+        PromptError: the text is not written so.
+    """
+
+    text: str
+    surface: SurfaceClass | None
+
+    def __post_init__(self) -> None:
+        if self.text != self.text.lower() or not _WORDS.fullmatch(self.text):
+            raise PromptError(f"expected a prompt of lower-case words such as 'dining table', got {self.text!r}")
+
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class InstancePrediction:
+    """One region that a teacher proposes; regions of one photo may overlap until the rules have settled them.
+
+    Attributes:
+        surface: its class; None for what a negative prompt found ("desk"), which is there to keep others off.
+        prompt: the words it was found by, or the class's name where the teacher knows no prompts.
+        score: the teacher's confidence, 0 to 1.
+        box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive: what the detector drew, or the
+            mask's tight box.
+        mask: bool HxW at the photo's own size.
+        qualities: further measures from 0 to 1 by name, such as `predicted_iou` and `stability` of SAM.
+    """
+
+    surface: SurfaceClass | None
+    prompt: str
+    score: float
+    box_xyxy: Floats
+    mask: Mask
+    quality_scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticPrediction:
+    """Dense class probabilities of a photo, at any resolution; they cover the whole photo.
+
+    Attributes:
+        probabilities: float32 (4, h, w): other, wall, floor, dining table; they sum to 1.
+        disagreement: float32 (h, w), 0 to 1: how far the members, flips and scales behind `probabilities` are apart
+            (largest total variation distance to the mean); zeros where there is only one.
+    """
+
+    probabilities: Floats
+    disagreement: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a teacher says of one photo. A detector proposes regions, a semantic network gives a belief.
+
+    Attributes:
+        proposals: regions, best first; empty where `belief` speaks.
+        belief: dense probabilities, None where `proposals` speak.
+        agreement: measures of the whole photo from 0 to 1 by name, such as `flips` and `backends` (mean IoU of the
+            classes between them); empty where nothing was compared.
+    """
+
+    instances: tuple[InstancePrediction, ...] = ()
+    semantic: SemanticPrediction | None = None
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+
+class Teacher(Protocol):
+    """Labels photos without being asked twice: the same photo gives the same opinion."""
+
+    @property
+    def name(self) -> str:
+        """Short, for provenance: `grounded-sam (swint, vit_b)`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever opinions may: a sha256 over weights and settings."""
+
+    def predict(self, image: Image) -> Prediction:
+        """The opinion on a photo, uint8 HxWx3 RGB."""
+
+
+def box_area(box_xyxy: Floats) -> float:
+    """The area of a box (4,) in pixels; 0 where it is turned inside out."""
+    return float(np.clip(box_xyxy[2:] - box_xyxy[:2], 0, None).prod())
+
+
+def common_box(one_xyxy: Floats, other_xyxy: Floats) -> Floats:
+    """The box that two boxes (4,) share; turned inside out where they share none."""
+    return np.concatenate([np.maximum(one_xyxy[:2], other_xyxy[:2]), np.minimum(one_xyxy[2:], other_xyxy[2:])])
+
+
+def box_iou(one_xyxy: Floats, other_xyxy: Floats) -> float:
+    """Intersection over union of two boxes (4,); 0 where both are empty."""
+    both = box_area(common_box(one_xyxy, other_xyxy))
+    either = box_area(one_xyxy) + box_area(other_xyxy) - both
+    return both / either if either > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class PromptedBoxes:
+    """Boxes with a score for every prompt; one box may score for several.
+
+    Attributes:
+        boxes_xyxy: float32 (N, 4), absolute pixels of the photo, right and bottom exclusive, inside the photo.
+        scores: float32 (N, P), 0 to 1: how much each box is each prompt, from the tokens of the prompt alone.
+        prompts: the P prompts.
+    """
+
+    boxes_xyxy: Floats
+    scores: Floats
+    prompts: tuple[Prompt, ...]
+
+    def __len__(self) -> int:
+        return len(self.boxes_xyxy)
+
+    def take(self, chosen: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> PromptedBoxes:
+        """The chosen boxes: by indices, or by bool (N,)."""
+        return PromptedBoxes(self.boxes_xyxy[chosen], self.scores[chosen], self.prompts)
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenBox:
+    """A box that the rules gave to one prompt.
+
+    Attributes:
+        prompt: what it is.
+        score: how much it is that, 0 to 1.
+        box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive, inside the photo.
+    """
+
+    prompt: Prompt
+    score: float
+    box_xyxy: Floats

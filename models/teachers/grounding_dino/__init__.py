@@ -1,0 +1,1 @@
+"""teachers grounding_dino of models."""

@@ -1,0 +1,283 @@
+"""Grounding DINO's network with the weights its authors published (Liu et al., Grounding DINO, 2023).
+
+The network is transformers' port, which is maintained. The authors' files hold the same tensors under other names, with
+query, key and value of an attention in one; here they are renamed to what transformers' own checkpoints call them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
+from transformers.utils import logging as transformers_logging
+
+from models.weights.checkpoint_files import read_checkpoint
+from surfaces.errors import WeightsError
+from surfaces.io.local_files import read_text
+from surfaces.messages import brief
+
+# What files hold beside the network: labels that only training used, BERT's head, tables that follow from sizes.
+_UNUSED = re.compile(r"label_enc\.|bert\.pooler\.|bert\.embeddings\.position_ids$|.*\.relative_position_index$")
+
+_QKV = "{qkv}"
+_FEED_FORWARD = {"linear1.": "fc1.", "linear2.": "fc2."}
+_DEFORMABLE = "deformable_layer."
+_TEXT = "text_enhancer_layer."
+_FUSION = "fusion_layer."
+_VISION = "model.backbone.conv_encoder.model."
+
+# The beginning of a name, what it becomes, and what the part after it becomes.
+_RENAMES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    (
+        r"backbone\.0\.layers\.(\d+)\.blocks\.(\d+)\.",
+        _VISION + r"encoder.layers.\1.blocks.\2.",
+        {
+            "norm1.": "layernorm_before.",
+            "norm2.": "layernorm_after.",
+            "attn.relative_position_bias_table": "attention.self.relative_position_bias_table",
+            "attn.qkv.": f"attention.self.{_QKV}.",
+            "attn.proj.": "attention.output.dense.",
+            "mlp.fc1.": "intermediate.dense.",
+            "mlp.fc2.": "output.dense.",
+        },
+    ),
+    (
+        r"backbone\.0\.",
+        _VISION,
+        {
+            "patch_embed.proj.": "embeddings.patch_embeddings.projection.",
+            "patch_embed.norm.": "embeddings.norm.",
+            "layers.": "encoder.layers.",
+            "norm1.": "hidden_states_norms.stage2.",
+            "norm2.": "hidden_states_norms.stage3.",
+            "norm3.": "hidden_states_norms.stage4.",
+        },
+    ),
+    (
+        r"transformer\.encoder\.layers\.(\d+)\.",
+        r"model.encoder.layers.\1.",
+        {
+            "self_attn.": _DEFORMABLE + "self_attn.",
+            "norm1.": _DEFORMABLE + "self_attn_layer_norm.",
+            "norm2.": _DEFORMABLE + "final_layer_norm.",
+            **{old: _DEFORMABLE + new for old, new in _FEED_FORWARD.items()},
+        },
+    ),
+    (
+        r"transformer\.encoder\.text_layers\.(\d+)\.",
+        r"model.encoder.layers.\1.",
+        {
+            "self_attn.in_proj_": f"{_TEXT}self_attn.{_QKV}.",
+            "self_attn.": _TEXT + "self_attn.",
+            "norm1.": _TEXT + "layer_norm_before.",
+            "norm2.": _TEXT + "layer_norm_after.",
+            **{old: _TEXT + new for old, new in _FEED_FORWARD.items()},
+        },
+    ),
+    (
+        r"transformer\.encoder\.fusion_layers\.(\d+)\.",
+        r"model.encoder.layers.\1.",
+        {
+            "gamma_v": _FUSION + "vision_param",
+            "gamma_l": _FUSION + "text_param",
+            "layer_norm_v.": _FUSION + "layer_norm_vision.",
+            "layer_norm_l.": _FUSION + "layer_norm_text.",
+            "attn.v_proj.": _FUSION + "attn.vision_proj.",
+            "attn.l_proj.": _FUSION + "attn.text_proj.",
+            "attn.values_v_proj.": _FUSION + "attn.values_vision_proj.",
+            "attn.values_l_proj.": _FUSION + "attn.values_text_proj.",
+            "attn.out_v_proj.": _FUSION + "attn.out_vision_proj.",
+            "attn.out_l_proj.": _FUSION + "attn.out_text_proj.",
+        },
+    ),
+    (
+        r"transformer\.decoder\.layers\.(\d+)\.",
+        r"model.decoder.layers.\1.",
+        {
+            "self_attn.in_proj_": f"self_attn.{_QKV}.",
+            "self_attn.": "self_attn.",
+            "norm2.": "self_attn_layer_norm.",
+            "ca_text.in_proj_": f"encoder_attn_text.{_QKV}.",
+            "ca_text.": "encoder_attn_text.",
+            "catext_norm.": "encoder_attn_text_layer_norm.",
+            "cross_attn.": "encoder_attn.",
+            "norm1.": "encoder_attn_layer_norm.",
+            "norm3.": "final_layer_norm.",
+            **_FEED_FORWARD,
+        },
+    ),
+    (
+        r"transformer\.",
+        "model.",
+        {
+            "level_embed": "level_embed",
+            "tgt_embed.": "query_position_embeddings.",
+            "enc_output": "enc_output",
+            "enc_out_bbox_embed.": "encoder_output_bbox_embed.",
+            "decoder.norm.": "decoder.layer_norm.",
+            "decoder.ref_point_head.": "decoder.reference_points_head.",
+            "decoder.bbox_embed.": "decoder.bbox_embed.",
+        },
+    ),
+    (r"", "model.", {"bert.": "text_backbone.", "feat_map.": "text_projection.", "input_proj.": "input_proj_vision."}),
+)
+
+
+def renamed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of an official checkpoint under the names of transformers' checkpoints.
+
+    What the network does not have is left out; a name that is not known stays as it is.
+    """
+    result: dict[str, torch.Tensor] = {}
+    for key, tensor in tensors.items():
+        key = key.removeprefix("module.")
+        if _UNUSED.match(key):
+            continue
+        name = _rename(key)
+        if _QKV in name:
+            for part, rows in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+                result[name.replace(_QKV, part)] = rows
+        else:
+            result[name] = tensor
+    return result
+
+
+def _rename(key: str) -> str:
+    for beginning, replacement, parts in _RENAMES:
+        if match := re.match(beginning, key):
+            rest = key[match.end() :]
+            for part, name in parts.items():
+                if rest.startswith(part):
+                    return match.expand(replacement) + name + rest[len(part) :]
+    return key
+
+
+DinoSize = Literal["swint", "swinb"]
+
+# Swin-T and Swin-B as the authors of Swin Transformer (Liu et al., 2021) sized them.
+_SWIN: dict[DinoSize, dict[str, Any]] = {
+    "swint": {
+        "image_size": 224,
+        "window_size": 7,
+        "embed_dim": 96,
+        "depths": [2, 2, 6, 2],
+        "num_heads": [3, 6, 12, 24],
+    },
+    "swinb": {
+        "image_size": 384,
+        "window_size": 12,
+        "embed_dim": 128,
+        "depths": [2, 2, 18, 2],
+        "num_heads": [4, 8, 16, 32],
+    },
+}
+
+_PARTS = {"backbone_config": "swin", "text_config": "bert"}
+_NAMED_BACKBONE = ("backbone", "use_timm_backbone", "use_pretrained_backbone")
+
+
+def dino_config(size: DinoSize) -> GroundingDinoConfig:
+    """The published architectures, with BERT base for the words."""
+    backbone: dict[str, Any] = {**_SWIN[size], "out_indices": [2, 3, 4]}
+    return GroundingDinoConfig(backbone_config=SwinConfig(**backbone), text_config=BertConfig())
+
+
+def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForObjectDetection:
+    """Builds the network from a checkpoint as its authors publish it, without asking any hub.
+
+    Args:
+        path: a `.pth` file; `{"model": {"module." + name: tensor}}`.
+        config: the architecture.
+
+    Returns:
+        The network on the CPU, for inference.
+
+    Raises:
+        WeightsError: the file is missing, is no such checkpoint, or is one of another architecture.
+    """
+    tensors = _read(path)
+    try:
+        state_dict = renamed(tensors)
+    except (RuntimeError, ValueError) as error:  # query, key and value can't be told apart
+        raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
+    return _network(path, config=config, pretrained_model_name_or_path=None, state_dict=state_dict)
+
+
+def load_folder(path: Path) -> GroundingDinoForObjectDetection:
+    """Builds the network from a folder that transformers wrote: `config.json` and its weights.
+
+    Raises:
+        WeightsError: the folder lacks one of the two, they don't fit, or the network has parts that transformers would
+            look for at a hub.
+    """
+    _refuse_other_parts(path / "config.json")
+    return _network(path, pretrained_model_name_or_path=path)
+
+
+def _refuse_other_parts(file: Path) -> None:
+    """Checks a network's settings before transformers reads them, which asks a hub for backbones that they name."""
+    try:
+        config = json.loads(read_text(file))
+        kinds = [config.get(part, {}).get("model_type", kind) for part, kind in _PARTS.items()]
+        named = [key for key in _NAMED_BACKBONE if config.get(key)]
+    except OSError as error:
+        raise WeightsError(f"expected weights of Grounding DINO at {file.parent}: {error.strerror or error}") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"expected settings of Grounding DINO in {file}: {_first_line(error)}") from error
+    if named or kinds != [*_PARTS.values()]:
+        raise WeightsError(f"expected the sizes of a Swin backbone and of BERT in {file}, got {brief(named or kinds)}")
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    document = read_checkpoint(path)
+    tensors = document.get("model") if isinstance(document, dict) else None
+    if not isinstance(tensors, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
+    ):
+        raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}, it has no tensors under 'model'")
+    return tensors
+
+
+def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
+    build: Callable[..., Any] = GroundingDinoForObjectDetection.from_pretrained
+    network: GroundingDinoForObjectDetection
+    try:
+        with _quiet(transformers_logging):
+            network, report = build(
+                **source, local_files_only=True, ignore_mismatched_sizes=True, output_loading_info=True
+            )
+    except Exception as error:  # transformers raises nearly anything where a file is not as it wrote it
+        raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
+    wrong = {
+        "missing": sorted(report["missing_keys"]),
+        "unknown": sorted(report["unexpected_keys"]),
+        "of other shapes": sorted(name for name, *_ in report["mismatched_keys"]),
+    }
+    if any(wrong.values()):
+        counts = ", ".join(f"{len(names)} {kind} ({names[0]})" for kind, names in wrong.items() if names)
+        raise WeightsError(f"expected weights of this size of Grounding DINO at {path}; tensors: {counts}")
+    return network
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _quiet(logs: Any) -> Iterator[None]:
+    """Keeps transformers from drawing bars and tables: what is wrong with the weights becomes one line here."""
+    verbosity, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logs.set_verbosity(verbosity)
+        if bars:
+            logs.enable_progress_bar()

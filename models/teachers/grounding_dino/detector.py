@@ -1,0 +1,223 @@
+"""Grounding DINO: finds boxes for words (Liu et al., Grounding DINO, 2023)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+
+from models.teachers.base import Floats, Prompt, PromptedBoxes
+from models.teachers.device import pick_device
+from models.teachers.grounding_dino.checkpoint import DinoSize, dino_config, load_folder, load_official
+from models.teachers.grounding_dino.token_spans import Caption, Passes, TokenScore, captions_of, prompt_scores
+from models.teachers.grounding_dino.vocabulary import Vocabulary
+from models.weights.registry import sha256_of
+from surfaces.detections import Image
+from surfaces.errors import WeightsError
+
+_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+_DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+
+@dataclass(frozen=True)
+class DinoSettings:
+    """How boxes are looked for.
+
+    Attributes:
+        box_threshold: boxes that score less for every prompt are dropped; the rules' own thresholds lie above it.
+        passes: `one` reads all prompts together; `class` those of one class at a time, so that no phrases of two
+            classes merge, which takes longer.
+        token_score: a prompt's score from its tokens; see `models.teachers.grounding_dino.token_spans.prompt_scores`.
+        shortest_side: pixels that the photo's shorter side is resized to.
+        longest_side: the longer side is never resized to more.
+        half: computes in 16 bits where that is safe (autocast); on GPUs only.
+    """
+
+    box_threshold: float = 0.2
+    passes: Passes = "one"
+    token_score: TokenScore = "mean"
+    shortest_side: int = 800
+    longest_side: int = 1333
+    half: bool = False
+
+
+class GroundingDino:
+    """A detector of whatever words name.
+
+    Args:
+        network: transformers' `GroundingDinoForObjectDetection` or what answers as it does: called with `pixel_values`
+            (1, 3, h, w) and `input_ids` (1, T), it returns `logits` (1, N, T or more) and `pred_boxes` (1, N, 4):
+            centre, width and height as shares of the photo.
+        vocabulary: of the network's text encoder.
+        name: for provenance.
+        weights_sha256: of the network's weights.
+        tokens_max: the longest caption that the network reads.
+        device: where the network is.
+        settings: how boxes are looked for.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., Any],
+        vocabulary: Vocabulary,
+        *,
+        name: str = "grounding-dino",
+        weights_sha256: str = "",
+        tokens_max: int = 256,
+        device: torch.device | None = None,
+        settings: DinoSettings | None = None,
+    ) -> None:
+        self._network = network
+        self._vocabulary = vocabulary
+        self._tokens_max = tokens_max
+        self._device = device or torch.device("cpu")
+        self._settings = settings or DinoSettings()
+        self.name = name
+        parts = {"weights": weights_sha256, "vocabulary": vocabulary.sha256, **asdict(self._settings)}
+        self.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def load(
+        cls,
+        size: DinoSize,
+        weights: Path,
+        vocabulary: Path | None = None,
+        device: str | None = None,
+        settings: DinoSettings | None = None,
+    ) -> GroundingDino:
+        """Loads a network from local files; no hub is asked.
+
+        Args:
+            size: the architecture of an official file: `swint` (groundingdino_swint_ogc.pth) or `swinb`
+                (groundingdino_swinb_cogcoor.pth).
+            weights: an official `.pth` file, or a folder that transformers wrote, which tells its architecture itself.
+            vocabulary: `vocab.txt` of bert-base-uncased or its folder; where None, it lies with the weights.
+            device: as torch names it; a GPU where there is one and none is named.
+            settings: how boxes are looked for.
+
+        Raises:
+            WeightsError: a file is missing or is not the expected one.
+            DeviceError: there is no such device.
+        """
+        place = pick_device(device)
+        words = Vocabulary.load(vocabulary or (weights if weights.is_dir() else weights.parent))
+        network = load_folder(weights) if weights.is_dir() else load_official(weights, dino_config(size))
+        config: Any = network.config
+        known = config.text_config.vocab_size
+        if len(words) > known:
+            raise WeightsError(f"expected a vocabulary of {known} word pieces, as the weights have, got {len(words)}")
+        return cls(
+            torch.nn.Module.to(network, place),
+            words,
+            name=f"grounding-dino {size}",
+            weights_sha256=_sha256(weights),
+            tokens_max=config.max_text_len,
+            device=place,
+            settings=settings,
+        )
+
+    def detect(self, image: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
+        """Finds boxes.
+
+        Args:
+            image: uint8 HxWx3, RGB, EXIF orientation already applied.
+            prompts: what is looked for.
+
+        Returns:
+            The boxes that reach the threshold for a prompt, best first. A box scores for each prompt of the pass that
+            found it, and 0 for others. Boxes may repeat: nothing is suppressed here.
+
+        Raises:
+            PromptError: a prompt is too long, or has characters that the vocabulary doesn't know.
+        """
+        pieces = [self._vocabulary.pieces(prompt.text) for prompt in prompts]
+        captions = captions_of(prompts, pieces, self._settings.passes, self._tokens_max)
+        pixels = network_input(image, self._settings.shortest_side, self._settings.longest_side).to(self._device)
+        boxes: list[Floats] = [np.empty((0, 4), np.float32)]
+        scores: list[Floats] = [np.empty((0, len(prompts)), np.float32)]
+        for caption in captions:
+            shares, probabilities = self._look(pixels, caption)
+            boxes.append(boxes_in_photo(shares, image.shape[0], image.shape[1]))
+            scores.append(prompt_scores(probabilities, caption, self._settings.token_score, len(prompts)))
+        found = PromptedBoxes(np.concatenate(boxes), np.concatenate(scores), tuple(prompts))
+        return _best(found, self._settings.box_threshold)
+
+    @torch.inference_mode()
+    def _look(self, pixels: torch.Tensor, caption: Caption) -> tuple[Floats, Floats]:
+        """One pass: boxes as shares of the photo (N, 4), and the probability of each token (N, T)."""
+        input_ids = torch.tensor([caption.token_ids], device=self._device)
+        half = self._settings.half and self._device.type == "cuda"
+        with torch.autocast(self._device.type, dtype=torch.float16, enabled=half):
+            answer = self._network(pixel_values=pixels, input_ids=input_ids)
+        probabilities = answer.logits[0, :, : len(caption.token_ids)].float().sigmoid()
+        return answer.pred_boxes[0].float().cpu().numpy(), probabilities.cpu().numpy()
+
+
+def network_input(image: Image, shortest_side: int, longest_side: int) -> torch.Tensor:
+    """Resizes and normalises a photo as Grounding DINO's own code does for inference.
+
+    Args:
+        image: uint8 HxWx3, RGB.
+        shortest_side: what the shorter side becomes, in pixels.
+        longest_side: where the longer side would exceed this, both become less.
+
+    Returns:
+        float32 (1, 3, h, w).
+    """
+    size_wh = resized_size(image.shape[1], image.shape[0], shortest_side, longest_side)
+    photo = Pillow.fromarray(image)
+    if photo.size != size_wh:
+        photo = photo.resize(size_wh, Pillow.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() / 255
+    return ((pixels - _MEAN) / _DEVIATION)[None].contiguous()
+
+
+def resized_size(width: int, height: int, shortest_side: int, longest_side: int) -> tuple[int, int]:
+    """Width and height that a photo is resized to; rounded as in Grounding DINO's code, and never to nothing."""
+    shorter, longer = min(width, height), max(width, height)
+    side = shortest_side
+    if longer / shorter * side > longest_side:
+        side = max(1, round(longest_side * shorter / longer))
+    if shorter == side:
+        return width, height
+    return (side, int(side * height / width)) if width < height else (int(side * width / height), side)
+
+
+def boxes_in_photo(shares: Floats, height: int, width: int) -> Floats:
+    """Boxes in absolute pixels, clipped to the photo.
+
+    Args:
+        shares: float32 (N, 4): centre x, centre y, width, height, as shares of the photo.
+        height: of the photo, in pixels.
+        width: of the photo, in pixels.
+
+    Returns:
+        float32 (N, 4) xyxy, right and bottom exclusive.
+    """
+    centres, halves = shares[:, :2], shares[:, 2:] / 2
+    corners = np.concatenate([centres - halves, centres + halves], axis=1)
+    return np.asarray(np.clip(corners, 0, 1) * [width, height, width, height], np.float32)
+
+
+def _best(found: PromptedBoxes, threshold: float) -> PromptedBoxes:
+    """The boxes that enclose something and reach the threshold, best first."""
+    if not found.prompts:
+        return found
+    best = found.scores.max(axis=1)
+    sides = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
+    order = np.argsort(-best, kind="stable")
+    return found.take(order[((best >= threshold) & (sides > 0).all(axis=1))[order]])
+
+
+def _sha256(weights: Path) -> str:
+    if not weights.is_dir():
+        return sha256_of(weights)
+    files = sorted(path for path in weights.iterdir() if path.is_file())
+    return hashlib.sha256("".join(f"{path.name} {sha256_of(path)}\n" for path in files).encode()).hexdigest()

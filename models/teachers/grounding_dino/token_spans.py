@@ -1,0 +1,109 @@
+"""Which tokens of a caption are which prompt: the class of a box is told by position, never by comparing words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from models.teachers.base import Floats, Prompt, PromptError
+from models.teachers.grounding_dino.vocabulary import CLS, SEP, STOP
+
+Passes = Literal["one", "class"]
+"""`one`: all prompts in one caption; `class`: a caption a class, and one for the negative prompts."""
+
+TokenScore = Literal["mean", "max"]
+"""How the probabilities of a prompt's tokens become its score."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What the detector reads in one pass: `[CLS] wall . floor . dining table . [SEP]`.
+
+    Attributes:
+        token_ids: ids of all tokens.
+        spans: first and one past the last position of each prompt's tokens; its full stop is not part of it.
+        prompts: the prompt of each span, as an index into the prompts that were asked for.
+    """
+
+    token_ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    prompts: tuple[int, ...]
+
+
+def captions_of(
+    prompts: Sequence[Prompt], pieces: Sequence[Sequence[int]], passes: Passes, limit: int
+) -> list[Caption]:
+    """Joins prompts to as few captions as their length allows; order is kept within a caption.
+
+    Args:
+        prompts: what is looked for.
+        pieces: token ids of each prompt's words.
+        passes: which prompts may stand in one caption.
+        limit: the most tokens of a caption, its beginning and end included.
+
+    Raises:
+        PromptError: one prompt alone is longer than a caption may be.
+    """
+    for prompt, ids in zip(prompts, pieces, strict=True):
+        if _length([ids]) > limit:
+            raise PromptError(
+                f"expected prompts of at most {limit - 3} word pieces, {prompt.text[:40]!r} has {len(ids)}"
+            )
+    groups = [list(range(len(prompts)))] if passes == "one" else _by_class(prompts)
+    return [_caption(part, pieces) for group in groups for part in _filled(group, pieces, limit)]
+
+
+def prompt_scores(probabilities: Floats, caption: Caption, token_score: TokenScore, count: int) -> Floats:
+    """The scores of all prompts from the probabilities of a caption's tokens.
+
+    Grounding DINO's evaluation on COCO takes the mean over a class's tokens: every word has to agree, so that a coffee
+    table is not a dining table for its second word. Its demonstration takes the largest.
+
+    Args:
+        probabilities: float32 (N, T), a probability for each box and token of the caption.
+        caption: T tokens.
+        token_score: mean or largest.
+        count: how many prompts were asked for, P.
+
+    Returns:
+        float32 (N, P); 0 for prompts that are not in this caption.
+    """
+    scores = np.zeros((len(probabilities), count), np.float32)
+    for prompt, (start, stop) in zip(caption.prompts, caption.spans, strict=True):
+        tokens = probabilities[:, start:stop]
+        scores[:, prompt] = tokens.mean(axis=1) if token_score == "mean" else tokens.max(axis=1)
+    return scores
+
+
+def _by_class(prompts: Sequence[Prompt]) -> list[list[int]]:
+    surfaces = dict.fromkeys(prompt.surface for prompt in prompts)
+    return [[i for i, prompt in enumerate(prompts) if prompt.surface == surface] for surface in surfaces]
+
+
+def _length(pieces: Sequence[Sequence[int]]) -> int:
+    return 2 + sum(len(ids) + 1 for ids in pieces)
+
+
+def _filled(group: Sequence[int], pieces: Sequence[Sequence[int]], limit: int) -> Iterator[list[int]]:
+    part: list[int] = []
+    for prompt in group:
+        if part and _length([pieces[i] for i in [*part, prompt]]) > limit:
+            yield part
+            part = []
+        part.append(prompt)
+    if part:
+        yield part
+
+
+def _caption(part: Sequence[int], pieces: Sequence[Sequence[int]]) -> Caption:
+    token_ids = [CLS]
+    spans = []
+    for prompt in part:
+        start = len(token_ids)
+        token_ids += pieces[prompt]
+        spans.append((start, len(token_ids)))
+        token_ids.append(STOP)
+    return Caption((*token_ids, SEP), tuple(spans), tuple(part))

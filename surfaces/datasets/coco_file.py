@@ -1,0 +1,285 @@
+"""A COCO file, checked: every fault is found before anything is learnt from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
+from surfaces.datasets.coco_regions import check_segmentation, draws_nothing
+from surfaces.datasets.codec import COCO_BYTES_MAX, LIMITS, read_bytes
+from surfaces.datasets.reading import ReadOptions, counted, listed, note, refuse_faults
+from surfaces.errors import DatasetError
+from surfaces.messages import brief
+from surfaces.store.records import MAX_TABLES
+
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_MOST_REGIONS = 2048  # of a photo: each is drawn at its full size
+_OWN_KEYS = {"id", "name", "isthing"}
+_FLAGS = {0: False, 1: True, "0": False, "1": True, None: False}
+
+Id = int | str
+"""Of an image, an annotation or a category. Text that is a whole number is that number."""
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An entry of `images`.
+
+    Attributes:
+        id: unique in the file.
+        file_name: as in the file.
+        size_hw: height and width, pixels.
+    """
+
+    id: Id
+    file_name: str
+    size_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CocoRegion:
+    """An annotation of one of our classes.
+
+    Attributes:
+        surface: its class.
+        segmentation: checked, as `decode_segmentation` takes it.
+        crowd: whether it is several objects that nobody told apart.
+        ignored: whether nobody vouches for its pixels.
+    """
+
+    surface: SurfaceClass
+    segmentation: Any
+    crowd: bool
+    ignored: bool
+
+
+@dataclass(frozen=True)
+class CocoContent:
+    """What a COCO file says about our classes.
+
+    Attributes:
+        images: in the file's order.
+        regions: by the image's id, in the file's order; without what is invalid.
+        classes: those that are among the file's categories; the others are unlabelled.
+        faults: a line for each fault of categories and images.
+        invalid: a line for each invalid annotation.
+        incomplete: the images that have one: what the others leave uncovered there is unlabelled.
+    """
+
+    images: list[CocoImage]
+    regions: dict[Id, list[CocoRegion]]
+    classes: frozenset[SurfaceClass]
+    faults: list[str]
+    invalid: list[str]
+    incomplete: frozenset[Id]
+
+
+def read_coco(path: Path, options: ReadOptions) -> CocoContent:
+    """Reads and checks a COCO file; what is unusual in it is told on stderr.
+
+    Args:
+        path: the file: JSON as UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+        options: how it is read.
+
+    Raises:
+        DatasetError: it is no COCO file, or knows none of our classes.
+    """
+    try:
+        content = json.loads(read_bytes(path, COCO_BYTES_MAX))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise DatasetError(f"expected a COCO file in {path}, got: {error or 'more than memory holds'}") from error
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise DatasetError(f"expected a COCO file in {path}, got no list of {key}")
+    checker = _Checker(content, options)
+    came = listed([repr(name) for name in checker.categories.values()]) or "none"
+    if not checker.surfaces:
+        refuse_faults(checker.faults, str(path))
+        raise DatasetError(f"expected the categories {', '.join(BY_NAME)}, got {came} ({path})")
+    classes = frozenset(checker.surfaces.values())
+    missing = [surface.name for surface in CLASSES if surface not in classes]
+    if missing:
+        note(f"{path}: no category for {', '.join(missing)} among {came}: pixels outside the others are unlabelled")
+    if checker.others:
+        count = counted(checker.others.total(), "annotation")
+        note(f"{path}: left out {count} of other categories: {listed([repr(name) for name in checker.others])}")
+    if checker.empty:
+        note(f"{path}: left out {counted(len(checker.empty), 'annotation')} without a pixel: {listed(checker.empty)}")
+    if shared := [brief(key) for key, count in checker.annotation_ids.items() if count > 1]:
+        note(f"{path}: {counted(len(shared), 'id')} of several annotations, each of which is read: {listed(shared)}")
+    regions = checker.regions if checker.is_own else _with_crowds_read(checker.regions, path, options)
+    return CocoContent(checker.images, regions, classes, checker.faults, checker.invalid, frozenset(checker.incomplete))
+
+
+class _Checker:
+    """Checks a COCO file's content entry by entry; `faults` are beyond repair, `invalid` annotations are left out."""
+
+    def __init__(self, content: dict[str, list[Any]], options: ReadOptions) -> None:
+        self.faults: list[str] = []
+        self.invalid: list[str] = []
+        self.incomplete: set[Id] = set()
+        self.empty: list[str] = []
+        self.annotation_ids: Counter[Id] = Counter()
+        self.others: Counter[str] = Counter()
+        self.options = options
+        self.categories = self._categories(content["categories"])
+        names = {key: BY_NAME.get(_plain_name(name)) for key, name in self.categories.items()}
+        self.surfaces = {key: surface for key, surface in names.items() if surface}
+        # In the oldest files of this project, recognised by their categories, each crowd is a region to ignore.
+        self.is_own = all(
+            isinstance(entry, dict) and entry.keys() == _OWN_KEYS and str(entry["name"]) in BY_NAME
+            for entry in content["categories"]
+        )
+        self.file_names: dict[Id, str] = {}
+        self.images = list(self._images(content["images"]))
+        self.sizes = {image.id: image.size_hw for image in self.images}
+        self.regions: dict[Id, list[CocoRegion]] = {image.id: [] for image in self.images}
+        for position, entry in enumerate(content["annotations"]):
+            self._annotation(position, entry)
+        for image in self.images:
+            if (count := len(self.regions[image.id])) > _MOST_REGIONS:
+                self.faults.append(f"{image_words(image)}: expected at most {_MOST_REGIONS} annotations, got {count}")
+            tables = sum(region.surface is DINING_TABLE for region in self.regions[image.id])
+            if tables > MAX_TABLES:
+                self.faults.append(f"{image_words(image)}: expected at most {MAX_TABLES} dining tables, got {tables}")
+
+    def _categories(self, entries: list[Any]) -> dict[Id, str]:
+        categories: dict[Id, str] = {}
+        for position, entry in enumerate(entries):
+            try:
+                key, name = _id_of(entry, "id"), _text_of(entry, "name")
+                if categories.setdefault(key, name) != name:
+                    raise DatasetError(f"expected one category an id, got {categories[key]!r} and {name!r}")
+            except DatasetError as error:
+                self.faults.append(f"category {_told_id(entry, position)}: {error}")
+        return categories
+
+    def _images(self, entries: list[Any]) -> Iterator[CocoImage]:
+        for position, entry in enumerate(entries):
+            try:
+                key, name = _id_of(entry, "id"), _text_of(entry, "file_name")
+                if key in self.file_names:
+                    raise DatasetError(f"expected one image an id, got {brief(self.file_names[key])} and {brief(name)}")
+                self.file_names[key] = name
+                height, width = _side_of(entry, "height"), _side_of(entry, "width")
+                if height * width > LIMITS.pixels_max:
+                    raise DatasetError(f"expected at most {LIMITS.pixels_max / 1e6:g} megapixels, got {width}x{height}")
+                yield CocoImage(key, name, (height, width))
+            except DatasetError as error:
+                self.faults.append(f"image {_told_id(entry, position)}: {error}")
+
+    def _annotation(self, position: int, entry: Any) -> None:
+        words = f"annotation {_told_id(entry, position)}"
+        image_id: Id | None = None
+        try:
+            if isinstance(entry, dict) and entry.get("id") is not None:
+                self.annotation_ids[_id_of(entry, "id")] += 1
+            image_id = _id_of(entry, "image_id")
+            if image_id not in self.file_names:
+                raise DatasetError(f"expected the id of an image as image_id, got {brief(entry['image_id'])}")
+            words += f" of image {brief(image_id)} ({brief(self.file_names[image_id])})"
+            category = _id_of(entry, "category_id")
+            if category not in self.categories:
+                raise DatasetError(f"expected the id of a category as category_id, got {brief(entry['category_id'])}")
+            if category not in self.surfaces:
+                self.others[self.categories[category]] += 1
+            elif image_id in self.sizes:
+                region = self._region(entry, self.surfaces[category], self.sizes[image_id])
+                if draws_nothing(region.segmentation, *self.sizes[image_id]):
+                    self.empty.append(words)
+                else:
+                    self.regions[image_id].append(region)
+        except DatasetError as error:
+            self.invalid.append(f"{words}: {error}")
+            if image_id is not None:
+                self.incomplete.add(image_id)
+
+    def _region(self, entry: dict[str, Any], surface: SurfaceClass, size_hw: tuple[int, int]) -> CocoRegion:
+        segmentation = entry.get("segmentation")
+        check_segmentation(segmentation, *size_hw)
+        crowd = _flag_of(entry, "iscrowd")
+        ignored = _flag_of(entry, "ignore") if "ignore" in entry else self.is_own and crowd
+        if crowd and not ignored and surface.is_thing and self.options.crowds == "refuse":
+            raise DatasetError(f"expected single tables, got a crowd (iscrowd {brief(entry['iscrowd'])})")
+        return CocoRegion(surface, segmentation, crowd and not ignored, ignored)
+
+
+def _with_crowds_read(
+    regions: dict[Id, list[CocoRegion]], path: Path, options: ReadOptions
+) -> dict[Id, list[CocoRegion]]:
+    """The regions of a foreign file, by image, after the decision what its crowds are."""
+    regions = {key: _same_ignored(of_image) for key, of_image in regions.items()}
+    tables = [r for of_image in regions.values() for r in of_image if r.surface is DINING_TABLE and not r.ignored]
+    crowds = sum(region.crowd for region in tables)
+    if not crowds:
+        return regions
+    count = f"{path}: {crowds} of {counted(len(tables), 'dining-table annotation')} are crowds (iscrowd 1), read as"
+    if options.crowds != "instances" and crowds < len(tables):
+        note(f"{count} tables that are not told apart; --crowds instances reads each as one, --crowds refuse refuses")
+        return regions
+    if options.crowds == "auto":
+        note(f"{count} one table each, since some tools mark all RLE so; --crowds refuse refuses them")
+    return {key: [replace(region, crowd=False) for region in of_image] for key, of_image in regions.items()}
+
+
+def _same_ignored(regions: Sequence[CocoRegion]) -> list[CocoRegion]:
+    """One crowd region under several classes is one of which nobody knows the class: it is ignored."""
+    keys = [json.dumps(region.segmentation) if region.crowd else "" for region in regions]
+    classes: dict[str, set[str]] = defaultdict(set)
+    for key, region in zip(keys, regions, strict=True):
+        classes[key].add(region.surface.name)
+    return [
+        replace(region, crowd=False, ignored=True) if key and len(classes[key]) > 1 else region
+        for key, region in zip(keys, regions, strict=True)
+    ]
+
+
+def _plain_name(name: str) -> str:
+    return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+
+
+def _id_of(entry: Any, key: str) -> Id:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
+        raise DatasetError(f"expected a number or a text as {key}, got {brief(entry if value is None else value)}")
+    return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
+
+
+def _text_of(entry: Any, key: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise DatasetError(f"expected a text as {key}, got {brief(value)}")
+    return value
+
+
+def _side_of(entry: Any, key: str) -> int:
+    value = _id_of(entry, key)
+    if not isinstance(value, int) or value < 1:
+        raise DatasetError(f"expected pixels from 1 as {key}, got {brief(value)}")
+    return value
+
+
+def _flag_of(entry: dict[str, Any], key: str) -> bool:
+    value = entry.get(key)
+    if isinstance(value, (list, dict)) or value not in _FLAGS:
+        raise DatasetError(f"expected 0 or 1 as {key}, got {brief(value)}")
+    return _FLAGS[value]
+
+
+def _told_id(entry: Any, position: int) -> str:
+    """The id of an entry for messages, its place in the list where it has none."""
+    value = entry.get("id") if isinstance(entry, dict) else None
+    return f"at index {position}" if value is None else brief(value)
+
+
+def image_words(image: CocoImage) -> str:
+    """An image for messages: its id and its file's name."""
+    return f"image {brief(image.id)} ({brief(image.file_name)})"

@@ -1,0 +1,282 @@
+"""The one door through which photos enter: a web address, a file or bytes in, an upright sRGB `Image` out."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import ExifTags, ImageFile, UnidentifiedImageError
+from PIL import Image as Pillow
+
+from surfaces.detections import Image
+from surfaces.errors import DecodeError, FetchError, NotAnImageError
+from surfaces.images.colour import scale_transparent_colour, write_srgb
+from surfaces.images.guards import FORMATS as FORMATS
+from surfaces.images.guards import check_decompression_bomb, format_of
+from surfaces.images.repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes, without_hostile_exif
+from surfaces.io.storage import BYTES_MAX, local_path
+from surfaces.messages import printable
+
+if TYPE_CHECKING:
+    from surfaces.io.http import FetchLimits
+
+_EXPECTED = "expected a photo's path, a Pillow image, or uint8 pixels of shape HxWx3 (RGB), HxWx4 (RGBA) or HxW (grey)"
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+_STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
+"""By EXIF orientation: where the next stored row and the next stored column lie, once lying photos stand."""
+_LYING = (5, 6, 7, 8)
+
+# What is odd in a file is of no use to whoever asked for a photo. Set once: `catch_warnings` mixes up threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What size of photo is accepted.
+
+    Attributes:
+        pixels_max: most pixels, at most 178 million; checked before anything is decoded.
+        bytes_max: most bytes of the file.
+        side_min: fewest pixels of the shorter side.
+        side_max: most pixels of the longer side; JPEG files can't hold more.
+    """
+
+    pixels_max: int = 50_000_000
+    bytes_max: int = BYTES_MAX
+    side_min: int = 16
+    side_max: int = 65_500
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is a web address rather than a path."""
+    return _ADDRESS.match(source) is not None
+
+
+def load_image(
+    source: str | os.PathLike[str], image_limits: ImageLimits | None = None, fetch_limits: FetchLimits | None = None
+) -> Image:
+    """Reads a photo from the web or from a file.
+
+    Args:
+        source: an http or https address, the path of a file, or its address (`file:///…`).
+        image_limits: of the photo's size; the defaults of `ImageLimits` where None.
+        fetch_limits: of the download; the defaults of `FetchLimits` where None.
+
+    Returns:
+        uint8 HxWx3, sRGB, EXIF orientation applied.
+
+    Raises:
+        FetchError: the address or the file can't be read.
+        DecodeError: what was read is not a photo that can be used.
+    """
+    source = local_path(os.fspath(source))
+    if is_address(source):
+        from surfaces.io.http import fetch  # reading files must not need requests
+
+        return decode_image(io.BytesIO(fetch(source, fetch_limits)), image_limits)
+    with _open_file(source) as file:
+        return decode_image(file, image_limits)
+
+
+def as_image(photo: Image | Pillow.Image | str | os.PathLike[str]) -> Image:
+    """Any photo as the uint8 HxWx3 sRGB image that networks take.
+
+    Args:
+        photo: an address or a path (see `load_image`); a Pillow image; or uint8 pixels, HxWx3 RGB, HxWx4 RGBA, HxW or
+            HxWx1 grey. Of a Pillow image the EXIF orientation is applied; transparent parts are laid on white.
+
+    Returns:
+        The same array where it is one already.
+
+    Raises:
+        FetchError: the file cannot be read.
+        DecodeError: it is not a photo that can be used.
+        NotAnImageError: the value is none of these.
+    """
+    if isinstance(photo, str | os.PathLike):
+        try:
+            return load_image(photo)
+        except (FetchError, DecodeError) as error:
+            raise type(error)(f"{printable(os.fspath(photo))}: {error}") from error
+    if isinstance(photo, Pillow.Image):
+        return _from_pillow(photo)
+    if not isinstance(photo, np.ndarray):
+        raise NotAnImageError(f"{_EXPECTED}, got {type(photo).__name__}")
+    if photo.dtype != np.uint8:
+        raise NotAnImageError(f"{_EXPECTED}, got an array of {photo.dtype}; convert it, white is 255")
+    if 0 in photo.shape or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (1, 3, 4))):
+        raise NotAnImageError(f"{_EXPECTED}, got an array of shape {photo.shape}")
+    if photo.shape[2:] == (3,):
+        return photo
+    pixels = photo[..., 0] if photo.shape[2:] == (1,) else photo
+    return _from_pillow(Pillow.fromarray(np.ascontiguousarray(pixels)))
+
+
+def _from_pillow(photo: Pillow.Image) -> Image:
+    if 0 in photo.size:
+        raise NotAnImageError(f"{_EXPECTED}, got a Pillow image of {photo.width}x{photo.height} pixels")
+    try:
+        photo.load()
+        return _to_array(photo)
+    except DecodeError:
+        raise
+    except Exception as error:  # as of `decode_image`
+        raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
+
+
+def _open_file(path: str) -> BinaryIO:
+    try:
+        if not Path(path).is_file():  # a pipe or a device could block for ever
+            raise FetchError(f"expected a photo's address or file, there is {_kind_of(Path(path))}")
+        return Path(path).open("rb")
+    except (OSError, ValueError) as error:
+        raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _kind_of(path: Path) -> str:
+    return "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "no such file"
+
+
+def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
+    """Decodes a photo of one of the `FORMATS`; HEIC needs the package's extra `heic`.
+
+    Colours are converted to sRGB by the embedded profile, transparent parts are laid on white, deep grey is scaled to
+    8 bits, of an animation the first frame is taken and of a TIFF the largest page. What every viewer accepts is
+    accepted (`surfaces.images.repairs`).
+
+    Args:
+        file: the photo's bytes.
+        limits: of its size; the defaults of `ImageLimits` where None.
+
+    Returns:
+        uint8 HxWx3, sRGB, EXIF orientation applied.
+
+    Raises:
+        DecodeError: empty, not an image, truncated, corrupt, too small or too large.
+    """
+    limits = limits or ImageLimits()
+    name, data = _checked(file.read(limits.bytes_max + 1), limits)
+    with _decode_errors(limits):
+        with _open_photo(name, data, limits) as photo:
+            scale_transparent_colour(photo)
+            photo.load()
+            _check_size(photo.size, limits)  # HEIC tells its size twice
+        # Out here the photo has let go of the file.
+        return _to_array(photo)
+
+
+def check_photo(data: bytes, limits: ImageLimits | None = None) -> None:
+    """Refuses a photo as `decode_image` does, but decodes no pixels.
+
+    Args:
+        data: the photo's bytes.
+        limits: of its size; the defaults of `ImageLimits` where None.
+
+    Raises:
+        DecodeError: as of `decode_image`; what only decoding shows, such as truncation, is not found.
+    """
+    limits = limits or ImageLimits()
+    name, data = _checked(data, limits)
+    with _decode_errors(limits), _open_photo(name, data, limits):
+        pass
+
+
+def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:
+    """The format of a photo that may be opened, and its bytes without what harms."""
+    if not data:
+        raise DecodeError("expected a photo, got 0 bytes")
+    if len(data) > limits.bytes_max:
+        raise DecodeError(f"expected at most {limits.bytes_max} bytes, the photo has more")
+    name = format_of(data)
+    if name is None:
+        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got {_guess(data[:512])}")
+    if name == "TIFF":
+        data = with_largest_page_first(data)
+    check_decompression_bomb(name, data)
+    if name == "PNG":
+        data = without_damaged_notes(data)
+    return name, without_hostile_exif(name, data)
+
+
+@contextmanager
+def _decode_errors(limits: ImageLimits) -> Iterator[None]:
+    """Turns whatever decoders raise into a DecodeError."""
+    try:
+        yield
+    except DecodeError:
+        raise
+    except (UnidentifiedImageError, SyntaxError):
+        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got a damaged one") from None
+    except Pillow.DecompressionBombError:
+        raise DecodeError(f"expected at most {limits.pixels_max / 1e6:g} megapixels, the photo has far more") from None
+    except Exception as error:  # corrupt bytes make the decoders raise nearly anything
+        raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
+
+
+def _open_photo(name: str, data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
+    photo = _open_heic(data) if name == "HEIC" else Pillow.open(io.BytesIO(data), formats=(name,))
+    _check_size(photo.size, limits)
+    if name == "JPEG" and (whole := with_jpeg_end(data)) is not data:
+        return Pillow.open(io.BytesIO(whole), formats=(name,))
+    return photo
+
+
+def _open_heic(data: bytes) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise DecodeError("expected pillow-heif for a HEIC photo, install interior-surfaces[heic]") from None
+    reader: Callable[[BinaryIO], ImageFile.ImageFile] = HeifImageFile  # registering it would change Pillow for all
+    return reader(io.BytesIO(data))
+
+
+def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
+    width, height = size_wh
+    came = f"the photo has {width}x{height}"
+    if min(size_wh) < limits.side_min:
+        raise DecodeError(f"expected at least {limits.side_min} pixels a side, {came}")
+    if max(size_wh) > limits.side_max:
+        raise DecodeError(f"expected at most {limits.side_max} pixels a side, {came}")
+    if width * height > limits.pixels_max:
+        raise DecodeError(f"expected at most {limits.pixels_max / 1e6:g} megapixels, {came}")
+
+
+def _guess(head: bytes) -> str:
+    if head.startswith(_SIGNATURES):
+        return "a damaged one"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    if text.startswith((b"<?xml", b"<svg")):
+        return "XML or SVG"
+    if text.startswith(b"%pdf"):
+        return "a PDF"
+    return "bytes of another kind"
+
+
+def _to_array(photo: Pillow.Image) -> Image:
+    orientation = _orientation(photo)
+    width, height = photo.size
+    is_lying = orientation in _LYING
+    image = np.empty((width, height, 3) if is_lying else (height, width, 3), np.uint8)
+    down, right = _STEPS.get(orientation, (1, 1))
+    write_srgb(photo, (image.swapaxes(0, 1) if is_lying else image)[::down, ::right])
+    return image
+
+
+def _orientation(photo: Pillow.Image) -> int:
+    """How a decoded photo is turned (Exif 3.0, 4.6.5.1); 1 where its reader has turned it already, as TIFF's does."""
+    if photo.format == "HEIF":  # turned by its container; EXIF only repeats it (ISO/IEC 23008-12, A.2.1)
+        return 1
+    with suppress(Exception):  # broken EXIF is no reason to refuse a photo whose pixels are sound
+        return int(photo.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1

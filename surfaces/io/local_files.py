@@ -1,0 +1,98 @@
+"""Names and links in folders that others made: nothing that is read or written by them may leave the folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from surfaces.errors import DatasetError
+from surfaces.messages import brief, printable
+
+SETTINGS_BYTES_MAX = 16_000_000
+"""The largest file of settings."""
+LIST_BYTES_MAX = 1_000_000_000
+"""The largest list of photos: some ten million lines."""
+
+
+def open_regular(path: Path | str, bytes_max: int | None = None) -> BufferedReader:
+    """Opens a regular file, links followed, for reading.
+
+    Args:
+        path: of the file.
+        bytes_max: the most bytes that it may have; None for any number.
+
+    Raises:
+        OSError: it cannot be opened, is something else (EINVAL), or is larger (EFBIG); `strerror` says so.
+        ValueError: the path holds a NUL.
+    """
+    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  (the caller closes it)
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        if bytes_max is not None and status.st_size > bytes_max:
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes, more than {bytes_max}", str(path))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_bytes(path: Path | str, bytes_max: int | None = None) -> bytes:
+    """All bytes of a regular file; arguments and errors as of `open_regular`."""
+    with open_regular(path, bytes_max) as file:
+        return file.read()
+
+
+def read_text(path: Path | str, bytes_max: int = SETTINGS_BYTES_MAX) -> str:
+    """The UTF-8 text of a regular file; arguments and errors as of `open_regular`, and UnicodeDecodeError."""
+    return read_bytes(path, bytes_max).decode("utf-8")
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def plain_name(name: object) -> str:
+    """The name of a file without a folder, passed through.
+
+    Raises:
+        DatasetError: it is no text, is empty, `.` or `..`, holds a separator, a colon or a NUL, or is not Unicode.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0") or not is_unicode(name):
+        raise DatasetError(f"expected a file's name without a folder, got {brief(name)}")
+    return name
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8, and so be a name."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def is_inside(folder: Path | str, path: Path | str) -> bool:
+    """Whether a path is in a folder once all links are followed; neither has to exist."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def require_inside(folder: Path, path: Path, remedy: str = "") -> Path:
+    """A path below a folder, passed through.
+
+    Args:
+        folder: its own path may hold links: whoever named it chose them.
+        path: a path that begins with the folder's.
+        remedy: what the user can do, for the end of the message.
+
+    Raises:
+        DatasetError: a link leads out of the folder; names it.
+    """
+    if is_inside(folder, path):
+        return path
+    ways = (folder.joinpath(*path.relative_to(folder).parts[:count]) for count in range(1, len(path.parts) + 1))
+    link = next(way for way in ways if not is_inside(folder, way))
+    raise DatasetError(
+        f"expected {printable(str(link))} inside {printable(str(folder))}, got a link to "
+        f"{printable(os.path.realpath(link))}" + (f": {remedy}" if remedy else "")
+    )

@@ -1,0 +1,202 @@
+"""Where photos lie: files on this machine, or objects of storage that is allowed, such as `s3://bucket/room.jpg`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from surfaces.errors import DecodeError, FetchError, MissingExtraError
+from surfaces.io.local_files import open_regular
+from surfaces.messages import brief, without_credentials
+
+BYTES_MAX = 256_000_000
+"""The largest file that is taken for a photo."""
+
+Stamp = tuple[int, int, int]
+"""Changes whenever a file on this machine is written to."""
+
+SCHEMES_VARIABLE = "INTERIOR_SURFACES_STORAGE"
+"""The environment variable that allows further schemes of fsspec, such as `abfs,hf`."""
+
+_ADDRESS = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # fsspec chains with `::`
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WEB = re.compile(r"(?:^|::)https?://", re.IGNORECASE)
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is an address of fsspec rather than a path."""
+    return _ADDRESS.match(place) is not None
+
+
+def local_path(place: str) -> str:
+    """A path for `file:///…` (also `file://localhost/…` and `file:/…`, RFC 8089); any other place as it is.
+
+    Raises:
+        FetchError: the file would be on another machine, or the address has no path.
+    """
+    if not place.lower().startswith("file:/"):
+        return place
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise FetchError(f"expected an address of the form file:///path, got {brief(place)}") from error
+    if parts.netloc.lower() not in ("", "localhost") or not parts.path:
+        raise FetchError(f"expected a file of this machine, file:///path, got {brief(place)}")
+    return url2pathname(parts.path) if os.name == "nt" else unquote(parts.path, errors="surrogateescape")
+
+
+def name_of(address: str) -> str:
+    """What an object is called below its bucket: without suffix, empty parts and dots."""
+    parts = [part for part in address.partition("://")[2].split("/") if part not in ("", ".", "..")]
+    return os.path.splitext("/".join(parts[1:] or parts))[0]  # noqa: PTH122
+
+
+def sha256_in_name(place: str) -> str | None:
+    """The sha256 by which an object is called; None for other names, and for files."""
+    name = PurePosixPath(place).stem
+    return name if is_remote(place) and _SHA256.fullmatch(name) else None
+
+
+def require_allowed(address: str) -> None:
+    """Refuses addresses by which a list or a store made by others could reach more than object storage.
+
+    Most of fsspec's file systems contact hosts that the address names, chains (`::`) read one through another, and some
+    run what they read.
+
+    Raises:
+        FetchError: the address chains file systems, holds a password, or its scheme is neither that of S3 or Google
+            Cloud Storage nor named in INTERIOR_SURFACES_STORAGE.
+    """
+    scheme, _, rest = address.partition("://")
+    if _WEB.search(address):
+        raise FetchError("photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them")
+    allowed = {*_EXTRAS, *filter(None, re.split(r"[,\s]+", os.environ.get(SCHEMES_VARIABLE, "").lower()))}
+    shown = brief(without_credentials(address))
+    if "::" in address or scheme.lower() not in allowed:
+        names = ", ".join(f"{name}://" for name in sorted(allowed))
+        raise FetchError(f"expected a path or an address of {names}, got {shown}; {SCHEMES_VARIABLE} allows others")
+    if re.match(r"[^/]*:[^/]*@", rest):
+        raise FetchError(f"expected an address without a password, got {shown}")
+
+
+def open_remote(address: str) -> tuple[Any, str]:
+    """The file system of an address, and the address within it; fsspec keeps file systems, so this costs little.
+
+    Call it anew in each process: connections do not outlive a fork.
+
+    Raises:
+        FetchError: as of `require_allowed`.
+        MissingExtraError: the package that fsspec needs for it is not installed.
+        Exception: whatever fsspec raises for addresses that it does not know.
+    """
+    require_allowed(address)
+    scheme = address.partition("://")[0].lower()
+    try:
+        import fsspec  # segmenting photos must not need it
+
+        found: tuple[Any, str] = fsspec.core.url_to_fs(scheme + address[len(scheme) :])
+    except ImportError as error:
+        extra = f"; pip install 'interior-surfaces[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else ""
+        raise MissingExtraError(f"photos at {scheme}:// need another package: {in_a_line(error)}{extra}") from error
+    return found
+
+
+def read_bytes(place: str, bytes_max: int = BYTES_MAX) -> bytes:
+    """All bytes of a file or an object.
+
+    Raises:
+        FetchError: it cannot be read.
+        DecodeError: it has more than `bytes_max` bytes, of which no more than that are read.
+        MissingExtraError: the package that fsspec needs for the address is not installed.
+    """
+    return read_stamped(place, bytes_max)[0]
+
+
+def read_stamped(place: str, bytes_max: int = BYTES_MAX) -> tuple[bytes, Stamp | None]:
+    """As `read_bytes`, with the file's stamp.
+
+    Objects have none: storage shows them whole, and a crawl never writes other bytes to a photo's address.
+    """
+    return (_read_object(place, bytes_max), None) if is_remote(place) else _read_file(place, bytes_max)
+
+
+def find_bytes(places: Iterable[str], sha256: str) -> tuple[str, bytes]:
+    """The first place that holds the bytes of a sha256 (64 hexadecimal digits), and these bytes.
+
+    Raises:
+        FetchError: none does; says what is wrong with the last one.
+        MissingExtraError: as of `read_bytes`.
+    """
+    reason = "no place of it is known"
+    for place in places:
+        try:
+            data = read_bytes(place)
+        except (FetchError, DecodeError) as error:
+            reason = str(error)
+            continue
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return place, data
+        reason = "other bytes are there"
+    raise FetchError(reason)
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """A file's stamp now; None where it is gone."""
+    try:
+        return _stamp(os.stat(path))  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def is_there(place: str) -> bool:
+    """Whether a place still exists; where that cannot be found out, it is said to."""
+    if not is_remote(place):
+        return Path(place).exists()
+    try:
+        files, inside = open_remote(place)
+        return bool(files.exists(inside))
+    except Exception:  # no two file systems raise the same
+        return True
+
+
+def in_a_line(error: Exception) -> str:
+    """An error's words, on one line, without passwords of addresses."""
+    return without_credentials(next(iter(str(error).splitlines()), "")) or type(error).__name__
+
+
+def _read_object(address: str, bytes_max: int) -> bytes:
+    try:
+        files, inside = open_remote(address)
+        # One request, of a range: nobody knows how large an object is.
+        data = bytes(files.cat_file(inside, start=0, end=bytes_max + 1))
+    except (MissingExtraError, FetchError):
+        raise
+    except FileNotFoundError as error:
+        raise FetchError(f"there is no such object: {in_a_line(error)}") from error
+    except Exception as error:  # no two file systems raise the same
+        raise FetchError(f"the object could not be read: {in_a_line(error)}") from error
+    if len(data) > bytes_max:
+        raise DecodeError(f"expected at most {bytes_max} bytes, the object has more")
+    return data
+
+
+def _read_file(path: str, bytes_max: int) -> tuple[bytes, Stamp]:
+    try:
+        with open_regular(path) as file:
+            status = os.fstat(file.fileno())
+            if status.st_size > bytes_max:
+                raise DecodeError(f"expected at most {bytes_max} bytes, got {status.st_size}")
+            return file.read(status.st_size), _stamp(status)
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
+        raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,226 @@
+"""Which web addresses may be asked: what an address says, where its host is, and whether that is the public internet.
+
+Whoever can choose an address that we ask (a task's photo, a page's image, a redirect) could otherwise have us ask the
+networks around us: server-side request forgery, https://cheatsheetseries.owasp.org (Server Side Request Forgery
+Prevention). An address is read once, strictly; what could be read in two ways is refused. The host's name is looked up
+once, and the connection goes to one of the addresses that were checked (`surfaces.io.http`), so a name that changes
+between the check and the use changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import quote, urlsplit
+
+import idna
+
+from surfaces.errors import FetchError
+
+IPAddress = IPv4Address | IPv6Address
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""Looks a host's name and a port up: all IP addresses, in the order in which they are tried. Raises OSError."""
+
+_URL_MAX = 8000
+_HOST_MAX = 253
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# Unprivileged ports at which the Fetch standard (section "port blocking") sees other protocols than HTTP.
+_OTHER_PROTOCOLS = frozenset(
+    {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080}
+)
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>[0-9]{0,5}))?")
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+_GLOBAL_IPV6 = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")
+# What IANA's special-purpose registries reserve and `is_global` of some Python versions does not know, ranges that wrap
+# an IPv4 address (6to4; Teredo is in 2001::/23), and 168.63.129.16, where Azure keeps its machines' metadata.
+_NOT_PUBLIC = tuple(IPv4Network(text) for text in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")) + tuple(
+    IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+)
+_PRIVATE = tuple(
+    IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+) + tuple(IPv6Network(text) for text in ("::1/128", "fc00::/7"))
+# Inside of private ranges: Alibaba's, AWS' and Google's.
+_METADATA = frozenset(ip_address(text) for text in ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254"))
+
+
+class AddressError(FetchError):
+    """An address that may not be asked; no connection was made to it."""
+
+
+class PrivateAddressError(AddressError):
+    """An address in a loopback or private network, which may be asked only on demand."""
+
+
+@dataclass(frozen=True)
+class ParsedUrl:
+    """What an address says.
+
+    Attributes:
+        scheme: `http` or `https`.
+        host: a name in lower-case ASCII without a trailing dot, or an IP address without brackets.
+        port: 1 to 65535.
+        path: the path and the query, percent-encoded.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the header `Host` has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address in its normal form, without fragment."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse_url(url: str) -> ParsedUrl:
+    """Takes a web address apart.
+
+    Refused are other schemes than http and https, user names and passwords, control characters, IPv4 addresses in
+    another form than four decimal numbers (`0x7f.1`, `2130706433`, which resolvers understand), IPv6 zones, and ports
+    of other protocols: of those below 1024 only 80 and 443 are left, and those that browsers refuse.
+
+    Raises:
+        AddressError: in one line; it repeats nothing that may be a password.
+    """
+    if len(url) > _URL_MAX:
+        raise AddressError(f"expected an address of at most {_URL_MAX} characters, got {len(url)}")
+    if _UNPRINTED.search(url):
+        raise AddressError("expected an address without control characters")
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise AddressError(f"expected an http or https address, got one of {parts.scheme[:20]!r}")
+        if "@" in parts.netloc:
+            raise AddressError("expected an address without user name and password")
+        authority = _AUTHORITY.fullmatch(parts.netloc)
+        if authority is None:
+            raise ValueError("no host")
+        host = _read_host(authority["host"])
+        port = int(authority["port"] or _DEFAULT_PORTS[parts.scheme])
+        path = _encoded(parts.path or "/") + (f"?{_encoded(parts.query)}" if parts.query else "")
+    except ValueError as error:
+        raise AddressError("expected an address of the form https://host/path") from error
+    if port not in (80, 443) and (not 1023 < port < 65536 or port in _OTHER_PROTOCOLS):
+        raise AddressError(f"expected a port where web servers are (80, 443, most above 1023), got {port}")
+    return ParsedUrl(parts.scheme, host, port, path)
+
+
+def resolve_public(target: ParsedUrl, allow_private: bool, resolve: Resolver, wait_s: float) -> list[IPAddress]:
+    """Where a target's host is.
+
+    Args:
+        target: its host is looked up once, unless it is an IP address.
+        allow_private: also loopback and private networks; never metadata services and other link-local addresses.
+        resolve: looks names up.
+        wait_s: longest wait for it, seconds.
+
+    Returns:
+        All of its IP addresses, at least one.
+
+    Raises:
+        PrivateAddressError: one of them is private, and `allow_private` is False.
+        AddressError: one of them is not permitted.
+        TimeoutError: the look-up took longer.
+        OSError: it failed.
+        ValueError: it gave something else than IP addresses.
+    """
+    literal = _ip_address(target.host)
+    if literal is None:
+        found = _call_within(wait_s, lambda: resolve(target.host, target.port))
+        addresses = [ip_address(text) for text in dict.fromkeys(found)]
+    else:
+        addresses = [literal]
+    if not addresses:
+        raise AddressError(f"expected a host with an address, {target.host!r} has none")
+    for address in addresses:
+        is_private = _is_private(address)
+        if not (is_public(address) or (allow_private and is_private)):
+            place = target.host if literal else f"{target.host} at {address}"
+            told = f"expected a host on the public internet, got {place}"
+            raise PrivateAddressError(f"{told}; --allow-private permits it") if is_private else AddressError(told)
+    return addresses
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether an IP address belongs to the public internet, by IANA's registries of special-purpose addresses.
+
+    Of IPv6 only 2000::/3 does, the range that is given out, and NAT64 (RFC 6052) of public IPv4 addresses.
+    """
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _GLOBAL_IPV6:
+            return False
+    return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_PUBLIC)
+
+
+def look_up(host: str, port: int) -> list[str]:
+    """The system's resolver; names under `localhost` never reach it (RFC 6761)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return ["127.0.0.1", "::1"]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(place[0]) for _, _, _, _, place in found]
+
+
+def _read_host(host: str) -> str:
+    """Raises ValueError where it is none."""
+    if host.startswith("["):
+        return str(IPv6Address(host[1:-1]))
+    if len(host) > _HOST_MAX + 1:
+        raise ValueError("too long")
+    if not host.isascii():
+        # As browsers do (UTS 46): wide digits and dots become plain ones, which are then checked like any.
+        host = idna.encode(host, uts46=True).decode("ascii")
+    host = host.lower().removesuffix(".")
+    labels = host.split(".")
+    if len(host) > _HOST_MAX or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("no name")
+    return str(IPv4Address(host)) if _NUMBER.fullmatch(labels[-1]) else host
+
+
+def _ip_address(host: str) -> IPAddress | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _encoded(text: str) -> str:
+    # argv's undecodable bytes come as surrogates
+    return quote(_STRAY_PERCENT.sub("%25", text), safe="%/?:@!$&'()*+,;=~[]", errors="surrogateescape")
+
+
+def _is_private(address: IPAddress) -> bool:
+    return address not in _METADATA and any(address in network for network in _PRIVATE)
+
+
+def _call_within(seconds: float, work: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """Calls `work` in a thread and stops waiting for it after some seconds: resolvers know no time limit."""
+    future: Future[Sequence[str]] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future.result(timeout=seconds)

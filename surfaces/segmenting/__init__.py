@@ -1,0 +1,1 @@
+"""segmenting of surfaces."""

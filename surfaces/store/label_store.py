@@ -1,0 +1,403 @@
+"""The growing dataset: photos by their sha256, their labels, and what is known of their quality, in one SQLite file.
+
+Photos stay where they are; the store knows their paths. Teachers add labels, people review them, exports read them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from surfaces.datasets.coco_regions import decode_segmentation
+from surfaces.datasets.codec import decode_soft_labels, encode_soft_labels
+from surfaces.datasets.folders import STORE_NAME
+from surfaces.detections import Detection, Mask
+from surfaces.errors import DatasetError, FetchError
+from surfaces.io.atomic_files import make_folder
+from surfaces.io.storage import find_bytes, is_there
+from surfaces.masks.rle import encode
+from surfaces.messages import without_credentials
+from surfaces.store.counting import count_all
+from surfaces.store.database import Database, Row
+from surfaces.store.merging import Merged, merge_file
+from surfaces.store.records import (
+    LabelSettings,
+    ScoredLabels,
+    ScoredSegment,
+    SettingsChangedError,
+    Source,
+    StoreCounts,
+    StoredFailure,
+    StoredPhoto,
+    StoredSegment,
+)
+from surfaces.store.replaced import ReplacedLabels
+from surfaces.store.rows import (
+    checked_side,
+    checked_texts,
+    photo_of,
+    read_qualities,
+    rows_checked,
+    segment_of,
+    settings_of,
+)
+
+_PAGE = 500
+
+
+class LabelStore(ReplacedLabels):
+    """The labels in a dataset's folder; a context manager. Several processes may have it open at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, folder: Path) -> LabelStore:
+        """Opens a folder's labels.
+
+        Raises:
+            DatasetError: there are none, or the file is damaged.
+        """
+        path = folder / STORE_NAME
+        if not path.is_file():
+            raise DatasetError(f"expected labels at {path}, got no such file")
+        return cls(Database(path, create=False))
+
+    @classmethod
+    def create(cls, folder: Path) -> LabelStore:
+        """Opens a folder's labels, or begins them; the folder is made where absent.
+
+        Raises:
+            OutputError: the folder or the file cannot be made or written to.
+            DatasetError: there is a file that does not hold labels.
+        """
+        make_folder(folder)
+        return cls(Database(folder / STORE_NAME, create=True))
+
+    def __enter__(self) -> LabelStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._database.close()
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._database.path
+
+    def photos(self) -> Iterator[StoredPhoto]:
+        """The photos that are labelled by now, by ascending sha256; those of which no path is known are left out."""
+        names = self._names()
+        for row in self._paged(
+            "SELECT p.sha256, min(s.path), width, height, origin, reviewer, teacher, settings, qualities FROM photos p"
+            " JOIN sources s USING (sha256) JOIN settings t ON t.fingerprint = settings"
+            " WHERE p.sha256 > ? GROUP BY p.sha256 ORDER BY p.sha256 LIMIT ?"
+        ):
+            if row[0] in names:  # else a run has just added it
+                with rows_checked(self.path):
+                    photo = photo_of(row, names[row[0]])
+                yield photo
+
+    def counts(self) -> StoreCounts:
+        """How much of everything there is."""
+        return count_all(self._database)
+
+    def settings(self) -> list[LabelSettings]:
+        """All that labels were ever made with, by ascending fingerprint."""
+        rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings ORDER BY fingerprint")
+        with rows_checked(self.path):
+            return [settings_of(row) for row in rows]
+
+    def labels(self, sha256: str) -> ScoredLabels:
+        """The labels of a photo.
+
+        Raises:
+            DatasetError: the photo has none.
+        """
+        width, height, quality_scores, ignore_mask, soft_labels = self._row(
+            "width, height, qualities, unsure, belief", sha256
+        )
+        with rows_checked(self.path):
+            found = [(stored, decode_segmentation(stored.rle, height, width)) for stored in self.segments(sha256)]
+            segments = [
+                ScoredSegment(Detection(s.surface, s.score, s.box_xyxy, mask), s.quality_scores) for s, mask in found
+            ]
+            return ScoredLabels(
+                tuple(segments),
+                decode_segmentation({"size": [height, width], "counts": ignore_mask}, height, width),
+                read_qualities(quality_scores),
+                decode_soft_labels(soft_labels, f"the belief of {sha256[:12]} in {self.path}") if soft_labels else None,
+            )
+
+    def segments(self, sha256: str) -> list[StoredSegment]:
+        """The segments of a photo, in the order of its labels; masks stay packed.
+
+        Raises:
+            DatasetError: the photo has no labels.
+        """
+        size_wh = self._row("width, height", sha256)
+        rows = self._database.rows(
+            "SELECT class, score, x0, y0, x1, y1, area, qualities, mask FROM segments WHERE sha256 = ? ORDER BY number",
+            sha256,
+        )
+        with rows_checked(self.path):
+            width, height = map(checked_side, size_wh)
+            return [segment_of(row, width, height) for row in rows]
+
+    def failures(self) -> Iterator[StoredFailure]:
+        """What could not be labelled, by ascending path."""
+        for row in self._paged("SELECT path, reason, kind FROM failures WHERE path > ? ORDER BY path LIMIT ?"):
+            with rows_checked(self.path):
+                failure = StoredFailure(*map(without_credentials, checked_texts(row)))
+            yield failure
+
+    def sources(self, sha256: str) -> list[str]:
+        """The paths of a photo, sorted."""
+        return [
+            row[0] for row in self._database.rows("SELECT path FROM sources WHERE sha256 = ? ORDER BY path", sha256)
+        ]
+
+    def has_source(self, source: Source, sha256: str) -> bool:
+        """Whether a photo is known to lie where a corpus says."""
+        known = self._database.rows("SELECT sha256, name, corpus FROM sources WHERE path = ?", source.path)
+        return known == [(sha256, source.name, source.corpus)]
+
+    def read_photo(self, photo: StoredPhoto) -> bytes:
+        """The bytes of a photo's file, checked against its sha256.
+
+        Raises:
+            DatasetError: none of its paths holds them any more.
+            MissingExtraError: they lie in object storage, and the package that reads it is not installed.
+        """
+        try:
+            return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
+        except FetchError as error:
+            told = f"expected the labelled photo at {photo.source}, it is gone or has changed ({error})"
+            raise DatasetError(f"{told}; `autolabel run` on its corpus leaves it out or labels it again") from error
+
+    def settings_in_use(self) -> LabelSettings | None:
+        """What runs label with; None before the first."""
+        rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings WHERE in_use")
+        with rows_checked(self.path):
+            return settings_of(rows[0]) if rows else None
+
+    def use_settings(self, settings: LabelSettings, relabel: bool = False) -> None:
+        """Says what labels will be made with from now on.
+
+        Args:
+            settings: those of the labels that will be added.
+            relabel: let them take the place of others.
+
+        Raises:
+            SettingsChangedError: the store has labels, is in use with others, and `relabel` is False.
+        """
+        with self._database.transaction():
+            known = self.settings_in_use()
+            if known and known.fingerprint == settings.fingerprint:
+                return
+            if known and not relabel and self._database.rows("SELECT 1 FROM photos LIMIT 1"):
+                raise SettingsChangedError(
+                    f"expected the settings of {self.path} ({known.teacher}, {known.fingerprint[:12]}),"
+                    f" got others ({settings.teacher}, {settings.fingerprint[:12]}); --relabel replaces its labels"
+                )
+            self._database.run("UPDATE settings SET in_use = 0")
+            self._database.run(
+                "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, 1)",
+                settings.fingerprint,
+                settings.teacher,
+                json.dumps(settings.details, sort_keys=True),
+            )
+
+    def is_labelled(self, sha256: str, settings: str) -> bool:
+        """Whether a photo was labelled with these settings (a fingerprint), or by a person."""
+        return bool(
+            self._database.rows(
+                "SELECT 1 FROM photos WHERE sha256 = ? AND (origin = 'reviewed' OR settings = ?)", sha256, settings
+            )
+        )
+
+    def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
+        """Adds a teacher's labels of one photo, in one transaction.
+
+        Args:
+            source: where the photo was found.
+            sha256: of the photo's file.
+            labels: of the photo's size.
+            settings: the fingerprint of settings in use.
+
+        Returns:
+            False where the photo has labels of these settings, or a person's, already; they are left as they are.
+        """
+        with self._database.transaction():
+            new = not self.is_labelled(sha256, settings)
+            if new:
+                self._write(sha256, labels, "auto", "", settings)
+            self._point(source, sha256)
+        return new
+
+    def add_source(self, source: Source, sha256: str) -> None:
+        """Remembers one more path of a labelled photo; nothing is written where it is known."""
+        failed = self._database.rows("SELECT 1 FROM failures WHERE path = ?", source.path)
+        if failed or not self.has_source(source, sha256):
+            with self._database.transaction():
+                self._point(source, sha256)
+
+    def add_review(self, sha256: str, labels: ScoredLabels, reviewer: str) -> None:
+        """Puts a person's labels of one photo in the place of those it has; `add` leaves them alone.
+
+        Args:
+            sha256: of a photo that was labelled.
+            labels: of the photo's size.
+            reviewer: who vouches for them.
+
+        Raises:
+            DatasetError: the photo has no labels, or they are of another size.
+        """
+        with self._database.transaction():
+            width, height, settings = self._row("width, height, settings", sha256)
+            if labels.ignore_mask.shape != (height, width):
+                given = "x".join(map(str, labels.ignore_mask.shape[::-1]))
+                raise DatasetError(f"expected labels of {width}x{height} pixels, got {given}")
+            self._keep(sha256)
+            self._write(sha256, labels, "reviewed", reviewer, settings)
+
+    def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
+        """Records why a path was not labelled.
+
+        Args:
+            source: the path.
+            kind: a word or two to group by.
+            reason: one line.
+            sha256: of what lies there now; where it is known, labels of what lay there before are no longer its.
+        """
+        with self._database.transaction():
+            if sha256:
+                self._database.run("DELETE FROM sources WHERE path = ? AND sha256 <> ?", source.path, sha256)
+            self._database.run(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", source.path, source.corpus, kind, reason
+            )
+
+    def forget_absent(self, corpus: str, present: Collection[str]) -> int:
+        """Drops failures and paths of a corpus that are in it no longer; the labels stay.
+
+        Args:
+            corpus: as in `Source`.
+            present: all paths that were found in it, failures included.
+
+        Returns:
+            How many photos' paths were dropped. Those of what still exists are kept.
+        """
+        failed = self._database.rows("SELECT path FROM failures WHERE corpus = ?", corpus)
+        found = self._database.rows("SELECT path FROM sources WHERE corpus = ?", corpus)
+        gone = [path for (path,) in found if path not in present and not is_there(path)]
+        with self._database.transaction():
+            for (path,) in failed:
+                if path not in present:
+                    self._database.run("DELETE FROM failures WHERE path = ?", path)
+            for path in gone:
+                self._database.run("DELETE FROM sources WHERE path = ?", path)
+        return len(gone)
+
+    def merge(self, folder: Path) -> Merged:
+        """Takes over the labels of another store that was made with the same settings, in one transaction.
+
+        A person's labels win over a teacher's; where both stores have a person's, this one's stay.
+
+        Args:
+            folder: the other store's.
+
+        Returns:
+            How many photos' labels were taken over, and how many of a person's were not.
+
+        Raises:
+            DatasetError: there is no such store, or it is this one.
+            SettingsChangedError: it is in use with other settings.
+        """
+        with LabelStore.open(folder) as other:
+            settings = other.settings_in_use()
+        if settings:
+            self.use_settings(settings)
+        return merge_file(self._database, folder / STORE_NAME)
+
+    def _write(self, sha256: str, labels: ScoredLabels, origin: str, reviewer: str, settings: str) -> None:
+        height, width = labels.ignore_mask.shape
+        self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
+        self._database.run(
+            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
+            " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
+            " excluded.qualities, unsure = excluded.unsure, belief = excluded.belief",
+            *(
+                sha256,
+                width,
+                height,
+                origin,
+                reviewer,
+                settings,
+                _json(labels.quality_scores),
+                _pack(labels.ignore_mask),
+            ),
+            None if labels.soft_labels is None else encode_soft_labels(labels.soft_labels),
+        )
+        for number, segment in enumerate(labels.segments):
+            found = segment.detection
+            self._database.run(
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(sha256, number, found.surface.name, float(found.score), *map(float, found.box_xyxy)),
+                *(int(np.count_nonzero(found.mask)), _json(segment.quality_scores), _pack(found.mask)),
+            )
+
+    def _point(self, source: Source, sha256: str) -> None:
+        """Notes that a path holds a labelled photo."""
+        self._database.run("DELETE FROM failures WHERE path = ?", source.path)
+        self._database.run(
+            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", source.path, source.name, source.corpus, sha256
+        )
+
+    def _row(self, columns: str, sha256: str) -> Row:
+        rows = self._database.rows(f"SELECT {columns} FROM photos WHERE sha256 = ?", sha256)
+        if not rows:
+            raise DatasetError(f"expected labels of the photo {sha256[:12]} in {self.path}, got none")
+        return rows[0]
+
+    def _names(self) -> dict[str, str]:
+        """Each photo's unique name by its sha256."""
+        # SQLite takes `name` from the row that has the smallest path.
+        named = [row[:2] for row in self._database.rows("SELECT sha256, name, min(path) FROM sources GROUP BY sha256")]
+        # Some file systems take `Room` and `room` for one name.
+        with rows_checked(self.path):
+            uses = Counter(name.casefold() for _, name in named)
+            return {sha256: f"{name}-{sha256[:12]}" if uses[name.casefold()] > 1 else name for sha256, name in named}
+
+    def _paged(self, sql: str) -> Iterator[Row]:
+        """The rows of a query over all keys, some at a time, so that writers get their turn in between.
+
+        Args:
+            sql: selects ascending keys, first column, above the first parameter, as many as the second says.
+        """
+        rows: list[Row] = [("",)]
+        while rows:
+            rows = self._database.rows(sql, rows[-1][0], _PAGE)
+            yield from rows
+
+
+def _json(quality_scores: Mapping[str, float]) -> str:
+    return json.dumps({name: float(value) for name, value in quality_scores.items()}, sort_keys=True)
+
+
+def _pack(mask: Mask) -> str:
+    counts = encode(mask)["counts"]
+    assert isinstance(counts, str)
+    return counts
+
+
+__all__ = ["STORE_NAME", "LabelSettings", "LabelStore", "SettingsChangedError", "Source", "StoreCounts"]
+__all__ += ["StoredFailure", "StoredPhoto", "StoredSegment"]
