@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.commands.report import write_report
-from autolabel.crawling.funnel_page import write_funnel_page
+from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.records import Ended, Photo, State
+from autolabel.crawling.report import write_crawl_report
 from autolabel.crawling.rooms import Scene
 from distill.commands.evaluate import evaluate
 from distill.commands.worst import find_worst, write_worst
@@ -96,7 +96,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rooms = sorted((ROOMS / "images").iterdir())[:2]
     image = load_image(str(rooms[0]))
     photos = [*(room.read_bytes() for room in rooms), jpeg(image, 40), jpeg(image[:90])]
-    with Ledger.open(folder, create=True) as ledger:
+    with CrawlDatabase.open(folder, create=True) as ledger:
         ledger.add(
             Lead(f"https://a.example/{n}.jpg", Kind.PHOTO, "pages", f"https://a.example/{n}", "t", "a", "l", "u")
             for n in range(len(photos) + 1)
@@ -174,8 +174,8 @@ def label_page(store: Path, out: Path, title: str) -> Page:
 
 
 def crawl_page(corpus: Path, out: Path, title: str) -> Page:
-    with Ledger.open(corpus) as opened:
-        return Page(write_funnel_page(opened, out, title))
+    with CrawlDatabase.open(corpus) as opened:
+        return Page(write_crawl_report(opened, out, title))
 
 
 def wrong_everywhere(_: Image) -> list[Detection]:

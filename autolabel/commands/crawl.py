@@ -1,4 +1,4 @@
-"""`python -m autolabel crawl --out CORPUS`: fetches photos politely, with their provenance; goes on where it was."""
+"""`python -m autolabel crawl --out CORPUS`: fetches photos politely, with their provenance, and resumes."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import argparse
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, takewhile
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
-from autolabel.crawling.arrivals import Arrivals
-from autolabel.crawling.asking import Asker, AskSettings
-from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.crawl_settings import CrawlSettings, Tally
-from autolabel.crawling.crawl_status import status_lines
-from autolabel.crawling.engine import Crawl
+from autolabel.crawling.blob_store import blob_store_folder, open_blob_store
+from autolabel.crawling.database import DATABASE_NAME, FILE_LANES, CrawlDatabase
+from autolabel.crawling.fetching.engine import Crawl
+from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.found_leads import FoundLimits
-from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
-from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import write_manifest
-from autolabel.crawling.records import PRIVATE_ADDRESS, State
+from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, State
+from autolabel.crawling.report import write_crawl_report
+from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
-from autolabel.crawling.vault import open_vault, vault_folder
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.prefetch import usable_cpus
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
@@ -39,36 +39,37 @@ from surfaces.io.http import FetchLimits
 SOME_WAIT = 10
 
 _LOCK_NAME = ".crawl.lock"
-_TOLD_HOSTS = 5
+_HOSTS_SHOWN, _STATUS_HOSTS = 5, 10
+_LOG_INTERVAL_S = 30.0
 
 _EPILOG = """\
-What is to be asked, what was, and what became of it stands in CORPUS/crawl.sqlite, which needs a local disk. The same
-command may be given again at any time, after SIGKILL too: what ended is not asked again. Without sources it goes on
-with what is left. Photos lie under their sha256; CORPUS/manifest.parquet lists those that were kept, and
+CORPUS/crawl.sqlite, which needs a local disk, holds pending requests and results. Run the same command again at any
+time, even after a kill: completed requests are not repeated. Without sources it resumes the pending ones. Photos are
+named by their sha256; CORPUS/manifest.parquet lists those that were kept, and
 `python -m autolabel run CORPUS/manifest.parquet` labels them.
 
-A host is asked one request at a time, and left alone for 1 / RATE seconds after each answer, longer where its
-robots.txt (Crawl-delay) or its answers (Retry-After) ask for that. A host that fails several times in a row, or whose
-robots.txt cannot be had, is put aside: what waits for it is tried again by the next run.
+Each host gets one request at a time and a pause of 1 / RATE seconds after each response, longer if its robots.txt
+(Crawl-delay) or its responses (Retry-After) ask for it. A host that fails several times in a row, or whose robots.txt
+can't be fetched, is suspended until the next run.
 
 exit codes:
-  0    nothing is left to be asked, or the limit is reached
-  10   leads wait for hosts that were put aside; the same command tries them again
-  22   no source is named, and there is nothing to go on with
-  24   nothing could be fetched, since addresses are in private networks; --allow-private has them tried again
-  130  interrupted; what was recorded stays
+  0    no requests are pending, or the limit is reached
+  10   requests are pending for suspended hosts; run the same command again
+  22   no source is named, and there is nothing to resume
+  24   nothing was fetched because all addresses are in private networks; --allow-private retries them
+  130  interrupted; recorded results stay
   others: see the one line on stderr
 """
 
 
 class NothingToDoError(SurfacesError):
-    """No source is named, and there is no crawl to go on with."""
+    """No source is named, and there is no crawl to resume."""
 
     exit_code = 22
 
 
 class PrivateAddressesError(SurfacesError):
-    """Nothing was fetched, since all that could have been is in loopback or private networks."""
+    """Nothing was fetched because all addresses are in loopback or private networks."""
 
     exit_code = 24
 
@@ -79,57 +80,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=local_path, required=True, metavar="CORPUS", help="folder of the corpus")
     add_source_arguments(parser)
-    politeness = parser.add_argument_group("politeness").add_argument
-    politeness(
-        "--contact",
-        type=_contact,
-        default="",
-        metavar="ADDRESS",
-        help="your web or mail address, told to every host in the User-Agent, as Wikimedia asks for",
-    )
-    politeness("--rate", type=_rate, default=1.0, help="most requests a second for one host (default: %(default)s)")
-    politeness("--workers", type=positive, default=16, help="most requests at once (default: %(default)s)")
-    politeness(
-        "--ignore-opt-outs",
-        action="store_true",
-        help="take also what says noai, noimageai or noindex (X-Robots-Tag, <meta>); robots.txt holds all the same",
-    )
-    politeness(
-        "--allow-private",
-        action="store_true",
-        help="loopback and private networks may be asked too, what was refused before included",
-    )
-    politeness(
-        "--found-per-host",
-        type=positive,
-        default=FoundLimits.host,
-        metavar="N",
-        help="most addresses that are kept of those that a host's sitemaps, pages and answers name, in all runs"
-        " (default: %(default)s)",
-    )
-    politeness(
-        "--found",
-        type=positive,
-        default=FoundLimits.crawl,
-        metavar="N",
-        help="the same of all hosts together (default: %(default)s)",
-    )
-    kept = parser.add_argument_group("what is kept").add_argument
-    kept("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
-    kept("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
-    kept("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
-    kept("--max-megabytes", type=megabytes, metavar="MB", help="largest download (default: 50)")
-    kept("--any-picture", action="store_true", help="also what shows no interior")
-    kept("--clip", type=local_path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
-    kept("--store", metavar="PLACE", help="where photos go: a folder, s3://…, gs://… (default: CORPUS/photos)")
-    add("--retry-failed", action="store_true", help="first have all that failed tried again")
-    add("--quiet", action="store_true", help="write nothing to stderr but errors")
+    polite = parser.add_argument_group("politeness").add_argument
+    polite("--contact", type=_contact, default="", metavar="ADDRESS", help="web or mail address for the User-Agent")
+    polite("--rate", type=_rate, default=1.0, help="requests per second and host (default: %(default)s)")
+    polite("--workers", type=positive, default=16, help="requests in flight (default: %(default)s)")
+    polite("--ignore-opt-outs", action="store_true", help="ignore noai, noindex and the like; robots.txt still applies")
+    polite("--allow-private", action="store_true", help="allow private networks, also for requests refused before")
+    found: dict[str, Any] = {"type": positive, "metavar": "N"}
+    per_host = "addresses kept of those that responses of one host name, in all runs (default: %(default)s)"
+    polite("--found-per-host", **found, default=FoundLimits.host, help=per_host)
+    polite("--found", **found, default=FoundLimits.crawl, help="the same for all hosts (default: %(default)s)")
+    keep = parser.add_argument_group("what is kept").add_argument
+    keep("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
+    keep("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
+    keep("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
+    keep("--max-megabytes", type=megabytes, metavar="MB", help="largest download (default: 50)")
+    keep("--any-picture", action="store_true", help="also what shows no interior")
+    keep("--clip", type=local_path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
+    keep("--store", metavar="PLACE", help="storage of photos: a folder, s3://…, gs://… (default: CORPUS/photos)")
+    add("--retry-failed", action="store_true", help="first reschedule all failed requests")
+    add("--quiet", action="store_true", help="write only errors to stderr")
     instead = parser.add_argument_group("instead of crawling").add_mutually_exclusive_group().add_argument
-    instead("--status", action="store_true", help="tell how far it got, and why leads ended")
-    instead(
-        "--report", type=local_path, metavar="DIR", help="write a page of what was kept and dropped into a new folder"
-    )
-    instead("--manifest", action="store_true", help="write the manifest, which a run writes at its end")
+    instead("--status", action="store_true", help="show the state of the requests and why they ended")
+    instead("--report", type=local_path, metavar="DIR", help="write an HTML report to a new folder")
+    instead("--manifest", action="store_true", help="write the manifest, as a run does at its end")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,107 +111,136 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         require_outside(args.report, [args.out])
     if args.status or args.manifest or args.report:
-        with Ledger.open(args.out) as ledger:
-            print(_shown(args, ledger))
+        with CrawlDatabase.open(args.out) as database:
+            if args.status:
+                print("\n".join(_status_lines(database)))
+            elif args.report:
+                print(write_crawl_report(database, args.report, f"Crawl of {args.out.resolve().name}"))
+            else:
+                print(write_manifest(database, args.out))
         return 0
-    for output in filter(None, (args.out, vault_folder(args.out, args.store))):
+    for output in filter(None, (args.out, blob_store_folder(args.out, args.store))):
         require_outside(output, args.folder)
-    leads = first_leads(args, read_settings(args, args.ignore_opt_outs))
-    first = next(leads, None)
-    resumed = (args.out / LEDGER_NAME).is_file()
+    requests = first_leads(args, read_settings(args, args.ignore_opt_outs))
+    first = next(requests, None)
+    resumed = (args.out / DATABASE_NAME).is_file()
     if first is None and not resumed:
         raise NothingToDoError("expected a source such as --urls, --page or --openverse, got none (see --help)")
     make_folder(args.out)
-    with _alone_in(args.out), Ledger.open(args.out, create=True) as ledger, Interrupts() as interrupts:
+    with _lock(args.out), CrawlDatabase.open(args.out, create=True) as database, Interrupts() as interrupts:
         started = time.monotonic()
-        asker = _open_asker(args, ledger)
-        ledger.add(takewhile(lambda _: not interrupts.received, chain([first] if first else [], leads)))
+        fetcher = _open_fetcher(args, database)
+        database.add(takewhile(lambda _: not interrupts.received, chain([first] if first else [], requests)))
         if args.allow_private:
-            ledger.retry_private()
+            database.retry_private()
         if args.retry_failed:
-            ledger.retry_failed()
-        found = FoundLimits(args.found_per_host, args.found)
-        settings = CrawlSettings(rate=args.rate, workers=args.workers, limit=args.limit, found=found)
-        with CrawlProgress(args.quiet) as progress:
-            crawl = Crawl(ledger, asker, settings, progress, lambda: interrupts.received is not None, resumed)
-            tally = crawl.run()
-        manifest = write_manifest(ledger, args.out)
-        waiting, private, came = ledger.waiting_counts().total(), *_private_and_others(ledger)
+            database.retry_failed()
+        counts = _crawl(args, database, fetcher, interrupts, resumed)
+        manifest = write_manifest(database, args.out)
+        pending, ends = database.waiting_counts().total(), database.counts()
     if interrupts.received:
-        print(f"autolabel: interrupted, {_told(tally)}; the same command goes on from here", file=sys.stderr)
+        print(f"autolabel: interrupted, {_summarize(counts)}; the same command resumes the crawl", file=sys.stderr)
         return interrupts.exit_code
     if not args.quiet:
-        print(f"{_told(tally)}; {waiting} leads wait; {time.monotonic() - started:.0f} s", file=sys.stderr)
-        for host, why in list(tally.aside.items())[:_TOLD_HOSTS]:
-            print(f"put aside: {host}: {why}", file=sys.stderr)
-        if len(tally.aside) > _TOLD_HOSTS:
-            print(f"put aside: {len(tally.aside) - _TOLD_HOSTS} more hosts", file=sys.stderr)
-        if tally.cut:
-            print(f"left out: {tally.cut} answers name more than is taken from one", file=sys.stderr)
-        if tally.left_out:
-            print(f"left out: {_left_out(tally)} (--found-per-host, --found)", file=sys.stderr)
-    if private and not came:
+        print(f"{_summarize(counts)}; {pending} requests pending; {time.monotonic() - started:.0f} s", file=sys.stderr)
+        for line in _notes(counts):
+            print(line, file=sys.stderr)
+    private = sum(count for (_, _, reason), count in ends.items() if reason == PRIVATE_ADDRESS)
+    if private and not any(state is State.DONE for _, state, _ in ends):
         raise PrivateAddressesError(
             f"expected addresses on the public internet, got {private} in private networks and nothing that could be"
             " fetched; --allow-private permits them"
         )
     if private and not args.quiet:
-        print(f"{private} leads are refused for private addresses; --allow-private permits them", file=sys.stderr)
+        print(f"{private} requests are refused for private addresses; --allow-private permits them", file=sys.stderr)
     print(manifest)
-    return SOME_WAIT if tally.aside else 0
+    return SOME_WAIT if counts.suspended else 0
 
 
-def _private_and_others(ledger: Ledger) -> tuple[int, int]:
-    """How many leads are refused for private addresses, and how many others were fetched, whatever became of them."""
-    counts = ledger.counts()
-    private = sum(count for (_, _, reason), count in counts.items() if reason == PRIVATE_ADDRESS)
-    return private, sum(count for (_, state, _), count in counts.items() if state is State.DONE)
+def _crawl(
+    args: argparse.Namespace, database: CrawlDatabase, fetcher: Fetcher, interrupts: Interrupts, resumed: bool
+) -> CrawlCounts:
+    settings = CrawlSettings(
+        rate=args.rate,
+        workers=args.workers,
+        limit=args.limit,
+        found=FoundLimits(args.found_per_host, args.found),
+    )
+    reasons: Counter[str] = Counter()
+    interval_s = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
+    with tqdm(unit="request", disable=args.quiet, mininterval=interval_s, file=sys.stderr) as bar:
+
+        def show(ended: Ended, hosts: int) -> None:
+            reasons[ended.reason] += 1
+            bar.set_postfix({"hosts": hosts, **dict(reasons.most_common())}, refresh=False)
+            bar.update()
+
+        return Crawl(database, fetcher, settings, show, lambda: interrupts.received is not None, resumed).run()
 
 
-def _shown(args: argparse.Namespace, ledger: Ledger) -> str:
-    if args.status:
-        return "\n".join(status_lines(ledger))
-    if args.report:
-        return str(write_funnel_page(ledger, args.report, f"Crawl of {args.out.resolve().name}"))
-    return str(write_manifest(ledger, args.out))
-
-
-def _open_asker(args: argparse.Namespace, ledger: Ledger) -> Asker:
-    settings = AskSettings(
+def _open_fetcher(args: argparse.Namespace, database: CrawlDatabase) -> Fetcher:
+    settings = FetchSettings(
         limits=FetchLimits(allow_private=args.allow_private, **given(bytes_max=args.max_megabytes)),
-        reading=read_settings(args, args.ignore_opt_outs),
+        parsing=read_settings(args, args.ignore_opt_outs),
         contact=args.contact,
-        judging=usable_cpus(),
+        filter_threads=usable_cpus(),
     )
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip, limits=limits)
-    judge = Judge(chosen, ledger.kept_facts())
-    return Asker(settings, judge, open_vault(args.out, args.store), Arrivals(args.out, ledger.is_waiting))
+    return Fetcher(settings, Judge(chosen, database.kept_stats()), open_blob_store(args.out, args.store))
 
 
 @contextmanager
-def _alone_in(corpus: Path) -> Iterator[None]:
-    """Two crawls of one corpus would ask everything twice."""
+def _lock(corpus: Path) -> Iterator[None]:
+    """Two crawls of one corpus would make every request twice."""
     try:
         held = FileLock(corpus / _LOCK_NAME, timeout=0).acquire()
     except Timeout:
-        raise OutputError(f"expected to be alone in {corpus}, another crawl works there") from None
-    except OSError as error:  # a link is not followed
+        raise OutputError(f"expected to be alone in {corpus}, another crawl is running there") from None
+    except OSError as error:  # links are not followed
         raise OutputError(f"could not lock {corpus / _LOCK_NAME}: {error.strerror}") from error
     with held:
         yield
 
 
-def _told(tally: Tally) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in tally.ended.most_common())
-    superseded = f", {tally.superseded} superseded by better copies" if tally.superseded else ""
-    return f"{tally.asked} asked, {tally.kept} photos kept{superseded}" + (f" ({reasons})" if reasons else "")
+def _status_lines(database: CrawlDatabase) -> list[str]:
+    """A table with a line per kind, state and reason, and the hosts with the most pending requests."""
+    counts = database.counts()
+    rows = sorted(counts.items(), key=lambda row: (row[0][0], row[0][1], -row[1]))
+    lines = [f"{'kind':<10} {'state':<8} {'requests':>9}  reason"]
+    lines += [f"{kind:<10} {state:<8} {count:>9}  {reason}".rstrip() for (kind, state, reason), count in rows]
+    by_state = {state: sum(n for (_, each, _), n in counts.items() if each is state) for state in State}
+    totals = ", ".join(f"{count} {state}" for state, count in by_state.items())
+    lines.append(f"{'all':<10} {'':<8} {counts.total():>9}  {totals}")
+    pending: Counter[str] = Counter()
+    for host, count in database.waiting_counts().items():
+        pending["files" if host in FILE_LANES else host] += count
+    if pending:
+        lines.append(f"pending    {pending.total()} requests to {len(pending)} hosts")
+        lines += [f"  {host}: {count}" for host, count in pending.most_common(_STATUS_HOSTS)]
+    return lines
 
 
-def _left_out(tally: Tally) -> str:
-    hosts = ", ".join(f"{count} of {host}" for host, count in tally.left_out.most_common(_TOLD_HOSTS))
-    more = len(tally.left_out) - _TOLD_HOSTS
-    return f"{tally.left_out.total()} addresses beyond the limits, {hosts}" + (f", {more} more hosts" * (more > 0))
+def _summarize(counts: CrawlCounts) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.ended.most_common())
+    superseded = f", {counts.superseded} superseded by better copies" if counts.superseded else ""
+    return f"{counts.requests} requests, {counts.kept} photos kept{superseded}" + (f" ({reasons})" if reasons else "")
+
+
+def _notes(counts: CrawlCounts) -> Iterator[str]:
+    """Lines about suspended hosts and URLs beyond the limits."""
+    for host, why in list(counts.suspended.items())[:_HOSTS_SHOWN]:
+        yield f"suspended: {host}: {why}"
+    if len(counts.suspended) > _HOSTS_SHOWN:
+        yield f"suspended: {len(counts.suspended) - _HOSTS_SHOWN} more hosts"
+    if counts.cut:
+        yield f"left out: {counts.cut} answers name more than is taken from one"
+    if counts.left_out:
+        hosts = ", ".join(f"{count} of {host}" for host, count in counts.left_out.most_common(_HOSTS_SHOWN))
+        more = len(counts.left_out) - _HOSTS_SHOWN
+        others = f", {more} more hosts" if more > 0 else ""
+        total = counts.left_out.total()
+        yield f"left out: {total} addresses beyond the limits, {hosts}{others} (--found-per-host, --found)"
 
 
 def _contact(text: str) -> str:
@@ -249,5 +252,5 @@ def _contact(text: str) -> str:
 def _rate(text: str) -> float:
     rate = float(text)
     if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"expected requests a second, above 0, got {text}")
+        raise argparse.ArgumentTypeError(f"expected requests per second, above 0, got {text}")
     return rate

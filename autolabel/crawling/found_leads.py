@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
+from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger_file import LedgerFile
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS found (
@@ -41,7 +41,7 @@ class FoundLeads:
         limits: of their numbers.
     """
 
-    def __init__(self, file: LedgerFile, limits: FoundLimits) -> None:
+    def __init__(self, file: CrawlDatabase, limits: FoundLimits) -> None:
         self._file, self._limits = file, limits
         file.run(_TABLE)
         self._counts: Counter[str] = Counter(dict(file.rows("SELECT host, count FROM found")))

@@ -1,9 +1,8 @@
-"""The manifest of a crawled corpus: one row a kept photo, with all that is known of where it comes from."""
+"""The manifest of a crawled corpus: one row per kept photo, with its provenance."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,15 @@ from typing import Any
 import pyarrow
 from pyarrow.parquet import ParquetWriter
 
-from autolabel.crawling.ledger import Ledger, PhotoEntry
+from autolabel.crawling.database import CrawlDatabase
+from autolabel.crawling.records import PhotoEntry
 from surfaces.io.atomic_files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
 
 SCHEMA = pyarrow.schema(
     [
-        ("path", pyarrow.string()),  # relative to the corpus, absolute, or an address of fsspec
+        ("path", pyarrow.string()),  # relative to the corpus, absolute, or an fsspec URL
         ("sha256", pyarrow.string()),
         ("near_hash", pyarrow.string()),
         ("bytes", pyarrow.int64()),
@@ -38,54 +38,34 @@ SCHEMA = pyarrow.schema(
 )
 """The manifest's columns."""
 
-_ROWS_AT_ONCE = 1000
+_BATCH = 1000
 
 
-def write_manifest(ledger: Ledger, corpus: Path) -> Path:
-    """Writes the manifest, over an older one; it appears whole, and some thousand rows at a time are in memory.
-
-    `python -m autolabel run CORPUS/manifest.parquet` reads it.
-
-    Args:
-        ledger: whose kept photos it lists, in the order in which they were found.
-        corpus: the folder that it is written to.
-
-    Returns:
-        Its path.
+def write_manifest(database: CrawlDatabase, corpus: Path) -> Path:
+    """Writes the manifest of the kept photos atomically; memory is bounded. Returns its path.
 
     Raises:
-        OutputError: it can't be written; an older one is as it was.
+        OutputError: it can't be written; an older one is unchanged.
     """
     path = corpus / MANIFEST_NAME
+    rows = map(_row, database.photos("kept"))
     with replacing(path) as file, ParquetWriter(file, SCHEMA, compression="zstd") as writer:
-        rows = (_row(entry) for entry in ledger.photos("kept"))
-        for batch in _batches(rows):
+        while batch := list(islice(rows, _BATCH)):
             writer.write_table(pyarrow.Table.from_pylist(batch, SCHEMA))
     return path
 
 
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(islice(rows, _ROWS_AT_ONCE)):
-        yield batch
-
-
 def _row(entry: PhotoEntry) -> dict[str, Any]:
-    lead, photo = entry.lead, entry.photo
-    return {
+    names = ("url", "source", "page", "title", "author", "licence", "licence_url")
+    photo, stats = entry.photo, entry.photo.stats
+    return {name: getattr(entry.request, name) for name in names} | {
         "path": photo.path,
-        "sha256": photo.facts.sha256,
-        "near_hash": photo.facts.near_hash,
-        "bytes": photo.facts.size,
-        "width": photo.facts.width,
-        "height": photo.facts.height,
-        "url": lead.url,
+        "sha256": stats.sha256,
+        "near_hash": stats.near_hash,
+        "bytes": stats.size,
+        "width": stats.width,
+        "height": stats.height,
         "final_url": entry.final_url,
         "time": round(photo.time * 1000),
-        "source": lead.source,
-        "page": lead.page,
-        "title": lead.title,
-        "author": lead.author,
-        "licence": lead.licence,
-        "licence_url": lead.licence_url,
         "headers": json.dumps(dict(photo.headers)),
     }

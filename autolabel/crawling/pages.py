@@ -9,12 +9,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from autolabel.crawling.fetching.robots import AGENT, OPT_OUTS, directives
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import name_at
 from autolabel.crawling.linked_data import described_photos
 from autolabel.crawling.markup import MOST_BYTES, Tag, decoded, one_line, tokens
 from autolabel.crawling.reading import Leads, ReadError, ReadSettings, RefusedError
-from autolabel.crawling.robots import AGENT, OPT_OUTS, directives
 from autolabel.crawling.srcset import Candidate, largest, read_srcset
 from autolabel.crawling.urls import may_be_photo, names_photo, resolved, suffix
 

@@ -1,28 +1,40 @@
-"""What the ledger hands out and takes in: a request to make, and what became of it."""
+"""Records that the crawl database returns and takes: requests to make, and their results."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from autolabel.crawling.facts import Facts
 from autolabel.crawling.lead import Lead
+from surfaces.io.storage import is_remote
 
-PRIVATE_ADDRESS = "private-address"
-"""Why leads are refused that a run with other settings may ask for."""
+# Reasons of requests that ended:
+PRIVATE_ADDRESS = "private-address"  # refused; a run with other settings may make them
+ITEM_ERROR = "error"  # an unexpected exception
+TOO_MANY = "too-many"  # not made, since the limit of URLs found at the host is reached
+
+STRICT = ConfigDict(strict=True)
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Time = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]  # since 1970, to the end of year 9999
 
 
-ITEM_ERROR = "error"
-"""Why leads fail whose answers, photos or records raised an error that nobody expected."""
-
-
-TOO_MANY = "too-many"
-"""Why pages, sitemaps and searches fail that aren't asked, since nothing more that their host names is kept."""
+def _check_path(path: str) -> str:
+    is_relative = not is_remote(path) and not PurePath(path).is_absolute()
+    if "\0" in path or (is_relative and ".." in re.split(r"[/\\]", path)):
+        raise ValueError("expected a path inside the corpus")
+    return path
 
 
 class State(StrEnum):
-    """How far a lead got."""
+    """The state of a crawl request."""
 
     TODO = "todo"
     DONE = "done"
@@ -30,53 +42,70 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True)
-class Request:
-    """The next request that a lead needs.
+@pydantic_dataclass(frozen=True, config=STRICT)
+class QueuedRequest:
+    """A crawl request that has not ended, by its row number; `url` is its own or its redirection target."""
 
-    Attributes:
-        number: of the lead in the ledger.
-        lead: what led here.
-        address: what is to be asked: the lead's `url`, or where that was redirected to.
-        redirects: how many were followed so far.
-        tries: how many attempts failed so far in a way that may pass.
-    """
-
-    number: int
-    lead: Lead
-    address: str
-    redirects: int = 0
-    tries: int = 0
+    number: Count
+    request: Lead
+    url: str
+    redirects: Count = 0
+    tries: Count = 0
 
 
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True, config=STRICT)
+class RobotsRequest:
+    """The robots.txt of an origin to fetch; `url` is its own or its redirection target."""
+
+    origin: str
+    url: str
+    redirects: Count = 0
+
+
+AnyRequest = QueuedRequest | RobotsRequest
+
+
+@pydantic_dataclass(frozen=True, config=STRICT)
+class RobotsText:
+    """The response to a request for robots.txt: HTTP status and body."""
+
+    status: Count
+    body: bytes
+
+
+@pydantic_dataclass(frozen=True, config=STRICT)
 class Photo:
     """A photo that was fetched, kept or not.
 
     Attributes:
-        facts: what was measured, its sha256 among it.
-        path: where its bytes lie: relative to the corpus, absolute, or an fsspec address; empty where it is dropped.
-        time: when it came, seconds since 1970.
-        headers: those of the answer that tell where it comes from, by lower-case name.
-        duplicate_of: sha256 of the kept photo that it resembles; empty where it is none.
+        path: relative to the corpus, absolute, or an fsspec URL; empty for a dropped photo.
+        time: of the response.
+        headers: the response headers that are part of the provenance, by lower-case name.
+        duplicate_of: sha256 of the kept photo that it resembles, or empty.
     """
 
-    facts: Facts
-    path: str
-    time: float
+    stats: Facts
+    path: Annotated[str, AfterValidator(_check_path)]
+    time: Time
     headers: Mapping[str, str] = field(default_factory=dict)
-    duplicate_of: str = ""
+    duplicate_of: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+
+
+@dataclass(frozen=True)
+class PhotoEntry:
+    """A fetched photo with its crawl request; `final_url` is the URL after redirects."""
+
+    number: int
+    request: Lead
+    final_url: str
+    reason: str
+    detail: str
+    photo: Photo
 
 
 @dataclass(frozen=True)
 class Superseded:
-    """A photo that was kept until a better copy came; its file stays where it is, since labels may refer to it.
-
-    Attributes:
-        sha256: of the photo.
-        reason: why it is dropped now, a word or two to group by.
-        detail: one line.
-    """
+    """A photo that was kept until a better copy came. Its file stays, since labels may refer to it."""
 
     sha256: str
     reason: str
@@ -85,20 +114,14 @@ class Superseded:
 
 @dataclass(frozen=True)
 class Redirected:
-    """The answer names another address, in its one spelling."""
+    """The response redirects to another URL, which is normalised."""
 
-    address: str
+    url: str
 
 
 @dataclass(frozen=True)
 class Delayed:
-    """No answer that can be used, but the next attempt may get one.
-
-    Attributes:
-        reason: a word or two to group by.
-        detail: one line.
-        pause_s: how long the host asks to be left alone, seconds; None where it does not say.
-    """
+    """A transient failure; `pause_s` is the pause that the server asks for, or None."""
 
     reason: str
     detail: str
@@ -107,16 +130,13 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Ended:
-    """The lead is at its end.
+    """The final result of a crawl request.
 
     Attributes:
-        state: any but `State.TODO`.
-        reason: a word or two to group by: of photos that came, `kept` or why they were dropped.
-        detail: one line; may be empty.
-        leads: what it led to.
-        is_cut: whether it leads to more than is taken from one answer.
-        photo: where it is one.
-        supersedes: photos that are kept no longer, since this one is.
+        reason: `kept` or why a photo was dropped; else a short error class.
+        leads: the crawl requests found in the response.
+        is_cut: whether the response held more than is taken from one response.
+        supersedes: photos that are no longer kept because this one is.
     """
 
     state: State
@@ -131,14 +151,6 @@ class Ended:
     def kept(self) -> bool:
         """Whether it is a photo that the corpus keeps."""
         return self.photo is not None and self.photo.path != ""
-
-
-@dataclass(frozen=True)
-class RobotsText:
-    """What a host answered when asked for its robots.txt: HTTP status and body."""
-
-    status: int
-    body: bytes
 
 
 Outcome = Redirected | Delayed | Ended

@@ -1,62 +1,53 @@
-"""Crawls within the test's process, quick about what may pass."""
+"""Crawls within the test's process, with short pauses."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
-from autolabel.crawling.arrivals import Arrivals
-from autolabel.crawling.asking import Asker, AskSettings
-from autolabel.crawling.crawl_progress import CrawlProgress
-from autolabel.crawling.crawl_settings import CrawlSettings, Tally
-from autolabel.crawling.engine import Crawl
+from autolabel.crawling.blob_store import open_blob_store
+from autolabel.crawling.database import CrawlDatabase
+from autolabel.crawling.fetching.engine import Crawl
+from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger, PhotoEntry
-from autolabel.crawling.records import State
-from autolabel.crawling.vault import open_vault
+from autolabel.crawling.records import PhotoEntry, State
+from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from surfaces.io.http import FetchLimits
 
 QUICK = CrawlSettings(rate=50.0, workers=8, pause_s=0.05)
-LOOPBACK = AskSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))
+LOOPBACK = FetchSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))
 ANY_PICTURE = JudgeSettings(side_min=16, any_picture=True)
 
 
 def crawl(
     corpus: Path,
-    leads: Iterable[Lead | str],
+    requests: Iterable[Lead | str],
     settings: CrawlSettings = QUICK,
-    asking: AskSettings = LOOPBACK,
+    fetching: FetchSettings = LOOPBACK,
     interrupted: Callable[[], bool] = lambda: False,
     resumed: bool = False,
-    asker_type: type[Asker] = Asker,
-) -> Tally:
-    """Crawls what leads (or the addresses of photos) name, into a corpus."""
+    fetcher_type: type[Fetcher] = Fetcher,
+) -> CrawlCounts:
+    """Crawls requests (or URLs of photos) into a corpus."""
     corpus.mkdir(exist_ok=True)
-    with Ledger.open(corpus, create=True) as ledger, CrawlProgress(quiet=True) as progress:
-        judge, arrivals = Judge(ANY_PICTURE, ledger.kept_facts()), Arrivals(corpus, ledger.is_waiting)
-        asker = asker_type(asking, judge, open_vault(corpus, None), arrivals)
-        ledger.add(lead if isinstance(lead, Lead) else Lead(lead, Kind.PHOTO, "urls") for lead in leads)
-        return Crawl(ledger, asker, settings, progress, interrupted, resumed).run()
+    with CrawlDatabase.open(corpus, create=True) as database:
+        fetcher = fetcher_type(fetching, Judge(ANY_PICTURE, database.kept_stats()), open_blob_store(corpus, None))
+        database.add(each if isinstance(each, Lead) else Lead(each, Kind.PHOTO, "urls") for each in requests)
+        return Crawl(database, fetcher, settings, interrupted=interrupted, resumed=resumed).run()
 
 
 def photos(corpus: Path) -> list[PhotoEntry]:
-    """The photos that came."""
-    with Ledger.open(corpus) as ledger:
-        return list(ledger.photos())
+    """The photos that were fetched."""
+    with CrawlDatabase.open(corpus) as database:
+        return list(database.photos())
 
 
 def ends(corpus: Path) -> dict[str, int]:
-    """How many leads there are by reason; those that wait under `todo`."""
-    found: dict[str, int] = {}
-    with Ledger.open(corpus) as ledger:
-        for (_, state, reason), count in ledger.counts().items():
-            name = str(state) if state is State.TODO else reason
-            found[name] = found.get(name, 0) + count
-    return found
-
-
-def not_private() -> AskSettings:
-    """As the command is by default: loopback is not asked."""
-    return replace(LOOPBACK, limits=replace(LOOPBACK.limits, allow_private=False))
+    """Numbers of requests by reason, pending ones as `todo`."""
+    found: Counter[str] = Counter()
+    with CrawlDatabase.open(corpus) as database:
+        for (_, state, reason), count in database.counts().items():
+            found[str(state) if state is State.TODO else reason] += count
+    return dict(found)

@@ -1,4 +1,4 @@
-"""A loopback site of many hosts, each an address of 127.0.0.0/8 of its own, which notes when it is asked for what."""
+"""A loopback site of many hosts, each an address of 127.0.0.0/8, which records the requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALLOW_ALL = b"User-agent: *\nDisallow:\n"
 
 
 def photo_bytes(seed: int, size_hw: tuple[int, int] = (48, 64)) -> bytes:
-    """A small JPEG of soft colours and grain; no two seeds give the same or nearly the same."""
+    """A small JPEG of soft colours and grain; different seeds give no duplicates or near-duplicates."""
     rng = np.random.default_rng(seed)
     height, width = size_hw
     coarse = rng.integers(40, 216, (6, 8, 3)).astype(np.float32)
@@ -27,7 +27,7 @@ def photo_bytes(seed: int, size_hw: tuple[int, int] = (48, 64)) -> bytes:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a host answers."""
+    """A response."""
 
     body: bytes = b""
     status: int = 200
@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as the host saw it: times of `time.monotonic`."""
+    """A request as the host received it; times of `time.monotonic`."""
 
     host: str
     path: str
@@ -46,15 +46,14 @@ class Asked:
     agent: str
 
 
+def _allow_all(_host: str, path: str) -> Reply | None:
+    return Reply(ALLOW_ALL) if path == "/robots.txt" else None
+
+
 class Site:
-    """Hosts that answer what they are told to; a context manager.
+    """`count` hosts; `reply` makes the response at a host to a path without `serve`, None is 404. A context manager."""
 
-    Args:
-        count: how many.
-        reply: makes the answer to a path at a host that nothing was set for; None: 404.
-    """
-
-    def __init__(self, count: int, reply: Callable[[str, str], Reply | None] = lambda _host, _path: None) -> None:
+    def __init__(self, count: int, reply: Callable[[str, str], Reply | None] = _allow_all) -> None:
         self.hosts = [f"127.0.{1 + number // 200}.{1 + number % 200}" for number in range(count)]
         self.replies: dict[tuple[str, str], list[Reply]] = {}
         self.asked: list[Asked] = []
@@ -76,31 +75,37 @@ class Site:
         self._stack.close()
 
     def url(self, host: int, path: str) -> str:
-        """The address of a path at one of the hosts."""
+        """The URL of a path at a host."""
         return f"http://{self.hosts[host]}:{self.port}{path}"
 
     def serve(self, host: int, path: str, *replies: Reply) -> str:
-        """Has a host answer a path, with several replies one after the other, the last for ever; the address."""
+        """Sets the responses to a path, in order, the last one repeated; returns the URL."""
         self.replies[self.hosts[host], path] = list(replies)
         return self.url(host, path)
 
+    def serve_photo(self, host: int, path: str, seed: int = 1, **headers: str) -> str:
+        """Serves a photo; returns its URL."""
+        return self.serve(
+            host, path, Reply(photo_bytes(seed), headers={k.replace("_", "-"): v for k, v in headers.items()})
+        )
+
     def reply(self, host: str, path: str) -> Reply:
-        """What a host answers now."""
+        """The next response."""
         known = self.replies.get((host, path))
         if known:
             return known.pop(0) if len(known) > 1 else known[0]
         return self._reply(host, path) or Reply(b"not here", 404)
 
     def times_asked(self) -> Counter[tuple[str, str]]:
-        """How often each path was asked for at each host."""
+        """Numbers of requests by host and path."""
         return Counter((asked.host, asked.path) for asked in self.asked)
 
     def shortest_gap_s(self) -> float:
-        """The shortest time, at any host, from a request's coming to the next one's."""
+        """The shortest time at any host between two requests."""
         return min((later - sooner for sooner, later in self._pairs("came")), default=float("inf"))
 
     def shortest_pause_s(self) -> float:
-        """The shortest time, at any host, from an answer to the next request; negative where two overlapped."""
+        """The shortest time at any host from a response to the next request; negative if they overlap."""
         return min((later - sooner for sooner, later in self._pairs("answered")), default=float("inf"))
 
     def _pairs(self, since: str) -> list[tuple[float, float]]:
@@ -120,7 +125,7 @@ class _Server(ThreadingHTTPServer):
         self.site = site
 
     def handle_error(self, *_: object) -> None:
-        """A client that is killed leaves in the middle of an answer."""
+        """A client may be killed within a response."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in ({"Content-Length": str(len(reply.body))} | dict(reply.headers)).items():
             self.send_header(name, value)
-        # Noted before the last byte leaves: whoever has the whole answer can't ask again sooner than that.
+        # Recorded before the last byte is sent: the next request can't be sooner.
         agent = self.headers.get("User-Agent", "")
         self.server.site.asked.append(Asked(host, self.path, came, time.monotonic(), agent))
         self.end_headers()

@@ -1,4 +1,4 @@
-"""`python -m autolabel crawl`: its arguments, what it writes and tells, its exit codes."""
+"""`python -m autolabel crawl`: arguments, output, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -14,154 +14,144 @@ from filelock import FileLock
 
 from autolabel.__main__ import main
 from autolabel.commands.crawl import SOME_WAIT, NothingToDoError, PrivateAddressesError
-from autolabel.crawling.ledger import LEDGER_NAME
+from autolabel.crawling.database import DATABASE_NAME
 from surfaces.io.http import USER_AGENT
 from tests.autolabel.crawling.crawls import ends
-from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
+from tests.autolabel.crawling.sites import Reply, Site, photo_bytes
+
+_QUICK = ("--rate", "50", "--min-side", "16", "--any-picture")
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with Site(3, lambda _host, path: Reply(ALLOW_ALL) if path == "/robots.txt" else None) as site:
+    with Site(3) as site:
         yield site
 
 
-def _list(site: Site, folder: Path, count: int) -> Path:
-    urls = [site.serve(n % 3, f"/{n}.jpg", Reply(photo_bytes(n))) for n in range(count)]
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return tmp_path / "c"
+
+
+def _list(folder: Path, *urls: str) -> Path:
     (folder / "urls.txt").write_text("\n".join(urls))
     return folder / "urls.txt"
 
 
+def _photo_list(site: Site, folder: Path, count: int, *more: str) -> Path:
+    return _list(folder, *(site.serve_photo(n % 3, f"/{n}.jpg", n) for n in range(count)), *more)
+
+
 def _crawl(corpus: Path, *arguments: str | Path) -> int:
-    quick = ("--rate", "50", "--min-side", "16", "--any-picture")
-    return main(["crawl", "--out", str(corpus), "--allow-private", *quick, *map(str, arguments)])
+    return main(["crawl", "--out", str(corpus), "--allow-private", *_QUICK, *map(str, arguments)])
 
 
-def test_a_list_becomes_a_corpus(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    urls = _list(site, tmp_path, 9)
-    urls.write_text(urls.read_text() + f"\n{site.url(0, '/gone.jpg')}\n")
-    assert _crawl(tmp_path / "c", "--urls", urls) == 0
+def test_a_list_becomes_a_corpus(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _crawl(corpus, "--urls", _photo_list(site, corpus.parent, 9, site.url(0, "/gone.jpg"))) == 0
     out, err = capsys.readouterr()
-    assert out == f"{tmp_path / 'c' / 'manifest.parquet'}\n"
-    assert re.search(r"13 asked, 9 photos kept \(9 kept, 1 http-404\); 0 leads wait; \d+ s\n$", err)
-    rows = pyarrow.parquet.read_table(tmp_path / "c" / "manifest.parquet").to_pylist()
+    assert out == f"{corpus / 'manifest.parquet'}\n"
+    assert re.search(r"13 requests, 9 photos kept \(9 kept, 1 http-404\); 0 requests pending; \d+ s\n$", err)
+    rows = pyarrow.parquet.read_table(corpus / "manifest.parquet").to_pylist()
     assert len(rows) == 9
     for row in rows:
         seed = int(re.search(r"/(\d+)\.jpg", row["url"])[1])  # type: ignore[index]
-        assert (tmp_path / "c" / row["path"]).read_bytes() == photo_bytes(seed)
+        assert (corpus / row["path"]).read_bytes() == photo_bytes(seed)
 
 
-def test_hosts_are_told_whom_to_write_to(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 1), "--contact", "mailto:ann@example.com") == 0
+def test_the_contact_is_part_of_the_user_agent(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    urls = _photo_list(site, corpus.parent, 1)
+    assert _crawl(corpus, "--urls", urls, "--contact", "mailto:ann@example.com") == 0
     assert {asked.agent for asked in site.asked} == {f"{USER_AGENT} (mailto:ann@example.com)"}
     with pytest.raises(SystemExit, match="2"):
-        _crawl(tmp_path / "c", "--contact", "a\r\nX-Other: b")
+        _crawl(corpus, "--contact", "a\r\nX-Other: b")
     assert "expected a web or mail address" in capsys.readouterr().err
 
 
-def test_it_goes_on_without_sources(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 9), "--limit", "4", "--quiet") == 0
-    assert ends(tmp_path / "c") == {"kept": 4, "todo": 5}
-    assert _crawl(tmp_path / "c", "--quiet") == 0
-    assert ends(tmp_path / "c") == {"kept": 9}
+def test_it_resumes_without_sources(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _crawl(corpus, "--urls", _photo_list(site, corpus.parent, 9), "--limit", "4", "--quiet") == 0
+    assert ends(corpus) == {"kept": 4, "todo": 5}
+    assert _crawl(corpus, "--quiet") == 0
+    assert ends(corpus) == {"kept": 9}
     assert set(site.times_asked().values()) == {1}
     assert capsys.readouterr().err == ""
-    assert pyarrow.parquet.read_table(tmp_path / "c" / "manifest.parquet").num_rows == 9
+    assert pyarrow.parquet.read_table(corpus / "manifest.parquet").num_rows == 9
 
 
-def test_failed_leads_are_tried_again_when_asked_for(site: Site, tmp_path: Path) -> None:
-    url = site.serve(0, "/x.jpg", Reply(status=404), Reply(photo_bytes(1)))
-    (tmp_path / "urls.txt").write_text(url)
-    assert _crawl(tmp_path / "c", "--urls", tmp_path / "urls.txt") == 0
-    assert _crawl(tmp_path / "c", "--urls", tmp_path / "urls.txt") == 0
-    assert ends(tmp_path / "c") == {"http-404": 1}
-    assert _crawl(tmp_path / "c", "--retry-failed") == 0
-    assert ends(tmp_path / "c") == {"kept": 1}
+def test_failed_requests_are_retried_on_demand(site: Site, corpus: Path) -> None:
+    urls = _list(corpus.parent, site.serve(0, "/x.jpg", Reply(status=404), Reply(photo_bytes(1))))
+    for _ in range(2):
+        assert _crawl(corpus, "--urls", urls) == 0
+        assert ends(corpus) == {"http-404": 1}
+    assert _crawl(corpus, "--retry-failed") == 0
+    assert ends(corpus) == {"kept": 1}
 
 
-def test_hosts_that_were_put_aside_are_told(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_suspended_hosts_are_reported(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site.serve(0, "/robots.txt", Reply(b"User-agent: *\nCrawl-delay: 86400"))
-    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 6)) == SOME_WAIT
-    assert "; 2 leads wait; " in (err := capsys.readouterr().err)
-    assert f"put aside: {site.hosts[0]}: robots.txt wants 86400 s between requests\n" in err
+    assert _crawl(corpus, "--urls", _photo_list(site, corpus.parent, 6)) == SOME_WAIT
+    assert "; 2 requests pending; " in (err := capsys.readouterr().err)
+    assert f"suspended: {site.hosts[0]}: robots.txt asks for 86400 s between requests\n" in err
 
 
-def test_loopback_is_not_asked_by_default(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    urls = _list(site, tmp_path, 3)
-    arguments = ["crawl", "--out", str(tmp_path / "c"), "--any-picture", "--min-side", "16", "--rate", "50", "--quiet"]
-    assert main([*arguments, "--urls", str(urls)]) == PrivateAddressesError.exit_code == 24
-    assert (ends(tmp_path / "c"), site.asked) == ({"private-address": 3}, [])
+def test_loopback_is_refused_by_default(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    urls = _photo_list(site, corpus.parent, 3)
+    command = ["crawl", "--out", str(corpus), *_QUICK]
+    assert main([*command, "--quiet", "--urls", str(urls)]) == PrivateAddressesError.exit_code == 24
+    assert (ends(corpus), site.asked) == ({"private-address": 3}, [])
     assert capsys.readouterr().err == (
         "autolabel: expected addresses on the public internet, got 3 in private networks and nothing that could be"
         " fetched; --allow-private permits them\n"
     )
-    assert main([*arguments, "--urls", str(urls)]) == 24
-    assert main([*arguments, "--allow-private"]) == 0
-    assert ends(tmp_path / "c") == {"kept": 3}
-
-
-def test_some_private_addresses_are_reported(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Here photos on disk are fetched all the same."""
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "room.jpg").write_bytes(photo_bytes(9))
-    arguments = ["--urls", str(_list(site, tmp_path, 2)), "--folder", str(tmp_path / "photos")]
-    arguments += ["--any-picture", "--min-side", "16"]
-    assert main(["crawl", "--out", str(tmp_path / "c"), *arguments]) == 0
-    assert ends(tmp_path / "c") == {"private-address": 2, "kept": 1}
-    assert "2 leads are refused for private addresses; --allow-private permits them\n" in capsys.readouterr().err
+    assert main([*command, "--quiet", "--urls", str(urls)]) == 24
+    (corpus.parent / "photos").mkdir()
+    (corpus.parent / "photos" / "room.jpg").write_bytes(photo_bytes(9))
+    assert main([*command, "--folder", str(corpus.parent / "photos")]) == 0
+    assert ends(corpus) == {"private-address": 3, "kept": 1}
+    assert "3 requests are refused for private addresses; --allow-private permits them\n" in capsys.readouterr().err
+    assert main([*command, "--quiet", "--allow-private"]) == 0
+    assert ends(corpus) == {"kept": 4}
 
 
 def test_opt_outs_can_be_ignored(site: Site, tmp_path: Path) -> None:
-    url = site.serve(0, "/x.jpg", Reply(photo_bytes(1), headers={"X-Robots-Tag": "noai"}))
-    (tmp_path / "urls.txt").write_text(url)
-    assert _crawl(tmp_path / "a", "--urls", tmp_path / "urls.txt") == 0
-    assert _crawl(tmp_path / "b", "--urls", tmp_path / "urls.txt", "--ignore-opt-outs") == 0
+    urls = _list(tmp_path, site.serve_photo(0, "/x.jpg", X_Robots_Tag="noai"))
+    assert _crawl(tmp_path / "a", "--urls", urls) == 0
+    assert _crawl(tmp_path / "b", "--urls", urls, "--ignore-opt-outs") == 0
     assert (ends(tmp_path / "a"), ends(tmp_path / "b")) == ({"noai": 1}, {"kept": 1})
 
 
-def test_photos_in_object_storage(site: Site, tmp_path: Path) -> None:
+def test_photos_in_object_storage(site: Site, corpus: Path) -> None:
     place = f"memory://{uuid.uuid4().hex}/photos"
-    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 5), "--store", place) == 0
-    paths = pyarrow.parquet.read_table(tmp_path / "c" / "manifest.parquet").column("path").to_pylist()
+    assert _crawl(corpus, "--urls", _photo_list(site, corpus.parent, 5), "--store", place) == 0
+    paths = pyarrow.parquet.read_table(corpus / "manifest.parquet").column("path").to_pylist()
     assert len(paths) == 5
     for path in paths:
         assert path.startswith(f"{place}/")
         with fsspec.open(path) as file:
             assert file.read()[:2] == b"\xff\xd8"
-    assert not (tmp_path / "c" / "photos").exists()
+    assert not (corpus / "photos").exists()
 
 
-def test_status(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    urls = _list(site, tmp_path, 6)
-    urls.write_text(urls.read_text() + f"\n{site.url(0, '/gone.jpg')}\n")
-    assert _crawl(tmp_path / "c", "--urls", urls, "--limit", "4", "--quiet") == 0
-    capsys.readouterr()
+def test_status_report_and_manifest(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    urls = _photo_list(site, corpus.parent, 6, site.url(0, "/gone.jpg"))
+    assert _crawl(corpus, "--urls", urls, "--limit", "4", "--quiet") == 0
     before = len(site.asked)
-    assert main(["crawl", "--out", str(tmp_path / "c"), "--status"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["kind", "state", "leads", "reason"]
-    assert ["photo", "done", "4", "kept"] in [line.split() for line in lines]
-    assert any(line.startswith("waiting") for line in lines)
-    assert len(site.asked) == before
-
-
-def test_the_manifest_alone(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 3), "--quiet") == 0
-    manifest = tmp_path / "c" / "manifest.parquet"
+    manifest = corpus / "manifest.parquet"
     manifest.unlink()
     capsys.readouterr()
-    assert main(["crawl", "--out", str(tmp_path / "c"), "--manifest"]) == 0
-    assert capsys.readouterr().out == f"{manifest}\n"
-    assert pyarrow.parquet.read_table(manifest).num_rows == 3
-
-
-def test_the_report(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _crawl(tmp_path / "c", "--urls", _list(site, tmp_path, 3), "--quiet") == 0
-    capsys.readouterr()
-    assert main(["crawl", "--out", str(tmp_path / "c"), "--report", str(tmp_path / "page")]) == 0
+    command = ["crawl", "--out", str(corpus)]
+    assert main([*command, "--status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["kind", "state", "requests", "reason"]
+    assert ["photo", "done", "4", "kept"] in [line.split() for line in lines]
+    assert any(line.startswith("pending") for line in lines)
+    assert main([*command, "--report", str(corpus.parent / "page")]) == 0
     page = Path(capsys.readouterr().out.strip())
-    assert page.parent == tmp_path / "page"
+    assert page.parent == corpus.parent / "page"
     assert site.hosts[0] in page.read_text("utf-8")
+    assert main([*command, "--manifest"]) == 0
+    assert capsys.readouterr().out == f"{manifest}\n"
+    assert pyarrow.parquet.read_table(manifest).num_rows == 4
+    assert len(site.asked) == before
 
 
 def _fails(capsys: pytest.CaptureFixture[str], code: int, words: str, *arguments: str | Path) -> None:
@@ -172,48 +162,37 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, words: str, *arguments
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "urls.txt").write_text("http://127.0.0.1/x.jpg\n")
     (tmp_path / "file").write_text("")
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / LEDGER_NAME).write_bytes(b"nothing that SQLite knows" * 100)
-    new, urls = tmp_path / "new", ("--urls", tmp_path / "urls.txt")
-    _fails(capsys, NothingToDoError.exit_code, "expected a source", "--out", new)
-    _fails(capsys, 8, "there is none", "--out", new, "--status")
-    _fails(capsys, 8, "there is none", "--out", new, "--manifest")
-    _fails(capsys, 21, "expected a list of addresses", "--out", new, "--urls", tmp_path / "absent.txt")
-    assert not new.exists()
+    (tmp_path / "broken" / DATABASE_NAME).write_bytes(b"nothing that SQLite knows" * 100)
+    new, urls = ("--out", tmp_path / "new"), ("--urls", _list(tmp_path, "http://127.0.0.1/x.jpg"))
+    _fails(capsys, NothingToDoError.exit_code, "expected a source", *new)
+    _fails(capsys, 8, "there is none", *new, "--status")
+    _fails(capsys, 8, "there is none", *new, "--manifest")
+    _fails(capsys, 21, "expected a list of addresses", *new, "--urls", tmp_path / "absent.txt")
+    assert not (tmp_path / "new").exists()
     _fails(capsys, 6, "could not write to", "--out", tmp_path / "file", *urls)
-    _fails(capsys, 8, "expected a crawl's ledger in", "--out", tmp_path / "broken", *urls)
-    _fails(
-        capsys,
-        6,
-        "could not use nowhere://x: expected a path or an address of ",
-        "--out",
-        new,
-        *urls,
-        "--store",
-        "nowhere://x",
-    )
-    _fails(capsys, 6, "could not write to", "--out", new, *urls, "--store", tmp_path / "file")
+    _fails(capsys, 8, "expected a crawl database in", "--out", tmp_path / "broken", *urls)
+    unknown = "could not use nowhere://x: expected a path or an address of "
+    _fails(capsys, 6, unknown, *new, *urls, "--store", "nowhere://x")
+    _fails(capsys, 6, "could not write to", *new, *urls, "--store", tmp_path / "file")
 
 
 @pytest.mark.parametrize("arguments", [["--rate", "0"], ["--rate", "nan"], ["--limit", "0"], ["--workers", "x"]])
-def test_bad_numbers(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(["crawl", "--out", str(tmp_path / "c"), *arguments])
-    assert left.value.code == 2
+def test_bad_numbers(corpus: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        _crawl(corpus, *arguments)
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_a_vault_that_breaks_ends_the_crawl_and_loses_nothing(
-    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_failing_blob_store_ends_the_crawl_and_loses_nothing(
+    site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    urls, corpus = _list(site, tmp_path, 6), tmp_path / "c"
     (corpus / "photos").mkdir(parents=True)
     blocked = [corpus / "photos" / f"{byte:02x}" for byte in range(256)]
     for path in blocked:
-        path.write_text("a file where a folder should be")
-    assert _crawl(corpus, "--urls", urls, "--quiet") == 6
+        path.write_text("a file in place of a folder")
+    assert _crawl(corpus, "--urls", _photo_list(site, corpus.parent, 6), "--quiet") == 6
     assert re.fullmatch(r"autolabel: could not write .*\n", capsys.readouterr().err)
     assert ends(corpus) == {"todo": 6}
     for path in blocked:
@@ -222,10 +201,9 @@ def test_a_vault_that_breaks_ends_the_crawl_and_loses_nothing(
     assert ends(corpus) == {"kept": 6}
 
 
-def test_two_crawls_of_one_corpus(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    urls, corpus = _list(site, tmp_path, 3), tmp_path / "c"
+def test_two_crawls_of_one_corpus(site: Site, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus.mkdir()
     with FileLock(corpus / ".crawl.lock"):
-        assert _crawl(corpus, "--urls", urls) == 6
+        assert _crawl(corpus, "--urls", _photo_list(site, corpus.parent, 3)) == 6
     assert re.fullmatch(r"autolabel: expected to be alone in .*\n", capsys.readouterr().err)
     assert site.asked == []

@@ -1,4 +1,4 @@
-"""Whatever strangers send: a reader gives a value or one of the project's own errors, and no more than is taken."""
+"""Arbitrary responses: a parser returns bounded values or raises an error of the project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.asking import retry_after_s
+from autolabel.crawling.fetching.fetcher import retry_after_s
+from autolabel.crawling.fetching.robots import directives
 from autolabel.crawling.lead import Kind, Lead
 from autolabel.crawling.licences import code_of, name_at, name_of
 from autolabel.crawling.linked_data import described_photos
@@ -19,7 +20,6 @@ from autolabel.crawling.markup import text_of
 from autolabel.crawling.openverse import openverse_query
 from autolabel.crawling.readers import API_KINDS, readers
 from autolabel.crawling.reading import ReadError, ReadSettings
-from autolabel.crawling.robots import directives
 from autolabel.crawling.urls import FOUND_MAX
 from autolabel.crawling.wikimedia import wikimedia_query
 from tests.autolabel.crawling.recorded_answers import answer
@@ -56,19 +56,9 @@ def _written(pieces: list[str]) -> bytes:
 
 _awkward = st.sampled_from(
     [
-        *(
-            "",
-            "/a.jpg",
-            "//[",
-            "http://[::1",
-            "https://b.example:99999/",
-            "javascript:x",
-            "\ud800",
-            "\0",
-            "é\u2028",
-            "%zz",
-        ),
-        *("x" * 9000, "http://b.example/" + "y" * 1990, "9" * 5000, "by", "image/jpeg", "ImageObject", "-1", "1e999"),
+        *("", "/a.jpg", "//[", "http://[::1", "https://b.example:99999/", "javascript:x", "\ud800", "\x00"),
+        *("é\u2028", "%zz", "x" * 9000, "http://b.example/" + "y" * 1990, "9" * 5000, "by", "image/jpeg"),
+        *("ImageObject", "-1", "1e999"),
     ]
 )
 _json = st.recursive(
@@ -130,9 +120,10 @@ def test_any_bytes_of_an_api_are_read_or_refused(kind: Kind, body: bytes, head: 
 
 _xml = st.sampled_from(
     [
-        *("<urlset>", "<sitemapindex>", "</urlset>", "</sitemapindex>", "<url>", "</url>", "<sitemap>", "</sitemap>"),
-        *("<loc>", "</loc>", "<image>", "</image>", "<license>", "</license>", "<title>", "<![CDATA[", "]]>", "<!--"),
-        *("&amp;", "&#0;", "&#x110000;", "<?xml version='1.0' encoding='utf-7'?>", "<!DOCTYPE a>", "xmlns:a='b'", "\n"),
+        *("<urlset>", "<sitemapindex>", "</urlset>", "</sitemapindex>", "<url>", "</url>", "<sitemap>"),
+        *("</sitemap>", "<loc>", "</loc>", "<image>", "</image>", "<license>", "</license>", "<title>"),
+        *("<![CDATA[", "]]>", "<!--", "&amp;", "&#0;", "&#x110000;", "xmlns:a='b'"),
+        *("<?xml version='1.0' encoding='utf-7'?>", "<!DOCTYPE a>", "\n"),
     ]
 )
 
@@ -147,35 +138,10 @@ def test_any_sitemap_is_read_or_refused(body: bytes, is_packed: bool, lost: int)
 
 _html = st.sampled_from(
     [
-        *(
-            "<img src='",
-            "<img srcset='",
-            "<picture>",
-            "<source srcset=",
-            "<a href=",
-            "<base href='",
-            "</a>",
-            "'>",
-            "<",
-            ">",
-        ),
-        *(
-            "<meta name=robots content='",
-            '<meta property=og:image content="',
-            "<link rel=license href='",
-            "<!--",
-            "-->",
-        ),
-        *(
-            "<script type=application/ld+json>",
-            "</script>",
-            '{"image":"',
-            '"}',
-            "&#55555555;",
-            "&#xD800;",
-            " 1w,",
-            " 9e9x",
-        ),
+        *("<img src='", "<img srcset='", "<picture>", "<source srcset=", "<a href=", "<base href='"),
+        *("</a>", "'>", "<", ">", "<meta name=robots content='", '<meta property=og:image content="'),
+        *("<link rel=license href='", "<!--", "-->", "<script type=application/ld+json>", "</script>"),
+        *('{"image":"', '"}', "&#55555555;", "&#xD800;", " 1w,", " 9e9x"),
     ]
 )
 

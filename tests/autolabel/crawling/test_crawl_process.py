@@ -1,4 +1,4 @@
-"""`python -m autolabel crawl` as a process: killed, interrupted, polite all the same; how much memory it takes."""
+"""`python -m autolabel crawl` as a process: kills, signals, politeness, memory."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from autolabel.crawling.ledger import LEDGER_NAME
+from autolabel.crawling.database import DATABASE_NAME
 from tests.autolabel.corpora import finish, start
 from tests.autolabel.crawling.crawls import ends
 from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 
 def _reply(_host: str, path: str) -> Reply:
-    """Photos at `/pNUMBER.jpg`, each with bytes of its own."""
+    """Different photos at `/pNUMBER.jpg`."""
     return Reply(ALLOW_ALL) if path == "/robots.txt" else Reply(photo_bytes(int(path[2:-4])))
 
 
-def _leads(site: Site, folder: Path, count: int) -> Path:
+def _write_list(site: Site, folder: Path, count: int) -> Path:
     path = folder / "urls.txt"
     path.write_text("\n".join(site.url(n % len(site.hosts), f"/p{n}.jpg") for n in range(count)))
     return path
 
 
 def _start(corpus: Path, urls: Path, rate: float, *more: str) -> subprocess.Popen[str]:
-    kept = ("--min-side", "16", "--any-picture", "--allow-private", "--quiet")
-    return start("crawl", "--out", corpus, "--urls", urls, "--rate", str(rate), *kept, *more)
+    options = ("--min-side", "16", "--any-picture", "--allow-private", "--quiet")
+    return start("crawl", "--out", corpus, "--urls", urls, "--rate", str(rate), *options, *more)
 
 
 def _recorded(corpus: Path) -> list[str]:
-    """The addresses that have ended, as a reader beside the crawl's own connection sees them."""
+    """URLs of requests that have ended, read beside the crawl's own connection."""
+    uri = f"{(corpus / DATABASE_NAME).as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(f"{(corpus / LEDGER_NAME).as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
             return [url for (url,) in connection.execute("SELECT url FROM leads WHERE state != 'todo'")]
     except sqlite3.OperationalError:  # not begun yet
         return []
@@ -55,15 +56,14 @@ def _check_nothing_lost(corpus: Path, count: int) -> None:
     assert len(list((corpus / "photos").rglob("*.jpg"))) == count
 
 
-def _doubles(site: Site) -> int:
-    """How many requests were made for what had been asked for before."""
+def _num_repeated(site: Site) -> int:
     return sum(times - 1 for times in site.times_asked().values())
 
 
 def _kill_and_resume(site: Site, tmp_path: Path, count: int, kills: int, rate: float, workers: int) -> None:
-    """Crawls; killed at random moments and started again, it asks for nothing that was recorded before."""
+    """Kills a crawl at random moments and resumes it; recorded requests must not be repeated."""
     rng = random.Random(0)
-    urls, corpus = _leads(site, tmp_path, count), tmp_path / "c"
+    urls, corpus = _write_list(site, tmp_path, count), tmp_path / "c"
     recorded_at: dict[str, float] = {}
     for kill in range(kills):
         process = _start(corpus, urls, rate, "--workers", str(workers))
@@ -80,40 +80,36 @@ def _kill_and_resume(site: Site, tmp_path: Path, count: int, kills: int, rate: f
             recorded_at.setdefault(url, now)
         assert aim <= len(recorded_at) < count
     assert finish(_start(corpus, urls, rate, "--workers", str(workers))) == (0, f"{corpus / 'manifest.parquet'}\n", "")
-    again = [
-        asked
-        for asked in site.asked
-        if asked.came > recorded_at.get(f"http://{asked.host}:{site.port}{asked.path}", math.inf)
-    ]
-    assert again == []
+    for asked in site.asked:
+        assert asked.came <= recorded_at.get(f"http://{asked.host}:{site.port}{asked.path}", math.inf)
 
 
-def test_killed_twice_nothing_is_lost(tmp_path: Path) -> None:
+def test_two_kills_lose_nothing(tmp_path: Path) -> None:
     with Site(6, _reply) as site:
         _kill_and_resume(site, tmp_path, count=60, kills=2, rate=10.0, workers=8)
         _check_nothing_lost(tmp_path / "c", 60)
-        # At a kill, one request a host may have been asked for and not be recorded.
-        assert _doubles(site) <= 2 * 6
+        # A kill repeats at most one request per host, whose photo was fetched or filtered but not recorded.
+        assert _num_repeated(site) <= 2 * 6
         assert site.shortest_pause_s() >= 0.1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_crawl_after_the_requests_in_work(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_crawl_after_the_requests_in_flight(tmp_path: Path, number: signal.Signals) -> None:
     with Site(4, _reply) as site:
         corpus = tmp_path / "c"
-        urls = _leads(site, tmp_path, 200)
-        process = _start(corpus, urls, 10.0)
+        process = _start(corpus, _write_list(site, tmp_path, 200), 10.0)
         while process.poll() is None and len(_recorded(corpus)) < 5:
             time.sleep(0.02)
         process.send_signal(number)
         code, out, err = finish(process)
         assert (code, out) == (128 + number, "")
-        told = re.fullmatch(r"autolabel: interrupted, \d+ asked, (\d+) photos kept .*; the same command .*\n", err)
-        assert told, err
-        kept = int(told[1])
+        words = r"autolabel: interrupted, \d+ requests, (\d+) photos kept .*; the same command resumes the crawl\n"
+        reported = re.fullmatch(words, err)
+        assert reported, err
+        kept = int(reported[1])
         assert ends(corpus) == {"kept": kept, "todo": 200 - kept}
         assert pyarrow.parquet.read_table(corpus / "manifest.parquet").num_rows == kept
-        assert _doubles(site) == 0
+        assert _num_repeated(site) == 0
 
 
 def _memory_of(process: subprocess.Popen[str]) -> int:
@@ -129,11 +125,11 @@ def test_ten_thousand_photos_of_fifty_hosts_with_twenty_kills(tmp_path: Path) ->
         started = time.monotonic()
         _kill_and_resume(site, tmp_path, count, kills, rate, workers)
         seconds = time.monotonic() - started
-        print(f"{len(site.asked)} requests in {seconds:.0f} s, {_doubles(site)} of them again after {kills} kills")
+        print(f"{len(site.asked)} requests in {seconds:.0f} s, {_num_repeated(site)} of them again after {kills} kills")
         print(f"shortest gap at a host {site.shortest_gap_s():.4f} s, pause {site.shortest_pause_s():.4f} s")
         _check_nothing_lost(tmp_path / "c", count)
-        # At a kill, one request a worker may have been asked for and not be recorded.
-        assert _doubles(site) <= workers * kills
+        # A kill repeats at most one request per worker.
+        assert _num_repeated(site) <= workers * kills
         assert site.shortest_pause_s() >= 1 / rate
 
 
@@ -142,7 +138,7 @@ def test_rate_and_memory_of_ten_thousand_photos(tmp_path: Path) -> None:
     count, hosts, rate = 10_000, 50, 1.0
     with Site(hosts, _reply) as site:
         corpus = tmp_path / "c"
-        process = _start(corpus, _leads(site, tmp_path, count), rate)
+        process = _start(corpus, _write_list(site, tmp_path, count), rate)
         samples: list[tuple[int, int]] = []
         while process.poll() is None:
             time.sleep(1)
@@ -156,8 +152,8 @@ def test_rate_and_memory_of_ten_thousand_photos(tmp_path: Path) -> None:
         print(f"{len(site.asked) / spent:.1f} requests a second of {hosts * rate:.0f} permitted")
         print(f"shortest gap at a host {site.shortest_gap_s():.4f} s, pause {site.shortest_pause_s():.4f} s")
         print(f"memory: {early} KiB at 1,000 photos, {late} KiB at 10,000, {most} KiB with the manifest's writing")
-        assert _doubles(site) == 0
+        assert _num_repeated(site) == 0
         assert site.shortest_pause_s() >= 1 / rate
         assert len(site.asked) / spent >= 0.8 * hosts * rate
-        assert late - early <= 2 * 9000  # KiB: a photo's hashes stay, nothing else of it
+        assert late - early <= 2 * 9000  # KiB: only a photo's hashes stay in memory
         assert most <= early + 128 * 1024

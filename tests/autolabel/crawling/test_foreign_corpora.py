@@ -1,4 +1,4 @@
-"""Corpora that others made: links, spooled files and rows of the database reach nothing outside of the corpus."""
+"""Corpora of others: links and rows of the database reach nothing outside of the corpus."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.__main__ import main
-from autolabel.crawling.arrivals import FOLDER_NAME, Arrival, Arrivals
-from autolabel.crawling.crawl_status import status_lines
+from autolabel.crawling.blob_store import open_blob_store
+from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.facts import Facts
-from autolabel.crawling.funnel_page import write_funnel_page
 from autolabel.crawling.judging import Judge, JudgeSettings
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import LEDGER_NAME, Ledger
 from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
-from autolabel.crawling.records import Ended, Photo, Request, RobotsText, State
-from autolabel.crawling.vault import open_vault
+from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State
+from autolabel.crawling.report import write_crawl_report
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 from tests.autolabel.crawling.sites import photo_bytes
 
@@ -31,14 +29,12 @@ pytestmark = pytest.mark.security
 
 _TIME = 1_800_000_000.0
 _SHA256 = "ab" * 32
-_LEAD = Lead("http://a.example/1.jpg", Kind.PHOTO, "urls")
-_REQUEST = Request(7, _LEAD, _LEAD.url)
-_ARRIVAL = Arrival(b"\xff\xd8 a photo", _TIME, {"etag": '"7"'})
+_REQUEST = Lead("http://a.example/1.jpg", Kind.PHOTO, "urls")
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """The corpus of a crawl that kept one photo and has one lead left."""
+    """The corpus of a crawl that kept one photo and has one pending request."""
     return _write_corpus(tmp_path / "corpus")
 
 
@@ -53,118 +49,43 @@ def victim(tmp_path: Path) -> Path:
 
 def _write_corpus(corpus: Path) -> Path:
     corpus.mkdir()
-    with Ledger.open(corpus, create=True) as ledger:
-        ledger.add([_LEAD, replace(_LEAD, url="http://a.example/2.jpg")])
-        request = ledger.next_request("a.example", _TIME)
-        assert request is not None
-        facts = Facts(_SHA256, 1000, 640, 480, thumbnail=b"\xff\xd8small", near_hash="0f" * 64, entropy=7.5)
-        photo = Photo(facts, f"photos/ab/{_SHA256}.jpg", _TIME, {"etag": '"7"'})
-        ledger.end(request, Ended(State.DONE, "kept", photo=photo))
-        ledger.robots.want("http://a.example")
-        wanted = ledger.robots.next_request("a.example", _TIME)
-        assert wanted is not None
-        ledger.robots.store(wanted, RobotsText(200, b"User-agent: *"), _TIME)
-        ledger.leave_alone("b.example", _TIME)
+    stats = Facts(_SHA256, 1000, 640, 480, thumbnail=b"\xff\xd8small", near_hash="0f" * 64, entropy=7.5)
+    photo = Photo(stats, f"photos/ab/{_SHA256}.jpg", _TIME, {"etag": '"7"'})
+    with CrawlDatabase.open(corpus, create=True) as database:
+        database.add([_REQUEST, replace(_REQUEST, url="http://a.example/2.jpg")])
+        database.end(QueuedRequest(1, _REQUEST, _REQUEST.url), Ended(State.DONE, "kept", photo=photo))
+        database.request_robots("http://a.example")
+        robots = RobotsRequest("http://a.example", "http://a.example/robots.txt")
+        database.store_robots(robots, RobotsText(200, b"User-agent: *"), _TIME)
+        database.set_cooldown("b.example", _TIME)
     return corpus
 
 
-def test_a_spool_that_is_a_link_is_refused_and_not_emptied(corpus: Path, victim: Path) -> None:
-    (corpus / FOLDER_NAME).symlink_to(victim.parent)
-    with pytest.raises(DatasetError, match=rf"expected a folder at .*{FOLDER_NAME}, got a link"):
-        Arrivals(corpus, lambda _: False)
-    assert victim.read_bytes() == b"precious"
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["notes.txt", "\u0667", "07", "0", "7.jpg", "9" * 30],
-    ids=["text", "arabic", "zero", "none", "suffix", "huge"],
-)
-def test_files_that_no_crawl_spools_are_left_alone(corpus: Path, name: str) -> None:
-    foreign = corpus / FOLDER_NAME / name
-    foreign.parent.mkdir()
-    foreign.write_bytes(b"precious")
-    (corpus / FOLDER_NAME / "12").mkdir()
-    (corpus / FOLDER_NAME / "8").write_bytes(b"of a lead that ended")
-    Arrivals(corpus, lambda _: False)
-    assert sorted(path.name for path in foreign.parent.iterdir()) == sorted(["12", name])
-
-
-def test_a_link_in_the_spool_is_neither_read_nor_written_through(corpus: Path, victim: Path) -> None:
-    arrivals = Arrivals(corpus, lambda _: True)
-    arrivals.keep(_REQUEST, _ARRIVAL)
-    spooled = corpus / FOLDER_NAME / "7"
-    victim.write_bytes(spooled.read_bytes())
-    spooled.unlink()
-    spooled.symlink_to(victim)
-    assert arrivals.find(_REQUEST) is None
-    arrivals.keep(_REQUEST, replace(_ARRIVAL, body=b"\xff\xd8 another"))
-    assert victim.read_bytes().endswith(_ARRIVAL.body)
-    assert arrivals.find(_REQUEST) == replace(_ARRIVAL, body=b"\xff\xd8 another")
-    arrivals.forget(_REQUEST)
-    assert victim.is_file()
-
-
-def test_a_folder_where_a_spooled_file_should_be(corpus: Path) -> None:
-    arrivals = Arrivals(corpus, lambda _: True)
-    (corpus / FOLDER_NAME / "7").mkdir()
-    assert arrivals.find(_REQUEST) is None
-    with pytest.raises(OutputError, match="could not write"):
-        arrivals.keep(_REQUEST, _ARRIVAL)
-    with pytest.raises(OutputError, match="could not remove"):
-        arrivals.forget(_REQUEST)
-
-
-_HEADS = {
-    "list": [],
-    "no address": {"size": 1, "time": 1.0, "headers": {}},
-    "no time": {"address": _LEAD.url, "size": 1, "headers": {}},
-    "endless time": {"address": _LEAD.url, "size": 1, "time": float("inf"), "headers": {}},
-    "headers of numbers": {"address": _LEAD.url, "size": 1, "time": 1.0, "headers": {"etag": 3}},
-}
-
-
-@pytest.mark.parametrize("head", _HEADS.values(), ids=_HEADS)
-def test_a_spooled_file_of_another_form_is_fetched_again(corpus: Path, head: object) -> None:
-    arrivals = Arrivals(corpus, lambda _: True)
-    (corpus / FOLDER_NAME / "7").write_bytes(json.dumps(head).encode() + b"\nx")
-    assert arrivals.find(_REQUEST) is None
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.binary(max_size=80) | st.binary(max_size=20).map(lambda end: json.dumps({}).encode() + b"\n" + end))
-def test_any_spooled_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    corpus = tmp_path_factory.mktemp("spool")
-    arrivals = Arrivals(corpus, lambda _: True)
-    (corpus / FOLDER_NAME / "7").write_bytes(data)
-    assert arrivals.find(_REQUEST) is None
-
-
 @pytest.mark.parametrize("name", [f".{MANIFEST_NAME}.tmp", MANIFEST_NAME])
-def test_the_manifest_is_written_through_no_link(corpus: Path, victim: Path, name: str) -> None:
+def test_the_manifest_replaces_links(corpus: Path, victim: Path, name: str) -> None:
     (corpus / name).symlink_to(victim)
-    with Ledger.open(corpus) as ledger:
-        path = write_manifest(ledger, corpus)
+    with CrawlDatabase.open(corpus) as database:
+        path = write_manifest(database, corpus)
     assert victim.read_bytes() == b"precious"
     assert path.read_bytes().startswith(b"PAR1")
     assert not path.is_symlink()
 
 
-def test_photos_go_through_no_link(corpus: Path, victim: Path) -> None:
+def test_photos_replace_links(corpus: Path, victim: Path) -> None:
     data = photo_bytes(1)
     name = f"ab/{_SHA256}.jpg"
-    vault = open_vault(corpus, None)
-    photo = corpus / vault.put(name, data)
+    store = open_blob_store(corpus, None)
+    photo = corpus / store.put(name, data)
     photo.unlink()
     victim.write_bytes(bytes(len(data)))
     photo.symlink_to(victim)
-    vault.put(name, data)
+    store.put(name, data)
     assert (photo.is_symlink(), photo.read_bytes(), victim.read_bytes()) == (False, data, bytes(len(data)))
     photo.unlink()
     photo.parent.rmdir()
     photo.parent.symlink_to(victim.parent)
     with pytest.raises(DatasetError, match=f"ab inside .*photos, got a link to {victim.parent}"):
-        vault.put(name, data)
+        store.put(name, data)
     assert list(victim.parent.iterdir()) == [victim]
 
 
@@ -173,19 +94,19 @@ def test_a_folder_of_photos_that_leaves_the_corpus_is_refused(corpus: Path, vict
     leftover.write_bytes(b"of another program")
     (corpus / "photos").symlink_to(victim.parent)
     with pytest.raises(DatasetError, match=f"photos inside .*, got a link to {victim.parent}: --store"):
-        open_vault(corpus, None)
+        open_blob_store(corpus, None)
     assert leftover.is_file()
-    open_vault(corpus, str(corpus / "photos")).put("ab/x.jpg", b"x")  # named by the user, and so followed
+    open_blob_store(corpus, str(corpus / "photos")).put("ab/x.jpg", b"x")  # named by the user, so followed
     assert (victim.parent / "ab" / "x.jpg").read_bytes() == b"x"
 
 
-def test_only_unfinished_files_of_ours_are_swept_away(corpus: Path, victim: Path) -> None:
+def test_only_unfinished_files_of_crawls_are_removed(corpus: Path, victim: Path) -> None:
     photos = corpus / "photos"
     (photos / ".0f.tmp").mkdir(parents=True)
     (photos / ".notes.tmp").write_bytes(b"mine")
     (photos / f".{'0f' * 16}.tmp").symlink_to(victim)
     (photos / f".{'1f' * 16}.tmp").write_bytes(b"unfinished")
-    open_vault(corpus, None)
+    open_blob_store(corpus, None)
     assert sorted(path.name for path in photos.iterdir()) == sorted([".0f.tmp", ".notes.tmp", f".{'0f' * 16}.tmp"])
     assert victim.is_file()
 
@@ -211,18 +132,16 @@ _FACTS = {
 
 
 @pytest.mark.parametrize("changed", _FACTS.values(), ids=_FACTS)
-def test_what_was_measured_is_checked(corpus: Path, tmp_path: Path, changed: dict[str, object]) -> None:
+def test_statistics_are_checked(corpus: Path, tmp_path: Path, changed: dict[str, object]) -> None:
     facts = json.dumps({"sha256": _SHA256, "size": 1000, "width": 640, "height": 480} | changed)
     _set(corpus, "photos", "facts", facts)
-    with Ledger.open(corpus) as ledger:
+    with CrawlDatabase.open(corpus) as database:
         for use in (
-            lambda: list(ledger.kept_facts()),
-            lambda: write_manifest(ledger, corpus),
-            lambda: write_funnel_page(ledger, tmp_path / "page", "Crawl"),
+            lambda: list(database.kept_stats()),
+            lambda: write_manifest(database, corpus),
+            lambda: write_crawl_report(database, tmp_path / "page", "Crawl"),
         ):
-            with pytest.raises(
-                DatasetError, match=rf"expected a crawl's ledger in .*{LEDGER_NAME}, got a damaged one:"
-            ):
+            with pytest.raises(DatasetError, match=rf"a crawl database in .*{DATABASE_NAME}, got a damaged one:"):
                 use()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
 
@@ -243,33 +162,21 @@ _CELLS: dict[str, tuple[str, str, object]] = {
 @pytest.mark.parametrize(("table", "column", "value"), _CELLS.values(), ids=_CELLS)
 def test_a_row_is_checked(corpus: Path, table: str, column: str, value: object) -> None:
     _set(corpus, table, column, value)
-    with Ledger.open(corpus) as ledger, pytest.raises(DatasetError, match="got a damaged one: "):
-        list(ledger.photos())
+    with CrawlDatabase.open(corpus) as database, pytest.raises(DatasetError, match="got a damaged one: "):
+        list(database.photos())
 
 
 def test_hashes_of_another_length_are_one_line(corpus: Path) -> None:
     _set(corpus, "photos", "facts", json.dumps({"sha256": _SHA256, "size": 1, "near_hash": "0f"}))
-    with Ledger.open(corpus) as ledger, pytest.raises(DatasetError, match="expected pairs of hashes"):
-        Judge(JudgeSettings(any_picture=True), ledger.kept_facts())
+    with CrawlDatabase.open(corpus) as database, pytest.raises(DatasetError, match="expected pairs of hashes"):
+        Judge(JudgeSettings(any_picture=True), database.kept_stats())
 
 
 _COLUMNS = {
-    "leads": [
-        "url",
-        "kind",
-        "source",
-        "title",
-        "state",
-        "reason",
-        "address",
-        "host",
-        "redirects",
-        "tries",
-        "not_before",
-    ],
-    "photos": ["sha256", "near_hash", "path", "time", "headers", "duplicate_of", "facts", "thumbnail"],
-    "robots": ["origin", "address", "host", "redirects", "tries", "not_before", "time", "status", "body"],
-    "hosts": ["host", "not_before"],
+    "leads": "url kind source title state reason address host redirects tries not_before",
+    "photos": "sha256 near_hash path time headers duplicate_of facts thumbnail",
+    "robots": "origin address host redirects tries not_before time status body",
+    "hosts": "host not_before",
 }
 _VALUES = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
@@ -283,7 +190,9 @@ _VALUES = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(
     cells=st.lists(
-        st.sampled_from([(table, name) for table, names in _COLUMNS.items() for name in names]), min_size=1, max_size=2
+        st.sampled_from([(table, name) for table, names in _COLUMNS.items() for name in names.split()]),
+        min_size=1,
+        max_size=2,
     ),
     values=st.tuples(_VALUES, _VALUES),
 )
@@ -305,7 +214,7 @@ def test_any_bytes_as_a_database(
     tmp_path_factory: pytest.TempPathFactory, place: float, piece: bytes, cut: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("bytes")
-    path = _write_corpus(folder / "corpus") / LEDGER_NAME
+    path = _write_corpus(folder / "corpus") / DATABASE_NAME
     data = path.read_bytes()
     at = int(place * len(data))
     path.write_bytes(data[:at] + (b"" if cut else piece + data[at + len(piece) :]))
@@ -315,18 +224,18 @@ def test_any_bytes_as_a_database(
 
 
 def _use(corpus: Path, page: Path) -> None:
-    """Reads all that a crawl's database tells; errors of ours are passed over."""
-    with Ledger.open(corpus) as ledger:
+    """Reads everything in a crawl database; errors of the project are ignored."""
+    with CrawlDatabase.open(corpus) as database:
         uses: list[Callable[[], object]] = [
-            lambda: [ledger.next_request(host, _TIME) for host in ledger.waiting_hosts()],
-            lambda: [ledger.next_time(host) for host in ledger.waiting_hosts()],
-            ledger.left_alone,
-            lambda: ledger.robots.answer("http://a.example"),
-            lambda: ledger.robots.next_request("a.example", _TIME),
-            lambda: status_lines(ledger),
-            lambda: Judge(JudgeSettings(any_picture=True), ledger.kept_facts()),
-            lambda: write_manifest(ledger, corpus),
-            lambda: write_funnel_page(ledger, page, "Crawl"),
+            lambda: [database.next_request(host, _TIME) for host in database.waiting_hosts()],
+            lambda: [database.next_time(host) for host in database.waiting_hosts()],
+            database.cooldowns,
+            lambda: database.robots_text("http://a.example"),
+            lambda: database.next_request("a.example", _TIME),
+            lambda: main(["crawl", "--out", str(corpus), "--status"]),
+            lambda: Judge(JudgeSettings(any_picture=True), database.kept_stats()),
+            lambda: write_manifest(database, corpus),
+            lambda: write_crawl_report(database, page, "Crawl"),
         ]
         for use in uses:
             with suppress(SurfacesError):
@@ -334,5 +243,5 @@ def _use(corpus: Path, page: Path) -> None:
 
 
 def _set(corpus: Path, table: str, column: str, value: object) -> None:
-    with closing(sqlite3.connect(corpus / LEDGER_NAME)) as file, file:
+    with closing(sqlite3.connect(corpus / DATABASE_NAME)) as file, file:
         file.execute(f"UPDATE {table} SET {column} = ?", (value,))

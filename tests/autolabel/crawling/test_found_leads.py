@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from autolabel.__main__ import main
-from autolabel.crawling.found_leads import FoundLimits
+from autolabel.crawling.database import CrawlDatabase
+from autolabel.crawling.found_leads import FoundLeads, FoundLimits
 from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.ledger import Ledger
 from autolabel.crawling.pages import read_page
 from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.sitemaps import read_sitemap
@@ -61,8 +61,8 @@ def test_what_all_hosts_name_is_limited(site: Site, tmp_path: Path) -> None:
     leads = [
         Lead(site.serve(host, "/map", _sitemap(*_photos(site, host, 4))), Kind.SITEMAP, "sitemaps") for host in range(2)
     ]
-    tally = crawl(tmp_path / "c", leads, replace(QUICK, found=FoundLimits(crawl=5)))
-    assert (tally.kept, tally.left_out.total()) == (5, 3)
+    counts = crawl(tmp_path / "c", leads, replace(QUICK, found=FoundLimits(crawl=5)))
+    assert (counts.kept, counts.left_out.total()) == (5, 3)
 
 
 def test_what_is_known_counts_once(site: Site, tmp_path: Path) -> None:
@@ -70,18 +70,19 @@ def test_what_is_known_counts_once(site: Site, tmp_path: Path) -> None:
     links = "".join(f"<a href='/{number}.html'></a>" for number in range(5))
     for number in range(5):
         site.serve(0, f"/{number}.html", Reply(links.encode(), headers={"Content-Type": "text/html"}))
-    asking = replace(LOOPBACK, reading=_FOLLOW)
+    fetching = replace(LOOPBACK, parsing=_FOLLOW)
     pages = [Lead(site.url(0, f"/{number}.html"), Kind.PAGE, "pages") for number in range(2)]
-    tally = crawl(tmp_path / "c", pages, replace(QUICK, found=FoundLimits(host=4)), asking)
-    assert (ends(tmp_path / "c"), tally.left_out.total()) == ({"read": 5}, 0)
+    counts = crawl(tmp_path / "c", pages, replace(QUICK, found=FoundLimits(host=4)), fetching)
+    assert (ends(tmp_path / "c"), counts.left_out.total()) == ({"read": 5}, 0)
 
 
 def test_long_addresses_and_sitemaps_count_for_more(tmp_path: Path) -> None:
     long = [Lead(f"{_URL}/{number}/{'a' * 1900}", Kind.PAGE, "sitemaps") for number in range(300)]
     maps = [Lead(f"{_URL}/{number}", Kind.SITEMAP, "sitemaps") for number in range(300)]
-    with Ledger.open(tmp_path, create=True) as ledger:
+    with CrawlDatabase.open(tmp_path, create=True) as ledger:
         assert [
-            len(ledger.found(FoundLimits(1000)).take(host, leads)[0]) for host, leads in (("a", long), ("b", maps))
+            len(FoundLeads(ledger, FoundLimits(1000)).take(host, leads)[0])
+            for host, leads in (("a", long), ("b", maps))
         ] == [
             125,
             10,

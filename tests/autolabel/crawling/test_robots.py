@@ -1,4 +1,4 @@
-"""What sites ask of crawlers: robots.txt and X-Robots-Tag."""
+"""robots.txt and X-Robots-Tag."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.records import RobotsText
-from autolabel.crawling.robots import (
+from autolabel.crawling.fetching.robots import (
     AGENT,
     BYTES_MAX,
     DELAY_MAX_S,
@@ -17,6 +16,7 @@ from autolabel.crawling.robots import (
     directives,
     robots_origin,
 )
+from autolabel.crawling.records import RobotsText
 from surfaces.io.urls import parse_url
 
 pytestmark = pytest.mark.security
@@ -44,12 +44,12 @@ def _rules(text: str, status: int = 200) -> RobotsRules:
         ("User-agent: *\nDisallow: /k%C3%BCche", "/k%C3%BCche/a.jpg", False),
     ],
 )
-def test_what_may_be_asked(text: str, path: str, allowed: bool) -> None:
+def test_allowed_urls(text: str, path: str, allowed: bool) -> None:
     assert _rules(text).allows(_SITE + path) is allowed
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410])
-def test_where_there_is_none_all_is_allowed(status: int) -> None:
+def test_everything_is_allowed_without_robots_txt(status: int) -> None:
     rules = _rules("User-agent: *\nDisallow: /", status)
     assert rules.allows(f"{_SITE}/a.jpg")
     assert rules.delay_s == 0.0
@@ -57,9 +57,7 @@ def test_where_there_is_none_all_is_allowed(status: int) -> None:
 
 def test_500_kib_are_read() -> None:
     filler = "# nothing\n" * (BYTES_MAX // 10 + 1)
-    assert not RobotsRules(
-        RobotsText(200, (filler[: BYTES_MAX - 50] + "\nUser-agent: *\nDisallow: /").encode())
-    ).allows(f"{_SITE}/a.jpg")
+    assert not _rules(filler[: BYTES_MAX - 50] + "\nUser-agent: *\nDisallow: /").allows(f"{_SITE}/a.jpg")
     assert _rules(filler + "User-agent: *\nDisallow: /").allows(f"{_SITE}/a.jpg")
 
 
@@ -101,7 +99,7 @@ def test_delays_are_bounded(line: str, delay: float) -> None:
 
 
 def test_agents_times_rules_are_not_multiplied() -> None:
-    """Of each line one copy is kept, whatever names the lines before give."""
+    """Each line is kept once, whatever agents the lines before name."""
     names = "".join(f"User-agent: {name}\n" for name in [*map(str, range(2000)), *(AGENT[:n] for n in range(1, 17))])
     wildcards = "".join(f"User-agent: i{'*' * number}\n" for number in range(300))
     paths = "".join(f"Disallow: /{number}\n" for number in range(2000))
@@ -132,11 +130,11 @@ def test_agents_times_rules_are_not_multiplied() -> None:
         *("wildcard in a name", "end of our name", "rule without agent"),
     ],
 )
-def test_which_group_counts(text: str, allowed: bool) -> None:
+def test_the_group_that_applies(text: str, allowed: bool) -> None:
     assert _rules(text).allows(f"{_SITE}/room.jpg") is allowed
 
 
-def test_what_is_over_a_limit_is_read_cautiously() -> None:
+def test_excess_is_read_cautiously() -> None:
     wild, deep = "/*" + "r*" * 20 + "nothing", "/" + "r" * 3000
     assert not _rules(f"User-agent: *\nDisallow: {wild}").allows(f"{_SITE}/{'r' * 20}")
     assert _rules(f"User-agent: *\nDisallow: {wild}").allows(f"{_SITE}/{'r' * 19}")
@@ -149,45 +147,16 @@ def test_what_is_over_a_limit_is_read_cautiously() -> None:
 
 _pieces = st.sampled_from(
     [
-        *(
-            "User-agent",
-            "user agent",
-            "Disallow",
-            "Allow",
-            "Crawl-delay",
-            "Request-rate",
-            "Visit-time",
-            "Sitemap",
-            "Host",
-        ),
-        *(
-            ":",
-            " ",
-            "\n",
-            "\r",
-            "#",
-            "*",
-            "/",
-            "$",
-            "%",
-            "%2",
-            "%zz",
-            "9" * 400,
-            "1/",
-            "1e999",
-            "nan",
-            "-",
-            "m",
-            "\u2028",
-        ),
-        *(AGENT, "int", "\ufeff", "http://[", "0000-2500", "?"),
+        *("User-agent", "user agent", "Disallow", "Allow", "Crawl-delay", "Request-rate", "Visit-time"),
+        *("Sitemap", "Host", ":", " ", "\n", "\r", "#", "*", "/", "$", "%", "%2", "%zz", "9" * 400, "1/"),
+        *("1e999", "nan", "-", "m", "\u2028", AGENT, "int", "\ufeff", "http://[", "0000-2500", "?"),
     ]
 )
 
 
 @given(st.binary(max_size=400) | st.lists(_pieces, max_size=40).map(lambda pieces: "".join(pieces).encode()))
 @settings(deadline=None, max_examples=200)
-def test_any_bytes_can_be_read(body: bytes) -> None:
+def test_any_bytes_are_parsed(body: bytes) -> None:
     rules = RobotsRules(RobotsText(200, b"User-agent: *\n" + body))
     assert rules.allows(f"{_SITE}/rooms/1?a=*$%") in (True, False)
     assert 0 <= rules.delay_s <= DELAY_MAX_S
@@ -202,7 +171,7 @@ def test_any_bytes_can_be_read(body: bytes) -> None:
         ("http://[2606:2800::1]/a", "http://[2606:2800::1]"),
     ],
 )
-def test_one_robots_txt_holds_for_an_origin(url: str, origin: str) -> None:
+def test_the_origin_of_a_robots_txt(url: str, origin: str) -> None:
     assert robots_origin(parse_url(url)) == origin
 
 
@@ -219,7 +188,7 @@ def test_one_robots_txt_holds_for_an_origin(url: str, origin: str) -> None:
         ("unavailable_after: 25 Jun 2030 15:00:00 PST, noai", {"unavailable_after", "noai"}),
         ("max-image-preview:large, noindex", {"max-image-preview", "noindex"}),
         ("interior-surfaces: max-snippet: 20", {"max-snippet"}),
-        # Where the words for another agent end can't be told from several headers that came as one.
+        # The end of another agent's directives is unknown in joined headers.
         ("otherbot: nofollow, noai", {"noai"}),
     ],
 )
@@ -228,5 +197,5 @@ def test_directives(header: str, found: set[str]) -> None:
 
 
 @given(st.text(max_size=60))
-def test_opt_outs_are_seen_beside_anything(text: str) -> None:
+def test_opt_outs_are_found_beside_any_text(text: str) -> None:
     assert directives({"x-robots-tag": f"{text},noai"}) & OPT_OUTS

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.ledger import Ledger
+from autolabel.crawling.database import CrawlDatabase
 from distill.__main__ import main
 from labelstudio.sync.review_log import ReviewLog
 from surfaces.datasets import ReadOptions, open_dataset, write_packed
@@ -174,8 +174,8 @@ def _merge(mine: Path, other: Path) -> None:
         store.merge(other)
 
 
-def _crawl(folder: Path) -> Ledger:
-    return Ledger.open(folder, create=True)
+def _crawl(folder: Path) -> CrawlDatabase:
+    return CrawlDatabase.open(folder, create=True)
 
 
 _ARCHIVES = {
