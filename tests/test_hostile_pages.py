@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from autolabel.commands.report import write_report
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.judging import Judge, JudgeSettings
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
+from autolabel.crawling.filters.interiors import SceneShares
 from autolabel.crawling.records import Ended, Photo, State
 from autolabel.crawling.report import write_crawl_report
-from autolabel.crawling.rooms import Scene
+from autolabel.crawling.requests import CrawlRequest, Kind
 from distill.commands.evaluate import evaluate
 from distill.commands.worst import find_worst, write_worst
 from distill.evaluation.error_categories import read_causes
@@ -92,13 +92,17 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger of two photos that were kept, a copy, a small one, one that failed and one that waits."""
     folder = tmp_path_factory.mktemp("corpus")
-    judge = Judge(JudgeSettings(side_min=100), scene_of=lambda _: Scene(wall=0.3, floor=0.2, table=0.0, room=0.9))
+    judge = ImageFilter(
+        FilterSettings(side_min=100), scene_of=lambda _: SceneShares(wall=0.3, floor=0.2, table=0.0, room=0.9)
+    )
     rooms = sorted((ROOMS / "images").iterdir())[:2]
     image = load_image(str(rooms[0]))
     photos = [*(room.read_bytes() for room in rooms), jpeg(image, 40), jpeg(image[:90])]
     with CrawlDatabase.open(folder, create=True) as ledger:
         ledger.add(
-            Lead(f"https://a.example/{n}.jpg", Kind.PHOTO, "pages", f"https://a.example/{n}", "t", "a", "l", "u")
+            CrawlRequest(
+                f"https://a.example/{n}.jpg", Kind.PHOTO, "pages", f"https://a.example/{n}", "t", "a", "l", "u"
+            )
             for n in range(len(photos) + 1)
         )
         for number in range(len(photos) + 1):
@@ -107,12 +111,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if number == len(photos):
                 ledger.end(request, Ended(State.FAILED, "http 404", "gone"))
                 continue
-            facts = judge.look(photos[number])
-            verdict = judge.decide(facts)
+            stats = judge.measure(photos[number])
+            result = judge.classify(stats)
             time = END_OF_TIME if number else 0
-            photo = Photo(facts, "photos/x" if verdict.kept else "", time, {"a": "b"}, verdict.duplicate_of)
-            ledger.end(request, Ended(State.DONE, str(verdict.reason), verdict.detail, photo=photo))
-        ledger.add([Lead("https://b.example/later.jpg", Kind.PHOTO, "urls")])
+            photo = Photo(stats, "photos/x" if result.kept else "", time, {"a": "b"}, result.duplicate_of)
+            ledger.end(request, Ended(State.DONE, str(result.reason), result.detail, photo=photo))
+        ledger.add([CrawlRequest("https://b.example/later.jpg", Kind.PHOTO, "urls")])
     return folder
 
 

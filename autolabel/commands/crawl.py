@@ -20,13 +20,13 @@ from autolabel.crawling.blob_store import blob_store_folder, open_blob_store
 from autolabel.crawling.database import DATABASE_NAME, FILE_LANES, CrawlDatabase
 from autolabel.crawling.fetching.engine import Crawl
 from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
-from autolabel.crawling.found_leads import FoundLimits
-from autolabel.crawling.judging import Judge, JudgeSettings
+from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
+from autolabel.crawling.found_requests import FoundLimits
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, State
 from autolabel.crawling.report import write_crawl_report
 from autolabel.crawling.settings import CrawlCounts, CrawlSettings
-from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
+from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.prefetch import usable_cpus
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
@@ -92,11 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     polite("--found", **found, default=FoundLimits.crawl, help="the same for all hosts (default: %(default)s)")
     keep = parser.add_argument_group("what is kept").add_argument
     keep("--limit", type=positive, metavar="N", help="stop when this run has kept N photos")
-    keep("--min-side", type=positive, default=JudgeSettings.side_min, metavar="PX", help="of the shorter side")
+    keep("--min-side", type=positive, default=FilterSettings.side_min, metavar="PX", help="of the shorter side")
     keep("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     keep("--max-megabytes", type=megabytes, metavar="MB", help="largest download (default: 50)")
     keep("--any-picture", action="store_true", help="also what shows no interior")
-    keep("--clip", type=local_path, metavar="DIR", help="folder of a CLIP that tells interiors, instead of the student")
     keep("--store", metavar="PLACE", help="storage of photos: a folder, s3://…, gs://… (default: CORPUS/photos)")
     add("--retry-failed", action="store_true", help="first reschedule all failed requests")
     add("--quiet", action="store_true", help="write only errors to stderr")
@@ -121,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for output in filter(None, (args.out, blob_store_folder(args.out, args.store))):
         require_outside(output, args.folder)
-    requests = first_leads(args, read_settings(args, args.ignore_opt_outs))
+    requests = first_requests(args, read_settings(args, args.ignore_opt_outs))
     first = next(requests, None)
     resumed = (args.out / DATABASE_NAME).is_file()
     if first is None and not resumed:
@@ -186,8 +185,8 @@ def _open_fetcher(args: argparse.Namespace, database: CrawlDatabase) -> Fetcher:
         filter_threads=usable_cpus(),
     )
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
-    chosen = JudgeSettings(side_min=args.min_side, any_picture=args.any_picture, clip=args.clip, limits=limits)
-    return Fetcher(settings, Judge(chosen, database.kept_stats()), open_blob_store(args.out, args.store))
+    chosen = FilterSettings(side_min=args.min_side, any_picture=args.any_picture, limits=limits)
+    return Fetcher(settings, ImageFilter(chosen, database.kept_stats()), open_blob_store(args.out, args.store))
 
 
 @contextmanager

@@ -20,8 +20,7 @@ from zlib import crc32
 
 from pydantic import TypeAdapter, ValidationError
 
-from autolabel.crawling.facts import Facts
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.statistics import ImageStats
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
     STRICT,
@@ -35,7 +34,8 @@ from autolabel.crawling.records import (
     State,
     Time,
 )
-from autolabel.crawling.urls import normal_target
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.urls import normalize_parsed
 from surfaces.errors import DatasetError
 from surfaces.io.photo_lists import CRAWL_NAME
 from surfaces.io.urls import AddressError, parse_url
@@ -47,14 +47,14 @@ FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
 """Host names of local files, which are read in parallel and without pauses."""
 
 _T = TypeVar("_T")
-_REQUEST_FIELDS = tuple(field.name for field in fields(Lead))
+_REQUEST_FIELDS = tuple(field.name for field in fields(CrawlRequest))
 _REQUEST = ", ".join(_REQUEST_FIELDS)
 _BATCH, _PHOTO_BATCH = 1000, 250
 _SIDE_MAX, _SIZE_MAX = 2**31 - 1, 2**63 - 1  # of the manifest's columns
 
 _read_text = TypeAdapter(str, config=STRICT).validate_python
 _read_time = TypeAdapter(Time, config=STRICT).validate_python
-_STATS_TYPE, _HEADERS_TYPE = TypeAdapter(Facts), TypeAdapter(dict[str, str])
+_STATS_TYPE, _HEADERS_TYPE = TypeAdapter(ImageStats), TypeAdapter(dict[str, str])
 
 _TABLES = """
 CREATE TABLE leads (
@@ -137,7 +137,7 @@ class CrawlDatabase(Database):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def add(self, requests: Iterable[Lead]) -> set[str]:
+    def add(self, requests: Iterable[CrawlRequest]) -> set[str]:
         """Adds the crawl requests that are new, in batches; returns their hosts."""
         hosts: set[str] = set()
         remaining = iter(requests)
@@ -246,7 +246,7 @@ class CrawlDatabase(Database):
         query = "SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host"
         return Counter(dict(self._read(lambda host, count: (_read_text(host), count), query)))
 
-    def kept_stats(self) -> Iterator[Facts]:
+    def kept_stats(self) -> Iterator[ImageStats]:
         """The statistics of each kept photo without thumbnails, in the order of the requests, read in batches."""
         query = "SELECT lead, facts FROM photos WHERE path != '' AND lead > ? ORDER BY lead LIMIT ?"
         last = 0
@@ -318,7 +318,7 @@ class CrawlDatabase(Database):
             detail = f"{type(error).__name__}: {error}"
         raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {detail}")
 
-    def _add(self, request: Lead) -> list[str]:
+    def _add(self, request: CrawlRequest) -> list[str]:
         """Adds a request if it is new; returns its host if it is pending."""
         state, detail, host = State.TODO, "", ""
         # Pages and file names may contain lone surrogates, which SQLite rejects.
@@ -327,7 +327,7 @@ class CrawlDatabase(Database):
             if request.kind is Kind.FILE:
                 host = FILE_LANES[crc32(texts[0].encode()) % len(FILE_LANES)]
             else:
-                target = normal_target(request.url)
+                target = normalize_parsed(request.url)
                 texts[0], host = target.url, target.host
         except AddressError as error:
             state, detail = State.REFUSED, str(error)
@@ -349,9 +349,9 @@ class CrawlDatabase(Database):
         )
 
 
-def _read_request(*row: Any) -> Lead:
+def _read_request(*row: Any) -> CrawlRequest:
     url, kind, *rest = map(_read_text, row)
-    return Lead(url, Kind(kind), *rest)
+    return CrawlRequest(url, Kind(kind), *rest)
 
 
 def _read_queued(number: Any, url: Any, redirects: Any, tries: Any, *request: Any) -> QueuedRequest:
@@ -366,7 +366,7 @@ def _read_entry(number: int, url: Any, reason: Any, detail: Any, *row: Any) -> P
     return PhotoEntry(number, request, _read_text(url), _read_text(reason), _read_text(detail), photo)
 
 
-def _read_stats(text: Any, thumbnail: Any = b"") -> Facts:
+def _read_stats(text: Any, thumbnail: Any = b"") -> ImageStats:
     stats = _STATS_TYPE.validate_json(text, strict=True)
     if not re.fullmatch("[0-9a-f]{64}", stats.sha256) or not re.fullmatch("(?:[0-9a-f]{2})*", stats.near_hash):
         raise ValueError(f"expected hexadecimal hashes, got {brief((stats.sha256, stats.near_hash))}")

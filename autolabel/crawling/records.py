@@ -12,8 +12,8 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from autolabel.crawling.facts import Facts
-from autolabel.crawling.lead import Lead
+from autolabel.crawling.filters.statistics import ImageStats
+from autolabel.crawling.requests import CrawlRequest
 from surfaces.io.storage import is_remote
 
 # Reasons of requests that ended:
@@ -47,7 +47,7 @@ class QueuedRequest:
     """A crawl request that has not ended, by its row number; `url` is its own or its redirection target."""
 
     number: Count
-    request: Lead
+    request: CrawlRequest
     url: str
     redirects: Count = 0
     tries: Count = 0
@@ -84,7 +84,7 @@ class Photo:
         duplicate_of: sha256 of the kept photo that it resembles, or empty.
     """
 
-    stats: Facts
+    stats: ImageStats
     path: Annotated[str, AfterValidator(_check_path)]
     time: Time
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class PhotoEntry:
     """A fetched photo with its crawl request; `final_url` is the URL after redirects."""
 
     number: int
-    request: Lead
+    request: CrawlRequest
     final_url: str
     reason: str
     detail: str
@@ -142,7 +142,7 @@ class Ended:
     state: State
     reason: str
     detail: str = ""
-    leads: tuple[Lead, ...] = ()
+    leads: tuple[CrawlRequest, ...] = ()
     is_cut: bool = False
     photo: Photo | None = None
     supersedes: tuple[Superseded, ...] = ()

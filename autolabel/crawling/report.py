@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.judging import Reason
-from autolabel.crawling.lead import Kind
+from autolabel.crawling.filters.image_filter import Reason
 from autolabel.crawling.records import PhotoEntry, State
+from autolabel.crawling.requests import Kind
 from surfaces.datasets.folders import new_folder
 from surfaces.drawing.web_page import PAGE_NAME, render_page
 

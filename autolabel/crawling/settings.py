@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from autolabel.crawling.found_leads import FoundLimits
+from autolabel.crawling.found_requests import FoundLimits
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,7 @@ from autolabel.crawling.database import FILE_LANES, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.fetching.robots import RULES_MAX, RobotsRules, robots_origin
 from autolabel.crawling.fetching.schedule import Schedule
-from autolabel.crawling.found_leads import FoundLeads
-from autolabel.crawling.lead import Kind
-from autolabel.crawling.markup import one_line
-from autolabel.crawling.readers import API_KINDS
+from autolabel.crawling.found_requests import FoundRequests
 from autolabel.crawling.records import (
     ITEM_ERROR,
     TOO_MANY,
@@ -36,7 +33,10 @@ from autolabel.crawling.records import (
     State,
     Superseded,
 )
+from autolabel.crawling.requests import Kind
 from autolabel.crawling.settings import CrawlCounts, CrawlSettings
+from autolabel.crawling.sources.parsers import API_KINDS
+from autolabel.crawling.sources.parsing import one_line
 from surfaces.errors import DatasetError, OutputError
 from surfaces.io.urls import AddressError, parse_url
 
@@ -70,7 +70,7 @@ class Crawl:
         self._on_end, self._interrupted = on_end, interrupted
         self._first_pause_s = 1 / settings.rate if resumed else 0.0
         self._cooldowns = database.cooldowns()
-        self._found = FoundLeads(database, settings.found)
+        self._found = FoundRequests(database, settings.found)
         self._schedule = Schedule()
         self._rules: OrderedDict[str, tuple[RobotsRules, float]] = OrderedDict()
         self._refused_origins: dict[str, Ended] = {}

@@ -11,10 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from autolabel.crawling.blob_store import BlobStore, blob_name
 from autolabel.crawling.fetching.robots import BYTES_MAX, OPT_OUTS, directives
-from autolabel.crawling.judging import Judge
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.readers import headers_for, readers
-from autolabel.crawling.reading import BusyError, Leads, ReadError, ReadSettings, RefusedError
+from autolabel.crawling.filters.image_filter import ImageFilter
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
     AnyRequest,
@@ -28,7 +25,10 @@ from autolabel.crawling.records import (
     RobotsText,
     State,
 )
-from autolabel.crawling.urls import normalised
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.parsers import headers_for, parsers_by_kind
+from autolabel.crawling.sources.parsing import BusyError, Found, ParseError, ParseSettings, RefusedError
+from autolabel.crawling.sources.urls import normalize
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.io.http import (
     TRANSIENT_STATUSES,
@@ -62,7 +62,7 @@ class FetchSettings:
 
     limits: FetchLimits = field(default_factory=FetchLimits)  # of one request
     redirects_max: int = 5
-    parsing: ReadSettings = field(default_factory=ReadSettings)  # what is taken, and whether opt-outs are honoured
+    parsing: ParseSettings = field(default_factory=ParseSettings)  # what is taken, and whether opt-outs are honoured
     contact: str = ""  # a web or mail address for the User-Agent
     filter_threads: int = 2  # photos decoded and filtered at once; each needs memory
     resolve: Resolver = look_up
@@ -71,9 +71,9 @@ class FetchSettings:
 class Fetcher:
     """Makes requests, filters photos and stores those that are kept. Thread-safe."""
 
-    def __init__(self, settings: FetchSettings, image_filter: Judge, store: BlobStore) -> None:
+    def __init__(self, settings: FetchSettings, image_filter: ImageFilter, store: BlobStore) -> None:
         self._settings, self._filter, self._store = settings, image_filter, store
-        self._parsers = readers(settings.parsing)
+        self._parsers = parsers_by_kind(settings.parsing)
         self._agent = {"User-Agent": f"{USER_AGENT} ({settings.contact})"} if settings.contact else {}
         self._measuring = threading.BoundedSemaphore(settings.filter_threads)
         self._classifying = threading.Lock()
@@ -103,7 +103,7 @@ class Fetcher:
             response = self._get(request.url, {"Accept": "text/plain, text/*;q=0.8"})
             # Too many redirects mean that there is none (RFC 9309, section 2.3.1.2).
             if response.redirect is not None and request.redirects < self._settings.redirects_max:
-                return Redirected(normalised(response.redirect))
+                return Redirected(normalize(response.redirect))
         except AddressError as error:
             return _failure(error)
         except FetchError as error:
@@ -121,7 +121,7 @@ class Fetcher:
             if target is not None and queued.redirects >= self._settings.redirects_max:
                 return Ended(State.FAILED, "too-many-redirects", f"at last to {target}")
             if target is not None:
-                return Redirected(normalised(target))
+                return Redirected(normalize(target))
         except FetchError as error:
             return _failure(error)
         if response.status in TRANSIENT_STATUSES:
@@ -136,16 +136,16 @@ class Fetcher:
         headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
         return self._filter_photo(response.body, headers)
 
-    def _parse(self, request: Lead, response: Response) -> Outcome:
+    def _parse(self, request: CrawlRequest, response: Response) -> Outcome:
         try:
             found = self._parsers[request.kind](request, response)
         except RefusedError as error:
             return Ended(State.REFUSED, "noai", str(error))
         except BusyError as error:
             return Delayed("busy", str(error), retry_after_s(response.headers, time.time()))
-        except ReadError as error:
+        except ParseError as error:
             return Ended(State.FAILED, "not-as-expected", str(error))
-        is_cut = isinstance(found, Leads) and found.is_cut
+        is_cut = isinstance(found, Found) and found.is_cut
         return Ended(State.DONE, "read", "in part" if is_cut else "", tuple(found), is_cut)
 
     def _read_file(self, path: str) -> Outcome:
@@ -160,9 +160,9 @@ class Fetcher:
     def _filter_photo(self, data: bytes, headers: Mapping[str, str]) -> Ended:
         fetched = time.time()
         with self._measuring:
-            stats = self._filter.look(data)
+            stats = self._filter.measure(data)
         with self._classifying:
-            result = self._filter.decide(stats)
+            result = self._filter.classify(stats)
         # The bytes are stored before the database says so: a kill between the two loses nothing.
         path = self._store.put(blob_name(stats.sha256, data), data) if result.kept else ""
         photo = Photo(stats, path, fetched, headers, result.duplicate_of)

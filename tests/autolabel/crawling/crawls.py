@@ -10,20 +10,20 @@ from autolabel.crawling.blob_store import open_blob_store
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.fetching.engine import Crawl
 from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
-from autolabel.crawling.judging import Judge, JudgeSettings
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
 from autolabel.crawling.records import PhotoEntry, State
+from autolabel.crawling.requests import CrawlRequest, Kind
 from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from surfaces.io.http import FetchLimits
 
 QUICK = CrawlSettings(rate=50.0, workers=8, pause_s=0.05)
 LOOPBACK = FetchSettings(limits=FetchLimits(connect_s=2.0, read_s=5.0, total_s=10.0, allow_private=True))
-ANY_PICTURE = JudgeSettings(side_min=16, any_picture=True)
+ANY_PICTURE = FilterSettings(side_min=16, any_picture=True)
 
 
 def crawl(
     corpus: Path,
-    requests: Iterable[Lead | str],
+    requests: Iterable[CrawlRequest | str],
     settings: CrawlSettings = QUICK,
     fetching: FetchSettings = LOOPBACK,
     interrupted: Callable[[], bool] = lambda: False,
@@ -33,8 +33,10 @@ def crawl(
     """Crawls requests (or URLs of photos) into a corpus."""
     corpus.mkdir(exist_ok=True)
     with CrawlDatabase.open(corpus, create=True) as database:
-        fetcher = fetcher_type(fetching, Judge(ANY_PICTURE, database.kept_stats()), open_blob_store(corpus, None))
-        database.add(each if isinstance(each, Lead) else Lead(each, Kind.PHOTO, "urls") for each in requests)
+        fetcher = fetcher_type(fetching, ImageFilter(ANY_PICTURE, database.kept_stats()), open_blob_store(corpus, None))
+        database.add(
+            each if isinstance(each, CrawlRequest) else CrawlRequest(each, Kind.PHOTO, "urls") for each in requests
+        )
         return Crawl(database, fetcher, settings, interrupted=interrupted, resumed=resumed).run()
 
 

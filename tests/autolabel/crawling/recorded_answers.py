@@ -14,6 +14,6 @@ def recorded(name: str) -> bytes:
     return (_RECORDED / name).read_bytes()
 
 
-def answer(url: str, body: bytes, **headers: str) -> Response:
+def response(url: str, body: bytes, **headers: str) -> Response:
     """What a server answers with status 200, with headers such as `content_type`."""
     return Response(url, 200, {name.replace("_", "-"): value for name, value in headers.items()}, body, "192.0.2.1")

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import RobotsRequest, RobotsText
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.parsing import ParseSettings
 from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends, photos
 from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
-_FOLLOW = replace(LOOPBACK, parsing=ReadSettings(follow=True))
+_FOLLOW = replace(LOOPBACK, parsing=ParseSettings(follow=True))
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path / "c"
 
 
-def _page(site: Site, content: str, **headers: str) -> Lead:
+def _page(site: Site, content: str, **headers: str) -> CrawlRequest:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     url = site.serve(0, "/", Reply(content.encode(), headers={"Content-Type": "text/html"} | named))
-    return Lead(url, Kind.PAGE, "pages")
+    return CrawlRequest(url, Kind.PAGE, "pages")
 
 
 def _redirect(target: str, status: int = 302) -> Reply:
@@ -53,7 +53,7 @@ def _num_asked(site: Site, path: str, host: int = 0) -> int:
 
 def test_a_photo_is_kept_with_its_provenance(site: Site, corpus: Path) -> None:
     url = site.serve_photo(0, "/x.jpg", ETag='"7"', Last_Modified="yesterday", Set_Cookie="a=b")
-    request = Lead(
+    request = CrawlRequest(
         url, Kind.PHOTO, "urls", "https://a.example/", "A room", "A. Nother", "CC0 1.0", "https://cc.example/0"
     )
     before = time.time()
@@ -142,7 +142,7 @@ def test_the_result_of_a_photo(site: Site, corpus: Path, reply: Reply, end: str)
 
 def test_x_robots_tag_can_be_ignored(site: Site, corpus: Path) -> None:
     url = site.serve_photo(0, "/x.jpg", X_Robots_Tag="noai")
-    crawl(corpus, [url], fetching=replace(LOOPBACK, parsing=ReadSettings(ignore_opt_outs=True)))
+    crawl(corpus, [url], fetching=replace(LOOPBACK, parsing=ParseSettings(ignore_opt_outs=True)))
     assert ends(corpus) == {"kept": 1}
 
 
@@ -339,7 +339,7 @@ def test_pages_that_are_not_read(site: Site, corpus: Path, content: str, headers
 
 
 def test_a_page_without_content_fails(site: Site, corpus: Path) -> None:
-    crawl(corpus, [Lead(site.serve(0, "/", Reply(b"", 204)), Kind.PAGE, "pages")])
+    crawl(corpus, [CrawlRequest(site.serve(0, "/", Reply(b"", 204)), Kind.PAGE, "pages")])
     assert ends(corpus) == {"http-204": 1}
 
 
@@ -365,7 +365,9 @@ def test_files_are_imported(tmp_path: Path, corpus: Path) -> None:
     for seed in range(30):
         (tmp_path / f"{seed}.jpg").write_bytes(photo_bytes(seed))
     names = [*map(str, range(30)), "gone"]
-    assert crawl(corpus, [Lead(str(tmp_path / f"{name}.jpg"), Kind.FILE, "folder") for name in names]).kept == 30
+    assert (
+        crawl(corpus, [CrawlRequest(str(tmp_path / f"{name}.jpg"), Kind.FILE, "folder") for name in names]).kept == 30
+    )
     assert ends(corpus) == {"kept": 30, "no-file": 1}
 
 

@@ -16,9 +16,9 @@ from autolabel.__main__ import main
 from autolabel.commands.crawl import SOME_WAIT
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.reading import ReadSettings
 from autolabel.crawling.records import Outcome, QueuedRequest, RobotsRequest, RobotsText
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.parsing import ParseSettings
 from surfaces.errors import OutputError
 from tests.autolabel.crawling.crawls import LOOPBACK, crawl, ends
 from tests.autolabel.crawling.sites import Reply, Site, photo_bytes
@@ -49,8 +49,8 @@ def _raise_at(part: str, error: Exception) -> type[Fetcher]:
     return Faulty
 
 
-def _good(site: Site) -> list[Lead]:
-    return [Lead(site.url(host, "/good.jpg"), Kind.PHOTO, "urls") for host in range(2)]
+def _good(site: Site) -> list[CrawlRequest]:
+    return [CrawlRequest(site.url(host, "/good.jpg"), Kind.PHOTO, "urls") for host in range(2)]
 
 
 @pytest.mark.parametrize("error", _ERRORS, ids=lambda error: type(error).__name__)
@@ -60,7 +60,7 @@ def test_an_exception_ends_one_request(site: Site, tmp_path: Path, kind: Kind, e
     if kind is Kind.FILE:
         (tmp_path / "bad.jpg").write_bytes(photo_bytes(7))
         bad = str(tmp_path / "bad.jpg")
-    requests = [Lead(bad, kind, "urls"), *_good(site)]
+    requests = [CrawlRequest(bad, kind, "urls"), *_good(site)]
     counts = crawl(tmp_path / "c", requests, fetcher_type=_raise_at("/bad", error))
     assert (counts.kept, counts.ended["error"], counts.suspended) == (2, 1, {})
     assert ends(tmp_path / "c") == {"kept": 2, "error": 1}
@@ -98,18 +98,18 @@ def test_hostile_responses_of_every_kind(site: Site, tmp_path: Path) -> None:
     search = "/v1/images/?q=a&page=1&page_size=20"
     page = Reply(b"<script type='application/ld+json'>" + deep, headers=html)
     requests = [
-        Lead(site.serve(0, "/narrow.jpg", Reply(narrow)), Kind.PHOTO, "urls"),
-        Lead(site.serve(0, "/page", page), Kind.PAGE, "x"),
-        Lead(site.serve(0, "/map", Reply(b"<urlset>" + b"<a>" * 1000)), Kind.SITEMAP, "sitemaps"),
-        Lead(site.serve(0, search, Reply(b'{"results": ' + deep, headers=json)), Kind.OPENVERSE, "openverse"),
-        Lead(site.serve(0, "/w/api.php", Reply(deep, headers=json)), Kind.WIKIMEDIA, "wikimedia"),
+        CrawlRequest(site.serve(0, "/narrow.jpg", Reply(narrow)), Kind.PHOTO, "urls"),
+        CrawlRequest(site.serve(0, "/page", page), Kind.PAGE, "x"),
+        CrawlRequest(site.serve(0, "/map", Reply(b"<urlset>" + b"<a>" * 1000)), Kind.SITEMAP, "sitemaps"),
+        CrawlRequest(site.serve(0, search, Reply(b'{"results": ' + deep, headers=json)), Kind.OPENVERSE, "openverse"),
+        CrawlRequest(site.serve(0, "/w/api.php", Reply(deep, headers=json)), Kind.WIKIMEDIA, "wikimedia"),
         _good(site)[1],
     ]
     address = site.url(0, "")
     crawl(
         tmp_path / "c",
         requests,
-        fetching=replace(LOOPBACK, parsing=ReadSettings(openverse=address, wikimedia=address)),
+        fetching=replace(LOOPBACK, parsing=ParseSettings(openverse=address, wikimedia=address)),
     )
     assert ends(tmp_path / "c") == {"kept": 2, "read": 1, "not-as-expected": 3}
 

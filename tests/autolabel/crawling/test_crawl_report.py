@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.judging import Judge, JudgeSettings, Reason
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter, Reason
+from autolabel.crawling.filters.interiors import SceneShares
 from autolabel.crawling.records import Ended, Photo, QueuedRequest, State
 from autolabel.crawling.report import UNKNOWN, summarize_crawl, write_crawl_report
-from autolabel.crawling.rooms import Scene
+from autolabel.crawling.requests import CrawlRequest, Kind
 from surfaces.errors import OutputError
 from surfaces.images.load import load_image
 from tests.autolabel.crawling.drawn_pictures import jpeg, page, plan
@@ -56,14 +56,14 @@ class Page(HTMLParser):
         self.text += f" {data.strip()}"
 
 
-def _fetched() -> list[tuple[Lead, bytes]]:
+def _fetched() -> list[tuple[CrawlRequest, bytes]]:
     """Four rooms (one a file), an identical copy, a near copy, two pictures with text, a small one, a broken one."""
     rooms = [path.read_bytes() for path in sorted((ROOMS / "images").iterdir())[:4]]
     copy = jpeg(load_image(str(sorted((ROOMS / "images").iterdir())[0])), 40)
     photos = [*rooms, rooms[0], copy, jpeg(page(0)), jpeg(plan(0)), jpeg(page(1)[:90]), b"broken"]
     return [
         (
-            Lead(
+            CrawlRequest(
                 f"https://{'ab'[number % 2]}.example/{number}.jpg" if number != 3 else "/photos/3.jpg",
                 Kind.PHOTO if number != 3 else Kind.FILE,
                 "pages",
@@ -82,7 +82,9 @@ def _fetched() -> list[tuple[Lead, bytes]]:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A crawl of these photos, with a page and requests that failed, were refused and are pending."""
     corpus = tmp_path_factory.mktemp("corpus")
-    judge = Judge(JudgeSettings(side_min=100), scene_of=lambda _: Scene(wall=0.3, floor=0.2, table=0.0, room=0.9))
+    judge = ImageFilter(
+        FilterSettings(side_min=100), scene_of=lambda _: SceneShares(wall=0.3, floor=0.2, table=0.0, room=0.9)
+    )
     fetched = {request.url: data for request, data in _fetched()}
     others = {
         "gone.jpg": (Kind.PHOTO, Ended(State.FAILED, "http 404")),
@@ -91,18 +93,18 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with CrawlDatabase.open(corpus, create=True) as database:
         database.add(request for request, _ in _fetched())
-        database.add(Lead(f"https://c.example/{name}", kind, "urls") for name, (kind, _) in others.items())
+        database.add(CrawlRequest(f"https://c.example/{name}", kind, "urls") for name, (kind, _) in others.items())
         for host in database.waiting_hosts():
             while isinstance(request := database.next_request(host, _NOON), QueuedRequest):
                 if request.url in fetched:
-                    stats = judge.look(fetched[request.url])
-                    result = judge.decide(stats)
+                    stats = judge.measure(fetched[request.url])
+                    result = judge.classify(stats)
                     path, time = "photos/x" if result.kept else "", _NOON + 600 * request.number
                     photo = Photo(stats, path, time, {}, result.duplicate_of)
                     database.end(request, Ended(State.DONE, str(result.reason), result.detail, photo=photo))
                 else:
                     database.end(request, others[request.url.rpartition("/")[2]][1])
-        database.add([Lead("https://d.example/later.jpg", Kind.PHOTO, "urls")])
+        database.add([CrawlRequest("https://d.example/later.jpg", Kind.PHOTO, "urls")])
     return corpus
 
 

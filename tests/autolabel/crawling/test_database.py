@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autolabel.crawling.database import DATABASE_NAME, FILE_LANES, CrawlDatabase
-from autolabel.crawling.facts import Facts
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.statistics import ImageStats
 from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State, Superseded
+from autolabel.crawling.requests import CrawlRequest, Kind
 from surfaces.errors import DatasetError, OutputError
 
 _NOW = 1_800_000_000.0
-_STATS = Facts("ab" * 32, 1234, 640, 480, near_hash="0f" * 8, wall=0.4, thumbnail=b"\xff\xd8small")
+_STATS = ImageStats("ab" * 32, 1234, 640, 480, near_hash="0f" * 8, wall=0.4, thumbnail=b"\xff\xd8small")
 _PHOTO = Photo(_STATS, "photos/ab/abab.jpg", _NOW, {"content-type": "image/jpeg"}, "cd" * 32)
 _DROPPED = replace(_PHOTO, path="")
 _DONE = Ended(State.DONE, "read")
@@ -30,11 +30,11 @@ def database(tmp_path: Path) -> Iterator[CrawlDatabase]:
         yield database
 
 
-def _photo(url: str, **known: str) -> Lead:
-    return Lead(url, Kind.PHOTO, "urls", **known)
+def _photo(url: str, **known: str) -> CrawlRequest:
+    return CrawlRequest(url, Kind.PHOTO, "urls", **known)
 
 
-def _photos(count: int, host: str = "a.example") -> list[Lead]:
+def _photos(count: int, host: str = "a.example") -> list[CrawlRequest]:
     return [_photo(f"http://{host}/{number}") for number in range(1, count + 1)]
 
 
@@ -75,13 +75,13 @@ def test_all_fields_of_a_request_are_stored(database: CrawlDatabase) -> None:
 @given(st.text(max_size=20), st.text(alphabet=st.characters(), max_size=20))
 def test_any_text_is_stored(tmp_path_factory: pytest.TempPathFactory, title: str, path: str) -> None:
     with CrawlDatabase.open(tmp_path_factory.mktemp("corpus"), create=True) as database:
-        database.add([_photo("http://a.example/1", title=title + "\ud83d"), Lead(path, Kind.FILE, "folder")])
+        database.add([_photo("http://a.example/1", title=title + "\ud83d"), CrawlRequest(path, Kind.FILE, "folder")])
         assert _next(database).request.title == title.encode("utf-8", "replace").decode() + "?"
         assert database.counts().total() == 2
 
 
 def test_requests_are_added_in_batches(database: CrawlDatabase) -> None:
-    def many() -> Iterator[Lead]:
+    def many() -> Iterator[CrawlRequest]:
         for number in range(5000):
             if number % 500 == 0:
                 assert database.counts().total() >= number - 1000
@@ -119,7 +119,7 @@ def test_redirects(database: CrawlDatabase) -> None:
     assert second.url == "http://a.example/2"
     assert database.is_known("http://c.example/x", second)
     assert database.add([_photo("http://c.example/x")]) == set()
-    assert database.add([Lead("http://c.example/x", Kind.PAGE, "pages")]) == {"c.example"}
+    assert database.add([CrawlRequest("http://c.example/x", Kind.PAGE, "pages")]) == {"c.example"}
 
 
 def test_photos_are_stored_with_their_request(database: CrawlDatabase) -> None:
@@ -207,7 +207,7 @@ def test_robots_txt_that_is_redirected_and_delayed(database: CrawlDatabase) -> N
 
 
 def test_files_are_spread_over_lanes(database: CrawlDatabase) -> None:
-    hosts = database.add(Lead(f"/photos/{number}.jpg", Kind.FILE, "folder") for number in range(400))
+    hosts = database.add(CrawlRequest(f"/photos/{number}.jpg", Kind.FILE, "folder") for number in range(400))
     assert hosts == set(FILE_LANES)
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from autolabel.__main__ import main
 from autolabel.crawling.blob_store import open_blob_store
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
-from autolabel.crawling.facts import Facts
-from autolabel.crawling.judging import Judge, JudgeSettings
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
+from autolabel.crawling.filters.statistics import ImageStats
 from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
 from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State
 from autolabel.crawling.report import write_crawl_report
+from autolabel.crawling.requests import CrawlRequest, Kind
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 from tests.autolabel.crawling.sites import photo_bytes
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.security
 
 _TIME = 1_800_000_000.0
 _SHA256 = "ab" * 32
-_REQUEST = Lead("http://a.example/1.jpg", Kind.PHOTO, "urls")
+_REQUEST = CrawlRequest("http://a.example/1.jpg", Kind.PHOTO, "urls")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def victim(tmp_path: Path) -> Path:
 
 def _write_corpus(corpus: Path) -> Path:
     corpus.mkdir()
-    stats = Facts(_SHA256, 1000, 640, 480, thumbnail=b"\xff\xd8small", near_hash="0f" * 64, entropy=7.5)
+    stats = ImageStats(_SHA256, 1000, 640, 480, thumbnail=b"\xff\xd8small", near_hash="0f" * 64, entropy=7.5)
     photo = Photo(stats, f"photos/ab/{_SHA256}.jpg", _TIME, {"etag": '"7"'})
     with CrawlDatabase.open(corpus, create=True) as database:
         database.add([_REQUEST, replace(_REQUEST, url="http://a.example/2.jpg")])
@@ -133,8 +133,8 @@ _FACTS = {
 
 @pytest.mark.parametrize("changed", _FACTS.values(), ids=_FACTS)
 def test_statistics_are_checked(corpus: Path, tmp_path: Path, changed: dict[str, object]) -> None:
-    facts = json.dumps({"sha256": _SHA256, "size": 1000, "width": 640, "height": 480} | changed)
-    _set(corpus, "photos", "facts", facts)
+    stats = json.dumps({"sha256": _SHA256, "size": 1000, "width": 640, "height": 480} | changed)
+    _set(corpus, "photos", "facts", stats)
     with CrawlDatabase.open(corpus) as database:
         for use in (
             lambda: list(database.kept_stats()),
@@ -169,7 +169,7 @@ def test_a_row_is_checked(corpus: Path, table: str, column: str, value: object) 
 def test_hashes_of_another_length_are_one_line(corpus: Path) -> None:
     _set(corpus, "photos", "facts", json.dumps({"sha256": _SHA256, "size": 1, "near_hash": "0f"}))
     with CrawlDatabase.open(corpus) as database, pytest.raises(DatasetError, match="expected pairs of hashes"):
-        Judge(JudgeSettings(any_picture=True), database.kept_stats())
+        ImageFilter(FilterSettings(any_picture=True), database.kept_stats())
 
 
 _COLUMNS = {
@@ -233,7 +233,7 @@ def _use(corpus: Path, page: Path) -> None:
             lambda: database.robots_text("http://a.example"),
             lambda: database.next_request("a.example", _TIME),
             lambda: main(["crawl", "--out", str(corpus), "--status"]),
-            lambda: Judge(JudgeSettings(any_picture=True), database.kept_stats()),
+            lambda: ImageFilter(FilterSettings(any_picture=True), database.kept_stats()),
             lambda: write_manifest(database, corpus),
             lambda: write_crawl_report(database, page, "Crawl"),
         ]

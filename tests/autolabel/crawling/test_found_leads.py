@@ -11,18 +11,18 @@ import pytest
 
 from autolabel.__main__ import main
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.found_leads import FoundLeads, FoundLimits
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.pages import read_page
-from autolabel.crawling.reading import ReadSettings
-from autolabel.crawling.sitemaps import read_sitemap
-from autolabel.crawling.urls import FOUND_MAX
+from autolabel.crawling.found_requests import FoundLimits, FoundRequests
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.pages import parse_page
+from autolabel.crawling.sources.parsing import ParseSettings
+from autolabel.crawling.sources.sitemaps import parse_sitemap
+from autolabel.crawling.sources.urls import FOUND_MAX
 from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends
-from tests.autolabel.crawling.recorded_answers import answer
+from tests.autolabel.crawling.recorded_answers import response
 from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 _URL = "https://www.example.com/map"
-_FOLLOW = ReadSettings(follow=True)
+_FOLLOW = ParseSettings(follow=True)
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def test_what_a_host_names_is_limited_and_told(site: Site, tmp_path: Path, capsy
 
 def test_what_all_hosts_name_is_limited(site: Site, tmp_path: Path) -> None:
     leads = [
-        Lead(site.serve(host, "/map", _sitemap(*_photos(site, host, 4))), Kind.SITEMAP, "sitemaps") for host in range(2)
+        CrawlRequest(site.serve(host, "/map", _sitemap(*_photos(site, host, 4))), Kind.SITEMAP, "sitemaps")
+        for host in range(2)
     ]
     counts = crawl(tmp_path / "c", leads, replace(QUICK, found=FoundLimits(crawl=5)))
     assert (counts.kept, counts.left_out.total()) == (5, 3)
@@ -71,17 +72,17 @@ def test_what_is_known_counts_once(site: Site, tmp_path: Path) -> None:
     for number in range(5):
         site.serve(0, f"/{number}.html", Reply(links.encode(), headers={"Content-Type": "text/html"}))
     fetching = replace(LOOPBACK, parsing=_FOLLOW)
-    pages = [Lead(site.url(0, f"/{number}.html"), Kind.PAGE, "pages") for number in range(2)]
+    pages = [CrawlRequest(site.url(0, f"/{number}.html"), Kind.PAGE, "pages") for number in range(2)]
     counts = crawl(tmp_path / "c", pages, replace(QUICK, found=FoundLimits(host=4)), fetching)
     assert (ends(tmp_path / "c"), counts.left_out.total()) == ({"read": 5}, 0)
 
 
 def test_long_addresses_and_sitemaps_count_for_more(tmp_path: Path) -> None:
-    long = [Lead(f"{_URL}/{number}/{'a' * 1900}", Kind.PAGE, "sitemaps") for number in range(300)]
-    maps = [Lead(f"{_URL}/{number}", Kind.SITEMAP, "sitemaps") for number in range(300)]
+    long = [CrawlRequest(f"{_URL}/{number}/{'a' * 1900}", Kind.PAGE, "sitemaps") for number in range(300)]
+    maps = [CrawlRequest(f"{_URL}/{number}", Kind.SITEMAP, "sitemaps") for number in range(300)]
     with CrawlDatabase.open(tmp_path, create=True) as ledger:
         assert [
-            len(FoundLeads(ledger, FoundLimits(1000)).take(host, leads)[0])
+            len(FoundRequests(ledger, FoundLimits(1000)).take(host, leads)[0])
             for host, leads in (("a", long), ("b", maps))
         ] == [
             125,
@@ -107,7 +108,7 @@ def _page(content: str) -> bytes:
     ids=["photos", "more photos", "links", "more links", "tags", "more tags", "more bytes"],
 )
 def test_a_page_that_is_read_in_part_says_so(content: str, is_cut: bool) -> None:
-    assert read_page(Lead(_URL, Kind.PAGE, "pages"), answer(_URL, _page(content)), _FOLLOW).is_cut is is_cut
+    assert parse_page(CrawlRequest(_URL, Kind.PAGE, "pages"), response(_URL, _page(content)), _FOLLOW).is_cut is is_cut
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_a_page_that_is_read_in_part_says_so(content: str, is_cut: bool) -> None
     ids=["lines", "more lines", "images", "more images", "more pages"],
 )
 def test_a_sitemap_that_is_read_in_part_says_so(body: bytes, is_cut: bool) -> None:
-    assert read_sitemap(Lead(_URL, Kind.SITEMAP, "sitemaps"), answer(_URL, body)).is_cut is is_cut
+    assert parse_sitemap(CrawlRequest(_URL, Kind.SITEMAP, "sitemaps"), response(_URL, body)).is_cut is is_cut
 
 
 def test_answers_that_were_read_in_part_are_told(
@@ -139,8 +140,8 @@ def test_answers_that_were_read_in_part_are_told(
 @pytest.mark.parametrize("excess", [0, 1])
 def test_addresses_in_answers_are_of_bounded_length(excess: int) -> None:
     address = "https://a.example/" + "a" * (FOUND_MAX - 18 + excess)
-    lead = Lead(_URL, Kind.SITEMAP, "sitemaps")
-    found = read_sitemap(lead, answer(_URL, f"https://a.example/b\n{address}".encode()))
+    request = CrawlRequest(_URL, Kind.SITEMAP, "sitemaps")
+    found = parse_sitemap(request, response(_URL, f"https://a.example/b\n{address}".encode()))
     assert len(found) == 2 - excess
     page = f"<a href='{address}.jpg'></a><img src='{address[:-4]}.jpg'>"
-    assert len(read_page(lead, answer(_URL, _page(page)), _FOLLOW)) == 1 - excess
+    assert len(parse_page(request, response(_URL, _page(page)), _FOLLOW)) == 1 - excess

@@ -12,10 +12,10 @@ import pytest
 
 from autolabel.__main__ import main
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.facts import Facts
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.filters.statistics import ImageStats
 from autolabel.crawling.manifest import MANIFEST_NAME, SCHEMA, write_manifest
 from autolabel.crawling.records import Ended, Photo, QueuedRequest, State
+from autolabel.crawling.requests import CrawlRequest, Kind
 from surfaces.errors import OutputError
 from surfaces.store.label_store import LabelStore
 
@@ -34,10 +34,10 @@ def _database(corpus: Path, photos: list[tuple[str, str]]) -> CrawlDatabase:
     """A database of photos with these paths and reasons."""
     database = CrawlDatabase.open(corpus, create=True)
     for number, (path, reason) in enumerate(photos):
-        database.add([Lead(f"http://a.example/{number}.jpg", Kind.PHOTO, **_PROVENANCE)])
+        database.add([CrawlRequest(f"http://a.example/{number}.jpg", Kind.PHOTO, **_PROVENANCE)])
         request = database.next_request("a.example", _TIME)
         assert isinstance(request, QueuedRequest)
-        stats = Facts(f"{number:064x}", 1000 + number, 640, 480, near_hash="0f")
+        stats = ImageStats(f"{number:064x}", 1000 + number, 640, 480, near_hash="0f")
         database.end(request, Ended(State.DONE, reason, photo=Photo(stats, path, _TIME, {"etag": '"7"'})))
     return database
 

@@ -11,34 +11,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.licences import GROUPS
-from autolabel.crawling.openverse import openverse_query, read_openverse
-from autolabel.crawling.readers import headers_for, readers
-from autolabel.crawling.reading import ReadError, ReadSettings
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.licences import GROUPS
+from autolabel.crawling.sources.openverse import openverse_query, parse_openverse
+from autolabel.crawling.sources.parsers import headers_for, parsers_by_kind
+from autolabel.crawling.sources.parsing import ParseError, ParseSettings
 from surfaces.io.http import FetchLimits, ask
-from tests.autolabel.crawling.recorded_answers import answer, recorded
+from tests.autolabel.crawling.recorded_answers import recorded, response
 from tests.photo_servers import PhotoServer
 
 _LOOPBACK = FetchLimits(allow_private=True)
 
 
-def _query(lead: Lead) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(lead.url).query)
+def _query(request: CrawlRequest) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(request.url).query)
 
 
 def test_the_first_request() -> None:
-    lead = openverse_query("dining room  & küche", ReadSettings())
-    assert lead.url.startswith("https://api.openverse.org/v1/images/?")
-    assert _query(lead) == {"q": ["dining room  & küche"], "page": ["1"], "page_size": ["20"]}
-    commercial = openverse_query("rooms", ReadSettings(licences=GROUPS["commercial"]))
+    request = openverse_query("dining room  & küche", ParseSettings())
+    assert request.url.startswith("https://api.openverse.org/v1/images/?")
+    assert _query(request) == {"q": ["dining room  & küche"], "page": ["1"], "page_size": ["20"]}
+    commercial = openverse_query("rooms", ParseSettings(licences=GROUPS["commercial"]))
     assert _query(commercial)["license"] == ["cc0,pdm,by,by-sa,by-nd"]
 
 
 def test_photos_with_their_provenance_and_the_next_page() -> None:
-    lead = openverse_query("dining room", ReadSettings())
-    *photos, following = read_openverse(lead, answer(lead.url, recorded("openverse_page_1.json")), ReadSettings())
-    assert photos[0] == Lead(
+    request = openverse_query("dining room", ParseSettings())
+    *photos, following = parse_openverse(
+        request, response(request.url, recorded("openverse_page_1.json")), ParseSettings()
+    )
+    assert photos[0] == CrawlRequest(
         url="https://live.staticflickr.com/4065/4459771801_07595dc42e_b.jpg",
         kind=Kind.PHOTO,
         source="openverse",
@@ -50,8 +52,8 @@ def test_photos_with_their_provenance_and_the_next_page() -> None:
     )
     assert (photos[1].title, photos[1].author, photos[1].licence) == ("Tree table <b>room</b>", "", "CC0 1.0")
     assert photos[2].licence == "CC BY-NC-ND 2.0"
-    assert following == replace(lead, url=lead.url.replace("page=1", "page=2"))
-    last = read_openverse(following, answer(following.url, recorded("openverse_page_2.json")), ReadSettings())
+    assert following == replace(request, url=request.url.replace("page=1", "page=2"))
+    last = parse_openverse(following, response(following.url, recorded("openverse_page_2.json")), ParseSettings())
     assert [(photo.kind, photo.licence) for photo in last] == [
         (Kind.PHOTO, "Public Domain Mark 1.0"),
         (Kind.PHOTO, "CC BY-SA 4.0"),
@@ -59,15 +61,15 @@ def test_photos_with_their_provenance_and_the_next_page() -> None:
 
 
 def test_an_empty_query_goes_on_too() -> None:
-    lead = openverse_query("", ReadSettings())
-    following = read_openverse(lead, answer(lead.url, recorded("openverse_page_1.json")), ReadSettings())[-1]
-    assert following.url == lead.url.replace("page=1", "page=2")
+    request = openverse_query("", ParseSettings())
+    following = parse_openverse(request, response(request.url, recorded("openverse_page_1.json")), ParseSettings())[-1]
+    assert following.url == request.url.replace("page=1", "page=2")
 
 
 def test_licences_are_checked_in_the_answer_too() -> None:
-    wanted = ReadSettings(licences=frozenset({"by"}))
-    lead = openverse_query("dining room", wanted)
-    photos = read_openverse(lead, answer(lead.url, recorded("openverse_page_1.json")), wanted)[:-1]
+    wanted = ParseSettings(licences=frozenset({"by"}))
+    request = openverse_query("dining room", wanted)
+    photos = parse_openverse(request, response(request.url, recorded("openverse_page_1.json")), wanted)[:-1]
     assert [photo.licence for photo in photos] == ["CC BY 2.0"]
 
 
@@ -75,11 +77,11 @@ def test_licences_are_checked_in_the_answer_too() -> None:
     ("page", "pages", "goes_on"), [(1, 12, True), (11, 500, True), (12, 500, False), (3, 3, False)]
 )
 def test_no_more_pages_than_anybody_may_see(page: int, pages: int, goes_on: bool) -> None:
-    lead = openverse_query("rooms", ReadSettings())
-    lead = replace(lead, url=lead.url.replace("page=1", f"page={page}"))
+    request = openverse_query("rooms", ParseSettings())
+    request = replace(request, url=request.url.replace("page=1", f"page={page}"))
     body = json.dumps({"result_count": 9000, "page_count": pages, "page_size": 20, "page": page, "results": []})
-    leads = read_openverse(lead, answer(lead.url, body.encode()), ReadSettings())
-    assert [_query(lead)["page"] for lead in leads] == ([[str(page + 1)]] if goes_on else [])
+    leads = parse_openverse(request, response(request.url, body.encode()), ParseSettings())
+    assert [_query(request)["page"] for request in leads] == ([[str(page + 1)]] if goes_on else [])
 
 
 def test_a_search_from_a_server_with_the_token_only_where_it_belongs(
@@ -100,14 +102,14 @@ def test_a_search_from_a_server_with_the_token_only_where_it_belongs(
 
     reply("openverse_page_1.json"), reply("openverse_page_2.json")
     monkeypatch.setenv("OPENVERSE_TOKEN", "sesame")
-    settings = ReadSettings(openverse=photo_server.url(""))
+    settings = ParseSettings(openverse=photo_server.url(""))
     waiting, photos = [openverse_query("dining room", settings)], []
     while waiting:
-        lead = waiting.pop()
-        got = ask(lead.url, _LOOPBACK, headers_for(lead.kind, lead.url, settings))
-        leads = readers(settings)[lead.kind](lead, got)
-        photos += [lead for lead in leads if lead.kind is Kind.PHOTO]
-        waiting += [lead for lead in leads if lead.kind is Kind.OPENVERSE]
+        request = waiting.pop()
+        got = ask(request.url, _LOOPBACK, headers_for(request.kind, request.url, settings))
+        leads = parsers_by_kind(settings)[request.kind](request, got)
+        photos += [request for request in leads if request.kind is Kind.PHOTO]
+        waiting += [request for request in leads if request.kind is Kind.OPENVERSE]
     assert len({photo.url for photo in photos}) == 5
     assert carried == ["Bearer sesame"] * 2
     assert "sesame" not in repr((settings, photos))
@@ -126,22 +128,22 @@ def test_a_search_from_a_server_with_the_token_only_where_it_belongs(
 )
 def test_where_the_token_goes(kind: Kind, address: str, carried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENVERSE_TOKEN", "sesame")
-    assert headers_for(kind, address, ReadSettings()) == ({"Authorization": "Bearer sesame"} if carried else {})
+    assert headers_for(kind, address, ParseSettings()) == ({"Authorization": "Bearer sesame"} if carried else {})
     monkeypatch.delenv("OPENVERSE_TOKEN")
-    assert headers_for(kind, address, ReadSettings()) == {}
+    assert headers_for(kind, address, ParseSettings()) == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[" * 100_000, b'{"results": 1}', b"\xff\xfe"])
 def test_what_is_no_page_of_results(body: bytes) -> None:
-    lead = openverse_query("rooms", ReadSettings())
-    with pytest.raises(ReadError, match="expected Openverse's"):
-        read_openverse(lead, answer(lead.url, body), ReadSettings())
+    request = openverse_query("rooms", ParseSettings())
+    with pytest.raises(ParseError, match="expected Openverse's"):
+        parse_openverse(request, response(request.url, body), ParseSettings())
 
 
 def test_an_api_s_own_words_are_told() -> None:
-    lead = openverse_query("rooms", ReadSettings())
-    with pytest.raises(ReadError, match="depth of 240 exceeded"):
-        read_openverse(lead, answer(lead.url, recorded("openverse_too_deep.json")), ReadSettings())
+    request = openverse_query("rooms", ParseSettings())
+    with pytest.raises(ParseError, match="depth of 240 exceeded"):
+        parse_openverse(request, response(request.url, recorded("openverse_too_deep.json")), ParseSettings())
 
 
 _json = st.recursive(
@@ -160,9 +162,9 @@ _results = st.fixed_dictionaries(
     )
 )
 def test_any_json_is_read_or_told_not_to_be_results(document: object) -> None:
-    lead = openverse_query("rooms", ReadSettings())
+    request = openverse_query("rooms", ParseSettings())
     try:
-        leads = read_openverse(lead, answer(lead.url, json.dumps(document).encode()), ReadSettings())
-    except ReadError:
+        leads = parse_openverse(request, response(request.url, json.dumps(document).encode()), ParseSettings())
+    except ParseError:
         return
-    assert all(lead.url.startswith("http") for lead in leads)
+    assert all(request.url.startswith("http") for request in leads)

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.reading import ReadError
-from autolabel.crawling.sitemaps import read_sitemap
-from tests.autolabel.crawling.recorded_answers import answer, recorded
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.parsing import ParseError
+from autolabel.crawling.sources.sitemaps import parse_sitemap
+from tests.autolabel.crawling.recorded_answers import recorded, response
 
 _URL = "https://www.example.com/sitemap.xml"
-_LEAD = Lead(_URL, Kind.SITEMAP, "sitemaps")
+_LEAD = CrawlRequest(_URL, Kind.SITEMAP, "sitemaps")
 _HEAD = b'<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
 
 
-def _read(body: bytes, lead: Lead = _LEAD) -> list[Lead]:
-    return read_sitemap(lead, answer(_URL, body))
+def _read(body: bytes, request: CrawlRequest = _LEAD) -> list[CrawlRequest]:
+    return parse_sitemap(request, response(_URL, body))
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -28,18 +28,18 @@ def test_pages_and_their_photos(packed: bool) -> None:
     body = recorded("sitemap.xml")
     loft, by = "https://www.example.com/rooms/loft", "https://creativecommons.org/licenses/by/4.0/"
     assert _read(gzip.compress(body) if packed else body) == [
-        Lead("https://www.example.com/rooms?page=1&view=all", Kind.PAGE, "sitemaps"),
-        Lead("https://cdn.example.net/loft.jpg", Kind.PHOTO, "sitemaps", loft, "The loft", "", "CC BY 4.0", by),
-        Lead("https://cdn.example.net/loft-2.jpg", Kind.PHOTO, "sitemaps", loft, "Seen from the <stairs>"),
-        Lead("https://www.example.com/photos/attic.jpeg", Kind.PHOTO, "sitemaps"),
+        CrawlRequest("https://www.example.com/rooms?page=1&view=all", Kind.PAGE, "sitemaps"),
+        CrawlRequest("https://cdn.example.net/loft.jpg", Kind.PHOTO, "sitemaps", loft, "The loft", "", "CC BY 4.0", by),
+        CrawlRequest("https://cdn.example.net/loft-2.jpg", Kind.PHOTO, "sitemaps", loft, "Seen from the <stairs>"),
+        CrawlRequest("https://www.example.com/photos/attic.jpeg", Kind.PHOTO, "sitemaps"),
     ]
 
 
 def test_an_index_leads_to_sitemaps_but_not_to_another_index() -> None:
     first, second = _read(recorded("sitemap_index.xml"))
-    assert first == Lead("https://www.example.com/sitemap-1.xml.gz", Kind.SITEMAP, "sitemaps", page=_URL)
+    assert first == CrawlRequest("https://www.example.com/sitemap-1.xml.gz", Kind.SITEMAP, "sitemaps", page=_URL)
     assert second.url == "https://www.example.com/sitemap-2.xml"
-    with pytest.raises(ReadError, match="an index within an index"):
+    with pytest.raises(ParseError, match="an index within an index"):
         _read(recorded("sitemap_index.xml"), first)
     assert len(_read(recorded("sitemap.xml"), first)) == 4
 
@@ -47,8 +47,8 @@ def test_an_index_leads_to_sitemaps_but_not_to_another_index() -> None:
 def test_text() -> None:
     body = "\ufeffhttps://www.example.com/küche\r\n\r\nhttps://www.example.com/a.jpg\nnot an address\n".encode()
     assert _read(body) == [
-        Lead("https://www.example.com/k%C3%BCche", Kind.PAGE, "sitemaps"),
-        Lead("https://www.example.com/a.jpg", Kind.PHOTO, "sitemaps"),
+        CrawlRequest("https://www.example.com/k%C3%BCche", Kind.PAGE, "sitemaps"),
+        CrawlRequest("https://www.example.com/a.jpg", Kind.PHOTO, "sitemaps"),
     ]
 
 
@@ -56,12 +56,12 @@ def test_text() -> None:
 def test_encodings_of_xml(encoding: str) -> None:
     name = encoding.removesuffix("-sig")
     text = f'<?xml version="1.0" encoding="{name}"?><urlset><url><loc>https://h.example/é</loc></url></urlset>'
-    assert [lead.url for lead in _read(text.encode(encoding))] == ["https://h.example/%C3%A9"]
+    assert [request.url for request in _read(text.encode(encoding))] == ["https://h.example/%C3%A9"]
 
 
 def test_other_namespaces_or_none() -> None:
     body = b'<a:urlset xmlns:a="http://www.google.com/schemas/sitemap/0.84"><a:url><a:loc>/x</a:loc></a:url></a:urlset>'
-    assert [lead.url for lead in _read(body)] == ["https://www.example.com/x"]
+    assert [request.url for request in _read(body)] == ["https://www.example.com/x"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_other_namespaces_or_none() -> None:
     ],
 )
 def test_what_is_no_sitemap(body: bytes, words: str) -> None:
-    with pytest.raises(ReadError, match=words):
+    with pytest.raises(ParseError, match=words):
         _read(body)
 
 
@@ -122,7 +122,7 @@ def test_hostile_sitemaps_are_read_or_refused(name: str) -> None:
     if isinstance(outcome, int):
         assert len(_read(body)) == outcome
     else:
-        with pytest.raises(ReadError, match=outcome):
+        with pytest.raises(ParseError, match=outcome):
             _read(body)
 
 
@@ -136,6 +136,6 @@ _parts = st.sampled_from(
 def test_any_bytes_are_a_sitemap_or_told_not_to_be(body: bytes, head: bytes) -> None:
     try:
         leads = _read(head + body)
-    except ReadError:
+    except ParseError:
         return
-    assert all(lead.url.startswith("http") for lead in leads)
+    assert all(request.url.startswith("http") for request in leads)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.licences import CODES, GROUPS, code_of, name_at, read_licences
-from autolabel.crawling.reading import ReadError
-from autolabel.crawling.sources import add_source_arguments, first_leads, read_settings
-from autolabel.crawling.urls import normalised, resolved
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
+from autolabel.crawling.sources.licences import CODES, GROUPS, code_of, name_at, read_licences
+from autolabel.crawling.sources.parsing import ParseError
+from autolabel.crawling.sources.urls import normalize, resolve
 from surfaces.errors import DatasetError
 from surfaces.io.urls import AddressError
 
@@ -25,13 +25,13 @@ def _parse(*arguments: str | Path) -> argparse.Namespace:
     return parser.parse_args([str(argument) for argument in arguments])
 
 
-def _leads(*arguments: str | Path) -> list[Lead]:
+def _leads(*arguments: str | Path) -> list[CrawlRequest]:
     args = _parse(*arguments)
-    return list(first_leads(args, read_settings(args, ignore_opt_outs=False)))
+    return list(first_requests(args, read_settings(args, ignore_opt_outs=False)))
 
 
-def _photo(url: str, **known: str) -> Lead:
-    return Lead(url, Kind.PHOTO, "urls", **known)
+def _photo(url: str, **known: str) -> CrawlRequest:
+    return CrawlRequest(url, Kind.PHOTO, "urls", **known)
 
 
 def test_a_text_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,22 +113,22 @@ def test_a_json_lines_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(("name", "text"), [("a.csv", "path\n"), ("b.csv", ""), ("c.csv", 'url\n"' + "a" * 200_000)])
 def test_lists_that_cannot_be_read(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, "utf-8")
-    with pytest.raises(ReadError, match="expected a list of addresses in"):
+    with pytest.raises(ParseError, match="expected a list of addresses in"):
         _leads("--urls", tmp_path / name)
-    with pytest.raises(ReadError, match="No such file"):
+    with pytest.raises(ParseError, match="No such file"):
         _leads("--urls", tmp_path / "absent.txt")
 
 
 def test_pages_sitemaps_and_searches() -> None:
     pages = ("--page", "https://Example.com", "--sitemap", "https://example.com/sitemap.xml#a")
     leads = _leads(*pages, "--openverse", "dining room", "kitchen", "--wikimedia", "hall")
-    assert [(lead.kind, lead.source) for lead in leads] == [
+    assert [(request.kind, request.source) for request in leads] == [
         *[(Kind.OPENVERSE, "openverse")] * 2,
         (Kind.WIKIMEDIA, "wikimedia"),
         (Kind.SITEMAP, "sitemaps"),
         (Kind.PAGE, "pages"),
     ]
-    assert [lead.url for lead in leads[3:]] == ["https://example.com/sitemap.xml", "https://example.com/"]
+    assert [request.url for request in leads[3:]] == ["https://example.com/sitemap.xml", "https://example.com/"]
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_folder(tmp_path: Path, room_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "room.jpg").write_bytes(room_path.read_bytes())
     (tmp_path / "notes.txt").write_text("no photo", "utf-8")
-    assert _leads("--folder", tmp_path) == [Lead(str(tmp_path / "inner" / "room.jpg"), Kind.FILE, "folder")]
+    assert _leads("--folder", tmp_path) == [CrawlRequest(str(tmp_path / "inner" / "room.jpg"), Kind.FILE, "folder")]
     with pytest.raises(DatasetError, match="no such file or folder"):
         _leads("--folder", tmp_path / "absent")
 
@@ -175,7 +175,7 @@ def test_a_folder(tmp_path: Path, room_path: Path) -> None:
     ],
 )
 def test_normal_forms(url: str, normal: str) -> None:
-    assert normalised(url) == normal
+    assert normalize(url) == normal
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_normal_forms(url: str, normal: str) -> None:
     ],
 )
 def test_references_of_a_page(reference: str, address: str) -> None:
-    assert resolved("https://example.com/x/a.html", reference) == address
+    assert resolve("https://example.com/x/a.html", reference) == address
 
 
 _urls = st.builds(
@@ -243,10 +243,10 @@ def test_any_list_is_read_or_refused_in_a_line(tmp_path: Path, text: str, suffix
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         leads = _leads("--urls", path)
-    except ReadError as error:
+    except ParseError as error:
         refused = str(error)
     else:
-        assert all(lead.url.startswith("https://a.example/") for lead in leads)
+        assert all(request.url.startswith("https://a.example/") for request in leads)
         refused = ""
     assert "\n" not in refused
     assert len(refused) < 1000
@@ -257,11 +257,11 @@ def test_any_list_is_read_or_refused_in_a_line(tmp_path: Path, text: str, suffix
 @example("https://example.com/%%32%65%2E/a")
 def test_normal_forms_stay_as_they_are(url: str) -> None:
     try:
-        normal = normalised(url)
+        normal = normalize(url)
     except AddressError:
         return
-    assert normalised(normal) == normal
-    assert resolved("https://other.example/", normal) == normal
+    assert normalize(normal) == normal
+    assert resolve("https://other.example/", normal) == normal
     assert normal.isascii()
     assert "#" not in normal
     assert "/../" not in normal.partition("?")[0]
@@ -269,8 +269,8 @@ def test_normal_forms_stay_as_they_are(url: str) -> None:
 
 @given(_urls | st.text(max_size=40))
 def test_any_reference_resolves_or_leads_nowhere(reference: str) -> None:
-    address = resolved("https://example.com/a/b", reference)
-    assert not address or normalised(address) == address
+    address = resolve("https://example.com/a/b", reference)
+    assert not address or normalize(address) == address
 
 
 @pytest.mark.parametrize(

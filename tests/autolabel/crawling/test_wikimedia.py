@@ -9,31 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.readers import readers
-from autolabel.crawling.reading import BusyError, ReadError, ReadSettings
-from autolabel.crawling.wikimedia import read_wikimedia, wikimedia_query
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.parsers import parsers_by_kind
+from autolabel.crawling.sources.parsing import BusyError, ParseError, ParseSettings
+from autolabel.crawling.sources.wikimedia import parse_wikimedia, wikimedia_query
 from surfaces.io.http import FetchLimits, ask
-from tests.autolabel.crawling.recorded_answers import answer, recorded
+from tests.autolabel.crawling.recorded_answers import recorded, response
 from tests.photo_servers import PhotoServer
 
 _UPLOADS = "https://upload.wikimedia.org/wikipedia/commons/"
 
 
-def _query(lead: Lead) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(lead.url).query))
+def _query(request: CrawlRequest) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(request.url).query))
 
 
-def _read(body: bytes, lead: Lead | None = None, **given: frozenset[str]) -> list[Lead]:
-    settings = ReadSettings(**given)
-    lead = lead or wikimedia_query("dining room", settings)
-    return read_wikimedia(lead, answer(lead.url, body), settings)
+def _read(body: bytes, request: CrawlRequest | None = None, **given: frozenset[str]) -> list[CrawlRequest]:
+    settings = ParseSettings(**given)
+    request = request or wikimedia_query("dining room", settings)
+    return parse_wikimedia(request, response(request.url, body), settings)
 
 
 def test_the_first_request() -> None:
-    lead = wikimedia_query("dining room interior", ReadSettings())
-    assert lead.url.startswith("https://commons.wikimedia.org/w/api.php?action=query&")
-    assert _query(lead).items() >= {
+    request = wikimedia_query("dining room interior", ParseSettings())
+    assert request.url.startswith("https://commons.wikimedia.org/w/api.php?action=query&")
+    assert _query(request).items() >= {
         ("gsrsearch", "dining room interior filetype:bitmap"),
         ("gsrnamespace", "6"),
         ("formatversion", "2"),
@@ -46,7 +46,7 @@ def test_photos_with_their_provenance_in_the_order_of_the_results() -> None:
     *photos, following = _read(recorded("wikimedia_page_1.json"))
     zero = "http://creativecommons.org/publicdomain/zero/1.0/deed.en"
     assert photos == [
-        Lead(
+        CrawlRequest(
             url=_UPLOADS + "thumb/7/7e/Dining_room,_Hill_House.jpg/1920px-Dining_room,_Hill_House.jpg",
             kind=Kind.PHOTO,
             source="wikimedia",
@@ -56,7 +56,7 @@ def test_photos_with_their_provenance_in_the_order_of_the_results() -> None:
             licence="CC BY-SA 3.0",
             licence_url="https://creativecommons.org/licenses/by-sa/3.0",
         ),
-        Lead(
+        CrawlRequest(
             url=_UPLOADS + "thumb/7/7e/White_House_dining_room.tif/lossy-page1-1920px-White_House_dining_room.tif.jpg",
             kind=Kind.PHOTO,
             source="wikimedia",
@@ -65,7 +65,7 @@ def test_photos_with_their_provenance_in_the_order_of_the_results() -> None:
             author="Unknown author",
             licence="Public domain",
         ),
-        Lead(
+        CrawlRequest(
             url=_UPLOADS + "7/7e/Comedor_Casa_Museo.png",
             kind=Kind.PHOTO,
             source="wikimedia",
@@ -76,7 +76,7 @@ def test_photos_with_their_provenance_in_the_order_of_the_results() -> None:
             licence_url=zero,
         ),
     ]
-    first = _query(wikimedia_query("dining room", ReadSettings()))
+    first = _query(wikimedia_query("dining room", ParseSettings()))
     assert following.kind is Kind.WIKIMEDIA
     assert _query(following) == first | {"gsroffset": "50", "continue": "gsroffset||"}
 
@@ -91,28 +91,30 @@ def test_licences(licences: set[str], names: list[str]) -> None:
 
 
 def test_continuing_replaces_what_an_earlier_continuation_said() -> None:
-    lead = wikimedia_query("dining room", ReadSettings())
+    request = wikimedia_query("dining room", ParseSettings())
     for offset in (50, 100):
         body = json.dumps({"query": {"pages": []}, "continue": {"gsroffset": offset, "continue": "gsroffset||"}})
-        (lead,) = _read(body.encode(), lead)
-    (lead,) = _read(b'{"query": {}, "continue": {"iicontinue": "A.jpg|1", "continue": "||"}}', lead)
-    assert {name: text for name, text in _query(lead).items() if "continue" in name or "offset" in name} == {
+        (request,) = _read(body.encode(), request)
+    (request,) = _read(b'{"query": {}, "continue": {"iicontinue": "A.jpg|1", "continue": "||"}}', request)
+    assert {name: text for name, text in _query(request).items() if "continue" in name or "offset" in name} == {
         "iicontinue": "A.jpg|1",
         "continue": "||",
     }
-    assert _query(lead)["gsrsearch"] == "dining room filetype:bitmap"
-    assert not _read(b'{"query": {}, "continue": {"gsroffset": 10000, "continue": "gsroffset||"}}', lead)
+    assert _query(request)["gsrsearch"] == "dining room filetype:bitmap"
+    assert not _read(b'{"query": {}, "continue": {"gsroffset": 10000, "continue": "gsroffset||"}}', request)
 
 
 def test_a_search_from_a_server(photo_server: PhotoServer) -> None:
-    settings = ReadSettings(wikimedia=photo_server.url(""))
+    settings = ParseSettings(wikimedia=photo_server.url(""))
     waiting, photos = [wikimedia_query("dining room", settings)], []
     for name in ("wikimedia_page_1.json", "wikimedia_page_2.json"):
-        lead = waiting.pop()
-        photo_server.serve(lead.url.removeprefix(settings.wikimedia), recorded(name), Content_Type="application/json")
-        leads = readers(settings)[lead.kind](lead, ask(lead.url, FetchLimits(allow_private=True)))
-        photos += [lead for lead in leads if lead.kind is Kind.PHOTO]
-        waiting += [lead for lead in leads if lead.kind is Kind.WIKIMEDIA]
+        request = waiting.pop()
+        photo_server.serve(
+            request.url.removeprefix(settings.wikimedia), recorded(name), Content_Type="application/json"
+        )
+        leads = parsers_by_kind(settings)[request.kind](request, ask(request.url, FetchLimits(allow_private=True)))
+        photos += [request for request in leads if request.kind is Kind.PHOTO]
+        waiting += [request for request in leads if request.kind is Kind.WIKIMEDIA]
     assert not waiting
     assert [photo.author for photo in photos] == ["Jane & John (own work)", "Unknown author", "Ana Pérez", "Max Muster"]
 
@@ -131,7 +133,7 @@ def test_lagging_servers_are_asked_again_later() -> None:
     [b"", b"<html>", b"[1]", b"{}", b'{"query": 1}', b'{"error": {"code": "badvalue", "info": "Unrecognized value"}}'],
 )
 def test_what_is_no_page_of_results(body: bytes) -> None:
-    with pytest.raises(ReadError) as caught:
+    with pytest.raises(ParseError) as caught:
         _read(body)
     assert not isinstance(caught.value, BusyError)
 
@@ -160,6 +162,6 @@ _pages = st.fixed_dictionaries({"imageinfo": st.lists(_infos, max_size=2) | _jso
 def test_any_json_is_read_or_told_not_to_be_results(document: object) -> None:
     try:
         leads = _read(json.dumps(document).encode())
-    except ReadError:
+    except ParseError:
         return
-    assert all(lead.url.startswith("http") for lead in leads)
+    assert all(request.url.startswith("http") for request in leads)

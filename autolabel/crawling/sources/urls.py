@@ -21,12 +21,12 @@ FOUND_MAX = 2000
 _UNUSABLE_SUFFIXES = frozenset({".svg", ".svgz", ".ico", ".cur"})
 
 
-def normalised(url: str) -> str:
-    """As `normal_target`, as text."""
-    return normal_target(url).url
+def normalize(url: str) -> str:
+    """As `normalize_parsed`, as text."""
+    return normalize_parsed(url).url
 
 
-def normal_target(url: str) -> ParsedUrl:
+def normalize_parsed(url: str) -> ParsedUrl:
     """An address in its normal form (RFC 3986, section 6.2.2): scheme and host in lower case, no default port, no
     fragment, no dot segments, percent-encoding in capitals.
 
@@ -39,7 +39,7 @@ def normal_target(url: str) -> ParsedUrl:
     return replace(target, path=whole)
 
 
-def resolved(base: str, reference: str) -> str:
+def resolve(base: str, reference: str) -> str:
     """Where a page's reference leads, in its normal form; empty where that is nothing that may be asked for,
     or longer than `FOUND_MAX`.
 
@@ -51,7 +51,7 @@ def resolved(base: str, reference: str) -> str:
     if not path and not rest:
         return ""
     try:
-        url = normalised(urljoin(base, path.replace("\\", "/") + "".join(rest)))
+        url = normalize(urljoin(base, path.replace("\\", "/") + "".join(rest)))
     except (AddressError, ValueError):  # ValueError: of urljoin, about brackets
         return ""
     return url if len(url) <= FOUND_MAX else ""

@@ -8,11 +8,10 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.licences import name_at
-from autolabel.crawling.markup import one_line
-from autolabel.crawling.reading import Leads, ReadError
-from autolabel.crawling.urls import may_be_photo, names_photo, resolved
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.licences import name_at
+from autolabel.crawling.sources.parsing import Found, ParseError, one_line
+from autolabel.crawling.sources.urls import may_be_photo, names_photo, resolve
 
 if TYPE_CHECKING:
     from surfaces.io.http import Response
@@ -28,32 +27,32 @@ _MOST_ELEMENTS = 500_000
 _MOST_IMAGES = 1000
 
 
-def read_sitemap(lead: Lead, answer: Response) -> Leads:
+def parse_sitemap(request: CrawlRequest, response: Response) -> Found:
     """Tells what a sitemap leads to.
 
     A page whose photos the sitemap lists (`image:image`) leads to these and is not asked itself; any other leads to
     the page. An index leads to its sitemaps; within those no further index is taken, as the protocol has it.
 
     Args:
-        lead: what the sitemap was asked for.
-        answer: XML, or text with an address a line; either may be a gzip file.
+        request: what the sitemap was asked for.
+        response: XML, or text with an address a line; either may be a gzip file.
 
     Returns:
         At most 50,000 pages, photos or sitemaps, each with an address of at most 2,000 characters.
 
     Raises:
-        ReadError: it is no sitemap, has a document type (entities can be bombs), is larger than 50 MB unpacked, or is
+        ParseError: it is no sitemap, has a document type (entities can be bombs), is larger than 50 MB unpacked, or is
             an index that another index led to.
     """
-    body = _unpacked(answer.body)
+    body = _unpacked(response.body)
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
-        found, is_cut = _read_xml(body, lead, answer.url)
+        found, is_cut = _read_xml(body, request, response.url)
     else:
-        found, is_cut = _read_text(body, lead)
-    unique: dict[str, Lead] = {}
+        found, is_cut = _read_text(body, request)
+    unique: dict[str, CrawlRequest] = {}
     for each in found:
         unique.setdefault(each.url, each)
-    leads = Leads(unique.values())
+    leads = Found(unique.values())
     leads.is_cut = is_cut
     return leads
 
@@ -64,31 +63,32 @@ def _unpacked(body: bytes) -> bytes:
     try:
         unpacked = gzip.GzipFile(fileobj=io.BytesIO(body)).read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ReadError(f"expected a sitemap, got a damaged gzip file: {error}") from error
+        raise ParseError(f"expected a sitemap, got a damaged gzip file: {error}") from error
     if len(unpacked) > _MOST_BYTES:
-        raise ReadError(f"expected a sitemap of at most {_MOST_BYTES / 1e6:.0f} MB, it is larger")
+        raise ParseError(f"expected a sitemap of at most {_MOST_BYTES / 1e6:.0f} MB, it is larger")
     return unpacked
 
 
-def _read_text(body: bytes, lead: Lead) -> tuple[list[Lead], bool]:
+def _read_text(body: bytes, request: CrawlRequest) -> tuple[list[CrawlRequest], bool]:
     try:
         lines = body.decode("utf-8-sig").split("\n", _MOST_ENTRIES)
     except UnicodeDecodeError as error:
-        raise ReadError("expected a sitemap: XML, or text with an address a line") from error
-    addresses = [resolved("", line) for line in lines[:_MOST_ENTRIES]]
+        raise ParseError("expected a sitemap: XML, or text with an address a line") from error
+    addresses = [resolve("", line) for line in lines[:_MOST_ENTRIES]]
     if not any(addresses):
-        raise ReadError("expected a sitemap: XML, or text with an address a line")
+        raise ParseError("expected a sitemap: XML, or text with an address a line")
     is_cut = bool("".join(lines[_MOST_ENTRIES:]).strip())
-    return [_page_or_photo(address, lead) for address in addresses if address], is_cut
+    return [_page_or_photo(address, request) for address in addresses if address], is_cut
 
 
-def _read_xml(body: bytes, lead: Lead, url: str) -> tuple[list[Lead], bool]:
+def _read_xml(body: bytes, request: CrawlRequest, url: str) -> tuple[list[CrawlRequest], bool]:
     from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import DefusedXMLParser, ParseError
+    from defusedxml.ElementTree import DefusedXMLParser
+    from defusedxml.ElementTree import ParseError as XmlError
 
     if _OVERLONG_TAG.search(body):
-        raise ReadError("expected a sitemap, got one with an endless tag or text")
-    sitemap = _Sitemap(lead, url)
+        raise ParseError("expected a sitemap, got one with an endless tag or text")
+    sitemap = _Sitemap(request, url)
     # The target makes leads at once: a tree would take ten times the file's size.
     parser = DefusedXMLParser(target=sitemap, forbid_dtd=True)
     try:
@@ -97,9 +97,9 @@ def _read_xml(body: bytes, lead: Lead, url: str) -> tuple[list[Lead], bool]:
     except _Enough:
         sitemap.is_cut = True
     except DefusedXmlException as error:
-        raise ReadError("expected a sitemap without document type and entities") from error
-    except (ParseError, LookupError, ValueError) as error:
-        raise ReadError(f"expected a sitemap, got broken XML: {one_line(str(error), 100)}") from error
+        raise ParseError("expected a sitemap without document type and entities") from error
+    except (XmlError, LookupError, ValueError) as error:
+        raise ParseError(f"expected a sitemap, got broken XML: {one_line(str(error), 100)}") from error
     return sitemap.leads, sitemap.is_cut
 
 
@@ -115,10 +115,10 @@ class _Sitemap:
         is_cut: whether there was more.
     """
 
-    def __init__(self, lead: Lead, url: str) -> None:
-        self.leads: list[Lead] = []
+    def __init__(self, request: CrawlRequest, url: str) -> None:
+        self.leads: list[CrawlRequest] = []
         self.is_cut = False
-        self._lead, self._url = lead, url
+        self._lead, self._url = request, url
         self._path: list[str] = []
         self._text: list[str] = []
         self._length = self._elements = 0
@@ -129,14 +129,14 @@ class _Sitemap:
     def start(self, tag: str, _attributes: dict[str, str]) -> None:
         name = tag.rpartition("}")[2]
         if not self._path and name not in ("urlset", "sitemapindex"):
-            raise ReadError(f"expected a sitemap, got XML with <{one_line(name, 40)}>")
+            raise ParseError(f"expected a sitemap, got XML with <{one_line(name, 40)}>")
         if name == "sitemapindex" and self._lead.page:
-            raise ReadError("expected a sitemap, got an index within an index")
+            raise ParseError("expected a sitemap, got an index within an index")
         self._elements += 1
         if self._elements > _MOST_ELEMENTS or len(self.leads) >= _MOST_ENTRIES:
             raise _Enough
         if len(self._path) == _DEEPEST:
-            raise ReadError("expected a sitemap, got XML with too many levels")
+            raise ParseError("expected a sitemap, got XML with too many levels")
         self._path.append(name)
         self._text, self._length = [], 0
         if name == "image":
@@ -151,7 +151,7 @@ class _Sitemap:
         text, self._text = "".join(self._text).strip(), []
         match self._path[-2:]:
             case ["url" | "sitemap", "loc"]:
-                self._page = resolved(self._url, text)
+                self._page = resolve(self._url, text)
             case ["image", "loc" | "title" | "caption" | "license" as part]:
                 self._image.setdefault(part, text)
             case [_, "image"] if len(self._images) == _MOST_IMAGES:
@@ -161,25 +161,25 @@ class _Sitemap:
             case [_, "url"]:
                 self._add(self._photos() or ([_page_or_photo(self._page, self._lead)] if self._page else []))
             case [_, "sitemap"] if self._page:
-                self._add([Lead(self._page, Kind.SITEMAP, self._lead.source, page=self._url)])
+                self._add([CrawlRequest(self._page, Kind.SITEMAP, self._lead.source, page=self._url)])
         if self._path.pop() in ("url", "sitemap"):
             self._page, self._images = "", []
 
     def close(self) -> None: ...
 
-    def _add(self, leads: list[Lead]) -> None:
+    def _add(self, leads: list[CrawlRequest]) -> None:
         room = _MOST_ENTRIES - len(self.leads)
         self.leads += leads[:room]
         self.is_cut |= len(leads) > room
 
-    def _photos(self) -> list[Lead]:
+    def _photos(self) -> list[CrawlRequest]:
         found = []
         for image in self._images:
-            url = resolved(self._url, image.get("loc", ""))
+            url = resolve(self._url, image.get("loc", ""))
             if url and may_be_photo(url):
-                licence_url = resolved(self._url, image.get("license", ""))
+                licence_url = resolve(self._url, image.get("license", ""))
                 found.append(
-                    Lead(
+                    CrawlRequest(
                         url,
                         Kind.PHOTO,
                         self._lead.source,
@@ -192,5 +192,5 @@ class _Sitemap:
         return found
 
 
-def _page_or_photo(url: str, lead: Lead) -> Lead:
-    return Lead(url, Kind.PHOTO if names_photo(url) else Kind.PAGE, lead.source)
+def _page_or_photo(url: str, request: CrawlRequest) -> CrawlRequest:
+    return CrawlRequest(url, Kind.PHOTO if names_photo(url) else Kind.PAGE, request.source)

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from autolabel.crawling.lead import Kind, Lead
-from autolabel.crawling.licences import CODES, GROUPS, read_licences
-from autolabel.crawling.markup import one_line
-from autolabel.crawling.openverse import openverse_query
-from autolabel.crawling.reading import OPENVERSE, WIKIMEDIA, ReadError, ReadSettings
-from autolabel.crawling.urls import normalised, resolved
-from autolabel.crawling.wikimedia import wikimedia_query
+from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.sources.licences import CODES, GROUPS, read_licences
+from autolabel.crawling.sources.openverse import openverse_query
+from autolabel.crawling.sources.parsing import OPENVERSE, WIKIMEDIA, ParseError, ParseSettings, one_line
+from autolabel.crawling.sources.urls import normalize, resolve
+from autolabel.crawling.sources.wikimedia import wikimedia_query
 from autolabel.labelling.corpus import read_corpus
 from surfaces.cli.arguments import local_path
 from surfaces.io.local_files import LIST_BYTES_MAX, read_bytes
@@ -40,7 +39,7 @@ Entry = Mapping[str, Any] | None
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that `first_leads` and `read_settings` read."""
+    """Adds the arguments that `first_requests` and `read_settings` read."""
     add = parser.add_argument_group("where photos come from").add_argument
     add(
         "--urls",
@@ -81,17 +80,17 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def read_settings(args: argparse.Namespace, ignore_opt_outs: bool) -> ReadSettings:
+def read_settings(args: argparse.Namespace, ignore_opt_outs: bool) -> ParseSettings:
     """How answers are read.
 
     Args:
         args: with what `add_source_arguments` added.
-        ignore_opt_outs: see `ReadSettings`.
+        ignore_opt_outs: see `ParseSettings`.
     """
-    return ReadSettings(args.licence, args.follow, ignore_opt_outs, args.openverse_address, args.wikimedia_address)
+    return ParseSettings(args.licence, args.follow, ignore_opt_outs, args.openverse_address, args.wikimedia_address)
 
 
-def first_leads(args: argparse.Namespace, settings: ReadSettings) -> Iterator[Lead]:
+def first_requests(args: argparse.Namespace, settings: ParseSettings) -> Iterator[CrawlRequest]:
     """All that the command line names. Lines that name nothing are told on stderr and passed over.
 
     Args:
@@ -99,7 +98,7 @@ def first_leads(args: argparse.Namespace, settings: ReadSettings) -> Iterator[Le
         settings: from `read_settings`.
 
     Raises:
-        ReadError: a list cannot be read.
+        ParseError: a list cannot be read.
         DatasetError: a folder has no photos.
     """
     for query in args.openverse:
@@ -107,16 +106,16 @@ def first_leads(args: argparse.Namespace, settings: ReadSettings) -> Iterator[Le
     for query in args.wikimedia:
         yield wikimedia_query(query, settings)
     for url in args.sitemap:
-        yield Lead(url, Kind.SITEMAP, "sitemaps")
+        yield CrawlRequest(url, Kind.SITEMAP, "sitemaps")
     for url in args.page:
-        yield Lead(url, Kind.PAGE, "pages")
+        yield CrawlRequest(url, Kind.PAGE, "pages")
     for place in args.urls:
         yield from _listed(place)
     for folder in args.folder:
         yield from _files(folder)
 
 
-def _listed(place: str) -> Iterator[Lead]:
+def _listed(place: str) -> Iterator[CrawlRequest]:
     bad = 0
     name = "stdin" if place == "-" else place
     for number, entry in _entries(place):
@@ -130,14 +129,14 @@ def _listed(place: str) -> Iterator[Lead]:
         print(f"autolabel: {name}: {bad} line{'s'[: bad > 1]} passed over", file=sys.stderr)
 
 
-def _photo(entry: Entry) -> Lead:
+def _photo(entry: Entry) -> CrawlRequest:
     url = (entry or {}).get("url")
     if entry is None or not isinstance(url, str):
         raise AddressError("expected an entry with a url")
     known = {field: _first(entry, names) for field, names in _COLUMNS.items()}
     for field in ("page", "licence_url"):  # what stands there is shown as a link
-        known[field] = resolved("", known[field])
-    return Lead(normalised(url), Kind.PHOTO, "urls", **known)
+        known[field] = resolve("", known[field])
+    return CrawlRequest(normalize(url), Kind.PHOTO, "urls", **known)
 
 
 def _first(entry: Mapping[str, Any], names: Iterable[str]) -> str:
@@ -158,7 +157,7 @@ def _entries(place: str) -> Iterator[tuple[int, Entry]]:
         else:
             yield from ((number, {"url": line}) for number, line in list_lines(text))
     except (OSError, ValueError, csv.Error) as error:
-        raise ReadError(f"expected a list of addresses in {place}, got: {error}") from error
+        raise ParseError(f"expected a list of addresses in {place}, got: {error}") from error
 
 
 def _csv_entries(file: IO[str]) -> Iterator[tuple[int, Entry]]:
@@ -176,18 +175,18 @@ def _json_entry(line: str) -> Entry:
     return entry if isinstance(entry, dict) else None
 
 
-def _files(folder: Path) -> Iterator[Lead]:
+def _files(folder: Path) -> Iterator[CrawlRequest]:
     corpus = read_corpus(folder)
     for skipped in corpus.skipped:
         print(f"autolabel: {skipped.source.path!r}: {skipped.reason}", file=sys.stderr)
     for note in corpus.notes:
         print(f"autolabel: {folder}: {note}", file=sys.stderr)
-    yield from (Lead(photo.path, Kind.FILE, "folder") for photo in corpus.photos)
+    yield from (CrawlRequest(photo.path, Kind.FILE, "folder") for photo in corpus.photos)
 
 
 def _address(text: str) -> str:
     try:
-        return normalised(text)
+        return normalize(text)
     except AddressError as error:
         raise argparse.ArgumentTypeError(f"{error}: {without_credentials(text)!r}") from error
 

@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Lead:
+class CrawlRequest:
     """An address to look at.
 
     Attributes:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.crawling.hashes import NearIndex, near_hash
-from autolabel.crawling.judging import JudgeSettings
+from autolabel.crawling.filters.image_filter import FilterSettings
+from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
 from surfaces.detections import Image
 from surfaces.images.load import load_image
 from tests.autolabel.crawling.drawn_pictures import jpeg
 from tests.conftest import ROOMS
 
-NEAR_MAX = JudgeSettings.near_max
+NEAR_MAX = FilterSettings.near_max
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
@@ -88,15 +88,15 @@ def rooms() -> dict[str, Image]:
 
 
 @pytest.fixture(scope="module")
-def index(rooms: dict[str, Image]) -> NearIndex:
-    known = NearIndex(NEAR_MAX)
+def index(rooms: dict[str, Image]) -> NearDuplicateIndex:
+    known = NearDuplicateIndex(NEAR_MAX)
     for name, image in rooms.items():
         known.add(name, near_hash(image))
     return known
 
 
 @pytest.mark.parametrize("copy", COPIES)
-def test_copies_are_found(rooms: dict[str, Image], index: NearIndex, copy: str) -> None:
+def test_copies_are_found(rooms: dict[str, Image], index: NearDuplicateIndex, copy: str) -> None:
     for name, image in rooms.items():
         found = index.find(near_hash(COPIES[copy](image)))
         assert found is not None
@@ -105,7 +105,7 @@ def test_copies_are_found(rooms: dict[str, Image], index: NearIndex, copy: str) 
 
 @pytest.mark.parametrize("copy", ["cropped by 10 %", "10 % cut off below", "10 % cut off on the left"])
 def test_what_is_cut_may_come_first(rooms: dict[str, Image], copy: str) -> None:
-    index = NearIndex(NEAR_MAX)
+    index = NearDuplicateIndex(NEAR_MAX)
     for name, image in rooms.items():
         index.add(name, near_hash(COPIES[copy](image)))
     for name, image in rooms.items():
@@ -116,17 +116,17 @@ def test_what_is_cut_may_come_first(rooms: dict[str, Image], copy: str) -> None:
 
 def test_older_ledgers_know_the_whole_photo_only(rooms: dict[str, Image]) -> None:
     name, image = next(iter(rooms.items()))
-    index = NearIndex(NEAR_MAX)
+    index = NearDuplicateIndex(NEAR_MAX)
     index.add(name, near_hash(image)[:128])
     assert index.find(near_hash(image)) == (name, 0)
     assert index.find(near_hash(cropped(image, 0.1))) is None
-    other = NearIndex(NEAR_MAX)
+    other = NearDuplicateIndex(NEAR_MAX)
     other.add(name, near_hash(cropped(image, 0.1))[:128])
     assert other.find(near_hash(image)) is not None, "the new photo has parts"
 
 
 def test_other_photos_are_not(rooms: dict[str, Image]) -> None:
-    index = NearIndex(NEAR_MAX)
+    index = NearDuplicateIndex(NEAR_MAX)
     for name, image in rooms.items():
         assert index.find(near_hash(image)) is None, name
         index.add(name, near_hash(image))
@@ -144,7 +144,7 @@ def test_hashes_are_those_that_older_ledgers_hold() -> None:
 @given(st.integers(0, 80), st.integers(0, 80))
 def test_both_hashes_have_to_be_near(first: int, second: int) -> None:
     hashed = random_hashes(1)[0]
-    index = NearIndex(64)
+    index = NearDuplicateIndex(64)
     index.add("kept", hashed)
     expected = ("kept", max(first, second)) if max(first, second) <= 64 else None
     assert index.find(flipped(hashed, first, second)) == expected
@@ -153,7 +153,7 @@ def test_both_hashes_have_to_be_near(first: int, second: int) -> None:
 @given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70)), max_size=12))
 def test_the_nearest_is_found(differences: list[tuple[int, int]]) -> None:
     wanted = random_hashes(1)[0]
-    index = NearIndex(64)
+    index = NearDuplicateIndex(64)
     for number, (first, second) in enumerate(differences):
         index.add(str(number), flipped(wanted, first, second))
     found = index.find(wanted)
@@ -164,7 +164,7 @@ def test_the_nearest_is_found(differences: list[tuple[int, int]]) -> None:
 
 def test_what_is_discarded_is_not_found() -> None:
     wanted, *others = random_hashes(4)
-    index = NearIndex(64)
+    index = NearDuplicateIndex(64)
     for name, hashed in (("a", wanted), ("b", flipped(wanted, 5, 5)), *zip("cde", others, strict=False)):
         index.add(name, hashed)
     assert index.find_all(wanted) == [("a", 0), ("b", 5)]
@@ -176,7 +176,7 @@ def test_what_is_discarded_is_not_found() -> None:
 
 
 def test_an_index_grows() -> None:
-    index = NearIndex(64)
+    index = NearDuplicateIndex(64)
     hashes = random_hashes(3000)
     for number, hashed in enumerate(hashes):
         index.add(str(number), hashed)
@@ -187,7 +187,7 @@ def test_an_index_grows() -> None:
 @pytest.mark.slow
 def test_a_million_are_searched_in_milliseconds() -> None:
     """Each has the hashes of six pictures, which are random here; processor time, since others may work too."""
-    index = NearIndex(64)
+    index = NearDuplicateIndex(64)
     hashes = [row.tobytes().hex() for row in np.random.default_rng(0).integers(0, 256, (1_000_000, 384), np.uint8)]
     for number, hashed in enumerate(hashes):
         index.add(str(number), hashed)
@@ -212,7 +212,7 @@ def test_copies_of_real_photos() -> None:
     milliseconds = 1000 * (time.process_time() - loaded) / len(images)
     print(f"\n{milliseconds:.1f} ms a photo for its hashes, {1000 * (loaded - started) / len(images):.1f} to decode it")
     hashes = {path.name: near_hash(load_image(str(path))) for path in paths}
-    index, pairs = NearIndex(NEAR_MAX), []
+    index, pairs = NearDuplicateIndex(NEAR_MAX), []
     for name, hashed in hashes.items():
         if found := index.find(hashed):
             pairs.append((name, *found))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autolabel.crawling.room_rule import RoomRule, room_features
+from autolabel.crawling.filters.interiors import InteriorClassifier, interior_features
 from surfaces.errors import WeightsError
 
 
@@ -24,7 +24,7 @@ def belief() -> np.ndarray:
 
 
 def test_features_are_those_of_the_belief() -> None:
-    found = room_features(belief())
+    found = interior_features(belief())
     shares = {
         "table": 1 / 48,
         "wall sure": 1 / 3,
@@ -46,18 +46,18 @@ def test_features_are_those_of_the_belief() -> None:
 
 def test_features_do_not_depend_on_the_size() -> None:
     large = np.stack([np.repeat(np.repeat(plane, 4, axis=0), 2, axis=1) for plane in belief()])
-    assert room_features(large) == pytest.approx(room_features(belief()), abs=1e-4)
+    assert interior_features(large) == pytest.approx(interior_features(belief()), abs=1e-4)
 
 
 def test_a_score_is_a_logistic_function_of_the_sum() -> None:
-    rule = RoomRule({"a": 2.0, "b": -1.0}, 0.5)
+    rule = InteriorClassifier({"a": 2.0, "b": -1.0}, 0.5)
     assert rule.score({"a": 1.0, "b": 3.0, "c": 9.0}) == pytest.approx(1 / (1 + math.exp(0.5)))
     assert rule.score({"a": 1e9, "b": 0.0}) == pytest.approx(1)
     assert rule.score({"a": -1e9, "b": 0.0}) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_shipped_rule_weighs_what_is_measured() -> None:
-    assert set(RoomRule.load().weights) == set(room_features(belief()))
+    assert set(InteriorClassifier.load().weights) == set(interior_features(belief()))
 
 
 @pytest.mark.parametrize(
@@ -67,5 +67,5 @@ def test_another_file_is_no_rule(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "rule.toml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(WeightsError, match="expected a rule for rooms at"):
-        RoomRule.load(path)
+    with pytest.raises(WeightsError, match="expected an interior classifier at"):
+        InteriorClassifier.load(path)

@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.facts import Facts
-from autolabel.crawling.judging import Judge, JudgeSettings, Reason
-from autolabel.crawling.room_rule import RoomRule, room_features
-from autolabel.crawling.rooms import Scene, describe
+from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter, Reason
+from autolabel.crawling.filters.interiors import InteriorClassifier, SceneShares, interior_features, scene_shares
+from autolabel.crawling.filters.statistics import ImageStats
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 from surfaces.images.load import decode_image, load_image
@@ -28,18 +27,20 @@ from tests.conftest import ROOMS
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
-A_ROOM = Scene(wall=0.3, floor=0.2, table=0.0, room=0.9)
-SMALL = JudgeSettings(side_min=300)
+A_ROOM = SceneShares(wall=0.3, floor=0.2, table=0.0, room=0.9)
+SMALL = FilterSettings(side_min=300)
 
 
-def judge(chosen: JudgeSettings = SMALL, scene: Scene = A_ROOM, known: tuple[Facts, ...] = ()) -> Judge:
+def judge(
+    chosen: FilterSettings = SMALL, scene: SceneShares = A_ROOM, known: tuple[ImageStats, ...] = ()
+) -> ImageFilter:
     """A judge whose network sees the same in every photo."""
-    return Judge(chosen, known, lambda _: scene)
+    return ImageFilter(chosen, known, lambda _: scene)
 
 
-def reason(image: Image, chosen: JudgeSettings = SMALL, scene: Scene = A_ROOM) -> Reason:
+def reason(image: Image, chosen: FilterSettings = SMALL, scene: SceneShares = A_ROOM) -> Reason:
     asked = judge(chosen, scene)
-    return asked.decide(asked.look(jpeg(image))).reason
+    return asked.classify(asked.measure(jpeg(image))).reason
 
 
 def noise(seed: int, height: int = 320, width: int = 400) -> Image:
@@ -53,30 +54,30 @@ def rooms() -> list[Image]:
 
 
 @pytest.fixture(scope="module")
-def real_judge() -> Judge:
-    return Judge(SMALL)
+def real_judge() -> ImageFilter:
+    return ImageFilter(SMALL)
 
 
-def test_rooms_are_kept(real_judge: Judge) -> None:
+def test_rooms_are_kept(real_judge: ImageFilter) -> None:
     for path in ROOM_PATHS[:5]:
-        facts = real_judge.look(path.read_bytes())
-        verdict = real_judge.decide(facts)
-        assert verdict.kept, f"{path.name}: {verdict}"
-        assert facts.wall is not None
-        assert facts.wall > 0.05
+        stats = real_judge.measure(path.read_bytes())
+        result = real_judge.classify(stats)
+        assert result.kept, f"{path.name}: {result}"
+        assert stats.wall is not None
+        assert stats.wall > 0.05
 
 
-def test_meadows_show_no_interior(real_judge: Judge) -> None:
+def test_meadows_show_no_interior(real_judge: ImageFilter) -> None:
     for seed in range(3):
-        facts = real_judge.look(jpeg(meadow(seed)))
-        assert facts.room is not None
-        assert facts.room < 0.3
-        assert real_judge.decide(facts).reason is Reason.NOT_INTERIOR
+        stats = real_judge.measure(jpeg(meadow(seed)))
+        assert stats.room is not None
+        assert stats.room < 0.3
+        assert real_judge.classify(stats).reason is Reason.NOT_INTERIOR
 
 
 @pytest.mark.parametrize(("room", "expected"), [(0.5, Reason.KEPT), (0.499, Reason.NOT_INTERIOR)])
 def test_what_is_less_than_half_like_a_room_is_dropped(rooms: list[Image], room: float, expected: Reason) -> None:
-    assert reason(rooms[0], scene=replace(A_ROOM, room=room)) is expected
+    assert reason(rooms[0], scene=A_ROOM._replace(room=room)) is expected
 
 
 def test_a_scene_sums_a_belief_up() -> None:
@@ -85,35 +86,35 @@ def test_a_scene_sums_a_belief_up() -> None:
     belief[:, 0, 0] = (0.1, 0.0, 0.9, 0.0)
     belief[:, 2, :] = np.array((0.0, 0.9, 0.1, 0.0))[:, None]
     belief[:, 5, :2] = np.array((0.3, 0.0, 0.2, 0.5))[:, None]
-    rule = RoomRule({"table": 0.5}, 1.0)
-    scene = describe(belief, rule)
+    rule = InteriorClassifier({"table": 0.5}, 1.0)
+    scene = scene_shares(belief, rule)
     assert (scene.wall, scene.floor, scene.table) == pytest.approx((3.6 / 24, 1.7 / 24, 1.0 / 24))
-    assert scene.room == rule.score(room_features(belief))
+    assert scene.room == rule.score(interior_features(belief))
 
 
 def test_facts_of_an_older_ledger_are_read() -> None:
-    told = Facts.from_json('{"sha256":"ab","size":7,"wall":0.4,"sure":0.2,"floor_above":0.0}')
-    assert told == Facts("ab", 7, wall=0.4)
+    told = ImageStats.from_json('{"sha256":"ab","size":7,"wall":0.4,"sure":0.2,"floor_above":0.0}')
+    assert told == ImageStats("ab", 7, wall=0.4)
 
 
 def test_copies_are_dropped(rooms: list[Image]) -> None:
     asked, data = judge(), jpeg(rooms[0])
-    facts = asked.look(data)
-    assert asked.decide(facts).kept
-    again = asked.decide(asked.look(data))
-    assert (again.reason, again.duplicate_of) == (Reason.DUPLICATE, facts.sha256)
-    assert asked.decide(facts).reason is Reason.DUPLICATE, "measured before the first one was kept"
-    near = asked.decide(asked.look(jpeg(rooms[0][4:-4, 4:-4], 40)))
-    assert (near.reason, near.duplicate_of) == (Reason.NEAR_DUPLICATE, facts.sha256)
-    assert asked.decide(asked.look(jpeg(rooms[1]))).kept
+    stats = asked.measure(data)
+    assert asked.classify(stats).kept
+    again = asked.classify(asked.measure(data))
+    assert (again.reason, again.duplicate_of) == (Reason.DUPLICATE, stats.sha256)
+    assert asked.classify(stats).reason is Reason.DUPLICATE, "measured before the first one was kept"
+    near = asked.classify(asked.measure(jpeg(rooms[0][4:-4, 4:-4], 40)))
+    assert (near.reason, near.duplicate_of) == (Reason.NEAR_DUPLICATE, stats.sha256)
+    assert asked.classify(asked.measure(jpeg(rooms[1]))).kept
 
 
 def test_copies_of_what_an_earlier_run_kept_are_dropped(rooms: list[Image]) -> None:
     data = jpeg(rooms[0])
-    facts = judge().look(data)
-    resumed = judge(known=(facts,))
-    assert resumed.decide(resumed.look(data)).reason is Reason.DUPLICATE
-    assert resumed.decide(resumed.look(jpeg(rooms[0], 40))).reason is Reason.NEAR_DUPLICATE
+    stats = judge().measure(data)
+    resumed = judge(known=(stats,))
+    assert resumed.classify(resumed.measure(data)).reason is Reason.DUPLICATE
+    assert resumed.classify(resumed.measure(jpeg(rooms[0], 40))).reason is Reason.NEAR_DUPLICATE
 
 
 def enlarged(image: Image, factor: float) -> Image:
@@ -125,73 +126,73 @@ def test_the_better_copy_is_kept(rooms: list[Image], resumed: bool) -> None:
     """More pixels are better, then more bytes, then what came first."""
     asked = judge()
     small = jpeg(rooms[0], 40)
-    first = asked.look(small)
-    assert asked.decide(first).kept
+    first = asked.measure(small)
+    assert asked.classify(first).kept
     for better in (jpeg(rooms[0], 90), jpeg(enlarged(rooms[0], 1.5), 60)):
         if resumed:
             asked = judge(known=(first,))
-        facts = asked.look(better)
-        verdict = asked.decide(facts)
-        assert verdict.kept
-        (superseded,) = verdict.supersedes
+        stats = asked.measure(better)
+        result = asked.classify(stats)
+        assert result.kept
+        (superseded,) = result.supersedes
         assert (superseded.sha256, superseded.reason) == (first.sha256, Reason.NEAR_DUPLICATE)
-        assert f"superseded by a copy of {facts.width}x{facts.height} pixels" in superseded.detail
-        again = asked.decide(asked.look(small))
-        assert (again.reason, again.duplicate_of) == (Reason.NEAR_DUPLICATE, facts.sha256)
-        first, small = facts, better
+        assert f"superseded by a copy of {stats.width}x{stats.height} pixels" in superseded.detail
+        again = asked.classify(asked.measure(small))
+        assert (again.reason, again.duplicate_of) == (Reason.NEAR_DUPLICATE, stats.sha256)
+        first, small = stats, better
 
 
 def test_of_equal_copies_the_first_is_kept() -> None:
-    known = Facts("ab" * 32, 1000, 640, 480, near_hash="0f" * 64)
-    asked = Judge(JudgeSettings(any_picture=True), (known,))
-    verdict = asked.decide(replace(known, sha256="cd" * 32))
-    assert (verdict.reason, verdict.duplicate_of) == (Reason.NEAR_DUPLICATE, known.sha256)
+    known = ImageStats("ab" * 32, 1000, 640, 480, near_hash="0f" * 64)
+    asked = ImageFilter(FilterSettings(any_picture=True), (known,))
+    result = asked.classify(replace(known, sha256="cd" * 32))
+    assert (result.reason, result.duplicate_of) == (Reason.NEAR_DUPLICATE, known.sha256)
 
 
 def test_a_copy_has_to_be_better_than_all_that_it_resembles() -> None:
     """Two kept photos, not near each other, and one between them."""
-    near = JudgeSettings(any_picture=True, near_max=8)
+    near = FilterSettings(any_picture=True, near_max=8)
     left, right, between = (f"{bits:064x}" * 2 for bits in (0x0000, 0xFFF0, 0x00F0))
     small, large = (
-        Facts("aa" * 32, 1000, 640, 480, near_hash=left),
-        Facts("bb" * 32, 1000, 1280, 960, near_hash=right),
+        ImageStats("aa" * 32, 1000, 640, 480, near_hash=left),
+        ImageStats("bb" * 32, 1000, 1280, 960, near_hash=right),
     )
     middle, best = (
-        Facts("cc" * 32, 1000, 800, 600, near_hash=between),
-        Facts("dd" * 32, 1000, 1600, 1200, near_hash=between),
+        ImageStats("cc" * 32, 1000, 800, 600, near_hash=between),
+        ImageStats("dd" * 32, 1000, 1600, 1200, near_hash=between),
     )
-    asked = Judge(near, (small, large))
-    verdict = asked.decide(middle)
-    assert (verdict.reason, verdict.duplicate_of) == (Reason.NEAR_DUPLICATE, large.sha256)
-    assert {old.sha256 for old in asked.decide(best).supersedes} == {small.sha256, large.sha256}
+    asked = ImageFilter(near, (small, large))
+    result = asked.classify(middle)
+    assert (result.reason, result.duplicate_of) == (Reason.NEAR_DUPLICATE, large.sha256)
+    assert {old.sha256 for old in asked.classify(best).supersedes} == {small.sha256, large.sha256}
 
 
 def test_a_copy_of_what_was_superseded_meanwhile_is_a_duplicate(rooms: list[Image]) -> None:
     asked, small = judge(), jpeg(rooms[0], 40)
-    assert asked.decide(asked.look(small)).kept
-    looked = asked.look(small)
-    assert asked.decide(asked.look(jpeg(rooms[0], 90))).kept
-    assert asked.decide(looked).reason is Reason.DUPLICATE
+    assert asked.classify(asked.measure(small)).kept
+    looked = asked.measure(small)
+    assert asked.classify(asked.measure(jpeg(rooms[0], 90))).kept
+    assert asked.classify(looked).reason is Reason.DUPLICATE
 
 
 def test_what_was_dropped_has_no_copies(rooms: list[Image]) -> None:
-    asked = judge(JudgeSettings(side_min=384))
-    assert asked.decide(asked.look(jpeg(cv2.resize(rooms[0], None, fx=0.9, fy=0.9)))).reason is Reason.TOO_SMALL
-    assert asked.decide(asked.look(jpeg(rooms[0]))).kept
+    asked = judge(FilterSettings(side_min=384))
+    assert asked.classify(asked.measure(jpeg(cv2.resize(rooms[0], None, fx=0.9, fy=0.9)))).reason is Reason.TOO_SMALL
+    assert asked.classify(asked.measure(jpeg(rooms[0]))).kept
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", jpeg(noise(0))[:3000], b"\xff\xd8\xff" + bytes(100)])
 def test_the_unreadable_are_dropped(data: bytes) -> None:
     asked = judge()
-    verdict = asked.decide(asked.look(data))
-    assert verdict.reason is Reason.UNREADABLE
-    assert verdict.detail
+    result = asked.classify(asked.measure(data))
+    assert result.reason is Reason.UNREADABLE
+    assert result.detail
 
 
 def test_small_photos_are_dropped(rooms: list[Image]) -> None:
     height = rooms[0].shape[0]
-    assert reason(rooms[0], JudgeSettings(side_min=height)) is Reason.KEPT
-    assert reason(rooms[0], JudgeSettings(side_min=height + 1)) is Reason.TOO_SMALL
+    assert reason(rooms[0], FilterSettings(side_min=height)) is Reason.KEPT
+    assert reason(rooms[0], FilterSettings(side_min=height + 1)) is Reason.TOO_SMALL
 
 
 @pytest.mark.parametrize("paper", [("white", "black"), ("#1e1e28", "#e6e6e6"), ("#c8e1f0", "black")])
@@ -234,42 +235,42 @@ def test_black_and_white_photos_are_dropped(rooms: list[Image]) -> None:
 
 
 def test_any_picture_is_kept_without_a_network(rooms: list[Image]) -> None:
-    anything = JudgeSettings(side_min=16, any_picture=True, weights=Path("there is none"))
-    asked = Judge(anything)
+    anything = FilterSettings(side_min=16, any_picture=True, weights=Path("there is none"))
+    asked = ImageFilter(anything)
     room = rooms[0]
     grey = np.repeat(cv2.cvtColor(rooms[5], cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
     for image in (page(0), plan(1), collage(rooms[1:5], 2, 8), grey, room, np.zeros((16, 4000, 3), np.uint8)):
-        facts = asked.look(jpeg(image))
-        assert asked.decide(facts).kept
-        assert facts.wall is None
-    assert asked.decide(asked.look(jpeg(room, 40))).reason is Reason.NEAR_DUPLICATE
+        stats = asked.measure(jpeg(image))
+        assert asked.classify(stats).kept
+        assert stats.wall is None
+    assert asked.classify(asked.measure(jpeg(room, 40))).reason is Reason.NEAR_DUPLICATE
 
 
 def test_a_network_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
-        Judge(JudgeSettings(weights=tmp_path / "none.onnx"))
+        ImageFilter(FilterSettings(weights=tmp_path / "none.onnx"))
 
 
 def test_the_network_is_asked_only_where_nothing_else_speaks(rooms: list[Image]) -> None:
     asked: list[tuple[int, ...]] = []
 
-    def scene_of(image: Image) -> Scene:
+    def scene_of(image: Image) -> SceneShares:
         asked.append(image.shape)
         return A_ROOM
 
-    asker = Judge(SMALL, scene_of=scene_of)
+    asker = ImageFilter(SMALL, scene_of=scene_of)
     room = jpeg(rooms[0])
     for data in (b"", jpeg(page(0)), jpeg(collage(rooms[:4], 2, 8)), jpeg(rooms[0][:200]), room):
-        asker.decide(asker.look(data))
-    asker.look(room)
+        asker.classify(asker.measure(data))
+    asker.measure(room)
     assert asked == [rooms[0].shape]
 
 
 def test_thumbnails_are_small_and_upright() -> None:
     image = np.zeros((300, 600, 3), np.uint8)
     image[:, :300] = (200, 40, 40)
-    facts = judge().look(jpeg(image))
-    thumbnail = decode_image(io.BytesIO(facts.thumbnail))
+    stats = judge().measure(jpeg(image))
+    thumbnail = decode_image(io.BytesIO(stats.thumbnail))
     assert thumbnail.shape == (80, 160, 3)
     assert thumbnail[40, 20, 0] > 150
     assert thumbnail[40, 140, 0] < 60
@@ -278,15 +279,15 @@ def test_thumbnails_are_small_and_upright() -> None:
 def test_facts_need_no_photo() -> None:
     asked = judge()
     for data in (b"", jpeg(page(0)), jpeg(noise(1))):
-        facts = asked.look(data)
-        told = Facts.from_json(facts.to_json())
-        assert told == facts
-        assert judge().decide(told) == judge().decide(facts)
+        stats = asked.measure(data)
+        told = ImageStats.from_json(stats.to_json())
+        assert told == stats
+        assert judge().classify(told) == judge().classify(stats)
 
 
 @given(
     st.builds(
-        Facts,
+        ImageStats,
         sha256=st.text(),
         size=st.integers(0),
         unreadable=st.text(),
@@ -296,8 +297,8 @@ def test_facts_need_no_photo() -> None:
         room=st.none() | st.floats(0, 1),
     )
 )
-def test_facts_survive_json(facts: Facts) -> None:
-    assert Facts.from_json(facts.to_json()) == facts
+def test_facts_survive_json(stats: ImageStats) -> None:
+    assert ImageStats.from_json(stats.to_json()) == stats
 
 
 @given(
@@ -311,21 +312,21 @@ def test_no_photo_makes_it_raise(data: bytes, changes: list[tuple[int, int]], le
     for at, value in changes:
         damaged[at % len(damaged)] = value
     asked = judge()
-    asked.decide(asked.look(bytes(damaged)))
+    asked.classify(asked.measure(bytes(damaged)))
 
 
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 3000), (3000, 16), (17, 700), (16, 60_000), (60_000, 16)])
 def test_odd_shapes_are_measured(size_hw: tuple[int, int]) -> None:
     for image in (noise(0, *size_hw), np.full((*size_hw, 3), 255, np.uint8)):
-        assert judge(JudgeSettings(side_min=16)).look(jpeg(image)).text is not None
+        assert judge(FilterSettings(side_min=16)).measure(jpeg(image)).text is not None
 
 
 def test_many_threads_see_the_same(rooms: list[Image]) -> None:
-    asked = Judge(SMALL)
+    asked = ImageFilter(SMALL)
     photos = [jpeg(room) for room in rooms[:3]]
-    alone = [asked.look(photo) for photo in photos]
+    alone = [asked.measure(photo) for photo in photos]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(asked.look, photos * 2))
+        together = list(pool.map(asked.measure, photos * 2))
     assert together == alone * 2
 
 
@@ -339,7 +340,7 @@ def _photos(*folders: str) -> Iterator[bytes]:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared photos are not here")
 def test_real_interiors_and_what_is_made_of_them() -> None:
     """Prints a table: how many of each kind are kept, and why the others are not."""
-    chosen = JudgeSettings(side_min=100)
+    chosen = FilterSettings(side_min=100)
     listings = list(_photos("houses", "ikea"))
     images = [decode_image(io.BytesIO(data)) for data in listings[::12]]
     made: dict[str, Callable[[int], Image]] = {
@@ -359,8 +360,8 @@ def test_real_interiors_and_what_is_made_of_them() -> None:
     kinds |= {kind: [jpeg(make(number)) for number in range(100)] for kind, make in made.items()}
     kept: dict[str, float] = {}
     for kind, photos in kinds.items():
-        asked = Judge(chosen)
-        found = Counter(asked.decide(asked.look(data)).reason for data in photos)
+        asked = ImageFilter(chosen)
+        found = Counter(asked.classify(asked.measure(data)).reason for data in photos)
         kept[kind] = found[Reason.KEPT] / found.total()
         reasons = ", ".join(f"{count} {why}" for why, count in found.most_common() if why is not Reason.KEPT)
         print(f"\n{kind:<26}{found.total():>6}{kept[kind]:>8.1%} kept   {reasons}", end="")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.lead import Kind, Lead
+from autolabel.crawling.requests import CrawlRequest, Kind
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS found (
@@ -33,7 +33,7 @@ class FoundLimits:
     crawl: int = 2_000_000
 
 
-class FoundLeads:
+class FoundRequests:
     """Counts the leads of a ledger that answers named, by the hosts of the answers.
 
     Args:
@@ -51,7 +51,7 @@ class FoundLeads:
         """How many more of those that a host names may be kept; 0 and less: none."""
         return min(self._limits.host - self._counts[host], self._limits.crawl - self._total)
 
-    def take(self, host: str, leads: Iterable[Lead]) -> tuple[list[Lead], int]:
+    def take(self, host: str, leads: Iterable[CrawlRequest]) -> tuple[list[CrawlRequest], int]:
         """Counts leads that a host names.
 
         Returns:
@@ -59,13 +59,13 @@ class FoundLeads:
         """
         taken, left_out, room = [], 0, self.room(host)
         before = room
-        for lead in leads:
-            if self._file.rows("SELECT 1 FROM leads WHERE url = ?", lead.url):
+        for request in leads:
+            if self._file.rows("SELECT 1 FROM leads WHERE url = ?", request.url):
                 continue
-            cost = _cost(lead)
+            cost = _cost(request)
             if cost <= room:
                 room -= cost
-                taken.append(lead)
+                taken.append(request)
             else:
                 left_out += 1
         if taken:
@@ -75,5 +75,7 @@ class FoundLeads:
         return taken, left_out
 
 
-def _cost(lead: Lead) -> int:
-    return _COST_OF_SITEMAP if lead.kind is Kind.SITEMAP else 1 + sum(map(len, astuple(lead))) // _CHARACTERS_OF_ONE
+def _cost(request: CrawlRequest) -> int:
+    if request.kind is Kind.SITEMAP:
+        return _COST_OF_SITEMAP
+    return 1 + sum(map(len, astuple(request))) // _CHARACTERS_OF_ONE

@@ -51,7 +51,7 @@ def near_hash(image: Image) -> str:
     return "".join(_both(np.asarray(part, np.uint8)) for part in (grey, *parts))
 
 
-class NearIndex:
+class NearDuplicateIndex:
     """Finds photos whose hashes differ in few bits, by comparing all: 1,000,000 take 384 MB and about 0.1 s.
 
     Args:
