@@ -210,7 +210,7 @@ class CrawlDatabase(Database):
                     self.run(update, old.reason, old.detail, old.sha256)
                     update = "UPDATE photos SET path = '', duplicate_of = ? WHERE sha256 = ? AND path != ''"
                     self.run(update, ended.photo.stats.sha256, old.sha256)
-            return set().union(*map(self._add, ended.leads))
+            return set().union(*map(self._add, ended.found))
 
     def retry_failed(self) -> int:
         """Reschedules all failed requests; returns their number."""
@@ -312,10 +312,11 @@ class CrawlDatabase(Database):
         try:
             return [convert(*row) for row in rows]
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            detail = f"{type(error).__name__}: {error}"
+            first = error.errors(include_url=False)[0]
+            names = "".join(f"{name}: " for name in first["loc"])
+            detail = f"{names}{first['msg'].removeprefix('Value error, ')}, got {brief(first['input'])}"
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            detail = str(error)
         raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {detail}")
 
     def _add(self, request: CrawlRequest) -> list[str]:
@@ -355,13 +356,14 @@ def _read_request(*row: Any) -> CrawlRequest:
 
 
 def _read_queued(number: Any, url: Any, redirects: Any, tries: Any, *request: Any) -> QueuedRequest:
-    return QueuedRequest(number, _read_request(*request), url, redirects, tries)
+    return QueuedRequest(number, _read_request(*request), url=url, redirects=redirects, tries=tries)
 
 
 def _read_entry(number: int, url: Any, reason: Any, detail: Any, *row: Any) -> PhotoEntry:
     stats, thumbnail, path, time, headers, duplicate_of = row[len(_REQUEST_FIELDS) :]
     headers = _HEADERS_TYPE.validate_json(headers, strict=True)
-    photo = Photo(_read_stats(stats, thumbnail), path, time, headers, duplicate_of)
+    checked = _read_stats(stats, thumbnail)
+    photo = Photo(checked, path=path, time=time, headers=headers, duplicate_of=duplicate_of)
     request = _read_request(*row[: len(_REQUEST_FIELDS)])
     return PhotoEntry(number, request, _read_text(url), _read_text(reason), _read_text(detail), photo)
 

@@ -134,7 +134,7 @@ class Ended:
 
     Attributes:
         reason: `kept` or why a photo was dropped; else a short error class.
-        leads: the crawl requests found in the response.
+        found: the crawl requests in the response.
         is_cut: whether the response held more than is taken from one response.
         supersedes: photos that are no longer kept because this one is.
     """
@@ -142,7 +142,7 @@ class Ended:
     state: State
     reason: str
     detail: str = ""
-    leads: tuple[CrawlRequest, ...] = ()
+    found: tuple[CrawlRequest, ...] = ()
     is_cut: bool = False
     photo: Photo | None = None
     supersedes: tuple[Superseded, ...] = ()

@@ -248,10 +248,10 @@ class Crawl:
         if ended.photo:
             pending = (old for old in ended.supersedes if old.sha256 not in superseded)
             self._overtaken |= {old.sha256: (old, ended.photo.stats.sha256) for old in pending}
-        if ended.leads:
+        if ended.found:
             host = parse_url(request.url).host
-            found, left_out = self._found.take(host, ended.leads)
-            ended = replace(ended, leads=tuple(found))
+            found, left_out = self._found.take(host, ended.found)
+            ended = replace(ended, found=tuple(found))
             if left_out:
                 self._counts.left_out[host] += left_out
         for host in self._database.end(request, ended):

@@ -16,7 +16,7 @@ from autolabel.__main__ import main
 from autolabel.commands.crawl import SOME_WAIT
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
-from autolabel.crawling.records import Outcome, QueuedRequest, RobotsRequest, RobotsText
+from autolabel.crawling.records import AnyRequest, Outcome, RobotsText
 from autolabel.crawling.requests import CrawlRequest, Kind
 from autolabel.crawling.sources.parsing import ParseSettings
 from surfaces.errors import OutputError
@@ -40,7 +40,7 @@ def _raise_at(part: str, error: Exception) -> type[Fetcher]:
     """A fetcher that raises an error after requests to URLs with this part."""
 
     class Faulty(Fetcher):
-        def fetch(self, request: QueuedRequest | RobotsRequest) -> tuple[Outcome | RobotsText, float]:
+        def fetch(self, request: AnyRequest) -> tuple[Outcome | RobotsText, float]:
             outcome = super().fetch(request)
             if part in request.url:
                 raise error

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autolabel.crawling.database import DATABASE_NAME, FILE_LANES, CrawlDatabase
 from autolabel.crawling.filters.statistics import ImageStats
-from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State, Superseded
+from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State
 from autolabel.crawling.requests import CrawlRequest, Kind
 from surfaces.errors import DatasetError, OutputError
 
@@ -134,21 +134,6 @@ def test_photos_are_stored_with_their_request(database: CrawlDatabase) -> None:
     assert list(database.kept_stats()) == [replace(_STATS, thumbnail=b"")]
 
 
-def test_a_better_copy_supersedes_a_kept_photo(database: CrawlDatabase) -> None:
-    database.add(_photos(2))
-    database.end(_next(database), Ended(State.DONE, "kept", photo=_PHOTO))
-    assert database.is_kept(_STATS.sha256)
-    better = replace(_PHOTO, path="photos/ef/efef.jpg", stats=replace(_STATS, sha256="ef" * 32))
-    superseded = Superseded(_STATS.sha256, "near-duplicate", "a better copy came")
-    database.end(_next(database), Ended(State.DONE, "kept", photo=better, supersedes=(superseded,)))
-    assert not database.is_kept(_STATS.sha256)
-    old, new = database.photos()
-    assert (old.reason, old.detail) == ("near-duplicate", "a better copy came")
-    assert old.photo == replace(_DROPPED, duplicate_of="ef" * 32)
-    assert (new.reason, new.photo) == ("kept", better)
-    assert [stats.sha256 for stats in database.kept_stats()] == ["ef" * 32]
-
-
 def test_photos_are_read_in_batches(database: CrawlDatabase) -> None:
     database.add(_photos(600))
     for _ in range(600):
@@ -189,21 +174,6 @@ def test_robots_txt(database: CrawlDatabase) -> None:
     database.request_robots(origin)
     assert database.robots_text(origin) is None
     assert _next_robots(database) == request
-
-
-def test_robots_txt_that_is_redirected_and_delayed(database: CrawlDatabase) -> None:
-    database.request_robots("http://a.example")
-    request = _next_robots(database)
-    assert database.redirect(request, "https://www.a.example/robots.txt") == "www.a.example"
-    assert database.robots_host("http://a.example") == "www.a.example"
-    assert database.next_request("a.example", _NOW) is None
-    database.delay(request, _NOW + 5, "unreachable")
-    assert database.next_request("www.a.example", _NOW) is None
-    assert database.next_time("www.a.example") == _NOW + 5
-    later = _next_robots(database, "www.a.example", _NOW + 5)
-    assert later.redirects == 1
-    database.forget_robots(later)
-    assert database.robots_host("http://a.example") is None
 
 
 def test_files_are_spread_over_lanes(database: CrawlDatabase) -> None:

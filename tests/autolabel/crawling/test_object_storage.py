@@ -1,4 +1,4 @@
-"""A corpus in object storage, as servers on loopback speak it: crawled, labelled, killed in both, and resumed."""
+"""A corpus in object storage (servers on loopback): crawled and labelled, with a kill and a resume in both."""
 
 from __future__ import annotations
 
@@ -30,18 +30,16 @@ _COUNT = 24
 
 @contextmanager
 def _s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of which this process and those that it starts know as their users would have it."""
+    """A bucket, configured by environment variables for this process and its children."""
     pytest.importorskip("s3fs", reason="s3fs is not installed")
-    server = pytest.importorskip("moto.server", reason="moto[server] is not installed").ThreadedMotoServer(
-        "127.0.0.1", 0, verbose=False
-    )
+    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.get_host_and_port()[1]}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    place = {"ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}", "DEFAULT_REGION": "us-east-1"}
+    for name, value in (place | {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
-    name = f"rooms-{uuid.uuid4().hex}"  # servers of one process share what they hold
+    name = f"rooms-{uuid.uuid4().hex}"  # servers of one process share their buckets
     fsspec.filesystem("s3").mkdir(name)
     yield f"s3://{name}"
     server.stop()
@@ -49,7 +47,7 @@ def _s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @contextmanager
 def _gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The same in Google's storage, emulated by the package gcp-storage-emulator."""
+    """The same in Google Cloud Storage, emulated by gcp-storage-emulator."""
     pytest.importorskip("gcsfs", reason="gcsfs is not installed")
     emulator = shutil.which("gcp-storage-emulator")
     if emulator is None:
@@ -124,7 +122,7 @@ def _labelled(labels: Path) -> int:
         return store.counts().photos
 
 
-def test_crawled_and_labelled_where_it_lies(
+def test_a_corpus_in_object_storage_is_crawled_and_labelled(
     tmp_path: Path, urls: Path, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus, labels, place = tmp_path / "corpus", tmp_path / "labels", f"{bucket}/some/where"
@@ -143,7 +141,7 @@ def test_crawled_and_labelled_where_it_lies(
         assert files.cat_file(row["path"]) == photo_bytes(number)
     assert not (corpus / "photos").exists()
 
-    log = tmp_path / "looks"
+    log = tmp_path / "calls"
     teacher = teacher_file(tmp_path, delay=0.05, log=str(log))
     run = ["run", str(manifest), "--out", str(labels), "--allow-python", "--teacher", str(teacher)]
     _kill_when(start(*run), lambda: _labelled(labels) >= 5)
@@ -155,7 +153,7 @@ def test_crawled_and_labelled_where_it_lies(
     assert sorted(sample.encoded_image() for sample in open_dataset(labels)) == sorted(map(photo_bytes, range(_COUNT)))
 
 
-def test_what_is_not_there_is_one_line(
+def test_missing_buckets_and_objects_are_one_line(
     tmp_path: Path, urls: Path, s3_bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = "s3://no-such-bucket/rooms"
@@ -169,8 +167,8 @@ def test_what_is_not_there_is_one_line(
     teacher = ("--allow-python", "--teacher", str(teacher_file(tmp_path)))
     assert main(["run", str(tmp_path / "list.txt"), "--out", str(tmp_path / "set"), *teacher, "--quiet"]) == 10
     with LabelStore.open(tmp_path / "set") as store:
-        told = {failure.source: failure.reason for failure in store.failures()}
-    assert told == {
+        reasons = {failure.source: failure.reason for failure in store.failures()}
+    assert reasons == {
         f"{s3_bucket}/gone.jpg": "there is no such object: The specified key does not exist.",
         f"{place}/gone.jpg": "there is no such object: The specified bucket does not exist",
         f"{s3_bucket}/empty.jpg": "the object could not be read: [Errno 22] The requested range is not satisfiable",
