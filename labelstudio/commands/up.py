@@ -1,7 +1,6 @@
-"""`python -m labelstudio up`: a Label Studio on this machine, for those who have none.
+"""`python -m labelstudio up`: starts a Label Studio on this machine.
 
-It listens on the loopback interface alone, tells nobody that it runs, lets nobody sign up, and keeps its data in
-SQLite.
+It listens on the loopback interface only, reports no usage, permits no sign-up, and keeps its data in SQLite.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_same(running: Running, port: int | None, photos: Path | None) -> None:
-    """A server that runs keeps its port and folder: who wants others has to stop it first."""
+    """Rejects another port or folder than those of the running server."""
     other_port = port and not running.url.endswith(f":{port}")
     other_photos = photos and str(photos) != running.photos
     if other_port or other_photos:

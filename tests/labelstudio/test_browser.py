@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +16,12 @@ import pytest
 from PIL import Image as Pillow
 
 from labelstudio.backend.model import InteractiveModel
-from labelstudio.backend.segmenters import StudentProposer
+from labelstudio.backend.segmenters import StudentSegmenter
 from labelstudio.backend.server import MlServer
 from labelstudio.backend.task_photos import TaskPhotos
-from labelstudio.commands.backend import enter_backend
+from labelstudio.commands.backend import register_backend
 from labelstudio.project.labeling_config import Project, create_project
-from labelstudio.project.tasks import read_facts
+from labelstudio.project.tasks import read_stats
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.review_log import ReviewLog
 from models import Segmenter
@@ -52,12 +51,6 @@ def project(label_studio: TestServer) -> Iterator[Project]:
     project = create_project(label_studio, "rooms")
     yield project
     label_studio.client.projects.delete(project.id)
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    return Scene(label_studio, project, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +193,7 @@ def test_a_click_is_answered_with_a_mask(scene: Scene, editor: Editor) -> None:
     sha256 = add_room(scene, "room", labels=labels_of_masks([("wall", np.zeros(door().shape, bool))]))
     assert scene.push() == 0
     with answering_backend(scene) as address:
-        enter_backend(scene.server, scene.project, address)
+        register_backend(scene.server, scene.project, address)
         editor.open_list(scene.project.id)
         editor.open_listed()
         editor.annotate_automatically()
@@ -236,7 +229,7 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
             task = editor.wait_next(task) if number < 7 else task
         assert scene.pull() == 0
         with ReviewLog.of(scene.dataset) as log:
-            reviews = log.annotations(read_facts(scene.server, scene.project).key)
+            reviews = log.annotations(read_stats(scene.server, scene.project).key)
         seconds = [review.seconds for review in reviews if review.outcome == kind and review.seconds is not None]
         assert len(seconds) == 8
         medians[kind] = median(seconds)
@@ -249,15 +242,9 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
 @contextmanager
 def answering_backend(scene: Scene) -> Iterator[str]:
     """A backend that answers clicks with our network; yields its address."""
-    model = InteractiveModel(StudentProposer(Segmenter(threads=1)), TaskPhotos(scene.server))
+    model = InteractiveModel(StudentSegmenter(Segmenter(threads=1)), TaskPhotos(scene.server))
     with MlServer("127.0.0.1", 0, model) as backend:
-        thread = threading.Thread(target=backend.serve_forever, args=(0.1,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{backend.server_port}"
-        finally:
-            backend.shutdown()
-            thread.join()
+        yield f"http://127.0.0.1:{backend.port}"
 
 
 def add_room(scene: Scene, name: str, data: bytes = PHOTO, labels: ScoredLabels | None = None) -> str:
@@ -317,7 +304,7 @@ def door() -> Mask:
 def comments(scene: Scene) -> list[str]:
     """What people remarked on photos."""
     with ReviewLog.of(scene.dataset) as log:
-        reviews = log.annotations(read_facts(scene.server, scene.project).key)
+        reviews = log.annotations(read_stats(scene.server, scene.project).key)
         return [review.comment for review in reviews if review.comment]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstudio.sync.training_rounds import Round, TrainingError, due_round, work_through
+from labelstudio.sync.training_rounds import TrainingError, TrainingRound, due_round, run_round
 from surfaces.datasets import open_dataset
 from surfaces.store.label_store import LabelStore
 from tests.autolabel.label_stores import rooms_store
@@ -28,7 +28,7 @@ def test_a_round_is_due_after_enough_reviews(tmp_path: Path) -> None:
     review(dataset, 1)
     assert due_round(tmp_path / "run", dataset, 2) is None
     review(dataset, 1)
-    assert due_round(tmp_path / "run", dataset, 2) == Round(tmp_path / "run" / "round-001")
+    assert due_round(tmp_path / "run", dataset, 2) == TrainingRound(tmp_path / "run" / "round-001")
 
 
 @pytest.mark.slow
@@ -37,27 +37,27 @@ def test_a_round_learns_and_the_next_waits_for_new_reviews(tmp_path: Path) -> No
     review(dataset, 2)
     first = due_round(run, dataset, 1)
     assert first is not None
-    assert work_through(first, dataset, [], QUICK) == first.network
+    assert run_round(first, dataset, [], QUICK) == first.network
     assert len(open_dataset(first.reviewed)) == 2
     assert len(open_dataset(first.auto)) == 2
-    assert first.reviews() == 2
+    assert first.count_reviews() == 2
     assert due_round(run, dataset, 1) is None
     review(dataset, 1)
     second = due_round(run, dataset, 1)
-    assert second == Round(run / "round-002")
+    assert second == TrainingRound(run / "round-002")
 
 
-def broken_round(tmp_path: Path) -> tuple[Round, Path]:
+def broken_round(tmp_path: Path) -> tuple[TrainingRound, Path]:
     """A round whose training failed, and its dataset."""
     dataset, run = rooms_store(tmp_path / "labels", 3), tmp_path / "run"
     review(dataset, 1)
     first = due_round(run, dataset, 1)
     assert first is not None
     with pytest.raises(TrainingError, match="`distill train` ended with exit code 11"):
-        work_through(first, dataset, [], [*QUICK, "--crop", "100"])
+        run_round(first, dataset, [], [*QUICK, "--crop", "100"])
     review(dataset, 1)  # comes too late for this round
     assert due_round(run, dataset, 5) == first
-    assert first.reviews() == 1
+    assert first.count_reviews() == 1
     return first, dataset
 
 
@@ -69,6 +69,6 @@ def test_a_round_that_broke_off_is_due_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_round_that_broke_off_goes_on(tmp_path: Path) -> None:
     first, dataset = broken_round(tmp_path)
-    work_through(first, dataset, [], QUICK)
-    assert first.reviews() == 1
+    run_round(first, dataset, [], QUICK)
+    assert first.count_reviews() == 1
     assert first.network.is_file()

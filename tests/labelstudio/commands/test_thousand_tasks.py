@@ -14,7 +14,7 @@ import pytest
 
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.project.labeling_config import create_project
-from labelstudio.project.tasks import read_facts
+from labelstudio.project.tasks import read_stats
 from labelstudio.server.connection import open_server
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.review_log import ReviewLog
@@ -90,10 +90,10 @@ def test_a_thousand_tasks_survive_a_server_that_is_killed(tmp_path: Path) -> Non
         for seed in range(COUNT):
             labels = simple_labels(seed=seed)
             pushed[scene.add(f"{seed}", labels)] = labels
-        key = read_facts(started, scene.project).key
+        key = read_stats(started, scene.project).key
 
         def in_project() -> int:
-            return read_facts(started, scene.project).tasks
+            return read_stats(started, scene.project).tasks
 
         push_s = with_the_server_killed(scene, server, in_project, "push", "--queue", "random", "--limit", str(COUNT))
         begun = time.monotonic()

@@ -25,10 +25,10 @@ from surfaces.detections import Mask
 from surfaces.errors import FetchError, MissingExtraError, SurfacesError
 from surfaces.images.load import load_image
 from tests.absent_packages import command_without
-from tests.labelstudio.clicks import box, click, masks_of
+from tests.labelstudio.backend.clicks import box, click, masks_of
 from tests.labelstudio.servers import TestServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZE = (384, 512)
 _PATIENCE_S = 90
 

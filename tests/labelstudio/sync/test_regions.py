@@ -14,8 +14,8 @@ from labelstudio.project.labeling_config import label_config
 from labelstudio.sync.brush import encode_brush
 from labelstudio.sync.regions import labels_of, prediction_of
 from surfaces.store.records import ScoredLabels
-from tests.labelstudio.drawn_labels import any_labels, drawing_of, drawn, mask_of
 from tests.labelstudio.review_scenes import labels_of_masks
+from tests.labelstudio.sync.drawn_labels import any_labels, drawing_of, drawn, mask_of
 
 ROOM = drawn("wwww.??.", "w..w11..", "wwww1122", "ffffff22")
 HEIGHT, WIDTH = ROOM.ignore_mask.shape
@@ -256,7 +256,7 @@ FULL = ["xxxxxxxx"] * 4
         (told("verdict", "choices", choices=["maybe"]), "expected the verdict unsure or reject, got ['maybe']"),
         (told("verdict", "choices", choices=["unsure", "reject"]), "expected the verdict unsure or reject, got"),
         (told("verdict", "choices"), "expected the verdict unsure or reject, got [None]"),
-        (told("comment", "textarea", text=[4]), "expected the comment as text, got [[4]]"),
+        (told("comment", "textarea", text=[4]), "expected the comment as text, got [4]"),
     ],
 )
 def test_what_nobody_can_mean_is_refused_in_one_line(region: dict[str, Any], message: str) -> None:

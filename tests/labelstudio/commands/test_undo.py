@@ -9,7 +9,6 @@ import pytest
 
 from labelstudio.__main__ import main
 from labelstudio.errors import AnnotationError
-from labelstudio.project.labeling_config import Project
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.regions import prediction_of
 from labelstudio.sync.review_log import LOG_NAME
@@ -17,13 +16,6 @@ from surfaces.errors import DatasetError
 from surfaces.store.label_store import STORE_NAME, LabelStore
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.review_scenes import SETTINGS, Scene, simple_labels
-from tests.labelstudio.servers import TestServer
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    return Scene(label_studio, project, tmp_path)
 
 
 def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:

@@ -25,7 +25,7 @@ from labelstudio.server.connection import open_server
 from labelstudio.server.installation import REQUIREMENT, find_executable
 from labelstudio.server.local_server import LocalServer, default_home
 from surfaces.errors import OutputError
-from tests.labelstudio.programs import ANSWERS, HANGS, wait_for
+from tests.labelstudio.server.programs import ANSWERS, HANGS, wait_for
 from tests.labelstudio.servers import TestServer, copy_started_home
 
 
@@ -206,7 +206,7 @@ def test_a_server_that_was_killed_is_started_anew(local: LocalServer, program: C
 def test_a_server_that_ignores_the_polite_signal(local: LocalServer, program: Callable[[str], Path]) -> None:
     deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + ANSWERS.replace("{whoami}", "200")
     running = local.start(program(deaf), port=0)
-    assert local.stop(patience_s=0.3)
+    assert local.stop(max_wait_s=0.3)
     assert not lives(running.pid)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from labelstudio.sync.overlaps import Region, settle
-from tests.labelstudio.drawn_labels import drawing_of, mask_of
+from tests.labelstudio.sync.drawn_labels import drawing_of, mask_of
 
 WALL = Region("wall", "wall", mask_of("xxxx.."))
 FLOOR = Region("floor", "floor", mask_of("....xx"))

@@ -12,7 +12,7 @@ from label_studio_sdk.label_interface import LabelInterface
 
 from labelstudio.__main__ import main
 from labelstudio.errors import ProjectError
-from labelstudio.project.instructions import CLASSES_GUIDE, guide_html
+from labelstudio.project.instructions import CLASSES_GUIDE, instructions_html
 from labelstudio.project.labeling_config import (
     BRUSH,
     POLYGON,
@@ -68,14 +68,14 @@ def test_each_key_does_one_thing() -> None:
 
 
 def test_the_guide_is_that_of_the_documents() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "labelling.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "labelling.md").read_text("utf-8")
     guide = [" ".join(paragraph.split()) for paragraph in CLASSES_GUIDE.strip().split("\n\n")]
     assert [" ".join(paragraph.split()) for paragraph in page.split("\n\n")][1 : 1 + len(guide)] == guide
 
 
 def test_the_guide_has_each_class_in_bold() -> None:
-    assert "<p><b>Dining table.</b> A table at which people eat" in guide_html()
-    assert "*" not in guide_html()
+    assert "<p><b>Dining table.</b> A table at which people eat" in instructions_html()
+    assert "*" not in instructions_html()
 
 
 def test_a_new_project_is_found(label_studio: TestServer, project: Project) -> None:

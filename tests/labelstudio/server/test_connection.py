@@ -251,12 +251,12 @@ def packed(handler: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"), [(endless, "at most 0.01 MB"), (huge, "at most 0.01 MB"), (packed, "is not compressed")]
+    ("answer", "words"), [(endless, "at most 0.01 MB"), (huge, "at most 0.01 MB"), (packed, "an uncompressed response")]
 )
 def test_an_answer_without_end_is_broken_off(
     impostor: Callable[..., Impostor], answer: Response, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstudio.server.retry._BODY_BYTES", 10_000)
+    monkeypatch.setattr("labelstudio.server.retry._BODY_BYTES_MAX", 10_000)
     with pytest.raises(ServerUnavailableError, match=words):
         open_server(impostor(answer).url, TOKEN)
 

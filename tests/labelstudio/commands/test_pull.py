@@ -12,8 +12,8 @@ import pytest
 
 from labelstudio.commands import pull
 from labelstudio.errors import AnnotationError, ServerUnavailableError
-from labelstudio.project.labeling_config import BOX, BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, Project, create_project
-from labelstudio.project.tasks import read_facts
+from labelstudio.project.labeling_config import BOX, BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, create_project
+from labelstudio.project.tasks import read_stats
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.brush import encode_brush
 from labelstudio.sync.regions import prediction_of
@@ -26,13 +26,6 @@ from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_label
 from tests.labelstudio.servers import TestServer
 
 Result = list[dict[str, Any]]
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
-    return Scene(label_studio, project, tmp_path)
 
 
 def pushed(scene: Scene, count: int) -> list[dict[str, Any]]:
@@ -68,7 +61,7 @@ def comment(text: str) -> dict[str, Any]:
 
 def logged(scene: Scene) -> list[LoggedAnnotation]:
     with ReviewLog.of(scene.dataset) as log:
-        return log.annotations(read_facts(scene.server, scene.project).key)
+        return log.annotations(read_stats(scene.server, scene.project).key)
 
 
 def colleague(scene: Scene, name: str) -> int:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labelstudio.sync.agreement import agreement, class_ious, majority, mean_ious, same_labels
+from labelstudio.sync.agreement import class_ious, majority_vote, mean_ious, pairwise_agreement, same_labels
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.review_scenes import labels_of_masks
@@ -68,26 +68,26 @@ def test_mean_iou_is_over_those_that_have_the_class() -> None:
 
 
 def test_agreement_is_the_same_for_both_and_nothing_for_one() -> None:
-    assert agreement([of_row("wwww")]) == {}
-    assert agreement([of_row("wwww"), of_row("ww..")]) == {"wall": 0.5}
+    assert pairwise_agreement([of_row("wwww")]) == {}
+    assert pairwise_agreement([of_row("wwww"), of_row("ww..")]) == {"wall": 0.5}
 
 
 def test_majority_takes_what_more_than_half_say() -> None:
     three = [of_row("wwf.w?"), of_row("wffw.?"), of_row("wffff.")]
-    assert drawn(majority(three)) == "wff???"
+    assert drawn(majority_vote(three)) == "wff???"
 
 
 def test_two_of_four_are_no_majority() -> None:
-    assert drawn(majority([of_row("ww"), of_row("ww"), of_row("wf"), of_row("ff")])) == "w?"
+    assert drawn(majority_vote([of_row("ww"), of_row("ww"), of_row("wf"), of_row("ff")])) == "w?"
 
 
 def test_majority_tells_tables_apart_as_the_newest_does() -> None:
     people = [of_row("111111.."), of_row("11.111.."), of_row("11.222..")]
-    assert drawn(majority(people)) == "11.222.."
+    assert drawn(majority_vote(people)) == "11.222.."
     people = [of_row("11.222.."), of_row("11.222.."), of_row("........")]
-    assert drawn(majority(people)) == "11.222.."
+    assert drawn(majority_vote(people)) == "11.222.."
 
 
 @given(label_maps, label_maps)
 def test_the_odd_one_out_is_outvoted(most: np.ndarray, odd: np.ndarray) -> None:
-    assert same_labels(majority([of_map(most), of_map(odd), of_map(most)]), of_map(most))
+    assert same_labels(majority_vote([of_map(most), of_map(odd), of_map(most)]), of_map(most))

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labelstudio.errors import ServerUnavailableError
-from labelstudio.project.labeling_config import Project
 from labelstudio.sync.regions import prediction_of
 from labelstudio.sync.review_log import LOG_NAME
 from tests.labelstudio.review_scenes import Scene, simple_labels
-from tests.labelstudio.servers import TestServer
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
-    return Scene(label_studio, project, tmp_path)
 
 
 def status(scene: Scene, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from segment_anything import sam_model_registry
 
-from labelstudio.backend.sam import SamPhoto, SamProposer
-from labelstudio.backend.segmenters import Hint, StudentPhoto, StudentProposer
-from labelstudio.commands.backend import add_arguments, open_proposer
+from labelstudio.backend.sam import SamPhoto, SamSegmenter
+from labelstudio.backend.segmenters import RegionPrompt, StudentPhoto, StudentSegmenter
+from labelstudio.commands.backend import add_arguments, open_segmenter
 from models import Segmenter
 from models.inference.model_output import ModelOutput
 from models.inference.postprocess import detection
@@ -61,24 +61,26 @@ def student_photo() -> StudentPhoto:
     return StudentPhoto(np.full((*SIZE, 3), 128, np.uint8), raw, segments)
 
 
-def asked_for(hint: Hint) -> tuple[Any, list[Any]]:
+def asked_for(hint: RegionPrompt) -> tuple[Any, list[Any]]:
     questions = NotedQuestions()
     photo = SamPhoto(questions, student_photo(), SamSettings())  # type: ignore[arg-type]
-    return photo.propose(hint), questions.asked
+    return photo.predict(hint), questions.asked
 
 
 def test_the_students_region_is_the_box_of_a_click() -> None:
-    found, asked = asked_for(Hint(WALL, clicks=((60, 10),), misses=((5, 5), (60, 80))))
+    found, asked = asked_for(RegionPrompt(WALL, points=((60, 10),), negative_points=((5, 5), (60, 80))))
     assert asked == [("stuff", [0, 0, 120, 40], [(60, 10, True), (5, 5, False)])]
     assert found.surface == WALL
     assert found.score == pytest.approx(0.8)
-    found, asked = asked_for(Hint(DINING_TABLE, clicks=((40, 60),)))
+    found, asked = asked_for(RegionPrompt(DINING_TABLE, points=((40, 60),)))
     assert asked == [("thing", [30, 50, 60, 70], [(40, 60, True)])]
 
 
 def test_each_box_of_a_person_is_asked_for_with_the_clicks_in_it() -> None:
     boxes = ((0, 0, 20, 20), (50, 50, 90, 80))
-    found, asked = asked_for(Hint(FLOOR, clicks=((60, 60), (19, 0)), misses=((20, 20),), boxes_xyxy=boxes))
+    found, asked = asked_for(
+        RegionPrompt(FLOOR, points=((60, 60), (19, 0)), negative_points=((20, 20),), boxes_xyxy=boxes)
+    )
     assert asked == [
         ("stuff", [0, 0, 20, 20], [(19, 0, True)]),
         ("stuff", [50, 50, 90, 80], [(60, 60, True)]),
@@ -88,16 +90,16 @@ def test_each_box_of_a_person_is_asked_for_with_the_clicks_in_it() -> None:
 
 
 def test_negative_clicks_alone_ask_nothing() -> None:
-    assert asked_for(Hint(WALL, misses=((5, 5),))) == (None, [])
+    assert asked_for(RegionPrompt(WALL, negative_points=((5, 5),))) == (None, [])
 
 
 def test_sam_draws_what_is_clicked() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
     image[20:60, 30:80] = 255
-    proposer = SamProposer(Sam(bright_sam(), "sam bright", "ab" * 32), StudentProposer(Segmenter(threads=1)))
-    photo = proposer.see(image)
+    segmenter = SamSegmenter(Sam(bright_sam(), "sam bright", "ab" * 32), StudentSegmenter(Segmenter(threads=1)))
+    photo = segmenter.encode(image)
     assert photo.size_hw == SIZE
-    found = photo.propose(Hint(DINING_TABLE, boxes_xyxy=((28, 18, 82, 62),)))
+    found = photo.predict(RegionPrompt(DINING_TABLE, boxes_xyxy=((28, 18, 82, 62),)))
     assert found is not None
     truth = image[:, :, 0] > 0
     assert (found.mask & truth).sum() / (found.mask | truth).sum() > 0.9
@@ -123,14 +125,14 @@ def arguments(*words: object) -> Any:
 
 
 def test_the_option_loads_official_weights(tiny_file: Path) -> None:
-    proposer = open_proposer(arguments("--sam", tiny_file, "--device", "cpu"))
-    assert proposer.name.startswith(f"sam vit_b {sha256_of(tiny_file)[:12]}, student (surfaces) ")
-    photo = proposer.see(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
+    segmenter = open_segmenter(arguments("--sam", tiny_file, "--device", "cpu"))
+    assert segmenter.name.startswith(f"sam vit_b {sha256_of(tiny_file)[:12]}, student (surfaces) ")
+    photo = segmenter.encode(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
     for surface in (WALL, DINING_TABLE):
-        found = photo.propose(Hint(surface, clicks=((60, 45),)))
+        found = photo.predict(RegionPrompt(surface, points=((60, 45),)))
         assert found is None or found.mask.shape == SIZE
 
 
 def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"expected weights .*absent\.pth"):
-        open_proposer(arguments("--sam", tmp_path / "absent.pth"))
+        open_segmenter(arguments("--sam", tmp_path / "absent.pth"))

@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labelstudio.project.labeling_config import Project
 from tests.labelstudio.review_scenes import Scene, simple_labels
-from tests.labelstudio.servers import TestServer
 
 TRAIN = "--steps 1 --batch 1 --crop 128 --threads 1"
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    return Scene(label_studio, project, tmp_path)
 
 
 def test_a_round_of_the_loop(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from labelstudio.__main__ import main
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.server.local_server import LocalServer, Running
 from labelstudio.server.port_owner import listens
-from tests.labelstudio.programs import HANGS, wait_for
+from tests.labelstudio.server.programs import HANGS, wait_for
 
 pytestmark = pytest.mark.security
 

@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstudio.sync.regions import fill_polygon
-from tests.labelstudio.drawn_labels import mask_of
+from labelstudio.sync.regions import rasterize_polygon
+from tests.labelstudio.sync.drawn_labels import mask_of
 
 
 def filled(points: list[tuple[float, float]], height: int = 4, width: int = 5) -> np.ndarray:
-    return fill_polygon(np.array(points, np.float64), height, width)
+    return rasterize_polygon(np.array(points, np.float64), height, width)
 
 
 def test_pixels_are_in_whose_centre_is() -> None:

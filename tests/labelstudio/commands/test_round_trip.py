@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 
-from labelstudio.project.labeling_config import Project
 from labelstudio.sync.agreement import same_labels
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_labels
-from tests.labelstudio.servers import TestServer
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    return Scene(label_studio, project, tmp_path)
 
 
 def shapes() -> dict[str, ScoredLabels]:

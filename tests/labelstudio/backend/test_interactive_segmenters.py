@@ -12,34 +12,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstudio.backend.prompts import hints_of
-from labelstudio.backend.segmenters import Hint, Point, StudentPhoto, StudentProposer, flooded
+from labelstudio.backend.prompts import parse_prompts
+from labelstudio.backend.segmenters import Point, RegionPrompt, StudentPhoto, StudentSegmenter, flood_fill
 from labelstudio.errors import AnnotationError
 from models import Segmenter
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.datasets import open_dataset
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.images.load import load_image
-from tests.labelstudio.clicks import box, click
+from tests.labelstudio.backend.clicks import box, click
 
-ROOMS = Path(__file__).parents[1] / "data" / "rooms"
+ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 SIZE = (60, 80)
 
 
 @pytest.fixture(scope="module")
-def proposer() -> StudentProposer:
-    return StudentProposer(Segmenter(threads=1))
+def segmenter() -> StudentSegmenter:
+    return StudentSegmenter(Segmenter(threads=1))
 
 
 @pytest.fixture(scope="module")
-def room(proposer: StudentProposer, room_path: Path) -> StudentPhoto:
-    return proposer.see(load_image(str(room_path)))
+def room(segmenter: StudentSegmenter, room_path: Path) -> StudentPhoto:
+    return segmenter.encode(load_image(str(room_path)))
 
 
 @pytest.fixture(scope="module")
-def labelled(proposer: StudentProposer) -> list[tuple[StudentPhoto, Any]]:
+def labelled(segmenter: StudentSegmenter) -> list[tuple[StudentPhoto, Any]]:
     """Every other room as the student sees them, with their exact labels."""
-    return [(proposer.see(sample.image()), sample.labels()) for sample in open_dataset(ROOMS)[::2]]
+    return [(segmenter.encode(sample.image()), sample.labels()) for sample in open_dataset(ROOMS)[::2]]
 
 
 def segment(photo: StudentPhoto, surface: SurfaceClass) -> Mask:
@@ -64,7 +64,7 @@ def iou(one: Mask, other: Mask) -> float:
 
 
 def proposed(photo: StudentPhoto, *args: Any, **kwargs: Any) -> Detection:
-    found = photo.propose(Hint(*args, **kwargs))
+    found = photo.predict(RegionPrompt(*args, **kwargs))
     assert found is not None
     np.testing.assert_array_equal(found.box_xyxy, box_of_mask(found.mask))
     assert 0 <= found.score <= 1
@@ -74,7 +74,7 @@ def proposed(photo: StudentPhoto, *args: Any, **kwargs: Any) -> Detection:
 @pytest.mark.parametrize("surface", [WALL, FLOOR])
 def test_a_click_on_stuff_gets_the_connected_region_under_it(room: StudentPhoto, surface: SurfaceClass) -> None:
     part = largest_part(segment(room, surface))
-    found = proposed(room, surface, clicks=(deepest(part),))
+    found = proposed(room, surface, points=(deepest(part),))
     assert found.surface == surface
     np.testing.assert_array_equal(found.mask, part)
     assert found.score > 0.8
@@ -82,14 +82,14 @@ def test_a_click_on_stuff_gets_the_connected_region_under_it(room: StudentPhoto,
 
 def test_a_click_on_a_table_gets_the_whole_of_it(room: StudentPhoto) -> None:
     table = segment(room, DINING_TABLE)
-    np.testing.assert_array_equal(proposed(room, DINING_TABLE, clicks=(deepest(table),)).mask, table)
+    np.testing.assert_array_equal(proposed(room, DINING_TABLE, points=(deepest(table),)).mask, table)
 
 
 def test_two_clicks_get_both_regions(room: StudentPhoto) -> None:
     wall = segment(room, WALL)
     first = largest_part(wall)
     second = largest_part(wall & ~first)
-    found = proposed(room, WALL, clicks=(deepest(first), deepest(second)))
+    found = proposed(room, WALL, points=(deepest(first), deepest(second)))
     np.testing.assert_array_equal(found.mask, first | second)
 
 
@@ -104,7 +104,7 @@ def test_where_the_student_sees_something_else_a_click_gets_what_is_missing(
             if (truth & ~known).mean() < 0.002:
                 continue
             place = deepest(truth & ~known)
-            found = proposed(photo, surface, clicks=(place,))
+            found = proposed(photo, surface, points=(place,))
             assert found.mask[place[::-1]]
             assert not (found.mask & known).any()
             gains.append(iou(found.mask | known, truth) - iou(known, truth))
@@ -119,7 +119,7 @@ def test_a_negative_click_takes_away_what_is_like_it_and_leaves_the_click(room: 
     apart = part.copy()
     cv2.circle(covered := np.zeros(part.shape, np.uint8), click, 60, 1, -1)
     miss = deepest(apart & (covered == 0))
-    found = proposed(room, FLOOR, clicks=(click,), misses=(miss,))
+    found = proposed(room, FLOOR, points=(click,), negative_points=(miss,))
     assert found.mask[click[::-1]]
     assert not found.mask[miss[::-1]]
     assert 0.2 * part.sum() < found.mask.sum() < part.sum()
@@ -128,15 +128,15 @@ def test_a_negative_click_takes_away_what_is_like_it_and_leaves_the_click(room: 
 
 def test_a_negative_click_off_the_region_changes_nothing(room: StudentPhoto) -> None:
     wall = segment(room, WALL)
-    clicks = (deepest(wall),)
-    plain = proposed(room, WALL, clicks=clicks)
-    missed = proposed(room, WALL, clicks=clicks, misses=(deepest(segment(room, FLOOR)),))
+    points = (deepest(wall),)
+    plain = proposed(room, WALL, points=points)
+    missed = proposed(room, WALL, points=points, negative_points=(deepest(segment(room, FLOOR)),))
     np.testing.assert_array_equal(missed.mask, plain.mask)
 
 
 def test_negative_clicks_alone_and_no_hints_propose_nothing(room: StudentPhoto) -> None:
-    assert room.propose(Hint(WALL)) is None
-    assert room.propose(Hint(WALL, misses=((5, 5),))) is None
+    assert room.predict(RegionPrompt(WALL)) is None
+    assert room.predict(RegionPrompt(WALL, negative_points=((5, 5),))) is None
 
 
 @pytest.mark.parametrize("surface", [WALL, FLOOR])
@@ -172,17 +172,17 @@ def test_tables_fill_their_boxes_as_well_as_the_students_own(labelled: list[tupl
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (17, 300), (900, 40), (1, 1)])
-def test_photos_of_odd_sizes_are_answered(proposer: StudentProposer, shape: tuple[int, int]) -> None:
+def test_photos_of_odd_sizes_are_answered(segmenter: StudentSegmenter, shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(3)
-    photo = proposer.see(rng.integers(0, 256, (*shape, 3), np.uint8))
+    photo = segmenter.encode(rng.integers(0, 256, (*shape, 3), np.uint8))
     corner = (shape[1] - 1, shape[0] - 1)
     for surface in CLASSES:
-        assert proposed(photo, surface, clicks=(corner,)).mask[corner[::-1]]
+        assert proposed(photo, surface, points=(corner,)).mask[corner[::-1]]
         assert proposed(photo, surface, boxes_xyxy=((0, 0, shape[1], shape[0]),)).mask.shape == shape
 
 
-def test_the_photo_itself_is_not_kept(proposer: StudentProposer) -> None:
-    photo = proposer.see(np.zeros((1200, 1600, 3), np.uint8))
+def test_the_photo_itself_is_not_kept(segmenter: StudentSegmenter) -> None:
+    photo = segmenter.encode(np.zeros((1200, 1600, 3), np.uint8))
     kept = [value.nbytes for value in vars(photo).values() if isinstance(value, np.ndarray)]
     assert 0 < sum(kept) < 2_000_000
 
@@ -192,36 +192,36 @@ def test_a_flood_is_the_connected_component(bits: int, column: int, row: int) ->
     region = np.array([bits >> place & 1 for place in range(20)], np.bool_).reshape(4, 5)
     region[row, column] = True
     _, numbers = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)
-    np.testing.assert_array_equal(flooded(region, (column, row)), numbers == numbers[row, column])
+    np.testing.assert_array_equal(flood_fill(region, (column, row)), numbers == numbers[row, column])
 
 
 def test_a_flood_stops_at_other_colours() -> None:
     lab = np.full((4, 9, 3), 100, np.uint8)
     lab[:, 3:] = (119, 100, 100)
     lab[:, 6:] = (119, 111, 100)
-    part = flooded(np.ones((4, 9), np.bool_), (0, 0), lab)
+    part = flood_fill(np.ones((4, 9), np.bool_), (0, 0), lab)
     assert part[:, :6].all()
     assert not part[:, 6:].any()
 
 
-def edges() -> Iterator[tuple[dict[str, Any], Hint]]:
-    yield click("wall", (79, 59), SIZE), Hint(WALL, clicks=((79, 59),))
-    yield click("floor", (0, 0), SIZE, positive=False), Hint(FLOOR, misses=((0, 0),))
-    yield box("dining table", (8, 6, 40, 30), SIZE), Hint(DINING_TABLE, boxes_xyxy=((8, 6, 40, 30),))
-    yield box("wall", (-5, -5, 100, 100), SIZE), Hint(WALL, boxes_xyxy=((0, 0, 80, 60),))
-    yield box("wall", (8.4, 6.4, 9.2, 6.6), SIZE), Hint(WALL, boxes_xyxy=((8, 6, 10, 7),))
+def edges() -> Iterator[tuple[dict[str, Any], RegionPrompt]]:
+    yield click("wall", (79, 59), SIZE), RegionPrompt(WALL, points=((79, 59),))
+    yield click("floor", (0, 0), SIZE, positive=False), RegionPrompt(FLOOR, negative_points=((0, 0),))
+    yield box("dining table", (8, 6, 40, 30), SIZE), RegionPrompt(DINING_TABLE, boxes_xyxy=((8, 6, 40, 30),))
+    yield box("wall", (-5, -5, 100, 100), SIZE), RegionPrompt(WALL, boxes_xyxy=((0, 0, 80, 60),))
+    yield box("wall", (8.4, 6.4, 9.2, 6.6), SIZE), RegionPrompt(WALL, boxes_xyxy=((8, 6, 10, 7),))
 
 
 @pytest.mark.parametrize(("drawn", "hint"), list(edges()))
-def test_percentages_become_pixels(drawn: dict[str, Any], hint: Hint) -> None:
-    (found,) = hints_of([drawn], SIZE)
+def test_percentages_become_pixels(drawn: dict[str, Any], hint: RegionPrompt) -> None:
+    (found,) = parse_prompts([drawn], SIZE)
     assert vars(found) == vars(hint)
 
 
 def test_the_far_edge_belongs_to_the_last_pixel() -> None:
     drawn = click("wall", (0, 0), SIZE)
     drawn["value"] |= {"x": 100, "y": 100.0}
-    assert hints_of([drawn], SIZE)[0].clicks == ((79, 59),)
+    assert parse_prompts([drawn], SIZE)[0].points == ((79, 59),)
 
 
 def test_what_was_drawn_is_gathered_by_label() -> None:
@@ -232,21 +232,21 @@ def test_what_was_drawn_is_gathered_by_label() -> None:
         click("wall", (7, 8), SIZE),
         box("wall", (0, 0, 4, 4), SIZE),
     ]
-    wall, floor = hints_of(drawn, SIZE)
-    assert vars(wall) == vars(Hint(WALL, ((1, 2), (7, 8)), ((5, 6),), ((0, 0, 4, 4),)))
-    assert vars(floor) == vars(Hint(FLOOR, ((3, 4),)))
-    assert hints_of([], SIZE) == []
+    wall, floor = parse_prompts(drawn, SIZE)
+    assert vars(wall) == vars(RegionPrompt(WALL, ((1, 2), (7, 8)), ((5, 6),), ((0, 0, 4, 4),)))
+    assert vars(floor) == vars(RegionPrompt(FLOOR, ((3, 4),)))
+    assert parse_prompts([], SIZE) == []
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.data())
 def test_each_pixel_is_hit(height: int, width: int, data: st.DataObject) -> None:
     point = (data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1)))
-    (hint,) = hints_of([click("wall", point, (height, width))], (height, width))
-    assert hint.clicks == (point,)
+    (hint,) = parse_prompts([click("wall", point, (height, width))], (height, width))
+    assert hint.points == (point,)
     right, bottom = (
         data.draw(st.integers(start + 1, side)) for start, side in zip(point, (width, height), strict=True)
     )
-    (hint,) = hints_of([box("wall", (*point, right, bottom), (height, width))], (height, width))
+    (hint,) = parse_prompts([box("wall", (*point, right, bottom), (height, width))], (height, width))
     assert hint.boxes_xyxy == ((*point, right, bottom),)
 
 
@@ -287,7 +287,7 @@ def changed(**changes: Any) -> list[dict[str, Any]]:
 )
 def test_what_makes_no_sense_is_refused_in_one_line(drawn: Any, words: str) -> None:
     with pytest.raises(AnnotationError) as caught:
-        hints_of(drawn, SIZE)
+        parse_prompts(drawn, SIZE)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
@@ -297,4 +297,4 @@ def test_a_turned_box_is_refused() -> None:
     drawn = box("floor", (10, 10, 20, 20), SIZE)
     drawn["value"]["rotation"] = 12
     with pytest.raises(AnnotationError, match="an upright box"):
-        hints_of([drawn], SIZE)
+        parse_prompts([drawn], SIZE)

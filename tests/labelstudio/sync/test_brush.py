@@ -14,7 +14,7 @@ from label_studio_sdk.converter import brush as converter
 
 from labelstudio.errors import AnnotationError
 from labelstudio.sync.brush import decode_brush, encode_brush
-from tests.labelstudio.brush_streams import stream
+from tests.labelstudio.sync.brush_streams import stream
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.booleans())
 

@@ -9,20 +9,11 @@ import pytest
 
 from labelstudio.commands.push import model_version_of
 from labelstudio.errors import ProjectError, ServerUnavailableError, TokenError
-from labelstudio.project.labeling_config import Project
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.regions import labels_of
 from surfaces.errors import DatasetError
 from tests.labelstudio.cut_line import cut_line
 from tests.labelstudio.review_scenes import MODEL_VERSION, NEWER, SETTINGS, Scene, photo_bytes, simple_labels
-from tests.labelstudio.servers import TestServer
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
-    return Scene(label_studio, project, tmp_path)
 
 
 def add_photos(scene: Scene, count: int, **options: Any) -> list[str]:

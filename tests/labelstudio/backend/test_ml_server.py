@@ -16,29 +16,28 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from labelstudio.backend.listener import ServerLimits
 from labelstudio.backend.model import InteractiveModel
-from labelstudio.backend.segmenters import StudentProposer
-from labelstudio.backend.server import MlServer
-from labelstudio.backend.task_photos import Recent, TaskPhotos
+from labelstudio.backend.segmenters import StudentSegmenter
+from labelstudio.backend.server import MlServer, ServerLimits
+from labelstudio.backend.task_photos import SingleFlightCache, TaskPhotos
 from models import Segmenter
 from surfaces.detections import Image, Mask
 from surfaces.errors import FetchError, OutputError
 from surfaces.images.load import decode_image, load_image
-from tests.labelstudio.clicks import box, click, masks_of
+from tests.labelstudio.backend.clicks import box, click, masks_of
 
 SIZE = (384, 512)
 Ask = Callable[..., httpx.Response]
 
 
-class CountedProposer(StudentProposer):
+class CountedSegmenter(StudentSegmenter):
     """The student, and how often it has looked."""
 
     looks = 0
 
-    def see(self, image: Image) -> Any:
+    def encode(self, image: Image) -> Any:
         self.looks += 1
-        return super().see(image)
+        return super().encode(image)
 
 
 class Mistaken:
@@ -51,8 +50,8 @@ class Mistaken:
 
 
 @pytest.fixture(scope="module")
-def proposer() -> CountedProposer:
-    return CountedProposer(Segmenter(threads=1))
+def segmenter() -> CountedSegmenter:
+    return CountedSegmenter(Segmenter(threads=1))
 
 
 @contextmanager
@@ -62,9 +61,9 @@ def serving(model: Any, **limits: Any) -> Iterator[MlServer]:
 
 
 @pytest.fixture(scope="module")
-def backend(proposer: CountedProposer) -> Iterator[MlServer]:
+def backend(segmenter: CountedSegmenter) -> Iterator[MlServer]:
     """A backend that knows no Label Studio: photos come from the web."""
-    model = InteractiveModel(proposer, TaskPhotos(None, allow_private=True))
+    model = InteractiveModel(segmenter, TaskPhotos(None, allow_private=True))
     with serving(model, body_bytes_max=200_000, request_s=1.0) as server:
         yield server
 
@@ -106,14 +105,14 @@ def refused(response: httpx.Response, status: int, words: str) -> None:
     assert "Traceback" not in response.text
 
 
-def student(proposer: StudentProposer, path: Path) -> dict[str, Mask]:
-    return {found.surface.name: found.mask for found in proposer.see(load_image(str(path))).segments}
+def student(segmenter: StudentSegmenter, path: Path) -> dict[str, Mask]:
+    return {found.surface.name: found.mask for found in segmenter.encode(load_image(str(path))).segments}
 
 
-def test_the_small_questions_are_answered(ask: Ask, proposer: CountedProposer) -> None:
+def test_the_small_questions_are_answered(ask: Ask, segmenter: CountedSegmenter) -> None:
     assert ask("/health").json() == {"status": "UP", "model_class": "InteractiveModel"}
     assert ask("/").json()["status"] == "UP"
-    version = proposer.name
+    version = segmenter.name
     assert version.startswith("student (surfaces) ")
     assert ask("/versions").json() == ask("/versions?project=1").json() == {"versions": [version]}
     setup = {"project": "1.1", "schema": "<View/>", "hostname": "http://evil", "access_token": "secret"}
@@ -121,11 +120,11 @@ def test_the_small_questions_are_answered(ask: Ask, proposer: CountedProposer) -
     assert ask("/webhook", json={"action": "ANNOTATION_CREATED"}).json() == {}
 
 
-def test_a_click_gets_the_mask_under_it(ask: Ask, photo: str, proposer: CountedProposer, room_path: Path) -> None:
-    known = student(proposer, room_path)
+def test_a_click_gets_the_mask_under_it(ask: Ask, photo: str, segmenter: CountedSegmenter, room_path: Path) -> None:
+    known = student(segmenter, room_path)
     drawn = click("floor", (256, 370), SIZE)
     prediction = answered(ask("/predict", json=question(photo, [drawn])))
-    assert prediction["model_version"] == proposer.name
+    assert prediction["model_version"] == segmenter.name
     (region,) = prediction["result"]
     assert region["id"] != drawn["id"]
     assert prediction["score"] == region["score"] > 0.8
@@ -135,8 +134,8 @@ def test_a_click_gets_the_mask_under_it(ask: Ask, photo: str, proposer: CountedP
     assert (mask & known["floor"]).sum() / (mask | known["floor"]).sum() > 0.95
 
 
-def test_a_box_and_another_label(ask: Ask, photo: str, proposer: CountedProposer, room_path: Path) -> None:
-    table = student(proposer, room_path)["dining table"]
+def test_a_box_and_another_label(ask: Ask, photo: str, segmenter: CountedSegmenter, room_path: Path) -> None:
+    table = student(segmenter, room_path)["dining table"]
     rows, columns = np.flatnonzero(table.any(axis=1)), np.flatnonzero(table.any(axis=0))
     edges = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     mask = masks_of(answered(ask("/predict", json=question(photo, [box("dining table", edges, SIZE)]))))["dining table"]
@@ -163,10 +162,10 @@ def test_no_click_is_left(ask: Ask, photo: str) -> None:
 
 
 def test_without_clicks_all_that_the_student_sees(
-    ask: Ask, photo: str, proposer: CountedProposer, room_path: Path
+    ask: Ask, photo: str, segmenter: CountedSegmenter, room_path: Path
 ) -> None:
     masks = masks_of(answered(ask("/predict", json=question(photo))))
-    known = student(proposer, room_path)
+    known = student(segmenter, room_path)
     assert list(masks) == list(known) == ["wall", "floor", "dining table"]
     for name, mask in known.items():
         np.testing.assert_array_equal(masks[name], mask)
@@ -175,9 +174,9 @@ def test_without_clicks_all_that_the_student_sees(
 
 
 def test_a_photo_is_fetched_and_looked_at_once(
-    ask: Ask, photo_server: Any, room_path: Path, proposer: CountedProposer
+    ask: Ask, photo_server: Any, room_path: Path, segmenter: CountedSegmenter
 ) -> None:
-    address, before = photo_server.serve("/once.jpg", room_path.read_bytes()), proposer.looks
+    address, before = photo_server.serve("/once.jpg", room_path.read_bytes()), segmenter.looks
     drawn = [click("wall", (100, 60), SIZE)]
     threads = [
         threading.Thread(target=lambda: answered(ask("/predict", json=question(address, drawn)))) for _ in range(4)
@@ -187,7 +186,7 @@ def test_a_photo_is_fetched_and_looked_at_once(
     for thread in threads:
         thread.join()
     assert photo_server.asked == ["/once.jpg"]
-    assert proposer.looks == before + 1
+    assert segmenter.looks == before + 1
 
 
 def test_photos_are_turned_as_the_browser_turns_them(ask: Ask, photo_server: Any, room_path: Path) -> None:
@@ -364,7 +363,7 @@ def test_the_memory_of_photos_forgets_the_oldest_and_failures() -> None:
             raise FetchError("away")
         return key.upper()
 
-    recent = Recent(make, 2)
+    recent = SingleFlightCache(make, 2)
     assert [recent.get(key) for key in "abab"] == list("ABAB")
     assert made == ["a", "b"]
     recent.get("c")

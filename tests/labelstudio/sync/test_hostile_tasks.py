@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstudio.errors import AnnotationError
-from labelstudio.project.labeling_config import Project, difference_of
-from labelstudio.project.tasks import list_tasks, read_facts, read_task
+from labelstudio.progress import report
+from labelstudio.project.labeling_config import Project, find_difference
+from labelstudio.project.tasks import list_tasks, read_stats, read_task
 from labelstudio.server.connection import open_server, server_errors
-from labelstudio.sync.progress import tell
 from labelstudio.sync.regions import labels_of
 from labelstudio.sync.review_log import LoggedTask, ReviewLog
 from labelstudio.sync.reviews import decide, read_reviews
 from surfaces.errors import SurfacesError
 from tests.labelstudio.review_scenes import simple_labels
-from tests.labelstudio.test_connection import WHO, Impostor, Response, says
-from tests.labelstudio.test_reviews import SIZE_HW, annotation, prediction
+from tests.labelstudio.server.test_connection import WHO, Impostor, Response, says
+from tests.labelstudio.sync.test_reviews import SIZE_HW, annotation, prediction
 
 pytestmark = pytest.mark.security
 
@@ -123,7 +123,7 @@ def test_what_people_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFix
     assert review.logged.annotator.startswith("a\\x1b[2J\\ud800\\u202e@example.com")
     assert len(review.logged.annotator) < 400
     assert review.logged.seconds is None
-    tell("title \x1b]0;owned\x07")
+    report("title \x1b]0;owned\x07")
     assert capsys.readouterr().err == "title \\x1b]0;owned\\x07\n"
 
 
@@ -134,8 +134,8 @@ def test_regions_beyond_the_memory_of_a_machine_are_refused_unread() -> None:
 
 
 def test_an_interface_that_declares_entities_is_not_expanded() -> None:
-    assert difference_of('<!DOCTYPE v [<!ENTITY a "b">]><View>&a;</View>') == "its interface is no XML"
-    assert difference_of("<View>\ud800</View>") == "its interface is no XML"
+    assert find_difference('<!DOCTYPE v [<!ENTITY a "b">]><View>&a;</View>') == "its interface is no XML"
+    assert find_difference("<View>\ud800</View>") == "its interface is no XML"
 
 
 DEEP = says(200, "[" * 100_000 + "]" * 100_000)
@@ -150,7 +150,7 @@ FACTS = {"id": 1, "created_at": "now", "task_number": 1, "num_tasks_with_annotat
 def test_a_server_that_answers_anything_is_told(answer: Response) -> None:
     impostor = Impostor(WHO, answer)
     server = open_server(impostor.url, "a-token")
-    for ask in (read_facts, lambda *known: list(list_tasks(*known))):
+    for ask in (read_stats, lambda *known: list(list_tasks(*known))):
         with pytest.raises(SurfacesError) as caught, server_errors():
             ask(server, PROJECT)
         assert str(caught.value).isprintable()

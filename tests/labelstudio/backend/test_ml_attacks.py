@@ -18,18 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from labelstudio.backend.listener import ServerLimits
 from labelstudio.backend.model import InteractiveModel
-from labelstudio.backend.prompts import hints_of
-from labelstudio.backend.segmenters import StudentProposer
-from labelstudio.backend.server import USER, Access, MlServer, application
-from labelstudio.backend.task_photos import TaskPhotos, is_data_path
+from labelstudio.backend.prompts import parse_prompts
+from labelstudio.backend.segmenters import StudentSegmenter
+from labelstudio.backend.server import USER, Access, MlServer, ServerLimits, create_application
+from labelstudio.backend.task_photos import TaskPhotos, is_photo_url
 from labelstudio.errors import AnnotationError
 from labelstudio.server.connection import Server
 from labelstudio.server.retry import RetryClient
 from models import Segmenter
 from surfaces.errors import SurfacesError
-from tests.labelstudio.clicks import box, click
+from tests.labelstudio.backend.clicks import box, click
 
 pytestmark = pytest.mark.security
 
@@ -344,9 +343,9 @@ def test_the_token_goes_to_paths_of_photos_alone(photo_server: Any, room_path: P
 
 def test_paths_of_a_label_studio_that_has_a_prefix() -> None:
     base = "https://tools.example.com/label/"
-    assert is_data_path("https://tools.example.com/label/data/upload/1/a.jpg", base)
-    assert is_data_path("https://tools.example.com/data/upload/1/a.jpg", base)
-    assert not is_data_path("https://tools.example.com/label/api/data/upload/1", base)
+    assert is_photo_url("https://tools.example.com/label/data/upload/1/a.jpg", base)
+    assert is_photo_url("https://tools.example.com/data/upload/1/a.jpg", base)
+    assert not is_photo_url("https://tools.example.com/label/api/data/upload/1", base)
 
 
 VALUES = st.recursive(
@@ -386,8 +385,8 @@ class StillPhotos(TaskPhotos):
 
 @pytest.fixture(scope="module")
 def client(room_path: Path) -> TestClient:
-    model = InteractiveModel(StudentProposer(Segmenter(threads=1)), StillPhotos(room_path.read_bytes()))
-    app = application(model, Access(), ServerLimits())
+    model = InteractiveModel(StudentSegmenter(Segmenter(threads=1)), StillPhotos(room_path.read_bytes()))
+    app = create_application(model, Access(), ServerLimits())
     return TestClient(app, "http://localhost", raise_server_exceptions=False)
 
 
@@ -404,10 +403,10 @@ def test_whatever_is_asked_the_answer_is_json_and_no_mistake_of_ours(client: Tes
 @given(drawn=DRAWN | VALUES)
 def test_whatever_is_drawn_becomes_hints_on_the_photo_or_an_error(drawn: Any) -> None:
     with suppress(AnnotationError):
-        for hint in hints_of(drawn, (384, 512)):
-            assert all(0 <= x < 512 and 0 <= y < 384 for x, y in (*hint.clicks, *hint.misses))
+        for hint in parse_prompts(drawn, (384, 512)):
+            assert all(0 <= x < 512 and 0 <= y < 384 for x, y in (*hint.points, *hint.negative_points))
 
 
 def test_more_clicks_than_a_person_makes_are_refused() -> None:
     with pytest.raises(AnnotationError, match="at most 200 clicks and boxes, got 201"):
-        hints_of([click("wall", (9, 9), (384, 512))] * 201, (384, 512))
+        parse_prompts([click("wall", (9, 9), (384, 512))] * 201, (384, 512))

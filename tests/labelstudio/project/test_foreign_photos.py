@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from labelstudio.project.image_hosting import Delivery, Original, Upload, Way
+from labelstudio.project.image_hosting import HostingMethod, ImageHosting, Original, Upload
 from surfaces.errors import DecodeError
 from surfaces.store.label_store import StoredPhoto
 
@@ -19,16 +19,16 @@ _SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 class _Recorder:
     """A way that takes all photos, and the upload."""
 
-    told = "recorded"
+    description = "recorded"
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []
 
-    def address(self, original: Original) -> str:
+    def host(self, original: Original) -> str:
         self.taken.append(original.data)
         return "/data/1.jpg"
 
-    def send(self, sha256: str, data: bytes) -> str:  # noqa: ARG002
+    def upload(self, sha256: str, data: bytes) -> str:  # noqa: ARG002
         self.taken.append(data)
         return "/data/1.jpg"
 
@@ -37,7 +37,7 @@ def test_what_is_no_photo_is_delivered_in_no_way() -> None:
     sha256 = hashlib.sha256(_SECRET).hexdigest()
     photo = StoredPhoto(sha256, "secret", "/home/me/secret.jpg", 64, 40, "auto", "", "teacher", "f" * 64, {})
     recorder = _Recorder()
-    delivery = Delivery([cast(Way, recorder)], cast(Upload, recorder))
+    hosting = ImageHosting([cast(HostingMethod, recorder)], cast(Upload, recorder))
     with pytest.raises(DecodeError, match=r"expected a photo \(JPEG, "):
-        delivery.address(Original(photo, photo.source, _SECRET))
+        hosting.host(Original(photo, photo.source, _SECRET))
     assert recorder.taken == []

@@ -11,21 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from labelstudio.errors import DeliveryError
-from labelstudio.project.image_hosting import LocalFiles, NotThisWayError, Original
-from labelstudio.project.labeling_config import Project, create_project
+from labelstudio.errors import HostingError
+from labelstudio.project.image_hosting import LocalFiles, Original, PhotoNotHostableError
+from labelstudio.project.labeling_config import create_project
 from surfaces.images.load import load_image
 from surfaces.store.label_store import LabelStore, StoredPhoto
 from tests.labelstudio.review_scenes import Scene, photo_bytes, simple_labels
-from tests.labelstudio.servers import TestServer, running_server
+from tests.labelstudio.servers import running_server
 from tests.photo_servers import PhotoServer
-
-
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
-    return Scene(label_studio, project, tmp_path)
 
 
 def addresses(scene: Scene) -> list[str]:
@@ -100,8 +93,8 @@ def test_photos_on_the_servers_disk_are_found_through_other_spellings(scene: Sce
 def test_photos_in_object_storage_are_not_sought_on_a_disk(scene: Scene) -> None:
     scene.add("a", simple_labels())
     original = Original(next(stored_photos(scene)), "s3://bucket/a.png", b"")
-    with pytest.raises(NotThisWayError, match=r"not from the server's disk, s3://bucket/a\.png lies in object storage"):
-        LocalFiles(scene.server, scene.project).address(original)
+    with pytest.raises(PhotoNotHostableError, match=r"s3://bucket/a\.png lies in object storage"):
+        LocalFiles(scene.server, scene.project).host(original)
 
 
 def test_a_storage_that_somebody_synchronises_makes_no_tasks(scene: Scene) -> None:
@@ -202,8 +195,8 @@ def test_a_folder_that_is_another_one_on_the_server_is_not_opened(scene: Scene) 
     original = Original(next(stored_photos(scene)), str(path), path.read_bytes())
     path.write_bytes(b"what the server has there")
 
-    with pytest.raises(NotThisWayError, match="which has other bytes in"):
-        LocalFiles(scene.server, scene.project).address(original)
+    with pytest.raises(PhotoNotHostableError, match="which has other bytes in"):
+        LocalFiles(scene.server, scene.project).host(original)
 
     assert storages(scene) == []
 
@@ -213,9 +206,9 @@ def test_a_way_that_was_asked_for_and_does_not_work_is_told(
 ) -> None:
     scene.photos = tmp_path / "elsewhere"
     scene.add("a", simple_labels())
-    assert scene.push("--photos", "local") == DeliveryError.exit_code
-    assert scene.push("--photos", "url") == DeliveryError.exit_code
-    assert scene.push("--url-base", "s3://bucket") == DeliveryError.exit_code
+    assert scene.push("--photos", "local") == HostingError.exit_code
+    assert scene.push("--photos", "url") == HostingError.exit_code
+    assert scene.push("--url-base", "s3://bucket") == HostingError.exit_code
     err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("labelstudio: ")]
     assert len(err) == 3
     assert scene.numbers() == []
