@@ -68,13 +68,7 @@ def iterate_candidates(store: LabelStore) -> Iterator[Candidate]:
 
 
 def candidate_of(sha256: str, labels: ScoredLabels, photo: bytes) -> Candidate:
-    """Measures a photo's labels.
-
-    Args:
-        sha256: of the photo's file.
-        labels: of the photo.
-        photo: its file, or nothing.
-    """
+    """Measures a photo, given by its labels and its file, which may be empty."""
     soft_labels = belief_raster(labels)
     agreements = [labels.quality_scores[name] for name in ("backends", "flips") if name in labels.quality_scores]
     classes = soft_labels.argmax(axis=0)

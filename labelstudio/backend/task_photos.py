@@ -91,11 +91,9 @@ class TaskPhotos:
 
 
 class SingleFlightCache(Generic[Value]):
-    """Caches the results of a function for the most recent keys; concurrent calls with one key compute it once.
+    """Caches the results of a function, but no exceptions, for the `size` most recent keys.
 
-    Args:
-        compute: called with a key; exceptions are not cached.
-        size: how many results are kept.
+    Concurrent calls with one key compute it once.
     """
 
     def __init__(self, compute: Callable[[str], Value], size: int) -> None:
@@ -132,11 +130,7 @@ def is_photo_url(url: str, server_url: str) -> bool:
 
 
 def photo_url(task: Mapping[str, Any]) -> str:
-    """The URL of a task's photo.
-
-    Raises:
-        FetchError: the task has none.
-    """
+    """The URL of a task's photo; raises a FetchError if it has none."""
     data = task.get("data")
     url = data.get(IMAGE_FIELD) if isinstance(data, Mapping) else None
     if not isinstance(url, str):

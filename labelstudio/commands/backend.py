@@ -116,21 +116,15 @@ def open_segmenter(args: argparse.Namespace) -> InteractiveSegmenter:
 
 
 def register_backend(server: Server, project: Project, url: str, secret: str | None = None) -> None:
-    """Registers a running backend in a project for clicks and boxes; changes nothing if it is registered already.
+    """Registers a running backend, at the URL by which Label Studio reaches it, in a project for clicks and boxes.
 
-    An entry of ours with another URL is updated. Label Studio also makes the backend's model version the shown one if
-    none was chosen, and adds a webhook for all changes of the project; both are undone.
-
-    Args:
-        server: the Label Studio.
-        project: one of its projects.
-        url: of the backend, as Label Studio reaches it.
-        secret: of the backend, for Label Studio to send; None if it has none.
+    Changes nothing if it is registered already; an entry of ours with another URL is updated. Label Studio also makes
+    the backend's model version the shown one if none was chosen, and adds a webhook for all changes of the project;
+    both are undone.
 
     Raises:
         ProjectError: the server rejects the URL, or cannot reach it.
         TokenError: the token's owner may not change the project.
-        ServerUnavailableError: the server does not answer.
     """
     client = server.client
     wanted: dict[str, Any] = {"project": project.id, "url": url, "title": TITLE, "is_interactive": True}

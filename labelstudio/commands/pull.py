@@ -67,11 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Pull:
-    """One pull of a project into a dataset.
-
-    Attributes:
-        failed: number of tasks with an invalid annotation.
-    """
+    """One pull of a project into a dataset; `failed` counts tasks with an invalid annotation."""
 
     VERB = "pulled    "
 

@@ -99,14 +99,7 @@ def model_version_of(settings: LabelSettings) -> str:
 
 
 class _Push:
-    """One push of a dataset to a project.
-
-    Attributes:
-        failed: number of photos that could not be read.
-
-    Raises:
-        DatasetError: the store has no labels.
-    """
+    """One push of a dataset to a project; `failed` counts photos that could not be read."""
 
     def __init__(
         self, server: Server, project: Project, store: LabelStore, log: ReviewLog, hosting: ImageHosting
@@ -177,11 +170,7 @@ class _Push:
             show_predictions(self._server, self._project, self._model_version)
 
     def _update_predictions(self, known: Mapping[str, TaskSummary]) -> int:
-        """Adds predictions of the newest labels to unreviewed tasks that lack them.
-
-        Returns:
-            How many tasks have no prediction of the newest labels afterwards.
-        """
+        """Adds predictions of the newest labels to unreviewed tasks; returns how many tasks still have none."""
         outdated = 0
         batch = Batch.of_predictions(self._server, self._project)
         kept = {task.number for task in known.values()}

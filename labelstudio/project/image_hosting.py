@@ -56,13 +56,7 @@ class HostingUnavailableError(PhotoNotHostableError):
 
 @dataclass(frozen=True)
 class Original:
-    """A photo to host.
-
-    Attributes:
-        photo: its record in the label store.
-        place: path or address of its file (`surfaces.io.storage`).
-        data: its file's bytes.
-    """
+    """A photo to host: its record in the label store, the path or address of its file, and the file's bytes."""
 
     photo: StoredPhoto
     place: str
@@ -99,11 +93,7 @@ class Upload:
         return self.upload(original.photo.sha256, original.data)
 
     def upload(self, sha256: str, data: bytes) -> str:
-        """Uploads a JPEG or PNG file to be shown for a photo; an earlier upload is reused. Returns its URL.
-
-        Raises:
-            HostingError: the server rejects it, or returns other bytes.
-        """
+        """Uploads a JPEG or PNG file to be shown for a photo, or finds an earlier upload; returns its URL."""
         name = f"{sha256}{suffix_of(data)}"
         if self._uploaded is None:
             self._uploaded = self._list_uploads()
@@ -116,7 +106,7 @@ class Upload:
         return url
 
     def _list_uploads(self) -> dict[str, str]:
-        """URLs of earlier uploads, perhaps by an interrupted push, by name; the server adds a prefix to names."""
+        """URLs of earlier uploads by name, to which the server adds a prefix."""
         response = self._server.session.get(f"/api/projects/{self._project.id}/file-uploads", params={"all": "true"})
         files = [read_field(known, "file", str, ServerUnavailableError) for known in response.raise_for_status().json()]
         return {PurePosixPath(file).name.partition("-")[2]: f"/data/{file}" for file in files}
@@ -235,12 +225,9 @@ class LocalFiles:
 
 
 class LinkedFiles:
-    """Links pushed photos into the document root of a server that `up` started, which sees nothing else of the corpus.
+    """Links pushed photos of a folder into the document root of a server that `up` started.
 
-    Args:
-        files: of the server.
-        photos: folder whose photos may be linked.
-        links: the document root, in which links have the same relative paths as in `photos`.
+    The server sees nothing else of the folder. Links have the same relative paths as their photos.
     """
 
     def __init__(self, files: LocalFiles, photos: Path, links: Path) -> None:
@@ -274,12 +261,7 @@ class LinkedFiles:
 
 
 class ImageHosting:
-    """Hosts each photo by the first method that can.
-
-    Args:
-        methods: the preferred one first.
-        upload: for photos that browsers do not show as they are.
-    """
+    """Hosts each photo by the first method that can, or by `upload` if browsers do not show it as it is."""
 
     def __init__(self, methods: Sequence[HostingMethod], upload: Upload) -> None:
         self._methods, self._upload = methods, upload
@@ -298,10 +280,15 @@ class ImageHosting:
             return self._upload.upload(original.photo.sha256, shown)
         reasons: list[str] = []
         for method in self._methods:
+            if method in self._unavailable:
+                reasons.append(self._unavailable[method])
+                continue
             try:
-                url = self._try(method, original)
+                url = method.host(original)
             except PhotoNotHostableError as reason:
                 reasons.append(str(reason))
+                if isinstance(reason, HostingUnavailableError):
+                    self._unavailable[method] = str(reason)
                 continue
             if method not in self._used:
                 self._used.add(method)
@@ -310,25 +297,11 @@ class ImageHosting:
         raise HostingError(f"the server cannot be brought to show {original.place}: {'; '.join(reasons)}")
 
     def restore_link(self, url: str, read: Callable[[], Original]) -> None:
-        """Links a task's photo again if its link is missing; version 0.1 had the server read whole folders.
-
-        Args:
-            url: of the photo, in the task's data.
-            read: reads the photo; called only if needed.
-        """
+        """Links a task's photo, read only if needed, again if its link is missing; version 0.1 made no links."""
         for method in self._methods:
             if isinstance(method, LinkedFiles) and method.is_missing(url):
                 with suppress(PhotoNotHostableError):
                     method.host(read())
-
-    def _try(self, method: HostingMethod, original: Original) -> str:
-        if method in self._unavailable:
-            raise PhotoNotHostableError(self._unavailable[method])
-        try:
-            return method.host(original)
-        except HostingUnavailableError as reason:
-            self._unavailable[method] = str(reason)
-            raise
 
 
 def open_hosting(
@@ -340,7 +313,7 @@ def open_hosting(
         server: which shows the photos.
         project: for which they are.
         method: one of `METHODS`, or `auto` for all of them.
-        url_base: address of the corpus on the web, or None.
+        url_base: address of the corpus on the web.
         running: the server, if `up` started it.
     """
     files = LocalFiles(server, project)

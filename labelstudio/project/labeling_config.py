@@ -50,10 +50,10 @@ class Project:
 
     Attributes:
         id: on the server.
-        title: name shown to people.
-        url: its list of tasks.
+        title: of the project.
+        url: of its list of tasks.
         model_version: whose predictions tasks open with; "" for any.
-        sampling: the order in which tasks are shown, as Label Studio names it.
+        sampling: order of tasks, as Label Studio names it.
     """
 
     id: int
@@ -101,12 +101,7 @@ def label_config() -> str:
 
 
 def create_project(server: Server, title: str, annotators: int = 1) -> Project:
-    """Creates a project in which `annotators` people review each photo.
-
-    Raises:
-        ProjectError: the server rejects it, such as for its title.
-        ServerUnavailableError: it does not answer.
-    """
+    """Creates a project in which `annotators` people review each photo."""
     settings = _required_settings() | {"show_instruction": True, "show_skip_button": True}
     with server_errors():
         created = server.client.projects.create(
@@ -116,19 +111,13 @@ def create_project(server: Server, title: str, annotators: int = 1) -> Project:
 
 
 def update_project(server: Server, title: str, annotators: int | None = None) -> tuple[Project, list[str]] | None:
-    """Updates a project's interface, and an order of tasks that overrules the queue; keeps all other settings.
-
-    Args:
-        server: where the project is.
-        title: of the project.
-        annotators: how many people review each photo; None leaves it unchanged.
+    """Updates a project's interface, the number of annotators if given, and an order of tasks that overrules the queue.
 
     Returns:
         The project and the names of the changed settings, or None if there is no such project.
 
     Raises:
         ProjectError: there are several, or the server refuses because annotations would be lost.
-        ServerUnavailableError: it does not answer.
     """
     found = _find(server, title)
     if found is None:
@@ -150,7 +139,6 @@ def find_project(server: Server, title: str) -> Project:
 
     Raises:
         ProjectError: there is none, there are several, or its interface is another one.
-        ServerUnavailableError: the server does not answer.
     """
     found = _find(server, title)
     if found is None:

@@ -44,7 +44,7 @@ class TaskSummary:
         queue: for which it was pushed.
         updated_at: when it or one of its annotations last changed, as the server writes it.
         annotations: count without skipped ones.
-        image: URL of its photo in the task's data, or empty.
+        image: URL of its photo.
     """
 
     number: int
@@ -57,14 +57,9 @@ class TaskSummary:
 
 @dataclass(frozen=True)
 class ProjectStats:
-    """The server's counts.
+    """The server's counts of tasks, of tasks with an annotation, and of annotations by which a person skipped a task.
 
-    Attributes:
-        key: identifies the project among all projects of all servers, also earlier ones of the same id; does not
-            contain the server's address, which may change.
-        tasks: number of tasks.
-        reviewed: number of tasks with an annotation.
-        skipped: number of annotations by which a person skipped a task.
+    `key` identifies the project among all projects of all servers, without the server's address, which may change.
     """
 
     key: str
@@ -74,13 +69,9 @@ class ProjectStats:
 
 
 def read_field(record: Any, name: str, kind: type[Kind], error: type[SurfacesError] = AnnotationError) -> Kind:
-    """Reads a field of a JSON object from the server.
+    """Reads a field of a JSON object from the server; raises `error` if it is missing or of another type.
 
-    Args:
-        record: the object, or whatever came instead.
-        name: of the field.
-        kind: required type. Integers must be from 0 to 2^63 - 1; texts are made encodable as UTF-8.
-        error: raised if the field is missing or of another type.
+    Integers must be from 0 to 2^63 - 1; texts are made encodable as UTF-8.
     """
     value = record.get(name) if isinstance(record, Mapping) else None
     fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

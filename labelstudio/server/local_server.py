@@ -67,7 +67,7 @@ class Running:
 
     Attributes:
         pid: process id.
-        url: address.
+        url: of the server.
         photos: folder whose photos need no upload.
         links: folder of links to pushed photos, the document root; empty if `photos` is served itself.
     """
@@ -115,21 +115,17 @@ class LocalServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def account(self) -> Account:
-        """The account that the first start made.
-
-        Raises:
-            ServerUnavailableError: there is none yet, or its file is damaged.
-        """
+        """The account that the first start made."""
         try:
             return Account(**json.loads(self.account_path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             raise ServerUnavailableError(f"{self.account_path} holds no account of a Label Studio") from None
 
     def account_at(self, running: Running) -> Account | None:
-        """The account of a running server, checked to be safe to send there; None if it does not listen yet.
+        """The account, if the running server itself listens at its address; None if nothing listens there.
 
         Raises:
-            ServerUnavailableError: another program listens at its address, or there is no account.
+            ServerUnavailableError: another program listens there, or there is no account.
         """
         is_ours = listens(HOST, urlsplit(running.url).port or 0, running.pid)
         if is_ours is False:
@@ -140,11 +136,7 @@ class LocalServer:
         return self.account() if is_ours else None
 
     def running(self) -> Running | None:
-        """The running server, or None.
-
-        Raises:
-            ServerUnavailableError: a server runs, but `server.json` is damaged.
-        """
+        """The running server, or None."""
         deadline = time.monotonic() + _STATE_WRITE_MAX_S
         while self._is_locked():
             try:
@@ -190,20 +182,12 @@ class LocalServer:
                 raise
 
     def wait(self, timeout_s: float = 300.0) -> Running:
-        """Waits until a started server answers and accepts our account.
-
-        Raises:
-            ServerUnavailableError: it stops, does not answer in time, or another server answers.
-        """
+        """Waits until a started server answers and accepts our account; errors are those of `start`."""
         with _http_client() as client:
             return self._wait(client, timeout_s)
 
     def stop(self, max_wait_s: float = 15.0) -> bool:
-        """Stops the server, by force if it does not stop in time; returns whether one ran.
-
-        Raises:
-            ServerUnavailableError: it cannot be stopped.
-        """
+        """Stops the server, by force if it does not stop in time; returns whether one ran."""
         running = self.running()
         if running is None:
             return False

@@ -17,12 +17,9 @@ _LABELS = (*(surface.name for surface in CLASSES), UNSURE)
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A region of an annotation or a prediction.
+    """A region of an annotation or a prediction; a predicted one keeps its id when a person changes it.
 
-    Attributes:
-        id: unique in it; a predicted region keeps its id when a person changes it.
-        label: name of a class, or `unsure`.
-        mask: bool HxW of the photo's size.
+    `label` is the name of a class, or `unsure`; `mask` is bool HxW of the photo's size.
     """
 
     id: str

@@ -98,18 +98,15 @@ def labels_of(result: Any, height: int, width: int, predicted: ScoredLabels | No
 
 
 def rasterize_polygon(points_xy: npt.NDArray[np.float64], height: int, width: int) -> Mask:
-    """The pixels whose centres are inside a polygon by the non-zero winding rule, as in HTML's canvas.
+    """The pixels, bool HxW, whose centres are inside a polygon by the non-zero winding rule, as in HTML's canvas.
 
     COCO's even-odd rule, with its growth by half a pixel, would give another mask than the reviewer saw.
 
     Args:
         points_xy: float64 Nx2, pixels from the photo's upper left corner; may be outside of the photo, intersect
-            themselves, and have either orientation. The polygon is closed.
+            themselves, and have either orientation.
         height: of the photo.
         width: of the photo.
-
-    Returns:
-        bool HxW.
     """
     turns = np.zeros((height, width + 1), np.int32)
     for (x0, y0), (x1, y1) in zip(points_xy.tolist(), np.roll(points_xy, -1, axis=0).tolist(), strict=True):

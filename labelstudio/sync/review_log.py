@@ -48,10 +48,10 @@ class LoggedAnnotation:
     Attributes:
         number: its id on the server.
         annotator: e-mail address or number.
-        updated_at: when it last changed, UTC, in ISO 8601 with microseconds.
+        updated_at: UTC, in ISO 8601 with microseconds.
         outcome: compared with the prediction.
-        seconds: that the person took; None if unknown.
-        iou: of prediction and annotation by class, for classes that are in either.
+        seconds: that the person took, if known.
+        iou: of prediction and annotation, by class.
         comment: of the person.
     """
 
@@ -70,12 +70,12 @@ class LoggedTask:
 
     Attributes:
         project: key of the project (`ProjectStats`).
-        task: its number on the server.
+        task: its id on the server.
         sha256: of the photo.
         updated_at: of the task, when it was read.
         decided_at: when the newest of the deciding annotations changed.
         outcome: of the task.
-        agreement: mean IoU of pairs of annotators by class; empty for one annotator.
+        agreement: of annotators, see `Decision`.
     """
 
     project: str
@@ -126,11 +126,7 @@ CREATE TABLE pushed (
 
 
 class ReviewLog:
-    """The log in a dataset's folder; a context manager.
-
-    Args:
-        path: the file.
-        create: make it if there is none; otherwise the log is empty, and records are dropped.
+    """The log, as a context manager; without `create` a missing file is an empty log that drops records.
 
     Raises:
         DatasetError: the file is no such log.

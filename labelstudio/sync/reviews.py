@@ -37,13 +37,7 @@ _NAME_CHARACTERS_MAX = 320
 
 @dataclass(frozen=True, eq=False)
 class Review:
-    """An annotation.
-
-    Attributes:
-        logged: its record.
-        labels: of the photo; None if the person skipped it.
-        predicted: labels that the person started from, or None.
-    """
+    """An annotation: its record, its labels unless the person skipped it, and labels that the person started from."""
 
     logged: LoggedAnnotation
     labels: ScoredLabels | None
@@ -71,11 +65,6 @@ class Decision:
 
 def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Review]:
     """Parses the annotations of a task, given as the server's JSON, and sorts them, the oldest first.
-
-    Args:
-        task: with annotations and predictions.
-        height: of the photo.
-        width: of the photo.
 
     Raises:
         AnnotationError: an annotation cannot be converted to labels.

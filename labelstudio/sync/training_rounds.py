@@ -25,31 +25,17 @@ class TrainingError(SurfacesError):
     exit_code = 20
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingRound:
     """The folder of a round, `RUN/round-001` and so on. Each part of it appears whole or not at all."""
 
     folder: Path
 
-    @property
-    def reviewed(self) -> Path:
-        """The reviewed photos, packed."""
-        return self.folder / "reviewed"
-
-    @property
-    def auto(self) -> Path:
-        """The unreviewed photos, packed; absent if there are none."""
-        return self.folder / "auto"
-
-    @property
-    def network(self) -> Path:
-        """The trained network, for `segment.py --weights`."""
-        return self.folder / "student.onnx"
-
-    @property
-    def record(self) -> Path:
-        """JSON with the number of reviewed photos, written once the data is packed."""
-        return self.folder / "round.json"
+    def __post_init__(self) -> None:
+        self.reviewed = self.folder / "reviewed"  # packed photos
+        self.auto = self.folder / "auto"  # packed photos that nobody reviewed, if there are any
+        self.network = self.folder / "student.onnx"
+        self.record = self.folder / "round.json"  # written once the data is packed
 
     def count_reviews(self) -> int:
         """The number of reviewed photos in the round; 0 until its data is packed."""
@@ -57,15 +43,9 @@ class TrainingRound:
 
 
 def due_round(run: Path, dataset: Path, after: int) -> TrainingRound | None:
-    """The round to run: the last one if it is unfinished, a new one if enough photos were reviewed since, or None.
+    """The round in folder `run` to work on, or None: the last one if it is unfinished, else a new one.
 
-    Args:
-        run: folder of all rounds.
-        dataset: folder of the label store.
-        after: reviewed photos since the last round that make a new one due, at least 1.
-
-    Raises:
-        DatasetError: the dataset cannot be read.
+    A new one is due once at least `after` photos of the label store in `dataset` were reviewed since the last round.
     """
     rounds = [TrainingRound(path) for path in sorted(run.glob("round-[0-9][0-9][0-9]"))]
     if rounds and not rounds[-1].network.is_file():
@@ -85,9 +65,7 @@ def run_round(this: TrainingRound, dataset: Path, human: Sequence[str], train_ar
         train_arguments: further arguments of `python -m distill train`, which override those given here.
 
     Raises:
-        DatasetError: a photo cannot be read.
         TrainingError: training or export failed.
-        OutputError: the round's folder cannot be written.
     """
     make_folder(this.folder)
     if not this.record.is_file():

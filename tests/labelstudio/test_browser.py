@@ -47,7 +47,6 @@ PICTURE = (slice(5, 40), slice(355, 400))
 
 @pytest.fixture
 def project(label_studio: TestServer) -> Iterator[Project]:
-    """A project of this test alone, of a name that screenshots may show."""
     project = create_project(label_studio, "rooms")
     yield project
     label_studio.client.projects.delete(project.id)
@@ -55,7 +54,6 @@ def project(label_studio: TestServer) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def editor(label_studio: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
-    """The reviewer's browser, signed in."""
     with open_editor(label_studio.url, tmp_path_factory.mktemp("profile")) as editor:
         editor.sign_in(label_studio.account.username, label_studio.account.password)
         yield editor
@@ -241,7 +239,6 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
 
 @contextmanager
 def answering_backend(scene: Scene) -> Iterator[str]:
-    """A backend that answers clicks with our network; yields its address."""
     model = InteractiveModel(StudentSegmenter(Segmenter(threads=1)), TaskPhotos(scene.server))
     with MlServer("127.0.0.1", 0, model) as backend:
         yield f"http://127.0.0.1:{backend.port}"
@@ -265,7 +262,6 @@ def correct_room(editor: Editor) -> None:
 
 
 def recompressed_photo(quality: int) -> bytes:
-    """The photo in a file of other bytes."""
     file = io.BytesIO()
     Pillow.open(io.BytesIO(PHOTO)).save(file, "JPEG", quality=quality)
     return file.getvalue()
@@ -281,7 +277,6 @@ def turned_photo() -> bytes:
 
 
 def true_masks() -> dict[str, Mask]:
-    """The photo's true masks by class."""
     truth = np.asarray(Pillow.open(ROOMS / "masks" / "room_07.png"))
     return {name: truth == surface.coco_id for name, surface in BY_NAME.items()}
 
@@ -295,21 +290,18 @@ def labels_of_room() -> ScoredLabels:
 
 
 def door() -> Mask:
-    """The pixels of `DOOR`."""
     mask = np.zeros((384, 512), bool)
     mask[DOOR] = True
     return mask
 
 
 def comments(scene: Scene) -> list[str]:
-    """What people remarked on photos."""
     with ReviewLog.of(scene.dataset) as log:
         reviews = log.annotations(read_stats(scene.server, scene.project).key)
         return [review.comment for review in reviews if review.comment]
 
 
 def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
-    """What the photo looks like where all of it is of one class."""
     colours = {number: surface.colour_rgb for number, surface in BY_ID.items()} | {IGNORE: UNSURE_RGB}
     laid_on = {
         number: (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb) for number, rgb in colours.items()
@@ -329,7 +321,6 @@ def assert_shown(shown: Image, photo: Image, labels: ScoredLabels) -> None:
 
 
 def assert_shown_in(shown: Image, photo: Image, mask: Mask, number: int) -> None:
-    """Holds that the screen shows these pixels in the colour of one class."""
     assert shown.shape == photo.shape
     distances = {known: np.abs(shown - view)[mask].mean(axis=1) for known, view in views(photo).items()}
     nearest = np.array(list(distances))[np.argmin(list(distances.values()), axis=0)]

@@ -57,7 +57,6 @@ def half_wall(score: float = 0.8, height: int = 60, width: int = 80) -> ScoredLa
 
 
 def believed(probabilities: list[float], height: int = 60, width: int = 80) -> ScoredLabels:
-    """No segment, and the same belief everywhere."""
     soft_labels = np.empty((4, 16, 16), np.uint8)
     soft_labels[:] = np.round(255 * np.array(probabilities))[:, None, None]
     return ScoredLabels((), np.zeros((height, width), bool), {"score": 0.5}, soft_labels)
@@ -96,7 +95,6 @@ def test_class_balanced_gives_each_class_its_turn() -> None:
 
 
 def test_expected_gain_prefers_the_rare_class() -> None:
-    """The same doubt, but tables are a hundredth of what walls are."""
     shares = np.array([0.5, 0.4, 0.096, 0.004], np.float32)
     given = [
         candidate("a", 0, class_shares=shares, class_doubt=doubt(wall=0.05)),

@@ -19,7 +19,6 @@ def click(label: str, point_xy: tuple[float, float], size_hw: tuple[int, int], p
 
 
 def box(label: str, box_xyxy: tuple[float, float, float, float], size_hw: tuple[int, int]) -> dict[str, Any]:
-    """A smart rectangle."""
     height, width = size_hw
     left, top, right, bottom = box_xyxy
     value = {"x": left / width * 100, "y": top / height * 100, "rotation": 0}

@@ -38,7 +38,6 @@ def room(segmenter: StudentSegmenter, room_path: Path) -> StudentPhoto:
 
 @pytest.fixture(scope="module")
 def labelled(segmenter: StudentSegmenter) -> list[tuple[StudentPhoto, Any]]:
-    """Every other room as the student sees them, with their exact labels."""
     return [(segmenter.encode(sample.image()), sample.labels()) for sample in open_dataset(ROOMS)[::2]]
 
 
@@ -47,7 +46,6 @@ def segment(photo: StudentPhoto, surface: SurfaceClass) -> Mask:
 
 
 def deepest(mask: Mask) -> Point:
-    """The pixel that is farthest from a region's border."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     return int(column), int(row)

@@ -1,4 +1,4 @@
-"""What strangers send to the ML backend: other hosts, half requests, floods, bombs of JSON, paths that lead away."""
+"""Attacks on the ML backend: other hosts, half requests, floods, JSON bombs, paths that lead elsewhere."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ pytestmark = pytest.mark.security
 
 FUZZING = settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 SECRET = "correct horse battery"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
 
 
 class Recorder:
-    """A model that remembers how many tasks it was asked about."""
-
     version = name = "recorder"
 
     def __init__(self) -> None:
@@ -113,16 +112,8 @@ def test_the_secret_is_asked_for_everywhere(model: Recorder) -> None:
 
     with MlServer("127.0.0.1", 0, model, Access(secret=SECRET)) as server:
         url = f"http://127.0.0.1:{server.port}"
-        wrong = [
-            "",
-            "Basic",
-            "Basic \xff",
-            f"Bearer {SECRET}",
-            basic(USER),
-            basic(f"{USER}:{SECRET}x"),
-            basic(f":{SECRET}"),
-        ]
-        for header in wrong:
+        wrong = ["", "Basic", "Basic \xff", f"Bearer {SECRET}"]
+        for header in [*wrong, basic(USER), basic(f"{USER}:{SECRET}x"), basic(f":{SECRET}")]:
             for method, path in (("GET", "/health"), ("GET", "/versions"), ("POST", "/setup"), ("POST", "/predict")):
                 headers = {"Authorization": header.encode("latin-1")} if header else {}
                 refused = httpx.request(method, url + path, headers=cast(Any, headers), trust_env=False)
@@ -135,18 +126,8 @@ def test_the_secret_is_asked_for_everywhere(model: Recorder) -> None:
 
 @pytest.mark.parametrize(
     "half",
-    [
-        pytest.param(b"", id="silence"),
-        pytest.param(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-A: ", id="head"),
-        pytest.param(
-            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Content-Length: 100\r\n\r\n{",
-            id="body",
-        ),
-        pytest.param(
-            b"POST /train HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{", id="body_that_was_refused"
-        ),
-    ],
+    [b"", HEAD, HEAD + b"100\r\n\r\n{", HEAD.replace(b"/predict", b"/train") + b"100\r\n\r\n{"],
+    ids=["silence", "head", "body", "body_that_was_refused"],
 )
 def test_half_requests_keep_no_connection(backend: MlServer, half: bytes) -> None:
     health = f"http://127.0.0.1:{backend.port}/health"
@@ -173,9 +154,7 @@ def test_more_connections_than_can_wait_are_ended_at_once(model: Recorder) -> No
 def test_bodies_that_wait_together_count_together(model: Recorder) -> None:
     limits = ServerLimits(body_bytes_max=1000)
     with MlServer("127.0.0.1", 0, model, limits=limits) as server, ExitStack() as stack:
-        head = (
-            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
-        )
+        head = HEAD + b"1000\r\n"
         client = connected(stack, server.port, head + b"Expect: 100-continue\r\n\r\n")
         assert client.recv(1 << 16).split()[1] == b"100"
         client.sendall(b" " * 999)
@@ -222,6 +201,10 @@ def test_a_request_starts_no_photo_after_its_time(capfd: pytest.CaptureFixture[s
         pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", id="two_hosts"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 300_000, id="long_head"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00", id="tls"),
+        pytest.param(b"\0\0\0\r\n\r\n", id="zeros"),
+        pytest.param(b"GET\r\n\r\n", id="no_path"),
+        pytest.param(b"GET / HTTP/9.9.9\r\n\r\n", id="version"),
+        pytest.param(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", id="long_path"),
     ],
 )
 def test_what_is_no_http_is_answered_in_one_line(
@@ -232,6 +215,7 @@ def test_what_is_no_http_is_answered_in_one_line(
     assert answer.split()[1] == b"400"
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"error": "Invalid HTTP request received."}
     assert capfd.readouterr() == ("", "")
+    assert httpx.get(f"http://127.0.0.1:{backend.port}/health", trust_env=False).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -261,7 +245,7 @@ def test_the_end_waits_for_neither_half_requests_nor_predictions() -> None:
             return []
 
     body = b'{"tasks": [{}]}'
-    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
+    head = HEAD + b"15\r\n\r\n"
     with ExitStack() as stack:
         with MlServer("127.0.0.1", 0, Slow()) as server:
             for sent in (b"POST", head + b"{", head + body):
@@ -373,8 +357,6 @@ REQUESTS = st.fixed_dictionaries(
 
 
 class StillPhotos(TaskPhotos):
-    """Has one photo, and asks nobody for others."""
-
     def __init__(self, photo: bytes) -> None:
         super().__init__(None)
         self._photo = photo

@@ -28,8 +28,6 @@ SIZE = (90, 120)
 
 
 class NotedQuestions:
-    """In SAM's place: writes down what it is asked, and answers with the box."""
-
     def __init__(self) -> None:
         self.asked: list[tuple[str, list[float], list[tuple[float, float, bool]]]] = []
 
@@ -111,7 +109,6 @@ def test_sam_draws_what_is_clicked() -> None:
 
 @pytest.fixture
 def tiny_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny network's weights in the official form; vit_b is tiny meanwhile."""
     monkeypatch.setitem(sam_model_registry, "vit_b", lambda: tiny_sam(seed=1))
     path = tmp_path / "sam.pth"
     torch.save(tiny_sam(seed=2).state_dict(), path)

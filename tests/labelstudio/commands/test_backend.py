@@ -35,13 +35,10 @@ _PATIENCE_S = 90
 
 @dataclass
 class Running:
-    """A backend that printed its address."""
-
     process: subprocess.Popen[str]
     address: str
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """Stops it; returns the exit code and what it said."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=_PATIENCE_S)
         assert out == ""
@@ -92,7 +89,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def start_beside(start: Start, label_studio: TestServer, project: Project) -> Start:
-    """Starts backends for the test's own project."""
     named = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.account.token}
     return lambda *arguments, **environment: start("--project", project.title, *arguments, **named, **environment)
 
@@ -104,7 +100,6 @@ def student(room_path: Path) -> dict[str, Mask]:
 
 
 def upload(server: TestServer, project: Project, path: Path) -> int:
-    """A task of an uploaded photo."""
     files = {"photo": (path.name, path.read_bytes())}
     server.session.post(f"/api/projects/{project.id}/import", files=files).raise_for_status()
     return newest(server, project)
@@ -115,7 +110,6 @@ def newest(server: TestServer, project: Project) -> int:
 
 
 def predict(running: Running, task: dict[str, Any], drawn: list[Any] | None) -> dict[str, Any]:
-    """What a backend answers when it is asked directly."""
     question = {"tasks": [task], "params": {"context": None if drawn is None else {"result": drawn}}}
     response = httpx.post(f"{running.address}/predict", json=question, trust_env=False, timeout=60)
     (prediction,) = response.raise_for_status().json()["results"]
@@ -123,7 +117,6 @@ def predict(running: Running, task: dict[str, Any], drawn: list[Any] | None) -> 
 
 
 def ask(server: TestServer, backend: int, task: int, drawn: list[Any]) -> dict[str, Any]:
-    """What the browser sends when a region was drawn, and what it gets."""
     body = {"task": task, "context": {"result": drawn}}
     response = server.session.post(f"/api/ml/{backend}/interactive-annotating", json=body).raise_for_status()
     return dict(response.json())

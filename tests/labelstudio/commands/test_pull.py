@@ -29,7 +29,6 @@ Result = list[dict[str, Any]]
 
 
 def pushed(scene: Scene, count: int) -> list[dict[str, Any]]:
-    """Tasks of so many photos."""
     for seed in range(count):
         scene.add(f"{seed}", simple_labels(seed=seed))
     assert scene.push("--photos", "local") == 0
@@ -41,7 +40,6 @@ def sha256_of(task: dict[str, Any]) -> str:
 
 
 def drawing(labels: ScoredLabels) -> Result:
-    """What the browser would submit for these labels."""
     result: Result = prediction_of(labels, "none")["result"]
     return result
 
@@ -65,7 +63,6 @@ def logged(scene: Scene) -> list[LoggedAnnotation]:
 
 
 def colleague(scene: Scene, name: str) -> int:
-    """The number of another person on the server."""
     person = scene.server.session.post("/api/users/", json={"username": name, "email": f"{name}@example.com"})
     return int(person.raise_for_status().json()["id"])
 
@@ -125,6 +122,18 @@ def test_only_what_is_new_is_pulled(scene: Scene, capsys: pytest.CaptureFixture[
     assert same_labels(scene.labels(sha256_of(first)), correction)
     assert len(logged(scene)) == 2
 
+    for seed in (61, 62):
+        scene.submit(second, drawing(simple_labels(seed=seed)))
+    scene.server.client.annotations.delete(number)
+    assert scene.pull() == 0
+    assert same_labels(scene.labels(sha256_of(first)), correction), "labels outlive their annotation"
+    assert same_labels(scene.labels(sha256_of(second)), simple_labels(seed=62))
+    assert len(logged(scene)) == 4
+    person = scene.server.account.username
+    report = f"?task={second['id']}: 3 annotations by {person}; of each person the newest counts"
+    assert report in capsys.readouterr().err
+    assert {path.name for path in scene.dataset.iterdir()} == {STORE_NAME, LOG_NAME}
+
 
 @pytest.mark.parametrize(
     ("people", "rule", "expected"),
@@ -155,17 +164,6 @@ def test_several_people(
     assert origin == "reviewed"
     assert reviewer == (reviewers if rule == "majority" and people == 3 else f"{names[-1]}@example.com")
     assert "agreement  1 tasks of several people, mean IoU wall 0." in capsys.readouterr().out
-
-
-def test_of_one_person_the_newest_counts(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    [task] = pushed(scene, 1)
-    for seed in (60, 61, 62):
-        scene.submit(task, drawing(simple_labels(seed=seed)))
-    assert scene.pull() == 0
-    assert same_labels(scene.labels(sha256_of(task)), simple_labels(seed=62))
-    assert len(logged(scene)) == 3
-    person = scene.server.account.username
-    assert f"?task={task['id']}: 3 annotations by {person}; of each person the newest counts" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -352,15 +350,6 @@ def test_tasks_that_are_deleted_meanwhile_do_no_harm(scene: Scene, monkeypatch: 
     assert scene.origins()[sha256_of(second)][0] == "reviewed"
 
 
-def test_an_annotation_that_is_deleted_leaves_the_labels(scene: Scene) -> None:
-    [task] = pushed(scene, 1)
-    number = scene.submit(task, drawing(simple_labels(seed=95)))
-    assert scene.pull() == 0
-    scene.server.client.annotations.delete(number)
-    assert scene.pull() == 0
-    assert same_labels(scene.labels(sha256_of(task)), simple_labels(seed=95))
-
-
 def test_a_pull_whose_line_breaks_goes_on(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = pushed(scene, 6)
     for task in tasks:
@@ -374,8 +363,3 @@ def test_a_pull_whose_line_breaks_goes_on(scene: Scene, capsys: pytest.CaptureFi
 
     assert capsys.readouterr().out == "pulled     3 tasks: 3 accepted\n"
     assert {origin for origin, _ in scene.origins().values()} == {"reviewed"}
-
-
-def test_the_log_lies_beside_the_labels(scene: Scene) -> None:
-    pushed(scene, 1)
-    assert {path.name for path in scene.dataset.iterdir()} == {STORE_NAME, LOG_NAME}

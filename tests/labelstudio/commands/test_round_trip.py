@@ -10,7 +10,6 @@ from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_label
 
 
 def shapes() -> dict[str, ScoredLabels]:
-    """What is hard on encodings and sizes."""
     rows, columns = np.mgrid[:61, :83]
     nothing = np.zeros((61, 83), bool)
     one = nothing.copy()

@@ -26,8 +26,6 @@ _PATIENCE_S = 1800
 
 
 class Restarted:
-    """A server that is killed and comes back at the same address."""
-
     def __init__(self, server: TestServer) -> None:
         self.server = server
 
@@ -43,7 +41,6 @@ class Restarted:
 
 
 def run(scene: Scene, command: str, *arguments: str) -> subprocess.Popen[str]:
-    """Starts a command in a process of its own."""
     environment = {**os.environ, "LABEL_STUDIO_API_KEY": scene.server.account.token}
     named = ("--project", scene.project.title, "--url", scene.server.url)
     return subprocess.Popen(

@@ -15,24 +15,16 @@ from labelstudio.sync.review_log import LOG_NAME
 from surfaces.errors import DatasetError
 from surfaces.store.label_store import STORE_NAME, LabelStore
 from surfaces.store.records import ScoredLabels
-from tests.labelstudio.review_scenes import SETTINGS, Scene, simple_labels
-
-
-def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
-
-
-def counts_of(labels: ScoredLabels) -> dict[str, int]:
-    found = labels.labels()
-    names = {"wall": 1, "floor": 2, "dining table": 3, "unsure": 255}
-    return {name: int((found.semantic == value).sum()) for name, value in names.items()} | {
-        "tables": int(found.tables.max())
-    }
+from tests.labelstudio.review_scenes import SETTINGS, Scene, files_in, simple_labels
 
 
 def change(before: ScoredLabels, after: ScoredLabels) -> str:
-    old, new = counts_of(before), counts_of(after)
-    return ", ".join(f"{name}: {old[name]} -> {new[name]}" for name in old)
+    counts = []
+    for labels in (before.labels(), after.labels()):
+        pixels = [int((labels.semantic == value).sum()) for value in (1, 2, 3, 255)]
+        counts.append([*pixels, int(labels.tables.max())])
+    names = ("wall", "floor", "dining table", "unsure", "tables")
+    return ", ".join(f"{name}: {old} -> {new}" for name, old, new in zip(names, *counts, strict=True))
 
 
 @pytest.mark.parametrize("log", ["a log", "no log"])

@@ -17,8 +17,6 @@ _SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
 class _Recorder:
-    """A way that takes all photos, and the upload."""
-
     description = "recorded"
 
     def __init__(self) -> None:

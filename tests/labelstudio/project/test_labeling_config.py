@@ -32,14 +32,12 @@ FOREIGN = """<View><Image name="photo" value="$image"/>
 
 @pytest.fixture
 def command(label_studio: TestServer, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command against the server; returns its exit code."""
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
     return lambda *arguments: main([*arguments, "--home", str(label_studio.local.home)])
 
 
 def annotate(server: TestServer, project: Project, result: list[dict[str, Any]]) -> None:
-    """Makes one task and one annotation, as a reviewer would."""
     task = server.client.tasks.create(project=project.id, data={"image": "/photo.jpg"})
     server.client.annotations.create(task.id, result=result)
 

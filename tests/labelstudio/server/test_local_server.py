@@ -107,16 +107,6 @@ def test_the_server_tells_nobody_that_it_runs(label_studio: TestServer) -> None:
     assert {"SENTRY_DSN=", "FRONTEND_SENTRY_DSN=", "SENTRY_RATE=0"} <= set(variables)
 
 
-def test_photos_are_served(label_studio: TestServer) -> None:
-    folder = label_studio.photos / "room"
-    folder.mkdir()
-    (folder / "photo.jpg").write_bytes(b"bytes of a photo")
-    project = label_studio.client.projects.create(title="served")
-    label_studio.client.import_storage.local.create(project=project.id, path=str(folder), use_blob_urls=True)
-    answer = label_studio.session.get("/data/local-files/", params={"d": f"{label_studio.photos.name}/room/photo.jpg"})
-    assert answer.content == b"bytes of a photo"
-
-
 def test_settings_of_the_environment_do_not_reach_the_server(
     local: LocalServer, program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,7 +315,6 @@ def write_wheel(shelf: Path) -> None:
 def test_a_first_start_that_is_killed_is_made_up_for(
     local: LocalServer, label_studio: TestServer, after_s: float
 ) -> None:
-    """The database of the real Label Studio is made in the first minute."""
 
     def start() -> None:
         with contextlib.suppress(ServerUnavailableError):

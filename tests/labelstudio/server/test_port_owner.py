@@ -24,8 +24,6 @@ pytestmark = pytest.mark.security
 
 
 class Eavesdropper(http.server.ThreadingHTTPServer):
-    """Says yes to everything, and keeps what it was told."""
-
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Yes)
         self.heard: list[str | None] = []
@@ -49,7 +47,6 @@ class _Yes(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def silent(local: LocalServer, program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Running:
-    """A Label Studio that was started and listens nowhere yet."""
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
     command = [sys.executable, "-m", "labelstudio", "up", "--home", str(local.home), "--port", "0"]
     with subprocess.Popen([*command, "--label-studio", str(program(HANGS))], stderr=subprocess.DEVNULL) as up:
@@ -62,7 +59,6 @@ def silent(local: LocalServer, program: Callable[[str], Path], monkeypatch: pyte
 
 @pytest.fixture
 def eavesdropper(silent: Running) -> Iterator[Eavesdropper]:
-    """Listens on the port that was meant for Label Studio."""
     with Eavesdropper(int(silent.url.rpartition(":")[2])) as server:
         yield server
         server.shutdown()

@@ -24,12 +24,10 @@ def labels_on(drawing: np.ndarray, score: float = 0.5) -> ScoredLabels:
 
 
 def drawn(*rows: str) -> ScoredLabels:
-    """Labels of rows of letters."""
     return labels_on(np.array([list(row) for row in rows]))
 
 
 def mask_of(*rows: str) -> Mask:
-    """A mask of rows in which x is inside."""
     mask: Mask = np.array([list(row) for row in rows]) == "x"
     return mask
 

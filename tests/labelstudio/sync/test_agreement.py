@@ -19,7 +19,6 @@ label_maps = arrays(np.uint8, (5, 7), elements=st.sampled_from(_VALUES))
 
 
 def of_map(semantic: np.ndarray) -> ScoredLabels:
-    """Labels of a map; its dining table is one."""
     masks = [(surface.name, semantic == surface.coco_id) for surface in (WALL, FLOOR, DINING_TABLE)]
     return labels_of_masks(masks, semantic == IGNORE)
 

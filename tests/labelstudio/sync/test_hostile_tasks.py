@@ -60,7 +60,6 @@ def task() -> dict[str, Any]:
 
 @st.composite
 def mutated(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON value with one to three of its parts replaced, or taken away."""
     for _ in range(draw(st.integers(1, 3))):
         at, parts = value, list(value) if isinstance(value, dict) else range(len(value))
         key = draw(st.sampled_from(list(parts)))

@@ -28,7 +28,6 @@ def pushed(labels: ScoredLabels = ROOM) -> list[dict[str, Any]]:
 
 
 def brush(label: str, *rows: str, **changes: Any) -> dict[str, Any]:
-    """A region that was painted in the browser."""
     mask = mask_of(*rows)
     value = {"format": "rle", "rle": encode_brush(mask), "brushlabels": [label]}
     return _region("brush", "brushlabels", mask.shape, value) | changes

@@ -17,7 +17,6 @@ SIZE_HW = (48, 64)
 
 
 def annotation(number: int, labels: ScoredLabels | None, **changes: Any) -> dict[str, Any]:
-    """As the server sends one; skipped where there are no labels."""
     return {
         "id": number,
         "result": prediction_of(labels, "")["result"] if labels else [],

@@ -15,7 +15,6 @@ QUICK = ["--steps", "2", "--batch", "1", "--crop", "128", "--threads", "1", "--c
 
 
 def review(dataset: Path, count: int) -> None:
-    """Has somebody accept the first photos that are not reviewed yet."""
     with LabelStore.open(dataset) as store:
         waiting = [photo for photo in store.photos() if photo.origin == "auto"]
         for photo in waiting[:count]:
@@ -48,7 +47,6 @@ def test_a_round_learns_and_the_next_waits_for_new_reviews(tmp_path: Path) -> No
 
 
 def broken_round(tmp_path: Path) -> tuple[TrainingRound, Path]:
-    """A round whose training failed, and its dataset."""
     dataset, run = rooms_store(tmp_path / "labels", 3), tmp_path / "run"
     review(dataset, 1)
     first = due_round(run, dataset, 1)
