@@ -66,7 +66,7 @@ class TaskPhotos:
             raise FetchError(f"expected a photo's path on the server or an http address, got {url[:100]!r}")
         if self._server is None:
             if not is_address(url):
-                raise ServerUnavailableError("the photo lies on a Label Studio server, and this backend knows none")
+                raise ServerUnavailableError("the photo is on a Label Studio server, and this backend knows none")
             return fetch(url, self._limits)
         try:
             absolute = urljoin(f"{self._server.url}/", url)

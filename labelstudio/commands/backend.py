@@ -49,11 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help=f"the address to listen on (%(default)s); others than this machine's own need a secret, in {_SECRET}",
+        help=f"address to listen on (%(default)s); any but loopback needs a secret in {_SECRET}",
     )
-    parser.add_argument("--port", type=int, default=9090, help="0 takes a free one (%(default)s)")
+    parser.add_argument("--port", type=int, default=9090, help="0 chooses a free one (%(default)s)")
     parser.add_argument(
-        "--address", metavar="URL", help="where Label Studio reaches this; needed where it runs elsewhere"
+        "--address", metavar="URL", help="address by which Label Studio reaches this, if it runs on another machine"
     )
     parser.add_argument(
         "--allowed-host",
@@ -61,22 +61,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_host_name,
         default=[],
         metavar="NAME",
-        help="a further name under which requests may reach this, beside those of --host, --address and this machine",
+        help="further host name of requests, beside those of --host, --address and this machine",
     )
     parser.add_argument("--sam", type=local_path, metavar="CHECKPOINT", help="official weights of SAM")
-    parser.add_argument("--sam-size", choices=_SAM_SIZES, default="vit_b", help="whose they are (%(default)s)")
-    parser.add_argument("--device", help="where SAM computes, as torch names it; a GPU where there is one")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of our network; one a core if not given")
+    parser.add_argument("--sam-size", choices=_SAM_SIZES, default="vit_b", help="size of that network (%(default)s)")
+    parser.add_argument("--device", help="of SAM, as torch names it; by default a GPU if there is one")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of our network; by default one per core")
     parser.add_argument(
         "--allow-private",
         action="store_true",
-        help="also photos at addresses of this machine and of private networks; the Label Studio itself needs no leave",
+        help="also fetch photos from this machine and private networks; the Label Studio itself is always allowed",
     )
     parser.add_argument(
         "--connect",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="enter this backend in the project, or don't; if neither is given, it is done where it can be",
+        help="register this backend in the project, or not; by default if possible",
     )
     add_project_argument(parser)
     add_server_arguments(parser)
@@ -210,7 +210,7 @@ def _register(args: argparse.Namespace, server: Server, url: str, secret: str | 
     except (ProjectError, TokenError) as error:
         if args.connect:
             raise
-        report(f"not entered in a project: {error}")
+        report(f"not registered in a project: {error}")
         return
     print(f"clicks and boxes are answered in {project.title!r}, {project.url}", file=sys.stderr)
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would change, in pixels by class and tables; write nothing"
     )
-    parser.add_argument("--redo", action="store_true", help="pull also the reviews that `undo` took back")
+    parser.add_argument("--redo", action="store_true", help="also pull reviews that `undo` reverted")
     add_server_arguments(parser)
 
 
@@ -46,8 +46,8 @@ def add_rule_argument(parser: argparse.ArgumentParser) -> None:
         "--annotators",
         choices=RULES,
         default=RULES[0],
-        help="where several people reviewed one photo: the pixels' majority, if they are three or more,"
-        " or the newest review (default: %(default)s)",
+        help="if several people reviewed a photo: the majority for each pixel, of three or more people, or the newest"
+        " review (default: %(default)s)",
     )
 
 

@@ -51,26 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `autolabel run` labels into")
     add_project_argument(parser)
     parser.add_argument(
-        "--queue", choices=tuple(QUEUES), default="expected-gain", help="which photos come first (default: %(default)s)"
+        "--queue", choices=tuple(QUEUES), default="expected-gain", help="order of photos (default: %(default)s)"
     )
     parser.add_argument(
         "--limit",
         type=int,
         default=100,
         metavar="N",
-        help="so many tasks of this queue wait for review afterwards; fewer are added where some wait already"
-        " (default: %(default)s)",
+        help="add tasks until this many of the queue wait for review (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random queue (default: %(default)s)")
     parser.add_argument(
         "--photos",
         choices=("auto", *METHODS),
         default="auto",
-        help="how the server gets photos: from the web (url), from its own disk (local), by upload, or in the first"
-        " of these ways that works (default: %(default)s)",
+        help="how the server gets photos: from the web (url), from its own disk (local), by upload, or or by the"
+        " first method that works (default: %(default)s)",
     )
-    parser.add_argument("--again", action="store_true", help="also photos whose tasks somebody deleted")
-    parser.add_argument("--url-base", metavar="URL", help="where the corpus lies on the web, such as in object storage")
+    parser.add_argument("--again", action="store_true", help="also photos whose tasks were deleted")
+    parser.add_argument("--url-base", metavar="URL", help="address of the corpus on the web, such as in object storage")
     add_server_arguments(parser)
 
 
@@ -190,9 +189,9 @@ class _Push:
         wanted = {sha256 for sha256, photo in self._photos.items() if self._is_wanted(photo)}
         older = sum(photo.origin != "reviewed" for photo in self._photos.values()) - len(wanted)
         if older:
-            report(f"left out: {older} photos with labels of settings that are no longer in use")
+            report(f"skipped: {older} photos with labels of settings that are no longer in use")
         if wanted & deleted:
-            report(f"left out: {len(wanted & deleted)} photos whose tasks were deleted; --again brings them back")
+            report(f"skipped: {len(wanted & deleted)} photos whose tasks were deleted; --again adds them again")
         left = wanted - known - deleted
         batch = Batch.of_tasks(self._server, self._project)
         added: list[str] = []

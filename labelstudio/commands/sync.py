@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(dry_run=False, redo=False)
     parser.add_argument("--run", type=local_path, default=Path("runs/review"), help="folder of the rounds' trainings")
     parser.add_argument(
-        "--after", type=int, default=25, help="retrain when so many more photos are reviewed (default: %(default)s)"
+        "--after", type=int, default=25, help="retrain once this many more photos are reviewed (default: %(default)s)"
     )
     parser.add_argument("--human", nargs="+", default=[], metavar="DATA", help="further datasets that people labelled")
     parser.add_argument(
-        "--train", type=shlex.split, default=[], metavar="ARGUMENTS", help="more for `distill train`: '--budget 1h'"
+        "--train", type=shlex.split, default=[], metavar="ARGUMENTS", help="arguments of `distill train`: '--budget 1h'"
     )
-    parser.add_argument("--every", type=float, metavar="MINUTES", help="go round again after so many minutes")
+    parser.add_argument("--every", type=float, metavar="MINUTES", help="repeat after this many minutes")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,18 +18,18 @@ from surfaces.cli.arguments import local_path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_home_argument(parser)
-    parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 takes a free one ({DEFAULT_PORT})")
+    parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 chooses a free one ({DEFAULT_PORT})")
     parser.add_argument(
         "--photos",
         type=local_path,
         metavar="DIR",
-        help="photos in here need no upload; the server is shown those that are pushed, and nothing else of the folder",
+        help="photos in here need no upload; the server sees links to pushed photos only",
     )
     parser.add_argument(
         "--label-studio",
         type=local_path,
         metavar="PATH",
-        help="the program label-studio of an existing install, also LABEL_STUDIO_EXECUTABLE; else pip installs it",
+        help="the program label-studio of an existing installation, also LABEL_STUDIO_EXECUTABLE; else pip installs it",
     )
 
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     check_supported()
     photos = args.photos and args.photos.expanduser().resolve()
     if photos and not photos.is_dir():
-        raise ServerUnavailableError(f"expected a folder of photos at {args.photos}, and there is none")
+        raise ServerUnavailableError(f"expected a folder of photos at {args.photos}, found none")
     server = LocalServer(args.home)
     running = server.running()
     if running:

@@ -81,7 +81,7 @@ class HostingMethod(Protocol):
 class Upload:
     """Uploads photos, each once: a file's name on the server is its photo's sha256."""
 
-    description = "they are uploaded to the server"
+    description = "they are uploaded"
 
     def __init__(self, server: Server, project: Project) -> None:
         self._server, self._project = server, project
@@ -101,7 +101,9 @@ class Upload:
         if not self._verified:
             response = self._server.session.get(url)
             if not response.is_success or response.content != data:
-                raise HostingError(f"the server took {name} and gives other bytes back (HTTP {response.status_code})")
+                raise HostingError(
+                    f"the server returns other bytes than the upload of {name} (HTTP {response.status_code})"
+                )
             self._verified = True
         return url
 
@@ -118,7 +120,7 @@ class Upload:
             files={"photo": (name, data)},
         )
         if response.status_code in _REJECTED:
-            raise HostingError(f"the server does not take an upload of {len(data)} bytes: {_rejection(response)}")
+            raise HostingError(f"the server rejects an upload of {len(data)} bytes: {_rejection(response)}")
         ids = read_field(response.raise_for_status().json(), "file_upload_ids", list, ServerUnavailableError)
         uploaded = self._server.session.get(f"/api/import/file-upload/{''.join(map(str, ids[:1]))}").raise_for_status()
         return f"/data/{read_field(uploaded.json(), 'file', str, ServerUnavailableError)}"
@@ -170,7 +172,7 @@ class LocalFiles:
     def host(self, original: Original) -> str:
         """The photo's URL; the first one of each folder is fetched and compared. See `HostingMethod`."""
         if is_remote(original.place):
-            raise PhotoNotHostableError(f"not from the server's disk, {original.place} lies in object storage")
+            raise PhotoNotHostableError(f"not from the server's disk, {original.place} is in object storage")
         if self._root is None:
             self._root = self._ask_document_root()
         relative = _relative_to(PurePath(original.place), self._root)
@@ -191,7 +193,7 @@ class LocalFiles:
         )
         root = _DOCUMENT_ROOT.search(_rejection(response))
         if not root:
-            raise HostingUnavailableError("not from the server's disk, it does not tell its document root")
+            raise HostingUnavailableError("not from the server's disk, it does not report its document root")
         return PurePath(root.group(1))
 
     def _serve(self, folder: PurePath, url: str, data: bytes) -> str:
@@ -246,7 +248,7 @@ class LinkedFiles:
         """Links the photo; see `HostingMethod`."""
         relative = None if is_remote(original.place) else _relative_to(PurePath(original.place), self._photos)
         if relative is None:
-            raise PhotoNotHostableError(f"not from the server's disk, {original.place} does not lie in {self._photos}")
+            raise PhotoNotHostableError(f"not from the server's disk, {original.place} is not in {self._photos}")
         link = self._folder / relative
         target = Path(original.place).resolve()
         try:
@@ -294,7 +296,7 @@ class ImageHosting:
                 self._used.add(method)
                 report("; ".join([f"photos: {method.description}", *reasons]))
             return url
-        raise HostingError(f"the server cannot be brought to show {original.place}: {'; '.join(reasons)}")
+        raise HostingError(f"the server cannot show {original.place}: {'; '.join(reasons)}")
 
     def restore_link(self, url: str, read: Callable[[], Original]) -> None:
         """Links a task's photo, read only if needed, again if its link is missing; version 0.1 made no links."""
@@ -354,7 +356,7 @@ def _path_in_corpus(photo: StoredPhoto) -> str:
     source = photo.source if is_remote(photo.source) else PurePath(photo.source).as_posix()
     relative = name + PurePosixPath(source).suffix
     if not source.endswith(f"/{relative}"):
-        raise PhotoNotHostableError(f"not from the web, {photo.source} does not lie in its corpus as {relative}")
+        raise PhotoNotHostableError(f"not from the web, {photo.source} is not in its corpus as {relative}")
     return relative
 
 

@@ -142,11 +142,11 @@ def find_project(server: Server, title: str) -> Project:
     """
     found = _find(server, title)
     if found is None:
-        raise ProjectError(f"there is no project {title!r} on {server.url}; `python -m labelstudio init` makes it")
+        raise ProjectError(f"there is no project {title!r} on {server.url}; `python -m labelstudio init` creates it")
     difference = find_difference(str(found.label_config))
     if difference:
         raise ProjectError(
-            f"project {title!r} is of another shape: {difference}; `python -m labelstudio init` mends it"
+            f"project {title!r} has another labelling interface: {difference}; `python -m labelstudio init` updates it"
         )
     return _project(server, found)
 

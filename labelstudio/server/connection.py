@@ -63,7 +63,7 @@ def connect(args: argparse.Namespace) -> Server:
     url = named or (running.url if running else None)
     if not url:
         raise ServerUnavailableError(
-            "no Label Studio is named and none was started here; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
+            "no Label Studio is configured, and none was started here; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
             "or start one with `python -m labelstudio up`"
         )
     # A token that is meant for a named server is sent to no other one.
@@ -98,7 +98,7 @@ def open_server(url: str, token: str) -> Server:
         session = RetryClient(base_url=url, auth=_ClientToken(url, client), **options)
         user = session.get("/api/current-user/whoami").raise_for_status().json()
     if not isinstance(user, Mapping) or "email" not in user:
-        raise ServerUnavailableError(f"what answers at {url} is no Label Studio")
+        raise ServerUnavailableError(f"the server at {url} is no Label Studio")
     return Server(url, client, session)
 
 
@@ -129,7 +129,7 @@ def server_errors() -> Iterator[None]:
         reason = printable(str(error) or type(error).__name__)[:_DETAIL_CHARACTERS_MAX]
         raise ServerUnavailableError(f"Label Studio{_at_url(error)} does not answer: {reason}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise ServerUnavailableError("what answers there is no Label Studio") from None
+        raise ServerUnavailableError("the server is no Label Studio") from None
 
 
 class _ClientToken(httpx.Auth):
@@ -175,14 +175,14 @@ def _checked_token(token: str) -> str:
 def _error_of_status(status: int, body: Any) -> ServerUnavailableError | TokenError | ProjectError:
     detail = _detail(body)
     if status in (401, 403):
-        return TokenError(f"Label Studio does not take the token (HTTP {status}){detail}")
+        return TokenError(f"Label Studio rejects the token (HTTP {status}){detail}")
     if status == 404:
-        return ProjectError(f"Label Studio no longer has what was asked for (HTTP 404){detail}")
+        return ProjectError(f"Label Studio has no such resource (HTTP 404){detail}")
     if status < 400:
-        return ServerUnavailableError("what answers there is no Label Studio")
+        return ServerUnavailableError("the server is no Label Studio")
     if status >= 500 or status in (408, 429):
-        return ServerUnavailableError(f"Label Studio is in trouble (HTTP {status}){detail}; try again later")
-    return ProjectError(f"Label Studio refuses (HTTP {status}){detail}")
+        return ServerUnavailableError(f"Label Studio failed (HTTP {status}){detail}; try again later")
+    return ProjectError(f"Label Studio rejects the request (HTTP {status}){detail}")
 
 
 def _detail(body: Any) -> str:

@@ -28,7 +28,7 @@ def find_executable(path: Path | None, home: Path) -> Path:
         return _installed(home / "venv")
     executable = Path(given).expanduser().absolute()
     if not executable.is_file() or not os.access(executable, os.X_OK):
-        raise ServerUnavailableError(f"expected the program label-studio at {executable}, and there is none")
+        raise ServerUnavailableError(f"expected the program label-studio at {executable}, found none")
     return executable
 
 

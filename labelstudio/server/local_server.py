@@ -130,8 +130,8 @@ class LocalServer:
         is_ours = listens(HOST, urlsplit(running.url).port or 0, running.pid)
         if is_ours is False:
             raise ServerUnavailableError(
-                f"expected Label Studio, process {running.pid}, at {running.url}, and another program listens there; "
-                "name another port with --port"
+                f"another program than Label Studio, process {running.pid}, listens at {running.url}; "
+                "choose another one with --port"
             )
         return self.account() if is_ours else None
 
@@ -222,7 +222,7 @@ class LocalServer:
         status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
         if status in (401, 403, 404):
             raise ServerUnavailableError(
-                f"what answers at {running.url} does not know the account of {self.account_path}; "
+                f"the server at {running.url} does not know the account of {self.account_path}; "
                 f"delete {self.home} where nobody has reviewed there yet"
             )
         return status == 200
@@ -316,6 +316,6 @@ def _free_port(port: int) -> int:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServerUnavailableError(
-                f"port {port} cannot be had: {error.strerror}; name another one with --port"
+                f"port {port} is not available: {error.strerror}; choose another one with --port"
             ) from None
         return int(probe.getsockname()[1])

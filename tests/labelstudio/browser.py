@@ -169,19 +169,10 @@ class Editor:
         self.page.locator(".lsf-outliner-item").filter(has_text=label).nth(number).click()
         self._wait_regions(lambda regions: any(region.selected for region in regions))
 
-    def unselect(self) -> None:
-        """Lets go of whatever is selected, so that a label's hotkey begins a new region."""
-        self.press("u")
-        self._wait_regions(lambda regions: not any(region.selected for region in regions))
-
     def delete_selected(self) -> None:
         before = len(self.regions())
         self.page.keyboard.press("Backspace")
         self._wait_regions(lambda regions: len(regions) == before - 1)
-
-    def tool(self, name: str) -> None:
-        self.page.locator(f"[aria-label={name}]").first.click()
-        self._settle()
 
     def stroke(self, points_xy: Sequence[tuple[float, float]]) -> float:
         """Draws (or wipes, with the eraser) along these points; returns the stroke's width in the photo's pixels."""

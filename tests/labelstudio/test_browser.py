@@ -312,7 +312,7 @@ def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
 def assert_shown(shown: Image, photo: Image, labels: ScoredLabels) -> None:
     """Holds that the screen shows every pixel of the photo under the colour of its class.
 
-    Pixels beside a mask's edge are left out: they mix when the photo is enlarged.
+    Pixels beside a mask's edge are skipped: they mix when the photo is enlarged.
     """
     semantic = labels.labels().semantic
     edges = cv2.morphologyEx(semantic, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0

@@ -264,7 +264,7 @@ def test_without_a_label_studio_photos_on_the_web_are_answered(
     assert list(masks_of(prediction)) == ["wall", "floor", "dining table"]
     code, err = running.stop(signal.SIGINT)
     assert code == 0
-    assert err.startswith("labelstudio: no Label Studio is named and none was started here")
+    assert err.startswith("labelstudio: no Label Studio is configured, and none was started here")
     assert len(err.splitlines()) == 1
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{running.address}/health", trust_env=False)
@@ -290,7 +290,7 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, photo_server: A
     home = ("--home", tmp_path / "home")
     named = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.account.token}
     cases: list[tuple[tuple[object, ...], dict[str, str], int, str]] = [
-        (("--connect", *home), {}, 15, "no Label Studio is named"),
+        (("--connect", *home), {}, 15, "no Label Studio is configured"),
         (("--port", photo_server.server_port, *home), named, 6, "could not listen on 127.0.0.1"),
         (("--port", 0, "--connect", "--project", "nowhere", *home), named, 17, "there is no project 'nowhere'"),
         (("--host", "0.0.0.0", *home), {}, 27, "expected a secret in INTERIOR_SURFACES_ML_SECRET"),

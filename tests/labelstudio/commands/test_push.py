@@ -122,7 +122,7 @@ def test_labels_of_settings_that_are_superseded_are_not_pushed(
     assert scene.push() == 0
 
     assert set(scene.tasks()) == {newest}
-    assert "left out: 2 photos" in capsys.readouterr().err
+    assert "skipped: 2 photos" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_deleted_tasks_come_back_only_when_asked_for(scene: Scene, capsys: pytes
 
     assert scene.push() == 0
     assert set(scene.tasks()) == {photos[0], photos[2]}
-    assert "left out: 1 photos whose tasks were deleted" in capsys.readouterr().err
+    assert "skipped: 1 photos whose tasks were deleted" in capsys.readouterr().err
 
     assert scene.push("--again") == 0
     assert set(scene.tasks()) == set(photos)

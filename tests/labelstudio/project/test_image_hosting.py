@@ -93,7 +93,7 @@ def test_photos_on_the_servers_disk_are_found_through_other_spellings(scene: Sce
 def test_photos_in_object_storage_are_not_sought_on_a_disk(scene: Scene) -> None:
     scene.add("a", simple_labels())
     original = Original(next(stored_photos(scene)), "s3://bucket/a.png", b"")
-    with pytest.raises(PhotoNotHostableError, match=r"s3://bucket/a\.png lies in object storage"):
+    with pytest.raises(PhotoNotHostableError, match=r"s3://bucket/a\.png is in object storage"):
         LocalFiles(scene.server, scene.project).host(original)
 
 
@@ -116,26 +116,17 @@ def test_photos_elsewhere_are_uploaded(scene: Scene, tmp_path: Path, capsys: pyt
     [address] = addresses(scene)
     assert address.startswith("/data/upload/")
     assert shown(scene, address) == (scene.photos / "a.png").read_bytes()
-    assert "they are uploaded to the server; not from the server's disk, it serves subfolders of" in (
-        capsys.readouterr().err
-    )
+    assert "they are uploaded; not from the server's disk, it serves subfolders of" in (capsys.readouterr().err)
     assert scene.server.client.projects.get(scene.project.id).task_number == 1
 
 
 @pytest.mark.slow
-def test_photos_right_in_the_served_folder_are_read_there(scene: Scene) -> None:
-    scene.photos = scene.server.photos
+@pytest.mark.parametrize("folder", ["local-files", "upload"], ids=["served folder", "document root"])
+def test_photos_right_in_the_folders_of_the_server(scene: Scene, folder: str) -> None:
+    scene.photos = scene.server.photos if folder == "local-files" else scene.server.photos.parent
     scene.add(f"right-in-it-{scene.project.id}", simple_labels())
     assert scene.push() == 0
-    assert addresses(scene)[0].startswith("/data/local-files/")
-
-
-@pytest.mark.slow
-def test_photos_right_in_the_document_root_are_uploaded(scene: Scene) -> None:
-    scene.photos = scene.server.photos.parent
-    scene.add(f"right-in-root-{scene.project.id}", simple_labels())
-    assert scene.push() == 0
-    assert addresses(scene)[0].startswith("/data/upload/")
+    assert addresses(scene)[0].startswith(f"/data/{folder}/")
 
 
 @pytest.mark.parametrize("orientation", [3, 6])

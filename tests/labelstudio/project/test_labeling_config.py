@@ -138,7 +138,7 @@ def test_init_takes_nothing_away_from_annotations(
     annotate(label_studio, project, [brushed("door")])
 
     assert command("init", "--project", project.title) == ProjectError.exit_code
-    assert re.fullmatch(r"labelstudio: Label Studio refuses .*door.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"labelstudio: Label Studio rejects the request .*door.*\n", capsys.readouterr().err)
     assert label_studio.client.projects.get(project.id).label_config == wider
 
 
@@ -169,7 +169,7 @@ def test_two_projects_of_one_title(label_studio: TestServer, project: Project) -
 
 
 def test_a_title_the_server_refuses(label_studio: TestServer) -> None:
-    with pytest.raises(ProjectError, match=r"refuses \(HTTP 400\): .*title"):
+    with pytest.raises(ProjectError, match=r"rejects the request \(HTTP 400\): .*title"):
         create_project(label_studio, "ab")
 
 

@@ -139,14 +139,14 @@ def test_a_personal_access_token_is_sent_only_for_a_short_lived_one(
     assert sent != personal_token
 
     label_studio.session.post("/api/token/blacklist/", json={"refresh": personal_token})
-    with pytest.raises(TokenError, match="does not take the token") as caught:
+    with pytest.raises(TokenError, match="rejects the token") as caught:
         open_server(label_studio.url, personal_token)
     assert personal_token not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", [TOKEN, "nonsense", "a.b.c"])
 def test_a_wrong_token(label_studio: TestServer, token: str) -> None:
-    with pytest.raises(TokenError, match=r"does not take the token \(HTTP 401\): Invalid token\.$"):
+    with pytest.raises(TokenError, match=r"rejects the token \(HTTP 401\): Invalid token\.$"):
         open_server(label_studio.url, token)
 
 
@@ -247,7 +247,7 @@ def test_what_passes_is_tried_again(impostor: Callable[..., Impostor]) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (BAD_GATEWAY, r"is in trouble \(HTTP 502\); try"),
+        (BAD_GATEWAY, r"failed \(HTTP 502\); try"),
         (breaks_off, "does not answer: peer closed connection"),
         (says(404, "<html>Not found</html>", "text/html"), r"HTTP 404\)$"),
         *((says(200, body, "text/html"), "no Label Studio") for body in ("<html>Welcome</html>", "[]", '"hello"')),
@@ -344,7 +344,7 @@ def test_the_command_tells_it_in_one_line(label_studio: TestServer, tmp_path: Pa
     command = [sys.executable, "-m", "labelstudio", "init", "--home", str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (TokenError.exit_code, "")
-    assert done.stderr == "labelstudio: Label Studio does not take the token (HTTP 401): Invalid token.\n"
+    assert done.stderr == "labelstudio: Label Studio rejects the token (HTTP 401): Invalid token.\n"
 
 
 def test_a_proxy_of_the_environment_is_no_way_to_this_machine(

@@ -28,6 +28,8 @@ from surfaces.errors import OutputError
 from tests.labelstudio.server.programs import ANSWERS, HANGS, wait_for
 from tests.labelstudio.servers import TestServer, copy_started_home
 
+RUNS = ANSWERS.replace("{whoami}", "200")
+
 
 def ps(pid: int, columns: str) -> str:
     done = subprocess.run(["ps", "-ww", "-o", columns, "-p", str(pid)], capture_output=True, text=True, check=False)
@@ -107,29 +109,30 @@ def test_the_server_tells_nobody_that_it_runs(label_studio: TestServer) -> None:
     assert {"SENTRY_DSN=", "FRONTEND_SENTRY_DSN=", "SENTRY_RATE=0"} <= set(variables)
 
 
-def test_settings_of_the_environment_do_not_reach_the_server(
-    local: LocalServer, program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+PRINTS_VARIABLES = """
+import os
+for name in ("LABEL_STUDIO_HOST", "DJANGO_DB", "LABEL_STUDIO_USERNAME"):
+    print(name, name in os.environ, end=" ")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("print('starting')\nraise SystemExit('no such table\\n\\n')", r"label-studio\.log ends: no such table$"),
+        (ANSWERS.replace("{whoami}", "401"), r"does not know the account of .*account\.json"),
+        (PRINTS_VARIABLES, "LABEL_STUDIO_HOST False DJANGO_DB False LABEL_STUDIO_USERNAME True$"),
+    ],
+    ids=["stops", "is another server", "shows its environment"],
+)
+def test_a_program_that_does_not_start(
+    local: LocalServer, program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, code: str, words: str
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_HOST", "https://elsewhere.example")
     monkeypatch.setenv("DJANGO_DB", "default")
-    with pytest.raises(ServerUnavailableError, match="HOST: False, DB: False, NAME: True"):
-        local.start(
-            program(
-                "import os\n"
-                "e = os.environ\n"
-                "print('HOST:', 'LABEL_STUDIO_HOST' in e, end=', ')\n"
-                "print('DB:', 'DJANGO_DB' in e, end=', ')\n"
-                "print('NAME:', 'LABEL_STUDIO_USERNAME' in e)"
-            ),
-            port=0,
-        )
-
-
-def test_a_program_that_stops(local: LocalServer, program: Callable[[str], Path]) -> None:
-    with pytest.raises(
-        ServerUnavailableError, match=r"stopped while it started; .*label-studio\.log ends: no such table$"
-    ):
-        local.start(program("print('starting')\nraise SystemExit('no such table\\n\\n')"), port=0)
+    with pytest.raises(ServerUnavailableError, match=words) as caught:
+        local.start(program(code), port=0)
+    assert ("stopped while it started" in str(caught.value)) == ("account" not in words)
     assert local.running() is None
 
 
@@ -152,12 +155,6 @@ def test_a_program_that_cannot_be_started(local: LocalServer, program: Callable[
     assert local.running() is None
 
 
-def test_the_account_of_another_server(local: LocalServer, program: Callable[[str], Path]) -> None:
-    with pytest.raises(ServerUnavailableError, match=r"does not know the account of .*account\.json"):
-        local.start(program(ANSWERS.replace("{whoami}", "401")), port=0)
-    assert local.running() is None
-
-
 def test_a_port_that_is_taken(
     tmp_path: Path, program: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,43 +162,42 @@ def test_a_port_that_is_taken(
         port = taken.getsockname()[1]
         arguments = ["--home", str(tmp_path / "home"), "--port", str(port), "--label-studio", str(program(HANGS))]
         assert main(["up", *arguments]) == ServerUnavailableError.exit_code
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"labelstudio: port {port} cannot be had: Address")
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"labelstudio: port {port} is not available: Address")
     assert LocalServer(tmp_path / "home").running() is None
 
 
-def test_another_process_with_a_dead_servers_id_is_let_be(local: LocalServer, program: Callable[[str], Path]) -> None:
+def test_another_process_with_a_dead_servers_id_is_not_touched(
+    local: LocalServer, program: Callable[[str], Path]
+) -> None:
     with subprocess.Popen(["sleep", "60"]) as innocent:
         local.home.mkdir()
         stale = {"pid": innocent.pid, "url": "http://127.0.0.1:8080", "photos": "/photos"}
         (local.home / "server.json").write_text(json.dumps(stale), "utf-8")
         assert local.running() is None
         assert not local.stop()
-        running = local.start(program(ANSWERS.replace("{whoami}", "200")), port=0)
-        assert running.pid != innocent.pid
+        assert local.start(program(RUNS), port=0).pid != innocent.pid
         assert local.stop()
         assert innocent.poll() is None
         innocent.kill()
 
 
-def test_a_server_that_was_killed_is_started_anew(local: LocalServer, program: Callable[[str], Path]) -> None:
-    executable = program(ANSWERS.replace("{whoami}", "200"))
-    first = local.start(executable, port=0)
+def test_a_killed_server_is_started_again_and_one_that_ignores_sigterm_is_stopped(
+    local: LocalServer, program: Callable[[str], Path]
+) -> None:
+    first = local.start(program(RUNS), port=0)
     account = local.account()
     os.kill(first.pid, signal.SIGKILL)
     wait_for(lambda: local.running() is None)
-    assert local.start(executable, port=0).pid != first.pid
+    ignoring = program("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + RUNS)
+    second = local.start(ignoring, port=0)
+    assert second.pid != first.pid
     assert local.account() == account
-
-
-def test_a_server_that_ignores_the_polite_signal(local: LocalServer, program: Callable[[str], Path]) -> None:
-    deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + ANSWERS.replace("{whoami}", "200")
-    running = local.start(program(deaf), port=0)
     assert local.stop(max_wait_s=0.3)
-    assert not lives(running.pid)
+    assert not lives(second.pid)
 
 
 def test_many_starts_at_once_start_one(local: LocalServer, program: Callable[[str], Path]) -> None:
-    executable = program(ANSWERS.replace("{whoami}", "200"))
+    executable = program(RUNS)
     found: list[int] = []
     starts = [
         threading.Thread(target=lambda: found.append(LocalServer(local.home).start(executable, port=0).pid))

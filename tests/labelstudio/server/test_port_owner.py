@@ -66,7 +66,8 @@ def eavesdropper(silent: Running) -> Iterator[Eavesdropper]:
 
 def test_who_takes_the_port_first_gets_no_token(local: LocalServer, eavesdropper: Eavesdropper) -> None:
     with pytest.raises(
-        ServerUnavailableError, match=r"process \d+, at http://127\.0\.0\.1:\d+, and another program listens"
+        ServerUnavailableError,
+        match=r"another program than Label Studio, process \d+, listens at http://127\.0\.0\.1:\d+",
     ):
         local.wait(5)
     assert not any(eavesdropper.heard)
@@ -76,7 +77,7 @@ def test_a_command_sends_no_token_to_who_took_the_port(
     local: LocalServer, eavesdropper: Eavesdropper, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init", "--home", str(local.home)]) == ServerUnavailableError.exit_code
-    assert "another program listens there" in capsys.readouterr().err
+    assert "another program than Label Studio" in capsys.readouterr().err
     assert not any(eavesdropper.heard)
 
 

@@ -22,77 +22,53 @@ def drawn_by_hand(label: str, row: str, id: str = "by hand") -> Region:
     return Region(id, label, mask_of(row))
 
 
-@pytest.mark.parametrize("label", ["floor", "dining table", "unsure"])
+GROWN_FLOOR = Region("floor", "floor", mask_of("...xxx"))
+OVERLAPPING = [WALL, TABLE, drawn_by_hand("floor", "x...xx", "floor")]
+LARGE_TABLE = Region("dining-table-1", "dining table", mask_of("xxxxxx"))
+UNSURE = drawn_by_hand("unsure", "..xxx.", "unsure")
+LEFT_TABLE, RIGHT_TABLE = drawn_by_hand("dining table", "xxxx.."), drawn_by_hand("dining table", "..xxxx")
+
+
+@pytest.mark.parametrize(
+    ("regions", "predicted", "expected"),
+    [
+        ([WALL, drawn_by_hand("floor", "..xx..")], [WALL], "wwff.."),
+        ([WALL, drawn_by_hand("dining table", "..xx..")], [WALL], "ww11.."),
+        ([WALL, drawn_by_hand("unsure", "..xx..")], [WALL], "ww??.."),
+        ([TABLE, drawn_by_hand("wall", "xxx...")], [TABLE], "www1.."),
+        ([UNSURE, drawn_by_hand("wall", "xxx...")], [UNSURE], "www??."),
+        ([WALL, GROWN_FLOOR], [WALL, FLOOR], "wwwfff"),
+        ([WALL, FLOOR, drawn_by_hand("dining table", ".xxxx.")], [], "w1111f"),
+        ([WALL, TABLE, FLOOR, drawn_by_hand("unsure", ".xxxx.")], [], "w????f"),
+        ([WALL, drawn_by_hand("floor", "..xxxx")], [], "ww??ff"),
+        (OVERLAPPING, OVERLAPPING, "?w11ff"),
+        ([Region("wall", "floor", WALL.mask), TABLE], [WALL, TABLE], "ffff.."),
+        ([WALL, drawn_by_hand("floor", "xxxx..")], [WALL], "ffff.."),
+        ([drawn_by_hand("wall", "x....."), drawn_by_hand("wall", ".x....")], [], "ww...."),
+    ],
+    ids=[
+        *("floor over prediction", "table over prediction", "unsure over prediction", "wall over predicted table"),
+        *("wall over predicted unsure", "grown region", "table before wall and floor", "unsure before all"),
+        *("wall and floor", "overlaps that were predicted", "changed label", "hidden region", "two walls are one"),
+    ],
+)
 @pytest.mark.parametrize("order", [1, -1])
-def test_what_is_painted_over_a_prediction_wins(label: str, order: int) -> None:
-    painted = drawn_by_hand(label, "..xx..")
-    letter = {"floor": "f", "dining table": "1", "unsure": "?"}[label]
-    assert settled([WALL, painted][::order], [WALL]) == f"ww{letter}{letter}.."
+def test_overlaps_of_classes(regions: list[Region], predicted: list[Region], expected: str, order: int) -> None:
+    assert settled(regions[::order], predicted) == expected
 
 
-def test_wall_painted_over_a_predicted_table_wins() -> None:
-    assert settled([TABLE, drawn_by_hand("wall", "xxx...")], [TABLE]) == "www1.."
-
-
-def test_wall_painted_over_predicted_unsure_wins() -> None:
-    ignore_mask = drawn_by_hand("unsure", "..xxx.", "unsure")
-    assert settled([ignore_mask, drawn_by_hand("wall", "xxx...")], [ignore_mask]) == "www??."
-
-
-def test_a_region_that_grew_wins_where_it_grew() -> None:
-    grown = Region("floor", "floor", mask_of("...xxx"))
-    assert settled([WALL, grown], [WALL, FLOOR]) == "wwwfff"
-
-
-def test_tables_win_over_wall_and_floor_that_were_drawn_as_well() -> None:
-    table = drawn_by_hand("dining table", ".xxxx.")
-    assert settled([WALL, FLOOR, table], []) == "w1111f"
-    assert settled([table, FLOOR, WALL], []) == "w1111f"
-
-
-def test_wall_and_floor_drawn_over_each_other_are_unsure() -> None:
-    assert settled([WALL, drawn_by_hand("floor", "..xxxx")], []) == "ww??ff"
-
-
-def test_unsure_wins_where_all_is_drawn_anew() -> None:
-    ignore_mask = drawn_by_hand("unsure", ".xxxx.")
-    assert settled([WALL, TABLE, FLOOR, ignore_mask], []) == "w????f"
-
-
-def test_overlaps_that_were_predicted_follow_the_same_rule() -> None:
-    regions = [WALL, TABLE, drawn_by_hand("floor", "x...xx", "floor")]
-    assert settled(regions, regions) == "?w11ff"
-
-
-def test_walls_are_one_and_tables_are_apart() -> None:
-    regions = [
-        drawn_by_hand("wall", "x....."),
-        drawn_by_hand("wall", ".x...."),
-        drawn_by_hand("dining table", "..xx.."),
-        drawn_by_hand("dining table", "....xx"),
-    ]
-    assert settled(regions, []) == "ww1122"
-
-
-def test_the_earlier_table_has_what_several_claim() -> None:
-    regions = [drawn_by_hand("dining table", "xxxx.."), drawn_by_hand("dining table", "..xxxx")]
-    assert settled(regions, []) == "111122"
-    assert settled(regions[::-1], []) == "221111"
-
-
-def test_a_table_drawn_over_a_predicted_one_has_its_pixels() -> None:
-    whole = Region("dining-table-1", "dining table", mask_of("xxxxxx"))
-    assert settled([whole, drawn_by_hand("dining table", "...xxx")], [whole]) == "111222"
-
-
-def test_a_relabelled_region_was_added_to_its_new_class() -> None:
-    relabelled = Region("wall", "floor", WALL.mask)
-    assert settled([relabelled, TABLE], [WALL, TABLE]) == "ffff.."
-
-
-def test_a_region_below_another_leaves_nothing() -> None:
-    hidden = settle([WALL, drawn_by_hand("floor", "xxxx..")], [WALL], (1, 6))
-    assert [segment.detection.surface.name for segment in hidden.segments] == ["floor"]
+@pytest.mark.parametrize(
+    ("tables", "predicted", "expected"),
+    [
+        ([LEFT_TABLE, RIGHT_TABLE], [], "111122"),
+        ([RIGHT_TABLE, LEFT_TABLE], [], "221111"),
+        ([TABLE, drawn_by_hand("dining table", "....xx")], [], "..1122"),
+        ([LARGE_TABLE, drawn_by_hand("dining table", "...xxx")], [LARGE_TABLE], "111222"),
+    ],
+    ids=["the earlier wins", "in the other order", "apart", "drawn over a predicted one"],
+)
+def test_overlaps_of_tables(tables: list[Region], predicted: list[Region], expected: str) -> None:
+    assert settled(tables, predicted) == expected
 
 
 def test_nothing_is_other() -> None:

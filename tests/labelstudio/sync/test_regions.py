@@ -47,10 +47,6 @@ def told(from_name: str, kind: str, **value: Any) -> dict[str, Any]:
     return {"id": "zz", "from_name": from_name, "to_name": "photo", "type": kind, "value": value}
 
 
-def drawing(*entries: dict[str, Any], predicted: ScoredLabels | None = None) -> list[str]:
-    return drawing_of(labels_of(list(entries), HEIGHT, WIDTH, predicted).labels)
-
-
 @given(any_labels)
 @settings(deadline=None)
 def test_what_is_pushed_and_accepted_is_what_was_there(labels: ScoredLabels) -> None:
@@ -77,60 +73,55 @@ def test_a_prediction_has_regions_scores_and_stable_ids() -> None:
     ]
     assert [region.get("score") for region in prediction["result"]] == [0.5, 0.5, 0.5, 0.5, None]
     assert prediction == prediction_of(ROOM, "student abc")
-
-
-def test_label_studio_takes_the_prediction() -> None:
-    assert LabelInterface(label_config()).validate_prediction(prediction_of(ROOM, "x"), return_errors=True) == []
-
-
-def test_reviewed_labels_are_sure() -> None:
-    reviewed = labels_of(pushed(), HEIGHT, WIDTH, ROOM)
-    assert reviewed.verdict is None
-    assert reviewed.comment == ""
-    assert reviewed.labels.quality_scores == {}
-    assert reviewed.labels.soft_labels is None
-    assert {segment.detection.score for segment in reviewed.labels.segments} == {1.0}
-    assert prediction_of(reviewed.labels, "x")["score"] == 1
-
-
-def test_nothing_drawn_is_a_photo_of_other() -> None:
-    assert drawing(predicted=ROOM) == ["........"] * 4
-
-
-def test_an_erased_region_is_gone() -> None:
-    regions = [region for region in pushed() if region["id"] != "floor"]
-    erased = brush("floor", *["........"] * 4, id="floor")
-    assert drawing(*regions, erased, predicted=ROOM) == [*drawing_of(ROOM)[:3], "......22"]
-
-
-def test_what_was_painted_over_the_prediction_is_there() -> None:
-    painted = brush("floor", "........", "........", "xxxx....", "........")
-    assert drawing(*pushed(), painted, predicted=ROOM) == ["wwww.??.", "w..w11..", "ffff1122", "ffffff22"]
-
-
-def test_polygons_are_tables() -> None:
-    left = polygon([[0, 50], [50, 50], [50, 100], [0, 100]])
-    right = polygon([[50, 50], [120, 50], [120, 90], [50, 90]])
-    assert drawing(left, right) == ["........", "........", "11112222", "11112222"]
-
-
-def test_polygons_join_what_was_predicted() -> None:
-    window = polygon([[0, 0], [25, 0], [25, 25], [0, 25]])
-    assert drawing(*pushed(), window, predicted=ROOM) == ["33ww.??.", *drawing_of(ROOM)[1:]]
-
-
-def test_a_photo_turned_in_the_editor_is_the_same_photo() -> None:
-    turned = [region | {"image_rotation": 90} for region in pushed()]
-    assert drawing(*turned) == drawing_of(ROOM)
+    assert LabelInterface(label_config()).validate_prediction(prediction, return_errors=True) == []
 
 
 RATING = told("quality", "rating", rating=4)
 RELATION = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
 
 
-def test_relations_and_answers_to_other_controls_are_no_labels() -> None:
-    of_a_region = told("age", "choices", choices=["old"], format="rle", rle=[]) | {"id": "wall"}
-    assert drawing(RATING, RELATION, of_a_region, *pushed(), predicted=ROOM) == drawing_of(ROOM)
+EDITOR_FIELDS = {
+    "hidden": True,
+    "locked": True,
+    "readonly": True,
+    "parentID": "",
+    "meta": {"text": ["a"]},
+    "score": 0.2,
+}
+OF_A_REGION = told("age", "choices", choices=["old"], format="rle", rle=[]) | {"id": "wall"}
+ROWS = drawing_of(ROOM)
+NOTHING = ["........"] * 4
+ERASED_FLOOR = brush("floor", *NOTHING, id="floor")
+PAINTED_FLOOR = brush("floor", "........", "........", "xxxx....", "........")
+TABLES = [polygon([[0, 50], [50, 50], [50, 100], [0, 100]]), polygon([[50, 50], [120, 50], [120, 90], [50, 90]])]
+
+
+@pytest.mark.parametrize(
+    ("result", "predicted", "expected"),
+    [
+        ([], ROOM, NOTHING),
+        ([told("comment", "textarea", text="empty")], ROOM, NOTHING),
+        ([ERASED_FLOOR, *(each for each in pushed() if each["id"] != "floor")], ROOM, [*ROWS[:3], "......22"]),
+        ([*pushed(), PAINTED_FLOOR], ROOM, ["wwww.??.", "w..w11..", "ffff1122", "ffffff22"]),
+        (TABLES, None, ["........", "........", "11112222", "11112222"]),
+        ([*pushed(), polygon([[0, 0], [25, 0], [25, 25], [0, 25]])], ROOM, ["33ww.??.", *ROWS[1:]]),
+        ([region | {"image_rotation": 90} for region in pushed()], None, ROWS),
+        ([region | EDITOR_FIELDS for region in pushed()], None, ROWS),
+        ([RATING, RELATION, OF_A_REGION, *pushed()], ROOM, ROWS),
+    ],
+    ids=[
+        *("nothing", "a comment alone", "an erased region", "paint over the prediction", "polygons are tables"),
+        *("a polygon beside predicted tables", "rotation in the editor", "further fields of the editor"),
+        "relations and answers to other controls",
+    ],
+)
+def test_annotations_become_labels(result: list[Any], predicted: ScoredLabels | None, expected: list[str]) -> None:
+    labels = labels_of(result, HEIGHT, WIDTH, predicted).labels
+    assert drawing_of(labels) == expected
+    assert labels.quality_scores == {}
+    assert labels.soft_labels is None
+    assert {segment.detection.score for segment in labels.segments} <= {1.0}
+    assert prediction_of(labels, "x")["score"] == 1
 
 
 RECT = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0}
@@ -186,10 +177,6 @@ def test_nothing_is_there_only_where_a_person_says_so(result: list[dict[str, Any
         labels_of(result, HEIGHT, WIDTH, ROOM)
 
 
-def test_a_comment_alone_is_a_photo_of_other() -> None:
-    assert drawing(told("comment", "textarea", text="empty"), predicted=ROOM) == ["........"] * 4
-
-
 def test_more_tables_than_can_be_numbered_are_refused() -> None:
     def strip(number: int) -> dict[str, Any]:
         mask = np.zeros((1, 300), bool)
@@ -201,22 +188,16 @@ def test_more_tables_than_can_be_numbered_are_refused() -> None:
         labels_of([strip(number) for number in range(255)], 1, 300)
 
 
-def test_editors_further_fields_make_no_difference() -> None:
-    further = {"hidden": True, "locked": True, "readonly": True, "parentID": "", "meta": {"text": ["a"]}, "score": 0.2}
-    assert drawing(*(region | further for region in pushed())) == drawing_of(ROOM)
-
-
 @pytest.mark.parametrize("verdict", ["unsure", "reject"])
 def test_verdict_and_comment(verdict: str) -> None:
     said = [told("verdict", "choices", choices=[verdict]), told("comment", "textarea", text=["two rooms", " mirror\n"])]
+    assert labels_of([told("comment", "textarea", text="dark")], 3, 3).comment == "dark", "may be one text"
+    without = labels_of(pushed(), HEIGHT, WIDTH, ROOM)
+    assert (without.verdict, without.comment) == (None, "")
     reviewed = labels_of([*said, *pushed()], HEIGHT, WIDTH, ROOM)
     assert reviewed.verdict == verdict
     assert reviewed.comment == "two rooms\n mirror"
     assert drawing_of(reviewed.labels) == drawing_of(ROOM)
-
-
-def test_a_comment_may_be_one_text() -> None:
-    assert labels_of([told("comment", "textarea", text="dark")], 3, 3).comment == "dark"
 
 
 FULL = ["xxxxxxxx"] * 4
@@ -272,7 +253,7 @@ def test_an_open_polygon_is_refused() -> None:
     unfinished = polygon([[0, 0], [50, 0], [50, 50]])
     unfinished["value"]["closed"] = False
     with pytest.raises(AnnotationError, match="expected a closed polygon, got an open one"):
-        drawing(unfinished)
+        labels_of([unfinished], HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("result", [None, {}, "[]", [None], [["wall"]]])
