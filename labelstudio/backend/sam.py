@@ -7,7 +7,7 @@ box is used as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -36,16 +36,7 @@ class SamPhoto:
 
     def __init__(self, encoded: EncodedPhoto, student: StudentPhoto, settings: SamSettings) -> None:
         self._encoded, self._student, self._settings = encoded, student, settings
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        """The photo's height and width."""
-        return self._student.size_hw
-
-    @property
-    def segments(self) -> Sequence[Detection]:
-        """The student's segments without any prompt."""
-        return self._student.segments
+        self.size_hw, self.segments = student.size_hw, student.segments
 
     def predict(self, prompt: RegionPrompt) -> Detection | None:
         """The region of a prompt; None if SAM finds nothing, or the prompt has negative points alone."""

@@ -171,7 +171,7 @@ class _Push:
     def _update_predictions(self, known: Mapping[str, TaskSummary]) -> int:
         """Adds predictions of the newest labels to unreviewed tasks; returns how many tasks still have none."""
         outdated = 0
-        batch = Batch.of_predictions(self._server, self._project)
+        batch = Batch(self._server, self._project, "import/predictions")
         kept = {task.number for task in known.values()}
         for task in list_tasks(self._server, self._project, without_prediction_of(self._model_version)):
             photo = self._photos.get(task.sha256)
@@ -193,7 +193,7 @@ class _Push:
         if wanted & deleted:
             report(f"skipped: {len(wanted & deleted)} photos whose tasks were deleted; --again adds them again")
         left = wanted - known - deleted
-        batch = Batch.of_tasks(self._server, self._project)
+        batch = Batch(self._server, self._project, "import")
         added: list[str] = []
         with task_bar(min(missing, len(left))) as bar:
             tasks = (self._make_task(candidate, queue) for candidate in self._order(wanted, left, queue, missing, seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from labelstudio.errors import AnnotationError, ServerUnavailableError
 from labelstudio.project.labeling_config import IMAGE_FIELD, Project
@@ -130,21 +130,11 @@ def delete_task(server: Server, number: int) -> None:
 
 
 class Batch:
-    """Sends tasks or predictions together once they are many or large; the server accepts all of a batch or none."""
+    """Sends tasks, or predictions of existing `task`s, once they are many or large; the server accepts all or none."""
 
-    def __init__(self, server: Server, path: str) -> None:
-        self._server, self._path = server, path
+    def __init__(self, server: Server, project: Project, kind: Literal["import", "import/predictions"]) -> None:
+        self._server, self._path = server, f"/api/projects/{project.id}/{kind}"
         self._items: list[bytes] = []
-
-    @classmethod
-    def of_tasks(cls, server: Server, project: Project) -> Batch:
-        """A batch of tasks with their predictions."""
-        return cls(server, f"/api/projects/{project.id}/import")
-
-    @classmethod
-    def of_predictions(cls, server: Server, project: Project) -> Batch:
-        """A batch of predictions for existing tasks, whose number each has as `task`."""
-        return cls(server, f"/api/projects/{project.id}/import/predictions")
 
     def add(self, item: Mapping[str, Any]) -> int:
         """Adds one; returns how many were sent."""

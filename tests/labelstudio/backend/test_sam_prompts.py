@@ -27,7 +27,7 @@ from tests.models.teachers.tiny_sam import bright_sam, tiny_sam
 SIZE = (90, 120)
 
 
-class NotedQuestions:
+class RecordingSam:
     def __init__(self) -> None:
         self.asked: list[tuple[str, list[float], list[tuple[float, float, bool]]]] = []
 
@@ -59,10 +59,10 @@ def student_photo() -> StudentPhoto:
     return StudentPhoto(np.full((*SIZE, 3), 128, np.uint8), raw, segments)
 
 
-def asked_for(hint: RegionPrompt) -> tuple[Any, list[Any]]:
-    questions = NotedQuestions()
-    photo = SamPhoto(questions, student_photo(), SamSettings())  # type: ignore[arg-type]
-    return photo.predict(hint), questions.asked
+def asked_for(prompt: RegionPrompt) -> tuple[Any, list[Any]]:
+    sam = RecordingSam()
+    photo = SamPhoto(sam, student_photo(), SamSettings())  # type: ignore[arg-type]
+    return photo.predict(prompt), sam.asked
 
 
 def test_the_students_region_is_the_box_of_a_click() -> None:
@@ -72,6 +72,7 @@ def test_the_students_region_is_the_box_of_a_click() -> None:
     assert found.score == pytest.approx(0.8)
     found, asked = asked_for(RegionPrompt(DINING_TABLE, points=((40, 60),)))
     assert asked == [("thing", [30, 50, 60, 70], [(40, 60, True)])]
+    assert asked_for(RegionPrompt(WALL, negative_points=((5, 5),))) == (None, [])
 
 
 def test_each_box_of_a_person_is_asked_for_with_the_clicks_in_it() -> None:
@@ -85,10 +86,6 @@ def test_each_box_of_a_person_is_asked_for_with_the_clicks_in_it() -> None:
     ]
     assert found.mask.sum() == 20 * 20 + 40 * 30
     assert found.score == pytest.approx(0.7)
-
-
-def test_negative_clicks_alone_ask_nothing() -> None:
-    assert asked_for(RegionPrompt(WALL, negative_points=((5, 5),))) == (None, [])
 
 
 def test_sam_draws_what_is_clicked() -> None:
@@ -107,29 +104,19 @@ def test_sam_draws_what_is_clicked() -> None:
     ]
 
 
-@pytest.fixture
-def tiny_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def test_the_option_loads_official_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sam_model_registry, "vit_b", lambda: tiny_sam(seed=1))
-    path = tmp_path / "sam.pth"
-    torch.save(tiny_sam(seed=2).state_dict(), path)
-    return path
-
-
-def arguments(*words: object) -> Any:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return parser.parse_args([*map(str, words), "--threads", "1"])
+    path = tmp_path / "sam.pth"
+    args = parser.parse_args(["--sam", str(path), "--device", "cpu", "--threads", "1"])
+    with pytest.raises(WeightsError, match=r"expected weights .*sam\.pth"):
+        open_segmenter(args)
 
-
-def test_the_option_loads_official_weights(tiny_file: Path) -> None:
-    segmenter = open_segmenter(arguments("--sam", tiny_file, "--device", "cpu"))
-    assert segmenter.name.startswith(f"sam vit_b {sha256_of(tiny_file)[:12]}, student (surfaces) ")
+    torch.save(tiny_sam(seed=2).state_dict(), path)
+    segmenter = open_segmenter(args)
+    assert segmenter.name.startswith(f"sam vit_b {sha256_of(path)[:12]}, student (surfaces) ")
     photo = segmenter.encode(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
     for surface in (WALL, DINING_TABLE):
         found = photo.predict(RegionPrompt(surface, points=((60, 45),)))
         assert found is None or found.mask.shape == SIZE
-
-
-def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"expected weights .*absent\.pth"):
-        open_segmenter(arguments("--sam", tmp_path / "absent.pth"))

@@ -15,7 +15,6 @@ from labelstudio.errors import ProjectError
 from labelstudio.project.instructions import CLASSES_GUIDE, instructions_html
 from labelstudio.project.labeling_config import (
     BRUSH,
-    POLYGON,
     TO_NAME,
     Project,
     create_project,
@@ -48,18 +47,13 @@ def brushed(label: str, control: str = BRUSH) -> dict[str, Any]:
     return {"from_name": control, "to_name": TO_NAME, "type": "brushlabels", "value": value, **size}
 
 
-def test_label_studio_takes_the_interface() -> None:
+def test_the_interface_is_valid_and_has_distinct_keys_and_the_colours_of_overlays() -> None:
     LabelInterface(label_config()).validate()
-
-
-def test_classes_have_the_colours_of_overlays() -> None:
-    labels = ET.fromstring(label_config()).findall(f".//BrushLabels[@name='{BRUSH}']/Label")
-    drawn = {label.get("value"): label.get("background") for label in labels}
-    assert drawn == {c.name: "#" + bytes(c.colour_rgb).hex() for c in CLASSES} | {"unsure": "#808080"}
-
-
-def test_each_key_does_one_thing() -> None:
-    keys = [element.get("hotkey") for element in ET.fromstring(label_config()).iter() if element.get("hotkey")]
+    xml = ET.fromstring(label_config())
+    labels = xml.findall(f".//BrushLabels[@name='{BRUSH}']/Label")
+    expected = {c.name: "#" + bytes(c.colour_rgb).hex() for c in CLASSES} | {"unsure": "#808080"}
+    assert {label.get("value"): label.get("background") for label in labels} == expected
+    keys = [element.get("hotkey") for element in xml.iter() if element.get("hotkey")]
     assert len(keys) == 13
     assert len(set(keys)) == len(keys)
     assert not set(keys) & set("behkmopruvw[]"), "Label Studio's own keys"
@@ -69,9 +63,6 @@ def test_the_guide_is_that_of_the_documents() -> None:
     page = (Path(__file__).parents[3] / "docs" / "labelling.md").read_text("utf-8")
     guide = [" ".join(paragraph.split()) for paragraph in CLASSES_GUIDE.strip().split("\n\n")]
     assert [" ".join(paragraph.split()) for paragraph in page.split("\n\n")][1 : 1 + len(guide)] == guide
-
-
-def test_the_guide_has_each_class_in_bold() -> None:
     assert "<p><b>Dining table.</b> A table at which people eat" in instructions_html()
     assert "*" not in instructions_html()
 
@@ -87,9 +78,15 @@ def test_a_new_project_is_found(label_studio: TestServer, project: Project) -> N
     assert "A window is a hole in the wall's mask." in stored.expert_instruction
 
 
-def test_a_title_that_contains_the_wanted_one_is_another_project(label_studio: TestServer, project: Project) -> None:
+def test_titles_that_name_no_project(label_studio: TestServer, project: Project) -> None:
     with pytest.raises(ProjectError, match="no project"):
         find_project(label_studio, project.title[:-1])
+    twin = create_project(label_studio, project.title)
+    with pytest.raises(ProjectError, match="2 projects"):
+        find_project(label_studio, project.title)
+    label_studio.client.projects.delete(twin.id)
+    with pytest.raises(ProjectError, match=r"rejects the request \(HTTP 400\): .*title"):
+        create_project(label_studio, "ab")
 
 
 def test_init_creates_once(command: Any, label_studio: TestServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,25 +158,10 @@ def test_another_shape_is_named(label_studio: TestServer, project: Project, chan
         find_project(label_studio, project.title)
 
 
-def test_two_projects_of_one_title(label_studio: TestServer, project: Project) -> None:
-    twin = create_project(label_studio, project.title)
-    with pytest.raises(ProjectError, match="2 projects"):
-        find_project(label_studio, project.title)
-    label_studio.client.projects.delete(twin.id)
-
-
-def test_a_title_the_server_refuses(label_studio: TestServer) -> None:
-    with pytest.raises(ProjectError, match=r"rejects the request \(HTTP 400\): .*title"):
-        create_project(label_studio, "ab")
-
-
 def test_predictions_of_the_chosen_model_are_shown(label_studio: TestServer, project: Project) -> None:
-    points = [[10.0, 10.0], [50.0, 10.0], [50.0, 50.0]]
-    value = {"points": points, "polygonlabels": ["dining table"]}
-    region = {"from_name": POLYGON, "to_name": TO_NAME, "type": "polygonlabels", "value": value}
     task = label_studio.client.tasks.create(project=project.id, data={"image": "/photo.jpg"})
     for version in ("first", "second"):
-        label_studio.client.predictions.create(task=task.id, result=[region], score=0.5, model_version=version)
+        label_studio.client.predictions.create(task=task.id, result=[brushed("wall")], score=0.5, model_version=version)
     show_predictions(label_studio, project, "second")
 
     assert find_project(label_studio, project.title).model_version == "second"

@@ -40,12 +40,9 @@ def drawn(labels: ScoredLabels) -> str:
     )
 
 
-def test_labels_are_the_same_whatever_the_order_of_their_tables() -> None:
-    assert same_labels(of_row("ww11..22"), of_row("ww22..11"))
-
-
 @pytest.mark.parametrize("other", ["ww11..11", "ww11..2?", "ww12..22", "ww11..2.", "wf11..22", "ww11..23"])
 def test_labels_that_differ_in_a_pixel_or_a_table_are_not_the_same(other: str) -> None:
+    assert same_labels(of_row("ww11..22"), of_row("ww22..11")), "whatever the order of tables"
     assert not same_labels(of_row("ww11..22"), of_row(other))
     assert not same_labels(of_row(other), of_row("ww11..22"))
 
@@ -60,13 +57,7 @@ def test_iou_is_told_of_classes_that_are_there_and_leaves_unsure_pixels_out() ->
     assert class_ious(of_row("wwww...."), of_row("ww??....")) == {"wall": 1.0}
     assert class_ious(of_row("wwwwff.."), of_row("ww..ff..")) == {"wall": 0.5, "floor": 1.0}
     assert class_ious(of_row("........"), of_row("11......")) == {"dining table": 0.0}
-
-
-def test_mean_iou_is_over_those_that_have_the_class() -> None:
     assert mean_ious([{"wall": 1.0}, {"wall": 0.5, "floor": 0.2}, {}]) == {"wall": 0.75, "floor": 0.2}
-
-
-def test_agreement_is_the_same_for_both_and_nothing_for_one() -> None:
     assert pairwise_agreement([of_row("wwww")]) == {}
     assert pairwise_agreement([of_row("wwww"), of_row("ww..")]) == {"wall": 0.5}
 
@@ -74,9 +65,6 @@ def test_agreement_is_the_same_for_both_and_nothing_for_one() -> None:
 def test_majority_takes_what_more_than_half_say() -> None:
     three = [of_row("wwf.w?"), of_row("wffw.?"), of_row("wffff.")]
     assert drawn(majority_vote(three)) == "wff???"
-
-
-def test_two_of_four_are_no_majority() -> None:
     assert drawn(majority_vote([of_row("ww"), of_row("ww"), of_row("wf"), of_row("ff")])) == "w?"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ ANNOTATIONS = [
 ]
 
 
-def test_what_is_recorded_is_there_when_the_log_is_opened_again(tmp_path: Path) -> None:
+def test_records_are_kept_and_replaced(tmp_path: Path) -> None:
     with ReviewLog.of(tmp_path) as log:
         log.record(TASK, ANNOTATIONS)
     with ReviewLog.of(tmp_path) as log:
@@ -25,10 +26,6 @@ def test_what_is_recorded_is_there_when_the_log_is_opened_again(tmp_path: Path) 
         assert log.annotations(TASK.project) == ANNOTATIONS
         assert log.tasks("2 of monday") == log.annotations("2 of monday") == []
 
-
-def test_a_task_is_recorded_once(tmp_path: Path) -> None:
-    with ReviewLog.of(tmp_path) as log:
-        log.record(TASK, ANNOTATIONS)
         newer = replace(TASK, updated_at="2026-01-03", outcome=Outcome.REJECTED)
         log.record(newer, ANNOTATIONS[:1])
         log.record(replace(TASK, task=8), [])
@@ -57,23 +54,17 @@ def test_pushed_photos_are_remembered_by_project(tmp_path: Path) -> None:
         assert log.pushed("two") == set()
 
 
-@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"x" * 4096])
-def test_a_file_that_is_no_log_is_told(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / LOG_NAME).write_bytes(content)
-    with pytest.raises(DatasetError, match=LOG_NAME):
+@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"x" * 4096, "another version"])
+def test_a_file_that_is_no_log_is_an_error(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / LOG_NAME
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA user_version = 9")
+    before = path.read_bytes()
+    with pytest.raises(DatasetError, match=LOG_NAME if isinstance(content, bytes) else "version 1"):
         ReviewLog.of(tmp_path)
-    assert (tmp_path / LOG_NAME).read_bytes() == content
-
-
-def test_a_log_of_another_version_is_told(tmp_path: Path) -> None:
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / LOG_NAME) as connection:
-        connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(DatasetError, match="version 1"):
-        ReviewLog.of(tmp_path)
-
-
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert path.read_bytes() == before
     with pytest.raises(OutputError):
         ReviewLog.of(tmp_path / "nowhere")

@@ -59,14 +59,12 @@ def broken_round(tmp_path: Path) -> tuple[TrainingRound, Path]:
     return first, dataset
 
 
-def test_a_round_that_broke_off_is_due_again(tmp_path: Path) -> None:
-    first, _ = broken_round(tmp_path)
-    assert not first.network.exists()
-
-
-@pytest.mark.slow
-def test_a_round_that_broke_off_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_round_that_broke_off_is_due_again(tmp_path: Path, resume: bool) -> None:
     first, dataset = broken_round(tmp_path)
+    assert not first.network.exists()
+    if not resume:
+        return
     run_round(first, dataset, [], QUICK)
     assert first.count_reviews() == 1
     assert first.network.is_file()
