@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from labelstudio.__main__ import main
 from labelstudio.commands.push import model_version_of
 from labelstudio.project.labeling_config import Project
+from labelstudio.sync.regions import prediction_of
 from surfaces.classes import BY_NAME
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.store.label_store import LabelSettings, LabelStore, Source
@@ -105,6 +106,18 @@ class Scene:
 
     def change(self, annotation: int, result: Sequence[Mapping[str, Any]]) -> None:
         self.server.session.patch(f"/api/annotations/{annotation}/", json={"result": list(result)}).raise_for_status()
+
+
+def result_of(labels: ScoredLabels) -> list[dict[str, Any]]:
+    """What the browser submits for these labels."""
+    result: list[dict[str, Any]] = prediction_of(labels, "none")["result"]
+    return result
+
+
+def entry(from_name: str, kind: str, size_hw: tuple[int, ...] | None = None, **value: Any) -> dict[str, Any]:
+    """An entry of a result; regions have the size of their photo."""
+    region = {} if size_hw is None else {"original_width": size_hw[1], "original_height": size_hw[0]}
+    return {"id": "Ab-3_x", "from_name": from_name, "to_name": "photo", "type": kind, "value": value, **region}
 
 
 def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from labelstudio.sync.brush import decode_brush
 from surfaces.detections import Mask
+from tests.labelstudio.review_scenes import entry
 
 _NUMBERS = itertools.count()
 
@@ -39,14 +40,5 @@ def masks_of(prediction: dict[str, Any]) -> dict[str, Mask]:
 
 
 def _region(name: str, kind: str, label: str, value: dict[str, Any], size_hw: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "original_width": size_hw[1],
-        "original_height": size_hw[0],
-        "image_rotation": 0,
-        "value": value | {kind: [label], "labels": [label]},
-        "id": f"drawn{next(_NUMBERS)}",
-        "from_name": name,
-        "to_name": "photo",
-        "type": kind,
-        "origin": "manual",
-    }
+    region = entry(name, kind, size_hw, **value, **{kind: [label]}, labels=[label])
+    return region | {"id": f"drawn{next(_NUMBERS)}", "image_rotation": 0, "origin": "manual"}

@@ -12,20 +12,19 @@ import pytest
 
 from labelstudio.commands import pull
 from labelstudio.errors import AnnotationError, ServerUnavailableError
-from labelstudio.project.labeling_config import BOX, BRUSH, COMMENT, POLYGON, TO_NAME, VERDICT, create_project
+from labelstudio.project.labeling_config import BOX, BRUSH, COMMENT, POLYGON, VERDICT, create_project
 from labelstudio.project.tasks import read_stats
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.brush import encode_brush
-from labelstudio.sync.regions import prediction_of
 from labelstudio.sync.review_log import LOG_NAME, LoggedAnnotation, Outcome, ReviewLog
 from surfaces.cli.commands import INTERRUPTED
 from surfaces.store.label_store import STORE_NAME, LabelStore
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.cut_line import cut_line
-from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_labels
+from tests.labelstudio.review_scenes import Scene, entry, result_of, simple_labels
 from tests.labelstudio.servers import TestServer
 
-Result = list[dict[str, Any]]
+SIZE_HW = (48, 64)
 
 
 def pushed(scene: Scene, count: int) -> list[dict[str, Any]]:
@@ -37,24 +36,6 @@ def pushed(scene: Scene, count: int) -> list[dict[str, Any]]:
 
 def sha256_of(task: dict[str, Any]) -> str:
     return str(task["data"]["sha256"])
-
-
-def drawing(labels: ScoredLabels) -> Result:
-    result: Result = prediction_of(labels, "none")["result"]
-    return result
-
-
-def verdict(choice: str) -> dict[str, Any]:
-    return {
-        "from_name": VERDICT,
-        "to_name": TO_NAME,
-        "type": "choices",
-        "value": {"choices": [choice]},
-    }
-
-
-def comment(text: str) -> dict[str, Any]:
-    return {"from_name": COMMENT, "to_name": TO_NAME, "type": "textarea", "value": {"text": [text]}}
 
 
 def logged(scene: Scene) -> list[LoggedAnnotation]:
@@ -72,9 +53,9 @@ def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: p
     before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
     correction = simple_labels(seed=77)
     scene.submit(accepted)
-    scene.submit(corrected, [*drawing(correction), comment("the window was wall")])
-    scene.submit(rejected, [*rejected["predictions"][0]["result"], verdict("reject")])
-    scene.submit(ignore_mask, [*drawing(correction), verdict("unsure")])
+    scene.submit(corrected, [*result_of(correction), entry(COMMENT, "textarea", text="the window was wall")])
+    scene.submit(rejected, [*rejected["predictions"][0]["result"], entry(VERDICT, "choices", choices="reject")])
+    scene.submit(ignore_mask, [*result_of(correction), entry(VERDICT, "choices", choices="unsure")])
     scene.submit(skipped, [], was_cancelled=True)
     capsys.readouterr()
 
@@ -114,7 +95,7 @@ def test_only_what_is_new_is_pulled(scene: Scene, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.endswith("pulled     1 tasks: 1 accepted\npulled     0 tasks\n")
 
     correction = simple_labels(seed=50)
-    scene.change(number, drawing(correction))
+    scene.change(number, result_of(correction))
     scene.submit(second)
     assert scene.pull() == 0
 
@@ -123,7 +104,7 @@ def test_only_what_is_new_is_pulled(scene: Scene, capsys: pytest.CaptureFixture[
     assert len(logged(scene)) == 2
 
     for seed in (61, 62):
-        scene.submit(second, drawing(simple_labels(seed=seed)))
+        scene.submit(second, result_of(simple_labels(seed=seed)))
     scene.server.client.annotations.delete(number)
     assert scene.pull() == 0
     assert same_labels(scene.labels(sha256_of(first)), correction), "labels outlive their annotation"
@@ -153,7 +134,7 @@ def test_several_people(
         drawings[2] = simple_labels(seed=62)
     names = [f"{name}-{scene.project.id}" for name in ("ann", "ben", "cem")[:people]]
     for order, name in enumerate(names, start=1):
-        scene.submit(task, drawing(drawings[order]), completed_by=colleague(scene, name))
+        scene.submit(task, result_of(drawings[order]), completed_by=colleague(scene, name))
     capsys.readouterr()
 
     assert scene.pull("--annotators", rule) == 0
@@ -170,46 +151,30 @@ def test_several_people(
 def test_a_majority_rejects(scene: Scene) -> None:
     [task] = pushed(scene, 1)
     for name in ("dan", "eva", "fay"):
-        result = task["predictions"][0]["result"] if name == "fay" else [verdict("reject")]
+        result = task["predictions"][0]["result"] if name == "fay" else [entry(VERDICT, "choices", choices="reject")]
         scene.submit(task, result, completed_by=colleague(scene, f"{name}-{scene.project.id}"))
     assert scene.pull() == 0
     assert scene.labels(sha256_of(task)).ignore_mask.all()
 
 
-def brush(label: str, rle: Any, **changes: Any) -> dict[str, Any]:
-    entry = drawing(labels_of_masks([("wall", np.ones((48, 64), bool))]))[0]
-    value = {**entry["value"], "brushlabels": [label], **({} if rle is None else {"rle": rle})}
-    return {**entry, "value": value, **changes}
-
-
-def polygon(points: list[list[float]]) -> dict[str, Any]:
-    value = {"points": points, "polygonlabels": ["dining table"], "closed": True}
-    size = {"original_width": 64, "original_height": 48}
-    return {"id": "p", "from_name": POLYGON, "to_name": TO_NAME, "type": "polygonlabels", "value": value, **size}
-
-
-def box(kind: str) -> dict[str, Any]:
-    value = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0, kind: ["dining table"]}
-    size = {"original_width": 64, "original_height": 48}
-    return {"id": "b", "from_name": BOX, "to_name": TO_NAME, "type": kind, "value": value, **size}
-
-
 def test_bad_annotations_are_told_and_taken_once_they_are_mended(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other_size = drawing(simple_labels(20, 20))
-    for entry in other_size:
-        entry |= {"original_width": 64, "original_height": 48}
-    bad: list[Result] = [
-        [brush("ceiling", None)],
-        [polygon([[1, 1], [50, 50]])],
-        other_size,
-        drawing(simple_labels(49, 64)),
+    def brush(label: str, rle: list[int]) -> dict[str, Any]:
+        return entry(BRUSH, "brushlabels", SIZE_HW, format="rle", rle=rle, brushlabels=[label])
+
+    box = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0}
+    full, empty = encode_brush(np.ones(SIZE_HW, bool)), encode_brush(np.zeros(SIZE_HW, bool))
+    bad: list[list[dict[str, Any]]] = [
+        [brush("ceiling", full)],
+        [entry(POLYGON, "polygonlabels", SIZE_HW, points=[[1, 1], [50, 50]], polygonlabels=["dining table"])],
+        [each | {"original_width": 64, "original_height": 48} for each in result_of(simple_labels(20, 20))],
+        result_of(simple_labels(49, 64)),
         [brush("wall", [1, 2, 3])],
-        [{**brush("wall", None), "type": "rectanglelabels", "from_name": BRUSH}],
-        [box("rectanglelabels")],
-        [box("ellipselabels"), comment("a round table")],
-        [brush("floor", encode_brush(np.zeros((48, 64), bool)))],
+        [brush("wall", full) | {"type": "rectanglelabels"}],
+        [entry(BOX, "rectanglelabels", SIZE_HW, **box, rectanglelabels=["dining table"])],
+        [entry(BOX, "ellipselabels", SIZE_HW, **box, ellipselabels=["wall"]), entry(COMMENT, "textarea", text="round")],
+        [brush("floor", empty)],
     ]
     good, *tasks = pushed(scene, 1 + len(bad))
     numbers = [scene.submit(task, result) for task, result in zip(tasks, bad, strict=True)]
@@ -227,7 +192,7 @@ def test_bad_annotations_are_told_and_taken_once_they_are_mended(
     assert all(same_labels(scene.labels(sha256), labels) for sha256, labels in before.items())
 
     for number in numbers:
-        scene.change(number, drawing(simple_labels(seed=70)))
+        scene.change(number, result_of(simple_labels(seed=70)))
     assert scene.pull() == 0
     assert {origin for origin, _ in scene.origins().values()} == {"reviewed"}
 
@@ -255,8 +220,8 @@ def test_the_newer_of_two_projects_reviews_stays(scene: Scene, capsys: pytest.Ca
     other = Scene(scene.server, create_project(scene.server, f"{scene.project.title} two"), scene.dataset.parent)
     assert other.push("--photos", "upload") == 0
     older, newer = simple_labels(seed=81), simple_labels(seed=82)
-    other.submit(other.tasks()[sha256_of(task)], drawing(older))
-    number = scene.submit(task, drawing(newer))
+    other.submit(other.tasks()[sha256_of(task)], result_of(older))
+    number = scene.submit(task, result_of(newer))
 
     assert scene.pull() == 0
     assert other.pull() == 0
@@ -266,11 +231,11 @@ def test_the_newer_of_two_projects_reviews_stays(scene: Scene, capsys: pytest.Ca
     assert "has a newer review" in err
 
     annotation = max(annotation["id"] for annotation in other.task(other.numbers()[0]["id"])["annotations"])
-    other.change(annotation, drawing(older))
+    other.change(annotation, result_of(older))
     assert other.pull() == 0
     assert same_labels(scene.labels(sha256_of(task)), older)
     assert "was reviewed in another project" in capsys.readouterr().err
-    scene.change(number, drawing(newer))
+    scene.change(number, result_of(newer))
     assert scene.pull() == 0
     assert same_labels(scene.labels(sha256_of(task)), newer)
     scene.server.client.projects.delete(other.project.id)
@@ -314,7 +279,7 @@ def test_killed_between_labels_and_log_a_pull_knows_its_own_work(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [task] = pushed(scene, 1)
-    number = scene.submit(task, drawing(simple_labels(seed=90)))
+    number = scene.submit(task, result_of(simple_labels(seed=90)))
     write = LabelStore.add_review
 
     def killed_after(*arguments: Any) -> None:
@@ -325,7 +290,7 @@ def test_killed_between_labels_and_log_a_pull_knows_its_own_work(
         patched.setattr(LabelStore, "add_review", killed_after)
         assert scene.pull() == INTERRUPTED
     assert same_labels(scene.labels(sha256_of(task)), simple_labels(seed=90))
-    scene.change(number, drawing(simple_labels(seed=91)))
+    scene.change(number, result_of(simple_labels(seed=91)))
 
     assert scene.pull() == 0
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from labelstudio.sync.regions import prediction_of
 from labelstudio.sync.review_log import LOG_NAME
-from tests.labelstudio.review_scenes import Scene, files_in, simple_labels
+from tests.labelstudio.review_scenes import Scene, files_in, result_of, simple_labels
 
 
 def status(scene: Scene, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def test_status_counts_what_waits_and_what_is_done(scene: Scene, capsys: pytest.
     }
 
     accepted, corrected, twice, skipped, _ = scene.tasks().values()
-    other = prediction_of(simple_labels(seed=40), "none")["result"]
+    other = result_of(simple_labels(seed=40))
     scene.submit(accepted, lead_time=10)
     scene.submit(corrected, other, lead_time=30)
     scene.submit(twice, lead_time=50)

@@ -10,12 +10,11 @@ import pytest
 from labelstudio.__main__ import main
 from labelstudio.errors import AnnotationError
 from labelstudio.sync.agreement import same_labels
-from labelstudio.sync.regions import prediction_of
 from labelstudio.sync.review_log import LOG_NAME
 from surfaces.errors import DatasetError
 from surfaces.store.label_store import STORE_NAME, LabelStore
 from surfaces.store.records import ScoredLabels
-from tests.labelstudio.review_scenes import SETTINGS, Scene, files_in, simple_labels
+from tests.labelstudio.review_scenes import SETTINGS, Scene, files_in, result_of, simple_labels
 
 
 def change(before: ScoredLabels, after: ScoredLabels) -> str:
@@ -40,7 +39,7 @@ def test_a_dry_run_shows_what_would_change_and_writes_nothing(
     accepted, corrected, bad = scene.tasks().values()
     correction = simple_labels(seed=50)
     scene.submit(accepted)
-    scene.submit(corrected, prediction_of(correction, "none")["result"])
+    scene.submit(corrected, result_of(correction))
     scene.submit(bad, [{"from_name": "box", "to_name": "photo", "type": "rectanglelabels", "value": {}}])
     files = files_in(scene.dataset)
     capsys.readouterr()
@@ -68,9 +67,7 @@ def test_automatic_labels_come_back_and_their_reviews_too(scene: Scene, capsys: 
     before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
     correction = simple_labels(seed=50)
     tasks = scene.tasks()
-    numbers = {
-        sha256: scene.submit(task, prediction_of(correction, "none")["result"]) for sha256, task in tasks.items()
-    }
+    numbers = {sha256: scene.submit(task, result_of(correction)) for sha256, task in tasks.items()}
     assert scene.pull() == 0
     first, *others = tasks
     source = Path(tasks[first]["data"]["source"])
@@ -92,7 +89,7 @@ def test_automatic_labels_come_back_and_their_reviews_too(scene: Scene, capsys: 
         assert back.quality_scores == labels.quality_scores
         assert [each.detection.score for each in back.segments] == [each.detection.score for each in labels.segments]
 
-    scene.change(numbers[first], prediction_of(simple_labels(seed=51), "none")["result"])
+    scene.change(numbers[first], result_of(simple_labels(seed=51)))
     assert scene.pull() == 0
     assert same_labels(scene.labels(first), simple_labels(seed=51)), "who changes a review means it"
     assert scene.pull("--redo") == 0

@@ -15,7 +15,6 @@ from labelstudio.errors import ProjectError
 from labelstudio.project.instructions import CLASSES_GUIDE, instructions_html
 from labelstudio.project.labeling_config import (
     BRUSH,
-    TO_NAME,
     Project,
     create_project,
     find_project,
@@ -23,6 +22,7 @@ from labelstudio.project.labeling_config import (
     show_predictions,
 )
 from surfaces.classes import CLASSES
+from tests.labelstudio.review_scenes import entry
 from tests.labelstudio.servers import TestServer
 
 FOREIGN = """<View><Image name="photo" value="$image"/>
@@ -41,10 +41,8 @@ def annotate(server: TestServer, project: Project, result: list[dict[str, Any]])
     server.client.annotations.create(task.id, result=result)
 
 
-def brushed(label: str, control: str = BRUSH) -> dict[str, Any]:
-    value = {"format": "rle", "rle": [0, 0, 0, 1, 0], "brushlabels": [label]}
-    size = {"original_width": 1, "original_height": 1}
-    return {"from_name": control, "to_name": TO_NAME, "type": "brushlabels", "value": value, **size}
+def brushed(label: str) -> dict[str, Any]:
+    return entry(BRUSH, "brushlabels", (1, 1), format="rle", rle=[0, 0, 0, 1, 0], brushlabels=[label])
 
 
 def test_the_interface_is_valid_and_has_distinct_keys_and_the_colours_of_overlays() -> None:

@@ -18,7 +18,7 @@ from labelstudio.sync.regions import labels_of
 from labelstudio.sync.review_log import LoggedTask, ReviewLog
 from labelstudio.sync.reviews import decide, read_reviews
 from surfaces.errors import SurfacesError
-from tests.labelstudio.review_scenes import simple_labels
+from tests.labelstudio.review_scenes import entry, simple_labels
 from tests.labelstudio.server.test_connection import WHO, Impostor, Response, says
 from tests.labelstudio.sync.test_reviews import SIZE_HW, annotation, prediction
 
@@ -26,17 +26,10 @@ pytestmark = pytest.mark.security
 
 HEIGHT, WIDTH = SIZE_HW
 PROJECT = Project(1, "title", "http://127.0.0.1/projects/1/data")
-POLYGON = {
-    "id": "p",
-    "from_name": "polygon",
-    "to_name": "photo",
-    "type": "polygonlabels",
-    "original_width": WIDTH,
-    "original_height": HEIGHT,
-    "value": {"points": [[1, 1], [90, 1], [90, 90]], "closed": True, "polygonlabels": ["dining table"]},
-}
-COMMENT = {"from_name": "comment", "type": "textarea", "value": {"text": ["a remark"]}}
-VERDICT = {"from_name": "verdict", "type": "choices", "value": {"choices": ["unsure"]}}
+POINTS = [[1, 1], [90, 1], [90, 90]]
+POLYGON = entry("polygon", "polygonlabels", SIZE_HW, points=POINTS, closed=True, polygonlabels=["dining table"])
+COMMENT = entry("comment", "textarea", text=["a remark"])
+VERDICT = entry("verdict", "choices", choices=["unsure"])
 
 junk = st.recursive(
     st.none()

@@ -14,7 +14,7 @@ from labelstudio.project.labeling_config import label_config
 from labelstudio.sync.brush import encode_brush
 from labelstudio.sync.regions import labels_of, prediction_of
 from surfaces.store.records import ScoredLabels
-from tests.labelstudio.review_scenes import labels_of_masks
+from tests.labelstudio.review_scenes import entry, labels_of_masks
 from tests.labelstudio.sync.drawn_labels import any_labels, drawing_of, drawn, mask_of
 
 ROOM = drawn("wwww.??.", "w..w11..", "wwww1122", "ffffff22")
@@ -29,22 +29,13 @@ def pushed(labels: ScoredLabels = ROOM) -> list[dict[str, Any]]:
 
 def brush(label: str, *rows: str, **changes: Any) -> dict[str, Any]:
     mask = mask_of(*rows)
-    value = {"format": "rle", "rle": encode_brush(mask), "brushlabels": [label]}
-    return _region("brush", "brushlabels", mask.shape, value) | changes
+    rle = encode_brush(mask)
+    return entry("brush", "brushlabels", mask.shape, format="rle", rle=rle, brushlabels=[label]) | changes
 
 
 def polygon(points: Any, label: str = "dining table", **changes: Any) -> dict[str, Any]:
-    value = {"points": points, "closed": True, "polygonlabels": [label]}
-    return _region("polygon", "polygonlabels", (HEIGHT, WIDTH), value) | changes
-
-
-def _region(from_name: str, kind: str, size_hw: tuple[int, ...], value: dict[str, Any]) -> dict[str, Any]:
-    size = {"original_width": size_hw[1], "original_height": size_hw[0], "image_rotation": 0}
-    return size | {"id": "Ab-3_x", "from_name": from_name, "to_name": "photo", "type": kind, "value": value}
-
-
-def told(from_name: str, kind: str, **value: Any) -> dict[str, Any]:
-    return {"id": "zz", "from_name": from_name, "to_name": "photo", "type": kind, "value": value}
+    size_hw = (HEIGHT, WIDTH)
+    return entry("polygon", "polygonlabels", size_hw, points=points, closed=True, polygonlabels=[label]) | changes
 
 
 @given(any_labels)
@@ -76,7 +67,7 @@ def test_a_prediction_has_regions_scores_and_stable_ids() -> None:
     assert LabelInterface(label_config()).validate_prediction(prediction, return_errors=True) == []
 
 
-RATING = told("quality", "rating", rating=4)
+RATING = entry("quality", "rating", rating=4)
 RELATION = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
 
 
@@ -88,7 +79,7 @@ EDITOR_FIELDS = {
     "meta": {"text": ["a"]},
     "score": 0.2,
 }
-OF_A_REGION = told("age", "choices", choices=["old"], format="rle", rle=[]) | {"id": "wall"}
+OF_A_REGION = entry("age", "choices", choices=["old"], format="rle", rle=[]) | {"id": "wall"}
 ROWS = drawing_of(ROOM)
 NOTHING = ["........"] * 4
 ERASED_FLOOR = brush("floor", *NOTHING, id="floor")
@@ -100,7 +91,7 @@ TABLES = [polygon([[0, 50], [50, 50], [50, 100], [0, 100]]), polygon([[50, 50], 
     ("result", "predicted", "expected"),
     [
         ([], ROOM, NOTHING),
-        ([told("comment", "textarea", text="empty")], ROOM, NOTHING),
+        ([entry("comment", "textarea", text="empty")], ROOM, NOTHING),
         ([ERASED_FLOOR, *(each for each in pushed() if each["id"] != "floor")], ROOM, [*ROWS[:3], "......22"]),
         ([*pushed(), PAINTED_FLOOR], ROOM, ["wwww.??.", "w..w11..", "ffff1122", "ffffff22"]),
         (TABLES, None, ["........", "........", "11112222", "11112222"]),
@@ -126,26 +117,26 @@ def test_annotations_become_labels(result: list[Any], predicted: ScoredLabels | 
 
 RECT = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0}
 UNUSABLE = {
-    "box": told("box", "rectanglelabels", **RECT, rectanglelabels=["dining table"]),
-    "box of zero size": told("box", "rectanglelabels", **RECT | {"width": 0}, rectanglelabels=["wall"]),
-    "box turned": told("box", "rectanglelabels", **RECT | {"rotation": 30}, rectanglelabels=["wall"]),
-    "box without label": told("box", "rectangle", **RECT),
-    "box of another control": told("boxes", "rectanglelabels", **RECT, rectanglelabels=["dining table"]),
-    "box told as a brush": told("brush", "rectanglelabels", **RECT, rectanglelabels=["wall"]),
-    "labels apart": told("label", "labels", **RECT, labels=["wall"]),
-    "ellipse": told("ring", "ellipselabels", x=50, y=50, radiusX=9, radiusY=9, ellipselabels=["dining table"]),
-    "click": told("click", "keypointlabels", x=1, y=1, width=1, keypointlabels=["floor"]),
-    "bitmask": told("bits", "bitmasklabels", imageDataURL="data:image/png;base64,", bitmasklabels=["wall"]),
-    "vector": told("line", "vectorlabels", vertices=[{"x": 1, "y": 1}], vectorlabels=["wall"]),
-    "video": told("video", "videorectangle", sequence=[RECT], labels=["wall"]),
-    "text": told("ner", "hypertextlabels", start="/p", end="/p", hypertextlabels=["wall"]),
+    "box": entry("box", "rectanglelabels", **RECT, rectanglelabels=["dining table"]),
+    "box of zero size": entry("box", "rectanglelabels", **RECT | {"width": 0}, rectanglelabels=["wall"]),
+    "box turned": entry("box", "rectanglelabels", **RECT | {"rotation": 30}, rectanglelabels=["wall"]),
+    "box without label": entry("box", "rectangle", **RECT),
+    "box of another control": entry("boxes", "rectanglelabels", **RECT, rectanglelabels=["dining table"]),
+    "box told as a brush": entry("brush", "rectanglelabels", **RECT, rectanglelabels=["wall"]),
+    "labels apart": entry("label", "labels", **RECT, labels=["wall"]),
+    "ellipse": entry("ring", "ellipselabels", x=50, y=50, radiusX=9, radiusY=9, ellipselabels=["dining table"]),
+    "click": entry("click", "keypointlabels", x=1, y=1, width=1, keypointlabels=["floor"]),
+    "bitmask": entry("bits", "bitmasklabels", imageDataURL="data:image/png;base64,", bitmasklabels=["wall"]),
+    "vector": entry("line", "vectorlabels", vertices=[{"x": 1, "y": 1}], vectorlabels=["wall"]),
+    "video": entry("video", "videorectangle", sequence=[RECT], labels=["wall"]),
+    "text": entry("ner", "hypertextlabels", start="/p", end="/p", hypertextlabels=["wall"]),
     "no type": {"id": "zz", "from_name": "box", "to_name": "photo", "value": RECT},
-    "choice told as a brush": told("brush", "choices", choices=["wall"]),
+    "choice told as a brush": entry("brush", "choices", choices=["wall"]),
     "polygon without area": polygon([[0, 0], [50, 50], [100, 100]]),
     "polygon of one point": polygon([[20, 20]] * 4),
     "polygon beside the photo": polygon([[101, 0], [150, 0], [150, 50]]),
     "polygon of another control": polygon([[0, 0], [50, 0], [50, 50]], from_name="outline"),
-    "polygon with two labels": told("polygon", "polygonlabels", points=[], polygonlabels=["dining table", "wall"]),
+    "polygon with two labels": entry("polygon", "polygonlabels", points=[], polygonlabels=["dining table", "wall"]),
     "label in another case": brush("Wall", *["xxxxxxxx"] * 4),
 }
 
@@ -153,7 +144,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("others", ["alone", "beside labels", "beside a comment"])
 @pytest.mark.parametrize("region", UNUSABLE.values(), ids=UNUSABLE.keys())
 def test_a_region_that_cannot_be_used_is_never_nothing(region: dict[str, Any], others: str) -> None:
-    beside = {"alone": [], "beside labels": pushed(), "beside a comment": [told("comment", "textarea", text="hm")]}
+    beside = {"alone": [], "beside labels": pushed(), "beside a comment": [entry("comment", "textarea", text="hm")]}
     with pytest.raises(AnnotationError, match=r"^region '.*': expected "):
         labels_of([*beside[others], region], HEIGHT, WIDTH, ROOM)
 
@@ -168,7 +159,7 @@ EMPTY = brush("wall", *["........"] * 4)
         ([EMPTY, brush("floor", *["........"] * 4, id="floor"), RATING], "expected regions with pixels"),
         ([RATING], "expected regions, or an annotation without any result, got only 'rating' of 'quality'"),
         ([RELATION], "got only 'relation' of None"),
-        ([told("room", "choices", choices=["kitchen"]), RATING], "got only 'choices' of 'room', 'rating' of"),
+        ([entry("room", "choices", choices=["kitchen"]), RATING], "got only 'choices' of 'room', 'rating' of"),
     ],
     ids=["empty brush", "empty brushes", "rating", "relation", "choices"],
 )
@@ -190,8 +181,11 @@ def test_more_tables_than_can_be_numbered_are_refused() -> None:
 
 @pytest.mark.parametrize("verdict", ["unsure", "reject"])
 def test_verdict_and_comment(verdict: str) -> None:
-    said = [told("verdict", "choices", choices=[verdict]), told("comment", "textarea", text=["two rooms", " mirror\n"])]
-    assert labels_of([told("comment", "textarea", text="dark")], 3, 3).comment == "dark", "may be one text"
+    said = [
+        entry("verdict", "choices", choices=[verdict]),
+        entry("comment", "textarea", text=["two rooms", " mirror\n"]),
+    ]
+    assert labels_of([entry("comment", "textarea", text="dark")], 3, 3).comment == "dark", "may be one text"
     without = labels_of(pushed(), HEIGHT, WIDTH, ROOM)
     assert (without.verdict, without.comment) == (None, "")
     reviewed = labels_of([*said, *pushed()], HEIGHT, WIDTH, ROOM)
@@ -233,10 +227,10 @@ FULL = ["xxxxxxxx"] * 4
         (polygon([[0, 0], [float("nan"), 1], [2, 2]]), "in per cent of the photo"),
         (polygon([[0, 0], [1e300, 1], [2, 2]]), "in per cent of the photo"),
         (polygon([[0, 0], [9, 1], [2, 2]], original_width=9), "expected a photo of 8x4 pixels, got 9x4"),
-        (told("verdict", "choices", choices=["maybe"]), "expected the verdict unsure or reject, got ['maybe']"),
-        (told("verdict", "choices", choices=["unsure", "reject"]), "expected the verdict unsure or reject, got"),
-        (told("verdict", "choices"), "expected the verdict unsure or reject, got [None]"),
-        (told("comment", "textarea", text=[4]), "expected the comment as text, got [4]"),
+        (entry("verdict", "choices", choices=["maybe"]), "expected the verdict unsure or reject, got ['maybe']"),
+        (entry("verdict", "choices", choices=["unsure", "reject"]), "expected the verdict unsure or reject, got"),
+        (entry("verdict", "choices"), "expected the verdict unsure or reject, got [None]"),
+        (entry("comment", "textarea", text=[4]), "expected the comment as text, got [4]"),
     ],
 )
 def test_what_nobody_can_mean_is_refused_in_one_line(region: dict[str, Any], message: str) -> None:
