@@ -1,1 +1,1 @@
-"""Review in Label Studio: doubtful labels go out as predictions, corrections come back as reviewed labels."""
+"""Review in Label Studio: labels are pushed as predictions, corrections are pulled as reviewed labels."""

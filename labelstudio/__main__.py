@@ -13,12 +13,12 @@ from surfaces.cli.commands import run_command
 COMMANDS = {
     "up": "start a Label Studio on this machine",
     "down": "stop the Label Studio that `up` started",
-    "init": "create the project, or bring it up to date",
-    "push": "send photos that are worth a review, with their labels as predictions",
-    "pull": "fetch what people corrected into the dataset",
+    "init": "create the project, or update it",
+    "push": "send photos to review, with their labels as predictions",
+    "pull": "fetch reviewed labels into the dataset",
     "undo": "restore the automatic labels that pulled reviews replaced",
-    "status": "count what waits and what is done, and tell how good the predictions were",
-    "backend": "propose masks in the browser: a click or a box is enough",
+    "status": "count waiting and reviewed tasks, and measure the predictions",
+    "backend": "answer clicks and boxes in the browser with masks",
     "sync": "pull, retrain, push: one round of the loop",
 }
 

@@ -1,6 +1,9 @@
-"""What a queue goes by, measured on one photo's labels: expected areas and errors, borders, layout, colours."""
+"""Candidates for review and their measurements: expected areas and errors, borders, layout and colours."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -8,24 +11,86 @@ import numpy.typing as npt
 
 from surfaces.classes import NUM_CHANNELS
 from surfaces.detections import Image
-from surfaces.errors import DecodeError
+from surfaces.errors import DatasetError, DecodeError
 from surfaces.images.load import check_photo
+from surfaces.store.label_store import LabelStore
 from surfaces.store.records import ScoredLabels
 
 Floats = npt.NDArray[np.float32]
 
 LONGEST_SIDE = 96
-"""Of the raster on which photos are measured, so that lengths in photos of all sizes can be compared."""
+"""Of the raster on which photos are measured, so that lengths in photos of all sizes are comparable."""
 
 _LAYOUT_CELLS = 6
 _COLOUR_CELLS = 6
 
 
-def belief_raster(labels: ScoredLabels) -> Floats:
-    """The probabilities behind a photo's labels on a raster whose longer side is `LONGEST_SIDE` at the most.
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A photo that nobody has reviewed.
 
-    Where the teacher stated none they are read off the labels: a segment's class is as probable as its score and the
-    rest is "other", unsure pixels may be anything, and "other" is certain.
+    Attributes:
+        sha256: of the photo's file.
+        score: quality of its labels, 0 to 1, 1 is best.
+        disagreement: between teachers, or between views of the photo, 0 to 1: 1 minus the lower of the quality scores
+            `backends` and `flips`; None if the teacher reports neither.
+        class_shares: float32 (4,), expected share of the photo that is other, wall, floor, dining table.
+        class_doubt: float32 (4,), expected share of the photo on which each of them is wrong.
+        border_share: share of pixels at a border between classes, on a raster of `LONGEST_SIDE`.
+        tables: number of dining tables in its labels.
+        descriptor: float32 (D,); distances are small between photos that look alike.
+    """
+
+    sha256: str
+    score: float
+    disagreement: float | None
+    class_shares: Floats
+    class_doubt: Floats
+    border_share: float
+    tables: int
+    descriptor: Floats
+
+
+def read_candidates(store: LabelStore) -> list[Candidate]:
+    """The unreviewed photos of a store, by ascending sha256; about a kilobyte each."""
+    return list(iterate_candidates(store))
+
+
+def iterate_candidates(store: LabelStore) -> Iterator[Candidate]:
+    """As `read_candidates`, one at a time."""
+    for photo in store.photos():
+        if photo.origin != "reviewed":
+            try:
+                data = store.read_photo(photo)
+            except DatasetError:  # reported once the photo is to be shown
+                data = b""
+            yield candidate_of(photo.sha256, store.labels(photo.sha256), data)
+
+
+def candidate_of(sha256: str, labels: ScoredLabels, photo: bytes) -> Candidate:
+    """Measures a photo, given by its labels and its file, which may be empty."""
+    soft_labels = belief_raster(labels)
+    agreements = [labels.quality_scores[name] for name in ("backends", "flips") if name in labels.quality_scores]
+    classes = soft_labels.argmax(axis=0)
+    # The chosen class is wrong with probability 1 - p; each other class is missed with its probability p.
+    chosen = classes == np.arange(NUM_CHANNELS)[:, None, None]
+    return Candidate(
+        sha256,
+        labels.quality_scores.get("score", 0.0),
+        1 - min(agreements) if agreements else None,
+        np.asarray(soft_labels.mean(axis=(1, 2)), np.float32),
+        np.asarray(np.where(chosen, 1 - soft_labels, soft_labels).mean(axis=(1, 2)), np.float32),
+        _border_share(classes),
+        sum(segment.detection.surface.is_thing for segment in labels.segments),
+        _descriptor(soft_labels, photo),
+    )
+
+
+def belief_raster(labels: ScoredLabels) -> Floats:
+    """Class probabilities of a photo's labels, on a raster whose longer side is at most `LONGEST_SIDE`.
+
+    Labels without soft labels are converted: a segment has its score, the rest is "other"; ignored pixels have equal
+    probabilities, and all remaining ones are certainly "other".
 
     Returns:
         float32 (4, h, w): other, wall, floor, dining table; sums to 1.
@@ -34,10 +99,10 @@ def belief_raster(labels: ScoredLabels) -> Floats:
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     rows, columns = (max(1, round(side * scale)) for side in (height, width))
     if labels.soft_labels is not None:
-        stated = labels.soft_labels.transpose(1, 2, 0).astype(np.float32)
-        shrunk = cv2.resize(stated, (columns, rows), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
-        return np.asarray(shrunk / np.maximum(shrunk.sum(axis=0), 1), np.float32)
-    sampled = np.ix_(_centres(rows, height), _centres(columns, width))
+        given = labels.soft_labels.transpose(1, 2, 0).astype(np.float32)
+        small = cv2.resize(given, (columns, rows), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+        return np.asarray(small / np.maximum(small.sum(axis=0), 1), np.float32)
+    sampled = np.ix_(_cell_centres(rows, height), _cell_centres(columns, width))
     soft_labels = np.zeros((NUM_CHANNELS, rows, columns), np.float32)
     soft_labels[0] = 1
     for segment in labels.segments:
@@ -49,51 +114,24 @@ def belief_raster(labels: ScoredLabels) -> Floats:
     return soft_labels
 
 
-def class_shares(soft_labels: Floats) -> Floats:
-    """Share of the photo that each class is expected to cover, float32 (4,)."""
-    return np.asarray(soft_labels.mean(axis=(1, 2)), np.float32)
-
-
-def class_doubt(soft_labels: Floats) -> Floats:
-    """Share of the photo that each class is expected to have wrong where the most probable class is taken.
-
-    A pixel that is called a class is not of it with probability 1 - p, and one that is called another is missed by it
-    with probability p.
-
-    Returns:
-        float32 (4,).
-    """
-    called = soft_labels.argmax(axis=0) == np.arange(NUM_CHANNELS)[:, None, None]
-    return np.asarray(np.where(called, 1 - soft_labels, soft_labels).mean(axis=(1, 2)), np.float32)
-
-
-def border_share(soft_labels: Floats) -> float:
-    """Share of a belief's places, (classes, h, w), whose right or lower neighbour is called another class."""
-    called = soft_labels.argmax(axis=0)
-    border = np.zeros(called.shape, bool)
-    border[:, :-1] |= called[:, :-1] != called[:, 1:]
-    border[:-1] |= called[:-1] != called[1:]
+def _border_share(classes: npt.NDArray[np.intp]) -> float:
+    """Share of pixels whose right or lower neighbour has another class."""
+    border = np.zeros(classes.shape, bool)
+    border[:, :-1] |= classes[:, :-1] != classes[:, 1:]
+    border[:-1] |= classes[:-1] != classes[1:]
     return float(border.mean())
 
 
-def descriptor(soft_labels: Floats, photo: bytes) -> Floats:
-    """Where the classes and the colours lie, coarsely: photos of one corner of a room from one place are near.
-
-    Args:
-        belief: as `belief_raster` returns it.
-        photo: its file; where it is empty, cannot be decoded or is beyond the limits of photos, the classes alone tell.
-
-    Returns:
-        float32 (D,), 0 to 1 each: the classes' shares and the Lab colours of cells.
-    """
-    layout = _cells(soft_labels.transpose(1, 2, 0), _LAYOUT_CELLS)
-    small = cv2.resize(_shrunk(photo), (4 * _COLOUR_CELLS, 4 * _COLOUR_CELLS), interpolation=cv2.INTER_AREA)
+def _descriptor(soft_labels: Floats, photo: bytes) -> Floats:
+    """Class shares and Lab colours of coarse cells, 0 to 1; without colours if the photo cannot be decoded."""
+    layout = _cell_means(soft_labels.transpose(1, 2, 0), _LAYOUT_CELLS)
+    small = cv2.resize(_decode_reduced(photo), (4 * _COLOUR_CELLS, 4 * _COLOUR_CELLS), interpolation=cv2.INTER_AREA)
     colours = np.divide(cv2.cvtColor(small, cv2.COLOR_BGR2LAB), 255, dtype=np.float32)
-    return np.concatenate([layout, _cells(colours, _COLOUR_CELLS)])
+    return np.concatenate([layout, _cell_means(colours, _COLOUR_CELLS)])
 
 
-def _shrunk(photo: bytes) -> Image:
-    """A photo in BGR, at an eighth of its size, which JPEG decodes fastest; grey where it cannot be decoded."""
+def _decode_reduced(photo: bytes) -> Image:
+    """A photo in BGR at an eighth of its size, which JPEG decodes fastest; grey if it is none, or over the limits."""
     try:
         check_photo(photo)
     except DecodeError:
@@ -103,11 +141,10 @@ def _shrunk(photo: bytes) -> Image:
     return np.full((1, 1, 3), 127, np.uint8) if pixels is None else np.asarray(pixels, np.uint8)
 
 
-def _cells(planes: Floats, cells: int) -> Floats:
-    """Means of float32 (h, w, channels) over cells x cells parts, flat."""
+def _cell_means(planes: Floats, cells: int) -> Floats:
+    """Means of float32 (h, w, channels) over cells x cells cells, flat."""
     return np.asarray(cv2.resize(planes, (cells, cells), interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
-def _centres(count: int, side: int) -> npt.NDArray[np.intp]:
-    """Pixels of a side in the middle of `count` equal parts."""
+def _cell_centres(count: int, side: int) -> npt.NDArray[np.intp]:
     return ((np.arange(count) + 0.5) * side / count).astype(np.intp)

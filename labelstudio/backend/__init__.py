@@ -1,1 +1,1 @@
-"""backend of labelstudio."""
+"""The ML backend: answers clicks and boxes drawn in the browser with masks."""

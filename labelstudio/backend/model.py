@@ -1,4 +1,4 @@
-"""What Label Studio asks and what we propose: tasks and clicks in, predictions out."""
+"""The model behind the ML backend: tasks and prompts in, predictions out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from labelstudio.backend.prompts import hints_of
-from labelstudio.backend.segmenters import Proposer, SeenPhoto
-from labelstudio.backend.server import tell
-from labelstudio.backend.task_photos import Recent, TaskPhotos, address_of
+from labelstudio.backend.prompts import parse_prompts
+from labelstudio.backend.segmenters import InteractivePhoto, InteractiveSegmenter
+from labelstudio.backend.server import report
+from labelstudio.backend.task_photos import SingleFlightCache, TaskPhotos, photo_url
 from labelstudio.errors import AnnotationError
 from labelstudio.sync.regions import prediction_of
 from surfaces.detections import Detection
@@ -22,60 +22,50 @@ from surfaces.errors import SurfacesError
 from surfaces.images.load import decode_image
 from surfaces.store.records import ScoredLabels, ScoredSegment
 
-_KEPT_PHOTOS = 8
-_TIME_MAX_S = 600.0
+_CACHED_PHOTOS = 8
 
 
 class InteractiveModel:
-    """Predicts regions from clicks and boxes, and whole photos where nobody has drawn anything.
+    """Predicts regions from clicks and boxes, or all regions of a photo if nothing was drawn.
 
     Args:
-        proposer: looks at photos, one at a time.
-        photos: gets them.
-        time_max_s: how long after its start a request may begin with another photo, seconds.
-
-    Attributes:
-        version: the proposer's name.
+        segmenter: encodes one photo at a time.
+        photos: of the tasks.
+        time_max_s: seconds after which a request starts no further photo.
     """
 
-    def __init__(self, proposer: Proposer, photos: TaskPhotos, time_max_s: float = _TIME_MAX_S) -> None:
-        self.version = proposer.name
-        self._proposer = proposer
-        self._photos = photos
-        self._time_max_s = time_max_s
-        self._seen: Recent[SeenPhoto] = Recent(self._see, _KEPT_PHOTOS)
+    def __init__(self, segmenter: InteractiveSegmenter, photos: TaskPhotos, time_max_s: float = 600.0) -> None:
+        self.version = segmenter.name
+        self._segmenter, self._photos, self._time_max_s = segmenter, photos, time_max_s
+        self._encoded: SingleFlightCache[InteractivePhoto] = SingleFlightCache(self._encode, _CACHED_PHOTOS)
         self._computing = threading.Lock()
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> list[Any]:
-        """Predictions, one entry a task.
+        """Predictions, one entry per task.
 
         Args:
-            tasks: as Label Studio serialises them; one, where something was drawn.
-            context: `result` holds what was drawn.
+            tasks: as Label Studio serialises them; one if something was drawn.
+            context: `result` holds the prompts, see `parse_prompts`.
 
         Returns:
-            For each task a prediction; an empty list for one whose photo cannot be had, beside others that can.
+            A prediction per task; an empty list for one whose photo cannot be read, if others can.
 
         Raises:
-            SurfacesError: none of the photos can be had, or the hints make no sense.
+            SurfacesError: none of the photos can be read, or the prompts are invalid.
         """
         if context is None or "result" not in context:
-            return self._predict_whole(tasks)
+            return self._predict_photos(tasks)
         if len(tasks) != 1:
             raise AnnotationError(f"expected one task with what was drawn on it, got {len(tasks)}")
-        return [self._predict_drawn(tasks[0], context["result"])]
-
-    def _predict_drawn(self, task: Mapping[str, Any], drawn: Any) -> dict[str, Any]:
-        photo = self._seen.get(address_of(task))
-        hints = hints_of(drawn, photo.size_hw)
+        photo = self._encoded.get(photo_url(tasks[0]))
+        prompts = parse_prompts(context["result"], photo.size_hw)
         with self._computing:
-            found = [photo.propose(hint) for hint in hints]
+            found = [photo.predict(prompt) for prompt in prompts]
         prediction = self._prediction(photo, [region for region in found if region is not None])
-        # The editor puts an accepted region in the place of one that has its id.
-        fresh = [region | {"id": uuid.uuid4().hex[:10]} for region in prediction["result"]]
-        return prediction | {"result": fresh}
+        # The editor replaces a region of the same id by an accepted one.
+        return [prediction | {"result": [region | {"id": uuid.uuid4().hex[:10]} for region in prediction["result"]]}]
 
-    def _predict_whole(self, tasks: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def _predict_photos(self, tasks: Sequence[Mapping[str, Any]]) -> list[Any]:
         predictions: list[Any] = []
         failures: list[SurfacesError] = []
         deadline = time.monotonic() + self._time_max_s
@@ -83,7 +73,7 @@ class InteractiveModel:
             try:
                 if time.monotonic() >= deadline:
                     raise AnnotationError(f"expected photos that take {self._time_max_s:g} s, these take longer")
-                photo = self._seen.get(address_of(task))
+                photo = self._encoded.get(photo_url(task))
                 predictions.append(self._prediction(photo, photo.segments))
             except SurfacesError as error:
                 failures.append(error)
@@ -91,10 +81,10 @@ class InteractiveModel:
         if len(failures) == len(tasks):
             raise failures[0]
         for failure in failures:
-            tell(str(failure))
+            report(str(failure))
         return predictions
 
-    def _prediction(self, photo: SeenPhoto, regions: Sequence[Detection]) -> dict[str, Any]:
+    def _prediction(self, photo: InteractivePhoto, regions: Sequence[Detection]) -> dict[str, Any]:
         labels = ScoredLabels(
             tuple(ScoredSegment(region) for region in regions),
             np.zeros(photo.size_hw, np.bool_),
@@ -102,7 +92,7 @@ class InteractiveModel:
         )
         return prediction_of(labels, self.version)
 
-    def _see(self, address: str) -> SeenPhoto:
-        file = io.BytesIO(self._photos.download(address))
-        with self._computing:  # one photo at a time is unpacked
-            return self._proposer.see(decode_image(file))
+    def _encode(self, url: str) -> InteractivePhoto:
+        file = io.BytesIO(self._photos.download(url))
+        with self._computing:  # decoded photos need the most memory
+            return self._segmenter.encode(decode_image(file))

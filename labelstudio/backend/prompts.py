@@ -1,52 +1,53 @@
-"""What a person drew in the browser to ask for a region: the `context` of Label Studio's requests as hints."""
+"""Parses the clicks and boxes that a person drew in the browser: the `context` of Label Studio's requests."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from labelstudio.backend.segmenters import Hint, Point
+from labelstudio.backend.segmenters import RegionPrompt
 from labelstudio.errors import AnnotationError
 from surfaces.classes import BY_NAME
 from surfaces.messages import brief
 
-_CLICK, _BOX = "keypointlabels", "rectanglelabels"
-_FARTHEST_PERCENT = 10_000
-_HINTS_MAX = 200
+_POINT, _BOX = "keypointlabels", "rectanglelabels"
+_PERCENT_MAX = 10_000
+_PROMPTS_MAX = 200
 
 
-def hints_of(drawn: Any, size_hw: tuple[int, int]) -> list[Hint]:
-    """The hints in what was drawn, one a label, in the order they came.
+def parse_prompts(drawn: Any, size_hw: tuple[int, int]) -> list[RegionPrompt]:
+    """Prompts by label, in the order in which labels were first used.
 
     Args:
-        drawn: `context["result"]` of a request: results of key points (`is_positive` false for Alt-clicks) and of
-            upright rectangles; their coordinates are percentages of the photo.
-        size_hw: the photo's, EXIF applied.
+        drawn: `context["result"]` of a request: key points (`is_positive` is false for Alt-clicks) and upright
+            rectangles, in percent of the photo.
+        size_hw: of the upright photo.
 
     Raises:
-        AnnotationError: something else was drawn, with a label nobody knows, off the photo, or on another photo.
+        AnnotationError: anything else was drawn, or with an unknown label, outside the photo, or on another photo.
     """
     if not isinstance(drawn, list):
         raise AnnotationError(f"expected the clicks and boxes as a list, got {type(drawn).__name__}")
-    if len(drawn) > _HINTS_MAX:
-        raise AnnotationError(f"expected at most {_HINTS_MAX} clicks and boxes, got {len(drawn)}")
-    hints: dict[str, Hint] = {}
+    if len(drawn) > _PROMPTS_MAX:
+        raise AnnotationError(f"expected at most {_PROMPTS_MAX} clicks and boxes, got {len(drawn)}")
+    prompts: dict[str, RegionPrompt] = {}
     for result in drawn:
         if not isinstance(result, Mapping) or not isinstance(value := result.get("value"), Mapping):
             raise AnnotationError("expected a click or a box with its value, got something else")
         _check_size(result, size_hw)
-        label = _label_of(result, value)
-        hint = hints.get(label, Hint(BY_NAME[label]))
-        hints[label] = _with_box(hint, value, size_hw) if result["type"] == _BOX else _with_click(hint, result, size_hw)
-    return list(hints.values())
+        label = _parse_label(result, value)
+        prompt = prompts.get(label, RegionPrompt(BY_NAME[label]))
+        add = _add_box if result["type"] == _BOX else _add_point
+        prompts[label] = add(prompt, result, size_hw)
+    return list(prompts.values())
 
 
-def _label_of(result: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+def _parse_label(result: Mapping[str, Any], value: Mapping[str, Any]) -> str:
     kind = result.get("type")
-    if kind not in (_CLICK, _BOX):
-        raise AnnotationError(f"expected {_CLICK} or {_BOX}, got {brief(kind)}")
+    if kind not in (_POINT, _BOX):
+        raise AnnotationError(f"expected {_POINT} or {_BOX}, got {brief(kind)}")
     labels = value.get(kind)
     if not isinstance(labels, list) or len(labels) != 1:
         raise AnnotationError(f"expected one label, got {brief(labels)}")
@@ -62,40 +63,37 @@ def _check_size(result: Mapping[str, Any], size_hw: tuple[int, int]) -> None:
         raise AnnotationError(f"expected clicks on a photo of {expected} pixels, got them on one of {got[:60]}")
 
 
-def _with_click(hint: Hint, result: Mapping[str, Any], size_hw: tuple[int, int]) -> Hint:
-    x, y = _shares(result["value"], ("x", "y"))
+def _add_point(prompt: RegionPrompt, result: Mapping[str, Any], size_hw: tuple[int, int]) -> RegionPrompt:
+    x, y = _fractions(result["value"], "x", "y")
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise AnnotationError(f"expected a click on the photo, got one at {100 * x:g} %, {100 * y:g} %")
-    point: Point = (_pixel(x, size_hw[1]), _pixel(y, size_hw[0]))
+    height, width = size_hw
+    point = (min(width - 1, int(x * width)), min(height - 1, int(y * height)))
     if result.get("is_positive", True):
-        return replace(hint, clicks=(*hint.clicks, point))
-    return replace(hint, misses=(*hint.misses, point))
+        return replace(prompt, points=(*prompt.points, point))
+    return replace(prompt, negative_points=(*prompt.negative_points, point))
 
 
-def _with_box(hint: Hint, value: Mapping[str, Any], size_hw: tuple[int, int]) -> Hint:
-    x, y, width, height = _shares(value, ("x", "y", "width", "height"))
-    if value.get("rotation"):
+def _add_box(prompt: RegionPrompt, result: Mapping[str, Any], size_hw: tuple[int, int]) -> RegionPrompt:
+    x, y, width, height = _fractions(result["value"], "x", "y", "width", "height")
+    if result["value"].get("rotation"):
         raise AnnotationError("expected an upright box, got a turned one")
-    left, right = _span(x, x + width, size_hw[1])
-    top, bottom = _span(y, y + height, size_hw[0])
+    left, right = _pixel_range(x, x + width, size_hw[1])
+    top, bottom = _pixel_range(y, y + height, size_hw[0])
     if left >= right or top >= bottom:
         raise AnnotationError("expected a box on the photo, got an empty one or one beside it")
-    return replace(hint, boxes_xyxy=(*hint.boxes_xyxy, (left, top, right, bottom)))
+    return replace(prompt, boxes_xyxy=(*prompt.boxes_xyxy, (left, top, right, bottom)))
 
 
-def _shares(value: Mapping[str, Any], names: Iterable[str]) -> list[float]:
-    """Percentages as shares."""
+def _fractions(value: Mapping[str, Any], *names: str) -> list[float]:
+    """Percentages as fractions of 1."""
     numbers: list[Any] = [value.get(name) for name in names]
-    # To Python a bool is an int; NaN is not below anything.
-    if not all(type(number) in (int, float) and abs(number) < _FARTHEST_PERCENT for number in numbers):
+    # A bool is an int; NaN is not less than anything.
+    if not all(type(number) in (int, float) and abs(number) < _PERCENT_MAX for number in numbers):
         raise AnnotationError(f"expected numbers as {', '.join(names)}, got {brief(numbers)}")
     return [number / 100 for number in numbers]
 
 
-def _pixel(share: float, side: int) -> int:
-    return min(side - 1, int(share * side))
-
-
-def _span(start: float, stop: float, side: int) -> tuple[int, int]:
-    """The pixels that a part of a side touches, as far as it lies on the photo."""
+def _pixel_range(start: float, stop: float, side: int) -> tuple[int, int]:
+    """The pixels that a range of a side touches, clipped to the photo."""
     return max(0, math.floor(start * side + 1e-6)), min(side, math.ceil(stop * side - 1e-6))

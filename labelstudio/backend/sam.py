@@ -1,99 +1,72 @@
-"""From a click or a box of a person to a mask, by SAM (Kirillov et al., Segment Anything, 2023).
+"""Interactive segmentation by SAM (Kirillov et al., Segment Anything, 2023).
 
-SAM knows no labels. What the student would propose says how far the region reaches: its box goes to SAM with the
-clicks, so that a click on a wall means the wall and not the picture frame's shadow on it. A person's own box goes
-as it is. Where the student proposes nothing, the whole photo is the box.
+SAM knows no classes. For points, the student's region of the label gives SAM a box, so that a click on a wall means the
+wall and not the shadow of a picture frame on it; the whole photo is the box if the student finds none. A person's own
+box is used as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from labelstudio.backend.segmenters import Hint, StudentPhoto, StudentProposer
+from labelstudio.backend.segmenters import RegionPrompt, StudentPhoto, StudentSegmenter
 from models.inference.postprocess import detection
 from models.teachers.sam.prompts import SamPrompt, SamSettings
-from models.teachers.sam.segmenter import EncodedPhoto, Sam, SamMask
+from models.teachers.sam.segmenter import EncodedPhoto, Sam
 from surfaces.detections import Detection, Image
 
 
-class SamProposer:
-    """Proposes masks of SAM.
+class SamSegmenter:
+    """Interactive segmentation by SAM, with boxes and promptless segments of the student."""
 
-    Args:
-        sam: the network.
-        student: says how far regions reach, and what there is where nobody has clicked yet.
-        settings: how SAM is asked; feedback and the choice of whole things as the teacher does it.
-    """
-
-    def __init__(self, sam: Sam, student: StudentProposer, settings: SamSettings | None = None) -> None:
-        self._sam = sam
-        self._student = student
-        self._settings = settings or SamSettings()
+    def __init__(self, sam: Sam, student: StudentSegmenter, settings: SamSettings | None = None) -> None:
+        self._sam, self._student, self._settings = sam, student, settings or SamSettings()
         self.name = f"{sam.name} {sam.weights_sha256[:12]}, {student.name}"
 
-    def see(self, image: Image) -> SamPhoto:
-        """Runs both networks; `image` is uint8 HxWx3 RGB."""
-        return SamPhoto(self._sam.encode(image), self._student.see(image), self._settings)
+    def encode(self, image: Image) -> SamPhoto:
+        """Runs both networks on uint8 HxWx3 RGB."""
+        return SamPhoto(self._sam.encode(image), self._student.encode(image), self._settings)
 
 
 class SamPhoto:
-    """A photo that SAM and the student have seen.
-
-    Args:
-        encoded: SAM's.
-        student: the student's.
-        settings: how SAM is asked.
-    """
+    """A photo encoded by SAM and the student."""
 
     def __init__(self, encoded: EncodedPhoto, student: StudentPhoto, settings: SamSettings) -> None:
-        self._encoded = encoded
-        self._student = student
-        self._settings = settings
+        self._encoded, self._student, self._settings = encoded, student, settings
+        self.size_hw, self.segments = student.size_hw, student.segments
 
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        """The photo's height and width."""
-        return self._student.size_hw
-
-    @property
-    def segments(self) -> Sequence[Detection]:
-        """What the student finds on its own."""
-        return self._student.segments
-
-    def propose(self, hint: Hint) -> Detection | None:
-        """The region that a hint means; None where SAM finds nothing, or the hint has negative clicks alone."""
-        answers = [self._ask(hint, prompt) for prompt in self._prompts(hint)]
+    def predict(self, prompt: RegionPrompt) -> Detection | None:
+        """The region of a prompt; None if SAM finds nothing, or the prompt has negative points alone."""
+        segment = self._encoded.thing if prompt.surface.is_thing else self._encoded.stuff
+        results = [segment(sam_prompt, self._settings) for sam_prompt in self._sam_prompts(prompt)]
         mask = np.zeros(self.size_hw, np.bool_)
-        for answer in answers:
-            mask |= answer.mask
+        for result in results:
+            mask |= result.mask
         if not mask.any():
             return None
-        return detection(hint.surface, min(answer.predicted_iou for answer in answers), mask)
+        return detection(prompt.surface, min(result.predicted_iou for result in results), mask)
 
-    def _ask(self, hint: Hint, prompt: SamPrompt) -> SamMask:
-        ask = self._encoded.thing if hint.surface.is_thing else self._encoded.stuff
-        return ask(prompt, self._settings)
-
-    def _prompts(self, hint: Hint) -> Iterator[SamPrompt]:
-        """One question for each box; where there is none, one for all clicks."""
-        for box in hint.boxes_xyxy:
-            yield _prompt(np.array(box, np.float32), hint)
-        if hint.clicks and not hint.boxes_xyxy:
-            expected = self._student.propose(Hint(hint.surface, hint.clicks))
+    def _sam_prompts(self, prompt: RegionPrompt) -> Iterator[SamPrompt]:
+        """One for each box; without boxes one for all points."""
+        for box in prompt.boxes_xyxy:
+            yield _sam_prompt(np.array(box, np.float32), prompt)
+        if prompt.points and not prompt.boxes_xyxy:
+            expected = self._student.predict(RegionPrompt(prompt.surface, prompt.points))
             height, width = self.size_hw
             whole = np.array([0, 0, width, height], np.float32)
-            yield _prompt(whole if expected is None else expected.box_xyxy, hint)
+            yield _sam_prompt(whole if expected is None else expected.box_xyxy, prompt)
 
 
-def _prompt(box_xyxy: np.ndarray[tuple[int, ...], np.dtype[np.float32]], hint: Hint) -> SamPrompt:
-    """A box with the clicks in it."""
+def _sam_prompt(box_xyxy: npt.NDArray[np.float32], prompt: RegionPrompt) -> SamPrompt:
+    """A box with the prompt's points inside it."""
     left, top, right, bottom = box_xyxy
-    points = [(point, True) for point in hint.clicks] + [(point, False) for point in hint.misses]
-    within = [((x, y), inside) for (x, y), inside in points if left <= x < right and top <= y < bottom]
+    points = [(point, True) for point in prompt.points] + [(point, False) for point in prompt.negative_points]
+    within = [((x, y), positive) for (x, y), positive in points if left <= x < right and top <= y < bottom]
     return SamPrompt(
         box_xyxy,
         np.array([point for point, _ in within], np.float32).reshape(-1, 2),
-        np.array([inside for _, inside in within], np.bool_),
+        np.array([positive for _, positive in within], np.bool_),
     )

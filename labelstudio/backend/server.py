@@ -1,14 +1,13 @@
 """Label Studio's protocol for ML backends over HTTP: a Starlette application, served by uvicorn.
 
-label-studio-ml on PyPI is 1.0.9 of 2022: it pins Flask 1.1.2 and werkzeug 2.0.2, needs redis and rq for trainings
-that we don't do, and answers errors with tracebacks; what is newer is not released there. What Label Studio (1.23,
-`ml/api_connector.py`) asks a backend that only predicts is five small questions: `GET /health`, `GET /versions`,
-`POST /setup`, `POST /predict`, and `POST /webhook`, which tells what happened in the project and wants no answer.
+label-studio-ml on PyPI is 1.0.9 of 2022: it pins Flask 1.1.2 and werkzeug 2.0.2, needs redis and rq, and answers errors
+with tracebacks. Label Studio (1.23, `ml/api_connector.py`) sends a backend that only predicts five requests:
+`GET /health`, `GET /versions`, `POST /setup`, `POST /predict`, and `POST /webhook`, which reports changes of the
+project and expects no answer.
 
-Who asks is not known: the server listens on this machine alone unless told otherwise, answers only under its own
-host names (a page that a person visits could have its name resolved to this machine), takes JSON alone (such a page
-can send none without asking first) and asks for the secret where there is one. It believes nothing that `/setup` says
-(Label Studio offers its token there; ours comes from the connection), and answers errors as `{"error": "one line"}`.
+Requests are untrusted: the server listens on loopback by default, answers only under its own host names (against DNS
+rebinding), accepts only JSON (which other sites' pages cannot send without a preflight) and checks the secret if there
+is one. It ignores the token in `/setup`. Errors are answered as `{"error": "one line"}`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import asyncio
 import base64
 import hmac
 import json
+import socket
 import sys
 import threading
 import traceback
@@ -24,8 +24,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, Self, TypeVar, cast
 
+import h11
+import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -33,34 +36,35 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from labelstudio.backend.listener import Listener, ServerLimits
-from surfaces.errors import SurfacesError
+from surfaces.errors import OutputError, SurfacesError
 from surfaces.messages import printable
 
 USER = "interior-surfaces"
 """The user name that goes with the secret."""
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
+_HEAD_BYTES_MAX = 1 << 16
+_MESSAGE_CHARACTERS_MAX = 500
+
+_Result = TypeVar("_Result")
+
 
 @dataclass(frozen=True)
 class Access:
-    """Who is answered.
+    """Which requests are answered.
 
     Attributes:
-        hosts: host names and IP addresses, without port, IPv6 in brackets, that a request's Host header may have.
-        secret: the password of HTTP basic authentication, the user is `USER`; None asks for none.
+        hosts: permitted names in the Host header: names and IP addresses without port, IPv6 in brackets.
+        secret: password of HTTP basic authentication, for the user `USER`; None requires none.
     """
 
     hosts: tuple[str, ...] = LOOPBACK_HOSTS
     secret: str | None = field(default=None, repr=False)
 
     def check(self, request: Request) -> None:
-        """Lets a request pass.
-
-        Raises:
-            HTTPException: 401, it has not the secret.
-        """
+        """Raises HTTPException 401 if a request lacks the secret."""
         if self.secret is None:
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -70,46 +74,224 @@ class Access:
             raise HTTPException(401, words, {"WWW-Authenticate": "Basic"})
 
 
-class Bodies:
-    """Reads bodies; all that are being worked on together stay within the limit of one.
+@dataclass(frozen=True)
+class ServerLimits:
+    """What requests may cost.
 
-    Args:
-        limits: of bytes.
+    Attributes:
+        body_bytes_max: of one body, and of all bodies in progress together. Label Studio sends tasks with all their
+            annotations and predictions.
+        containers_max: objects and lists in a request's JSON.
+        strings_max: strings in it.
+        tasks_max: tasks in a request.
+        request_s: seconds until a request must have arrived.
+        response_s: seconds until its response must have been read.
+        connections_max: connections that are answered; four times as many are accepted, the others get a 503.
+        threads: requests that are processed at once.
     """
 
-    def __init__(self, limits: ServerLimits) -> None:
-        self._bytes_max, self._held_bytes = limits.body_bytes_max, 0
+    body_bytes_max: int = 64_000_000
+    containers_max: int = 300_000
+    strings_max: int = 1_500_000
+    tasks_max: int = 1000
+    request_s: float = 30.0
+    response_s: float = 900.0
+    connections_max: int = 64
+    threads: int = 8
 
-    @asynccontextmanager
-    async def reading(self, request: Request) -> AsyncIterator[bytearray]:
-        """A request's body, which counts while the context is entered.
+
+class Model(Protocol):
+    """Predicts; called from several threads at once."""
+
+    @property
+    def version(self) -> str:
+        """Model version of its predictions."""
+
+    def predict(self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> list[Any]:
+        """Predictions, one entry per task: a dictionary with `result`, or a list of such.
+
+        Args:
+            tasks: as Label Studio serialises them.
+            context: what was just drawn in the browser, or None.
 
         Raises:
-            HTTPException: it is no JSON, too long, or there are too many others.
+            SurfacesError: there is no prediction; with the reason.
         """
-        if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, "expected Content-Type application/json")
-        stated, body = request.headers.get("Content-Length", ""), bytearray()
-        if not (stated.isascii() and stated.isdecimal()):
-            raise HTTPException(411, "expected a Content-Length")
-        if int(stated[:18]) > self._bytes_max:
-            raise HTTPException(413, f"expected at most {self._bytes_max} bytes, got {stated[:18]}")
+
+
+class MlServer:
+    """Serves a model on `host` while its context is entered.
+
+    Attributes:
+        port: on which it listens; a free one if 0 was given.
+
+    Raises:
+        OutputError: the port is taken, or is no port of this machine.
+    """
+
+    def __init__(
+        self, host: str, port: int, model: Model, access: Access | None = None, limits: ServerLimits | None = None
+    ) -> None:
+        limits = limits or ServerLimits()
+        self._socket = _listen(host, port)
+        self.port = int(self._socket.getsockname()[1])
+        config = uvicorn.Config(
+            create_application(model, access or Access(), limits),
+            loop="asyncio",
+            http=cast(Any, partial(_Connection, limits)),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=limits.connections_max,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+def create_application(model: Model, access: Access, limits: ServerLimits) -> Starlette:
+    """The ASGI application that answers Label Studio."""
+    endpoints = _Endpoints(model, access, limits)
+    routes = [
+        Route("/", endpoints.health),
+        Route("/health", endpoints.health),
+        Route("/versions", endpoints.versions),
+        Route("/setup", endpoints.setup, methods=["POST"]),
+        Route("/predict", endpoints.predict, methods=["POST"]),
+        Route("/webhook", endpoints.webhook, methods=["POST"]),
+    ]
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=access.hosts, www_redirect=False)
+    handlers: dict[Any, Any] = {
+        HTTPException: _on_http_error,
+        SurfacesError: _on_surfaces_error,
+        ClientDisconnect: _on_disconnect,
+        Exception: _on_bug,
+    }
+    app = Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Connection(H11Protocol):
+    """Ends connections that do not send a whole request, or do not read the response, in time: uvicorn does not."""
+
+    def __init__(self, limits: ServerLimits, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = limits
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > 4 * self._limits.connections_max:
+            transport.abort()
+        self._restart_timers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Keeps reading: a client whose request was rejected may still be sending, and read the response only then."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._restart_timers()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn calls this for requests that are no HTTP."""
+        body = json.dumps({"error": msg}).encode()
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self.transport.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+        self.transport.close()
+
+    def _restart_timers(self) -> None:
+        self._stop_timers()
+        self._timers = [
+            self.loop.call_later(self._limits.request_s, self._abort_unfinished_request),
+            self.loop.call_later(self._limits.response_s, self.transport.abort),
+        ]
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+    def _abort_unfinished_request(self) -> None:
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self.transport.abort()
+
+
+class _Endpoints:
+    def __init__(self, model: Model, access: Access, limits: ServerLimits) -> None:
+        self._model, self._access, self._limits = model, access, limits
+        self._threads = asyncio.Semaphore(limits.threads)
+        self._body_bytes = 0
+
+    async def health(self, request: Request) -> JSONResponse:
+        self._access.check(request)
+        return _response({"status": "UP", "model_class": type(self._model).__name__})
+
+    async def versions(self, request: Request) -> JSONResponse:
+        self._access.check(request)
+        return _response({"versions": [self._model.version]})
+
+    async def setup(self, request: Request) -> JSONResponse:
+        async with self._parsed(request):
+            return _response({"model_version": self._model.version})
+
+    async def webhook(self, request: Request) -> JSONResponse:
+        async with self._parsed(request):
+            return _response({})
+
+    async def predict(self, request: Request) -> JSONResponse:
+        async with self._parsed(request) as parsed, self._threads:
+            return await _in_thread(lambda: _response(self._predict(parsed)))
+
+    @asynccontextmanager
+    async def _parsed(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+        """A request's JSON; its bytes count as in progress while the context is entered."""
+        self._access.check(request)
+        _check_headers(request, self._limits.body_bytes_max)
+        body = bytearray()
         try:
             async for chunk in request.stream():
                 body += chunk
-                self._held_bytes += len(chunk)
-                if self._held_bytes > self._bytes_max:
+                self._body_bytes += len(chunk)
+                if self._body_bytes > self._limits.body_bytes_max:
                     raise HTTPException(503, "busy with other requests; try again later", {"Retry-After": "10"})
-            yield body
+            yield await _in_thread(lambda: parse_body(body, self._limits))
         finally:
-            self._held_bytes -= len(body)
+            self._body_bytes -= len(body)
+
+    def _predict(self, request: dict[str, Any]) -> dict[str, Any]:
+        tasks, params, tasks_max = request.get("tasks"), request.get("params") or {}, self._limits.tasks_max
+        if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks) or not tasks:
+            raise HTTPException(400, "expected `tasks`, a list of one or more objects")
+        if len(tasks) > tasks_max:
+            raise HTTPException(413, f"expected at most {tasks_max} tasks in a request, got {len(tasks)}; choose fewer")
+        context = params.get("context") if isinstance(params, dict) else params
+        if context is not None and not isinstance(context, dict):
+            raise HTTPException(400, "expected `params.context` to be an object or null")
+        return {"results": self._model.predict(tasks, context), "model_version": self._model.version}
 
 
-def parsed(body: bytearray, limits: ServerLimits) -> dict[str, Any]:
-    """A request's JSON object; what would need many times its bytes once it is parsed is refused before.
+def parse_body(body: bytearray, limits: ServerLimits) -> dict[str, Any]:
+    """Parses a request's JSON object, unless that would need many times its bytes.
 
     Raises:
-        HTTPException: it is none, or has too many parts.
+        HTTPException: it is no JSON object, or has too many parts.
     """
     if body.count(b"{") + body.count(b"[") > limits.containers_max or body.count(b'"') > 2 * limits.strings_max:
         words = f"expected at most {limits.containers_max} objects and lists and {limits.strings_max} texts, got more"
@@ -123,122 +305,29 @@ def parsed(body: bytearray, limits: ServerLimits) -> dict[str, Any]:
     return request
 
 
-_WORDS_MAX = 500
-
-_Made = TypeVar("_Made")
-
-
-class Model(Protocol):
-    """What predicts; called from several threads at once."""
-
-    @property
-    def version(self) -> str:
-        """What predictions bear."""
-
-    def predict(self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> list[Any]:
-        """Predictions, one entry a task: a dictionary with `result`, or a list of such.
-
-        Args:
-            tasks: as Label Studio serialises them.
-            context: what was just drawn in the browser; None when nobody did.
-
-        Raises:
-            SurfacesError: there is no prediction, and why.
-        """
+def one_line(text: str) -> str:
+    """A message on one line, of bounded length, without control characters: it may quote untrusted input."""
+    return printable(" ".join(text[:_MESSAGE_CHARACTERS_MAX].split()))
 
 
-class MlServer(Listener):
-    """Serves a model while its context is entered.
-
-    Args:
-        host: the address to listen on.
-        port: 0 for a free one.
-        model: what predicts.
-        access: who is answered; the defaults of `Access` where None.
-        limits: the defaults of `ServerLimits` where None.
-
-    Raises:
-        OutputError: the port is taken, or is no port of this machine.
-    """
-
-    def __init__(
-        self, host: str, port: int, model: Model, access: Access | None = None, limits: ServerLimits | None = None
-    ) -> None:
-        limits = limits or ServerLimits()
-        super().__init__(host, port, application(model, access or Access(), limits), limits)
+def report(text: str) -> None:
+    """Writes a message to stderr."""
+    print(f"labelstudio: {one_line(text)}", file=sys.stderr, flush=True)
 
 
-def application(model: Model, access: Access, limits: ServerLimits) -> Starlette:
-    """The ASGI application that answers Label Studio."""
-    answers = _Answers(model, access, limits)
-    routes = [
-        Route("/", answers.health),
-        Route("/health", answers.health),
-        Route("/versions", answers.versions),
-        Route("/setup", answers.setup, methods=["POST"]),
-        Route("/predict", answers.predict, methods=["POST"]),
-        Route("/webhook", answers.webhook, methods=["POST"]),
-    ]
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=access.hosts, www_redirect=False)
-    handlers: dict[Any, Any] = {
-        HTTPException: _refused,
-        SurfacesError: _no_prediction,
-        ClientDisconnect: _left,
-        Exception: _mistaken,
-    }
-    app = Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return app
+def _check_headers(request: Request, bytes_max: int) -> None:
+    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "expected Content-Type application/json")
+    length = request.headers.get("Content-Length", "")
+    if not (length.isascii() and length.isdecimal()):
+        raise HTTPException(411, "expected a Content-Length")
+    if int(length[:18]) > bytes_max:
+        raise HTTPException(413, f"expected at most {bytes_max} bytes, got {length[:18]}")
 
 
-class _Answers:
-    def __init__(self, model: Model, access: Access, limits: ServerLimits) -> None:
-        self._model, self._access, self._limits = model, access, limits
-        self._threads = asyncio.Semaphore(limits.threads)
-        self._bodies = Bodies(limits)
-
-    async def health(self, request: Request) -> JSONResponse:
-        self._access.check(request)
-        return _answer({"status": "UP", "model_class": type(self._model).__name__})
-
-    async def versions(self, request: Request) -> JSONResponse:
-        self._access.check(request)
-        return _answer({"versions": [self._model.version]})
-
-    async def setup(self, request: Request) -> JSONResponse:
-        async with self._asked(request):
-            return _answer({"model_version": self._model.version})
-
-    async def webhook(self, request: Request) -> JSONResponse:
-        async with self._asked(request):
-            return _answer({})
-
-    async def predict(self, request: Request) -> JSONResponse:
-        async with self._asked(request) as asked, self._threads:
-            return await _in_thread(lambda: _answer(self._predict(asked)))
-
-    @asynccontextmanager
-    async def _asked(self, request: Request) -> AsyncIterator[dict[str, Any]]:
-        """What a request asks; its bytes count while the context is entered."""
-        self._access.check(request)
-        async with self._bodies.reading(request) as body:
-            yield await _in_thread(lambda: parsed(body, self._limits))
-
-    def _predict(self, request: dict[str, Any]) -> dict[str, Any]:
-        tasks, params, most = request.get("tasks"), request.get("params") or {}, self._limits.tasks_max
-        if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks) or not tasks:
-            raise HTTPException(400, "expected `tasks`, a list of one or more objects")
-        if len(tasks) > most:
-            raise HTTPException(413, f"expected at most {most} tasks in a request, got {len(tasks)}; choose fewer")
-        context = params.get("context") if isinstance(params, dict) else params
-        if context is not None and not isinstance(context, dict):
-            raise HTTPException(400, "expected `params.context` to be an object or null")
-        return {"results": self._model.predict(tasks, context), "model_version": self._model.version}
-
-
-def _in_thread(work: Callable[[], _Made]) -> asyncio.Future[_Made]:
-    """Calls `work` in a thread that the end of the process does not wait for, unlike asyncio's own threads."""
-    future: Future[_Made] = Future()
+def _in_thread(work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+    """Calls `work` in a daemon thread, for which the process does not wait at its end, unlike asyncio's threads."""
+    future: Future[_Result] = Future()
     future.set_running_or_notify_cancel()
 
     def run() -> None:
@@ -251,39 +340,39 @@ def _in_thread(work: Callable[[], _Made]) -> asyncio.Future[_Made]:
     return asyncio.wrap_future(future)
 
 
-async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+async def _on_http_error(request: Request, error: HTTPException) -> JSONResponse:
     missing = f"no {request.method} {request.scope['path']} here"
-    return _error(error.status_code, missing if error.status_code in (404, 405) else error.detail, error.headers)
+    words = missing if error.status_code in (404, 405) else error.detail
+    return _error_response(error.status_code, words, error.headers)
 
 
-async def _no_prediction(_: Request, error: SurfacesError) -> JSONResponse:
-    tell(str(error))
-    return _error(422, str(error))
+async def _on_surfaces_error(_: Request, error: SurfacesError) -> JSONResponse:
+    report(str(error))
+    return _error_response(422, str(error))
 
 
-async def _left(_: Request, __: ClientDisconnect) -> JSONResponse:
-    return _error(400, "the request ended early")
+async def _on_disconnect(_: Request, __: ClientDisconnect) -> JSONResponse:
+    return _error_response(400, "the request ended early")
 
 
-async def _mistaken(_: Request, error: Exception) -> JSONResponse:
+async def _on_bug(_: Request, error: Exception) -> JSONResponse:
     for line in "".join(traceback.format_exception(error)).splitlines():
         print(printable(line), file=sys.stderr, flush=True)
-    return _error(500, f"internal error ({type(error).__name__})")
+    return _error_response(500, f"internal error ({type(error).__name__})")
 
 
-def _answer(content: Mapping[str, Any]) -> JSONResponse:
+def _response(content: Mapping[str, Any]) -> JSONResponse:
     return JSONResponse(content, headers={"Connection": "close"})
 
 
-def _error(status: int, words: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def _error_response(status: int, words: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": one_line(words)}, status, headers)
 
 
-def one_line(words: str) -> str:
-    """Words on one line, of bounded length, without control characters: they may repeat what a stranger wrote."""
-    return printable(" ".join(words[:_WORDS_MAX].split()))
-
-
-def tell(words: str) -> None:
-    """Says something to whoever watches the server."""
-    print(f"labelstudio: {one_line(words)}", file=sys.stderr, flush=True)
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
+        raise OutputError(f"could not listen on {host}:{port}: {reason}") from error

@@ -1,1 +1,1 @@
-"""commands of labelstudio."""
+"""The commands of `python -m labelstudio`, one module each."""

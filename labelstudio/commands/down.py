@@ -1,4 +1,4 @@
-"""`python -m labelstudio down`: stops the Label Studio that `up` started; its data stay."""
+"""`python -m labelstudio down`: stops the Label Studio that `up` started; its data stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m labelstudio init`: creates the project, or brings it up to date. What people drew in it stays."""
+"""`python -m labelstudio init`: creates the project, or updates it; annotations stay."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`python -m labelstudio pull DATASET`: what people did in the browser becomes reviewed labels of the dataset.
+"""`python -m labelstudio pull DATASET`: turns annotations into reviewed labels of the dataset.
 
-Accepted and corrected photos get the person's labels. A rejected photo is unsure in every pixel, so that it teaches
-nothing. Where a person could not judge, or skipped, the labels stay as they are. Only tasks that changed since they
-were last pulled are read. Of two reviews of a photo the newer one stays, whatever the order in which they are pulled,
-and what a person labelled elsewhere is never overwritten. Automatic labels that are replaced stay in the store:
+Accepted and corrected photos get the person's labels. A rejected photo becomes unsure in every pixel, so that nothing
+is learnt from it. If a person could not judge a photo, or skipped it, its labels stay. Only tasks that changed since
+the last pull are read. Of two reviews of a photo the newer one stays, in whatever order they are pulled, and labels
+that a person made elsewhere are never overwritten. Replaced automatic labels stay in the store:
 `python -m labelstudio undo` restores them.
 """
 
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from labelstudio.errors import AnnotationError
+from labelstudio.progress import report, task_bar
 from labelstudio.project.labeling_config import Project, add_project_argument, find_project
-from labelstudio.project.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_facts, read_field, read_task
+from labelstudio.project.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_field, read_stats, read_task
 from labelstudio.server.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.sync.agreement import mean_ious, same_labels
-from labelstudio.sync.progress import task_bar, tell
 from labelstudio.sync.review_log import IN_LABELS, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
-from labelstudio.sync.reviews import RULES, Decision, change_of, decide, read_reviews
+from labelstudio.sync.reviews import RULES, Decision, decide, describe_change, read_reviews
 from surfaces.cli.arguments import local_path
 from surfaces.messages import printable
 from surfaces.store.label_store import LabelStore, StoredPhoto
@@ -36,18 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would change, in pixels by class and tables; write nothing"
     )
-    parser.add_argument("--redo", action="store_true", help="pull also the reviews that `undo` took back")
+    parser.add_argument("--redo", action="store_true", help="also pull reviews that `undo` reverted")
     add_server_arguments(parser)
 
 
 def add_rule_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that tells what several people's reviews of one photo come to."""
+    """Adds `--annotators`."""
     parser.add_argument(
         "--annotators",
         choices=RULES,
         default=RULES[0],
-        help="where several people reviewed one photo: the pixels' majority, if they are three or more,"
-        " or the newest review (default: %(default)s)",
+        help="if several people reviewed a photo: the majority for each pixel, of three or more people, or the newest"
+        " review (default: %(default)s)",
     )
 
 
@@ -60,73 +60,56 @@ def run(args: argparse.Namespace) -> int:
         ReviewLog.of(args.dataset, create=not args.dry_run) as log,
         server_errors(),
     ):
-        pulling = (DryPull if args.dry_run else Pull)(server, project, store, log, args.annotators, args.redo)
-        pulling.run()
-    print("\n".join(pulling.lines()))
-    return AnnotationError.exit_code if pulling.failed else 0
+        pull = (_DryPull if args.dry_run else _Pull)(server, project, store, log, args.annotators, args.redo)
+        pull.run()
+    print("\n".join(pull.summary()))
+    return AnnotationError.exit_code if pull.failed else 0
 
 
-class Pull:
-    """One pull of a project into a dataset.
+class _Pull:
+    """One pull of a project into a dataset; `failed` counts tasks with an invalid annotation."""
 
-    Attributes:
-        outcomes: of the tasks that were taken.
-        conflicts: tasks that did not change the dataset though they should have.
-        failed: tasks with an annotation that cannot become labels.
-    """
-
-    DONE = "pulled    "
+    VERB = "pulled    "
 
     def __init__(
         self, server: Server, project: Project, store: LabelStore, log: ReviewLog, rule: str, redo: bool
     ) -> None:
-        """Prepares a pull.
-
-        Args:
-            server: where people review.
-            project: of theirs.
-            store: the dataset's labels.
-            log: what was pulled before.
-            rule: one of `RULES`.
-            redo: pull also reviews that `undo` took back.
-        """
         self._server, self._project, self._store, self._log = server, project, store, log
         self._rule, self._redo = rule, redo
-        self._photos: dict[str, StoredPhoto] = {}
+        self._photos = {photo.sha256: photo for photo in store.photos()}
         self._agreements: list[dict[str, float]] = []
-        self.outcomes: Counter[Outcome] = Counter()
-        self.conflicts = 0
+        self._outcomes: Counter[Outcome] = Counter()
+        self._conflicts = 0
         self.failed = 0
 
     def run(self) -> None:
-        """Pulls what is new; what is done is done when it is interrupted."""
-        self._photos = {photo.sha256: photo for photo in self._store.photos()}
-        key = read_facts(self._server, self._project).key
+        """Pulls all tasks that changed, one at a time: an interruption loses no finished one."""
+        key = read_stats(self._server, self._project).key
         known = {logged.task: logged for logged in self._log.tasks(key)}
-        new = [task for task in self._worked_on() if not self._is_known(task, known.get(task.number))]
-        with task_bar(len(new)) as bar:
-            for task in new:
+        changed = [task for task in self._list_annotated() if not self._is_known(task, known.get(task.number))]
+        with task_bar(len(changed)) as bar:
+            for task in changed:
                 try:
                     self._pull(key, task)
                 except AnnotationError as error:
                     self.failed += 1
-                    self._tell(task.number, f"{error}; the next pull tries again")
+                    self._report(task.number, f"{error}; the next pull tries again")
                 bar.update()
 
-    def lines(self) -> list[str]:
-        """What was done, for people."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
-        lines = [f"{self.DONE} {self.outcomes.total()} tasks" + (f": {counts}" if counts else "")]
+    def summary(self) -> list[str]:
+        """Lines for people."""
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self._outcomes.items()))
+        lines = [f"{self.VERB} {self._outcomes.total()} tasks" + (f": {counts}" if counts else "")]
         if self._agreements:
             ious = ", ".join(f"{name} {iou:.3f}" for name, iou in mean_ious(self._agreements).items())
             lines.append(f"agreement  {len(self._agreements)} tasks of several people, mean IoU {ious}")
-        if self.conflicts:
-            lines.append(f"conflicts  {self.conflicts}")
+        if self._conflicts:
+            lines.append(f"conflicts  {self._conflicts}")
         if self.failed:
             lines.append(f"failed     {self.failed}")
         return lines
 
-    def _worked_on(self) -> list[TaskSummary]:
+    def _list_annotated(self) -> list[TaskSummary]:
         """The tasks that somebody annotated or skipped, by number."""
         tasks = {
             task.number: task for kind in (REVIEWED, SKIPPED) for task in list_tasks(self._server, self._project, kind)
@@ -139,14 +122,15 @@ class Pull:
         photo = self._photos.get(logged.sha256)
         if photo is None or (logged.outcome == Outcome.UNDONE and self._redo):
             return False
-        # A dataset that was put back to an older state gets its reviews again.
+        # A dataset that was restored from a backup gets its reviews again.
         return photo.origin == "reviewed" or logged.outcome not in IN_LABELS
 
     def _pull(self, key: str, summary: TaskSummary) -> None:
         photo = self._photos.get(summary.sha256)
         if photo is None:
-            self.conflicts += 1
-            self._tell(summary.number, f"its photo {summary.sha256[:12] or '(not named)'} is not in the dataset")
+            self._report_conflict(
+                summary.number, f"its photo {summary.sha256[:12] or '(not named)'} is not in the dataset"
+            )
             return
         task = read_task(self._server, summary.number)
         if task is None:
@@ -157,7 +141,7 @@ class Pull:
             return
         for person, count in Counter(review.logged.annotator for review in reviews).items():
             if count > 1:
-                self._tell(summary.number, f"{count} annotations by {person}; of each person the newest counts")
+                self._report(summary.number, f"{count} annotations by {person}; of each person the newest counts")
         logged = LoggedTask(
             key,
             summary.number,
@@ -167,24 +151,21 @@ class Pull:
             decision.outcome,
             decision.agreement,
         )
-        logged = replace(logged, outcome=self._take(logged, decision, photo))
-        self._record(logged, [review.logged for review in reviews])
+        outcome = self._apply(logged, decision, photo)
+        self._outcomes[outcome] += 1
+        self._record(replace(logged, outcome=outcome), [review.logged for review in reviews])
         if decision.agreement:
             self._agreements.append(dict(decision.agreement))
 
-    def _take(self, logged: LoggedTask, decision: Decision, photo: StoredPhoto) -> Outcome:
-        """Writes a decision's labels where they are the newest; returns what it came to."""
-        outcome = decision.outcome
+    def _apply(self, logged: LoggedTask, decision: Decision, photo: StoredPhoto) -> Outcome:
+        """Writes a decision's labels if they are the newest; returns the outcome."""
         if decision.labels is not None and not self._is_in_labels(decision, photo):
-            stays = self._why_labels_stay(logged, photo)
-            if stays:
-                self.conflicts += 1
-                self._tell(logged.task, stays)
-                outcome = Outcome.SUPERSEDED
-            else:
-                self._replace(logged, photo, decision.labels, decision.reviewer)
-        self.outcomes[outcome] += 1
-        return outcome
+            conflict = self._find_conflict(logged, photo)
+            if conflict:
+                self._report_conflict(logged.task, conflict)
+                return Outcome.SUPERSEDED
+            self._replace(logged, photo, decision.labels, decision.reviewer)
+        return decision.outcome
 
     def _replace(self, logged: LoggedTask, photo: StoredPhoto, labels: ScoredLabels, reviewer: str) -> None:
         self._record(replace(logged, updated_at="", outcome=Outcome.PENDING), [])
@@ -199,8 +180,8 @@ class Pull:
             return False
         return same_labels(self._store.labels(photo.sha256), decision.labels)
 
-    def _why_labels_stay(self, logged: LoggedTask, photo: StoredPhoto) -> str:
-        """Why a photo's labels are not replaced; empty where they are. A newer review from another project is told."""
+    def _find_conflict(self, logged: LoggedTask, photo: StoredPhoto) -> str:
+        """Why a photo's labels must stay; empty if they are to be replaced."""
         if photo.origin != "reviewed":
             return ""
         known = self._log.in_labels(photo.sha256)
@@ -209,20 +190,26 @@ class Pull:
         if known.decided_at > logged.decided_at:
             return f"{photo.source} has a newer review, of {known.decided_at}, by {photo.reviewer}; that stays"
         if known.project != logged.project:
-            self._tell(logged.task, f"{photo.source} was reviewed in another project, at {known.decided_at}; replaced")
+            self._report(
+                logged.task, f"{photo.source} was reviewed in another project, at {known.decided_at}; replaced"
+            )
         return ""
 
-    def _tell(self, number: int, what: str) -> None:
-        tell(f"{self._project.url}?task={number}: {what}")
+    def _report_conflict(self, number: int, message: str) -> None:
+        self._conflicts += 1
+        self._report(number, message)
+
+    def _report(self, number: int, message: str) -> None:
+        report(f"{self._project.url}?task={number}: {message}")
 
 
-class DryPull(Pull):
-    """Prints what a pull would change; writes nothing."""
+class _DryPull(_Pull):
+    """Prints what a pull would change, and writes nothing."""
 
-    DONE = "would pull"
+    VERB = "would pull"
 
     def _replace(self, logged: LoggedTask, photo: StoredPhoto, labels: ScoredLabels, reviewer: str) -> None:
-        change = change_of(self._store.labels(photo.sha256), labels)
+        change = describe_change(self._store.labels(photo.sha256), labels)
         print(printable(f"{photo.source}: {logged.outcome} by {reviewer}; {change}"))
 
     def _record(self, logged: LoggedTask, annotations: Sequence[LoggedAnnotation]) -> None:

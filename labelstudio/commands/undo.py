@@ -1,18 +1,18 @@
 """`python -m labelstudio undo DATASET [PHOTO …]`: restores the automatic labels that pulled reviews replaced.
 
-Masks, scores and origin are those from before the first review. The next pull leaves these reviews alone until somebody
-changes them in Label Studio; `pull --redo` pulls them again.
+Masks, scores and origin become those before the first review. The next pull ignores these reviews until they change in
+Label Studio; `pull --redo` pulls them again.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
-from labelstudio.sync.progress import tell
+from labelstudio.progress import report
 from labelstudio.sync.review_log import ReviewLog
-from labelstudio.sync.reviews import change_of
+from labelstudio.sync.reviews import describe_change
 from surfaces.cli.arguments import local_path
 from surfaces.errors import DatasetError
 from surfaces.store.label_store import LabelStore, StoredPhoto
@@ -30,44 +30,37 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     with LabelStore.open(args.dataset) as store:
         photos = {photo.sha256: photo for photo in store.photos()}
-        wanted = choose(args.photos, photos, store) if args.photos else sorted(store.replaced())
-        if not args.photos:
-            _report_not_kept(photos.values(), set(wanted))
+        replaced = store.replaced()
+        wanted = _find_photos(args.photos, photos, store) if args.photos else sorted(replaced)
+        kept = sum(photo.origin == "reviewed" and photo.sha256 not in replaced for photo in photos.values())
+        if kept and not args.photos:
+            report(
+                f"left as they are: {kept} reviewed photos without automatic labels; older versions did not keep them"
+            )
         with ReviewLog.of(args.dataset, create=False) as log:
             for sha256 in wanted:
                 before = store.labels(sha256)
                 log.note_undone(sha256)
                 store.restore(sha256)
                 name = photos[sha256].source if sha256 in photos else sha256
-                print(f"{name}: {change_of(before, store.labels(sha256))}")
+                print(f"{name}: {describe_change(before, store.labels(sha256))}")
     print(f"restored   {len(wanted)} photos")
     return 0
 
 
-def choose(names: Sequence[str], photos: Mapping[str, StoredPhoto], store: LabelStore) -> list[str]:
-    """The sha256 of the named photos, each once.
-
-    Args:
-        names: paths, names in the store, or sha256.
-        photos: those of the store by sha256.
-        store: the labels.
+def _find_photos(names: Sequence[str], photos: Mapping[str, StoredPhoto], store: LabelStore) -> list[str]:
+    """The sha256 of photos given by path, name in the store or sha256, each once.
 
     Raises:
-        DatasetError: a name is not that of a photo of the store, or no replaced labels of it are kept.
+        DatasetError: there is no such photo in the store, or it has no replaced labels.
     """
     known = {key: photo.sha256 for photo in photos.values() for key in (photo.name, photo.sha256)}
     known |= {path: sha256 for sha256 in photos for path in store.sources(sha256)}
     replaced = store.replaced()
-    chosen = {name: known.get(name) or known.get(os.path.abspath(name)) for name in names}  # noqa: PTH100  (as `autolabel`)
-    for name, sha256 in chosen.items():
+    found = {name: known.get(name) or known.get(os.path.abspath(name)) for name in names}  # noqa: PTH100  (as `autolabel`)
+    for name, sha256 in found.items():
         if sha256 is None:
             raise DatasetError(f"expected the path, name or sha256 of a photo of {store.path}, got {name!r}")
         if sha256 not in replaced:
             raise DatasetError(f"expected a photo whose automatic labels are kept beside a review, got {name!r}")
-    return list(dict.fromkeys(filter(None, chosen.values())))
-
-
-def _report_not_kept(photos: Iterable[StoredPhoto], replaced: Set[str]) -> None:
-    count = sum(photo.origin == "reviewed" and photo.sha256 not in replaced for photo in photos)
-    if count:
-        tell(f"left as they are: {count} reviewed photos without automatic labels; older versions did not keep them")
+    return list(dict.fromkeys(filter(None, found.values())))

@@ -1,7 +1,6 @@
-"""`python -m labelstudio up`: a Label Studio on this machine, for those who have none.
+"""`python -m labelstudio up`: starts a Label Studio on this machine.
 
-It listens on the loopback interface alone, tells nobody that it runs, lets nobody sign up, and keeps its data in
-SQLite.
+It listens on the loopback interface only, reports no usage, permits no sign-up, and keeps its data in SQLite.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from surfaces.cli.arguments import local_path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_home_argument(parser)
-    parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 takes a free one ({DEFAULT_PORT})")
+    parser.add_argument("--port", type=_port, metavar="PORT", help=f"0 chooses a free one ({DEFAULT_PORT})")
     parser.add_argument(
         "--photos",
         type=local_path,
         metavar="DIR",
-        help="photos in here need no upload; the server is shown those that are pushed, and nothing else of the folder",
+        help="photos in here need no upload; the server sees links to pushed photos only",
     )
     parser.add_argument(
         "--label-studio",
         type=local_path,
         metavar="PATH",
-        help="the program label-studio of an existing install, also LABEL_STUDIO_EXECUTABLE; else pip installs it",
+        help="the program label-studio of an existing installation, also LABEL_STUDIO_EXECUTABLE; else pip installs it",
     )
 
 
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     check_supported()
     photos = args.photos and args.photos.expanduser().resolve()
     if photos and not photos.is_dir():
-        raise ServerUnavailableError(f"expected a folder of photos at {args.photos}, and there is none")
+        raise ServerUnavailableError(f"expected a folder of photos at {args.photos}, found none")
     server = LocalServer(args.home)
     running = server.running()
     if running:
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_same(running: Running, port: int | None, photos: Path | None) -> None:
-    """A server that runs keeps its port and folder: who wants others has to stop it first."""
+    """Rejects another port or folder than those of the running server."""
     other_port = port and not running.url.endswith(f":{port}")
     other_photos = photos and str(photos) != running.photos
     if other_port or other_photos:

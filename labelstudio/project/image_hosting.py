@@ -1,12 +1,12 @@
-"""Brings photos to where the server's pages can show them, in the first way that works.
+"""Makes photos visible to the server's pages, by the first hosting method that works.
 
-    object storage  where `--url-base` tells that the corpus lies on the web as well
-    local files     the server reads the photo from its own disk, below its document root; one that `up` started reads
-                    links there, one to each photo that was pushed
-    upload          the photo is sent to the server
+    url     the corpus is on the web as well, at `--url-base`
+    local   the server reads photos from its own disk, below its document root; one that `up` started reads links to
+            pushed photos there
+    upload  photos are sent to the server
 
-Whether a way works is found out by trying: what comes back must be the photo, byte for byte. Photos that are no upright
-JPEG or PNG are always uploaded, as upright JPEG files, since browsers do not agree on how to show the others.
+Methods are tried out: what comes back must be the photo, byte for byte. Photos that are no upright JPEG or PNG are
+always uploaded, as upright JPEG files, since browsers differ in how they show the others.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from urllib.parse import parse_qs, quote, urlencode
 
 import httpx
 
-from labelstudio.errors import DeliveryError, ServerUnavailableError
+from labelstudio.errors import HostingError, ServerUnavailableError
+from labelstudio.progress import report
 from labelstudio.project.labeling_config import Project
 from labelstudio.project.tasks import read_field
 from labelstudio.server.connection import Server
 from labelstudio.server.local_server import Running
-from labelstudio.sync.progress import tell
 from surfaces.datasets.codec import suffix_of
 from surfaces.datasets.normalize import normalize_photo
 from surfaces.errors import FetchError
@@ -35,61 +35,80 @@ from surfaces.io.storage import is_remote
 from surfaces.messages import printable
 from surfaces.store.records import StoredPhoto
 
-_REFUSED = (400, 413)
-_LONGEST_REFUSAL = 500
+METHODS = ("url", "local", "upload")
+
+_REJECTED = (400, 413)
+_REASON_CHARACTERS_MAX = 500
+_DOCUMENT_ROOT = re.compile(r'LOCAL_FILES_DOCUMENT_ROOT="([^"]*)"')
+_STORAGES = "/api/storages/localfiles/"
+_LOCAL_FILES = "/data/local-files/"
+_STORAGE_TITLE = "photos to review"
+_NO_FILE = "(?!)"
+
+
+class PhotoNotHostableError(Exception):
+    """A method cannot host this photo; says why."""
+
+
+class HostingUnavailableError(PhotoNotHostableError):
+    """A method cannot host any photo; says why."""
 
 
 @dataclass(frozen=True)
 class Original:
-    """A photo to deliver.
-
-    Attributes:
-        photo: the store's record of it.
-        place: the path or address of these bytes (`surfaces.io.storage`).
-        data: its file.
-    """
+    """A photo to host: its record in the label store, the path or address of its file, and the file's bytes."""
 
     photo: StoredPhoto
     place: str
     data: bytes
 
 
-class Upload:
-    """Photos that are sent to the server, each once: a file's name there is its photo's sha256."""
+class HostingMethod(Protocol):
+    """Makes photos visible in one way."""
 
-    told = "they are uploaded to the server"
+    @property
+    def description(self) -> str:
+        """Is reported when the method is first used."""
+
+    def host(self, original: Original) -> str:
+        """Hosts a photo that browsers show as it is; returns its URL for the task's data.
+
+        Raises:
+            PhotoNotHostableError: this method cannot host it.
+        """
+
+
+class Upload:
+    """Uploads photos, each once: a file's name on the server is its photo's sha256."""
+
+    description = "they are uploaded"
 
     def __init__(self, server: Server, project: Project) -> None:
         self._server, self._project = server, project
-        self._sent: dict[str, str] | None = None
-        self._works = False
+        self._uploaded: dict[str, str] | None = None
+        self._verified = False
 
-    def address(self, original: Original) -> str:
-        """Uploads the photo's file."""
-        return self.send(original.photo.sha256, original.data)
+    def host(self, original: Original) -> str:
+        """Uploads the photo's file; see `HostingMethod`."""
+        return self.upload(original.photo.sha256, original.data)
 
-    def send(self, sha256: str, data: bytes) -> str:
-        """Uploads a JPEG or PNG file as the one that is shown for a photo; an earlier upload is taken again.
-
-        Returns:
-            Its address on the server.
-
-        Raises:
-            DeliveryError: the server does not take it, or does not give it back.
-        """
+    def upload(self, sha256: str, data: bytes) -> str:
+        """Uploads a JPEG or PNG file to be shown for a photo, or finds an earlier upload; returns its URL."""
         name = f"{sha256}{suffix_of(data)}"
-        if self._sent is None:
-            self._sent = self._list()
-        address = self._sent.get(name) or self._post(name, data)
-        if not self._works:
-            response = self._server.session.get(address)
+        if self._uploaded is None:
+            self._uploaded = self._list_uploads()
+        url = self._uploaded.get(name) or self._post(name, data)
+        if not self._verified:
+            response = self._server.session.get(url)
             if not response.is_success or response.content != data:
-                raise DeliveryError(f"the server took {name} and gives other bytes back (HTTP {response.status_code})")
-            self._works = True
-        return address
+                raise HostingError(
+                    f"the server returns other bytes than the upload of {name} (HTTP {response.status_code})"
+                )
+            self._verified = True
+        return url
 
-    def _list(self) -> dict[str, str]:
-        """What was uploaded to the project before, perhaps by a push that was cut short; the server adds a prefix."""
+    def _list_uploads(self) -> dict[str, str]:
+        """URLs of earlier uploads by name, to which the server adds a prefix."""
         response = self._server.session.get(f"/api/projects/{self._project.id}/file-uploads", params={"all": "true"})
         files = [read_field(known, "file", str, ServerUnavailableError) for known in response.raise_for_status().json()]
         return {PurePosixPath(file).name.partition("-")[2]: f"/data/{file}" for file in files}
@@ -100,275 +119,136 @@ class Upload:
             params={"commit_to_project": "false"},
             files={"photo": (name, data)},
         )
-        if response.status_code in _REFUSED:
-            raise DeliveryError(f"the server does not take an upload of {len(data)} bytes: {refusal(response)}")
-        numbers = read_field(response.raise_for_status().json(), "file_upload_ids", list, ServerUnavailableError)
-        known = self._server.session.get(f"/api/import/file-upload/{''.join(map(str, numbers[:1]))}").raise_for_status()
-        return f"/data/{read_field(known.json(), 'file', str, ServerUnavailableError)}"
+        if response.status_code in _REJECTED:
+            raise HostingError(f"the server rejects an upload of {len(data)} bytes: {_rejection(response)}")
+        ids = read_field(response.raise_for_status().json(), "file_upload_ids", list, ServerUnavailableError)
+        uploaded = self._server.session.get(f"/api/import/file-upload/{''.join(map(str, ids[:1]))}").raise_for_status()
+        return f"/data/{read_field(uploaded.json(), 'file', str, ServerUnavailableError)}"
 
 
-def refusal(response: httpx.Response) -> str:
-    """Why the server refused, in its own words on one line; other errors are raised."""
-    if response.status_code not in _REFUSED:
-        response.raise_for_status()
-    try:
-        errors = response.json()["validation_errors"]["non_field_errors"]
-        return printable(" ".join(map(str, errors)))[:_LONGEST_REFUSAL]
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP {response.status_code}"
-
-
-WAYS = ("url", "local", "upload")
-
-_DOCUMENT_ROOT = re.compile(r'LOCAL_FILES_DOCUMENT_ROOT="([^"]*)"')
-_STORAGES = "/api/storages/localfiles/"
-_LOCAL_FILES = "/data/local-files/"
-_STORAGE_TITLE = "photos to review"
-_NO_FILE = "(?!)"
-
-
-class NotThisWayError(Exception):
-    """A photo cannot be shown in this way; says why."""
-
-
-class ClosedWayError(NotThisWayError):
-    """No photo can be shown in this way."""
-
-
-class Way(Protocol):
-    """One way to bring photos to the server."""
-
-    @property
-    def told(self) -> str:
-        """What is said when a photo first goes this way."""
-
-    def address(self, original: Original) -> str:
-        """Delivers a photo that browsers show as it is.
-
-        Returns:
-            What a task's image column must hold.
-
-        Raises:
-            NotThisWayError: it cannot be shown in this way.
-        """
-
-
-class Delivery:
-    """Tries the ways in order, for each photo."""
-
-    def __init__(self, ways: Sequence[Way], upload: Upload) -> None:
-        """Prepares delivery.
-
-        Args:
-            ways: the preferred one first; `upload` is one of them, or not.
-            upload: for photos that cannot be shown as they are.
-        """
-        self._ways, self._upload = ways, upload
-        self._used: set[Way] = set()
-        self._closed: dict[Way, str] = {}
-
-    def address(self, original: Original) -> str:
-        """Delivers a photo; a line on stderr tells when a way is taken for the first time, and why not an earlier one.
-
-        Returns:
-            What a task's image column must hold.
-
-        Raises:
-            DeliveryError: no way works.
-            DecodeError: the bytes are no photo.
-        """
-        shown = normalize_photo(original.data)
-        if shown is not original.data:
-            return self._upload.send(original.photo.sha256, shown)
-        reasons: list[str] = []
-        for way in self._ways:
-            try:
-                address = self._try(way, original)
-            except NotThisWayError as reason:
-                reasons.append(str(reason))
-                continue
-            if way not in self._used:
-                self._used.add(way)
-                tell("; ".join([f"photos: {way.told}", *reasons]))
-            return address
-        raise DeliveryError(f"the server cannot be brought to show {original.place}: {'; '.join(reasons)}")
-
-    def show_again(self, address: str, read: Callable[[], Original]) -> None:
-        """Links a task's photo again whose link is gone, or was none: version 0.1 had the server read whole folders.
-
-        Args:
-            address: of the photo, as the task has it.
-            read: gets the photo; called where it is needed.
-        """
-        for way in self._ways:
-            if isinstance(way, LinkedFiles) and way.is_missing(address):
-                with suppress(NotThisWayError):
-                    way.address(read())
-
-    def _try(self, way: Way, original: Original) -> str:
-        if way in self._closed:
-            raise NotThisWayError(self._closed[way])
-        try:
-            return way.address(original)
-        except ClosedWayError as reason:
-            self._closed[way] = str(reason)
-            raise
-
-
-def plan_delivery(
-    server: Server, project: Project, way: str, url_base: str | None, here: Running | None = None
-) -> Delivery:
-    """What photos will be delivered by.
-
-    Args:
-        server: that shows them.
-        project: that they are for.
-        way: one of `WAYS`, or `auto` for all of them.
-        url_base: the corpus on the web, or None.
-        here: the server, where it is one that `up` started.
-    """
-    files = LocalFiles(server, project)
-    local = LinkedFiles(files, Path(here.photos), Path(here.links)) if here and here.links else files
-    upload = Upload(server, project)
-    ways: dict[str, Way] = {"url": WebAddress(url_base)} if url_base else {}
-    ways |= {"local": local, "upload": upload}
-    if way == "auto":
-        return Delivery(list(ways.values()), upload)
-    if way not in ways:
-        raise DeliveryError("expected --url-base with `--photos url`, got none")
-    return Delivery([ways[way]], upload)
-
-
-class WebAddress:
-    """Photos that lie on the web as they lie in their corpus."""
+class WebCorpus:
+    """Refers to photos of a corpus that is on the web with the same relative paths."""
 
     def __init__(self, base: str) -> None:
         if not base.startswith(("http://", "https://")):
-            raise DeliveryError(f"expected --url-base to be an http or https address, got {base!r}")
+            raise HostingError(f"expected --url-base to be an http or https address, got {base!r}")
         self._base = base.rstrip("/")
-        self._works = False
+        self.description = f"browsers fetch them from {self._base}"
+        self._verified = False
 
-    @property
-    def told(self) -> str:
-        """What is said when a photo first goes this way."""
-        return f"browsers fetch them from {self._base}"
-
-    def address(self, original: Original) -> str:
-        """The photo's address on the web; the first one is fetched and compared."""
-        address = f"{self._base}/{quote(_path_in_corpus(original.photo))}"
-        if not self._works:
+    def host(self, original: Original) -> str:
+        """The photo's URL; the first one is fetched and compared. See `HostingMethod`."""
+        url = f"{self._base}/{quote(_path_in_corpus(original.photo))}"
+        if not self._verified:
             try:
-                came = _came_from_web(address)
+                data = _fetch_once(url)
             except FetchError as error:
-                raise ClosedWayError(f"not from {self._base}, which does not answer with {address}: {error}") from error
-            if came != original.data:
-                raise ClosedWayError(f"not from {self._base}, which has other bytes at {address}")
-            self._works = True
-        return address
+                reason = f"not from {self._base}, which does not answer with {url}: {error}"
+                raise HostingUnavailableError(reason) from error
+            if data != original.data:
+                raise HostingUnavailableError(f"not from {self._base}, which has other bytes at {url}")
+            self._verified = True
+        return url
 
 
 class LocalFiles:
-    """Photos that the server reads from its own disk: it serves folders below its document root, to who may see the
-    project that has an import storage there. The storage is open to no file's name, so that nobody doubles tasks by
-    synchronising it."""
+    """Has the server read photos from its own disk, through an import storage of the project.
+
+    The server serves folders below its document root, to those who may see the project. The storage matches no file's
+    name, so that synchronising it does not duplicate tasks.
+    """
 
     def __init__(self, server: Server, project: Project) -> None:
         self._server, self._project = server, project
         self._root: PurePath | None = None
         self._folders: dict[PurePath, str] = {}
-        """Whether folders are served: nothing, or why not."""
+        """Why a folder is not served; empty if it is."""
 
     @property
-    def told(self) -> str:
-        """What is said when a photo first goes this way."""
+    def description(self) -> str:
+        """See `HostingMethod`."""
         return f"the server reads them from its own disk, below {self._root}"
 
-    def address(self, original: Original) -> str:
-        """The photo's address on the server; the first one of each folder that is opened is fetched and compared."""
+    def host(self, original: Original) -> str:
+        """The photo's URL; the first one of each folder is fetched and compared. See `HostingMethod`."""
         if is_remote(original.place):
-            raise NotThisWayError(f"not from the server's disk, {original.place} lies in object storage")
+            raise PhotoNotHostableError(f"not from the server's disk, {original.place} is in object storage")
         if self._root is None:
-            self._root = self._ask_root()
-        relative = _below(PurePath(original.place), self._root)
+            self._root = self._ask_document_root()
+        relative = _relative_to(PurePath(original.place), self._root)
         if relative is None or len(relative.parts) == 1:
-            raise NotThisWayError(f"not from the server's disk, it serves subfolders of {self._root}")
-        query = urlencode({"d": relative.as_posix()}, quote_via=quote)
-        address = f"{_LOCAL_FILES}?{query}"
-        folder = self._root / _folder_to_open(relative, original.photo)
+            raise PhotoNotHostableError(f"not from the server's disk, it serves subfolders of {self._root}")
+        url = f"{_LOCAL_FILES}?{urlencode({'d': relative.as_posix()}, quote_via=quote)}"
+        folder = self._root / _folder_to_serve(relative, original.photo)
         if folder not in self._folders:
-            self._folders[folder] = self._open(folder, address, original.data)
+            self._folders[folder] = self._serve(folder, url, original.data)
         if self._folders[folder]:
-            raise NotThisWayError(self._folders[folder])
-        return address
+            raise PhotoNotHostableError(self._folders[folder])
+        return url
 
-    def _ask_root(self) -> PurePath:
-        """The document root, which the server tells when it refuses a storage that is not below it."""
+    def _ask_document_root(self) -> PurePath:
+        """The document root, which the server names when it rejects a storage outside of it."""
         response = self._server.session.post(
             f"{_STORAGES}validate", json={"project": self._project.id, "path": Path("/").anchor}
         )
-        told = _DOCUMENT_ROOT.search(refusal(response))
-        if not told:
-            raise ClosedWayError("not from the server's disk, it does not tell its document root")
-        return PurePath(told.group(1))
+        root = _DOCUMENT_ROOT.search(_rejection(response))
+        if not root:
+            raise HostingUnavailableError("not from the server's disk, it does not report its document root")
+        return PurePath(root.group(1))
 
-    def _open(self, folder: PurePath, address: str, data: bytes) -> str:
-        """Has a folder served; returns nothing, or why it is not."""
-        made = self._make_storage(folder)
-        if isinstance(made, str):
-            return f"not from the server's disk: {made}"
-        response = self._server.session.get(address)
+    def _serve(self, folder: PurePath, url: str, data: bytes) -> str:
+        """Has a folder served; returns why it is not, or an empty text."""
+        storage = self._create_storage(folder)
+        if isinstance(storage, str):
+            return f"not from the server's disk: {storage}"
+        response = self._server.session.get(url)
         if response.is_success and response.content == data:
-            if made is not None:
-                tell(f"opened {folder} to the people of project {self._project.title!r}: they can read all files in it")
+            if storage is not None:
+                report(
+                    f"opened {folder} to the people of project {self._project.title!r}: they can read all files in it"
+                )
             return ""
-        if made is not None:
-            self._server.session.delete(f"{_STORAGES}{made}").raise_for_status()
+        if storage is not None:
+            self._server.session.delete(f"{_STORAGES}{storage}").raise_for_status()
         came = "other bytes" if response.is_success else f"HTTP {response.status_code}"
         return f"not from the server's disk, which has {came} in {folder}"
 
-    def _make_storage(self, folder: PurePath) -> int | str | None:
-        """Makes an import storage; its number, or why it was refused, or None where there was one."""
+    def _create_storage(self, folder: PurePath) -> int | str | None:
+        """Creates an import storage; returns its id, why it was rejected, or None if one exists already."""
         known = self._server.session.get(_STORAGES, params={"project": self._project.id}).raise_for_status().json()
         paths = [read_field(storage, "path", str, ServerUnavailableError) for storage in known]
-        if any(_below(folder, PurePath(path)) is not None for path in paths):
+        if any(_relative_to(folder, PurePath(path)) is not None for path in paths):
             return None
         settings = {"project": self._project.id, "path": str(folder), "title": _STORAGE_TITLE}
         response = self._server.session.post(_STORAGES, json=settings | {"regex_filter": _NO_FILE})
-        return (
-            read_field(response.json(), "id", int, ServerUnavailableError) if response.is_success else refusal(response)
-        )
+        if not response.is_success:
+            return _rejection(response)
+        return read_field(response.json(), "id", int, ServerUnavailableError)
 
 
 class LinkedFiles:
-    """Photos that a server which `up` started reads through links: nothing else of their folder can be seen there.
+    """Links pushed photos of a folder into the document root of a server that `up` started.
 
-    Args:
-        files: of the server, below whose document root the links lie.
-        photos: the folder whose photos may be linked.
-        links: the document root. It is laid out as `photos` is.
+    The server sees nothing else of the folder. Links have the same relative paths as their photos.
     """
 
     def __init__(self, files: LocalFiles, photos: Path, links: Path) -> None:
         self._files, self._photos, self._links = files, photos, links
         self._folder = links / (photos.name or "photos")
+        self.description = f"the server reads them from its own disk, through links in {links}"
 
-    @property
-    def told(self) -> str:
-        """What is said when a photo first goes this way."""
-        return f"the server reads them from its own disk, through links in {self._links}"
+    def is_missing(self, url: str) -> bool:
+        """Whether a photo's URL is that of a link which does not exist."""
+        prefix, _, query = url.partition("?")
+        path = parse_qs(query).get("d", [""])[0] if prefix == _LOCAL_FILES else ""
+        link = self._links / path.lstrip("/")
+        return bool(path) and ".." not in link.parts and link.is_relative_to(self._folder) and not link.is_symlink()
 
-    def is_missing(self, address: str) -> bool:
-        """Whether an address is one of a link that is not there."""
-        prefix, _, query = address.partition("?")
-        named = parse_qs(query).get("d", [""])[0] if prefix == _LOCAL_FILES else ""
-        link = self._links / named.lstrip("/")
-        return bool(named) and ".." not in link.parts and link.is_relative_to(self._folder) and not link.is_symlink()
-
-    def address(self, original: Original) -> str:
-        """Links the photo; returns its address on the server."""
-        relative = None if is_remote(original.place) else _below(PurePath(original.place), self._photos)
+    def host(self, original: Original) -> str:
+        """Links the photo; see `HostingMethod`."""
+        relative = None if is_remote(original.place) else _relative_to(PurePath(original.place), self._photos)
         if relative is None:
-            raise NotThisWayError(f"not from the server's disk, {original.place} does not lie in {self._photos}")
+            raise PhotoNotHostableError(f"not from the server's disk, {original.place} is not in {self._photos}")
         link = self._folder / relative
         target = Path(original.place).resolve()
         try:
@@ -378,18 +258,97 @@ class LinkedFiles:
             with suppress(FileExistsError):
                 link.symlink_to(target)
         except OSError as error:
-            raise NotThisWayError(f"not from the server's disk, no link at {link}: {error.strerror}") from error
-        return self._files.address(replace(original, place=str(link)))
+            raise PhotoNotHostableError(f"not from the server's disk, no link at {link}: {error.strerror}") from error
+        return self._files.host(replace(original, place=str(link)))
 
 
-def _came_from_web(address: str) -> bytes:
-    """What lies at an address that the user gave, on this machine perhaps; a redirect leads to the internet alone."""
-    answer = ask(address, FetchLimits(allow_private=True))
-    if answer.redirect:
-        return fetch(answer.redirect)
-    if answer.status not in WHOLE_STATUSES:
-        raise FetchError(f"HTTP {answer.status}")
-    return answer.body
+class ImageHosting:
+    """Hosts each photo by the first method that can, or by `upload` if browsers do not show it as it is."""
+
+    def __init__(self, methods: Sequence[HostingMethod], upload: Upload) -> None:
+        self._methods, self._upload = methods, upload
+        self._used: set[HostingMethod] = set()
+        self._unavailable: dict[HostingMethod, str] = {}
+
+    def host(self, original: Original) -> str:
+        """Hosts a photo; returns its URL for the task's data. The first use of a method is reported on stderr.
+
+        Raises:
+            HostingError: no method works.
+            DecodeError: the bytes are no photo.
+        """
+        shown = normalize_photo(original.data)
+        if shown is not original.data:
+            return self._upload.upload(original.photo.sha256, shown)
+        reasons: list[str] = []
+        for method in self._methods:
+            if method in self._unavailable:
+                reasons.append(self._unavailable[method])
+                continue
+            try:
+                url = method.host(original)
+            except PhotoNotHostableError as reason:
+                reasons.append(str(reason))
+                if isinstance(reason, HostingUnavailableError):
+                    self._unavailable[method] = str(reason)
+                continue
+            if method not in self._used:
+                self._used.add(method)
+                report("; ".join([f"photos: {method.description}", *reasons]))
+            return url
+        raise HostingError(f"the server cannot show {original.place}: {'; '.join(reasons)}")
+
+    def restore_link(self, url: str, read: Callable[[], Original]) -> None:
+        """Links a task's photo, read only if needed, again if its link is missing; version 0.1 made no links."""
+        for method in self._methods:
+            if isinstance(method, LinkedFiles) and method.is_missing(url):
+                with suppress(PhotoNotHostableError):
+                    method.host(read())
+
+
+def open_hosting(
+    server: Server, project: Project, method: str, url_base: str | None, running: Running | None = None
+) -> ImageHosting:
+    """Prepares hosting for a project.
+
+    Args:
+        server: which shows the photos.
+        project: for which they are.
+        method: one of `METHODS`, or `auto` for all of them.
+        url_base: address of the corpus on the web.
+        running: the server, if `up` started it.
+    """
+    files = LocalFiles(server, project)
+    local = LinkedFiles(files, Path(running.photos), Path(running.links)) if running and running.links else files
+    upload = Upload(server, project)
+    methods: dict[str, HostingMethod] = {"url": WebCorpus(url_base)} if url_base else {}
+    methods |= {"local": local, "upload": upload}
+    if method == "auto":
+        return ImageHosting(list(methods.values()), upload)
+    if method not in methods:
+        raise HostingError("expected --url-base with `--photos url`, got none")
+    return ImageHosting([methods[method]], upload)
+
+
+def _rejection(response: httpx.Response) -> str:
+    """The server's reason for a rejection, on one line; other errors are raised."""
+    if response.status_code not in _REJECTED:
+        response.raise_for_status()
+    try:
+        errors = response.json()["validation_errors"]["non_field_errors"]
+        return printable(" ".join(map(str, errors)))[:_REASON_CHARACTERS_MAX]
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {response.status_code}"
+
+
+def _fetch_once(url: str) -> bytes:
+    """Fetches a URL that the user gave, perhaps of this machine; a redirect may lead to public hosts only."""
+    response = ask(url, FetchLimits(allow_private=True))
+    if response.redirect:
+        return fetch(response.redirect)
+    if response.status not in WHOLE_STATUSES:
+        raise FetchError(f"HTTP {response.status}")
+    return response.body
 
 
 def _path_in_corpus(photo: StoredPhoto) -> str:
@@ -397,18 +356,13 @@ def _path_in_corpus(photo: StoredPhoto) -> str:
     source = photo.source if is_remote(photo.source) else PurePath(photo.source).as_posix()
     relative = name + PurePosixPath(source).suffix
     if not source.endswith(f"/{relative}"):
-        raise NotThisWayError(f"not from the web, {photo.source} does not lie in its corpus as {relative}")
+        raise PhotoNotHostableError(f"not from the web, {photo.source} is not in its corpus as {relative}")
     return relative
 
 
-def _folder_to_open(relative: PurePath, photo: StoredPhoto) -> PurePath:
-    """The photo's corpus, or what of it is below the document root: the first folder there at most.
-
-    Args:
-        relative: the photo's path below the root, of two parts or more.
-        photo: the store's record of it.
-    """
-    with suppress(NotThisWayError):
+def _folder_to_serve(relative: PurePath, photo: StoredPhoto) -> PurePath:
+    """The photo's corpus, or the first folder below the document root if the corpus contains that."""
+    with suppress(PhotoNotHostableError):
         inside = PurePath(_path_in_corpus(photo)).parts
         shared = min(len(inside), len(relative.parts))
         if inside[-shared:] == relative.parts[-shared:]:
@@ -416,9 +370,8 @@ def _folder_to_open(relative: PurePath, photo: StoredPhoto) -> PurePath:
     return relative.parent
 
 
-def _below(path: PurePath, folder: PurePath) -> PurePath | None:
-    """A path relative to a folder, links followed; None where it is not below it."""
-    # `..` would lead out of the folder again.
+def _relative_to(path: PurePath, folder: PurePath) -> PurePath | None:
+    """A path relative to a folder, as written or with links resolved; None if it is not below it."""
     for inner, outer in ((path, folder), (Path(path).resolve(), Path(folder).resolve())):
         if ".." not in inner.parts and inner.is_relative_to(outer):
             return inner.relative_to(outer)

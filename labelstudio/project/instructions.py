@@ -1,4 +1,4 @@
-"""What annotators read: what the classes are, and how to say it with Label Studio's tools."""
+"""Instructions for annotators: the classes, and Label Studio's tools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ coffee, side and console tables, desks, counters, kitchen islands.
 A photo has at most one wall region and one floor region; their parts may be apart, their holes stay holes. Each dining
 table is a region of its own, also where chairs cut it in parts.
 """
-"""From docs/labelling.md, word for word but for the line breaks; a test holds them together."""
+"""Word for word from docs/labelling.md, which a test checks."""
 
 TOOLS_GUIDE = """\
 **Begin** with what is drawn already. If it is right, submit it as it is. If not, choose a region in the list, then
@@ -38,8 +38,8 @@ floor.
 """
 
 
-def guide_html() -> str:
-    """Both guides as HTML, of the few tags that Label Studio keeps."""
+def instructions_html() -> str:
+    """Both guides as HTML, in the few tags that Label Studio keeps."""
     paragraphs = f"{CLASSES_GUIDE}\n{TOOLS_GUIDE}".strip().split("\n\n")
     # Label Studio leaves no space between paragraphs, and drops attributes such as style.
     return "\n<br>\n".join(f"<p>{_bold(' '.join(paragraph.split()))}</p>" for paragraph in paragraphs)

@@ -1,60 +1,29 @@
-"""A project's tasks, predictions and annotations on the server, read some at a time and written in batches."""
+"""A project's tasks, predictions and annotations on the server, read in pages and written in batches."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from labelstudio.errors import AnnotationError, ServerUnavailableError
 from labelstudio.project.labeling_config import IMAGE_FIELD, Project
 from labelstudio.server.connection import Server
 from surfaces.errors import SurfacesError
-from surfaces.messages import brief, encodable, printable
+from surfaces.messages import brief, encodable
 
 Kind = TypeVar("Kind")
 
-_MOST_NUMBER = (1 << 63) - 1
-_LONGEST_NAME = 320
-"""An e-mail address has no more characters."""
-
-
-def read_field(record: Any, name: str, kind: type[Kind], error: type[SurfacesError] = AnnotationError) -> Kind:
-    """A field of a JSON object.
-
-    Args:
-        record: the object, or whatever came instead.
-        name: of the field.
-        kind: what it must be.
-        error: what is raised else.
-
-    Returns:
-        The value; a number from 0 that fits a database, a text that UTF-8 can hold.
-    """
-    value = record.get(name) if isinstance(record, Mapping) else None
-    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    if not fits or (isinstance(value, int) and not 0 <= value <= _MOST_NUMBER):
-        raise error(
-            f"expected {name} as {kind.__name__}, got {brief(value if isinstance(record, Mapping) else record)}"
-        )
-    text: Any = encodable(value) if isinstance(value, str) else value
-    return text  # type: ignore[no-any-return]
-
-
-def name_of(value: Any) -> str:
-    """What a person is called: on one line, and no longer than an e-mail address."""
-    return printable(str(value)[:_LONGEST_NAME])
-
-
 Filter = tuple[str, str, str, Any]
-"""Column, operator, type and value, as Label Studio's data manager knows them."""
+"""Column, operator, type and value, as in Label Studio's data manager."""
 
 REVIEWED: Filter = ("total_annotations", "greater", "Number", 0)
 SKIPPED: Filter = ("cancelled_annotations", "greater", "Number", 0)
 STARTED: Filter = ("draft_exists", "equal", "Boolean", True)
 
-_PAGE = 200
+_INTEGER_MAX = (1 << 63) - 1
+_PAGE_TASKS = 200
 _BATCH_TASKS = 25
 _BATCH_BYTES = 4 << 20
 _NOT_FOUND = 404
@@ -72,10 +41,10 @@ class TaskSummary:
     Attributes:
         number: its id on the server.
         sha256: of its photo; empty for tasks that `push` did not make.
-        queue: that it was pushed for.
+        queue: for which it was pushed.
         updated_at: when it or one of its annotations last changed, as the server writes it.
-        annotations: how many there are, skipped ones left out.
-        image: where its photo is, as the task says; empty where it says nothing.
+        annotations: count without skipped ones.
+        image: URL of its photo.
     """
 
     number: int
@@ -87,15 +56,10 @@ class TaskSummary:
 
 
 @dataclass(frozen=True)
-class ProjectFacts:
-    """What the server counts.
+class ProjectStats:
+    """The server's counts of tasks, of tasks with an annotation, and of annotations by which a person skipped a task.
 
-    Attributes:
-        key: tells the project from all others, also from those that had its number before it, or on another server;
-            the server's address is no part of it, since that may change.
-        tasks: how many there are.
-        reviewed: those of them that have an annotation.
-        skipped: annotations by which a person declined a task.
+    `key` identifies the project among all projects of all servers, without the server's address, which may change.
     """
 
     key: str
@@ -104,38 +68,51 @@ class ProjectFacts:
     skipped: int
 
 
-def read_facts(server: Server, project: Project) -> ProjectFacts:
+def read_field(record: Any, name: str, kind: type[Kind], error: type[SurfacesError] = AnnotationError) -> Kind:
+    """Reads a field of a JSON object from the server; raises `error` if it is missing or of another type.
+
+    Integers must be from 0 to 2^63 - 1; texts are made encodable as UTF-8.
+    """
+    value = record.get(name) if isinstance(record, Mapping) else None
+    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not fits or (isinstance(value, int) and not 0 <= value <= _INTEGER_MAX):
+        got = value if isinstance(record, Mapping) else record
+        raise error(f"expected {name} as {kind.__name__}, got {brief(got)}")
+    text: Any = encodable(value) if isinstance(value, str) else value
+    return text  # type: ignore[no-any-return]
+
+
+def read_stats(server: Server, project: Project) -> ProjectStats:
     """Asks for the project's counts."""
-    known = _json(server, f"/api/projects/{project.id}/")
-    return ProjectFacts(
-        " of ".join(
-            str(read_field(known, key, of, ServerUnavailableError)) for key, of in (("id", int), ("created_at", str))
-        ),
-        read_field(known, "task_number", int, ServerUnavailableError),
-        read_field(known, "num_tasks_with_annotations", int, ServerUnavailableError),
-        read_field(known, "skipped_annotations_number", int, ServerUnavailableError),
+    found = _get_json(server, f"/api/projects/{project.id}/")
+    number = read_field(found, "id", int, ServerUnavailableError)
+    created_at = read_field(found, "created_at", str, ServerUnavailableError)
+    return ProjectStats(
+        f"{number} of {created_at}",
+        read_field(found, "task_number", int, ServerUnavailableError),
+        read_field(found, "num_tasks_with_annotations", int, ServerUnavailableError),
+        read_field(found, "skipped_annotations_number", int, ServerUnavailableError),
     )
 
 
 def list_tasks(server: Server, project: Project, *filters: Filter) -> Iterator[TaskSummary]:
     """The tasks that pass all filters, by ascending number.
 
-    Tasks that are made or deleted meanwhile do no harm: each page is asked for by the last number of the one before.
+    Pages continue after the last number, so tasks that are created or deleted meanwhile shift nothing.
     """
     last = 0
     while True:
-        page = _page(server, project, (("id", "greater", "Number", last), *filters))
-        summaries = [_summary_of(task) for task in page]
-        yield from summaries
-        if len(page) < _PAGE:
+        page = _read_page(server, project, (("id", "greater", "Number", last), *filters))
+        yield from page
+        if len(page) < _PAGE_TASKS:
             return
-        if summaries[-1].number <= last:
-            raise ServerUnavailableError(f"expected tasks after number {last}, got number {summaries[-1].number}")
-        last = summaries[-1].number
+        if page[-1].number <= last:
+            raise ServerUnavailableError(f"expected tasks after number {last}, got number {page[-1].number}")
+        last = page[-1].number
 
 
 def read_task(server: Server, number: int) -> dict[str, Any] | None:
-    """One task with its predictions and annotations as the server's JSON; None where it was deleted."""
+    """A task with its predictions and annotations as the server's JSON; None if it was deleted."""
     response = server.session.get(f"/api/tasks/{number}/", params={"resolve_uri": "false"})
     if response.status_code == _NOT_FOUND:
         return None
@@ -146,70 +123,53 @@ def read_task(server: Server, number: int) -> dict[str, Any] | None:
 
 
 def delete_task(server: Server, number: int) -> None:
-    """Deletes a task with all that belongs to it; one that is gone already is no error."""
+    """Deletes a task, its predictions and annotations, if it still exists."""
     response = server.session.delete(f"/api/tasks/{number}/")
     if response.status_code != _NOT_FOUND:
         response.raise_for_status()
 
 
 class Batch:
-    """Tasks, or predictions, that are sent together as soon as they are many or large. The server takes all or none."""
+    """Sends tasks, or predictions of existing `task`s, once they are many or large; the server accepts all or none."""
 
-    def __init__(self, server: Server, address: str) -> None:
-        self._server, self._address = server, address
-        self._parts: list[bytes] = []
+    def __init__(self, server: Server, project: Project, kind: Literal["import", "import/predictions"]) -> None:
+        self._server, self._path = server, f"/api/projects/{project.id}/{kind}"
+        self._items: list[bytes] = []
 
-    @classmethod
-    def of_tasks(cls, server: Server, project: Project) -> Batch:
-        """For tasks with their predictions."""
-        return cls(server, f"/api/projects/{project.id}/import")
-
-    @classmethod
-    def of_predictions(cls, server: Server, project: Project) -> Batch:
-        """For predictions of tasks that are there; each has the task's number as `task`."""
-        return cls(server, f"/api/projects/{project.id}/import/predictions")
-
-    def add(self, part: Mapping[str, Any]) -> int:
+    def add(self, item: Mapping[str, Any]) -> int:
         """Adds one; returns how many were sent."""
-        self._parts.append(json.dumps(part).encode())
-        full = len(self._parts) >= _BATCH_TASKS or sum(map(len, self._parts)) >= _BATCH_BYTES
-        return self.send() if full else 0
+        self._items.append(json.dumps(item).encode())
+        is_full = len(self._items) >= _BATCH_TASKS or sum(map(len, self._items)) >= _BATCH_BYTES
+        return self.send() if is_full else 0
 
     def send(self) -> int:
-        """Sends what is left; returns how many they were."""
-        count = len(self._parts)
+        """Sends what was added since; returns how many were sent."""
+        count = len(self._items)
         if count:
-            # Not tried again when the connection breaks: it may have arrived. The next run looks.
+            # Not retried when the connection breaks: it may have arrived. The next run looks.
             self._server.session.post(
-                self._address,
-                content=b"[" + b",".join(self._parts) + b"]",
+                self._path,
+                content=b"[" + b",".join(self._items) + b"]",
                 headers={"Content-Type": "application/json"},
             ).raise_for_status()
-            self._parts.clear()
+            self._items.clear()
         return count
 
 
-def _page(server: Server, project: Project, filters: tuple[Filter, ...]) -> list[Any]:
+def _read_page(server: Server, project: Project, filters: tuple[Filter, ...]) -> list[TaskSummary]:
     items = [
         {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
         for column, operator, kind, value in filters
     ]
-    query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-    found = _json(
-        server,
-        "/api/tasks/",
-        project=project.id,
-        page_size=_PAGE,
-        fields="task_only",
-        resolve_uri="false",
-        query=json.dumps(query),
-    )
-    return read_field(found, "tasks", list, ServerUnavailableError)
+    query = json.dumps({"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]})
+    options: dict[str, Any] = {"page_size": _PAGE_TASKS, "fields": "task_only", "resolve_uri": "false"}
+    found = _get_json(server, "/api/tasks/", project=project.id, query=query, **options)
+    return [_summary_of(task) for task in read_field(found, "tasks", list, ServerUnavailableError)]
 
 
 def _summary_of(task: Any) -> TaskSummary:
     data = task.get("data") if isinstance(task, Mapping) else None
-    data = data if isinstance(data, Mapping) else {}  # somebody else's
+    data = data if isinstance(data, Mapping) else {}  # `push` did not make this task
     return TaskSummary(
         read_field(task, "id", int, ServerUnavailableError),
         encodable(str(data.get("sha256", ""))),
@@ -220,5 +180,5 @@ def _summary_of(task: Any) -> TaskSummary:
     )
 
 
-def _json(server: Server, address: str, **parameters: str | int) -> Any:
-    return server.session.get(address, params=parameters).raise_for_status().json()
+def _get_json(server: Server, path: str, **parameters: str | int) -> Any:
+    return server.session.get(path, params=parameters).raise_for_status().json()

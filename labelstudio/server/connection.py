@@ -1,4 +1,4 @@
-"""The connection to a Label Studio server: where it is, who we are there, and what can go wrong in between."""
+"""The connection to a Label Studio server: its address, the token, and errors in one line."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from labelstudio.server.retry import RedirectedError, RetryClient
 from surfaces.messages import printable, without_credentials
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-_LONGEST_DETAIL = 300
+_DETAIL_CHARACTERS_MAX = 300
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
 class Server:
-    """A Label Studio server that takes our token.
+    """A Label Studio server that accepted our token.
 
     Attributes:
-        url: its address, without a slash at the end.
+        url: without a trailing slash.
         client: Label Studio's own client.
-        session: for calls that the client does not know: paths are relative to `url`; the token goes nowhere else.
+        session: for API calls that `client` lacks; paths are relative to `url`, and the token is sent nowhere else.
     """
 
     url: str
@@ -51,31 +51,25 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(args: argparse.Namespace) -> Server:
-    """Connects to the server that arguments and environment name.
-
-    Args:
-        args: has `url` and `home`, as `add_server_arguments` adds them.
-
-    Returns:
-        The server; it has taken the token.
+    """Connects to the server that the arguments of `add_server_arguments` and the environment name.
 
     Raises:
-        ServerAwayError: no server is named and none was started, or it does not answer.
-        TokenError: there is no token, or the server does not take it.
+        ServerUnavailableError: no server is named and none was started, or it does not answer.
+        TokenError: there is no token, or the server rejects it.
     """
     local = LocalServer(args.home)
-    here = local.running()
+    running = local.running()
     named = args.url or os.environ.get("LABEL_STUDIO_URL")
-    url = named or (here.url if here else None)
+    url = named or (running.url if running else None)
     if not url:
         raise ServerUnavailableError(
-            "no Label Studio is named and none was started here; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
+            "no Label Studio is configured, and none was started here; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
             "or start one with `python -m labelstudio up`"
         )
-    # A token that is meant for a named server goes to no other one.
+    # A token that is meant for a named server is sent to no other one.
     token = os.environ.get("LABEL_STUDIO_API_KEY") if named else None
-    if not token and here and here.url == url.rstrip("/"):
-        account = local.account_at(here)
+    if not token and running and running.url == url.rstrip("/"):
+        account = local.account_at(running)
         if account is None:
             raise ServerUnavailableError(
                 f"Label Studio at {url} is not up yet; `python -m labelstudio up` waits for it"
@@ -87,71 +81,66 @@ def connect(args: argparse.Namespace) -> Server:
 
 
 def open_server(url: str, token: str) -> Server:
-    """Connects to a server.
-
-    Args:
-        url: its address.
-        token: a legacy token, or a personal access token, which is exchanged for short-lived ones.
+    """Connects to a server with a legacy token, or a personal access token, which is exchanged for short-lived ones.
 
     Raises:
-        ServerAwayError: it does not answer, or is no Label Studio.
-        TokenError: it does not take the token.
+        ServerUnavailableError: it does not answer, or is no Label Studio.
+        TokenError: it rejects the token.
     """
     url, token = _checked_url(url), _checked_token(token)
-    # httpx tells every request at level INFO, and proxies of the environment know no loopback.
+    # httpx logs every request at level INFO, and proxies of the environment do not exclude loopback.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     options: dict[str, Any] = {"timeout": _TIMEOUT, "trust_env": urlsplit(url).hostname not in _LOOPBACK}
     with server_errors():
         client = LabelStudio(  # type: ignore[no-untyped-call]
             base_url=f"{url}/", api_key=token, httpx_client=RetryClient(**options), timeout=60, max_retries=0
         )
-        session = RetryClient(base_url=url, auth=_TokenOfClient(url, client), **options)
-        answer = session.get("/api/current-user/whoami").raise_for_status().json()
-    if not isinstance(answer, Mapping) or "email" not in answer:
-        raise ServerUnavailableError(f"what answers at {url} is no Label Studio")
+        session = RetryClient(base_url=url, auth=_ClientToken(url, client), **options)
+        user = session.get("/api/current-user/whoami").raise_for_status().json()
+    if not isinstance(user, Mapping) or "email" not in user:
+        raise ServerUnavailableError(f"the server at {url} is no Label Studio")
     return Server(url, client, session)
 
 
 @contextmanager
 def server_errors() -> Iterator[None]:
-    """Turns what the client and the session raise into errors of one line, in which no token stands.
+    """Turns errors of the client and the session into one-line errors that contain no token.
 
     Raises:
-        ServerAwayError: the server does not answer, breaks off, is overloaded, redirects, or answers as no Label Studio
-            does.
-        TokenError: it does not take the token, or its owner may not do this.
-        ProjectError: it refuses the request; with its words.
+        ServerUnavailableError: the server does not answer, breaks off, is overloaded, redirects, or is no Label Studio.
+        TokenError: it rejects the token, or the token's owner lacks a permission.
+        ProjectError: it rejects the request; with its own words.
     """
     try:
         yield
     except ApiError as error:
         raise _error_of_status(error.status_code or 0, error.body) from None
     except RedirectedError as error:
-        place = printable(without_credentials(error.place))[:_LONGEST_DETAIL]
+        location = printable(without_credentials(error.location))[:_DETAIL_CHARACTERS_MAX]
         raise ServerUnavailableError(
-            f"Label Studio{_place(error)} redirects to {place}, which is not followed; "
+            f"Label Studio{_at_url(error)} redirects to {location}, which is not followed; "
             "if that is the server, name its address with --url"
         ) from None
     except httpx.HTTPStatusError as error:
-        raise _error_of_status(error.response.status_code, _body(error.response)) from None
+        raise _error_of_status(error.response.status_code, _json_body(error.response)) from None
     except httpx.TimeoutException as error:
-        raise ServerUnavailableError(f"Label Studio{_place(error)} did not answer in time") from None
+        raise ServerUnavailableError(f"Label Studio{_at_url(error)} did not answer in time") from None
     except httpx.HTTPError as error:
-        raise ServerUnavailableError(f"Label Studio{_place(error)} does not answer: {_words(error)}") from None
+        reason = printable(str(error) or type(error).__name__)[:_DETAIL_CHARACTERS_MAX]
+        raise ServerUnavailableError(f"Label Studio{_at_url(error)} does not answer: {reason}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise ServerUnavailableError("what answers there is no Label Studio") from None
+        raise ServerUnavailableError("the server is no Label Studio") from None
 
 
-class _TokenOfClient(httpx.Auth):
-    """Gives requests to the server's own address the client's token, fresh where it is a short-lived one."""
+class _ClientToken(httpx.Auth):
+    """Adds the client's current token to requests to the server's own origin."""
 
     def __init__(self, url: str, client: LabelStudio) -> None:
         self._origin, self._client = _origin(httpx.URL(url)), client
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if _origin(request.url) == self._origin:
-            headers = self._client._client_wrapper.get_headers()
-            request.headers["Authorization"] = headers["Authorization"]
+            request.headers["Authorization"] = self._client._client_wrapper.get_headers()["Authorization"]
         yield request
 
 
@@ -184,41 +173,36 @@ def _checked_token(token: str) -> str:
 
 
 def _error_of_status(status: int, body: Any) -> ServerUnavailableError | TokenError | ProjectError:
-    said = _detail(body)
+    detail = _detail(body)
     if status in (401, 403):
-        return TokenError(f"Label Studio does not take the token (HTTP {status}){said}")
+        return TokenError(f"Label Studio rejects the token (HTTP {status}){detail}")
     if status == 404:
-        return ProjectError(f"Label Studio no longer has what was asked for (HTTP 404){said}")
+        return ProjectError(f"Label Studio has no such resource (HTTP 404){detail}")
     if status < 400:
-        return ServerUnavailableError("what answers there is no Label Studio")
+        return ServerUnavailableError("the server is no Label Studio")
     if status >= 500 or status in (408, 429):
-        return ServerUnavailableError(f"Label Studio is in trouble (HTTP {status}){said}; try again later")
-    return ProjectError(f"Label Studio refuses (HTTP {status}){said}")
+        return ServerUnavailableError(f"Label Studio failed (HTTP {status}){detail}; try again later")
+    return ProjectError(f"Label Studio rejects the request (HTTP {status}){detail}")
 
 
 def _detail(body: Any) -> str:
-    """What the server says about an error, on one line; nothing where that is a web page."""
+    """The server's error message on one line; empty if the body is no JSON object, such as a web page."""
     if not isinstance(body, Mapping):
         return ""
-    said: Any = body.get("validation_errors") or body.get("detail") or body
-    words = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    detail: Any = body.get("validation_errors") or body.get("detail") or body
+    words = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
     words = printable(" ".join(words.split()))
-    return f": {words[:_LONGEST_DETAIL]}" if words else ""
+    return f": {words[:_DETAIL_CHARACTERS_MAX]}" if words else ""
 
 
-def _body(response: httpx.Response) -> Any:
+def _json_body(response: httpx.Response) -> Any:
     try:
         return response.json()
     except (ValueError, RecursionError, httpx.ResponseNotRead):
         return None
 
 
-def _words(error: httpx.HTTPError) -> str:
-    """What went wrong; some errors repeat what the server sent."""
-    return printable(str(error) or type(error).__name__)[:_LONGEST_DETAIL]
-
-
-def _place(error: httpx.HTTPError) -> str:
+def _at_url(error: httpx.HTTPError) -> str:
     try:
         url = error.request.url
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The Label Studio program: an install that is already there, or one that pip makes in a virtual environment."""
+"""The `label-studio` program: an existing installation, or one that pip makes in a virtual environment."""
 
 from __future__ import annotations
 
@@ -12,33 +12,30 @@ from labelstudio.errors import ServerUnavailableError
 from surfaces.errors import OutputError
 
 REQUIREMENT = "label-studio==1.23.2"
-_DONE = "installed"
 
 
-def find_executable(named: Path | None, home: Path) -> Path:
-    """The `label-studio` program: the named one, that of LABEL_STUDIO_EXECUTABLE, or one installed below `home`.
+def find_executable(path: Path | None, home: Path) -> Path:
+    """Finds the program: `path`, else LABEL_STUDIO_EXECUTABLE, else the one in `home`/venv, installed where needed.
 
-    Args:
-        named: an existing program, or None.
-        home: `venv` in it is made where needed, which takes minutes and is told on stderr.
+    Installing takes minutes and is reported on stderr.
 
     Raises:
-        ServerAwayError: there is no program at the named place, or pip failed.
+        ServerUnavailableError: there is no program at the given path, or pip failed.
         OutputError: the virtual environment cannot be written.
     """
-    place = named or os.environ.get("LABEL_STUDIO_EXECUTABLE")
-    if not place:
+    given = path or os.environ.get("LABEL_STUDIO_EXECUTABLE")
+    if not given:
         return _installed(home / "venv")
-    executable = Path(place).expanduser().absolute()
+    executable = Path(given).expanduser().absolute()
     if not executable.is_file() or not os.access(executable, os.X_OK):
-        raise ServerUnavailableError(f"expected the program label-studio at {executable}, and there is none")
+        raise ServerUnavailableError(f"expected the program label-studio at {executable}, found none")
     return executable
 
 
 def _installed(venv: Path) -> Path:
-    """The program in a virtual environment, which is made anew unless it was made to the end for this release."""
-    executable, done = venv / "bin" / "label-studio", venv / _DONE
-    if executable.exists() and done.exists() and done.read_text("utf-8") == REQUIREMENT:
+    """The program in a virtual environment, which is rebuilt unless it was finished for this very requirement."""
+    executable, finished = venv / "bin" / "label-studio", venv / "installed"
+    if executable.exists() and finished.exists() and finished.read_text("utf-8") == REQUIREMENT:
         return executable
     print(f"installing {REQUIREMENT} into {venv}; this takes minutes, once", file=sys.stderr)
     try:
@@ -48,14 +45,14 @@ def _installed(venv: Path) -> Path:
         _run([sys.executable, "-m", "venv", str(venv)], "python -m venv")
         pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
         _run([*pip, "install", "--progress-bar", "off", REQUIREMENT], "pip")
-        done.write_text(REQUIREMENT, "utf-8")
+        finished.write_text(REQUIREMENT, "utf-8")
     except OSError as error:
         raise OutputError(f"could not install into {venv}: {error.strerror or error}") from error
     return executable
 
 
 def _run(command: list[str], name: str) -> None:
-    """Runs a program and passes on, on stderr, what it tells; its last word is in the error where it fails."""
+    """Runs a program and copies its output to stderr; the last line is part of the error if it fails."""
     last = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None

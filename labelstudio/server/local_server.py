@@ -1,9 +1,8 @@
-"""A Label Studio server of our own on this machine: its folder, its account, its process.
+"""A Label Studio server on this machine: its folder, its account, its process.
 
-What lies in its folder: `data` (SQLite and uploads), `links` (to photos that were pushed), `account.json` (user name,
-password and token, mode 600), `label-studio.log`, and `server.json` (what runs). The server's process holds a lock on
-the last one for as long as it lives, so that nobody mistakes another process, which was given a dead server's id, for
-the server.
+Its folder holds `data` (SQLite and uploads), `links` (to photos that were pushed), `account.json` (user name, password
+and token, mode 600), `label-studio.log` and `server.json` (the running process). The process holds a lock on
+`server.json` as long as it lives, so that another process with a dead server's id is never mistaken for the server.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from surfaces.errors import OutputError
 USERNAME = "reviewer@example.com"
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
-_PAUSE_S = 0.1
-_WRITING_S = 2.0
-_QUIET = {
+_POLL_S = 0.1
+_STATE_WRITE_MAX_S = 2.0
+_SETTINGS = {
     "COLLECT_ANALYTICS": "false",
     "SENTRY_DSN": "",
     "FRONTEND_SENTRY_DSN": "",
@@ -47,15 +46,15 @@ _QUIET = {
     "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
     "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-    "ML_BLOCK_LOCAL_IP": "false",  # the backend that answers clicks runs on this machine too
+    "ML_BLOCK_LOCAL_IP": "false",  # the ML backend runs on this machine too
 }
-_KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
-"""Label Studio reads settings also from variables without a prefix, such as HOST or PASSWORD: it is given no others."""
+# Label Studio also reads settings from variables without a prefix, such as HOST or PASSWORD: no others are passed on.
+_INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who we are on a local server."""
+    """Our account on a local server."""
 
     username: str
     password: str = field(repr=False)
@@ -64,13 +63,13 @@ class Account:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        pid: of its process.
-        url: its address.
-        photos: the folder whose photos it can show without an upload.
-        links: the folder of links to those that were pushed, its document root; empty where `photos` is below that.
+        pid: process id.
+        url: of the server.
+        photos: folder whose photos need no upload.
+        links: folder of links to pushed photos, the document root; empty if `photos` is served itself.
     """
 
     pid: int
@@ -80,13 +79,13 @@ class Running:
 
 
 def default_home() -> Path:
-    """Where local servers live unless told otherwise."""
+    """The folder of the local server, unless `--home` names another one."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "interior-surfaces" / "labelstudio"
 
 
 def add_home_argument(parser: argparse._ActionsContainer) -> None:
-    """Adds the option that tells where `up` keeps what it starts."""
+    """Adds `--home`."""
     parser.add_argument(
         "--home",
         type=local_path,
@@ -97,11 +96,7 @@ def add_home_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def check_supported() -> None:
-    """Checks that this system has locks that a process inherits.
-
-    Raises:
-        ServerAwayError: it has none, as Windows.
-    """
+    """Raises a ServerUnavailableError on systems without locks that a process inherits, such as Windows."""
     if fcntl is None:
         raise ServerUnavailableError(
             "`up` starts a Label Studio on Linux and macOS only; start one yourself with `label-studio start`, and set "
@@ -110,7 +105,7 @@ def check_supported() -> None:
 
 
 class LocalServer:
-    """The server that lives in a folder; nothing happens before `start`."""
+    """The server in a folder; creating this object starts nothing."""
 
     def __init__(self, home: Path) -> None:
         self.home = home.expanduser().absolute()
@@ -120,40 +115,29 @@ class LocalServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def account(self) -> Account:
-        """The account, made at the first start.
-
-        Raises:
-            ServerAwayError: there is none yet, or its file is damaged.
-        """
+        """The account that the first start made."""
         try:
             return Account(**json.loads(self.account_path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             raise ServerUnavailableError(f"{self.account_path} holds no account of a Label Studio") from None
 
     def account_at(self, running: Running) -> Account | None:
-        """The account for a server that runs: what asks for it will send its token there.
-
-        Returns:
-            None where nothing listens at its address yet.
+        """The account, if the running server itself listens at its address; None if nothing listens there.
 
         Raises:
-            ServerAwayError: another program does; or there is no account.
+            ServerUnavailableError: another program listens there, or there is no account.
         """
-        found = listens(HOST, urlsplit(running.url).port or 0, running.pid)
-        if found is False:
+        is_ours = listens(HOST, urlsplit(running.url).port or 0, running.pid)
+        if is_ours is False:
             raise ServerUnavailableError(
-                f"expected Label Studio, process {running.pid}, at {running.url}, and another program listens there; "
-                "name another port with --port"
+                f"another program than Label Studio, process {running.pid}, listens at {running.url}; "
+                "choose another one with --port"
             )
-        return self.account() if found else None
+        return self.account() if is_ours else None
 
     def running(self) -> Running | None:
-        """What runs, or None.
-
-        Raises:
-            ServerAwayError: a server runs, but the file that tells of it is damaged.
-        """
-        deadline = time.monotonic() + _WRITING_S
+        """The running server, or None."""
+        deadline = time.monotonic() + _STATE_WRITE_MAX_S
         while self._is_locked():
             try:
                 return Running(**json.loads(self._state_path.read_text("utf-8")))
@@ -162,86 +146,88 @@ class LocalServer:
                     raise ServerUnavailableError(
                         f"a Label Studio runs, but {self._state_path} does not say which"
                     ) from None
-            time.sleep(_PAUSE_S)
+            time.sleep(_POLL_S)
         return None
 
     def start(
         self, executable: Path, port: int = DEFAULT_PORT, photos: Path | None = None, timeout_s: float = 300.0
     ) -> Running:
-        """Starts the server and waits until it answers; where it runs already, only waits.
+        """Starts the server and waits until it answers; one that runs already is only waited for.
 
         Args:
             executable: the `label-studio` program.
-            port: on the loopback interface; 0 takes a free one.
-            photos: the folder whose photos need no upload: links to them are served. Where None it is `served/photos`
-                in the server's own folder, which is served itself.
+            port: on the loopback interface; 0 chooses a free one.
+            photos: folder whose photos need no upload: links to them are served. If None, `served/photos` in the
+                server's own folder is served itself.
             timeout_s: the first start prepares the database, which takes a minute.
 
         Raises:
-            ServerAwayError: the port is taken, the program stops or does not answer in time, or another server answers;
-                or this system is not supported.
+            ServerUnavailableError: the port is taken, the program stops or does not answer in time, another server
+                answers, or this system is not supported.
             OutputError: the server's folder cannot be written.
         """
         check_supported()
-        try:
-            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            launched = self._launch(executable, port, photos)
-        except OSError as error:
-            raise OutputError(f"could not start Label Studio in {self.home}: {error.strerror or error}") from error
-        try:
-            return self.wait(timeout_s)
-        except BaseException:
-            if launched:
-                self.stop()
-            raise
+        # Opened before the launch, since it imports modules: Python 3.11 reports SIGINT during some imports as a crash.
+        with _http_client() as client:
+            try:
+                self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                launched = self._launch(executable, port, photos)
+            except OSError as error:
+                raise OutputError(f"could not start Label Studio in {self.home}: {error.strerror or error}") from error
+            try:
+                return self._wait(client, timeout_s)
+            except BaseException:
+                if launched:
+                    self.stop()
+                raise
 
     def wait(self, timeout_s: float = 300.0) -> Running:
-        """Waits until a server that was started answers, and knows our account.
+        """Waits until a started server answers and accepts our account; errors are those of `start`."""
+        with _http_client() as client:
+            return self._wait(client, timeout_s)
 
-        Raises:
-            ServerAwayError: it stops, does not answer in time, or another server answers.
-        """
-        deadline = time.monotonic() + timeout_s
-        with httpx.Client(trust_env=False, timeout=5.0) as client:
-            while (running := self.running()) is not None:
-                account = self.account_at(running)
-                with suppress(httpx.HTTPError):
-                    healthy = account is not None and client.get(f"{running.url}/health").is_success
-                    if account and healthy and self._is_ours(client, running, account):
-                        return running
-                if time.monotonic() > deadline:
-                    raise ServerUnavailableError(
-                        f"Label Studio did not answer within {timeout_s:.0f} s; {self._last_word()}"
-                    )
-                time.sleep(_PAUSE_S)
-        raise ServerUnavailableError(f"Label Studio stopped while it started; {self._last_word()}")
-
-    def stop(self, patience_s: float = 15.0) -> bool:
-        """Stops the server, by force if it does not stop by itself.
-
-        Returns:
-            Whether one ran.
-
-        Raises:
-            ServerAwayError: it cannot be stopped.
-        """
+    def stop(self, max_wait_s: float = 15.0) -> bool:
+        """Stops the server, by force if it does not stop in time; returns whether one ran."""
         running = self.running()
         if running is None:
             return False
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.kill(running.pid, number)
-            deadline = time.monotonic() + patience_s
+            deadline = time.monotonic() + max_wait_s
             while time.monotonic() < deadline:
                 if not self._is_locked():
                     if self._process is not None:
                         self._process.wait()
                     return True
-                time.sleep(_PAUSE_S)
+                time.sleep(_POLL_S)
         raise ServerUnavailableError(f"Label Studio's process {running.pid} does not stop")
 
+    def _wait(self, client: httpx.Client, timeout_s: float) -> Running:
+        deadline = time.monotonic() + timeout_s
+        while (running := self.running()) is not None:
+            account = self.account_at(running)
+            with suppress(httpx.HTTPError):
+                healthy = account is not None and client.get(f"{running.url}/health").is_success
+                if account and healthy and self._accepts(client, running, account):
+                    return running
+            if time.monotonic() > deadline:
+                raise ServerUnavailableError(f"Label Studio did not answer within {timeout_s:.0f} s; {self._log_end()}")
+            time.sleep(_POLL_S)
+        raise ServerUnavailableError(f"Label Studio stopped while it started; {self._log_end()}")
+
+    def _accepts(self, client: httpx.Client, running: Running, account: Account) -> bool:
+        """Whether the server knows our account; also False if it is too busy to answer."""
+        headers = {"Authorization": f"Token {account.token}"}
+        status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
+        if status in (401, 403, 404):
+            raise ServerUnavailableError(
+                f"the server at {running.url} does not know the account of {self.account_path}; "
+                f"delete {self.home} where nobody has reviewed there yet"
+            )
+        return status == 200
+
     def _is_locked(self) -> bool:
-        """Whether a server's process holds the lock; where there are no locks, no server was started."""
         if fcntl is None:
             return False
         try:
@@ -254,13 +240,13 @@ class LocalServer:
         return False
 
     def _launch(self, executable: Path, port: int, photos: Path | None) -> bool:
-        """Starts the process, which inherits the lock; returns False where another one holds that."""
+        """Starts the process, which inherits the lock; returns False if another one holds it."""
         with self._state_path.open("a+b") as state:
             while True:
                 try:
                     fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except BlockingIOError:  # a server, or somebody who is looking for one
+                except BlockingIOError:  # held by a server, or shortly by a command that looks for one
                     if self._is_locked():
                         return False
             state.truncate(0)
@@ -289,7 +275,7 @@ class LocalServer:
         return True
 
     def _make_account(self) -> None:
-        """Writes an account where there is none: readable by us alone from its first byte on."""
+        """Writes an account if there is none; its file is readable by this user alone from the first byte."""
         if self.account_path.exists():
             return
         account = Account(USERNAME, secrets.token_urlsafe(12), secrets.token_hex(20))
@@ -299,43 +285,37 @@ class LocalServer:
             json.dump(asdict(account), file, indent=2)
         temporary.replace(self.account_path)
 
-    def _environment(self, root: Path) -> dict[str, str]:
+    def _environment(self, document_root: Path) -> dict[str, str]:
+        """Variables of the server's process; it serves folders below the document root, not the root's own files."""
         account = self.account()
-        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        ours = {
+        inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
+        return {
+            **inherited,
+            **_SETTINGS,
             "LABEL_STUDIO_USERNAME": account.username,
             "LABEL_STUDIO_PASSWORD": account.password,
             "LABEL_STUDIO_USER_TOKEN": account.token,
-            # Label Studio serves folders below its document root, not what lies in the root itself.
-            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(root),
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
         }
-        return kept | _QUIET | ours
 
-    def _is_ours(self, client: httpx.Client, running: Running, account: Account) -> bool:
-        """Whether the server knows our account; False as well where it is too busy to tell."""
-        headers = {"Authorization": f"Token {account.token}"}
-        status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
-        if status in (401, 403, 404):
-            raise ServerUnavailableError(
-                f"what answers at {running.url} does not know the account of {self.account_path}; "
-                f"delete {self.home} where nobody has reviewed there yet"
-            )
-        return status == 200
-
-    def _last_word(self) -> str:
+    def _log_end(self) -> str:
         lines = self.log_path.read_text("utf-8", "replace").split("\n") if self.log_path.exists() else []
         last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
         return f"{self.log_path} ends: {last}"
 
 
+def _http_client() -> httpx.Client:
+    return httpx.Client(trust_env=False, timeout=5.0)
+
+
 def _free_port(port: int) -> int:
-    """The port, or any free one for 0. Label Studio would take the next one unasked."""
+    """The port, or any free one for 0. Label Studio would silently use the next free one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServerUnavailableError(
-                f"port {port} cannot be had: {error.strerror}; name another one with --port"
+                f"port {port} is not available: {error.strerror}; choose another one with --port"
             ) from None
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""An HTTP client that tries again what may pass: a server that is being restarted, a break in the middle."""
+"""An HTTP client that retries transient failures, follows no redirects and bounds response sizes."""
 
 from __future__ import annotations
 
@@ -9,94 +9,85 @@ from typing import Any
 import httpx
 
 _PAUSES_S = (0.5, 1.0, 2.0)
-_PASSING_STATUSES = frozenset({429, 502, 503, 504})
-_REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
-"""Methods that do no more when they come twice; what was sent with another one may have arrived."""
-_BODY_BYTES = 200_000_000
+_TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
+_IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
+_BODY_BYTES_MAX = 200_000_000
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
-class _Bounded(httpx.SyncByteStream):
-    """A body that is broken off where it becomes too large."""
-
-    def __init__(self, stream: httpx.SyncByteStream) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        received = 0
-        for piece in self._stream:
-            received += len(piece)
-            if received > _BODY_BYTES:
-                raise _too_large()
-            yield piece
-
-    def close(self) -> None:
-        self._stream.close()
-
-
 class RedirectedError(httpx.HTTPStatusError):
-    """A server says to ask elsewhere.
-
-    Attributes:
-        place: where, as it says.
-    """
+    """The server answered with a redirect, to `location`."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__("redirected", request=response.request, response=response)
-        # httpx has read it; what is no address is an error there.
-        self.place = str(response.next_request.url if response.next_request else response.request.url)
+        # httpx has parsed it, and raised an error where it is no URL.
+        self.location = str(response.next_request.url if response.next_request else response.request.url)
 
 
 class RetryClient(httpx.Client):
-    """`httpx.Client` with three more tries, after half a second, one and two, that follows no redirect.
+    """`httpx.Client` with three retries, after half a second, one and two seconds.
 
-    An answer is read up to 200 MB. Any request is sent again that could not be sent at all; one that may have arrived
-    only where its method allows it.
+    Responses are read up to 200 MB. Requests that could not be sent are always retried; those that may have arrived
+    only where the method is idempotent. Redirects raise `RedirectedError`: a token or a photo is for this server alone.
     """
 
     def __init__(self, **options: Any) -> None:
-        """As `httpx.Client`."""
         super().__init__(event_hooks={"response": [_bound]}, headers={"Accept-Encoding": "identity"}, **options)
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """As `httpx.Client.send`.
 
         Raises:
-            RedirectedError: the server says to ask elsewhere.
+            RedirectedError: the server redirects.
         """
-        response = self._send(request, **options)
+        response = self._send(request, **(options | {"follow_redirects": False}))
         if response.has_redirect_location:
             response.close()
             raise RedirectedError(response)
         return response
 
     def _send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        # What was sent, a token or a photo, is meant for this server, and what comes is taken for its word.
-        options["follow_redirects"] = False
+        idempotent = request.method in _IDEMPOTENT_METHODS
         for pause_s in _PAUSES_S:
             try:
                 response = super().send(request, **options)
             except httpx.TransportError as error:
-                if not isinstance(error, _NOTHING_SENT) and request.method not in _REPEATABLE_METHODS:
+                if not idempotent and not isinstance(error, _NOTHING_SENT):
                     raise
             else:
-                if response.status_code not in _PASSING_STATUSES or request.method not in _REPEATABLE_METHODS:
+                if not idempotent or response.status_code not in _TRANSIENT_STATUSES:
                     return response
                 response.close()
             time.sleep(pause_s)
         return super().send(request, **options)
 
 
+class _BoundedStream(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        received = 0
+        for chunk in self._stream:
+            received += len(chunk)
+            if received > _BODY_BYTES_MAX:
+                raise _too_large()
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 def _bound(response: httpx.Response) -> None:
-    """Sets a bound to an answer's body before it is read: what a server sends without end would fill the memory."""
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > _BODY_BYTES and response.request.method != "HEAD":
+    """Bounds a response's body before it is read, so that an endless one cannot fill the memory."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > _BODY_BYTES_MAX and response.request.method != "HEAD":
         raise _too_large()
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise httpx.DecodingError("expected an answer that is not compressed, as was asked")
+        raise httpx.DecodingError("expected an uncompressed response, as requested")
     if isinstance(response.stream, httpx.SyncByteStream):
-        response.stream = _Bounded(response.stream)
+        response.stream = _BoundedStream(response.stream)
 
 
 def _too_large() -> httpx.DecodingError:
-    return httpx.DecodingError(f"expected at most {_BODY_BYTES / 1e6:g} MB, the answer is larger")
+    return httpx.DecodingError(f"expected a response of at most {_BODY_BYTES_MAX / 1e6:g} MB, got a larger one")

@@ -1,1 +1,1 @@
-"""sync of labelstudio."""
+"""Conversion between labels and annotations, the review log, and training rounds."""

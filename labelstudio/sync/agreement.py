@@ -1,4 +1,4 @@
-"""How far labels agree, and what several people's labels of one photo come to."""
+"""Agreement of labels, and the majority vote of several annotators."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from surfaces.classes import BY_ID, CLASSES, IGNORE, OTHER, SurfaceClass
+from surfaces.classes import BY_ID, CLASSES, IGNORE, OTHER
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.masks.table_parts import distance_to
 from surfaces.metrics import iou_of_counts, region_counts
 from surfaces.store.records import ScoredLabels, ScoredSegment
 
-MAJORITY_PEOPLE = 3
-"""Two people who differ have no majority."""
+MAJORITY_ANNOTATORS_MIN = 3
 
 
 def same_labels(one: ScoredLabels, other: ScoredLabels) -> bool:
-    """Whether every pixel is of the same class, or unsure, in both, and the same pixels make a table in both."""
+    """Whether both have the same class or unsure at every pixel, and the same tables in whatever order."""
     ours, theirs = one.labels(), other.labels()
     if not np.array_equal(ours.semantic, theirs.semantic):
         return False
@@ -28,27 +27,27 @@ def same_labels(one: ScoredLabels, other: ScoredLabels) -> bool:
 
 
 def class_ious(found: ScoredLabels, truth: ScoredLabels) -> dict[str, float]:
-    """IoU by class, for the classes that are in either; pixels that are unsure in the truth do not count."""
+    """IoU by class, for the classes that are in either; pixels that are unsure in the truth are left out."""
     counts = region_counts([segment.detection for segment in found.segments], truth.labels())
     ious = iou_of_counts(counts[np.newaxis])
     return {surface.name: float(iou) for surface, iou in zip(CLASSES, ious, strict=True) if not np.isnan(iou)}
 
 
 def mean_ious(ious: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean by class, over those that have the class."""
+    """Mean by class, over those that have the class."""
     by_class = {surface.name: [iou[surface.name] for iou in ious if surface.name in iou] for surface in CLASSES}
     return {name: float(np.mean(values)) for name, values in by_class.items() if values}
 
 
-def agreement(labels: Sequence[ScoredLabels]) -> dict[str, float]:
-    """Mean IoU by class of any two people's labels, each taken as the truth once; empty where there is one."""
+def pairwise_agreement(labels: Sequence[ScoredLabels]) -> dict[str, float]:
+    """Mean IoU by class over all pairs of annotators, each taken as the truth once; empty for one annotator."""
     return mean_ious([class_ious(found, truth) for found, truth in permutations(labels, 2)])
 
 
-def majority(labels: Sequence[ScoredLabels]) -> ScoredLabels:
-    """What more than half of the people say of each pixel; where no class has so many votes it is unsure.
+def majority_vote(labels: Sequence[ScoredLabels]) -> ScoredLabels:
+    """The class that more than half of the annotators give each pixel; unsure where there is none.
 
-    Tables are told apart as the last labels that have tables do: each pixel goes to the nearest of those.
+    Tables are separated as in the last labels that have tables: each pixel belongs to the nearest of those.
 
     Args:
         labels: of one photo, the newest last.
@@ -57,26 +56,20 @@ def majority(labels: Sequence[ScoredLabels]) -> ScoredLabels:
     semantic = np.full(votes.shape[1:], IGNORE, np.uint8)
     for value in (OTHER, *BY_ID):
         semantic[2 * np.count_nonzero(votes == value, axis=0) > len(labels)] = value
-    segments = [
-        _segment(surface, mask)
-        for surface in CLASSES
-        for mask in _parts(surface, semantic == surface.coco_id, labels)
-        if mask.any()
-    ]
+    segments = []
+    for surface in CLASSES:
+        mask: Mask = semantic == surface.coco_id
+        parts = _separate_tables(mask, labels) if surface.is_thing and mask.any() else [mask]
+        detections = [Detection(surface, 1.0, box_of_mask(part), part) for part in parts if part.any()]
+        segments += [ScoredSegment(found) for found in detections]
     return ScoredLabels(tuple(segments), np.asarray(semantic == IGNORE, np.bool_))
 
 
-def _parts(surface: SurfaceClass, mask: Mask, labels: Sequence[ScoredLabels]) -> list[Mask]:
-    if not surface.is_thing or not mask.any():
-        return [mask]
-    known = next(found for found in map(_tables, reversed(labels)) if found)
-    nearest: npt.NDArray[np.intp] = np.argmin([distance_to(table) for table in known], axis=0)
-    return [mask & (nearest == number) for number in range(len(known))]
+def _separate_tables(mask: Mask, labels: Sequence[ScoredLabels]) -> list[Mask]:
+    tables = next(filter(None, map(_table_masks, reversed(labels))))
+    nearest: npt.NDArray[np.intp] = np.argmin([distance_to(table) for table in tables], axis=0)
+    return [mask & (nearest == number) for number in range(len(tables))]
 
 
-def _tables(labels: ScoredLabels) -> list[Mask]:
+def _table_masks(labels: ScoredLabels) -> list[Mask]:
     return [segment.detection.mask for segment in labels.segments if segment.detection.surface.is_thing]
-
-
-def _segment(surface: SurfaceClass, mask: Mask) -> ScoredSegment:
-    return ScoredSegment(Detection(surface, 1.0, box_of_mask(mask), mask))

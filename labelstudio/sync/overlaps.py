@@ -1,4 +1,4 @@
-"""Regions that a person drew over one another, settled: every pixel has one class, is none of them, or is unsure."""
+"""Resolves overlaps of a person's regions: every pixel gets one class, none, or unsure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelstudio.project.labeling_config import UNSURE
-from surfaces.classes import CLASSES, DINING_TABLE, STUFF, SurfaceClass
+from surfaces.classes import CLASSES, DINING_TABLE, STUFF
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.store.records import ScoredLabels, ScoredSegment
 
@@ -17,12 +17,9 @@ _LABELS = (*(surface.name for surface in CLASSES), UNSURE)
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One region of an annotation or a prediction.
+    """A region of an annotation or a prediction; a predicted one keeps its id when a person changes it.
 
-    Attributes:
-        id: unique in it; a region that was predicted keeps its id when a person changes it.
-        label: the name of a class, or `unsure`.
-        mask: bool HxW at the photo's own size.
+    `label` is the name of a class, or `unsure`; `mask` is bool HxW of the photo's size.
     """
 
     id: str
@@ -31,66 +28,61 @@ class Region:
 
 
 def settle(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tuple[int, int]) -> ScoredLabels:
-    """Labels of a person's regions.
+    """Resolves overlaps.
 
-    All regions of wall are one, so are those of floor and of unsure; each of dining table is a table. A pixel that
-    several claim goes to the one that the person added there: whoever paints floor over predicted wall and does not
-    erase the wall means floor. Then dining tables win over wall and floor, which they stand in front of. Where unsure
-    is still among those that claim it, or wall and floor both do, it is unsure; between tables the earlier one has it.
+    All regions of wall are one, as are those of floor and of unsure; each of dining table is a table. A pixel in
+    regions of several labels goes to those that the person added there: whoever paints floor over predicted wall
+    without erasing the wall means floor. Among those, dining tables win over wall and floor. A pixel that is still in
+    unsure, or in both wall and floor, is unsure; between tables the earlier one wins.
 
     Args:
-        regions: those of the annotation, in its order.
-        predicted: those of the prediction that the person started from; empty where there was none.
-        size_hw: the photo's height and width.
+        regions: of the annotation, in its order.
+        predicted: of the prediction that the person started from, or empty.
+        size_hw: of the photo.
 
     Returns:
-        Segments of score 1, without qualities or belief.
+        Segments of score 1, without quality scores or soft labels.
     """
-    held = _held(regions, predicted, size_hw)
-    table = held[DINING_TABLE.name]
-    stuff = {surface: held[surface.name] & ~table for surface in STUFF}
-    ignore_mask = held[UNSURE] | (np.count_nonzero(list(stuff.values()), axis=0) > 1)
-    tables = _told_apart(
-        [region for region in regions if region.label == DINING_TABLE.name], predicted, table & ~ignore_mask
-    )
-    found = [
-        *((surface, mask & ~ignore_mask) for surface, mask in stuff.items()),
-        *((DINING_TABLE, mask) for mask in tables),
-    ]
-    return ScoredLabels(tuple(_segment(surface, mask) for surface, mask in found if mask.any()), ignore_mask)
+    masks = _resolve_labels(regions, predicted, size_hw)
+    table = masks[DINING_TABLE.name]
+    stuff = {surface: masks[surface.name] & ~table for surface in STUFF}
+    ignore_mask = masks[UNSURE] | (np.count_nonzero(list(stuff.values()), axis=0) > 1)
+    found = [(surface, mask & ~ignore_mask) for surface, mask in stuff.items()]
+    tables = [region for region in regions if region.label == DINING_TABLE.name]
+    found += [(DINING_TABLE, mask) for mask in _separate_tables(tables, predicted, table & ~ignore_mask)]
+    detections = [Detection(surface, 1.0, box_of_mask(mask), mask) for surface, mask in found if mask.any()]
+    return ScoredLabels(tuple(map(ScoredSegment, detections)), ignore_mask)
 
 
-def _held(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tuple[int, int]) -> dict[str, Mask]:
-    """By label, the pixels that it claims and that no other label has been added to in its stead."""
-    claimed = {label: _union(regions, label, size_hw) for label in _LABELS}
-    added = {label: mask & ~_union(predicted, label, size_hw) for label, mask in claimed.items()}
-    kept = ~np.logical_or.reduce(list(added.values()))
-    return {label: added[label] | (mask & kept) for label, mask in claimed.items()}
+def _resolve_labels(
+    regions: Sequence[Region], predicted: Sequence[Region], size_hw: tuple[int, int]
+) -> dict[str, Mask]:
+    """By label, its pixels without those to which other labels were added."""
+    masks = {label: _union(regions, label, size_hw) for label in _LABELS}
+    added = {label: mask & ~_union(predicted, label, size_hw) for label, mask in masks.items()}
+    unchanged = ~np.logical_or.reduce(list(added.values()))
+    return {label: added[label] | (mask & unchanged) for label, mask in masks.items()}
 
 
 def _union(regions: Iterable[Region], label: str, size_hw: tuple[int, int]) -> Mask:
-    whole = np.zeros(size_hw, np.bool_)
+    union = np.zeros(size_hw, np.bool_)
     for region in regions:
         if region.label == label:
-            whole |= region.mask
-    return whole
+            union |= region.mask
+    return union
 
 
-def _told_apart(tables: Sequence[Region], predicted: Sequence[Region], area: Mask) -> list[Mask]:
-    """What of an area each table has."""
+def _separate_tables(tables: Sequence[Region], predicted: Sequence[Region], area: Mask) -> list[Mask]:
+    """Distributes an area among tables: first what the person added to each, then the rest."""
     before = {table.id: table.mask for table in predicted}
     added = [table.mask & ~before[table.id] if table.id in before else table.mask for table in tables]
     free = area.copy()
-    masks = [_taken(mask, free) for mask in added]
-    return [mask | _taken(table.mask, free) for mask, table in zip(masks, tables, strict=True)]
+    masks = [_assign(mask, free) for mask in added]
+    return [mask | _assign(table.mask, free) for mask, table in zip(masks, tables, strict=True)]
 
 
-def _taken(mask: Mask, free: Mask) -> Mask:
-    """What of a mask is free, and no longer is."""
-    taken = mask & free
-    free &= ~taken
-    return taken
-
-
-def _segment(surface: SurfaceClass, mask: Mask) -> ScoredSegment:
-    return ScoredSegment(Detection(surface, 1.0, box_of_mask(mask), mask))
+def _assign(mask: Mask, free: Mask) -> Mask:
+    """The free pixels of a mask, which are removed from `free`."""
+    assigned = mask & free
+    free &= ~assigned
+    return assigned

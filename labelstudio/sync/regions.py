@@ -1,4 +1,4 @@
-"""Labels as a prediction that Label Studio shows, and an annotation that a person submitted as labels."""
+"""Converts labels to predictions that Label Studio shows, and submitted annotations to labels."""
 
 from __future__ import annotations
 
@@ -21,20 +21,92 @@ from surfaces.detections import Mask
 from surfaces.messages import brief
 from surfaces.store.records import MAX_TABLES, ScoredLabels
 
+_CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}
+"""Controls that draw masks, by the type of their regions."""
+_TYPES_WITHOUT_OUTLINE = frozenset(
+    ("choices", "textarea", "rating", "number", "datetime", "taxonomy", "pairwise", "ranker", "relation")
+)
+"""Types of results on the whole photo, or on regions that are in the result as well."""
+_PHOTO_CONTROLS = (VERDICT, COMMENT)
+_PERCENT_MAX = 10_000.0
+_POINTS_MIN, _POINTS_MAX = 3, 20_000
+_PIXELS_MAX = 4 << 30
+"""Of all regions of an annotation together: each is a mask of the photo's size."""
+_REGIONS_MIN = 300
+"""Permitted for photos of any size: all tables, and some of wall, floor and unsure."""
 
-def fill_polygon(points_xy: npt.NDArray[np.float64], height: int, width: int) -> Mask:
-    """The pixels whose centres lie inside a polygon by the non-zero winding rule, which HTML's canvas fills by.
 
-    COCO's polygons are filled by the even-odd rule, and grow by half a pixel: not what the reviewer saw.
+@dataclass(frozen=True, eq=False)
+class Reviewed:
+    """A parsed annotation.
+
+    Attributes:
+        labels: what the person drew, or left as predicted; score 1, without quality scores or soft labels.
+        verdict: `unsure` (cannot be judged), `reject` (useless photo), or None.
+        comment: on the photo, or empty.
+    """
+
+    labels: ScoredLabels
+    verdict: str | None
+    comment: str
+
+
+def prediction_of(labels: ScoredLabels, model_version: str) -> dict[str, Any]:
+    """Converts labels of the upright photo to a prediction as Label Studio imports it; deterministic.
+
+    It has a brush region for each segment, and one for unsure pixels. `labels_of` restores the same masks.
+    """
+    scores = [float(segment.detection.score) for segment in labels.segments]
+    # The last region, unsure, has no score.
+    result = [_result_of(region, score) for region, score in zip_longest(_regions_of(labels), scores)]
+    score = float(labels.quality_scores.get("score", 1.0))
+    return {"model_version": model_version, "score": score, "result": result}
+
+
+def labels_of(result: Any, height: int, width: int, predicted: ScoredLabels | None = None) -> Reviewed:
+    """Converts the regions of an annotation to labels.
+
+    Only an annotation without regions means that no class is in the photo: regions that are no masks (box, ellipse,
+    click, video), regions that are all empty, and nothing but answers to unknown controls are errors. Beside regions
+    such answers, and relations, are ignored, and so is a rotation in the editor.
 
     Args:
-        points_xy: float64 Nx2, pixels, the photo's upper left corner being 0, 0; may lie outside of the photo, cross
-            itself, and turn either way. The last is joined to the first.
-        height: of the photo, pixels.
-        width: of the photo, pixels.
+        result: of an annotation, or of a prediction, which restores the labels that were pushed.
+        height: of the upright photo.
+        width: of the upright photo.
+        predicted: labels that the person started from, or None; needed to resolve overlaps, see `settle`.
 
-    Returns:
-        bool HxW.
+    Raises:
+        AnnotationError: a region, label, shape or size is invalid; names the region.
+    """
+    if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
+        raise AnnotationError(f"expected an annotation's result as a list of regions, got {brief(result)}")
+    count = sum(_has_outline(entry) for entry in result)
+    count_max = max(_REGIONS_MIN, _PIXELS_MAX // (height * width))
+    if count > count_max:
+        raise AnnotationError(
+            f"expected at most {count_max} regions of a photo of {width}x{height} pixels, got {count}"
+        )
+    regions = list(_parse_regions(result, height, width))
+    _check_empty(result, regions)
+    before = [] if predicted is None else list(_regions_of(predicted))
+    labels = settle(regions, before, (height, width))
+    tables = sum(segment.detection.surface.is_thing for segment in labels.segments)
+    if tables > MAX_TABLES:
+        raise AnnotationError(f"expected at most {MAX_TABLES} tables, got {tables}")
+    return Reviewed(labels, _parse_verdict(result), _parse_comment(result))
+
+
+def rasterize_polygon(points_xy: npt.NDArray[np.float64], height: int, width: int) -> Mask:
+    """The pixels, bool HxW, whose centres are inside a polygon by the non-zero winding rule, as in HTML's canvas.
+
+    COCO's even-odd rule, with its growth by half a pixel, would give another mask than the reviewer saw.
+
+    Args:
+        points_xy: float64 Nx2, pixels from the photo's upper left corner; may be outside of the photo, intersect
+            themselves, and have either orientation.
+        height: of the photo.
+        width: of the photo.
     """
     turns = np.zeros((height, width + 1), np.int32)
     for (x0, y0), (x1, y1) in zip(points_xy.tolist(), np.roll(points_xy, -1, axis=0).tolist(), strict=True):
@@ -48,92 +120,8 @@ def fill_polygon(points_xy: npt.NDArray[np.float64], height: int, width: int) ->
     return inside
 
 
-_CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}
-"""What masks are drawn with, by the type of its regions."""
-
-_REMARKS = frozenset(
-    ("choices", "textarea", "rating", "number", "datetime", "taxonomy", "pairwise", "ranker", "relation")
-)
-"""Types of results without an outline: they say something about the photo, or about regions that are there as well."""
-
-_OWN_REMARKS = (VERDICT, COMMENT)
-_FEWEST_POINTS = 3
-_FARTHEST_PERCENT = 10_000.0
-_MOST_POINTS = 20_000
-_MOST_PIXELS = 4 << 30
-"""Of all regions of an annotation together: each is a mask of the photo's size."""
-_FEWEST_REGIONS = 300
-"""So many regions may any photo have: a table each, and some of wall, floor and unsure."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reviewed:
-    """What a person said of a photo.
-
-    Attributes:
-        labels: what they drew, or left as it was predicted; score 1, without qualities or belief.
-        verdict: `unsure` (they cannot judge the photo), `reject` (it is useless), or None.
-        comment: their remark on the photo; empty where there is none.
-    """
-
-    labels: ScoredLabels
-    verdict: str | None
-    comment: str
-
-
-def prediction_of(labels: ScoredLabels, model_version: str) -> dict[str, Any]:
-    """A prediction as Label Studio imports it; the same labels always give the same.
-
-    Args:
-        labels: of the photo's own size, upright.
-        model_version: what they were made with.
-
-    Returns:
-        The JSON value: a brush region a segment, and one for the unsure pixels; `labels_of` gives the same masks back.
-    """
-    scores = [float(segment.detection.score) for segment in labels.segments]
-    # The last region, unsure, has no score.
-    result = [_entry_of(region, score) for region, score in zip_longest(_regions_of(labels), scores)]
-    score = float(labels.quality_scores.get("score", 1.0))
-    return {"model_version": model_version, "score": score, "result": result}
-
-
-def labels_of(result: Any, height: int, width: int, predicted: ScoredLabels | None = None) -> Reviewed:
-    """What an annotation's regions mean.
-
-    An annotation without regions says that none of the classes is there, and only such a one does: a region that is
-    no mask (box, ellipse, click, video), regions that are all empty, or nothing but answers to controls that are not
-    ours raise an error. Beside regions such answers, and relations, are not read. A photo that was turned in the editor
-    makes no difference: regions lie on the photo as it is.
-
-    Args:
-        result: of an annotation (or of a prediction, which gives the labels that were pushed), as the server sent it.
-        height: of the photo upright, pixels.
-        width: of the photo upright, pixels.
-        predicted: the labels that the person started from; None where there were none. They decide whose a pixel is
-            where regions overlap, see `settle`.
-
-    Raises:
-        AnnotationError: a region, label, shape or size that cannot be taken for what a person meant; says which region.
-    """
-    if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
-        raise AnnotationError(f"expected an annotation's result as a list of regions, got {brief(result)}")
-    count = sum(not _is_remark(entry) for entry in result)
-    most = max(_FEWEST_REGIONS, _MOST_PIXELS // (height * width))
-    if count > most:
-        raise AnnotationError(f"expected at most {most} regions of a photo of {width}x{height} pixels, got {count}")
-    regions = list(_drawn_regions(result, height, width))
-    _check_deliberate(result, regions)
-    before = [] if predicted is None else list(_regions_of(predicted))
-    labels = settle(regions, before, (height, width))
-    tables = sum(segment.detection.surface.is_thing for segment in labels.segments)
-    if tables > MAX_TABLES:
-        raise AnnotationError(f"expected at most {MAX_TABLES} tables, got {tables}")
-    return Reviewed(labels, _verdict_of(result), _comment_of(result))
-
-
 def _regions_of(labels: ScoredLabels) -> Iterator[Region]:
-    """The regions of a prediction, in the order of its segments; unsure pixels come last."""
+    """The regions of a prediction, in the order of segments; unsure pixels are the last."""
     tables = 0
     for segment in labels.segments:
         surface = segment.detection.surface
@@ -144,9 +132,9 @@ def _regions_of(labels: ScoredLabels) -> Iterator[Region]:
         yield Region(UNSURE, UNSURE, labels.ignore_mask)
 
 
-def _entry_of(region: Region, score: float | None) -> dict[str, Any]:
+def _result_of(region: Region, score: float | None) -> dict[str, Any]:
     height, width = region.mask.shape
-    entry = {
+    result = {
         "id": region.id,
         "from_name": BRUSH,
         "to_name": TO_NAME,
@@ -157,39 +145,44 @@ def _entry_of(region: Region, score: float | None) -> dict[str, Any]:
         "image_rotation": 0,
         "value": {"format": "rle", "rle": encode_brush(region.mask), "brushlabels": [region.label]},
     }
-    return entry if score is None else entry | {"score": score}
+    return result if score is None else result | {"score": score}
 
 
-def _drawn_regions(result: Sequence[dict[str, Any]], height: int, width: int) -> Iterator[Region]:
-    for entry in result:
-        if not _is_remark(entry):
-            try:
-                yield Region(str(entry.get("id")), _label_of(entry), _mask_of(entry, height, width))
-            except AnnotationError as error:
-                raise AnnotationError(f"region {brief(entry.get('id'))}: {error}") from error
+def _parse_regions(result: Sequence[dict[str, Any]], height: int, width: int) -> Iterator[Region]:
+    for entry in filter(_has_outline, result):
+        try:
+            yield Region(str(entry.get("id")), _parse_label(entry), _parse_mask(entry, height, width))
+        except AnnotationError as error:
+            raise AnnotationError(f"region {brief(entry.get('id'))}: {error}") from error
 
 
-def _is_remark(entry: dict[str, Any]) -> bool:
-    """Whether an entry has no outline; what claims to be of the brush or the polygon has one."""
+def _has_outline(entry: dict[str, Any]) -> bool:
+    """Whether an entry is a region with an outline; those of the brush or the polygon always are."""
     name = entry.get("from_name")
-    return name in _OWN_REMARKS or (str(entry.get("type")) in _REMARKS and name not in (BRUSH, POLYGON))
+    if name in _PHOTO_CONTROLS:
+        return False
+    return name in (BRUSH, POLYGON) or str(entry.get("type")) not in _TYPES_WITHOUT_OUTLINE
 
 
-def _check_deliberate(result: Sequence[dict[str, Any]], regions: Sequence[Region]) -> None:
-    """Raises an error where an annotation has no pixels, and does not say so by having no regions."""
+def _check_empty(result: Sequence[dict[str, Any]], regions: Sequence[Region]) -> None:
+    """Raises an AnnotationError if an annotation is empty in another way than by having no regions."""
     if any(region.mask.any() for region in regions):
         return
     if regions:
         raise AnnotationError("expected regions with pixels, got only empty ones; without any, the photo has no labels")
-    if result and not any(entry.get("from_name") in _OWN_REMARKS for entry in result):
-        came = ", ".join(f"{brief(entry.get('type'))} of {brief(entry.get('from_name'))}" for entry in result[:3])
-        raise AnnotationError(f"expected regions, or an annotation without any result, got only {came}")
+    if result and not any(entry.get("from_name") in _PHOTO_CONTROLS for entry in result):
+        got = ", ".join(map(_describe, result[:3]))
+        raise AnnotationError(f"expected regions, or an annotation without any result, got only {got}")
 
 
-def _label_of(entry: dict[str, Any]) -> str:
+def _describe(entry: dict[str, Any]) -> str:
+    return f"{brief(entry.get('type'))} of {brief(entry.get('from_name'))}"
+
+
+def _parse_label(entry: dict[str, Any]) -> str:
     if _CONTROLS.get(str(entry.get("type"))) != entry.get("from_name"):
-        came = f"got {brief(entry.get('type'))} of {brief(entry.get('from_name'))}"
-        raise AnnotationError(f"expected brushlabels of {BRUSH!r} or polygonlabels of {POLYGON!r}, {came}")
+        expected = f"expected brushlabels of {BRUSH!r} or polygonlabels of {POLYGON!r}"
+        raise AnnotationError(f"{expected}, got {_describe(entry)}")
     labels = _value_of(entry).get(entry["type"])
     if not isinstance(labels, list) or len(labels) != 1:
         raise AnnotationError(f"expected one label, got {brief(labels)}")
@@ -198,44 +191,43 @@ def _label_of(entry: dict[str, Any]) -> str:
     return str(labels[0])
 
 
-def _mask_of(entry: dict[str, Any], height: int, width: int) -> Mask:
+def _parse_mask(entry: dict[str, Any], height: int, width: int) -> Mask:
     size = entry.get("original_width"), entry.get("original_height")
     if size != (width, height):
         raise AnnotationError(f"expected a photo of {width}x{height} pixels, got {brief(size[0])}x{brief(size[1])}")
     value = _value_of(entry)
     if entry["type"] == "polygonlabels":
-        return _polygon_of(value, height, width)
+        return _parse_polygon(value, height, width)
     if value.get("touches") or value.get("maskDataURL"):
         raise AnnotationError("expected a brush as RLE, got a draft's strokes; it was not submitted")
     return decode_brush(value.get("rle"), height, width)
 
 
-def _polygon_of(value: dict[str, Any], height: int, width: int) -> Mask:
+def _parse_polygon(value: dict[str, Any], height: int, width: int) -> Mask:
     points = value.get("points")
     if value.get("closed", True) is not True:
         raise AnnotationError("expected a closed polygon, got an open one")
-    if isinstance(points, list) and len(points) > _MOST_POINTS:
-        raise AnnotationError(f"expected a polygon of at most {_MOST_POINTS} points, got {len(points)}")
+    if isinstance(points, list) and len(points) > _POINTS_MAX:
+        raise AnnotationError(f"expected a polygon of at most {_POINTS_MAX} points, got {len(points)}")
     try:
         percent = np.array(points, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"expected a polygon's points as pairs of numbers, got {brief(points)}") from error
-    if percent.ndim != 2 or percent.shape[1] != 2 or len(percent) < _FEWEST_POINTS:
-        raise AnnotationError(f"expected a polygon of {_FEWEST_POINTS} points or more, got {brief(points)}")
-    if not (np.abs(percent) <= _FARTHEST_PERCENT).all():
+    if percent.ndim != 2 or percent.shape[1] != 2 or len(percent) < _POINTS_MIN:
+        raise AnnotationError(f"expected a polygon of {_POINTS_MIN} points or more, got {brief(points)}")
+    if not (np.abs(percent) <= _PERCENT_MAX).all():
         raise AnnotationError(f"expected a polygon's points in per cent of the photo, got {brief(points)}")
     pixels = percent / 100 * (width, height)
     if outline_length(pixels) > LONGEST_OUTLINE:
         raise AnnotationError(f"expected a polygon that crosses at most {LONGEST_OUTLINE} pixels, got {brief(points)}")
-    mask = fill_polygon(pixels, height, width)
+    mask = rasterize_polygon(pixels, height, width)
     if not mask.any():
         raise AnnotationError(f"expected a polygon with pixels of the photo in it, got {brief(points)}")
     return mask
 
 
-def _verdict_of(result: Sequence[dict[str, Any]]) -> str | None:
-    told = [_value_of(entry).get("choices") for entry in result if entry.get("from_name") == VERDICT]
-    verdicts = [choice for choices in told for choice in (choices if isinstance(choices, list) else [choices])]
+def _parse_verdict(result: Sequence[dict[str, Any]]) -> str | None:
+    verdicts = _values_of(result, VERDICT, "choices")
     if not verdicts:
         return None
     if len(verdicts) > 1 or verdicts[0] not in (UNSURE, REJECT):
@@ -243,12 +235,17 @@ def _verdict_of(result: Sequence[dict[str, Any]]) -> str | None:
     return str(verdicts[0])
 
 
-def _comment_of(result: Sequence[dict[str, Any]]) -> str:
-    told = [_value_of(entry).get("text") for entry in result if entry.get("from_name") == COMMENT]
-    texts = [text for texts in told for text in (texts if isinstance(texts, list) else [texts])]
+def _parse_comment(result: Sequence[dict[str, Any]]) -> str:
+    texts = _values_of(result, COMMENT, "text")
     if not all(isinstance(text, str) for text in texts):
-        raise AnnotationError(f"expected the comment as text, got {brief(told)}")
-    return "\n".join(map(str, texts)).strip()
+        raise AnnotationError(f"expected the comment as text, got {brief(texts)}")
+    return "\n".join(texts).strip()
+
+
+def _values_of(result: Sequence[dict[str, Any]], control: str, field: str) -> list[Any]:
+    """The values of a control, each of which may be a list."""
+    values = [_value_of(entry).get(field) for entry in result if entry.get("from_name") == control]
+    return [each for value in values for each in (value if isinstance(value, list) else [value])]
 
 
 def _value_of(entry: dict[str, Any]) -> dict[str, Any]:

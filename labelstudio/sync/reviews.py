@@ -1,4 +1,4 @@
-"""From a task's annotations to what its people say of the photo."""
+"""From a task's annotations to one decision on the photo's labels."""
 
 from __future__ import annotations
 
@@ -12,44 +12,32 @@ import numpy as np
 
 from labelstudio.errors import AnnotationError
 from labelstudio.project.labeling_config import REJECT, UNSURE
-from labelstudio.project.tasks import name_of, read_field
-from labelstudio.sync.agreement import MAJORITY_PEOPLE, agreement, class_ious, majority, same_labels
+from labelstudio.project.tasks import read_field
+from labelstudio.sync.agreement import (
+    MAJORITY_ANNOTATORS_MIN,
+    class_ious,
+    majority_vote,
+    pairwise_agreement,
+    same_labels,
+)
 from labelstudio.sync.regions import labels_of
 from labelstudio.sync.review_log import LoggedAnnotation, Outcome
 from surfaces.classes import CLASSES
-from surfaces.messages import brief, encodable
+from surfaces.messages import brief, encodable, printable
 from surfaces.store.records import ScoredLabels
 
-
-def change_of(before: ScoredLabels, after: ScoredLabels) -> str:
-    """Pixels of each class and of unsure, and the number of tables, before and after, on one line."""
-    old, new = _counts(before), _counts(after)
-    return ", ".join(f"{name}: {old[name]} -> {new[name]}" for name in old)
-
-
-def _counts(labels: ScoredLabels) -> dict[str, int]:
-    found = [segment.detection for segment in labels.segments]
-    pixels = {
-        surface.name: sum(int(np.count_nonzero(each.mask)) for each in found if each.surface == surface)
-        for surface in CLASSES
-    }
-    ignore_mask = int(np.count_nonzero(labels.ignore_mask))
-    return pixels | {UNSURE: ignore_mask, "tables": sum(each.surface.is_thing for each in found)}
-
-
 RULES = ("majority", "newest")
-_LONGEST_S = 1e9
+JUDGED = (Outcome.ACCEPTED, Outcome.CORRECTED)
+"""Outcomes of annotations that say where the classes are."""
+
+_SECONDS_MAX = 1e9
+_NAME_CHARACTERS_MAX = 320
+"""An e-mail address has no more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Review:
-    """One annotation.
-
-    Attributes:
-        logged: who, when and what it came to.
-        labels: of the photo; None where the person skipped it.
-        predicted: the labels that the person started from; None where there were none.
-    """
+    """An annotation: its record, its labels unless the person skipped it, and labels that the person started from."""
 
     logged: LoggedAnnotation
     labels: ScoredLabels | None
@@ -58,14 +46,14 @@ class Review:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What all reviews of one photo come to.
+    """The result of all reviews of a photo.
 
     Attributes:
         outcome: of the photo.
-        labels: for the dataset; None where its labels stay as they are.
-        reviewer: who vouches for them.
-        decided_at: when the newest review changed of those that decide.
-        agreement: mean IoU of any two people by class; empty where there is one.
+        labels: for the dataset; None leaves its labels unchanged.
+        reviewer: names of the deciding annotators.
+        decided_at: when the newest of the deciding reviews changed.
+        agreement: mean IoU of pairs of annotators by class; empty for one annotator.
     """
 
     outcome: Outcome
@@ -76,15 +64,10 @@ class Decision:
 
 
 def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Review]:
-    """The reviews of one task, the oldest first.
-
-    Args:
-        task: as the server gives it, with annotations and predictions.
-        height: of the photo, pixels.
-        width: of the photo, pixels.
+    """Parses the annotations of a task, given as the server's JSON, and sorts them, the oldest first.
 
     Raises:
-        AnnotationError: one of them cannot become labels.
+        AnnotationError: an annotation cannot be converted to labels.
     """
     predictions = {read_field(known, "id", int): known for known in read_field(task, "predictions", list)}
     predicted: dict[int, ScoredLabels | None] = {}
@@ -93,69 +76,76 @@ def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Revie
         start = _start_of(annotation, predictions)
         if start is not None and start not in predicted:
             predicted[start] = _labels_of_prediction(predictions[start], height, width)
-        reviews.append(_read(annotation, predicted[start] if start is not None else None, height, width))
+        reviews.append(_read_review(annotation, predicted[start] if start is not None else None, height, width))
     return sorted(reviews, key=lambda review: (review.logged.updated_at, review.logged.number))
 
 
 def decide(reviews: Sequence[Review], rule: str) -> Decision | None:
-    """What the reviews of one photo come to.
-
-    Of each person the newest counts. Skipped ones count only where there are no others.
+    """Combines the reviews of a photo; of each person the newest counts, skipped ones only if there are no others.
 
     Args:
         reviews: the oldest first.
-        rule: one of `RULES`: `newest` takes the newest; `majority` lets the votes of three or more people decide, first
-            on whether the photo is to be used, then on each pixel, and takes the newest where there are fewer.
+        rule: `newest` takes the newest; `majority` lets three or more people vote, first on whether the photo is
+            usable, then on each pixel, and takes the newest of fewer.
 
     Returns:
-        None where there are no reviews.
+        None if there are no reviews.
     """
     by_person = {review.logged.annotator: review for review in reviews}
     newest_each = sorted(by_person.values(), key=reviews.index)
     people = [review for review in newest_each if review.labels is not None] or newest_each
     if not people:
         return None
-    if rule == "majority" and len(people) >= MAJORITY_PEOPLE:
-        return _by_majority(people)
-    return _by_newest(people)
+    if rule == "majority" and len(people) >= MAJORITY_ANNOTATORS_MIN:
+        return _decide_by_majority(people)
+    return _decide_by_newest(people)
 
 
-def _by_newest(people: Sequence[Review]) -> Decision:
+def describe_change(before: ScoredLabels, after: ScoredLabels) -> str:
+    """Pixels of each class and of unsure, and the number of tables, before and after, on one line."""
+    old, new = _count_pixels(before), _count_pixels(after)
+    return ", ".join(f"{name}: {old[name]} -> {new[name]}" for name in old)
+
+
+def _count_pixels(labels: ScoredLabels) -> dict[str, int]:
+    found = [segment.detection for segment in labels.segments]
+    pixels = {
+        surface.name: sum(int(np.count_nonzero(each.mask)) for each in found if each.surface == surface)
+        for surface in CLASSES
+    }
+    unsure = int(np.count_nonzero(labels.ignore_mask))
+    return pixels | {UNSURE: unsure, "tables": sum(each.surface.is_thing for each in found)}
+
+
+def _decide_by_newest(people: Sequence[Review]) -> Decision:
     newest = people[-1]
     labels = _labels_for(newest.logged.outcome, newest.labels)
     return _decision(newest.logged.outcome, labels, [newest], people)
 
 
-def _by_majority(people: Sequence[Review]) -> Decision:
+def _decide_by_majority(people: Sequence[Review]) -> Decision:
     for outcome in (Outcome.REJECTED, Outcome.UNSURE):
         same = [review for review in people if review.logged.outcome == outcome]
         if 2 * len(same) > len(people):
             return _decision(outcome, _labels_for(outcome, same[-1].labels), same, people)
-    judged = _judged(people)
-    if len(judged) < MAJORITY_PEOPLE:
-        return _by_newest(judged or people)
-    labels = majority([review.labels for review in judged if review.labels is not None])
-    predicted = judged[-1].predicted
-    accepted = predicted is not None and same_labels(labels, predicted)
-    return _decision(Outcome.ACCEPTED if accepted else Outcome.CORRECTED, labels, judged, people)
+    judged = [review for review in people if review.logged.outcome in JUDGED]
+    if len(judged) < MAJORITY_ANNOTATORS_MIN:
+        return _decide_by_newest(judged or people)
+    labels = majority_vote([review.labels for review in judged if review.labels is not None])
+    return _decision(_outcome(None, labels, judged[-1].predicted), labels, judged, people)
 
 
 def _decision(
     outcome: Outcome, labels: ScoredLabels | None, deciding: Sequence[Review], people: Sequence[Review]
 ) -> Decision:
-    judged = [review.labels for review in _judged(people) if review.labels is not None]
+    judged = [review.labels for review in people if review.labels is not None and review.logged.outcome in JUDGED]
     return Decision(
         outcome,
         labels,
         ", ".join(sorted({review.logged.annotator for review in deciding})),
         max(review.logged.updated_at for review in deciding),
-        agreement(judged),
+        pairwise_agreement(judged),
     )
-
-
-def _judged(people: Sequence[Review]) -> list[Review]:
-    """The reviews that say where the surfaces are."""
-    return [review for review in people if review.logged.outcome in (Outcome.ACCEPTED, Outcome.CORRECTED)]
 
 
 def _labels_for(outcome: Outcome, labels: ScoredLabels | None) -> ScoredLabels | None:
@@ -166,61 +156,56 @@ def _labels_for(outcome: Outcome, labels: ScoredLabels | None) -> ScoredLabels |
     return labels
 
 
-def _read(annotation: Mapping[str, Any], predicted: ScoredLabels | None, height: int, width: int) -> Review:
-    known: dict[str, Any] = {
+def _read_review(annotation: Mapping[str, Any], predicted: ScoredLabels | None, height: int, width: int) -> Review:
+    record: dict[str, Any] = {
         "number": read_field(annotation, "id", int),
-        "annotator": _person(annotation),
-        "updated_at": _comparable(read_field(annotation, "updated_at", str)),
-        "seconds": _seconds(annotation),
+        "annotator": _annotator_of(annotation),
+        "updated_at": _normalize_time(read_field(annotation, "updated_at", str)),
+        "seconds": _seconds_of(annotation),
     }
     if annotation.get("was_cancelled"):
-        return Review(LoggedAnnotation(**known, outcome=Outcome.SKIPPED), None, predicted)
+        return Review(LoggedAnnotation(**record, outcome=Outcome.SKIPPED), None, predicted)
     reviewed = labels_of(annotation.get("result"), height, width, predicted)
     outcome = _outcome(reviewed.verdict, reviewed.labels, predicted)
-    judged = predicted is not None and outcome in (Outcome.ACCEPTED, Outcome.CORRECTED)
-    ious = class_ious(predicted, reviewed.labels) if predicted is not None and judged else {}
-    logged = LoggedAnnotation(**known, outcome=outcome, iou=ious, comment=encodable(reviewed.comment))
+    ious = class_ious(predicted, reviewed.labels) if predicted is not None and outcome in JUDGED else {}
+    logged = LoggedAnnotation(**record, outcome=outcome, iou=ious, comment=encodable(reviewed.comment))
     return Review(logged, reviewed.labels, predicted)
 
 
 def _outcome(verdict: str | None, labels: ScoredLabels, predicted: ScoredLabels | None) -> Outcome:
-    if verdict == REJECT:
-        return Outcome.REJECTED
-    if verdict == UNSURE:
-        return Outcome.UNSURE
+    if verdict is not None:
+        return {REJECT: Outcome.REJECTED, UNSURE: Outcome.UNSURE}[verdict]
     accepted = predicted is not None and same_labels(labels, predicted)
     return Outcome.ACCEPTED if accepted else Outcome.CORRECTED
 
 
 def _start_of(annotation: Mapping[str, Any], predictions: Mapping[int, Any]) -> int | None:
-    """The prediction that an annotation was made from: as the browser says, else the newest."""
+    """The prediction that an annotation started from: as the browser says, else the newest."""
     parent = annotation.get("parent_prediction") if isinstance(annotation, Mapping) else None
     return parent if isinstance(parent, int) and parent in predictions else max(predictions, default=None)
 
 
 def _labels_of_prediction(prediction: Mapping[str, Any], height: int, width: int) -> ScoredLabels | None:
-    with suppress(AnnotationError):  # somebody else's: there is nothing to compare with
+    with suppress(AnnotationError):  # another program's: nothing to compare with
         return labels_of(prediction.get("result"), height, width, None).labels
     return None
 
 
-def _comparable(moment: str) -> str:
-    """A moment as the server writes it in a form whose order is that of time; the server drops a zero fraction."""
+def _normalize_time(timestamp: str) -> str:
+    """A timestamp in a form that sorts by time; the server omits a zero fraction."""
     try:
-        return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="microseconds")
+        return datetime.fromisoformat(timestamp).astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError) as error:
-        raise AnnotationError(f"expected updated_at in ISO 8601, got {brief(moment)}") from error
+        raise AnnotationError(f"expected updated_at in ISO 8601, got {brief(timestamp)}") from error
 
 
-def _seconds(annotation: Mapping[str, Any]) -> float | None:
-    """How long the person took; None where that is no number of seconds."""
-    told = annotation.get("lead_time")
-    return float(told) if isinstance(told, int | float) and 0 <= told < _LONGEST_S else None
+def _seconds_of(annotation: Mapping[str, Any]) -> float | None:
+    seconds = annotation.get("lead_time")
+    return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < _SECONDS_MAX else None
 
 
-def _person(annotation: Mapping[str, Any]) -> str:
-    """The annotator's e-mail, or number where the server keeps it to itself."""
+def _annotator_of(annotation: Mapping[str, Any]) -> str:
+    """The annotator's e-mail address, or number if the server does not show it."""
     person = annotation.get("completed_by")
-    if isinstance(person, Mapping):
-        return name_of(person.get("email") or person.get("id"))
-    return name_of(person)
+    name = person.get("email") or person.get("id") if isinstance(person, Mapping) else person
+    return printable(str(name)[:_NAME_CHARACTERS_MAX])

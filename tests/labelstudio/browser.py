@@ -80,7 +80,6 @@ class Place:
     height: int
 
     def on_page(self, point_xy: tuple[float, float]) -> tuple[float, float]:
-        """A photo's point as a page's."""
         return self.left + point_xy[0] * self.scale, self.top + point_xy[1] * self.scale
 
 
@@ -97,8 +96,6 @@ class Region:
 
 
 class Editor:
-    """One browser page; every method waits until what it did is done."""
-
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.asked_outside: list[str] = []
@@ -107,7 +104,6 @@ class Editor:
         page.route("**/*", self._pass_loopback)
 
     def sign_in(self, email: str, password: str) -> None:
-        """Signs in by the form."""
         self.page.goto(f"{self._url}/user/login/")
         self.page.fill("input[name=email]", email)
         self.page.fill("input[name=password]", password)
@@ -125,7 +121,6 @@ class Editor:
         return self.wait_ready()
 
     def open_list(self, project: int) -> None:
-        """Opens the data manager: the list of a project's tasks."""
         self.page.goto(f"{self._url}/projects/{project}/data")
         self.page.locator("[data-testid=table-row]").first.wait_for(state="visible")
 
@@ -141,29 +136,23 @@ class Editor:
         return int(self.page.evaluate("() => window.Htx.task.id"))
 
     def data(self, column: str) -> str:
-        """What the open task's data says in one column."""
         return str(self.page.evaluate("column => window.Htx.task.dataObj[column]", column))
 
     def instructions(self) -> str:
-        """The text of the instructions, which must lie over the editor."""
         return self.page.locator(_INSTRUCTIONS).inner_text()
 
     def close_instructions(self) -> None:
-        """Closes the instructions."""
         self.page.get_by_label("Close modal").click()
         self.page.locator(_INSTRUCTIONS).wait_for(state="detached")
 
     def wait_next(self, task: int) -> int:
-        """Waits until the stream shows another task than this one; returns its id."""
         self.page.wait_for_function("task => window.Htx.task && window.Htx.task.id !== task", arg=task)
         return self.wait_ready()
 
     def regions(self) -> list[Region]:
-        """The regions of the open annotation, in the order they came."""
         return [Region(*row) for row in self.page.evaluate(_REGIONS)]
 
     def chosen_labels(self) -> list[str]:
-        """The labels that the next stroke or polygon will bear."""
         return list(
             self.page.evaluate(
                 "() => window.Htx.annotationStore.selected.toNames.get('photo')"
@@ -172,7 +161,6 @@ class Editor:
         )
 
     def press(self, key: str) -> None:
-        """Presses a hotkey of the editor."""
         self.page.keyboard.press(key)
         self._settle()
 
@@ -181,21 +169,10 @@ class Editor:
         self.page.locator(".lsf-outliner-item").filter(has_text=label).nth(number).click()
         self._wait_regions(lambda regions: any(region.selected for region in regions))
 
-    def unselect(self) -> None:
-        """Lets go of whatever is selected, so that a label's hotkey begins a new region."""
-        self.press("u")
-        self._wait_regions(lambda regions: not any(region.selected for region in regions))
-
     def delete_selected(self) -> None:
-        """Deletes the selected region."""
         before = len(self.regions())
         self.page.keyboard.press("Backspace")
         self._wait_regions(lambda regions: len(regions) == before - 1)
-
-    def tool(self, name: str) -> None:
-        """Takes a tool of the toolbar: `brush-tool`, `eraser`, …"""
-        self.page.locator(f"[aria-label={name}]").first.click()
-        self._settle()
 
     def stroke(self, points_xy: Sequence[tuple[float, float]]) -> float:
         """Draws (or wipes, with the eraser) along these points; returns the stroke's width in the photo's pixels."""
@@ -207,7 +184,6 @@ class Editor:
         return float(self.page.evaluate(_BRUSH))
 
     def polygon(self, points_xy: Sequence[tuple[float, float]]) -> None:
-        """Clicks a polygon's corners and closes it by a click on the first."""
         closed = sum(region.closed for region in self.regions())
         place = self.place()
         for point in [*points_xy, points_xy[0]]:
@@ -218,11 +194,9 @@ class Editor:
         self._wait_regions(lambda regions: sum(region.closed for region in regions) == closed + 1)
 
     def click(self, point_xy: tuple[float, float]) -> None:
-        """Clicks on the photo."""
         self.page.mouse.click(*self.place().on_page(point_xy))
 
     def choose(self, verdict: str) -> None:
-        """Ticks one of the verdicts."""
         self.page.locator(f".lsf-choices input[name={verdict!r}]").check()
         self._settle()
 
@@ -234,16 +208,13 @@ class Editor:
         self.page.get_by_text("Whole photo").click()
 
     def wait_for_label(self, label: str) -> None:
-        """Waits for a brush region of this label that nobody drew by hand."""
         self._wait_regions(lambda regions: any((r.kind, r.label) == ("brushregion", label) for r in regions))
 
     def verdict(self) -> list[str]:
-        """The verdict that is ticked, if any."""
         ticked = self.page.locator(".lsf-choices input:checked")
         return [str(box.get_attribute("name")) for box in ticked.all()]
 
     def comment(self, text: str) -> None:
-        """Writes the comment; Submit takes it along."""
         self.page.locator("textarea[name=comment], input[name=comment]").first.fill(text)
 
     def submit(self) -> dict[str, Any]:
@@ -260,7 +231,6 @@ class Editor:
         return dict(answer.value.json())
 
     def skip(self) -> dict[str, Any]:
-        """Skips the task; returns what the server made of it."""
         with self.page.expect_response(
             lambda response: "/annotations" in response.url and response.request.method == "POST"
         ) as answer:
@@ -269,7 +239,6 @@ class Editor:
         return dict(answer.value.json())
 
     def place(self) -> Place:
-        """Where the photo lies now."""
         return Place(*self.page.evaluate(_PLACE))
 
     def shown(self) -> Image:
@@ -296,7 +265,6 @@ class Editor:
         return path
 
     def _screen(self) -> Pillow.Image:
-        """What the page shows, the mouse out of the way."""
         self.page.mouse.move(SIZE_WH[0] - 2, SIZE_WH[1] - 2)
         self._settle()
         return Pillow.open(io.BytesIO(self.page.screenshot())).convert("RGB")
@@ -317,7 +285,6 @@ class Editor:
         raise AssertionError(f"waited a minute for other regions than {self.regions()}")
 
     def _settle(self) -> None:
-        """Lets the page draw what changed: two frames."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def _pass_loopback(self, route: Route) -> None:

@@ -13,6 +13,7 @@ import pytest
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.project.labeling_config import Project, create_project
 from labelstudio.server.local_server import LocalServer
+from tests.labelstudio.review_scenes import Scene
 from tests.labelstudio.servers import TestServer, running_server
 
 
@@ -25,15 +26,20 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServe
 
 @pytest.fixture
 def project(label_studio: TestServer) -> Iterator[Project]:
-    """A project as `init` makes it, of this test alone."""
     project = create_project(label_studio, f"test {uuid.uuid4().hex[:12]}")
     yield project
     label_studio.client.projects.delete(project.id)
 
 
 @pytest.fixture
+def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
+    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
+    return Scene(label_studio, project, tmp_path)
+
+
+@pytest.fixture
 def program(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes a program that is started as if it were label-studio."""
 
     def write(code: str) -> Path:
         path = tmp_path / "label-studio"

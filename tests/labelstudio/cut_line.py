@@ -31,7 +31,6 @@ class CutLine:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Breaks all connections and takes no more."""
         self._broken.set()
         _close(*self._open)
 

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from labelstudio.__main__ import main
 from labelstudio.commands.push import model_version_of
 from labelstudio.project.labeling_config import Project
+from labelstudio.sync.regions import prediction_of
 from surfaces.classes import BY_NAME
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.store.label_store import LabelSettings, LabelStore, Source
@@ -27,15 +28,11 @@ MODEL_VERSION = model_version_of(SETTINGS)
 
 
 class Scene:
-    """A dataset in a folder, and the project it is reviewed in."""
-
     def __init__(self, server: TestServer, project: Project, folder: Path) -> None:
-        """The dataset lies in the folder, its photos where the server finds them."""
         self.server, self.project, self.dataset = server, project, folder / "labels"
         self.photos = server.photos / project.title.replace(" ", "-")
 
     def run(self, command: str, *arguments: str) -> int:
-        """Runs a command on the dataset and the project; returns its exit code."""
         return main([command, str(self.dataset), "--project", self.project.title, "--url", self.server.url, *arguments])
 
     def push(self, *arguments: str) -> int:
@@ -59,7 +56,6 @@ class Scene:
         return self.label(path, labels, settings)
 
     def label(self, path: Path, labels: ScoredLabels, settings: LabelSettings = SETTINGS) -> str:
-        """Adds labels of a file that is there."""
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         name = path.relative_to(self.photos).with_suffix("").as_posix()
         with LabelStore.create(self.dataset) as store:
@@ -72,7 +68,6 @@ class Scene:
             return store.labels(sha256)
 
     def origins(self) -> dict[str, tuple[str, str]]:
-        """Origin and reviewer by sha256."""
         with LabelStore.open(self.dataset) as store:
             return {photo.sha256: (photo.origin, photo.reviewer) for photo in store.photos()}
 
@@ -83,7 +78,6 @@ class Scene:
         return {task["data"]["sha256"]: self.task(task["id"]) for task in found}
 
     def numbers(self) -> list[dict[str, Any]]:
-        """All tasks, without predictions and annotations."""
         response = self.server.session.get("/api/tasks/", params={"project": self.project.id, "page_size": 5000})
         found: list[dict[str, Any]] = response.raise_for_status().json()["tasks"]
         return found
@@ -111,14 +105,29 @@ class Scene:
         return int(response.raise_for_status().json()["id"])
 
     def change(self, annotation: int, result: Sequence[Mapping[str, Any]]) -> None:
-        """Updates an annotation as the browser does."""
         self.server.session.patch(f"/api/annotations/{annotation}/", json={"result": list(result)}).raise_for_status()
+
+
+def result_of(labels: ScoredLabels) -> list[dict[str, Any]]:
+    """What the browser submits for these labels."""
+    result: list[dict[str, Any]] = prediction_of(labels, "none")["result"]
+    return result
+
+
+def entry(from_name: str, kind: str, size_hw: tuple[int, ...] | None = None, **value: Any) -> dict[str, Any]:
+    """An entry of a result; regions have the size of their photo."""
+    region = {} if size_hw is None else {"original_width": size_hw[1], "original_height": size_hw[0]}
+    return {"id": "Ab-3_x", "from_name": from_name, "to_name": "photo", "type": kind, "value": value, **region}
+
+
+def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Names, times and contents."""
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
 
 
 def labels_of_masks(
     masks: Sequence[tuple[str, Mask]], ignore_mask: Mask | None = None, score: float = 0.5
 ) -> ScoredLabels:
-    """Labels of masks that are given with their class's name."""
     segments = [
         ScoredSegment(Detection(BY_NAME[name], score, box_of_mask(mask), mask)) for name, mask in masks if mask.any()
     ]
@@ -144,7 +153,6 @@ def simple_labels(height: int = 48, width: int = 64, seed: int = 0) -> ScoredLab
 
 
 def photo_bytes(name: str, height: int, width: int, orientation: int = 1, suffix: str = ".png") -> bytes:
-    """A photo that is upright in this size, another of each name."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]))
     small: npt.NDArray[np.uint8] = rng.integers(0, 256, (8, 8, 3), np.uint8)
     turned = orientation >= 5

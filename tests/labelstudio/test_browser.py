@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +16,12 @@ import pytest
 from PIL import Image as Pillow
 
 from labelstudio.backend.model import InteractiveModel
-from labelstudio.backend.segmenters import StudentProposer
+from labelstudio.backend.segmenters import StudentSegmenter
 from labelstudio.backend.server import MlServer
 from labelstudio.backend.task_photos import TaskPhotos
-from labelstudio.commands.backend import enter_backend
+from labelstudio.commands.backend import register_backend
 from labelstudio.project.labeling_config import Project, create_project
-from labelstudio.project.tasks import read_facts
+from labelstudio.project.tasks import read_stats
 from labelstudio.sync.agreement import same_labels
 from labelstudio.sync.review_log import ReviewLog
 from models import Segmenter
@@ -48,21 +47,13 @@ PICTURE = (slice(5, 40), slice(355, 400))
 
 @pytest.fixture
 def project(label_studio: TestServer) -> Iterator[Project]:
-    """A project of this test alone, of a name that screenshots may show."""
     project = create_project(label_studio, "rooms")
     yield project
     label_studio.client.projects.delete(project.id)
 
 
-@pytest.fixture
-def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    return Scene(label_studio, project, tmp_path)
-
-
 @pytest.fixture(scope="module")
 def editor(label_studio: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
-    """The reviewer's browser, signed in."""
     with open_editor(label_studio.url, tmp_path_factory.mktemp("profile")) as editor:
         editor.sign_in(label_studio.account.username, label_studio.account.password)
         yield editor
@@ -200,7 +191,7 @@ def test_a_click_is_answered_with_a_mask(scene: Scene, editor: Editor) -> None:
     sha256 = add_room(scene, "room", labels=labels_of_masks([("wall", np.zeros(door().shape, bool))]))
     assert scene.push() == 0
     with answering_backend(scene) as address:
-        enter_backend(scene.server, scene.project, address)
+        register_backend(scene.server, scene.project, address)
         editor.open_list(scene.project.id)
         editor.open_listed()
         editor.annotate_automatically()
@@ -236,7 +227,7 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
             task = editor.wait_next(task) if number < 7 else task
         assert scene.pull() == 0
         with ReviewLog.of(scene.dataset) as log:
-            reviews = log.annotations(read_facts(scene.server, scene.project).key)
+            reviews = log.annotations(read_stats(scene.server, scene.project).key)
         seconds = [review.seconds for review in reviews if review.outcome == kind and review.seconds is not None]
         assert len(seconds) == 8
         medians[kind] = median(seconds)
@@ -248,16 +239,9 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
 
 @contextmanager
 def answering_backend(scene: Scene) -> Iterator[str]:
-    """A backend that answers clicks with our network; yields its address."""
-    model = InteractiveModel(StudentProposer(Segmenter(threads=1)), TaskPhotos(scene.server))
+    model = InteractiveModel(StudentSegmenter(Segmenter(threads=1)), TaskPhotos(scene.server))
     with MlServer("127.0.0.1", 0, model) as backend:
-        thread = threading.Thread(target=backend.serve_forever, args=(0.1,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{backend.server_port}"
-        finally:
-            backend.shutdown()
-            thread.join()
+        yield f"http://127.0.0.1:{backend.port}"
 
 
 def add_room(scene: Scene, name: str, data: bytes = PHOTO, labels: ScoredLabels | None = None) -> str:
@@ -278,7 +262,6 @@ def correct_room(editor: Editor) -> None:
 
 
 def recompressed_photo(quality: int) -> bytes:
-    """The photo in a file of other bytes."""
     file = io.BytesIO()
     Pillow.open(io.BytesIO(PHOTO)).save(file, "JPEG", quality=quality)
     return file.getvalue()
@@ -294,7 +277,6 @@ def turned_photo() -> bytes:
 
 
 def true_masks() -> dict[str, Mask]:
-    """The photo's true masks by class."""
     truth = np.asarray(Pillow.open(ROOMS / "masks" / "room_07.png"))
     return {name: truth == surface.coco_id for name, surface in BY_NAME.items()}
 
@@ -308,21 +290,18 @@ def labels_of_room() -> ScoredLabels:
 
 
 def door() -> Mask:
-    """The pixels of `DOOR`."""
     mask = np.zeros((384, 512), bool)
     mask[DOOR] = True
     return mask
 
 
 def comments(scene: Scene) -> list[str]:
-    """What people remarked on photos."""
     with ReviewLog.of(scene.dataset) as log:
-        reviews = log.annotations(read_facts(scene.server, scene.project).key)
+        reviews = log.annotations(read_stats(scene.server, scene.project).key)
         return [review.comment for review in reviews if review.comment]
 
 
 def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
-    """What the photo looks like where all of it is of one class."""
     colours = {number: surface.colour_rgb for number, surface in BY_ID.items()} | {IGNORE: UNSURE_RGB}
     laid_on = {
         number: (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb) for number, rgb in colours.items()
@@ -333,7 +312,7 @@ def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
 def assert_shown(shown: Image, photo: Image, labels: ScoredLabels) -> None:
     """Holds that the screen shows every pixel of the photo under the colour of its class.
 
-    Pixels beside a mask's edge are left out: they mix when the photo is enlarged.
+    Pixels beside a mask's edge are skipped: they mix when the photo is enlarged.
     """
     semantic = labels.labels().semantic
     edges = cv2.morphologyEx(semantic, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
@@ -342,7 +321,6 @@ def assert_shown(shown: Image, photo: Image, labels: ScoredLabels) -> None:
 
 
 def assert_shown_in(shown: Image, photo: Image, mask: Mask, number: int) -> None:
-    """Holds that the screen shows these pixels in the colour of one class."""
     assert shown.shape == photo.shape
     distances = {known: np.abs(shown - view)[mask].mean(axis=1) for known, view in views(photo).items()}
     nearest = np.array(list(distances))[np.argmin(list(distances.values()), axis=0)]

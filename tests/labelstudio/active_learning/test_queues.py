@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from labelstudio.active_learning import QUEUES, Candidate, candidate_of, order_photos, read_candidates
+from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
+from surfaces.datasets.codec import encode_jpeg
+from surfaces.detections import Detection, box_of_mask
+from surfaces.errors import SurfacesError
+from surfaces.store.label_store import LabelSettings, LabelStore, Source
+from surfaces.store.records import ScoredLabels, ScoredSegment
+
+
+def candidate(name: str, place: float = 0.0, **known: object) -> Candidate:
+    plain = Candidate(
+        name,
+        score=0.5,
+        disagreement=None,
+        class_shares=np.full(4, 0.25, np.float32),
+        class_doubt=np.full(4, 0.1, np.float32),
+        border_share=0.05,
+        tables=0,
+        descriptor=np.array([place, 0], np.float32),
+    )
+    return replace(plain, **known)  # type: ignore[arg-type]
+
+
+def doubt(wall: float = 0.0, floor: float = 0.0, table: float = 0.0) -> np.ndarray:
+    return np.array([wall + floor + table, wall, floor, table], np.float32)
+
+
+def names(queue: str, candidates: list[Candidate], limit: int | None = None, seed: int = 0) -> str:
+    return "".join(found.sha256 for found in order_photos(queue, candidates, limit, seed))
+
+
+def segment(surface: SurfaceClass, mask: np.ndarray, score: float) -> ScoredSegment:
+    return ScoredSegment(Detection(surface, score, box_of_mask(mask), mask))
+
+
+def half_wall(score: float = 0.8, height: int = 60, width: int = 80) -> ScoredLabels:
+    """Wall in the upper half, floor in the left of the lower one, the rest of which is unsure."""
+    wall, floor = np.zeros((2, height, width), bool)
+    wall[: height // 2] = True
+    floor[height // 2 :, : width // 2] = True
+    return ScoredLabels((segment(WALL, wall, score), segment(FLOOR, floor, score)), ~(wall | floor), {"score": score})
+
+
+def believed(probabilities: list[float], height: int = 60, width: int = 80) -> ScoredLabels:
+    soft_labels = np.empty((4, 16, 16), np.uint8)
+    soft_labels[:] = np.round(255 * np.array(probabilities))[:, None, None]
+    return ScoredLabels((), np.zeros((height, width), bool), {"score": 0.5}, soft_labels)
+
+
+def test_doubtful_begins_with_the_lowest_score() -> None:
+    given = [candidate("a", score=0.9), candidate("b", score=0.2), candidate("c", score=0.4), candidate("d", score=0.2)]
+    assert names("doubtful", given) == "bdca"
+
+
+def test_disagreement_begins_with_what_disagrees_most_and_falls_back_on_the_score() -> None:
+    given = [
+        candidate("a", disagreement=0.1),
+        candidate("b", disagreement=0.7),
+        candidate("c", score=0.4),
+        candidate("d", score=0.3),
+    ]
+    assert names("disagreement", given) == "badc"
+
+
+def test_random_is_another_order_for_another_seed_and_keeps_it_when_photos_are_gone() -> None:
+    given = [candidate(letter) for letter in "abcdefghijklmnop"]
+    order = names("random", given, seed=1)
+    assert sorted(order) == list("abcdefghijklmnop")
+    assert order not in (names("random", given, seed=2), "abcdefghijklmnop")
+    assert names("random", given[3:], seed=1) == "".join(letter for letter in order if letter not in "abc")
+
+
+def test_class_balanced_gives_each_class_its_turn() -> None:
+    walls = [candidate(letter, class_doubt=doubt(wall=0.5 - 0.1 * i)) for i, letter in enumerate("abcd")]
+    floors = [candidate(letter, class_doubt=doubt(floor=0.2 - 0.05 * i)) for i, letter in enumerate("efg")]
+    tables = [candidate(letter, class_doubt=doubt(table=0.02 - 0.01 * i)) for i, letter in enumerate("hi")]
+    order = names("class-balanced", walls + floors + tables)
+    assert order[:6] == "heaifb"
+    assert sorted(order) == list("abcdefghi")
+
+
+def test_expected_gain_prefers_the_rare_class() -> None:
+    shares = np.array([0.5, 0.4, 0.096, 0.004], np.float32)
+    given = [
+        candidate("a", 0, class_shares=shares, class_doubt=doubt(wall=0.05)),
+        candidate("b", 9, class_shares=shares, class_doubt=doubt(table=0.05)),
+        candidate("c", 18, class_shares=shares, class_doubt=doubt(floor=0.05)),
+    ]
+    assert names("expected-gain", given) == "bca"
+
+
+def test_disagreement_raises_what_is_at_stake() -> None:
+    for queue in ("class-balanced", "expected-gain"):
+        assert names(queue, [candidate("a", 0), candidate("b", 9, disagreement=0.5)]) == "ba"
+
+
+def test_borders_have_their_turn_in_expected_gain() -> None:
+    given = [
+        candidate("a", 0),
+        candidate("b", 9, class_doubt=doubt(table=0.9)),
+        candidate("c", 18, class_doubt=doubt(floor=0.9)),
+        candidate("d", 27, class_doubt=doubt(wall=0.9)),
+        candidate("e", 36, border_share=0.2),
+    ]
+    assert names("expected-gain", given) == "bcdea"
+
+
+def test_a_class_that_is_nowhere_loses_its_turns() -> None:
+    given = [
+        candidate(letter, 9.0 * i, class_shares=doubt(wall=0.5 - 0.1 * i), class_doubt=doubt(wall=0.1), border_share=0)
+        for i, letter in enumerate("dcba")
+    ]
+    for queue in ("class-balanced", "expected-gain"):
+        assert names(queue, given) == "dcba"
+
+
+def test_near_duplicates_do_not_fill_the_queue() -> None:
+    many = [candidate(letter, 10 + 0.01 * i, class_doubt=doubt(0.3, 0.3, 0.3)) for i, letter in enumerate("abcdefgh")]
+    others = [candidate("x", 0), candidate("y", 20), candidate("z", 30)]
+    assert set(names("doubtful", many + others, 4)) == set("abcd")
+    chosen = names("expected-gain", many + others, 4)
+    assert chosen[0] == "a"
+    assert set(chosen[1:]) == set("xyz")
+    assert sorted(names("expected-gain", many + others)) == sorted("abcdefghxyz")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_every_queue_is_an_order_that_does_not_depend_on_the_one_given(data: st.DataObject) -> None:
+    numbers = st.floats(0, 1, width=16)
+    count = data.draw(st.integers(0, 12))
+    known = [
+        candidate(
+            hashlib.sha256(bytes([index])).hexdigest(),
+            data.draw(numbers),
+            score=data.draw(numbers),
+            disagreement=data.draw(st.none() | numbers),
+            class_doubt=np.array([data.draw(numbers) for _ in range(4)], np.float32),
+            class_shares=np.array([data.draw(numbers) for _ in range(4)], np.float32),
+            border_share=data.draw(numbers),
+        )
+        for index in range(count)
+    ]
+    shuffled = data.draw(st.permutations(known))
+    limit = data.draw(st.none() | st.integers(0, 14))
+    for queue in QUEUES:
+        order = order_photos(queue, known, limit, seed=3)
+        assert [c.sha256 for c in order] == [c.sha256 for c in order_photos(queue, shuffled, limit, seed=3)]
+        assert len(order) == (count if limit is None else min(count, limit))
+        assert max(Counter(c.sha256 for c in order).values(), default=1) == 1
+        assert order == order_photos(queue, known, None, seed=3)[: len(order)]
+
+
+def test_an_unknown_queue_is_one_line() -> None:
+    with pytest.raises(SurfacesError, match=r"expected a queue out of doubtful, disagreement, .*, got 'best'"):
+        order_photos("best", [])
+
+
+def test_labels_without_a_belief_are_measured_by_their_scores() -> None:
+    measured = candidate_of("a", half_wall(0.8), b"")
+    np.testing.assert_allclose(measured.class_shares, [0.2125, 0.4625, 0.2625, 0.0625], atol=0.001)
+    wall_wrong = 0.5 * 0.2 + 0.25 * 0.25  # of its pixels, and of the unsure ones
+    floor_wrong = 0.25 * 0.2 + 0.25 * 0.25
+    np.testing.assert_allclose(measured.class_doubt[1:], [wall_wrong, floor_wrong, 0.25 * 0.25], atol=0.001)
+    assert (measured.score, measured.disagreement, measured.tables) == (0.8, None, 0)
+
+
+def test_a_belief_is_measured_where_there_is_one() -> None:
+    measured = candidate_of("a", believed([0.1, 0.6, 0.1, 0.2]), b"")
+    np.testing.assert_allclose(measured.class_shares, [0.1, 0.6, 0.1, 0.2], atol=0.005)
+    np.testing.assert_allclose(measured.class_doubt, [0.1, 0.4, 0.1, 0.2], atol=0.005)
+    assert measured.border_share == 0
+
+
+def test_disagreement_is_of_the_least_agreement() -> None:
+    labels = replace(half_wall(), quality_scores={"score": 0.4, "flips": 0.9, "backends": 0.7})
+    assert candidate_of("a", labels, b"").disagreement == pytest.approx(0.3)
+
+
+def test_borders_do_not_depend_on_the_size_of_a_photo() -> None:
+    small, large = (candidate_of("a", half_wall(height=h, width=w), b"") for h, w in ((120, 160), (960, 1280)))
+    assert small.border_share == pytest.approx(large.border_share, abs=0.002)
+    # The unsure quarter is taken for "other" by argmax: a line across, and one down its left side.
+    assert large.border_share == pytest.approx((96 + 36) / (96 * 72), abs=0.002)
+
+
+def test_photos_that_look_alike_are_near() -> None:
+    rng = np.random.default_rng(0)
+    room = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    other = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    brighter = np.clip(room.astype(int) + 6, 0, 255).astype(np.uint8)
+    first, again, different = (
+        candidate_of("a", half_wall(), encode_jpeg(photo)).descriptor for photo in (room, brighter, other)
+    )
+    assert 4 * np.linalg.norm(first - again) < np.linalg.norm(first - different)
+    assert first.shape == candidate_of("a", half_wall(), b"no photo").descriptor.shape
+
+
+def test_a_photo_beyond_the_limits_is_not_decoded() -> None:
+    file = io.BytesIO()
+    Pillow.new("1", (10_000, 8_000)).save(file, "PNG")
+    found, none = (candidate_of("a", half_wall(), photo).descriptor for photo in (file.getvalue(), b""))
+    np.testing.assert_array_equal(found, none)
+
+
+def test_candidates_are_the_photos_that_nobody_reviewed(tmp_path: Path) -> None:
+    known = LabelSettings("f" * 64, "a teacher")
+    table = np.zeros((60, 80), bool)
+    table[40:50, 20:60] = True
+    with LabelStore.create(tmp_path / "labels") as store:
+        store.use_settings(known)
+        shas = []
+        for number in range(3):
+            path = tmp_path / f"{number}.jpg"
+            path.write_bytes(encode_jpeg(np.full((60, 80, 3), 60 * number, np.uint8)))
+            shas.append(hashlib.sha256(path.read_bytes()).hexdigest())
+            labels = ScoredLabels((segment(DINING_TABLE, table, 0.7),), ~table, {"score": 0.1 * number})
+            store.add(Source(str(path), path.stem, str(tmp_path)), shas[-1], labels, known.fingerprint)
+        store.add_review(shas[1], half_wall(), "me")
+        (tmp_path / "2.jpg").unlink()
+        found = read_candidates(store)
+    assert [one.sha256 for one in found] == sorted([shas[0], shas[2]])
+    assert {one.sha256: one.score for one in found} == {shas[0]: 0, shas[2]: pytest.approx(0.2)}
+    assert [one.tables for one in found] == [1, 1]
