@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from autolabel.report.gallery import Thumbnails, choose_galleries
+from autolabel.report.histogram import Histogram, histogram
 from autolabel.report.statistics import Distribution, Facts, gather_facts
 from surfaces.classes import CLASSES, SurfaceClass
-from surfaces.drawing.histogram import Histogram, histogram
 from surfaces.store.label_store import LabelStore
 
 _MOST_LISTED = 100

@@ -90,13 +90,13 @@ def teacher_file(folder: Path, **arguments: float | str) -> Path:
     """A TOML file that names the teacher above."""
     told = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
     path = folder / "teacher.toml"
-    path.write_text(f'kind = "python"\nobject = "corpora:ColourTeacher"\narguments = {{{told}}}\n')
+    path.write_text(f'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {{{told}}}\n')
     return path
 
 
 def environment() -> dict[str, str]:
     """For processes that can import this module; one thread each."""
-    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:

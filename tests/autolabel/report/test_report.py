@@ -14,10 +14,10 @@ from PIL import Image as Pillow
 from autolabel.__main__ import main
 from autolabel.commands.report import write_report
 from autolabel.report.gallery import choose_galleries
+from autolabel.report.histogram import histogram
 from autolabel.report.statistics import BINS, Distribution, gather_facts
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.datasets import open_dataset
-from surfaces.drawing.histogram import histogram
 from surfaces.store.label_store import LabelStore, Source
 from surfaces.store.records import ScoredLabels
 from tests.autolabel.label_stores import ROOMS, add_photo, rooms_store, scored_labels, segment

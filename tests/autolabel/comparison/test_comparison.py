@@ -69,7 +69,7 @@ def test_labelled_pixels_are_grouped_by_the_belief_in_their_class() -> None:
     """A wall of 60 columns: 40 believed at .8, of which 30 are wall, and 20 at 1, all of them wall."""
     semantic = np.zeros((4, 10, 100), np.uint8)
     semantic[1, :, :40], semantic[1, :, 40:60], semantic[1, :, 60:] = 204, 255, 100
-    auto = ScoredLabels((segment(WALL, columns(0, 60)),), columns(0, 0), semantic=semantic)
+    auto = ScoredLabels((segment(WALL, columns(0, 60)),), columns(0, 0), soft_labels=semantic)
     found = compare([(auto, truth(wall=(10, 60)))])
     groups = {group.least: group for group in found.belief_groups["wall"]}
     assert {least: group.pixels for least, group in groups.items() if group.pixels} == {0.8: 400, 0.95: 200}
