@@ -1,1 +1,1 @@
-"""Photos in, labelled dataset out: a corpus is crawled, teachers label it, rules settle what they said."""
+"""From photos to a labelled dataset: crawls a corpus, labels it with a teacher and rules, exports the labels."""

@@ -1,4 +1,4 @@
-"""`python -m autolabel COMMAND`: photos in, labelled dataset out."""
+"""`python -m autolabel COMMAND`: from photos to a labelled dataset."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != __file__.rsplit(os.sep, 2)[0]:
-    del sys.path[0]  # the folder that Python was started in: what lies there must not pass for a package we import
+    del sys.path[0]  # the current folder: its files must not hide the packages that are imported
 
 from surfaces.cli.commands import run_command
 
 COMMANDS = {
     "crawl": "fetch photos of interiors from the web, politely, with their provenance",
-    "run": "label the photos of a folder or a list, and go on where the last run stopped",
-    "status": "count what is labelled, and tell what was skipped and why",
+    "run": "label the photos of a folder or a list; repeat the command to resume",
+    "status": "count labels, and list the skipped photos with reasons",
     "export": "write the labels as COCO, YOLO or PNG",
-    "report": "write a page that shows the labels",
-    "compare": "score the labels where people labelled the same photos",
-    "merge": "bring the labels of several machines together",
+    "report": "write a web page that shows the labels",
+    "compare": "measure the labels against people's labels of the same photos",
+    "merge": "merge the labels of several machines",
 }
 
 

@@ -1,1 +1,1 @@
-"""commands of autolabel."""
+"""The commands of `python -m autolabel`, one module each."""

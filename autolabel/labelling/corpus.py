@@ -1,4 +1,4 @@
-"""Which photos there are to label: those of a folder, or of a list."""
+"""The photos of a corpus: those of a folder or a list."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _HEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A path that cannot be labelled.
+class Failure:
+    """Why a photo cannot be labelled.
 
     Attributes:
-        source: where it lies, or the folder or the line of the list that is broken.
+        source: of the photo, or the unreadable folder, or the broken line of a list.
         kind: a word or two to group by.
         reason: one line.
-        sha256: of the file, where it could be read.
+        sha256: of the photo's bytes, if they could be read.
     """
 
     source: Source
@@ -60,26 +60,21 @@ class Corpus:
     """Photos to label.
 
     Attributes:
-        root: the folder, list or photo that was named, absolute.
-        photos: in a fixed order: by path, or as in the list.
-        skipped: what could not even be looked at.
-        passed_over: how many files do not claim to be photos, by suffix.
+        root: the given folder, list or photo, absolute.
+        photos: sorted by path, or as in the list.
+        skipped: photos, folders and lines that cannot be read.
+        passed_over: number of files that are no photos, by suffix.
         left_out: folders that were not searched, since they hold labels.
     """
 
     root: str
     photos: tuple[Source, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[Failure, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
     def shard(self, number: int, count: int) -> Corpus:
-        """One of `count` parts that share no photo, told by the photos' names, so that all machines agree.
-
-        Args:
-            number: from 1 to `count`.
-            count: how many parts.
-        """
+        """Part `number` (from 1) of `count` parts, divided by the photos' names, so that all machines agree."""
         return replace(self, photos=tuple(p for p in self.photos if _hash(p.name) % count == number - 1))
 
     def first(self, limit: int) -> Corpus:
@@ -88,54 +83,57 @@ class Corpus:
 
     @property
     def notes(self) -> list[str]:
-        """What to report of the files and folders that were passed over, a line each."""
+        """Lines to report about the files and folders that were passed over."""
         return passed_over_lines(self.passed_over, self.left_out)
 
     @property
     def paths(self) -> set[str]:
-        """All paths, what was skipped included."""
-        return {source.path for source in (*self.photos, *(skipped.source for skipped in self.skipped))}
+        """All paths, skipped ones included."""
+        return {source.path for source in (*self.photos, *(failure.source for failure in self.skipped))}
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Lists photos; they are not read.
+    """Lists photos without reading them.
 
     Args:
-        path: a folder, searched with its subfolders (links are followed, but out of no crawled corpus; what begins
-            with a dot and folders that hold a label store are left out); a photo, told by its suffix or its first
-            bytes; or a list, whose paths are relative to its folder, or addresses of object storage such as
-            `s3://bucket/room.jpg`: `.csv` with a column `path`, `.jsonl` with objects that have a `path`, `.parquet`
-            with a column `path`, or, with any other suffix, text with a path a line, where blank lines and those that
-            begin with `#` are passed over. Texts are UTF-8 or UTF-16.
+        path: a folder, searched with its subfolders (links are followed, but not out of a crawled corpus; hidden files
+            and folders with a label store are left out); a photo, recognized by its suffix or first bytes; or a list
+            of paths, relative to its folder, and URLs of object storage such as `s3://bucket/room.jpg`: `.csv` with a
+            column `path`, `.jsonl` with objects that have a `path`, `.parquet` with a column `path`, or with any other
+            suffix a text with one path per line, without blank lines and those that begin with `#`. Texts are UTF-8 or
+            UTF-16.
 
     Raises:
-        DatasetError: it cannot be read, or there is no photo in it.
-        MissingExtraError: the package that reads Parquet, or the storage in which photos lie, is not installed.
+        DatasetError: it cannot be read, or has no photos.
+        MissingExtraError: the package for Parquet or for the photos' storage is not installed.
     """
     root = os.path.abspath(path)  # noqa: PTH100  (links stay as the user wrote them)
     if path.is_dir():
-        corpus = _Listing(root, root).folder()
+        corpus = _Listing(root, root).read_folder()
     elif path.is_file():
         entries = iter([(1, root)]) if _is_photo(path) else _entries(path)
-        corpus = _Listing(root, os.path.dirname(root)).listed(entries)  # noqa: PTH120
+        corpus = _Listing(root, os.path.dirname(root)).read_list(entries)  # noqa: PTH120
     else:
         raise DatasetError(f"expected a folder of photos or a list of them at {path}, got no such file or folder")
     if not corpus.photos:
-        raise DatasetError(f"expected photos in {path}, got {_what_else(corpus)}")
+        counts = Counter(failure.kind for failure in corpus.skipped)
+        if corpus.passed_over:
+            counts[f"other kinds of files ({suffix_counts(corpus.passed_over)})"] = sum(corpus.passed_over.values())
+        found = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
+        raise DatasetError(f"expected photos in {path}, got {found}")
     _require_packages(corpus)
     return corpus
 
 
 class _Listing:
-    """Collects a corpus; what it holds is named relative to `base`."""
+    """Collects a corpus; names are relative to `base`."""
 
     def __init__(self, root: str, base: str) -> None:
         self._root, self._base, self._corpora = root, base, corpora_around(base)
         self._photos: dict[str, Source] = {}
-        self._skipped: list[Skipped] = []
+        self._skipped: list[Failure] = []
 
-    def folder(self) -> Corpus:
-        """The corpus of a folder."""
+    def read_folder(self) -> Corpus:
         found = find_photos(self._base)
         for path, reason in found.unreadable:
             self._skip(path, UNREADABLE, reason)
@@ -143,59 +141,57 @@ class _Listing:
             self._add(path)
         return replace(self._corpus(), passed_over=found.passed_over, left_out=found.left_out)
 
-    def listed(self, entries: Iterable[tuple[int, str | None]]) -> Corpus:
-        """The corpus of a list: the number of each line and its path, None where the line has none."""
-        for line, path in entries:
-            if path:
-                self._add_entry(line, path)
-            else:
+    def read_list(self, entries: Iterable[tuple[int, str | None]]) -> Corpus:
+        """Reads numbered lines with a path, None where the line has none."""
+        for line, entry in entries:
+            if not entry:
                 self._skip(f"{self._root}:{line}", BROKEN_ENTRY, "expected a `path` in the line, got none")
+                continue
+            try:
+                path = local_path(entry)
+            except FetchError as error:
+                self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
+                continue
+            if is_remote(path):
+                self._add_url(path)
+            else:
+                self._add_listed_path(line, path)
         return self._corpus()
 
     def _corpus(self) -> Corpus:
         return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped))
 
-    def _add_entry(self, line: int, entry: str) -> None:
+    def _add_url(self, url: str) -> None:
         try:
-            path = local_path(entry)
+            require_allowed(url)
         except FetchError as error:
-            self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
+            self._skip(url, UNREADABLE, str(error))
         else:
-            if is_remote(path):
-                self._add_address(path)
-            else:
-                self._add_entry_path(line, path)
+            self._add(url)
 
-    def _add_address(self, address: str) -> None:
-        try:
-            require_allowed(address)
-        except FetchError as error:
-            self._skip(address, UNREADABLE, str(error))
-        else:
-            self._add(address)
-
-    def _add_entry_path(self, line: int, path: str) -> None:
-        # A list may name what lies elsewhere; a relative path of a crawl's manifest does not.
+    def _add_listed_path(self, line: int, path: str) -> None:
+        joined = os.path.normpath(os.path.join(self._base, path))  # noqa: PTH118
+        # A list may name files anywhere; a relative path in the manifest of a crawl may not leave its corpus.
         if "\0" not in path and leaves_corpus(os.path.join(self._base, path), self._corpora):  # noqa: PTH118
-            self._skip(_join(self._base, path), UNREADABLE, f"line {line}: {LINK_OUTSIDE}")
+            self._skip(joined, UNREADABLE, f"line {line}: {LINK_OUTSIDE}")
         else:
-            self._add(_join(self._base, path), f"line {line}: ")
+            self._add(joined, f"line {line}: ")
 
     def _add(self, path: str, line: str = "") -> None:
-        if _is_text(path):
+        if encodable(path) == path and "\0" not in path:
             self._photos[path] = self._source(path)
         else:
             self._skip(path, BROKEN_NAME, f"{line}expected a name in UTF-8")
 
     def _skip(self, path: str, kind: str, reason: str) -> None:
         shown = encodable(without_credentials(path)).replace("\0", "\\0")
-        self._skipped.append(Skipped(self._source(shown), kind, reason))
+        self._skipped.append(Failure(self._source(shown), kind, reason))
 
     def _source(self, path: str) -> Source:
         if is_remote(path):
             return Source(path, name_of(path), self._root)
         relative = PurePath(os.path.relpath(path, self._base))
-        if ".." in relative.parts:  # a list may name what lies elsewhere
+        if ".." in relative.parts:
             relative = PurePath(path).relative_to(PurePath(path).anchor)
         return Source(path, os.path.splitext(relative.as_posix())[0], self._root)  # noqa: PTH122
 
@@ -209,13 +205,13 @@ def _is_photo(path: Path) -> bool:
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str | None]]:
-    """The paths of a list, each with the number of its line."""
+    """The paths of a list with their line numbers."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
             yield from enumerate(_parquet_paths(path), 1)
             return
-        # Bytes that are not UTF-8 are let through here and reported as a broken name.
+        # Bytes that are not UTF-8 pass here and are reported as a broken name.
         text = list_text(read_bytes(path, LIST_BYTES_MAX))
         if suffix == ".csv":
             yield from _csv_paths(io.StringIO(text, newline=""))
@@ -250,41 +246,22 @@ def _parquet_paths(path: Path) -> list[str | None]:
         raise MissingExtraError("Parquet lists need pyarrow, which is not installed; pip install pyarrow") from error
     try:
         values = parquet.read_table(path, columns=["path"]).column("path").to_pylist()
-    except (ValueError, KeyError) as error:  # what pyarrow's errors derive from
+    except (ValueError, KeyError) as error:  # base classes of pyarrow's errors
         raise DatasetError(f"expected Parquet with a column `path` in {path}, got: {error}".splitlines()[0]) from error
     return [value if isinstance(value, str) else None for value in values]
 
 
 def _require_packages(corpus: Corpus) -> None:
-    """Opens one address of each storage, so that what is not installed is told before anything is done."""
-    addresses = {photo.path.partition("://")[0]: photo.path for photo in corpus.photos if is_remote(photo.path)}
-    for address in addresses.values():
+    """Opens one URL of each storage, so that a missing package is reported before the run begins."""
+    urls = {photo.path.partition("://")[0]: photo.path for photo in corpus.photos if is_remote(photo.path)}
+    for url in urls.values():
         try:
-            open_remote(address)
+            open_remote(url)
         except MissingExtraError:
             raise
-        except Exception:  # each photo there will tell
+        except Exception:  # each photo there will report it
             continue
-
-
-def _join(folder: str, path: str) -> str:
-    return os.path.normpath(os.path.join(folder, path))  # noqa: PTH118
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in path
 
 
 def _hash(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-
-
-def _what_else(corpus: Corpus) -> str:
-    counts = Counter(skipped.kind for skipped in corpus.skipped)
-    if corpus.passed_over:
-        counts[f"other kinds of files ({suffix_counts(corpus.passed_over)})"] = sum(corpus.passed_over.values())
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"

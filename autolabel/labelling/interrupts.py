@@ -10,10 +10,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """A context manager in which the first signal is only noted. The second ends the process as it always does.
+    """A context manager that only records the first signal; the second ends the process as usual.
 
     Attributes:
-        received: the signal that came; None as long as none did.
+        received: the first signal; None before it.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Interrupts:
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        self._handlers = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        self._handlers = {number: signal.signal(number, self._record) for number in _SIGNALS}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -30,10 +30,10 @@ class Interrupts:
 
     @property
     def exit_code(self) -> int:
-        """What shells expect of a process that a signal ended: 130 after Ctrl-C."""
+        """The code that shells expect of a process that a signal ended: 130 after Ctrl-C."""
         return 128 + (self.received or 0)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)

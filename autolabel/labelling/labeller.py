@@ -1,42 +1,72 @@
-"""One photo on its way from a teacher to its labels; what goes wrong is told of that photo alone."""
+"""From a teacher's prediction to labels: the rules in their order, and the settings that labels depend on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import traceback
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from autolabel.labelling.class_config import ClassConfig, default_class_config
-from autolabel.labelling.photo_file import DecodedPhoto, FailedPhoto, FoundPhoto
-from autolabel.labelling.quality import photo_qualities
-from autolabel.rules.boxes import select_boxes
-from autolabel.rules.candidates import Candidates
-from autolabel.rules.overlaps import resolve_overlaps
-from autolabel.rules.registry import BELIEF_RULES, PROPOSAL_RULES, RULES, apply_rules, require_rules
-from autolabel.rules.semantic import draft_of_belief
-from models.teachers.base import ChosenBox, InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
-from surfaces.detections import Image
-from surfaces.errors import MissingExtraError
-from surfaces.store.label_store import LabelSettings
+from autolabel.labelling.quality import photo_quality
+from autolabel.rules.boxes import BOX_RULES, select_boxes
+from autolabel.rules.candidates import Candidates, MaskRule, resolve_overlaps
+from autolabel.rules.masks import (
+    area_limits,
+    ceiling_as_floor,
+    duplicate_tables,
+    low_scores,
+    negative_regions,
+    outside_box,
+    part_of_box,
+    pinholes,
+    specks,
+    table_leaks,
+    wall_or_floor,
+)
+from autolabel.rules.semantic import PIXEL_RULES, low_beliefs, semantic_candidates
+from models.teachers.base import ChosenBox, InstancePrediction, Prediction, PromptedBoxes
+from surfaces.cli.settings_files import SettingsError, unknown_name
 from surfaces.store.records import ScoredLabels
 
 REVISION = 1
-"""Raised whenever the rules give other labels for the same opinion, ontology and names."""
+"""Raised whenever the rules make other labels of the same prediction, class config and names of rules."""
+
+
+def _by_name(*rules: MaskRule) -> Mapping[str, MaskRule]:
+    return {rule.__name__: rule for rule in rules}
+
+
+INSTANCE_RULES = _by_name(
+    pinholes,
+    part_of_box,
+    negative_regions,
+    outside_box,
+    table_leaks,
+    duplicate_tables,
+    low_scores,
+    wall_or_floor,
+    ceiling_as_floor,
+    specks,
+    area_limits,
+)
+"""For the masks of a detector and SAM, after the box rules."""
+
+SEMANTIC_RULES = _by_name(low_beliefs, ceiling_as_floor, specks, pinholes, area_limits)
+"""For the regions of a semantic teacher, after the pixel rules."""
+
+RULES = tuple(dict.fromkeys([*BOX_RULES, *INSTANCE_RULES, *PIXEL_RULES, *SEMANTIC_RULES]))
+"""The names of all rules in their order; users can leave out any of them."""
 
 
 @dataclass(frozen=True)
 class LabellingSettings:
-    """What labels depend on besides photo and teacher.
+    """Everything that labels depend on besides photo and teacher.
 
     Attributes:
-        ontology: classes, prompts and thresholds.
+        class_config: classes, prompts and thresholds.
         without: names of rules that are left out.
 
     Raises:
@@ -47,7 +77,9 @@ class LabellingSettings:
     without: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        require_rules(self.without)
+        for name in sorted(self.without):
+            if name not in RULES:
+                raise SettingsError(unknown_name("rule", name, RULES))
 
     @property
     def fingerprint(self) -> str:
@@ -56,118 +88,28 @@ class LabellingSettings:
         return hashlib.sha256(json.dumps([REVISION, self.class_config.fingerprint, rules]).encode()).hexdigest()
 
     def select_boxes(self, boxes: PromptedBoxes, size_hw: tuple[int, int]) -> list[ChosenBox]:
-        """The box rules, as a teacher that draws masks for boxes is given them."""
+        """Applies the box rules to a detector's boxes."""
         return select_boxes(boxes, size_hw, self.class_config, self.without)
 
 
 def label_prediction(prediction: Prediction, size_hw: tuple[int, int], settings: LabellingSettings) -> ScoredLabels:
-    """The labels that follow from an opinion on a photo of height and width `size_hw`."""
-    class_config, without = settings.class_config, settings.without
-    if prediction.semantic is not None:
-        candidates = draft_of_belief(prediction.semantic, size_hw, class_config, without)
-        candidates = apply_rules(candidates, BELIEF_RULES, class_config, without)
+    """Applies the rules to a prediction for a photo of height and width `size_hw`."""
+    config, without, semantic = settings.class_config, settings.without, prediction.semantic
+    soft_labels = None
+    if semantic is None:
+        candidates, rules = _instance_candidates(prediction.instances, size_hw), INSTANCE_RULES
     else:
-        candidates = draft_of_proposals(prediction.instances, size_hw)
-        candidates = apply_rules(candidates, PROPOSAL_RULES, class_config, without)
+        candidates, rules = semantic_candidates(semantic, size_hw, config, without), SEMANTIC_RULES
+        soft_labels = np.rint(semantic.probabilities * 255).astype(np.uint8)
+    for name, rule in rules.items():
+        if name not in without:
+            candidates = rule(candidates, config)
     segments, ignore_mask = resolve_overlaps(candidates)
-    quality_scores = photo_qualities(segments, ignore_mask, prediction.agreement)
-    return ScoredLabels(
-        segments, ignore_mask, quality_scores, in_bytes(prediction.semantic) if prediction.semantic else None
-    )
+    quality_scores = photo_quality(segments, ignore_mask, prediction.agreement)
+    return ScoredLabels(segments, ignore_mask, quality_scores, soft_labels)
 
 
-def in_bytes(semantic: SemanticPrediction) -> npt.NDArray[np.uint8]:
-    """A belief's probabilities as labels keep them: uint8 (4, h, w), 255 for certainty."""
-    return np.rint(semantic.probabilities * 255).astype(np.uint8)
-
-
-def draft_of_proposals(instances: tuple[InstancePrediction, ...], size_hw: tuple[int, int]) -> Candidates:
-    """What a detector proposed, best first, its score among the qualities; empty masks are left out."""
+def _instance_candidates(instances: tuple[InstancePrediction, ...], size_hw: tuple[int, int]) -> Candidates:
+    """The instances with a mask, best first, the detector's score among their quality scores."""
     found = [replace(p, quality_scores={"detector": p.score, **p.quality_scores}) for p in instances if p.mask.any()]
     return Candidates(tuple(sorted(found, key=lambda p: -p.score)), np.zeros(size_hw, bool))
-
-
-TEACHER_FAILED = "teacher failed"
-
-R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Labeller:
-    """Makes labels; the same photo gives the same ones.
-
-    Attributes:
-        look: a teacher's opinion on a photo (uint8 HxWx3 RGB).
-        settle: the labels that follow from it for a photo of this height and width; called from other threads.
-        settings: what they are made with.
-    """
-
-    predict: Callable[[Image], Prediction]
-    make_labels: Callable[[Prediction, tuple[int, int]], ScoredLabels]
-    settings: LabelSettings
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedPhoto:
-    """A photo that the teacher has looked at.
-
-    Attributes:
-        found: where it comes from.
-        opinion: the teacher's.
-        size_hw: height and width in pixels.
-    """
-
-    found: FoundPhoto
-    prediction: Prediction
-    size_hw: tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledPhoto:
-    """A photo that can be stored.
-
-    Attributes:
-        found: where it comes from.
-        labels: of its size.
-    """
-
-    found: FoundPhoto
-    labels: ScoredLabels
-
-
-def predict_photo(photo: DecodedPhoto | FailedPhoto, labeller: Labeller) -> PredictedPhoto | FailedPhoto:
-    """Asks the teacher."""
-    if isinstance(photo, FailedPhoto):
-        return photo
-    size_hw = (photo.image.shape[0], photo.image.shape[1])
-    return _attempt(photo.found, lambda: PredictedPhoto(photo.found, labeller.predict(photo.image), size_hw))
-
-
-def make_labels(photo: PredictedPhoto | FailedPhoto, labeller: Labeller) -> LabelledPhoto | FailedPhoto:
-    """Makes the labels."""
-    if isinstance(photo, FailedPhoto):
-        return photo
-    return _attempt(photo.found, lambda: LabelledPhoto(photo.found, _labels_of(photo, labeller)))
-
-
-def _labels_of(photo: PredictedPhoto, labeller: Labeller) -> ScoredLabels:
-    labels = labeller.make_labels(photo.prediction, photo.size_hw)
-    if labels.ignore_mask.shape != photo.size_hw:
-        raise ValueError(f"labels of {labels.ignore_mask.shape} for a photo of {photo.size_hw} rows, columns")
-    return labels
-
-
-def _attempt(found: FoundPhoto, make: Callable[[], R]) -> R | FailedPhoto:
-    try:
-        return make()
-    except (MissingExtraError, ModuleNotFoundError):
-        raise
-    except Exception as error:  # a teacher may raise anything, and the next photo may do
-        return FailedPhoto(found, TEACHER_FAILED, _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    """What was raised and where, in one line."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    first_line = next(iter(str(error).splitlines()), "")[:200]
-    return f"{type(error).__name__}: {first_line} ({Path(place.filename).name}:{place.lineno})"

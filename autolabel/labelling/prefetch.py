@@ -1,4 +1,4 @@
-"""Work that is done ahead of who needs it."""
+"""Work ahead of its use in a bounded number of threads."""
 
 from __future__ import annotations
 
@@ -10,46 +10,23 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TypeVar
 
-_CGROUP = Path("/sys/fs/cgroup")
-
-
-def usable_cpus(cgroup: Path = _CGROUP) -> int:
-    """How many CPUs this process may use: of those it is bound to, what its container's quota leaves.
-
-    Args:
-        cgroup: where the kernel shows the quota, version 1 or 2.
-    """
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(bound, _quota(cgroup))))
-
-
-def _quota(cgroup: Path) -> float:
-    """CPUs that a container may use on average; infinite where nothing limits it."""
-    try:
-        if (cgroup / "cpu.max").is_file():
-            share, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            share, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return float(share) / float(period) if float(share) > 0 else math.inf
-    except (OSError, ValueError):  # no cgroups, or "max"
-        return math.inf
-
-
 T = TypeVar("T")
 R = TypeVar("R")
 
+_CGROUP = Path("/sys/fs/cgroup")
+
 
 def prefetch(function: Callable[[T], R], items: Iterable[T], pool: Executor, ahead: int) -> Iterator[R]:
-    """Maps in order, a bounded number of results ahead, so that memory stays flat however many items there are.
+    """Maps in order, with a bounded number of results ahead, so that memory does not grow with the items.
 
     Args:
         function: called in the pool.
         items: drawn one at a time, in the thread that draws the results.
-        pool: does the work; several mappings may share it.
-        ahead: how many results are made or in the making beyond the one that is in use.
+        pool: several mappings may share it.
+        ahead: how many results are ready or in the making beyond the one in use.
 
     Yields:
-        The result of each item, in their order. What the function raises is raised here.
+        The result of each item, in their order; exceptions of the function are raised here.
     """
     pending: deque[Future[R]] = deque()
     for item in items:
@@ -58,3 +35,25 @@ def prefetch(function: Callable[[T], R], items: Iterable[T], pool: Executor, ahe
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
+
+
+def usable_cpus(cgroup: Path = _CGROUP) -> int:
+    """The number of CPUs that this process may use: its affinity, limited by the quota of its container.
+
+    Args:
+        cgroup: the kernel's folder of control groups, version 1 or 2.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(bound, _quota(cgroup))))
+
+
+def _quota(cgroup: Path) -> float:
+    """CPUs that a container may use on average; infinite without a limit."""
+    try:
+        if (cgroup / "cpu.max").is_file():
+            share, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            share, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(share) / float(period) if float(share) > 0 else math.inf
+    except (OSError, ValueError):  # no cgroups, or "max"
+        return math.inf

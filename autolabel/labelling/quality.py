@@ -1,14 +1,12 @@
-"""How far labels can be trusted, from 0 to 1: what the review queue is ordered by.
+"""Quality scores of segments and photos, from 0 to 1; the review queue is ordered by them.
 
-A measure that a teacher does not know is left out, and 1 is always best:
-
-    quality of a segment = geometric mean of (detector's score or mean belief, predicted IoU, stability, agreement)
-    score of a photo     = geometric mean of (its worst segment's quality, share of sure pixels,
+    quality of a segment = geometric mean of (detector's score or mean probability, predicted IoU, stability, agreement)
+    score of a photo     = geometric mean of (quality of its worst segment, share of pixels that are not ignored,
                                               agreement of flips, agreement of backends)
 
-The worst segment counts, not the mean, since one bad table in a good room is what a reviewer should see. A photo in
-which nothing was found scores 0: interiors nearly always show a wall or a floor. A photo's score never falls where one
-of the measures rises.
+Measures that a teacher does not have are left out. The worst segment counts rather than the mean, so that one bad table
+in a good room is reviewed early. A photo without segments scores 0, since interiors nearly always show wall or floor.
+A higher measure never lowers the score.
 """
 
 from __future__ import annotations
@@ -23,22 +21,22 @@ from surfaces.store.records import ScoredSegment
 
 
 def segment_quality(segment: ScoredSegment) -> float:
-    """The geometric mean of a segment's qualities, 0 to 1; its score where it has none."""
+    """The geometric mean of a segment's quality scores; its score where it has none."""
     return geometric_mean(segment.quality_scores.values() or [segment.detection.score])
 
 
-def photo_qualities(
+def photo_quality(
     segments: Sequence[ScoredSegment], ignore_mask: Mask, agreement: Mapping[str, float]
 ) -> dict[str, float]:
-    """The qualities of a whole photo.
+    """The quality scores of a whole photo.
 
     Args:
-        segments: what was found.
-        unsure: bool HxW.
-        agreement: what the teacher measured over the whole photo, such as `flips` and `backends`.
+        segments: of the photo.
+        ignore_mask: bool HxW.
+        agreement: the teacher's measures of the whole photo, such as `flips` and `backends`.
 
     Returns:
-        `score`, `worst_segment`, `sure_share`, and what is in `agreement`; 0 to 1 each.
+        `score`, `worst_segment`, `sure_share`, and the entries of `agreement`.
     """
     measures = {
         "worst_segment": min(map(segment_quality, segments), default=0.0),
@@ -49,6 +47,6 @@ def photo_qualities(
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """The geometric mean of numbers from 0 to 1 (at least one); 0 where one of them is."""
+    """The geometric mean of at least one number from 0 to 1; 0 where one of them is 0."""
     logs = [math.log(value) if value > 0 else -math.inf for value in values]
     return min(1.0, math.exp(math.fsum(logs) / len(logs)))

@@ -1,1 +1,1 @@
-"""What turns a teacher's opinion into labels: small named rules, in order, each of which can be switched off."""
+"""Rules that turn a teacher's prediction into labels: small named functions, each of which users can switch off."""

@@ -1,7 +1,7 @@
-"""Rules for boxes, before masks are drawn: which box is which class, and which boxes mislead.
+"""Rules for boxes, before masks are drawn.
 
-A rule drops a box, or puts it in doubt: its score is lowered to just below what the ontology accepts, so that a mask is
-still drawn and its pixels become unsure. To drop it would call them "other", and that is a label too.
+A rule drops a box, or lowers its score to just below the class's `accept`: a mask is still drawn, and its pixels are
+ignored. The pixels of a dropped box may become "other", which is a label too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autolabel.labelling.class_config import ClassConfig, SoughtClass
+from autolabel.labelling.class_config import ClassConfig, ClassSettings
 from autolabel.rules.candidates import is_stuff, is_thing
 from models.teachers.base import ChosenBox, PromptedBoxes, box_area, box_iou
 from surfaces.classes import SurfaceClass
@@ -23,12 +23,7 @@ SAME_OBJECT_IOU = 0.6
 
 @dataclass(frozen=True)
 class Frame:
-    """What a rule knows besides the boxes.
-
-    Attributes:
-        size_hw: the photo's height and width in pixels.
-        ontology: classes and thresholds.
-    """
+    """The photo's height and width in pixels, and the class config."""
 
     size_hw: tuple[int, int]
     class_config: ClassConfig
@@ -39,14 +34,14 @@ class Frame:
 
 
 BoxRule = Callable[[list[ChosenBox], Frame], list[ChosenBox]]
-"""(boxes with one class each, best first; frame) -> those that are left; one box may come once a class."""
+"""(boxes with one class each, best first; frame) -> remaining boxes; a box may be there once per class."""
 
 
 def merged_phrases(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
-    """A box that scores for several classes ("wall floor") belongs to one.
+    """Gives a box with scores for several classes ("wall floor") to one of them.
 
-    That is the best class where it leads by the ontology's margin. Where it does not, the better of the classes that
-    are looked for has the box in doubt; for stuff it is dropped if the class has boxes that are sure.
+    It belongs to the best class if this leads by the margin of the class config. Else the better of the classes (not of
+    the negative prompts) has it at low confidence; stuff loses it if the class has accepted boxes.
     """
     rivals: dict[tuple[float, ...], list[ChosenBox]] = defaultdict(list)
     for box in boxes:
@@ -58,82 +53,76 @@ def merged_phrases(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
             owned.append(best)
         else:
             contested.append(best if best.prompt.surface else second)
-    return _with_doubtful(owned, contested, frame.class_config)
+    return _add_low_confidence(owned, contested, frame.class_config)
 
 
 def whole_image_boxes(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
-    """A box of wall or floor that is the whole photo does not say where.
-
-    It is dropped if its class has boxes that are sure; else it is in doubt.
-    """
+    """Drops boxes of stuff that span the whole photo if the class has accepted boxes, else demotes them."""
     whole = [box for box in boxes if is_stuff(box.prompt.surface) and frame.share(box) >= WHOLE_IMAGE_SHARE]
-    return _with_doubtful(_all_but(boxes, whole), whole, frame.class_config)
+    return _add_low_confidence(_without(boxes, whole), whole, frame.class_config)
 
 
 def negative_boxes(boxes: list[ChosenBox], _frame: Frame) -> list[ChosenBox]:
-    """Of a thing and a negative prompt ("desk") with nearly the same box the one that scores higher keeps it."""
+    """Drops the lower-scoring box where a thing and a negative prompt ("desk") have nearly the same box."""
     beaten: list[ChosenBox] = []
     for thing in (box for box in boxes if is_thing(box.prompt.surface)):
         for negative in (box for box in boxes if box.prompt.surface is None):
             if box_iou(thing.box_xyxy, negative.box_xyxy) >= SAME_OBJECT_IOU:
                 beaten.append(thing if negative.score >= thing.score else negative)
-    return _all_but(boxes, beaten)
+    return _without(boxes, beaten)
 
 
 def same_class_boxes(boxes: list[ChosenBox], _frame: Frame) -> list[ChosenBox]:
-    """Of nearly the same boxes of a thing, or of negative prompts, the best stays.
-
-    This is non-maximum suppression, but never across classes, and walls and floors keep all their boxes.
-    """
+    """Non-maximum suppression among a thing's boxes and among those of negative prompts; stuff keeps all its boxes."""
     kept: list[ChosenBox] = []
     for box in boxes:
-        same_class = (other for other in kept if other.prompt.surface == box.prompt.surface)
+        rivals = (other for other in kept if other.prompt.surface == box.prompt.surface)
         if is_stuff(box.prompt.surface) or all(
-            box_iou(box.box_xyxy, other.box_xyxy) < SAME_OBJECT_IOU for other in same_class
+            box_iou(box.box_xyxy, other.box_xyxy) < SAME_OBJECT_IOU for other in rivals
         ):
             kept.append(box)
     return kept
 
 
 def tiny_boxes(boxes: list[ChosenBox], frame: Frame) -> list[ChosenBox]:
-    """A box smaller than the least share of its class can't hold a segment of it."""
-    tiny = [
-        box for box in boxes if box.prompt.surface and frame.share(box) < _sought(box, frame.class_config).least_share
-    ]
-    return _all_but(boxes, tiny)
+    """Drops boxes that are smaller than the least share of their class."""
+    config = frame.class_config
+    return [box for box in boxes if not box.prompt.surface or frame.share(box) >= _settings(box, config).least_share]
 
 
 BOX_RULES: Mapping[str, BoxRule] = {
     rule.__name__: rule for rule in (merged_phrases, whole_image_boxes, negative_boxes, same_class_boxes, tiny_boxes)
 }
-"""By name, in the order in which they are applied."""
+"""By name, in their order."""
 
 
 def select_boxes(
     boxes: PromptedBoxes, size_hw: tuple[int, int], class_config: ClassConfig, without: frozenset[str] = frozenset()
 ) -> list[ChosenBox]:
-    """The boxes that masks are drawn for.
+    """Selects the boxes for which masks are drawn.
 
     Args:
-        boxes: what the detector found for the ontology's prompts.
+        boxes: a detector's, for the prompts of the class config.
         size_hw: the photo's height and width.
-        ontology: classes and thresholds.
+        class_config: classes and thresholds.
         without: names of rules that are left out.
 
     Returns:
-        Best first, those of negative prompts among them. A box comes for several classes only where `merged_phrases` is
-        left out.
+        Best first, those of negative prompts included. A box is there for several classes only without
+        `merged_phrases`.
     """
-    chosen = _by_score(_above_thresholds(boxes, class_config))
+    chosen = _sort(_above_thresholds(boxes, class_config))
     for name, rule in BOX_RULES.items():
         if name not in without:
-            chosen = _by_score(rule(chosen, Frame(size_hw, class_config)))
+            chosen = _sort(rule(chosen, Frame(size_hw, class_config)))
     return chosen
 
 
 def _above_thresholds(boxes: PromptedBoxes, class_config: ClassConfig) -> list[ChosenBox]:
     """Each box once for every class (and for the negative prompts) whose best prompt reaches the threshold."""
-    thresholds: dict[SurfaceClass | None, float] = {c.surface: c.detector_threshold for c in class_config.classes}
+    thresholds: dict[SurfaceClass | None, float] = {
+        surface: settings.detector_threshold for surface, settings in class_config.classes.items()
+    }
     thresholds[None] = class_config.other.detector_threshold
     chosen = []
     for surface, threshold in thresholds.items():
@@ -145,33 +134,34 @@ def _above_thresholds(boxes: PromptedBoxes, class_config: ClassConfig) -> list[C
     return chosen
 
 
-def _with_doubtful(
-    sure: list[ChosenBox], low_confidence: Sequence[ChosenBox], class_config: ClassConfig
+def _add_low_confidence(
+    accepted: list[ChosenBox], low_confidence: Sequence[ChosenBox], class_config: ClassConfig
 ) -> list[ChosenBox]:
-    """Adds boxes in doubt; of stuff only where the class has no box that is accepted without them."""
-    stuff = (box for box in sure if is_stuff(box.prompt.surface))
-    located = {box.prompt.surface for box in stuff if box.score >= _sought(box, class_config).accept}
-    added = [box for box in low_confidence if box.prompt.surface not in located]
-    return [
-        *sure,
-        *(replace(box, score=min(box.score, _just_below(_sought(box, class_config).accept))) for box in added),
+    """Adds boxes with a score below `accept`; of stuff only where the class has no other accepted box."""
+    stuff = (box for box in accepted if is_stuff(box.prompt.surface))
+    located = {box.prompt.surface for box in stuff if box.score >= _settings(box, class_config).accept}
+    added = [
+        replace(box, score=min(box.score, _just_below(_settings(box, class_config).accept)))
+        for box in low_confidence
+        if box.prompt.surface not in located
     ]
+    return [*accepted, *added]
 
 
 def _just_below(threshold: float) -> float:
-    """The next lower float32: below the threshold also for who computes in single precision."""
+    """The next lower float32: below the threshold in single precision too."""
     return float(np.nextafter(np.float32(threshold), np.float32(0)))
 
 
-def _sought(box: ChosenBox, class_config: ClassConfig) -> SoughtClass:
+def _settings(box: ChosenBox, class_config: ClassConfig) -> ClassSettings:
     assert box.prompt.surface is not None
-    return class_config.of(box.prompt.surface)
+    return class_config.classes[box.prompt.surface]
 
 
-def _by_score(boxes: list[ChosenBox]) -> list[ChosenBox]:
+def _sort(boxes: list[ChosenBox]) -> list[ChosenBox]:
     return sorted(boxes, key=lambda box: -box.score)
 
 
-def _all_but(boxes: list[ChosenBox], dropped: Sequence[ChosenBox]) -> list[ChosenBox]:
-    gone = {id(box) for box in dropped}
-    return [box for box in boxes if id(box) not in gone]
+def _without(boxes: list[ChosenBox], dropped: Sequence[ChosenBox]) -> list[ChosenBox]:
+    ids = {id(box) for box in dropped}
+    return [box for box in boxes if id(box) not in ids]

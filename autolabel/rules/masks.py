@@ -1,42 +1,60 @@
-"""Rules for what a detector and SAM proposed: overlaps, leaks, parts, doubles, doubt."""
+"""Rules for masks, most of them for those of a detector and SAM: overlaps, leaks, parts, duplicates, low scores."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from autolabel.labelling.class_config import ClassConfig
-from autolabel.rules.candidates import Candidates, is_thing, union, with_mask
+from autolabel.labelling.class_config import ClassConfig, ClassSettings
+from autolabel.rules.candidates import Candidates, is_thing, union
 from models.inference.postprocess import LEAST_NEW_SHARE
 from models.teachers.base import Floats, InstancePrediction, box_area, common_box
-from surfaces.classes import FLOOR, WALL
+from surfaces.classes import FLOOR, WALL, SurfaceClass
 from surfaces.detections import Mask, box_of_mask
 from surfaces.masks.components import area, cleaned, filled, mask_iou, share_inside, thinned
 
+# Shares of the photo.
 SPECK_SHARE = 0.0005
 PINHOLE_SHARE = 0.0001
-LOWEST_CEILING = 0.5
-"""Of the photo's height."""
+LOWEST_CEILING = 0.5  # of its height
+
+SAME_REGION_IOU = 0.5
+BOX_TOLERANCE = 0.1  # of a box's sides: how far a mask may reach out of it
+LEAKED_SHARE = 0.7  # of a table's mask: from here on it is mostly wall
+LEAST_SPAN = 0.5  # of a table's box: least share that the tight box of its mask covers
+LEAST_FILL = 0.1  # of a box: least share that its mask covers
+SWALLOWED_SHARE = 0.8  # of the smaller of wall and floor: from here on it is inside the other
 
 
-def pinholes(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """Holes too small to be a thing's are filled; windows, sockets and pictures stay holes."""
+def pinholes(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Fills holes that are too small to be a thing's; windows, sockets and pictures stay holes."""
     return candidates.with_masks(lambda p: p.mask if p.surface is None else filled(p.mask, PINHOLE_SHARE))
 
 
-def specks(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """Connected parts too small to tell what they are become unsure, where no other proposal has them."""
-    kept = candidates.with_masks(lambda p: p.mask if p.surface is None else cleaned(p.mask, SPECK_SHARE))
-    return kept.with_ignored(_covered(candidates) & ~_covered(kept))
+def specks(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Ignores connected parts that are too small, where no other instance has their pixels."""
+    return _ignore_lost(candidates, lambda p: p.mask if p.surface is None else cleaned(p.mask, SPECK_SHARE))
 
 
-def ceiling_as_floor(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """Floor that hangs from the photo's upper edge and ends in its upper half is unsure: it may be a ceiling.
+def ceiling_as_floor(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Ignores floor that touches the photo's upper edge and ends in its upper half: it may be a ceiling.
 
-    Floor lies below the horizon, and the horizon of a photo of a room below the photo's upper edge.
+    Floor is below the horizon, and in a photo of a room the horizon is below the upper edge.
     """
-    kept = candidates.with_masks(lambda p: p.mask & ~_hanging(p.mask) if p.surface == FLOOR else p.mask)
-    return kept.with_ignored(_covered(candidates) & ~_covered(kept))
+    return _ignore_lost(candidates, lambda p: p.mask & ~_hanging(p.mask) if p.surface == FLOOR else p.mask)
+
+
+def _ignore_lost(candidates: Candidates, mask_of: Callable[[InstancePrediction], Mask]) -> Candidates:
+    """Replaces all masks; pixels that no class has any more are ignored."""
+    kept = candidates.with_masks(mask_of)
+    return kept.with_ignored(candidates.covered(_is_class) & ~kept.covered(_is_class))
+
+
+def _is_class(surface: SurfaceClass | None) -> bool:
+    return surface is not None
 
 
 def _hanging(mask: Mask) -> Mask:
@@ -51,47 +69,25 @@ def _hanging(mask: Mask) -> Mask:
 
 
 def area_limits(candidates: Candidates, class_config: ClassConfig) -> Candidates:
-    """A segment that covers less or more of the photo than its class can is in doubt; unsure pixels do not count."""
-    sure = ~candidates.ignore_mask
+    """Demotes segments that cover less or more of the photo than their class can; ignored pixels do not count."""
+    counted = ~candidates.ignore_mask
     doubted: list[InstancePrediction] = []
-    for sought in class_config.classes:
-        found = candidates.of(sought.surface)
-        for segment in [[instance] for instance in found] if is_thing(sought.surface) else [found]:
-            share = np.count_nonzero(union((p.mask for p in segment), sure.shape) & sure) / sure.size
-            if not sought.least_share <= share <= sought.most_share:
+    for surface, settings in class_config.classes.items():
+        found = candidates.of(surface)
+        for segment in [[instance] for instance in found] if is_thing(surface) else [found]:
+            share = np.count_nonzero(union((p.mask for p in segment), counted.shape) & counted) / counted.size
+            if not settings.least_share <= share <= settings.most_share:
                 doubted += segment
-    return candidates.doubting(doubted)
-
-
-def _covered(candidates: Candidates) -> Mask:
-    """Where any class is."""
-    return union((p.mask for p in candidates.instances if p.surface is not None), candidates.ignore_mask.shape)
-
-
-SAME_REGION_IOU = 0.5
-BOX_TOLERANCE = 0.1
-"""Of a box's sides: how far a mask may reach out of it."""
-
-LEAKED_SHARE = 0.7
-"""Of a table's mask: from here it is mostly wall."""
-
-LEAST_SPAN = 0.5
-"""Of a table's box: what the tight box of its mask covers of it, at least."""
-
-LEAST_FILL = 0.1
-"""Of a box: what its mask covers of it, at least."""
-
-SWALLOWED_SHARE = 0.8
-"""Of the smaller of wall and floor: from here it lies in the other."""
+    return candidates.demote(doubted)
 
 
 def part_of_box(candidates: Candidates, class_config: ClassConfig) -> Candidates:
-    """A mask that fills little of its box is a part of what the detector saw: the whole box is in doubt."""
-    sought = [(p, class_config.of(p.surface)) for p in candidates.instances if p.surface is not None]
-    parts = [p for p, limits in sought if p.score >= limits.unsure and _is_part(p)]
-    doubted = [with_mask(p, p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
-    kept = candidates.without(parts)
-    return Candidates(kept.instances, kept.ignore_mask, (*kept.low_confidence, *doubted))
+    """Demotes masks that fill little of their box, with the whole box as mask: SAM drew a part of the object."""
+    parts = [
+        p for p, settings in _with_settings(candidates, class_config) if p.score >= settings.unsure and _is_part(p)
+    ]
+    boxes = [replace(p, mask=p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
+    return candidates.without(parts).demote(boxes)
 
 
 def _is_part(instance: InstancePrediction) -> bool:
@@ -102,19 +98,19 @@ def _is_part(instance: InstancePrediction) -> bool:
     return is_thing(instance.surface) and spanned < LEAST_SPAN * box
 
 
-def negative_regions(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """What negative prompts found keeps the classes off.
+def negative_regions(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Keeps the classes off the regions of negative prompts.
 
-    A table that is nearly the same region as something that scores higher ("desk") is dropped; else what scores higher
-    and is smaller is cut out of it. Out of walls and floors all that is smaller is cut ("window"), and what is nearly
-    the same region if it scores higher.
+    A table that is nearly the same region as a negative one with a higher score ("desk") is dropped; else smaller
+    regions with a higher score are cut out of it. Out of stuff all smaller regions are cut ("window"), and nearly the
+    same region if its score is higher.
     """
     negatives = [instance for instance in candidates.instances if instance.surface is None]
     coarse = [thinned(negative.mask) for negative in negatives]
-    return candidates.without(negatives).with_masks(lambda instance: _kept_off(instance, negatives, coarse))
+    return candidates.without(negatives).with_masks(lambda instance: _without_negatives(instance, negatives, coarse))
 
 
-def _kept_off(instance: InstancePrediction, negatives: list[InstancePrediction], coarse: list[Mask]) -> Mask:
+def _without_negatives(instance: InstancePrediction, negatives: list[InstancePrediction], coarse: list[Mask]) -> Mask:
     mask = instance.mask
     own = thinned(mask)
     for negative, region in zip(negatives, coarse, strict=True):
@@ -129,20 +125,20 @@ def _kept_off(instance: InstancePrediction, negatives: list[InstancePrediction],
     return mask
 
 
-def outside_box(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """A table ends where its box ends: what of its mask lies farther out is a leak of SAM's."""
+def outside_box(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Cuts a table's mask off outside its box, where SAM leaked."""
 
-    def bounded(instance: InstancePrediction) -> Mask:
+    def inside(instance: InstancePrediction) -> Mask:
         margin = BOX_TOLERANCE * (instance.box_xyxy[2:] - instance.box_xyxy[:2])
         return instance.mask & _rectangle(instance.box_xyxy + np.concatenate([-margin, margin]), instance.mask.shape)
 
-    return candidates.with_masks(lambda p: bounded(p) if is_thing(p.surface) else p.mask)
+    return candidates.with_masks(lambda p: inside(p) if is_thing(p.surface) else p.mask)
 
 
-def table_leaks(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """Tables win over walls and floors; but where one is mostly a wall that scores higher, one of the two leaked.
+def table_leaks(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Ignores what a table shares with a wall of a higher score if most of the table is inside it.
 
-    Which one, nobody knows: what they share is neither.
+    Tables otherwise win over walls and floors; here one of the two masks leaked, and it is unknown which.
     """
     walls = [(p, thinned(p.mask)) for p in candidates.of(WALL)]
 
@@ -156,35 +152,34 @@ def table_leaks(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
     return candidates.with_ignored(leaks)
 
 
-def duplicate_tables(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """A table of which better ones have more than half is one of them, found twice."""
+def duplicate_tables(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Drops a table if better ones cover more than half of it."""
     assigned = np.zeros_like(candidates.ignore_mask)
-    doubles = []
+    duplicates = []
     for table in candidates.instances:
         if is_thing(table.surface):
             if share_inside(thinned(table.mask), thinned(assigned)) > 1 - LEAST_NEW_SHARE:
-                doubles.append(table)
+                duplicates.append(table)
             else:
                 assigned |= table.mask
-    return candidates.without(doubles)
+    return candidates.without(duplicates)
 
 
 def low_scores(candidates: Candidates, class_config: ClassConfig) -> Candidates:
-    """Proposals are labels from the ontology's `accept`, in doubt from `unsure`, and dropped below."""
-    sought = [(p, class_config.of(p.surface)) for p in candidates.instances if p.surface is not None]
-    dropped = [p for p, limits in sought if p.score < limits.unsure]
-    doubted = [p for p, limits in sought if limits.unsure <= p.score < limits.accept]
-    return candidates.without(dropped).doubting(doubted)
+    """Demotes instances with a score below `accept`, and drops those below `unsure`."""
+    known = _with_settings(candidates, class_config)
+    dropped = [p for p, settings in known if p.score < settings.unsure]
+    doubted = [p for p, settings in known if settings.unsure <= p.score < settings.accept]
+    return candidates.without(dropped).demote(doubted)
 
 
-def wall_or_floor(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
-    """Pixels that both wall and floor claim are unsure, except that a region swallowed by the other keeps its pixels.
+def wall_or_floor(candidates: Candidates, _config: ClassConfig) -> Candidates:
+    """Ignores pixels of both wall and floor, except that a region inside the other keeps its pixels.
 
-    A mask that lies nearly whole in the other class's was drawn for less, so it is the other that leaked.
+    SAM drew the inner mask for a smaller region, so the outer one leaked.
     """
     size_hw = candidates.ignore_mask.shape
-    wall = union((p.mask for p in candidates.of(WALL)), size_hw)
-    floor = union((p.mask for p in candidates.of(FLOOR)), size_hw)
+    wall, floor = (union((p.mask for p in candidates.of(surface)), size_hw) for surface in (WALL, FLOOR))
     both = wall & floor
     if not both.any():
         return candidates
@@ -193,8 +188,11 @@ def wall_or_floor(candidates: Candidates, _ontology: ClassConfig) -> Candidates:
     )
     if share_inside(thinned(smaller), thinned(larger)) >= SWALLOWED_SHARE:
         return candidates.with_masks(lambda p: p.mask & ~smaller if p.surface == leaked else p.mask)
-    tables = union((p.mask for p in candidates.instances if is_thing(p.surface)), size_hw)
-    return candidates.with_ignored(both & ~tables)
+    return candidates.with_ignored(both & ~candidates.covered(is_thing))
+
+
+def _with_settings(candidates: Candidates, config: ClassConfig) -> list[tuple[InstancePrediction, ClassSettings]]:
+    return [(p, config.classes[p.surface]) for p in candidates.instances if p.surface is not None]
 
 
 def _rectangle(box_xyxy: Floats, size_hw: tuple[int, ...]) -> Mask:

@@ -1,4 +1,4 @@
-"""Rules for the belief of a semantic teacher: which pixels it is sure of, and which tables."""
+"""Rules for the class probabilities of a semantic teacher: ignored pixels, and the regions of the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PixelBand:
     """Some rows of a photo, of full width.
 
     Attributes:
-        rows: which.
+        rows: of the photo.
         labels: uint8 (rows, W), the most probable class: 0 other, else COCO ids.
         confidence: float32 (rows, W), its probability.
         disagreement: float32 (rows, W), 0 to 1.
@@ -35,19 +35,19 @@ class PixelBand:
 
 
 PixelRule = Callable[[PixelBand, ClassConfig], Mask]
-"""(band, ontology) -> which of its pixels are unsure."""
+"""(band, class config) -> the band's ignored pixels."""
 
 
 def low_confidence(band: PixelBand, class_config: ClassConfig) -> Mask:
-    """Pixels whose class is less probable than the ontology's `belief_accept`, "other" among them, are unsure."""
-    least = [class_config.other.belief_accept, *(sought.belief_accept for sought in class_config.classes)]
-    return band.confidence < _by_label(least, band.labels)
+    """Ignores pixels whose class, "other" included, has a probability below `belief_accept`."""
+    settings = (class_config.other, *class_config.classes.values())
+    return band.confidence < _by_label([one.belief_accept for one in settings], band.labels)
 
 
 def disagreement(band: PixelBand, class_config: ClassConfig) -> Mask:
-    """Pixels about which members, flips and scales are further apart than `belief_disagreement` are unsure."""
-    largest = [class_config.other.belief_disagreement, *(sought.belief_disagreement for sought in class_config.classes)]
-    return band.disagreement > _by_label(largest, band.labels)
+    """Ignores pixels where members, flips and scales differ by more than `belief_disagreement`."""
+    settings = (class_config.other, *class_config.classes.values())
+    return band.disagreement > _by_label([one.belief_disagreement for one in settings], band.labels)
 
 
 def _by_label(values: list[float], labels: npt.NDArray[np.uint8]) -> Floats:
@@ -58,29 +58,26 @@ def _by_label(values: list[float], labels: npt.NDArray[np.uint8]) -> Floats:
 
 
 PIXEL_RULES: Mapping[str, PixelRule] = {rule.__name__: rule for rule in (low_confidence, disagreement)}
-"""By name, in the order in which they are applied."""
+"""By name, in their order."""
 
 
-def draft_of_belief(
+def semantic_candidates(
     semantic: SemanticPrediction,
     size_hw: tuple[int, int],
     class_config: ClassConfig,
     without: frozenset[str] = frozenset(),
 ) -> Candidates:
-    """Regions of a belief: each pixel's most probable class after bilinear upsampling to the photo.
+    """The regions of each pixel's most probable class, after bilinear upsampling to the photo.
 
-    A segment's score is the mean probability of its class over all of it, unsure pixels included. Tables are told apart
-    on the belief's own raster, by the gaps between them (`surfaces.masks.table_parts`); parts too small for that are
-    unsure.
+    A segment's score is the mean probability of its class over all its pixels, ignored ones included. Tables are
+    separated at the gaps between them, on the prediction's own raster (`surfaces.masks.table_parts`); parts that are
+    too small for that are ignored.
 
     Args:
-        belief: at any resolution.
+        semantic: at any resolution.
         size_hw: the photo's height and width.
-        ontology: thresholds.
+        class_config: thresholds.
         without: names of pixel rules that are left out.
-
-    Returns:
-        Wall, floor and tables that do not overlap, and the unsure pixels.
     """
     rules = [rule for name, rule in PIXEL_RULES.items() if name not in without]
     labels = np.empty(size_hw, np.uint8)
@@ -89,27 +86,30 @@ def draft_of_belief(
         labels[band.rows] = band.labels
         for rule in rules:
             ignore_mask[band.rows] |= rule(band, class_config)
-    all_tables = labels == DINING_TABLE.coco_id
-    tables = assign_residual_regions(all_tables, [], _raster(semantic)).groups if all_tables.any() else []
+    residual = labels == DINING_TABLE.coco_id
+    tables = assign_residual_regions(residual, [], _raster(semantic)).groups if residual.any() else []
     for table in tables:
-        all_tables &= ~table
+        residual &= ~table
     found = [*((stuff, labels == stuff.coco_id) for stuff in STUFF), *((DINING_TABLE, table) for table in tables)]
-    instances = [_proposal(semantic, surface, mask) for surface, mask in found if mask.any()]
-    return Candidates(tuple(sorted(instances, key=lambda p: -p.score)), ignore_mask | all_tables)
+    instances = [_instance(semantic, surface, mask) for surface, mask in found if mask.any()]
+    return Candidates(tuple(sorted(instances, key=lambda p: -p.score)), ignore_mask | residual)
 
 
 def low_beliefs(candidates: Candidates, class_config: ClassConfig) -> Candidates:
-    """A table whose mean belief is below the ontology's `belief_accept` is in doubt as a whole."""
-    things = [
-        (p, class_config.of(p.surface)) for p in candidates.instances if p.surface is not None and is_thing(p.surface)
-    ]
-    return candidates.doubting([p for p, sought in things if p.score < sought.belief_accept])
+    """Demotes tables whose mean probability is below `belief_accept`."""
+    return candidates.demote(
+        [
+            p
+            for p in candidates.instances
+            if p.surface is not None and is_thing(p.surface) and p.score < class_config.classes[p.surface].belief_accept
+        ]
+    )
 
 
-def _proposal(semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask) -> InstancePrediction:
+def _instance(semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask) -> InstancePrediction:
     height, width = _raster(semantic)
     step = max(1, min(mask.shape[0] // height, mask.shape[1] // width))
-    coarse = mask[::step, ::step]  # finer than the belief's raster is of no use to a mean
+    coarse = mask[::step, ::step]  # a raster finer than the prediction's does not change a mean
     score = mean_probability(semantic.probabilities[surface.coco_id], coarse)
     quality_scores = {"belief": score}
     if semantic.disagreement.any():
@@ -128,13 +128,13 @@ def _bands(semantic: SemanticPrediction, size_hw: tuple[int, int]) -> Iterator[P
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
 
-        def part(values: Floats, top: int = top, bottom: int = bottom) -> Floats:
+        def upsample(values: Floats, top: int = top, bottom: int = bottom) -> Floats:
             return upsample_window(values, size_hw, 0, top, width, bottom)
 
-        confidence = part(semantic.probabilities[0])
+        confidence = upsample(semantic.probabilities[0])
         labels = np.zeros(confidence.shape, np.uint8)
-        for number, probability in enumerate(map(part, semantic.probabilities[1:]), start=1):
+        for number, probability in enumerate(map(upsample, semantic.probabilities[1:]), start=1):
             labels[probability > confidence] = number
             np.maximum(confidence, probability, out=confidence)
-        apart = part(semantic.disagreement) if compared else np.zeros_like(confidence)
+        apart = upsample(semantic.disagreement) if compared else np.zeros_like(confidence)
         yield PixelBand(slice(top, bottom), labels, confidence, apart)

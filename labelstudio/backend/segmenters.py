@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import detection, mean_probability, fuse, upsample_window, remove_specks
+from models.inference.postprocess import detection, fuse, mean_probability, remove_specks, upsample_window
 from models.inference.segmenter import Segmenter
 from surfaces.classes import SurfaceClass
 from surfaces.detections import Detection, Image, Mask

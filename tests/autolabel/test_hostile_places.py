@@ -230,13 +230,13 @@ def test_any_damage_of_a_store_is_read_or_refused(
 @pytest.mark.parametrize(
     "command",
     [
-        (11, "autolabel", "run", "{room}", "--out", "{out}", "--ontology", "{pipe}"),
+        (11, "autolabel", "run", "{room}", "--out", "{out}", "--classes", "{pipe}"),
         (11, "autolabel", "run", "{room}", "--out", "{out}", "--teacher", "{pipe}"),
         (8, "autolabel", "run", "{pipe}", "--out", "{out}"),
         (21, "autolabel", "crawl", "--urls", "{pipe}", "--out", "{out}"),
         (11, "distill", "train", "--config", "{pipe}", "--data", "{out}", "--run", "{out}"),
     ],
-    ids=["ontology", "teacher", "photos", "urls", "config"],
+    ids=["classes", "teacher", "photos", "urls", "config"],
 )
 def test_a_pipe_in_place_of_a_file_is_refused(tmp_path: Path, room_path: Path, command: tuple[int | str, ...]) -> None:
     names = {"pipe": tmp_path / "pipe.toml", "room": room_path, "out": tmp_path / "out"}

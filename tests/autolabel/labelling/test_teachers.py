@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -11,11 +13,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from autolabel.__main__ import main
-from autolabel.labelling.class_config import SettingsError
-from autolabel.labelling.labeller import LabellingSettings
+from autolabel.labelling.labeller import LabellingSettings, label_prediction
 from autolabel.labelling.teachers import TeacherOptions, open_teacher
-from models.teachers.base import Teacher
+from models.teachers.base import SemanticPrediction, Teacher
 from models.weights.registry import shipped
+from surfaces.classes import WALL
+from surfaces.cli.settings_files import SettingsError
 from surfaces.errors import WeightsError
 from tests.autolabel.corpora import ColourTeacher, make_corpus
 
@@ -85,10 +88,55 @@ def test_a_network_by_flags_and_by_file(tmp_path: Path, network: Path, monkeypat
 
 
 def test_somebody_elses_teacher(tmp_path: Path) -> None:
-    content = 'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {bias = 0.25}\n'
+    content = f'kind = "python"\nobject = "{CORPORA}:ColourTeacher"\narguments = {{bias = 0.25}}\n'
     teacher = _open(tmp_path / "t.toml", content)
     assert teacher.fingerprint == ColourTeacher(bias=0.25).fingerprint
     assert isinstance(teacher, ColourTeacher)
+
+
+@dataclass(frozen=True)
+class OldResult:
+    """The result of `look()` in version 0.1."""
+
+    proposals: tuple[object, ...]
+    belief: SemanticPrediction | None
+    agreement: dict[str, float]
+
+
+class OldTeacher:
+    """A teacher for version 0.1: it has `look()` rather than `predict()`."""
+
+    def __init__(self, proposes: bool) -> None:
+        self.name, self.fingerprint, self._proposes = "old", "0" * 64, proposes
+
+    def look(self, image: np.ndarray) -> OldResult:
+        semantic = SemanticPrediction(np.full((4, 2, 2), 0.25, np.float32), np.zeros((2, 2), np.float32))
+        box, mask = np.array([0, 0, 2, 2], np.float32), np.ones(image.shape[:2], bool)
+        proposal = SimpleNamespace(
+            surface=WALL, prompt="wall", score=0.5, box_xyxy=box, mask=mask, qualities={"predicted_iou": 0.9}
+        )
+        return OldResult((proposal,) if self._proposes else (), None if self._proposes else semantic, {"flips": 0.8})
+
+
+@pytest.mark.parametrize("proposes", [False, True])
+def test_a_teacher_for_version_0_1_is_adapted(tmp_path: Path, proposes: bool) -> None:
+    arguments = f"arguments = {{proposes = {str(proposes).lower()}}}"
+    teacher = _open(tmp_path / "t.toml", f'kind = "python"\nobject = "{__name__}:OldTeacher"\n{arguments}\n')
+    assert (teacher.name, teacher.fingerprint) == ("old", "0" * 64)
+    found = teacher.predict(IMAGE)
+    assert found.agreement == {"flips": 0.8}
+    if proposes:
+        (instance,) = found.instances
+        assert (instance.surface, instance.prompt, instance.score) == (WALL, "wall", 0.5)
+        assert instance.quality_scores == {"predicted_iou": 0.9}
+        assert instance.mask.shape == IMAGE.shape[:2]
+        assert found.semantic is None
+    else:
+        assert found.instances == ()
+        assert found.semantic is not None
+        assert found.semantic.probabilities.shape == (4, 2, 2)
+    labels = label_prediction(found, (IMAGE.shape[0], IMAGE.shape[1]), LabellingSettings())
+    assert labels.ignore_mask.shape == IMAGE.shape[:2]
 
 
 @pytest.mark.parametrize("member", [False, True], ids=["alone", "in-an-ensemble"])
@@ -114,7 +162,7 @@ def test_code_that_a_file_names_runs_only_where_that_is_allowed(
 
 
 def test_an_ensemble(tmp_path: Path) -> None:
-    member = '[[members]]\nkind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\n'
+    member = f'[[members]]\nkind = "python"\nobject = "{CORPORA}:ColourTeacher"\n'
     one = _open(tmp_path / "t.toml", f'kind = "ensemble"\nmirror = false\n{member}')
     assert _wall(one) == pytest.approx(_wall(ColourTeacher()), abs=1e-6)
     assert one.predict(IMAGE).agreement == {}
@@ -128,38 +176,40 @@ def test_an_ensemble(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("kind = ", "expected a TOML file at"),
         ("", "unknown kind of teacher 'None'"),
+        ("kind = [1]", "unknown kind of teacher '[1]'"),
         ('kind = "enssemble"', "unknown kind of teacher 'enssemble'; did you mean 'ensemble'?"),
-        ('kind = "student"\nweihgts = "x"', "unknown key 'weihgts'; did you mean 'weights'?"),
-        ('kind = "student"\nweights = 3', "expected `weights` of student to be text, got 3"),
-        ('kind = "onnx"\nweights = "x"', "expected `class_map` of onnx in"),
+        ('kind = "student"\nweihgts = "x"', "(student): unknown key 'weihgts'; did you mean 'weights'?"),
+        ('kind = "student"\nweights = 3', "(student): expected `weights` to be text, got 3"),
+        ('kind = "student"\nweight = 1.0', "(student): unknown key 'weight'; did you mean 'weights'?"),
+        ('kind = "onnx"\nweights = "x"', "(onnx): expected `class_map`, got none"),
         ('kind = "ensemble"\nmembers = []', "got 0 members"),
-        ('kind = "ensemble"\nmembers = [3]', "expected each of `members` to be a table, got 3"),
+        ('kind = "ensemble"\nmembers = [3]', "(ensemble): expected `members` to be a table, got 3"),
         ('kind = "ensemble"\nscales = [0.5]\nmembers = [{kind = "student"}]', "scales"),
+        ('kind = "ensemble"\nscales = ["1"]\nmembers = []', "expected `scales` to be a number, got '1'"),
         ('kind = "ensemble"\nmembers = [{kind = "student", weight = -1}]', "expected weights from 0"),
-        ('kind = "ensemble"\nmembers = [{kind = "student", weight = "2"}]', "expected `weight` to be a number"),
-        ('kind = "grounded-sam"\nsam = "vit_x"', "unknown sam 'vit_x'"),
-        ('kind = "grounded-sam"\nweights = [3]', "expected `weights` of grounded-sam to be paths, got [3]"),
+        (
+            'kind = "ensemble"\nmembers = [{kind = "student", weight = "2"}]',
+            "expected `weight` to be a number, got '2'",
+        ),
+        ('kind = "ensemble"\nmembers = [{kind = "student", weight = true}]', "expected `weight` to be a number"),
+        ('kind = "grounded-sam"\nsam = "vit_x"', "expected `sam` to be 'vit_b', 'vit_l' or 'vit_h', got 'vit_x'"),
+        ('kind = "grounded-sam"\nweights = [3]', "(grounded-sam): expected `weights` to be text, got 3"),
         ('kind = "python"\nobject = "nowhere:make"', "ModuleNotFoundError: No module named 'nowhere'"),
         ('kind = "python"\nobject = "corpora"', "expected a teacher from 'corpora'"),
-        ('kind = "python"\nobject = "tests.autolabel.corpora:ROOT"', "not callable"),
-        (
-            'kind = "python"\nobject = "tests.autolabel.corpora:environment"',
-            "expected a teacher from 'tests.autolabel.corpora:environment'",
-        ),
-        (
-            'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {colour = 1}',
-            "unexpected keyword",
-        ),
+        (f'kind = "python"\nobject = "{CORPORA}:ROOT"', "not callable"),
+        (f'kind = "python"\nobject = "{CORPORA}:environment"', f"expected a teacher from '{CORPORA}:environment'"),
+        (f'kind = "python"\nobject = "{CORPORA}:ColourTeacher"\narguments = {{colour = 1}}', "unexpected keyword"),
     ],
 )
-def test_a_typo_is_one_line(tmp_path: Path, content: str, told: str) -> None:
+def test_an_error_is_one_line_that_names_the_file(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(SettingsError) as raised:
         _open(tmp_path / "t.toml", content)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
+    assert "t.toml" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -169,7 +219,7 @@ def test_flags_that_do_not_fit(tmp_path: Path) -> None:
     for name, options, told in (
         ("student", TeacherOptions(weights=(Path("a"), Path("b"))), "expected one file of weights for student, got 2"),
         ("student", TeacherOptions(class_map="mosaic"), "unknown key 'class_map'"),
-        ("onnx", TeacherOptions(class_map="mosaic"), "expected `weights` of onnx"),
+        ("onnx", TeacherOptions(class_map="mosaic"), "expected `weights`, got none"),
         ("dino", TeacherOptions(), "unknown teacher 'dino'"),
     ):
         with pytest.raises(SettingsError, match=told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,10 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.labelling.class_config import default_class_config
-from autolabel.labelling.labeller import LabellingSettings, label_prediction
-from autolabel.rules.registry import RULES
+from autolabel.labelling.labeller import (
+    INSTANCE_RULES,
+    RULES,
+    SEMANTIC_RULES,
+    LabellingSettings,
+    label_prediction,
+)
 from models.teachers.base import InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
+from surfaces.cli.settings_files import SettingsError
+from tests.autolabel.corpora import ROOT
 from tests.autolabel.scenes import (
     FLOOR_BOX,
     FLOOR_MASK,
@@ -36,6 +44,9 @@ from tests.autolabel.scenes import (
     table,
     wall,
 )
+
+FINGERPRINT = "0002972d54d010f41716f838ab722f9a9f63cdd9058a3e27d8a80f11746e0f8d"
+"""Of the shipped class config and all rules, in version 0.1."""
 
 
 def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Prediction:
@@ -98,15 +109,27 @@ def test_the_order_of_proposals_does_not_matter() -> None:
     assert np.array_equal(labelled(*found).labels().semantic, labelled(*found[::-1]).labels().semantic)
 
 
-def test_the_fingerprint_follows_ontology_and_rules() -> None:
-    class_config = replace(default_class_config(), phrase_margin=0.5)
-    fingerprints = {
-        LabellingSettings().fingerprint,
-        LabellingSettings(class_config).fingerprint,
-        LabellingSettings(without=frozenset({"specks"})).fingerprint,
-    }
-    assert len(fingerprints) == 3
-    assert LabellingSettings().fingerprint == LabellingSettings(default_class_config()).fingerprint
+def test_the_fingerprint_follows_class_config_and_rules() -> None:
+    assert LabellingSettings().fingerprint == FINGERPRINT
+    assert LabellingSettings(replace(default_class_config(), phrase_margin=0.5)).fingerprint != FINGERPRINT
+    assert len({LabellingSettings(without=frozenset({name})).fingerprint for name in RULES} | {FINGERPRINT}) == 20
+
+
+def test_an_unknown_rule_is_one_line_with_the_nearest_name_or_all() -> None:
+    with pytest.raises(SettingsError, match=r"unknown rule 'speks'; did you mean 'specks'\?") as caught:
+        LabellingSettings(without=frozenset({"speks"}))
+    assert caught.value.exit_code == 11
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        LabellingSettings(without=frozenset({"specks", "!"}))
+    assert all(name in str(caught.value) for name in RULES)
+
+
+def test_the_document_describes_every_rule_in_order() -> None:
+    documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "rules.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(documented) == sorted(RULES)
+    assert [name for name in RULES if name in INSTANCE_RULES] == list(INSTANCE_RULES)
+    assert set(SEMANTIC_RULES) <= set(RULES)
 
 
 def ellipse(seed: int) -> np.ndarray:

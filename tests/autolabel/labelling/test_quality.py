@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autolabel.labelling.quality import geometric_mean, photo_qualities, segment_quality
+from autolabel.labelling.quality import geometric_mean, photo_quality, segment_quality
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.detections import Detection, box_of_mask
 from surfaces.store.records import ScoredSegment
@@ -35,7 +35,7 @@ def test_a_segments_quality_is_the_geometric_mean_of_what_is_known() -> None:
 
 def test_a_photos_score_is_the_geometric_mean_of_the_worst_segment_and_the_photos_measures() -> None:
     segments = segment(detector=0.9), segment(FLOOR, detector=0.8), segment(DINING_TABLE, detector=0.5)
-    found = photo_qualities(segments, unsure_share(1), {"flips": 0.6, "backends": 0.9})
+    found = photo_quality(segments, unsure_share(1), {"flips": 0.6, "backends": 0.9})
     assert found == {
         "score": pytest.approx((0.5 * 0.75 * 0.6 * 0.9) ** (1 / 4)),
         "worst_segment": 0.5,
@@ -46,16 +46,16 @@ def test_a_photos_score_is_the_geometric_mean_of_the_worst_segment_and_the_photo
 
 
 def test_measures_that_the_teacher_does_not_know_are_left_out() -> None:
-    found = photo_qualities([segment(detector=0.5)], unsure_share(0), {})
+    found = photo_quality([segment(detector=0.5)], unsure_share(0), {})
     assert found == {"score": pytest.approx(0.5**0.5), "worst_segment": 0.5, "sure_share": 1.0}
 
 
 def test_a_photo_in_which_nothing_was_found_comes_first() -> None:
-    assert photo_qualities([], unsure_share(0), {"flips": 1.0})["score"] == 0
+    assert photo_quality([], unsure_share(0), {"flips": 1.0})["score"] == 0
 
 
 def test_a_photo_that_is_all_unsure_scores_nothing() -> None:
-    assert photo_qualities([segment(detector=1.0)], unsure_share(4), {})["score"] == 0
+    assert photo_quality([segment(detector=1.0)], unsure_share(4), {})["score"] == 0
 
 
 @given(st.lists(shares, min_size=1))
@@ -77,7 +77,7 @@ def test_a_better_measure_never_lowers_a_score(
 
     def score(one: list[dict[str, float]], agreed: float, quarters: int) -> float:
         segments = [segment(**measures) for measures in one]
-        return photo_qualities(segments, unsure_share(quarters), {"flips": agreed})["score"]
+        return photo_quality(segments, unsure_share(quarters), {"flips": agreed})["score"]
 
     before = score(measured, flips, ignore_mask)
     slack = 1e-12

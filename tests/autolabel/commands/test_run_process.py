@@ -123,7 +123,7 @@ def test_a_signal_ends_the_run_after_the_photo_in_work(tmp_path: Path, number: s
     code, out, err = finish(process)
     assert code == 128 + number
     assert out == ""
-    told = re.fullmatch(r"autolabel: interrupted, (\d+) labelled, .*; the same command goes on from here\n", err)
+    told = re.fullmatch(r"autolabel: interrupted, (\d+) labelled, .*; the same command resumes the run\n", err)
     assert told, err
     assert len((tmp_path / "looks").read_text().split()) == int(told[1]) == len(_labelled(tmp_path / "set")) < 50
 

@@ -8,9 +8,7 @@ import pytest
 from autolabel.__main__ import main
 from surfaces.datasets import open_dataset
 from surfaces.store.label_store import LabelSettings, LabelStore, Source
-from tests.autolabel.label_stores import SETTINGS, add_photo, rooms_store, scored_labels
-
-ROOMS = Path(__file__).parents[1] / "data" / "rooms"
+from tests.autolabel.label_stores import ROOMS, SETTINGS, add_photo, rooms_store, scored_labels
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.crawling.database import DATABASE_NAME
 from autolabel.labelling.corpus import BROKEN_ENTRY, BROKEN_NAME, UNREADABLE, Corpus, read_corpus
 from surfaces.errors import DatasetError, MissingExtraError
+from surfaces.io.photo_lists import CRAWL_NAME
 from surfaces.store.label_store import STORE_NAME, Source
 from tests.autolabel.corpora import make_photo
 
@@ -272,7 +272,7 @@ def test_a_manifest_of_a_crawl_reaches_no_file_outside_by_a_relative_path(tmp_pa
     manifest = tmp_path / "corpus" / "manifest.csv"
     manifest.write_text(f"path\nphotos/a.jpg\n{entry}\n")
     assert len(read_corpus(manifest).photos) == 2
-    _touch(tmp_path, f"corpus/{DATABASE_NAME}")
+    _touch(tmp_path, f"corpus/{CRAWL_NAME}")
     corpus = read_corpus(manifest)
     assert _names(corpus) == ["photos/a"]
     (skipped,) = corpus.skipped

@@ -7,7 +7,7 @@ import pytest
 
 import autolabel.rules.semantic as pixels
 from autolabel.labelling.class_config import default_class_config
-from autolabel.rules.semantic import draft_of_belief
+from autolabel.rules.semantic import semantic_candidates
 from models.inference.postprocess import label_map
 from models.teachers.base import SemanticPrediction
 from surfaces.classes import BY_ID, DINING_TABLE, FLOOR, WALL, SurfaceClass
@@ -122,7 +122,7 @@ def test_labels_are_the_most_probable_classes_of_the_upsampled_belief(
 ) -> None:
     monkeypatch.setattr(pixels, "BAND_PIXELS", band)
     semantic = soft_belief(seed)
-    candidates = draft_of_belief(semantic, SIZE_HW, default_class_config())
+    candidates = semantic_candidates(semantic, SIZE_HW, default_class_config())
     found = np.zeros(SIZE_HW, np.uint8)
     for instance in candidates.instances:
         assert instance.surface is not None
@@ -137,7 +137,7 @@ def test_labels_are_the_most_probable_classes_of_the_upsampled_belief(
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_are_mean_probabilities(seed: int) -> None:
     semantic = soft_belief(seed, SIZE_HW)
-    for instance in draft_of_belief(semantic, SIZE_HW, default_class_config()).instances:
+    for instance in semantic_candidates(semantic, SIZE_HW, default_class_config()).instances:
         assert instance.surface in BY_ID.values()
         inside = semantic.probabilities[instance.surface.coco_id][instance.mask]
         assert instance.score == pytest.approx(inside.mean(), abs=1e-3)

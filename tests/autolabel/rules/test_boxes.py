@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autolabel.labelling.class_config import default_class_config
 from autolabel.rules.boxes import BOX_RULES, select_boxes
-from surfaces.classes import WALL
+from surfaces.classes import BY_NAME, WALL
 from tests.autolabel.scenes import FLOOR_BOX, SIZE_HW, TABLE_BOX, WALL_BOX, Box, chosen, found_boxes
 
 WHOLE: Box = (2, 0, 320, 238)
@@ -19,7 +19,7 @@ NEAR_TABLE: Box = (102, 122, 200, 202)
 
 
 def accept(name: str) -> float:
-    return next(sought.accept for sought in default_class_config().classes if sought.surface.name == name)
+    return default_class_config().classes[BY_NAME[name]].accept
 
 
 def score_of(boxes: list[tuple[str, float, Box]], text: str) -> float:
@@ -50,7 +50,7 @@ def test_wall_floor_without_a_leader_is_in_doubt() -> None:
     assert (text, box) == ("wall", WALL_BOX)
     assert score <= accept("wall")
     raw = select_boxes(found_boxes(merged), SIZE_HW, default_class_config())[0].score
-    assert default_class_config().of(WALL).unsure <= raw < accept("wall")
+    assert default_class_config().classes[WALL].unsure <= raw < accept("wall")
     assert np.float32(raw) < np.float32(accept("wall"))
 
 

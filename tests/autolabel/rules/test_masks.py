@@ -25,7 +25,7 @@ from tests.autolabel.scenes import (
 )
 
 WINDOW = rectangle((40, 30, 90, 90))
-TABLE_LIMITS = default_class_config().of(DINING_TABLE)
+TABLE_LIMITS = default_class_config().classes[DINING_TABLE]
 
 
 def test_a_table_wins_over_wall_and_floor() -> None:

@@ -199,7 +199,7 @@ def test_changed_settings_need_relabel(
     assert label(corpus, "--quiet") == 0
     first = dump(out)
     capsys.readouterr()
-    for flags in (["--without", "specks"], ["--ontology", str(_ontology(tmp_path))]):
+    for flags in (["--without", "specks"], ["--classes", str(_class_config(tmp_path))]):
         assert label(corpus, "--quiet", *flags) == 12
         told = capsys.readouterr()
         assert told.out == ""
@@ -212,7 +212,7 @@ def test_changed_settings_need_relabel(
         reviewed = next(store.photos()).sha256
         store.add_review(reviewed, ScoredLabels((), np.zeros((48, 64), bool), {"score": 1.0}), "ann")
     assert label(corpus, "--quiet", "--relabel", "--limit", "3") == 0
-    assert label(corpus, "--quiet") == 0  # goes on relabelling
+    assert label(corpus, "--quiet") == 0  # resumes relabelling
     with LabelStore.open(out) as store:
         assert store.labels(reviewed).segments == ()
         auto = {photo.settings for photo in store.photos() if photo.origin == "auto"}
@@ -220,8 +220,8 @@ def test_changed_settings_need_relabel(
     assert label(corpus, "--quiet", "--relabel") == 0
 
 
-def _ontology(folder: Path) -> Path:
-    path = folder / "ontology.toml"
+def _class_config(folder: Path) -> Path:
+    path = folder / "classes.toml"
     path.write_text("[wall]\nbelief_accept = 0.7\n")
     return path
 
@@ -281,7 +281,7 @@ def test_labels_of_another_size_are_a_failure_of_the_teacher(
     corpus: Path, out: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "autolabel.commands.run.label_prediction",
+        "autolabel.labelling.pipeline.label_prediction",
         lambda *_, **__: ScoredLabels((), np.zeros((3, 3), bool), {"score": 1.0}),
     )
     assert label(corpus, "--quiet") == 10
@@ -301,7 +301,8 @@ def test_the_student_labels_rooms(room_path: Path, out: Path, capsys: pytest.Cap
     [
         (["--teacher", "studnet"], 11, "unknown teacher 'studnet'; did you mean 'student'?"),
         (["--without", "spekcs"], 11, "unknown rule 'spekcs'; did you mean 'specks'?"),
-        (["--ontology", "none.toml"], 11, "none.toml"),
+        (["--classes", "none.toml"], 11, "none.toml"),
+        (["--ontology", "none.toml"], 11, "none.toml"),  # its name in version 0.1
         (["--teacher", "none.toml"], 11, "expected a TOML file at none.toml"),
         (["--teacher", "student", "--weights", "none.onnx"], 7, "none.onnx"),
         (["--out", "{corpus}/house000/room_00000.jpg"], 6, "could not write"),
