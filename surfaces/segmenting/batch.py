@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tqdm import tqdm
-
+from surfaces.cli.progress import track, write_line
 from surfaces.errors import DecodeError, FetchError
 from surfaces.io.photo_lists import find_photos, list_lines, list_text, passed_over_lines
 from surfaces.io.storage import local_path
@@ -88,12 +87,12 @@ def run_batch(sources: Sequence[str], segment: Callable[[str], Outcome], quiet: 
         SurfacesError: another error, which the next photo would meet as well.
     """
     failures = 0
-    for source in tqdm(sources, unit="photo", disable=quiet):
+    for source in track(sources, quiet=quiet):
         try:
             report(source, segment(source), quiet)
         except (FetchError, DecodeError) as error:
             failures += 1
-            tqdm.write(f"{shown(source)}: {error}", file=sys.stderr)
+            write_line(f"{shown(source)}: {error}")
     return failures
 
 
@@ -104,10 +103,10 @@ def shown(source: str) -> str:
 
 def report(source: str, outcome: Outcome, quiet: bool) -> None:
     """Writes the picture's path to stdout and, unless `quiet`, a note to stderr where nothing was found."""
-    tqdm.write(str(outcome.picture), file=sys.stdout)
+    write_line(str(outcome.picture), sys.stdout)
     sys.stdout.flush()
     if not (outcome.segments or quiet):
-        tqdm.write(f"{shown(source)}: nothing found, the picture shows the photo as it is", file=sys.stderr)
+        write_line(f"{shown(source)}: nothing found, the picture shows the photo as it is")
 
 
 def _listed(stdin: BinaryIO | None, problems: list[str]) -> list[str]:
