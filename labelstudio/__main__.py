@@ -6,7 +6,7 @@ import os
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != __file__.rsplit(os.sep, 2)[0]:
-    del sys.path[0]  # the folder that Python was started in: what lies there must not pass for a package we import
+    del sys.path[0]  # the current folder, whose files must not be imported as packages
 
 from surfaces.cli.commands import run_command
 

@@ -90,17 +90,17 @@ def _order_by_expected_gain(candidates: Sequence[Candidate], wanted: int, _seed:
 def class_utilities(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
     """Each photo's utility for wall, floor and dining table, float64 (N, 3).
 
-        utility = (area of the class + doubt x (1 + disagreement)) / area of the class in all photos
+        utility = (area of the class + errors x (1 + disagreement)) / area of the class in all photos
 
-    Area and doubt are expected values. The denominator, as in IoU, lets rare tables count as much in sum as walls.
+    Area and errors are expected values. The denominator, as in IoU, lets rare tables count as much in sum as walls.
     Certain area counts as well, since teachers are most certain of some of their false tables. Disagreement of teachers
     or views indicates errors that probabilities do not show.
     """
     class_ids = [surface.coco_id for surface in CLASSES]
-    doubt = np.stack([candidate.class_doubt for candidate in candidates]).astype(np.float64)[:, class_ids]
+    errors = np.stack([candidate.class_errors for candidate in candidates]).astype(np.float64)[:, class_ids]
     area = np.stack([candidate.class_shares for candidate in candidates]).astype(np.float64)[:, class_ids]
     disagreement = np.array([[candidate.disagreement or 0.0] for candidate in candidates])
-    return np.asarray((area + doubt * (1 + disagreement)) / np.maximum(area.sum(axis=0), _EPSILON), np.float64)
+    return np.asarray((area + errors * (1 + disagreement)) / np.maximum(area.sum(axis=0), _EPSILON), np.float64)
 
 
 class _Diversity:

@@ -35,7 +35,7 @@ class Candidate:
         disagreement: between teachers, or between views of the photo, 0 to 1: 1 minus the lower of the quality scores
             `backends` and `flips`; None if the teacher reports neither.
         class_shares: float32 (4,), expected share of the photo that is other, wall, floor, dining table.
-        class_doubt: float32 (4,), expected share of the photo on which each of them is wrong.
+        class_errors: float32 (4,), expected share of the photo on which each of them is wrong.
         border_share: share of pixels at a border between classes, on a raster of `LONGEST_SIDE`.
         tables: number of dining tables in its labels.
         descriptor: float32 (D,); distances are small between photos that look alike.
@@ -45,7 +45,7 @@ class Candidate:
     score: float
     disagreement: float | None
     class_shares: Floats
-    class_doubt: Floats
+    class_errors: Floats
     border_share: float
     tables: int
     descriptor: Floats

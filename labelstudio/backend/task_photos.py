@@ -15,8 +15,7 @@ import httpx
 
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.project.labeling_config import IMAGE_FIELD
-from labelstudio.server.connection import Server, server_errors
-from labelstudio.server.retry import RedirectedError
+from labelstudio.server.connection import RedirectedError, Server, server_errors
 from surfaces.detections import Image
 from surfaces.errors import FetchError
 from surfaces.images.load import decode_image, is_address

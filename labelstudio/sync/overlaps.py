@@ -31,8 +31,8 @@ def settle(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tupl
     """Resolves overlaps.
 
     All regions of wall are one, as are those of floor and of unsure; each of dining table is a table. A pixel in
-    regions of several labels goes to those that the person added there: whoever paints floor over predicted wall
-    without erasing the wall means floor. Among those, dining tables win over wall and floor. A pixel that is still in
+    regions of several labels goes to those that the person added there: floor painted over predicted wall
+    that was not erased means floor. Among those, dining tables win over wall and floor. A pixel that is still in
     unsure, or in both wall and floor, is unsure; between tables the earlier one wins.
 
     Args:

@@ -106,6 +106,4 @@ def _pack(this: TrainingRound, dataset: Path) -> None:
 def _distill(*arguments: str) -> None:
     code = subprocess.call([sys.executable, "-m", "distill", *arguments], stdout=subprocess.DEVNULL)
     if code:
-        raise TrainingError(
-            f"`distill {arguments[0]}` ended with exit code {code}; the same command goes on from there"
-        )
+        raise TrainingError(f"`distill {arguments[0]}` ended with exit code {code}; the same command resumes it")

@@ -34,7 +34,7 @@ def project(label_studio: TestServer) -> Iterator[Project]:
 @pytest.fixture
 def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
-    monkeypatch.setattr("labelstudio.server.retry._PAUSES_S", (0.1,))
+    monkeypatch.setattr("labelstudio.server.connection._PAUSES_S", (0.1,))
     return Scene(label_studio, project, tmp_path)
 
 

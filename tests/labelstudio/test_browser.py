@@ -84,7 +84,7 @@ def test_untouched_predictions_lie_where_they_should_and_come_back_exactly(
         assert same_labels(scene.labels(sha256), labels_of_room())
 
 
-def test_what_is_drawn_is_found_in_the_dataset_and_nothing_else_changed(
+def test_drawings_arrive_in_the_dataset_and_nothing_else_changes(
     scene: Scene, editor: Editor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sha256 = add_room(scene, "room")
@@ -167,7 +167,7 @@ def test_hotkeys_choose_labels_and_verdicts_and_tasks_can_be_skipped(
 
 
 @pytest.mark.slow
-def test_who_updates_a_submitted_review_is_heard(scene: Scene, editor: Editor) -> None:
+def test_updates_of_submitted_reviews_are_pulled(scene: Scene, editor: Editor) -> None:
     sha256 = add_room(scene, "room")
     assert scene.push() == 0
     editor.open_list(scene.project.id)

@@ -28,7 +28,7 @@ def candidate(name: str, place: float = 0.0, **known: object) -> Candidate:
         score=0.5,
         disagreement=None,
         class_shares=np.full(4, 0.25, np.float32),
-        class_doubt=np.full(4, 0.1, np.float32),
+        class_errors=np.full(4, 0.1, np.float32),
         border_share=0.05,
         tables=0,
         descriptor=np.array([place, 0], np.float32),
@@ -62,12 +62,12 @@ def believed(probabilities: list[float], height: int = 60, width: int = 80) -> S
     return ScoredLabels((), np.zeros((height, width), bool), {"score": 0.5}, soft_labels)
 
 
-def test_doubtful_begins_with_the_lowest_score() -> None:
+def test_doubtful_orders_by_ascending_score() -> None:
     given = [candidate("a", score=0.9), candidate("b", score=0.2), candidate("c", score=0.4), candidate("d", score=0.2)]
     assert names("doubtful", given) == "bdca"
 
 
-def test_disagreement_begins_with_what_disagrees_most_and_falls_back_on_the_score() -> None:
+def test_disagreement_ties_are_ordered_by_score() -> None:
     given = [
         candidate("a", disagreement=0.1),
         candidate("b", disagreement=0.7),
@@ -86,9 +86,9 @@ def test_random_is_another_order_for_another_seed_and_keeps_it_when_photos_are_g
 
 
 def test_class_balanced_gives_each_class_its_turn() -> None:
-    walls = [candidate(letter, class_doubt=doubt(wall=0.5 - 0.1 * i)) for i, letter in enumerate("abcd")]
-    floors = [candidate(letter, class_doubt=doubt(floor=0.2 - 0.05 * i)) for i, letter in enumerate("efg")]
-    tables = [candidate(letter, class_doubt=doubt(table=0.02 - 0.01 * i)) for i, letter in enumerate("hi")]
+    walls = [candidate(letter, class_errors=doubt(wall=0.5 - 0.1 * i)) for i, letter in enumerate("abcd")]
+    floors = [candidate(letter, class_errors=doubt(floor=0.2 - 0.05 * i)) for i, letter in enumerate("efg")]
+    tables = [candidate(letter, class_errors=doubt(table=0.02 - 0.01 * i)) for i, letter in enumerate("hi")]
     order = names("class-balanced", walls + floors + tables)
     assert order[:6] == "heaifb"
     assert sorted(order) == list("abcdefghi")
@@ -97,14 +97,14 @@ def test_class_balanced_gives_each_class_its_turn() -> None:
 def test_expected_gain_prefers_the_rare_class() -> None:
     shares = np.array([0.5, 0.4, 0.096, 0.004], np.float32)
     given = [
-        candidate("a", 0, class_shares=shares, class_doubt=doubt(wall=0.05)),
-        candidate("b", 9, class_shares=shares, class_doubt=doubt(table=0.05)),
-        candidate("c", 18, class_shares=shares, class_doubt=doubt(floor=0.05)),
+        candidate("a", 0, class_shares=shares, class_errors=doubt(wall=0.05)),
+        candidate("b", 9, class_shares=shares, class_errors=doubt(table=0.05)),
+        candidate("c", 18, class_shares=shares, class_errors=doubt(floor=0.05)),
     ]
     assert names("expected-gain", given) == "bca"
 
 
-def test_disagreement_raises_what_is_at_stake() -> None:
+def test_disagreement_raises_utility() -> None:
     for queue in ("class-balanced", "expected-gain"):
         assert names(queue, [candidate("a", 0), candidate("b", 9, disagreement=0.5)]) == "ba"
 
@@ -112,9 +112,9 @@ def test_disagreement_raises_what_is_at_stake() -> None:
 def test_borders_have_their_turn_in_expected_gain() -> None:
     given = [
         candidate("a", 0),
-        candidate("b", 9, class_doubt=doubt(table=0.9)),
-        candidate("c", 18, class_doubt=doubt(floor=0.9)),
-        candidate("d", 27, class_doubt=doubt(wall=0.9)),
+        candidate("b", 9, class_errors=doubt(table=0.9)),
+        candidate("c", 18, class_errors=doubt(floor=0.9)),
+        candidate("d", 27, class_errors=doubt(wall=0.9)),
         candidate("e", 36, border_share=0.2),
     ]
     assert names("expected-gain", given) == "bcdea"
@@ -122,7 +122,7 @@ def test_borders_have_their_turn_in_expected_gain() -> None:
 
 def test_a_class_that_is_nowhere_loses_its_turns() -> None:
     given = [
-        candidate(letter, 9.0 * i, class_shares=doubt(wall=0.5 - 0.1 * i), class_doubt=doubt(wall=0.1), border_share=0)
+        candidate(letter, 9.0 * i, class_shares=doubt(wall=0.5 - 0.1 * i), class_errors=doubt(wall=0.1), border_share=0)
         for i, letter in enumerate("dcba")
     ]
     for queue in ("class-balanced", "expected-gain"):
@@ -130,7 +130,7 @@ def test_a_class_that_is_nowhere_loses_its_turns() -> None:
 
 
 def test_near_duplicates_do_not_fill_the_queue() -> None:
-    many = [candidate(letter, 10 + 0.01 * i, class_doubt=doubt(0.3, 0.3, 0.3)) for i, letter in enumerate("abcdefgh")]
+    many = [candidate(letter, 10 + 0.01 * i, class_errors=doubt(0.3, 0.3, 0.3)) for i, letter in enumerate("abcdefgh")]
     others = [candidate("x", 0), candidate("y", 20), candidate("z", 30)]
     assert set(names("doubtful", many + others, 4)) == set("abcd")
     chosen = names("expected-gain", many + others, 4)
@@ -150,7 +150,7 @@ def test_every_queue_is_an_order_that_does_not_depend_on_the_one_given(data: st.
             data.draw(numbers),
             score=data.draw(numbers),
             disagreement=data.draw(st.none() | numbers),
-            class_doubt=np.array([data.draw(numbers) for _ in range(4)], np.float32),
+            class_errors=np.array([data.draw(numbers) for _ in range(4)], np.float32),
             class_shares=np.array([data.draw(numbers) for _ in range(4)], np.float32),
             border_share=data.draw(numbers),
         )
@@ -171,19 +171,19 @@ def test_an_unknown_queue_is_one_line() -> None:
         order_photos("best", [])
 
 
-def test_labels_without_a_belief_are_measured_by_their_scores() -> None:
+def test_labels_without_soft_labels_are_measured_by_their_scores() -> None:
     measured = candidate_of("a", half_wall(0.8), b"")
     np.testing.assert_allclose(measured.class_shares, [0.2125, 0.4625, 0.2625, 0.0625], atol=0.001)
     wall_wrong = 0.5 * 0.2 + 0.25 * 0.25  # of its pixels, and of the unsure ones
     floor_wrong = 0.25 * 0.2 + 0.25 * 0.25
-    np.testing.assert_allclose(measured.class_doubt[1:], [wall_wrong, floor_wrong, 0.25 * 0.25], atol=0.001)
+    np.testing.assert_allclose(measured.class_errors[1:], [wall_wrong, floor_wrong, 0.25 * 0.25], atol=0.001)
     assert (measured.score, measured.disagreement, measured.tables) == (0.8, None, 0)
 
 
-def test_a_belief_is_measured_where_there_is_one() -> None:
+def test_soft_labels_are_measured_if_there_are_any() -> None:
     measured = candidate_of("a", believed([0.1, 0.6, 0.1, 0.2]), b"")
     np.testing.assert_allclose(measured.class_shares, [0.1, 0.6, 0.1, 0.2], atol=0.005)
-    np.testing.assert_allclose(measured.class_doubt, [0.1, 0.4, 0.1, 0.2], atol=0.005)
+    np.testing.assert_allclose(measured.class_errors, [0.1, 0.4, 0.1, 0.2], atol=0.005)
     assert measured.border_share == 0
 
 

@@ -70,7 +70,7 @@ def proposed(photo: StudentPhoto, *args: Any, **kwargs: Any) -> Detection:
 
 
 @pytest.mark.parametrize("surface", [WALL, FLOOR])
-def test_a_click_on_stuff_gets_the_connected_region_under_it(room: StudentPhoto, surface: SurfaceClass) -> None:
+def test_a_point_on_stuff_selects_the_connected_region(room: StudentPhoto, surface: SurfaceClass) -> None:
     part = largest_part(segment(room, surface))
     found = proposed(room, surface, points=(deepest(part),))
     assert found.surface == surface
@@ -78,12 +78,12 @@ def test_a_click_on_stuff_gets_the_connected_region_under_it(room: StudentPhoto,
     assert found.score > 0.8
 
 
-def test_a_click_on_a_table_gets_the_whole_of_it(room: StudentPhoto) -> None:
+def test_a_point_on_a_table_selects_all_of_it(room: StudentPhoto) -> None:
     table = segment(room, DINING_TABLE)
     np.testing.assert_array_equal(proposed(room, DINING_TABLE, points=(deepest(table),)).mask, table)
 
 
-def test_two_clicks_get_both_regions(room: StudentPhoto) -> None:
+def test_two_points_select_both_regions(room: StudentPhoto) -> None:
     wall = segment(room, WALL)
     first = largest_part(wall)
     second = largest_part(wall & ~first)
@@ -91,7 +91,7 @@ def test_two_clicks_get_both_regions(room: StudentPhoto) -> None:
     np.testing.assert_array_equal(found.mask, first | second)
 
 
-def test_where_the_student_sees_something_else_a_click_gets_what_is_missing(
+def test_points_outside_the_students_segments_select_missing_area(
     labelled: list[tuple[StudentPhoto, Any]],
 ) -> None:
     gains = []
@@ -111,7 +111,7 @@ def test_where_the_student_sees_something_else_a_click_gets_what_is_missing(
     assert np.mean([gain > 0 for gain in gains]) > 0.75
 
 
-def test_a_negative_click_takes_away_what_is_like_it_and_leaves_the_click(room: StudentPhoto) -> None:
+def test_a_negative_point_removes_similar_area_but_not_the_positive_point(room: StudentPhoto) -> None:
     part = largest_part(segment(room, FLOOR))
     click = deepest(part)
     apart = part.copy()
@@ -124,7 +124,7 @@ def test_a_negative_click_takes_away_what_is_like_it_and_leaves_the_click(room: 
     assert not (found.mask & ~part).any()
 
 
-def test_a_negative_click_off_the_region_changes_nothing(room: StudentPhoto) -> None:
+def test_a_negative_point_outside_the_region_changes_nothing(room: StudentPhoto) -> None:
     wall = segment(room, WALL)
     points = (deepest(wall),)
     plain = proposed(room, WALL, points=points)
@@ -132,13 +132,13 @@ def test_a_negative_click_off_the_region_changes_nothing(room: StudentPhoto) -> 
     np.testing.assert_array_equal(missed.mask, plain.mask)
 
 
-def test_negative_clicks_alone_and_no_hints_propose_nothing(room: StudentPhoto) -> None:
+def test_negative_points_alone_and_empty_prompts_select_nothing(room: StudentPhoto) -> None:
     assert room.predict(RegionPrompt(WALL)) is None
     assert room.predict(RegionPrompt(WALL, negative_points=((5, 5),))) is None
 
 
 @pytest.mark.parametrize("surface", [WALL, FLOOR])
-def test_a_box_gets_what_the_student_sees_in_it(room: StudentPhoto, surface: SurfaceClass) -> None:
+def test_a_box_selects_the_students_segment_in_it(room: StudentPhoto, surface: SurfaceClass) -> None:
     mask = segment(room, surface)
     x, y = deepest(mask)
     left, top, right, bottom = x - 40, y - 25, x + 60, y + 25
@@ -148,7 +148,7 @@ def test_a_box_gets_what_the_student_sees_in_it(room: StudentPhoto, surface: Sur
     np.testing.assert_array_equal(found.mask, expected)
 
 
-def test_a_box_gets_stuff_also_where_the_student_sees_none(room: StudentPhoto) -> None:
+def test_a_box_selects_stuff_also_where_the_student_finds_none(room: StudentPhoto) -> None:
     left, top, right, bottom = box_of_mask(segment(room, DINING_TABLE)).astype(int).tolist()
     middle = (left + right) // 2, (top + bottom) // 2
     inside = (middle[0] - 5, middle[1] - 3, middle[0] + 5, middle[1] + 3)
@@ -210,10 +210,10 @@ def edges() -> Iterator[tuple[dict[str, Any], RegionPrompt]]:
     yield box("wall", (8.4, 6.4, 9.2, 6.6), SIZE), RegionPrompt(WALL, boxes_xyxy=((8, 6, 10, 7),))
 
 
-@pytest.mark.parametrize(("drawn", "hint"), list(edges()))
-def test_percentages_become_pixels(drawn: dict[str, Any], hint: RegionPrompt) -> None:
+@pytest.mark.parametrize(("drawn", "prompt"), list(edges()))
+def test_percentages_become_pixels(drawn: dict[str, Any], prompt: RegionPrompt) -> None:
     (found,) = parse_prompts([drawn], SIZE)
-    assert vars(found) == vars(hint)
+    assert vars(found) == vars(prompt)
 
 
 def test_the_far_edge_belongs_to_the_last_pixel() -> None:
@@ -222,7 +222,7 @@ def test_the_far_edge_belongs_to_the_last_pixel() -> None:
     assert parse_prompts([drawn], SIZE)[0].points == ((79, 59),)
 
 
-def test_what_was_drawn_is_gathered_by_label() -> None:
+def test_prompts_are_grouped_by_label() -> None:
     drawn = [
         click("wall", (1, 2), SIZE),
         click("floor", (3, 4), SIZE),
@@ -239,13 +239,13 @@ def test_what_was_drawn_is_gathered_by_label() -> None:
 @given(st.integers(1, 5000), st.integers(1, 5000), st.data())
 def test_each_pixel_is_hit(height: int, width: int, data: st.DataObject) -> None:
     point = (data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1)))
-    (hint,) = parse_prompts([click("wall", point, (height, width))], (height, width))
-    assert hint.points == (point,)
+    (prompt,) = parse_prompts([click("wall", point, (height, width))], (height, width))
+    assert prompt.points == (point,)
     right, bottom = (
         data.draw(st.integers(start + 1, side)) for start, side in zip(point, (width, height), strict=True)
     )
-    (hint,) = parse_prompts([box("wall", (*point, right, bottom), (height, width))], (height, width))
-    assert hint.boxes_xyxy == ((*point, right, bottom),)
+    (prompt,) = parse_prompts([box("wall", (*point, right, bottom), (height, width))], (height, width))
+    assert prompt.boxes_xyxy == ((*point, right, bottom),)
 
 
 def changed(**changes: Any) -> list[dict[str, Any]]:
@@ -283,7 +283,7 @@ def changed(**changes: Any) -> list[dict[str, Any]]:
         ([box("wall", (9, 9, 5, 5), SIZE)], "a box on the photo"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(drawn: Any, words: str) -> None:
+def test_invalid_prompts_are_rejected_in_one_line(drawn: Any, words: str) -> None:
     with pytest.raises(AnnotationError) as caught:
         parse_prompts(drawn, SIZE)
     assert words in str(caught.value)
@@ -291,7 +291,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(drawn: Any, words: str) -> N
     assert len(str(caught.value)) < 600
 
 
-def test_a_turned_box_is_refused() -> None:
+def test_a_turned_box_is_rejected() -> None:
     drawn = box("floor", (10, 10, 20, 20), SIZE)
     drawn["value"]["rotation"] = 12
     with pytest.raises(AnnotationError, match="an upright box"):

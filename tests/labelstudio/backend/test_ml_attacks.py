@@ -24,8 +24,7 @@ from labelstudio.backend.segmenters import StudentSegmenter
 from labelstudio.backend.server import USER, Access, MlServer, ServerLimits, create_application
 from labelstudio.backend.task_photos import TaskPhotos, is_photo_url
 from labelstudio.errors import AnnotationError
-from labelstudio.server.connection import Server
-from labelstudio.server.retry import RetryClient
+from labelstudio.server.connection import RetryClient, Server
 from models import Segmenter
 from surfaces.errors import SurfacesError
 from tests.labelstudio.backend.clicks import box, click
@@ -89,7 +88,7 @@ def is_hung_up(client: socket.socket) -> bool:
     ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::2]", "a b", ""],
     ids=["rebound", "with_port", "name_like_an_address", "other_address", "no_name", "empty"],
 )
-def test_a_host_that_is_not_ours_is_refused(backend: MlServer, model: Recorder, host: str) -> None:
+def test_a_host_that_is_not_ours_is_rejected(backend: MlServer, model: Recorder, host: str) -> None:
     assert post(backend.port, {"tasks": [{}]}, Host=host).status_code == 400
     assert model.asked == []
 
@@ -102,7 +101,7 @@ def test_the_names_of_this_machine_and_those_allowed_are_answered(backend: MlSer
         assert post(server.port, {"tasks": [{}]}).status_code == 400
 
 
-def test_a_request_without_a_host_is_refused(backend: MlServer) -> None:
+def test_a_request_without_a_host_is_rejected(backend: MlServer) -> None:
     assert first_line(backend.port, b"GET /health HTTP/1.0\r\n\r\n").split()[1] == b"400"
 
 
@@ -151,7 +150,7 @@ def test_more_connections_than_can_wait_are_ended_at_once(model: Recorder) -> No
             client.close()
 
 
-def test_bodies_that_wait_together_count_together(model: Recorder) -> None:
+def test_bodies_in_progress_count_together(model: Recorder) -> None:
     limits = ServerLimits(body_bytes_max=1000)
     with MlServer("127.0.0.1", 0, model, limits=limits) as server, ExitStack() as stack:
         head = HEAD + b"1000\r\n"
@@ -172,7 +171,7 @@ def test_bodies_that_wait_together_count_together(model: Recorder) -> None:
         pytest.param(b'{"tasks": [' + b"{}," * 1000 + b"{}]}", "at most 1000 tasks", id="many_tasks"),
     ],
 )
-def test_what_costs_more_than_its_bytes_is_refused(backend: MlServer, model: Recorder, body: bytes, words: str) -> None:
+def test_json_bombs_are_rejected(backend: MlServer, model: Recorder, body: bytes, words: str) -> None:
     refused = post(backend.port, body)
     assert refused.status_code == 413
     assert words in refused.json()["error"]
@@ -207,7 +206,7 @@ def test_a_request_starts_no_photo_after_its_time(capfd: pytest.CaptureFixture[s
         pytest.param(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", id="long_path"),
     ],
 )
-def test_what_is_no_http_is_answered_in_one_line(
+def test_requests_that_are_no_http_are_answered_in_one_line(
     backend: MlServer, capfd: pytest.CaptureFixture[str], sent: bytes
 ) -> None:
     with ExitStack() as stack:
@@ -255,7 +254,7 @@ def test_the_end_waits_for_neither_half_requests_nor_predictions() -> None:
         go_on.set()
 
 
-def test_escapes_in_the_path_are_told_as_text(backend: MlServer) -> None:
+def test_escapes_in_the_path_are_reported_as_text(backend: MlServer) -> None:
     answer = httpx.get(f"http://127.0.0.1:{backend.port}/%1b%5b2J%0a", trust_env=False)
     assert (answer.status_code, answer.json()) == (404, {"error": "no GET /\\x1b[2J here"})
 
@@ -374,7 +373,7 @@ def client(room_path: Path) -> TestClient:
 
 @FUZZING
 @given(body=REQUESTS.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
-def test_whatever_is_asked_the_answer_is_json_and_no_mistake_of_ours(client: TestClient, body: bytes) -> None:
+def test_any_request_is_answered_as_json_without_a_bug(client: TestClient, body: bytes) -> None:
     answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {200, 400, 413, 422}, answer.text
     assert isinstance(answer.json(), dict)
@@ -383,12 +382,12 @@ def test_whatever_is_asked_the_answer_is_json_and_no_mistake_of_ours(client: Tes
 
 @FUZZING
 @given(drawn=DRAWN | VALUES)
-def test_whatever_is_drawn_becomes_hints_on_the_photo_or_an_error(drawn: Any) -> None:
+def test_any_drawing_becomes_prompts_on_the_photo_or_an_error(drawn: Any) -> None:
     with suppress(AnnotationError):
-        for hint in parse_prompts(drawn, (384, 512)):
-            assert all(0 <= x < 512 and 0 <= y < 384 for x, y in (*hint.points, *hint.negative_points))
+        for prompt in parse_prompts(drawn, (384, 512)):
+            assert all(0 <= x < 512 and 0 <= y < 384 for x, y in (*prompt.points, *prompt.negative_points))
 
 
-def test_more_clicks_than_a_person_makes_are_refused() -> None:
+def test_too_many_prompts_are_rejected() -> None:
     with pytest.raises(AnnotationError, match="at most 200 clicks and boxes, got 201"):
         parse_prompts([click("wall", (9, 9), (384, 512))] * 201, (384, 512))

@@ -65,7 +65,7 @@ def asked_for(prompt: RegionPrompt) -> tuple[Any, list[Any]]:
     return photo.predict(prompt), sam.asked
 
 
-def test_the_students_region_is_the_box_of_a_click() -> None:
+def test_the_students_region_is_the_box_of_a_point() -> None:
     found, asked = asked_for(RegionPrompt(WALL, points=((60, 10),), negative_points=((5, 5), (60, 80))))
     assert asked == [("stuff", [0, 0, 120, 40], [(60, 10, True), (5, 5, False)])]
     assert found.surface == WALL
@@ -75,7 +75,7 @@ def test_the_students_region_is_the_box_of_a_click() -> None:
     assert asked_for(RegionPrompt(WALL, negative_points=((5, 5),))) == (None, [])
 
 
-def test_each_box_of_a_person_is_asked_for_with_the_clicks_in_it() -> None:
+def test_each_box_is_a_prompt_with_the_points_in_it() -> None:
     boxes = ((0, 0, 20, 20), (50, 50, 90, 80))
     found, asked = asked_for(
         RegionPrompt(FLOOR, points=((60, 60), (19, 0)), negative_points=((20, 20),), boxes_xyxy=boxes)
@@ -88,7 +88,7 @@ def test_each_box_of_a_person_is_asked_for_with_the_clicks_in_it() -> None:
     assert found.score == pytest.approx(0.7)
 
 
-def test_sam_draws_what_is_clicked() -> None:
+def test_sam_segments_a_box() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
     image[20:60, 30:80] = 255
     segmenter = SamSegmenter(Sam(bright_sam(), "sam bright", "ab" * 32), StudentSegmenter(Segmenter(threads=1)))

@@ -71,7 +71,7 @@ def test_redirects_of_the_server_are_read_as_any_strangers(photo_server: PhotoSe
         "",
     ],
 )
-def test_addresses_that_lead_elsewhere_are_told(photo_server: PhotoServer, address: str) -> None:
+def test_addresses_that_lead_elsewhere_are_reported(photo_server: PhotoServer, address: str) -> None:
     photo_server.serve("/api/current-user/whoami", b'{"email": "a@example.com"}')
     with pytest.raises(SurfacesError) as caught:
         TaskPhotos(open_server(photo_server.url(""), "a-token")).read(address)

@@ -244,7 +244,7 @@ def test_the_token_goes_to_the_server_alone(label_studio: TestServer, photo_serv
     assert seen == [None, None]
 
 
-def test_photos_that_the_server_does_not_give_are_told(label_studio: TestServer) -> None:
+def test_photos_that_the_server_does_not_give_are_reported(label_studio: TestServer) -> None:
     photos = TaskPhotos(label_studio)
     for address in ("/data/upload/99/none.jpg", "/data/local-files/?d=none/none.jpg", "/nowhere", "http://[", "/../.."):
         with pytest.raises(SurfacesError) as caught:
@@ -286,7 +286,7 @@ def test_others_reach_it_under_the_names_it_was_given_and_with_the_secret(start:
     assert secret not in err
 
 
-def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, photo_server: Any, label_studio: TestServer) -> None:
+def test_start_errors_are_one_line(tmp_path: Path, photo_server: Any, label_studio: TestServer) -> None:
     home = ("--home", tmp_path / "home")
     named = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.account.token}
     cases: list[tuple[tuple[object, ...], dict[str, str], int, str]] = [

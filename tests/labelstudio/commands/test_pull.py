@@ -48,14 +48,14 @@ def colleague(scene: Scene, name: str) -> int:
     return int(person.raise_for_status().json()["id"])
 
 
-def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    accepted, corrected, rejected, ignore_mask, skipped, waiting = pushed(scene, 6)
+def test_effects_of_outcomes_on_the_dataset(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    accepted, corrected, rejected, unsure, skipped, waiting = pushed(scene, 6)
     before = {sha256: scene.labels(sha256) for sha256 in scene.origins()}
     correction = simple_labels(seed=77)
     scene.submit(accepted)
-    scene.submit(corrected, [*result_of(correction), entry(COMMENT, "textarea", text="the window was wall")])
-    scene.submit(rejected, [*rejected["predictions"][0]["result"], entry(VERDICT, "choices", choices="reject")])
-    scene.submit(ignore_mask, [*result_of(correction), entry(VERDICT, "choices", choices="unsure")])
+    scene.submit(corrected, [*result_of(correction), entry(COMMENT, "textarea", text=["the window was wall"])])
+    scene.submit(rejected, [*rejected["predictions"][0]["result"], entry(VERDICT, "choices", choices=["reject"])])
+    scene.submit(unsure, [*result_of(correction), entry(VERDICT, "choices", choices=["unsure"])])
     scene.submit(skipped, [], was_cancelled=True)
     capsys.readouterr()
 
@@ -64,9 +64,9 @@ def test_each_outcome_does_to_the_dataset_what_it_should(scene: Scene, capsys: p
     assert capsys.readouterr().out == ("pulled     5 tasks: 1 accepted, 1 corrected, 1 rejected, 1 skipped, 1 unsure\n")
     person = scene.server.account.username
     origins = {sha256_of(task): origin for task in (accepted, corrected, rejected) for origin in [("reviewed", person)]}
-    origins |= {sha256_of(task): ("auto", "") for task in (ignore_mask, skipped, waiting)}
+    origins |= {sha256_of(task): ("auto", "") for task in (unsure, skipped, waiting)}
     assert scene.origins() == origins
-    for task in (accepted, ignore_mask, skipped, waiting):
+    for task in (accepted, unsure, skipped, waiting):
         assert same_labels(scene.labels(sha256_of(task)), before[sha256_of(task)])
     assert same_labels(scene.labels(sha256_of(corrected)), correction)
     assert scene.labels(sha256_of(rejected)).ignore_mask.all()
@@ -87,7 +87,7 @@ def wall_iou(found: ScoredLabels, truth: ScoredLabels) -> float:
     return float((walls[0] & walls[1]).sum() / (walls[0] | walls[1]).sum())
 
 
-def test_only_what_is_new_is_pulled(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_changed_tasks_are_pulled(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = pushed(scene, 2)
     number = scene.submit(first)
     assert scene.pull() == 0
@@ -151,13 +151,13 @@ def test_several_people(
 def test_a_majority_rejects(scene: Scene) -> None:
     [task] = pushed(scene, 1)
     for name in ("dan", "eva", "fay"):
-        result = task["predictions"][0]["result"] if name == "fay" else [entry(VERDICT, "choices", choices="reject")]
+        result = task["predictions"][0]["result"] if name == "fay" else [entry(VERDICT, "choices", choices=["reject"])]
         scene.submit(task, result, completed_by=colleague(scene, f"{name}-{scene.project.id}"))
     assert scene.pull() == 0
     assert scene.labels(sha256_of(task)).ignore_mask.all()
 
 
-def test_bad_annotations_are_told_and_taken_once_they_are_mended(
+def test_bad_annotations_are_reported_and_pulled_once_corrected(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def brush(label: str, rle: list[int]) -> dict[str, Any]:
@@ -173,7 +173,10 @@ def test_bad_annotations_are_told_and_taken_once_they_are_mended(
         [brush("wall", [1, 2, 3])],
         [brush("wall", full) | {"type": "rectanglelabels"}],
         [entry(BOX, "rectanglelabels", SIZE_HW, **box, rectanglelabels=["dining table"])],
-        [entry(BOX, "ellipselabels", SIZE_HW, **box, ellipselabels=["wall"]), entry(COMMENT, "textarea", text="round")],
+        [
+            entry(BOX, "ellipselabels", SIZE_HW, **box, ellipselabels=["wall"]),
+            entry(COMMENT, "textarea", text=["round"]),
+        ],
         [brush("floor", empty)],
     ]
     good, *tasks = pushed(scene, 1 + len(bad))
@@ -242,7 +245,7 @@ def test_the_newer_of_two_projects_reviews_stays(scene: Scene, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("pulled_before", [False, True], ids=["new", "pulled before"])
-def test_photos_that_the_dataset_does_not_have_are_told(
+def test_photos_that_the_dataset_does_not_have_are_reported(
     scene: Scene, pulled_before: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine, theirs = pushed(scene, 2)
@@ -262,7 +265,7 @@ def test_photos_that_the_dataset_does_not_have_are_told(
 
 
 @pytest.mark.slow
-def test_a_dataset_that_was_put_back_gets_its_reviews_again(scene: Scene, tmp_path: Path) -> None:
+def test_a_dataset_that_was_restored_gets_its_reviews_again(scene: Scene, tmp_path: Path) -> None:
     first, second = pushed(scene, 2)
     shutil.copy(scene.dataset / STORE_NAME, tmp_path / "earlier")
     for task in (first, second):
@@ -275,7 +278,7 @@ def test_a_dataset_that_was_put_back_gets_its_reviews_again(scene: Scene, tmp_pa
     assert {origin for origin, _ in scene.origins().values()} == {"reviewed"}
 
 
-def test_killed_between_labels_and_log_a_pull_knows_its_own_work(
+def test_a_pull_killed_between_labels_and_log_knows_its_own_work(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [task] = pushed(scene, 1)
@@ -298,7 +301,7 @@ def test_killed_between_labels_and_log_a_pull_knows_its_own_work(
     assert "conflicts" not in capsys.readouterr().out
 
 
-def test_tasks_that_are_deleted_meanwhile_do_no_harm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_that_are_deleted_meanwhile_are_skipped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pushed(scene, 2)
     for task in (first, second):
         scene.submit(task)
@@ -315,7 +318,7 @@ def test_tasks_that_are_deleted_meanwhile_do_no_harm(scene: Scene, monkeypatch: 
     assert scene.origins()[sha256_of(second)][0] == "reviewed"
 
 
-def test_a_pull_whose_line_breaks_goes_on(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pull_resumes_after_the_connection_broke(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = pushed(scene, 6)
     for task in tasks:
         scene.submit(task)

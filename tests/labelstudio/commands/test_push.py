@@ -184,7 +184,7 @@ def test_deleted_tasks_come_back_only_when_asked_for(scene: Scene, capsys: pytes
 
 
 @pytest.mark.slow
-def test_photos_that_are_gone_are_told_and_others_take_their_place(
+def test_photos_that_are_missing_are_reported_and_others_take_their_place(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = add_photos(scene, 4)
@@ -207,13 +207,13 @@ def test_photos_that_are_gone_are_told_and_others_take_their_place(
     assert set(scene.tasks()) == {photos[0], *photos[2:]}
 
 
-def test_a_dataset_without_labels_is_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dataset_without_labels_is_reported(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     assert scene.push() == DatasetError.exit_code
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_a_push_whose_line_breaks_goes_on(
+def test_a_push_resumes_after_the_connection_broke(
     scene: Scene, done: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labelstudio.project.tasks._BATCH_TASKS", 3)
@@ -231,7 +231,7 @@ def test_a_push_whose_line_breaks_goes_on(
     assert all(len(task["predictions"]) == 1 for task in tasks.values())
 
 
-def test_an_upload_whose_line_breaks_goes_on(scene: Scene) -> None:
+def test_an_upload_resumes_after_the_connection_broke(scene: Scene) -> None:
     photos = add_photos(scene, 3)
     with cut_line(scene.server.url, "POST /api/projects", at=2) as line:
         assert scene.push("--url", line.url, "--photos", "upload") == ServerUnavailableError.exit_code

@@ -18,7 +18,7 @@ def status(scene: Scene, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def test_status_counts_what_waits_and_what_is_done(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_counts_waiting_and_reviewed_tasks(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(5):
         scene.add(f"{seed}", simple_labels(seed=seed))
     assert scene.push() == 0

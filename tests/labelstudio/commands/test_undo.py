@@ -27,9 +27,7 @@ def change(before: ScoredLabels, after: ScoredLabels) -> str:
 
 
 @pytest.mark.parametrize("log", ["a log", "no log"])
-def test_a_dry_run_shows_what_would_change_and_writes_nothing(
-    scene: Scene, log: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_shows_changes_and_writes_nothing(scene: Scene, log: str, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(3):
         scene.add(f"{seed}", simple_labels(seed=seed))
     assert scene.push() == 0

@@ -31,7 +31,7 @@ class _Recorder:
         return "/data/1.jpg"
 
 
-def test_what_is_no_photo_is_delivered_in_no_way() -> None:
+def test_files_that_are_no_photos_are_not_hosted() -> None:
     sha256 = hashlib.sha256(_SECRET).hexdigest()
     photo = StoredPhoto(sha256, "secret", "/home/me/secret.jpg", 64, 40, "auto", "", "teacher", "f" * 64, {})
     recorder = _Recorder()

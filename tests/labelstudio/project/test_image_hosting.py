@@ -57,7 +57,7 @@ def test_photos_on_the_servers_disk_are_read_there(scene: Scene, capsys: pytest.
     assert f"opened {scene.photos} to the people of project" in told
 
 
-def test_a_server_of_ours_sees_links_to_pushed_photos_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_server_sees_links_to_pushed_photos_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
     photos = tmp_path / "data"
     with running_server(tmp_path / "home", photos) as server:
@@ -192,7 +192,7 @@ def test_a_folder_that_is_another_one_on_the_server_is_not_opened(scene: Scene) 
     assert storages(scene) == []
 
 
-def test_a_way_that_was_asked_for_and_does_not_work_is_told(
+def test_a_chosen_hosting_method_that_does_not_work_is_reported(
     scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene.photos = tmp_path / "elsewhere"

@@ -125,7 +125,7 @@ def test_init_changes_an_order_of_tasks_that_overrules_the_queue(
     assert label_studio.client.projects.get(project.id).sampling == "Sequential sampling"
 
 
-def test_init_takes_nothing_away_from_annotations(
+def test_init_does_not_break_annotations(
     command: Any, label_studio: TestServer, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wider = label_config().replace('<Label value="wall"', '<Label value="door"/><Label value="wall"', 1)

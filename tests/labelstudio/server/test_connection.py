@@ -103,7 +103,7 @@ def impostor() -> Iterator[Callable[..., Impostor]]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelstudio.server.retry.time.sleep", lambda _: None)
+    monkeypatch.setattr("labelstudio.server.connection.time.sleep", lambda _: None)
 
 
 def arguments(home: Path, *more: str) -> argparse.Namespace:
@@ -151,7 +151,7 @@ def test_a_wrong_token(label_studio: TestServer, token: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "  ", "two words", "ünsigned", "line\nbreak"])
-def test_what_is_no_token_is_sent_nowhere(token: str) -> None:
+def test_invalid_tokens_are_not_sent(token: str) -> None:
     with pytest.raises(TokenError, match="is no token") as caught:
         open_server("http://127.0.0.1:1", token)
     assert not token.strip() or token not in str(caught.value)
@@ -222,7 +222,7 @@ packed = says(200, gzip.compress(b" " * 100_000), Content_Encoding="gzip")
 def test_an_answer_without_end_is_broken_off(
     impostor: Callable[..., Impostor], answer: Response, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstudio.server.retry._BODY_BYTES_MAX", 10_000)
+    monkeypatch.setattr("labelstudio.server.connection._BODY_BYTES_MAX", 10_000)
     with pytest.raises(ServerUnavailableError, match=words):
         open_server(impostor(answer).url, TOKEN)
 
@@ -237,7 +237,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_passes_is_tried_again(impostor: Callable[..., Impostor]) -> None:
+def test_transient_errors_are_retried(impostor: Callable[..., Impostor]) -> None:
     flaky = impostor(BAD_GATEWAY, breaks_off, says(429, {}), WHO)
     assert open_server(flaky.url, TOKEN).client.users.whoami().email == "reviewer@example.com"
     assert len(flaky.seen) == 5
@@ -268,7 +268,7 @@ def test_a_server_that_is_no_working_label_studio(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_may_have_arrived_is_not_sent_twice(impostor: Callable[..., Impostor]) -> None:
+def test_requests_that_may_have_arrived_are_not_retried(impostor: Callable[..., Impostor]) -> None:
     server = impostor(WHO, breaks_off)
     opened = open_server(server.url, TOKEN)
     with pytest.raises(ServerUnavailableError), server_errors():
@@ -305,7 +305,7 @@ def test_the_servers_words_on_one_line(
         ),
     ],
 )
-def test_what_is_no_address(url: str, words: str) -> None:
+def test_invalid_server_urls(url: str, words: str) -> None:
     with pytest.raises(ServerUnavailableError, match=words) as caught:
         open_server(url, TOKEN)
     assert "secret-word" not in str(caught.value)
@@ -347,7 +347,7 @@ def test_the_command_tells_it_in_one_line(label_studio: TestServer, tmp_path: Pa
     assert done.stderr == "labelstudio: Label Studio rejects the token (HTTP 401): Invalid token.\n"
 
 
-def test_a_proxy_of_the_environment_is_no_way_to_this_machine(
+def test_loopback_servers_are_reached_without_a_proxy(
     label_studio: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

@@ -103,7 +103,7 @@ def test_nobody_signs_up(label_studio: TestServer) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads a process's environment from /proc")
-def test_the_server_tells_nobody_that_it_runs(label_studio: TestServer) -> None:
+def test_the_server_reports_nothing(label_studio: TestServer) -> None:
     variables = Path(f"/proc/{label_studio.local.running().pid}/environ").read_text("utf-8").split("\0")
     assert {"COLLECT_ANALYTICS=false", "LATEST_VERSION_CHECK=false"} <= set(variables)
     assert {"SENTRY_DSN=", "FRONTEND_SENTRY_DSN=", "SENTRY_RATE=0"} <= set(variables)
@@ -254,7 +254,7 @@ def test_where_servers_live(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--photos", "nowhere"], "expected a folder of photos at nowhere"),
     ],
 )
-def test_up_with_what_is_not_there(
+def test_up_with_missing_paths(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     assert main(["up", "--home", str(tmp_path / "home"), *arguments]) == ServerUnavailableError.exit_code

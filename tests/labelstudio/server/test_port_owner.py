@@ -64,7 +64,7 @@ def eavesdropper(silent: Running) -> Iterator[Eavesdropper]:
         server.shutdown()
 
 
-def test_who_takes_the_port_first_gets_no_token(local: LocalServer, eavesdropper: Eavesdropper) -> None:
+def test_another_program_on_the_port_gets_no_token(local: LocalServer, eavesdropper: Eavesdropper) -> None:
     with pytest.raises(
         ServerUnavailableError,
         match=r"another program than Label Studio, process \d+, listens at http://127\.0\.0\.1:\d+",
@@ -73,7 +73,7 @@ def test_who_takes_the_port_first_gets_no_token(local: LocalServer, eavesdropper
     assert not any(eavesdropper.heard)
 
 
-def test_a_command_sends_no_token_to_who_took_the_port(
+def test_a_command_sends_no_token_to_another_program_on_the_port(
     local: LocalServer, eavesdropper: Eavesdropper, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init", "--home", str(local.home)]) == ServerUnavailableError.exit_code
@@ -89,7 +89,7 @@ def test_a_command_that_comes_before_the_server_listens(local: LocalServer, caps
 
 @pytest.mark.skipif(not shutil.which("lsof"), reason="needs lsof, which tells it where there is no /proc")
 @pytest.mark.parametrize("place", ["ours", "others", "nobody's"])
-def test_whose_a_port_is_is_known_without_proc(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_owner_of_a_port_is_found_without_proc(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labelstudio.server.port_owner._TCP", tmp_path / "none")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))

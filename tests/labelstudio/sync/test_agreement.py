@@ -53,7 +53,7 @@ def test_maps_are_the_same_exactly_if_they_are_equal(one: np.ndarray, other: np.
     assert same_labels(of_map(one), of_map(one))
 
 
-def test_iou_is_told_of_classes_that_are_there_and_leaves_unsure_pixels_out() -> None:
+def test_iou_is_reported_of_classes_that_are_there_and_leaves_unsure_pixels_out() -> None:
     assert class_ious(of_row("wwww...."), of_row("ww??....")) == {"wall": 1.0}
     assert class_ious(of_row("wwwwff.."), of_row("ww..ff..")) == {"wall": 0.5, "floor": 1.0}
     assert class_ious(of_row("........"), of_row("11......")) == {"dining table": 0.0}
@@ -62,13 +62,13 @@ def test_iou_is_told_of_classes_that_are_there_and_leaves_unsure_pixels_out() ->
     assert pairwise_agreement([of_row("wwww"), of_row("ww..")]) == {"wall": 0.5}
 
 
-def test_majority_takes_what_more_than_half_say() -> None:
+def test_majority_vote_needs_more_than_half() -> None:
     three = [of_row("wwf.w?"), of_row("wffw.?"), of_row("wffff.")]
     assert drawn(majority_vote(three)) == "wff???"
     assert drawn(majority_vote([of_row("ww"), of_row("ww"), of_row("wf"), of_row("ff")])) == "w?"
 
 
-def test_majority_tells_tables_apart_as_the_newest_does() -> None:
+def test_majority_vote_separates_tables_as_the_newest_labels() -> None:
     people = [of_row("111111.."), of_row("11.111.."), of_row("11.222..")]
     assert drawn(majority_vote(people)) == "11.222.."
     people = [of_row("11.222.."), of_row("11.222.."), of_row("........")]
@@ -76,5 +76,5 @@ def test_majority_tells_tables_apart_as_the_newest_does() -> None:
 
 
 @given(label_maps, label_maps)
-def test_the_odd_one_out_is_outvoted(most: np.ndarray, odd: np.ndarray) -> None:
+def test_one_of_three_is_outvoted(most: np.ndarray, odd: np.ndarray) -> None:
     assert same_labels(majority_vote([of_map(most), of_map(odd), of_map(most)]), of_map(most))

@@ -94,7 +94,7 @@ def test_a_long_run_of_the_browser() -> None:
 
 @given(st.data())
 @settings(deadline=None)
-def test_any_groups_mean_what_the_converter_reads(data: st.DataObject) -> None:
+def test_any_groups_are_read_as_by_the_converter(data: st.DataObject) -> None:
     widths = tuple(data.draw(st.lists(st.integers(1, 16), min_size=4, max_size=4)))
     groups, left = [], data.draw(st.integers(1, 60)) * 4
     values = left
@@ -144,7 +144,7 @@ WHOLE = encode_brush(np.eye(16, dtype=bool))
         (stream(1024, [("singles", 3, [255] * 1024)])[:900], "1024 values, got groups of 0"),
     ],
 )
-def test_what_is_no_brush_is_refused_in_one_line(rle: Any, message: str) -> None:
+def test_invalid_rle_is_rejected_in_one_line(rle: Any, message: str) -> None:
     with pytest.raises(AnnotationError, match=re.escape(message)) as caught:
         decode_brush(rle, 16, 16)
     assert "\n" not in str(caught.value)
@@ -152,7 +152,7 @@ def test_what_is_no_brush_is_refused_in_one_line(rle: Any, message: str) -> None
 
 @given(st.lists(st.integers(0, 255), max_size=60))
 @settings(deadline=None)
-def test_any_bytes_are_a_mask_or_refused(tail: list[int]) -> None:
+def test_any_bytes_are_a_mask_or_rejected(tail: list[int]) -> None:
     header = stream(64, [])
     with suppress(AnnotationError):
         assert decode_brush([*header[:6], *tail], 4, 4).shape == (4, 4)
@@ -160,6 +160,6 @@ def test_any_bytes_are_a_mask_or_refused(tail: list[int]) -> None:
 
 @given(st.integers(0, len(WHOLE) - 3))
 @settings(deadline=None)
-def test_a_cut_stream_is_refused(length: int) -> None:
+def test_a_cut_stream_is_rejected(length: int) -> None:
     with pytest.raises(AnnotationError):
         decode_brush(WHOLE[:length], 16, 16)

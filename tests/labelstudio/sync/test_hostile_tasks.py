@@ -98,13 +98,13 @@ def test_mutated_tasks_are_reviews_or_errors(tmp_path_factory: pytest.TempPathFa
     ],
     ids=["number-too-great", "text-number", "no-moment", "before-time", "no-text", "no-result", "far", "many-points"],
 )
-def test_annotations_that_cannot_be_are_told(changes: dict[str, Any]) -> None:
+def test_annotations_that_cannot_be_are_reported(changes: dict[str, Any]) -> None:
     hostile = {"predictions": [], "annotations": [annotation(1, simple_labels(), **changes)]}
     with pytest.raises(AnnotationError):
         read_reviews(hostile, HEIGHT, WIDTH)
 
 
-def test_what_people_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     person = {"email": "a\x1b[2J\ud800\u202e@example.com" + "x" * 1000}
     [review] = read_reviews(
         {"predictions": [], "annotations": [annotation(1, simple_labels(), completed_by=person, lead_time=10**400)]},
@@ -119,7 +119,7 @@ def test_what_people_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "title \\x1b]0;owned\\x07\n"
 
 
-def test_regions_beyond_the_memory_of_a_machine_are_refused_unread() -> None:
+def test_regions_beyond_the_memory_of_a_machine_are_rejected_unread() -> None:
     regions = [POLYGON | {"original_width": 10**5, "original_height": 10**5}] * 301
     with pytest.raises(AnnotationError, match="at most 300 regions of a photo of 100000x100000 pixels, got 301"):
         labels_of(regions, 10**5, 10**5)
@@ -139,7 +139,7 @@ FACTS = {"id": 1, "created_at": "now", "task_number": 1, "num_tasks_with_annotat
     [DEEP, says(200, [1]), says(200, {"tasks": [{}] * 200}), says(200, FACTS | {"tasks": [FACTS]}), says(200, "{")],
     ids=["deep", "list", "empty-tasks", "incomplete", "cut-off"],
 )
-def test_a_server_that_answers_anything_is_told(answer: Response) -> None:
+def test_a_server_that_answers_anything_is_reported(answer: Response) -> None:
     impostor = Impostor(WHO, answer)
     server = open_server(impostor.url, "a-token")
     for ask in (read_stats, lambda *known: list(list_tasks(*known))):
@@ -150,7 +150,7 @@ def test_a_server_that_answers_anything_is_told(answer: Response) -> None:
     impostor.server_close()
 
 
-def test_a_server_that_gives_the_same_page_for_ever_is_told() -> None:
+def test_a_server_that_gives_the_same_page_for_ever_is_reported() -> None:
     page = [{"id": 1, "data": [], "updated_at": "now", "total_annotations": 0}] * 200
     impostor = Impostor(WHO, says(200, {"tasks": page}))
     server = open_server(impostor.url, "a-token")

@@ -84,7 +84,7 @@ def test_nothing_is_other() -> None:
     st.booleans(),
 )
 @settings(deadline=None)
-def test_whatever_is_drawn_every_pixel_has_one_meaning(drawn: list[tuple[str, np.ndarray]], guided: bool) -> None:
+def test_any_regions_give_every_pixel_one_class(drawn: list[tuple[str, np.ndarray]], guided: bool) -> None:
     regions = [Region(str(number), label, mask) for number, (label, mask) in enumerate(drawn)]
     labels = settle(regions, regions[::2] if guided else [], (3, 4))
     covered = "".join(drawing_of(labels)).replace(".", "")

@@ -12,7 +12,7 @@ def filled(points: list[tuple[float, float]], height: int = 4, width: int = 5) -
     return rasterize_polygon(np.array(points, np.float64), height, width)
 
 
-def test_pixels_are_in_whose_centre_is() -> None:
+def test_pixels_are_inside_if_their_centres_are() -> None:
     square = [(1.4, 0.6), (3.6, 0.6), (3.6, 2.4), (1.4, 2.4)]
     assert np.array_equal(filled(square), mask_of(".....", ".xxx.", ".....", "....."))
     assert np.array_equal(filled(square[::-1]), mask_of(".....", ".xxx.", ".....", "....."))
@@ -27,7 +27,7 @@ def test_a_triangle() -> None:
     assert np.array_equal(filled([(0, 0), (4, 4), (0, 4)]), mask_of(".....", "x....", "xx...", "xxx.."))
 
 
-def test_what_lies_outside_of_the_photo_is_cut_off() -> None:
+def test_polygons_are_clipped_to_the_photo() -> None:
     assert filled([(-50, -60), (90, -60), (90, 70), (-50, 70)]).all()
     assert np.array_equal(filled([(3, -9), (99, -9), (99, 2), (3, 2)]), mask_of("...xx", "...xx", ".....", "....."))
     assert not filled([(-9, -9), (-1, -9), (-1, -1)]).any()

@@ -40,7 +40,7 @@ def polygon(points: Any, label: str = "dining table", **changes: Any) -> dict[st
 
 @given(any_labels)
 @settings(deadline=None)
-def test_what_is_pushed_and_accepted_is_what_was_there(labels: ScoredLabels) -> None:
+def test_accepted_predictions_restore_the_labels(labels: ScoredLabels) -> None:
     size = labels.ignore_mask.shape
     for predicted in (labels, None):
         back = labels_of(pushed(labels), *size, predicted).labels
@@ -143,7 +143,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("others", ["alone", "beside labels", "beside a comment"])
 @pytest.mark.parametrize("region", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_a_region_that_cannot_be_used_is_never_nothing(region: dict[str, Any], others: str) -> None:
+def test_regions_that_cannot_be_used_are_errors(region: dict[str, Any], others: str) -> None:
     beside = {"alone": [], "beside labels": pushed(), "beside a comment": [entry("comment", "textarea", text="hm")]}
     with pytest.raises(AnnotationError, match=r"^region '.*': expected "):
         labels_of([*beside[others], region], HEIGHT, WIDTH, ROOM)
@@ -163,12 +163,12 @@ EMPTY = brush("wall", *["........"] * 4)
     ],
     ids=["empty brush", "empty brushes", "rating", "relation", "choices"],
 )
-def test_nothing_is_there_only_where_a_person_says_so(result: list[dict[str, Any]], message: str) -> None:
+def test_annotations_are_empty_only_on_purpose(result: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
         labels_of(result, HEIGHT, WIDTH, ROOM)
 
 
-def test_more_tables_than_can_be_numbered_are_refused() -> None:
+def test_more_tables_than_can_be_numbered_are_rejected() -> None:
     def strip(number: int) -> dict[str, Any]:
         mask = np.zeros((1, 300), bool)
         mask[0, number] = True
@@ -233,7 +233,7 @@ FULL = ["xxxxxxxx"] * 4
         (entry("comment", "textarea", text=[4]), "expected the comment as text, got [4]"),
     ],
 )
-def test_what_nobody_can_mean_is_refused_in_one_line(region: dict[str, Any], message: str) -> None:
+def test_invalid_regions_are_rejected_in_one_line(region: dict[str, Any], message: str) -> None:
     given_regions = [*pushed(), region]
     untouched = copy.deepcopy(given_regions)
     with pytest.raises(AnnotationError) as caught:
@@ -243,7 +243,7 @@ def test_what_nobody_can_mean_is_refused_in_one_line(region: dict[str, Any], mes
     assert json.dumps(given_regions) == json.dumps(untouched)
 
 
-def test_an_open_polygon_is_refused() -> None:
+def test_an_open_polygon_is_rejected() -> None:
     unfinished = polygon([[0, 0], [50, 0], [50, 50]])
     unfinished["value"]["closed"] = False
     with pytest.raises(AnnotationError, match="expected a closed polygon, got an open one"):
@@ -251,6 +251,6 @@ def test_an_open_polygon_is_refused() -> None:
 
 
 @pytest.mark.parametrize("result", [None, {}, "[]", [None], [["wall"]]])
-def test_a_result_that_is_no_list_of_regions_is_refused(result: Any) -> None:
+def test_a_result_that_is_no_list_of_regions_is_rejected(result: Any) -> None:
     with pytest.raises(AnnotationError, match="expected an annotation's result as a list of regions, got "):
         labels_of(result, HEIGHT, WIDTH)

@@ -76,7 +76,7 @@ def test_a_prediction_that_cannot_be_read_is_none() -> None:
     assert review.logged.annotator == "7", "the server may hide the e-mail address"
 
 
-def test_whoever_skips_leaves_the_photo_to_the_others() -> None:
+def test_skipped_reviews_leave_the_decision_to_others() -> None:
     labels = simple_labels(seed=3)
     task = {"predictions": [], "annotations": [annotation(1, labels), annotation(2, None)]}
     decision = decide(read_reviews(task, *SIZE_HW), "newest")
