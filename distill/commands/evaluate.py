@@ -34,7 +34,7 @@ def evaluate(
     predict: Callable[[Image], list[Detection]],
     samples: Sequence[Sample],
     min_score: float = 0.0,
-    doubtful: Callable[[Image], list[Detection]] | None = None,
+    low_confidence: Callable[[Image], list[Detection]] | None = None,
 ) -> Report:
     """Scores a model. Photos are read, predicted and let go one at a time.
 
@@ -42,8 +42,7 @@ def evaluate(
         predict: from a photo (uint8 HxWx3 RGB) to its segments, masks of the photo's size.
         samples: the dataset, one photo at the least.
         min_score: the operating point: segments below it count for average precision alone.
-        doubtful: the same model with the tables that `predict` itself drops as doubtful, for average precision, which
-            sums over all operating points; `predict` where None.
+        low_confidence: the same model with tables below its minimum score, for average precision; None: `predict`.
 
     Raises:
         DatasetError: a photo or its labels cannot be read, or their sizes differ.
@@ -54,7 +53,7 @@ def evaluate(
     for sample in progress(samples):
         image, labels = read_sample(sample)
         detections = predict(image)
-        average_precision.add(doubtful(image) if doubtful else detections, labels)
+        average_precision.add(low_confidence(image) if low_confidence else detections, labels)
         said = [detection for detection in detections if detection.score >= min_score]
         photos.append(score_photo(sample.name, said, labels))
     return report_of(photos, average_precision.result(), min_score)
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     require_labelled(samples)
     segmenter = Segmenter(args.weights, args.threads)
     network = SinglePass(segmenter)
-    report = evaluate(network.predict, samples, args.min_score, network.doubtful)
+    report = evaluate(network.predict, samples, args.min_score, network.low_confidence)
     trained_on, hashes = segmenter.training_photos, list(network.hashes)
     content = {
         "model": {"name": segmenter.name, "sha256": segmenter.sha256},

@@ -200,7 +200,7 @@ def describe_data(data: DeviceData) -> str:
     """What there is to learn from, in words."""
     photos, tables = len(data.images), int(data.has_table.sum())
     soft_labels = sum(soft is not None for soft in data.soft_labels)
-    return f"{photos} photos, {tables} with a dining table, {soft_labels} with a teacher's belief"
+    return f"{photos} photos, {tables} with a dining table, {soft_labels} with soft labels"
 
 
 def report(message: str) -> None:

@@ -129,7 +129,7 @@ def write_worst(
     Args:
         folder: where to; created where absent.
         title: of the page.
-        findings: which photos, and what is told of them.
+        findings: of the error analysis.
         samples: the dataset that was counted.
         predict: the model that was counted.
         sheet: file for all of them as one picture, `.jpg` or `.png`.

@@ -38,7 +38,7 @@ class SinglePass:
     def __init__(self, segmenter: Segmenter) -> None:
         self.hashes: list[int] = []
         self._segmenter = segmenter
-        self._with_doubtful = replace(segmenter.settings, table_score=DOUBTFUL_SCORE)
+        self._with_low_confidence = replace(segmenter.settings, table_score=DOUBTFUL_SCORE)
         self._segments: dict[int, tuple[_Segment, ...]] = {}
         self._latest: tuple[int, ModelOutput] | None = None
 
@@ -53,9 +53,9 @@ class SinglePass:
         self._segments[key] = tuple(_Segment(one.surface, one.score, encode(one.mask)) for one in found)
         return found
 
-    def doubtful(self, image: Image) -> list[Detection]:
+    def low_confidence(self, image: Image) -> list[Detection]:
         """The same with the tables that `predict` drops because of their low scores."""
-        return fuse(self._raw(image, photo_hash(image)), image.shape[0], image.shape[1], self._with_doubtful)
+        return fuse(self._raw(image, photo_hash(image)), image.shape[0], image.shape[1], self._with_low_confidence)
 
     def _raw(self, image: Image, key: int) -> ModelOutput:
         if self._latest is None or self._latest[0] != key:

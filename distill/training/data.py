@@ -27,11 +27,11 @@ from surfaces.drawing.labels import fitting_size, shrink_labels
 from surfaces.errors import DatasetError
 
 SOFT_LABEL_STRIDE = 4
-"""Pixels a side that one number of a belief stands for: the stride of the student's semantic branch."""
+"""Stride of soft labels in pixels, that of the student's semantic branch."""
 
 
 PIXEL_BYTES = 5 + NUM_CHANNELS / SOFT_LABEL_STRIDE**2
-"""What a pixel of a photo takes at most: colours, two label maps, and its share of a belief."""
+"""Largest memory per pixel of a photo: colours, two label maps, and soft labels."""
 
 MEMORY_SHARE = 0.8
 """Of the memory that is free, what photos may take: training itself needs the rest."""
@@ -203,7 +203,7 @@ def load_photo(sample: Sample, device: torch.device, max_side: int | None) -> Lo
 
 
 def reduced(image: Image, labels: Labels, max_side: int) -> tuple[Image, Labels]:
-    """A photo and its labels with a longest side of at most `max_side` pixels; beliefs have any resolution anyway."""
+    """A photo and its labels with a longest side of at most `max_side` pixels; soft labels keep their resolution."""
     size = fitting_size(image.shape, max_side, max_side)
     if size == (image.shape[1], image.shape[0]):
         return image, labels
@@ -229,7 +229,7 @@ def label_canvas(labels: Labels, canvas: tuple[int, int]) -> Tensor:
 
 
 def soft_label_canvas(soft_labels: npt.NDArray[np.uint8], image: Image, canvas: tuple[int, int]) -> Tensor:
-    """The belief of a photo as in DeviceData."""
+    """Soft labels of a photo as in DeviceData."""
     height, width = (max(1, round(side / SOFT_LABEL_STRIDE)) for side in image.shape[:2])
     resized = cv2.resize(soft_labels.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
     return on_canvas(np.asarray(resized, np.uint8).transpose(2, 0, 1), canvas, 1, 0)
@@ -243,7 +243,7 @@ class Views:
         images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
         labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
         soft_labels: float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1; zeros for photos without.
-        soft_labelled: bool (B, crop, crop): True inside the photos that have a belief.
+        soft_labelled: bool (B, crop, crop): True inside the photos that have soft labels.
     """
 
     images: Tensor

@@ -87,7 +87,9 @@ def test_the_operating_point_and_the_doubtful_tables() -> None:
     assert report.classes["dining table"].iou == pytest.approx(200 / 360)
     alone = evaluate(lambda _: [sure], [sample])
     assert alone.tables.ap < 0.6
-    assert evaluate(lambda _: [sure], [sample], doubtful=lambda _: [sure, ignore_mask]).tables.ap == pytest.approx(1)
+    assert evaluate(
+        lambda _: [sure], [sample], low_confidence=lambda _: [sure, ignore_mask]
+    ).tables.ap == pytest.approx(1)
 
 
 def test_the_page_shows_the_worst_photos_first(tmp_path: Path) -> None:

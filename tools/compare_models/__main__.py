@@ -126,7 +126,7 @@ def score_model(path: Path, model: LoadedModel, samples: Sequence[Sample], data:
     """A model's report on a dataset with a fingerprint, read from `path` if it is there."""
 
     def score() -> dict[str, Any]:
-        report = evaluate(model.predict, samples, doubtful=model.low_confidence)
+        report = evaluate(model.predict, samples, low_confidence=model.low_confidence)
         return {"ap": [report.tables.ap, report.tables.ap50], "photos": [_as_json(photo) for photo in report.photos]}
 
     content = cached(path, f"{REVISION} {model.fingerprint} {data}", score)
