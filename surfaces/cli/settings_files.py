@@ -74,7 +74,9 @@ def unknown_name(kind: str, name: str, known: Collection[str]) -> str:
 
 def _first_error(errors: ValidationError, model: Any) -> str:
     error = errors.errors(include_url=False)[0]
-    kind, value, key, tables = error["type"], error["input"], "", []
+    kind, value = error["type"], error["input"]
+    key: int | str = ""
+    tables: list[int | str] = []
     for key in error["loc"]:
         field = model.model_fields.get(key)
         if field is None or not hasattr(field.annotation, "model_fields"):
