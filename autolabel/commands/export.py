@@ -11,13 +11,11 @@ from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
 
-from tqdm import tqdm
-
-from autolabel.export.coco import coco_export
-from autolabel.export.png import png_export
-from autolabel.export.selection import WHOLE, Format, Selection, kept_names, write_photo
-from autolabel.export.yolo import yolo_export
+from autolabel.export.formats import WHOLE, Format, coco_export, png_export, yolo_export
+from autolabel.export.names import unique_stems
+from autolabel.export.selection import Selection, write_photo
 from surfaces.cli.arguments import local_path, share
+from surfaces.cli.progress import track
 from surfaces.datasets.folders import new_folder, require_outside
 from surfaces.datasets.reading import counted
 from surfaces.datasets.split import split_in_two
@@ -25,19 +23,19 @@ from surfaces.errors import DatasetError
 from surfaces.messages import printable
 from surfaces.store.label_store import LabelStore, StoreCounts, StoredPhoto
 
-FORMATS = ("coco", "yolo", "png")
 PARTS = ("train", "val")
 
+_FORMATS = {"coco": coco_export, "yolo": yolo_export, "png": png_export}
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """How photos are written.
+    """Options of an export.
 
     Attributes:
-        split: into training and validation parts, by blocks of photos whose names follow each other.
-        keep_names: call files as the photos are called, not by their sha256.
+        split: into training and validation parts, by blocks of photos with consecutive names.
+        keep_names: name files after the photos, not after their sha256.
         link: hard links instead of copies, where the file system allows.
     """
 
@@ -48,12 +46,12 @@ class ExportSettings:
 
 @dataclass
 class Exported:
-    """What was written.
+    """Counts of an export.
 
     Attributes:
-        photos: how many, by the part's name.
-        linked: how many photos are hard links.
-        renamed: the photos whose names could not be kept: the name of the source and that of the file.
+        photos: by the part's name.
+        linked: photos that are hard links.
+        renamed: photos whose names could not be kept: the name of the source and that of the file.
     """
 
     photos: Counter[str] = field(default_factory=Counter)
@@ -64,19 +62,9 @@ class Exported:
 def export(
     store: LabelStore, out: Path, form: Format, selection: Selection, settings: ExportSettings | None = None
 ) -> Exported:
-    """Writes the labels of a store and its photos to a folder, which appears whole or not at all.
+    """Writes the labels of a store and its photos to a new folder, which appears whole or not at all.
 
-    The same labels give the same bytes, whatever order they were made in.
-
-    Args:
-        store: the labels; one photo at a time is read.
-        out: the folder; it must not exist yet.
-        form: writes one format.
-        selection: which labels.
-        settings: how photos are written.
-
-    Returns:
-        What was written.
+    The same labels give the same bytes, in whatever order they were made. One photo at a time is read.
 
     Raises:
         DatasetError: no photo is selected, all belong to one block of a split, or one is gone or has changed since it
@@ -84,14 +72,14 @@ def export(
         OutputError: the folder exists or cannot be written.
     """
     settings = settings or ExportSettings()
-    photos: Iterable[StoredPhoto] = _at_least_one(selection.photos(store))
+    photos: Iterable[StoredPhoto] = _require_photos(selection.photos(store))
     if settings.split or settings.keep_names:
         photos = list(photos)
-    names = kept_names(photos) if settings.keep_names else {}
+    names = unique_stems(photos) if settings.keep_names else {}
     val = {photo.sha256 for photo in split_in_two(list(photos))[1]} if settings.split else set()
     exported = Exported()
     with new_folder(out) as folder, form(folder, PARTS if settings.split else WHOLE) as parts:
-        for photo in tqdm(photos, unit="photo", disable=None):
+        for photo in track(photos):
             name = PARTS[photo.sha256 in val] if settings.split else WHOLE[0]
             file = write_photo(store, photo, parts[name].images, names.get(photo.sha256), settings.link)
             parts[name].add(photo, file.name, selection.labels(store, photo))
@@ -104,33 +92,21 @@ def export(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument(
-        "dataset", type=local_path, metavar="DATASET", help="the folder that `autolabel run` labels into"
-    )
-    parser.add_argument("--format", choices=FORMATS, required=True, help="what labels are written as")
-    parser.add_argument("--out", type=local_path, required=True, help="a new folder")
-    parser.add_argument(
-        "--min-score", type=share, default=0.0, help="segments of a teacher below it are unsure (default: %(default)s)"
-    )
-    parser.add_argument("--only", choices=("reviewed", "auto"), help="only photos that a person, or nobody, reviewed")
-    parser.add_argument(
-        "--no-unsure", action="store_true", help="coco: leave out the crowd regions that tell which pixels are unsure"
-    )
-    parser.add_argument(
-        "--split",
-        action="store_true",
-        help="training and validation parts, divided between blocks of photos whose names follow each other",
-    )
-    parser.add_argument(
-        "--keep-names",
-        action="store_true",
-        help="call files as the photos are called, not by their sha256; folders are joined with _",
-    )
-    parser.add_argument(
-        "--link",
-        action="store_true",
-        help="hard links instead of copies: no space is taken, but whatever rewrites an exported photo rewrites yours",
-    )
+    add = parser.add_argument
+    add("dataset", type=local_path, metavar="DATASET", help="the folder that `autolabel run` labels into")
+    add("--format", choices=_FORMATS, required=True, help="format of the labels")
+    add("--out", type=local_path, required=True, help="a new folder")
+    score_help = "ignore pixels of a teacher's segments with lower scores (default: %(default)s)"
+    add("--min-score", type=share, default=0.0, help=score_help)
+    add("--only", choices=("reviewed", "auto"), help="only photos that a person, or nobody, reviewed")
+    add("--no-ignored", action="store_true", help="coco: leave out the crowd regions of ignored pixels")
+    add("--no-unsure", dest="no_ignored", action="store_true", help=argparse.SUPPRESS)  # its name in version 0.1
+    split_help = "training and validation parts, divided between blocks of photos with consecutive names"
+    add("--split", action="store_true", help=split_help)
+    names_help = "name files after the photos, not after their sha256; folders are joined with _"
+    add("--keep-names", action="store_true", help=names_help)
+    link_help = "hard links instead of copies: saves space, but a change to an exported photo changes yours"
+    add("--link", action="store_true", help=link_help)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -147,11 +123,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(exported: Exported, settings: ExportSettings, form: str, counts: StoreCounts) -> list[str]:
     count = exported.photos.total()
-    parts = ", ".join(f"{exported.photos[part]} {part}" for part in PARTS)
     lines = []
-    if counts.failures:
-        skipped = sum(counts.failures.values())
-        lines.append(f"{counted(skipped, 'photo')} of the corpus not labelled; `python -m autolabel status` tells why")
+    if skipped := sum(counts.failures.values()):
+        lines.append(f"{counted(skipped, 'photo')} of the corpus not labelled; see `python -m autolabel status`")
     if counts.gone:
         lines.append(f"{counted(counts.gone, 'labelled photo')} no longer in the corpus, left out")
     if exported.renamed:
@@ -160,18 +134,19 @@ def _summary(exported: Exported, settings: ExportSettings, form: str, counts: St
         lines.append(f"{counted(len(exported.renamed), 'name')} changed to be safe and unique: {examples}{more}")
     if settings.link:
         lines.append(f"{counted(exported.linked, 'photo')} linked, {count - exported.linked} copied")
-    return [*lines, f"{counted(count, 'photo')} as {form}" + (f": {parts}" if settings.split else "")]
+    parts = f": {', '.join(f'{exported.photos[part]} {part}' for part in PARTS)}" if settings.split else ""
+    return [*lines, f"{counted(count, 'photo')} as {form}{parts}"]
 
 
 def _format(args: argparse.Namespace, store: LabelStore) -> Format:
     if args.format != "coco":
-        return {"yolo": yolo_export, "png": png_export}[args.format]
+        return _FORMATS[args.format]
     settings = store.settings_in_use()
-    told = {} if settings is None else {"teacher": settings.teacher, "settings": settings.fingerprint}
-    return partial(coco_export, with_ignored=not args.no_unsure, info=told)
+    info = {} if settings is None else {"teacher": settings.teacher, "settings": settings.fingerprint}
+    return partial(coco_export, with_ignored=not args.no_ignored, info=info)
 
 
-def _at_least_one(photos: Iterator[StoredPhoto]) -> Iterator[StoredPhoto]:
+def _require_photos(photos: Iterator[StoredPhoto]) -> Iterator[StoredPhoto]:
     first = next(photos, None)
     if first is None:
         raise DatasetError("expected labelled photos to export, got none")

@@ -1,4 +1,4 @@
-"""`python -m autolabel merge DATASET … --out DATASET`: the labels of several machines in one dataset."""
+"""`python -m autolabel merge DATASET … --out DATASET`: merges the labels of several machines."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ from surfaces.store.label_store import LabelStore, SettingsChangedError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument(
-        "datasets",
-        nargs="+",
-        type=local_path,
-        metavar="DATASET",
-        help="folders that `run` wrote with the same settings",
-    )
-    parser.add_argument("--out", type=local_path, required=True, metavar="DATASET", help="folder that takes them over")
+    add = parser.add_argument
+    datasets_help = "folders that `run` labelled into with the same settings"
+    add("datasets", nargs="+", type=local_path, metavar="DATASET", help=datasets_help)
+    add("--out", type=local_path, required=True, metavar="DATASET", help="the folder to merge into")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
             merged = store.merge(folder)
             print(f"{folder}: {merged.taken} photos taken over", file=sys.stderr)
             if merged.conflicts:
-                kept = f"{merged.conflicts} photos are reviewed otherwise in {args.out}, whose labels stay"
+                kept = f"{merged.conflicts} photos have other reviews in {args.out}, which are kept"
                 print(f"{folder}: {kept}", file=sys.stderr)
     print(args.out)
     return 0

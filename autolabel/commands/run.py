@@ -12,11 +12,12 @@ from autolabel.labelling.class_config import default_class_config, read_class_co
 from autolabel.labelling.corpus import read_corpus
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.labeller import LabellingSettings
-from autolabel.labelling.pipeline import Progress, Tally, label_corpus
+from autolabel.labelling.pipeline import Tally, label_corpus
 from autolabel.labelling.prefetch import usable_cpus
 from autolabel.labelling.teachers import TeacherOptions, open_teacher
 from models.teachers.base import Teacher
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
+from surfaces.cli.progress import progress_bar
 from surfaces.images.load import ImageLimits
 from surfaces.store.label_store import LabelSettings, LabelStore
 
@@ -87,9 +88,9 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     with LabelStore.create(args.out) as store:
         store.use_settings(_label_settings(args, teacher, labelling), args.relabel)
-        with Progress(len(part.photos), args.quiet) as progress, Interrupts() as interrupts:
+        with progress_bar(len(part.photos), quiet=args.quiet) as bar, Interrupts() as interrupts:
             tally = label_corpus(
-                part, store, teacher, labelling, workers, progress, lambda: interrupts.received is not None, limits
+                part, store, teacher, labelling, workers, bar, lambda: interrupts.received is not None, limits
             )
         if interrupts.received:
             print(f"autolabel: interrupted, {_summary(tally)}; the same command resumes the run", file=sys.stderr)

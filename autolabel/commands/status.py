@@ -1,4 +1,4 @@
-"""`python -m autolabel status DATASET`: what is labelled, and what was skipped and why."""
+"""`python -m autolabel status DATASET`: counts of labels, and the skipped photos with reasons."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ _EXAMPLES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that `run` writes to")
-    parser.add_argument("--failures", action="store_true", help="list all that was skipped, not only examples")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add = parser.add_argument
+    add("dataset", type=local_path, metavar="DATASET", help="the folder that `autolabel run` labels into")
+    add("--failures", action="store_true", help="list all skipped photos rather than some examples")
+    add("--json", action="store_true", help="write JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     with LabelStore.open(args.dataset) as store:
-        status = read_status(store)
+        status = _read_status(store)
     if args.json:
         print(json.dumps(status, indent=2))
     else:
@@ -31,13 +32,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_status(store: LabelStore) -> dict[str, Any]:
-    """What there is to tell of a store, as JSON can hold it.
-
-    Returns:
-        The fields of `StoreCounts`, but that `settings` is a list of what labels were made with, with the photos of
-        each, and that `failures` is a list of paths with kind and reason.
-    """
+def _read_status(store: LabelStore) -> dict[str, Any]:
+    """The status for JSON: the fields of `StoreCounts`, but `settings` and `failures` are lists of objects."""
     counts, in_use = store.counts(), store.settings_in_use()
     settings = [
         {

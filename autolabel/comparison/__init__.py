@@ -1,1 +1,1 @@
-"""comparison of autolabel."""
+"""Compares auto-labels with people's labels of the same photos."""

@@ -1,4 +1,4 @@
-"""Finds the photos that two datasets share, although one of them may hold copies in another format."""
+"""Pairs the labels of photos that a label store shares with another dataset, which may hold copies."""
 
 from __future__ import annotations
 
@@ -7,42 +7,90 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 
-from autolabel.export.selection import file_stem, safe_stem
-from surfaces.datasets import Sample
+from autolabel.export.names import hash_stem, safe_stem
+from surfaces.cli.progress import track
+from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset
+from surfaces.datasets.reading import DEFAULT_OPTIONS
 from surfaces.detections import Image
 from surfaces.errors import DatasetError, DecodeError
 from surfaces.images.load import decode_image
 from surfaces.store.label_store import LabelStore, StoredPhoto
+from surfaces.store.records import ScoredLabels
 from surfaces.store.samples import StoredSample
 
-_SIDE = 32  # pixels of the thumbnails that are compared
+_SIDE = 32  # pixels of the compared thumbnails
 _DIFFERENCE_MAX = 12.0  # grey levels of 255, on average
 
 
-@dataclass(frozen=True)
-class Match:
-    """A photo of a store that another dataset has too.
+@dataclass
+class Coverage:
+    """Counts of matched photos.
 
     Attributes:
-        photo: the photo in the store.
-        same_file: whether both datasets have the same file; else name, size and look are the same.
+        same_file: photos of which both datasets have the same file.
+        by_name: photos of which they have copies of the same name, size and look.
+        reviewed: photos that were left out, since a person reviewed the labels of the store.
+        missing: photos that are not labelled.
+        auto_truth: photos of the truth whose labels a teacher made.
     """
 
-    photo: StoredPhoto
-    same_file: bool
+    same_file: int = 0
+    by_name: int = 0
+    reviewed: int = 0
+    missing: int = 0
+    auto_truth: int = 0
+
+    def summary(self) -> str:
+        """One line, without what there is none of."""
+        others = {
+            "are not labelled": self.missing,
+            "are left out since their labels are reviewed": self.reviewed,
+            "have a truth that no person reviewed": self.auto_truth,
+        }
+        found = f"{self.same_file} photos matched by their files, {self.by_name} by name and look"
+        return "; ".join([found, *(f"{count} {what}" for what, count in others.items() if count)])
+
+
+def pair_labels(
+    dataset: Path, truth: Path, coverage: Coverage, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[tuple[ScoredLabels, Labels]]:
+    """A teacher's labels (of a label store) and people's of the photos that both datasets have.
+
+    Raises:
+        DatasetError: one of the two cannot be read, they share no photo, or labels of a photo are of different sizes.
+    """
+    samples = open_dataset(truth, options)
+    with LabelStore.open(dataset) as store:
+        matcher = Matcher(store)
+        for sample in track(samples):
+            match = matcher.find(sample)
+            if match is None:
+                coverage.missing += 1
+                continue
+            photo, is_same_file = match
+            if photo.origin != "auto":
+                coverage.reviewed += 1
+                continue
+            coverage.same_file += is_same_file
+            coverage.by_name += not is_same_file
+            coverage.auto_truth += isinstance(sample, StoredSample) and sample.photo.origin == "auto"
+            labels, known = store.labels(photo.sha256), sample.labels()
+            if labels.ignore_mask.shape != known.semantic.shape:
+                expected, got = known.semantic.shape, labels.ignore_mask.shape
+                raise DatasetError(f"expected labels of {expected} rows, columns for {sample.name}, got {got}")
+            yield labels, known
+    if not coverage.same_file + coverage.by_name:
+        found = f"got none ({coverage.summary()})"
+        raise DatasetError(f"expected photos of {truth} among those labelled in {dataset}, {found}")
 
 
 class Matcher:
-    """Finds photos of a label store.
-
-    Args:
-        store: the store, open as long as this is used.
-    """
+    """Finds photos of a label store, which must stay open."""
 
     def __init__(self, store: LabelStore) -> None:
         self._store = store
@@ -50,36 +98,35 @@ class Matcher:
         self._by_name: defaultdict[str, list[StoredPhoto]] = defaultdict(list)
         for photo in store.photos():
             self._by_sha256[photo.sha256] = photo
-            for name in {photo.name, PurePosixPath(photo.name).name, safe_stem(photo), file_stem(photo)}:
+            for name in {photo.name, PurePosixPath(photo.name).name, safe_stem(photo), hash_stem(photo)}:
                 self._by_name[name].append(photo)
 
-    def find(self, sample: Sample) -> Match | None:
-        """The store's photo that a sample shows.
+    def find(self, sample: Sample) -> tuple[StoredPhoto, bool] | None:
+        """The store's photo of a sample, and whether both have the same file.
 
-        The file's sha256 decides: a label store records that of the original, whatever it hands on. Copies in other
-        formats are found by name: by the digits of the original's sha256, as `export` calls them, or by the photo's own
-        name, if they are as large and look alike.
-
-        Args:
-            sample: of another dataset.
+        Photos match by the sha256 of the original file. Copies in other formats match by name (the digits of the
+        original's sha256, as `export` names them, or the photo's own name) if they are as large and look alike.
         """
-        sha256 = sample.photo.sha256 if isinstance(sample, StoredSample) else _sha256(sample.encoded_image())
+        if isinstance(sample, StoredSample):
+            sha256 = sample.photo.sha256
+        else:
+            sha256 = hashlib.sha256(sample.encoded_image()).hexdigest()
         if sha256 in self._by_sha256:
-            return Match(self._by_sha256[sha256], same_file=True)
-        return next((Match(photo, same_file=False) for photo in self._candidates(sample)), None)
+            return self._by_sha256[sha256], True
+        return next(((photo, False) for photo in self._copies(sample)), None)
 
-    def _candidates(self, sample: Sample) -> Iterator[StoredPhoto]:
+    def _copies(self, sample: Sample) -> Iterator[StoredPhoto]:
         own, size = sample.name.rpartition("/")[2], None
         for name in dict.fromkeys((sample.name, own)):
             for photo in self._by_name.get(name, ()):
                 size = size or sample.labels().semantic.shape
-                if size == (photo.height, photo.width) and (own == file_stem(photo) or self._look_alike(photo, sample)):
+                if size == (photo.height, photo.width) and (own == hash_stem(photo) or self._look_alike(photo, sample)):
                     yield photo
 
     def _look_alike(self, photo: StoredPhoto, sample: Sample) -> bool:
         try:
             image = decode_image(io.BytesIO(self._store.read_photo(photo)))
-        except (DatasetError, DecodeError):  # gone: nobody can tell
+        except (DatasetError, DecodeError):
             return False
         difference = np.abs(_thumbnail(image) - _thumbnail(sample.image()))
         return float(difference.mean()) <= _DIFFERENCE_MAX
@@ -87,7 +134,3 @@ class Matcher:
 
 def _thumbnail(image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.asarray(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -1,1 +1,1 @@
-"""export of autolabel."""
+"""Exports labels: which photos and segments, under which names, in which format."""

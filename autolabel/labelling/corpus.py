@@ -74,7 +74,7 @@ class Corpus:
     left_out: tuple[str, ...] = ()
 
     def shard(self, number: int, count: int) -> Corpus:
-        """Part `number` (from 1) of `count` parts, divided by the photos' names, so that all machines agree."""
+        """Part `number` (from 1) of `count`, divided by the photos' names, so that all machines agree."""
         return replace(self, photos=tuple(p for p in self.photos if _hash(p.name) % count == number - 1))
 
     def first(self, limit: int) -> Corpus:
@@ -142,40 +142,35 @@ class _Listing:
         return replace(self._corpus(), passed_over=found.passed_over, left_out=found.left_out)
 
     def read_list(self, entries: Iterable[tuple[int, str | None]]) -> Corpus:
-        """Reads numbered lines with a path, None where the line has none."""
         for line, entry in entries:
-            if not entry:
-                self._skip(f"{self._root}:{line}", BROKEN_ENTRY, "expected a `path` in the line, got none")
-                continue
             try:
+                if not entry:
+                    raise FetchError("expected a `path` in the line, got none")
                 path = local_path(entry)
             except FetchError as error:
                 self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
-                continue
-            if is_remote(path):
-                self._add_url(path)
             else:
-                self._add_listed_path(line, path)
+                self._add_entry(line, path)
         return self._corpus()
 
     def _corpus(self) -> Corpus:
         return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped))
 
-    def _add_url(self, url: str) -> None:
-        try:
-            require_allowed(url)
-        except FetchError as error:
-            self._skip(url, UNREADABLE, str(error))
-        else:
-            self._add(url)
-
-    def _add_listed_path(self, line: int, path: str) -> None:
-        joined = os.path.normpath(os.path.join(self._base, path))  # noqa: PTH118
+    def _add_entry(self, line: int, path: str) -> None:
+        if is_remote(path):
+            try:
+                require_allowed(path)
+            except FetchError as error:
+                self._skip(path, UNREADABLE, str(error))
+            else:
+                self._add(path)
+            return
+        joined = os.path.join(self._base, path)  # noqa: PTH118
         # A list may name files anywhere; a relative path in the manifest of a crawl may not leave its corpus.
-        if "\0" not in path and leaves_corpus(os.path.join(self._base, path), self._corpora):  # noqa: PTH118
-            self._skip(joined, UNREADABLE, f"line {line}: {LINK_OUTSIDE}")
+        if "\0" not in path and leaves_corpus(joined, self._corpora):
+            self._skip(os.path.normpath(joined), UNREADABLE, f"line {line}: {LINK_OUTSIDE}")
         else:
-            self._add(joined, f"line {line}: ")
+            self._add(os.path.normpath(joined), f"line {line}: ")
 
     def _add(self, path: str, line: str = "") -> None:
         if encodable(path) == path and "\0" not in path:
@@ -252,7 +247,7 @@ def _parquet_paths(path: Path) -> list[str | None]:
 
 
 def _require_packages(corpus: Corpus) -> None:
-    """Opens one URL of each storage, so that a missing package is reported before the run begins."""
+    """Opens one URL of each storage: a missing package is reported before the run begins."""
     urls = {photo.path.partition("://")[0]: photo.path for photo in corpus.photos if is_remote(photo.path)}
     for url in urls.values():
         try:

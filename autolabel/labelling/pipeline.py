@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import traceback
 import warnings
 from collections import Counter
@@ -16,10 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, TypeVar
-
-from tqdm import tqdm
+from typing import Any, Generic, TypeVar
 
 from autolabel.labelling.corpus import UNREADABLE, Corpus, Failure
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
@@ -38,7 +34,6 @@ CHANGED = "changed meanwhile"
 
 _CHANGED = "the file changed while it was read or labelled; run again"
 _MOST_FAILURES_IN_A_ROW = 10
-_SECONDS_BETWEEN_LOG_LINES = 30.0
 
 T = TypeVar("T")
 Content = TypeVar("Content", covariant=True)
@@ -99,35 +94,13 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
 
 
-class Progress:
-    """A progress bar on stderr; a context manager. Where stderr is a file, it writes a line now and then."""
-
-    def __init__(self, photos: int, quiet: bool) -> None:
-        seconds = 0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LOG_LINES
-        self._bar = tqdm(total=photos, unit="photo", disable=quiet, mininterval=seconds, file=sys.stderr)
-        self._failed = 0
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.close()
-
-    def advance(self, failed: bool = False) -> None:
-        """Counts one photo."""
-        if failed:
-            self._failed += 1
-            self._bar.set_postfix(failed=self._failed, refresh=False)
-        self._bar.update()
-
-
 def label_corpus(
     corpus: Corpus,
     store: LabelStore,
     teacher: Teacher,
     labelling: LabellingSettings,
     workers: int,
-    progress: Progress,
+    bar: Any,
     interrupted: Callable[[], bool] = lambda: False,
     limits: ImageLimits | None = None,
 ) -> Tally:
@@ -138,19 +111,19 @@ def label_corpus(
 
     Args:
         corpus: the photos.
-        store: gets the labels; `LabelStore.use_settings` was called with those of teacher and rules.
+        store: gets the labels; its settings in use are those of teacher and rules.
         teacher: makes predictions.
-        labelling: makes labels of them.
+        labelling: the rules and their settings.
         workers: threads besides the teacher's.
-        progress: counts the photos.
+        bar: a progress bar (`surfaces.cli.progress`).
         interrupted: called before each photo; once it returns True, the photo in work is the last.
-        limits: of the photos' size; the defaults of `ImageLimits` where None.
+        limits: of the photos' size.
 
     Raises:
         TeacherError: the teacher failed on many photos in a row.
         OutputError: the store can't be written to. Stored labels stay.
     """
-    run = _Run(store, progress)
+    run = _Run(store, bar)
     for failure in corpus.skipped:
         run.record_failure(failure)
 
@@ -230,10 +203,10 @@ def _attempt(photo: Photo[T | Failure], make: Callable[[T], R]) -> Photo[R | Fai
 class _Run:
     """The steps of a run that need the store; all are in one thread."""
 
-    def __init__(self, store: LabelStore, progress: Progress) -> None:
+    def __init__(self, store: LabelStore, bar: Any) -> None:
         in_use = store.settings_in_use()
         assert in_use
-        self._store, self._settings, self._progress = store, in_use.fingerprint, progress
+        self._store, self._settings, self._bar = store, in_use.fingerprint, bar
         self._copies: dict[str, list[Source]] = {}
         """Other paths of the photos in work."""
         self._failures_in_a_row = 0
@@ -283,18 +256,19 @@ class _Run:
             self._failures_in_a_row = 0
             self._store.add(photo.source, photo.sha256, photo.content, self._settings)
             self.tally.labelled += 1
-            self._progress.advance()
+            self._bar.update()
             for source in copies:
                 self._add_known(source, photo.sha256)
 
     def _add_known(self, source: Source, sha256: str) -> None:
         self._store.add_source(source, sha256)
         self.tally.known += 1
-        self._progress.advance()
+        self._bar.update()
 
     def _fail(self, failure: Failure) -> None:
         self.record_failure(failure)
-        self._progress.advance(failed=True)
+        self._bar.set_postfix(failed=self.tally.failed.total(), refresh=False)
+        self._bar.update()
 
     def _count_failure(self, failure: Failure) -> None:
         self._failures_in_a_row += failure.kind == TEACHER_FAILED

@@ -58,12 +58,7 @@ class TeacherOptions:
 
 
 def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOptions) -> Teacher:
-    """Opens a teacher.
-
-    Args:
-        name: one of `NAMES`, or the path of a TOML file.
-        labelling: has the prompts and box rules of a detector.
-        options: those of the command line.
+    """Opens a teacher: one of `NAMES`, or that of a TOML file; a detector gets prompts and box rules of `labelling`.
 
     Raises:
         SettingsError: there is no such teacher, its file has a typo, or names Python code that is not allowed.
@@ -82,10 +77,10 @@ def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOption
 
 @dataclass(frozen=True)
 class _Context:
-    """Where a teacher's table is from: the folder of its paths and the file that errors name."""
-
     folder: Path
+    """The paths of a table are relative to it."""
     file: str
+    """Named in errors."""
     labelling: LabellingSettings
     options: TeacherOptions
 

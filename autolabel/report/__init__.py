@@ -1,1 +1,1 @@
-"""report of autolabel."""
+"""The report on a label store: statistics, galleries, and the page that shows them."""

@@ -1,4 +1,4 @@
-"""Photos worth looking at, drawn small with their labels."""
+"""Galleries of photos to look at first, drawn small with their labels."""
 
 from __future__ import annotations
 
@@ -28,13 +28,7 @@ _AGREEMENTS = ("flips", "backends")
 
 @dataclass(frozen=True)
 class Gallery:
-    """A row of photos.
-
-    Attributes:
-        title: plain text.
-        note: what brought them there, plain text.
-        photos: in order.
-    """
+    """Photos in order, with a title and a note in plain text."""
 
     title: str
     note: str
@@ -42,47 +36,69 @@ class Gallery:
 
 
 def choose_galleries(store: LabelStore, count: int) -> list[Gallery]:
-    """What to look at first; a store of any size is read with no more than `count` photos a gallery in memory."""
+    """The galleries of a store of any size; no more than `count` photos of each are in memory."""
     return [
         Gallery(
-            "Least trusted",
-            "The lowest photo scores: what the review queue begins with.",
-            heapq.nsmallest(count, _with(store, "score"), key=_score),
+            "Lowest scores",
+            "The lowest photo scores: the beginning of the review queue.",
+            _lowest(count, _scored(store, ("score",))),
         ),
         Gallery(
-            "Most disputed",
+            "Lowest agreement",
             "Where the mirrored photo, or several teachers, agree least with each other.",
-            heapq.nsmallest(count, _disputed(store), key=_agreement),
+            _lowest(count, _scored(store, _AGREEMENTS)),
         ),
         Gallery(
-            "Dining tables, least sure",
-            "Photos by their least sure dining table.",
-            [photo for _, _, photo in heapq.nsmallest(count, _with_tables(store), key=lambda entry: entry[:2])],
+            "Dining tables, lowest scores",
+            "Photos by the lowest score of their dining tables.",
+            _lowest(count, _scored_by_tables(store)),
         ),
         Gallery(
             "A random sample",
-            "The first photos by sha256, which says nothing of what they show.",
+            "The first photos by sha256, which does not depend on their content.",
             list(islice(store.photos(), count)),
         ),
         Gallery(
-            "Most trusted",
+            "Highest scores",
             "The highest photo scores.",
-            heapq.nlargest(count, _with(store, "score"), key=_score),
+            [photo for _, photo in heapq.nlargest(count, _scored(store, ("score",)), key=_order)],
         ),
     ]
 
 
+def _lowest(count: int, scored: Iterator[tuple[float, StoredPhoto]]) -> list[StoredPhoto]:
+    return [photo for _, photo in heapq.nsmallest(count, scored, key=_order)]
+
+
+def _order(scored: tuple[float, StoredPhoto]) -> tuple[float, str]:
+    return scored[0], scored[1].sha256
+
+
+def _scored(store: LabelStore, names: Sequence[str]) -> Iterator[tuple[float, StoredPhoto]]:
+    """Photos with the lowest of some of their quality scores; those without any are left out."""
+    for photo in store.photos():
+        if known := [photo.quality_scores[name] for name in names if name in photo.quality_scores]:
+            yield min(known), photo
+
+
+def _scored_by_tables(store: LabelStore) -> Iterator[tuple[float, StoredPhoto]]:
+    for photo in store.photos():
+        scores = [segment.score for segment in store.segments(photo.sha256) if segment.surface is DINING_TABLE]
+        if scores:
+            yield min(scores), photo
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A photo and its labels as a page shows them; all is plain text.
+    """A photo and its labels on a page, in plain text.
 
     Attributes:
         score: of the photo.
         name: of the photo.
-        lines: what else is known of it.
-        photo: path of its picture, beside the page; empty where there is none.
+        lines: further facts.
+        photo: path of its picture, beside the page; empty without one.
         labels: path of the same picture with the labels.
-        problem: why there is no picture; empty where there is one.
+        problem: why there is no picture; empty with one.
     """
 
     score: str
@@ -94,31 +110,29 @@ class Figure:
 
 
 class Thumbnails:
-    """Draws each photo once, however many galleries show it."""
+    """Draws each photo once, however many galleries show it, below `images` in an existing folder."""
 
     def __init__(self, store: LabelStore, folder: Path) -> None:
-        """Pictures go to `folder`, an existing one, below `images`."""
-        self._store = store
-        self._folder = folder
+        self._store, self._folder = store, folder
         self._drawn: dict[str, Figure] = {}
 
     def figure(self, photo: StoredPhoto) -> Figure:
-        """A photo and its labels, one over the other, and what is known of them."""
+        """The figure of a photo."""
         if photo.sha256 not in self._drawn:
             self._drawn[photo.sha256] = self._draw(photo)
         return self._drawn[photo.sha256]
 
     def _draw(self, photo: StoredPhoto) -> Figure:
         score = f"{photo.quality_scores['score']:.2f}" if "score" in photo.quality_scores else "?"
-        described = Figure(score, photo.name, _lines(self._store, photo))
+        figure = Figure(score, photo.name, _lines(self._store, photo))
         stem = f"{IMAGES}/{photo.sha256[:16]}"
         try:
-            # Only a photo that has this sha256 is read, so that no other name gets to the disk.
+            # Only photos whose bytes have this sha256 are read, so the file name is hexadecimal.
             image = decode_image(io.BytesIO(self._store.read_photo(photo)))
             self._write(photo, image, stem)
         except (DatasetError, DecodeError) as error:
-            return replace(described, problem=str(error))
-        return replace(described, photo=f"{stem}.jpg", labels=f"{stem}_labels.jpg")
+            return replace(figure, problem=str(error))
+        return replace(figure, photo=f"{stem}.jpg", labels=f"{stem}_labels.jpg")
 
     def _write(self, photo: StoredPhoto, image: Image, stem: str) -> None:
         size = fitting_size(image.shape, _THUMBNAIL, _THUMBNAIL)
@@ -133,26 +147,3 @@ def _lines(store: LabelStore, photo: StoredPhoto) -> list[str]:
     known = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in photo.quality_scores.items() if name != "score"]
     reviewed = f"reviewed by {photo.reviewer}" if photo.origin == "reviewed" else ""
     return [line for line in (" · ".join(found) or "nothing found", " · ".join(known), reviewed) if line]
-
-
-def _with(store: LabelStore, quality: str) -> Iterator[StoredPhoto]:
-    return (photo for photo in store.photos() if quality in photo.quality_scores)
-
-
-def _disputed(store: LabelStore) -> Iterator[StoredPhoto]:
-    return (photo for photo in store.photos() if any(name in photo.quality_scores for name in _AGREEMENTS))
-
-
-def _with_tables(store: LabelStore) -> Iterator[tuple[float, str, StoredPhoto]]:
-    for photo in store.photos():
-        scores = [segment.score for segment in store.segments(photo.sha256) if segment.surface is DINING_TABLE]
-        if scores:
-            yield min(scores), photo.sha256, photo
-
-
-def _score(photo: StoredPhoto) -> tuple[float, str]:
-    return photo.quality_scores["score"], photo.sha256
-
-
-def _agreement(photo: StoredPhoto) -> tuple[float, str]:
-    return min(photo.quality_scores[name] for name in _AGREEMENTS if name in photo.quality_scores), photo.sha256

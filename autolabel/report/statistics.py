@@ -1,4 +1,4 @@
-"""What there is to count in a label store; one pass over it, whatever its size."""
+"""Statistics of a label store, counted in one pass."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Distribution:
     """Numbers from 0 to 1.
 
     Attributes:
-        counts: how many fall into each of `BINS` equal parts; 1 falls into the last.
-        count: how many there are.
+        counts: of the numbers in each of `BINS` equal parts; 1 is in the last.
+        count: of all numbers.
         total: their sum.
     """
 
@@ -34,18 +34,18 @@ class Distribution:
 
     @property
     def mean(self) -> float:
-        """NaN where there are none."""
+        """NaN without numbers."""
         return self.total / self.count if self.count else float("nan")
 
 
 @dataclass
-class ClassFacts:
+class ClassStatistics:
     """One class in all photos.
 
     Attributes:
-        photos: those that have it.
-        segments: how many there are.
-        area_shares: of the photos that have it, the share that it covers.
+        photos: number of photos that have it.
+        segments: number of segments.
+        area_shares: the share that it covers, of the photos that have it.
         scores: of the segments.
     """
 
@@ -55,7 +55,7 @@ class ClassFacts:
     scores: Distribution = field(default_factory=Distribution)
 
     def add(self, segments: Sequence[StoredSegment], pixels: int) -> None:
-        """Counts the segments of one photo that are of this class, one or more."""
+        """Counts the segments of one photo, one or more."""
         self.photos += 1
         self.segments += len(segments)
         self.area_shares.add(sum(segment.area for segment in segments) / pixels)
@@ -64,38 +64,37 @@ class ClassFacts:
 
 
 @dataclass
-class Facts:
-    """All of it.
+class Statistics:
+    """A whole label store.
 
     Attributes:
-        photos: labelled photos.
-        classes: by the class's name, all of them.
-        qualities: of whole photos, by name; how many photos have each is its count.
-        segment_qualities: of segments, by name.
+        photos: number of labelled photos.
+        classes: all of them, by name.
+        quality_scores: of photos, by name.
+        segment_scores: quality scores of segments, by name.
     """
 
     photos: int = 0
-    classes: dict[str, ClassFacts] = field(default_factory=lambda: {c.name: ClassFacts() for c in CLASSES})
+    classes: dict[str, ClassStatistics] = field(default_factory=lambda: {c.name: ClassStatistics() for c in CLASSES})
     quality_scores: defaultdict[str, Distribution] = field(default_factory=lambda: defaultdict(Distribution))
-    segment_qualities: defaultdict[str, Distribution] = field(default_factory=lambda: defaultdict(Distribution))
+    segment_scores: defaultdict[str, Distribution] = field(default_factory=lambda: defaultdict(Distribution))
 
     def add(self, photo: StoredPhoto, segments: Sequence[StoredSegment]) -> None:
         """Counts a photo."""
         self.photos += 1
         for name, value in photo.quality_scores.items():
             self.quality_scores[name].add(value)
-        for name, facts in self.classes.items():
-            of_class = [segment for segment in segments if segment.surface.name == name]
-            if of_class:
-                facts.add(of_class, photo.width * photo.height)
+        for name, statistics in self.classes.items():
+            if of_class := [segment for segment in segments if segment.surface.name == name]:
+                statistics.add(of_class, photo.width * photo.height)
         for segment in segments:
             for name, value in segment.quality_scores.items():
-                self.segment_qualities[name].add(value)
+                self.segment_scores[name].add(value)
 
 
-def gather_facts(store: LabelStore) -> Facts:
+def gather_statistics(store: LabelStore) -> Statistics:
     """Counts a whole store, one photo at a time."""
-    facts = Facts()
+    statistics = Statistics()
     for photo in store.photos():
-        facts.add(photo, store.segments(photo.sha256))
-    return facts
+        statistics.add(photo, store.segments(photo.sha256))
+    return statistics

@@ -99,13 +99,7 @@ BOX_RULES: Mapping[str, BoxRule] = {
 def select_boxes(
     boxes: PromptedBoxes, size_hw: tuple[int, int], class_config: ClassConfig, without: frozenset[str] = frozenset()
 ) -> list[ChosenBox]:
-    """Selects the boxes for which masks are drawn.
-
-    Args:
-        boxes: a detector's, for the prompts of the class config.
-        size_hw: the photo's height and width.
-        class_config: classes and thresholds.
-        without: names of rules that are left out.
+    """Selects the boxes for which masks are drawn; `without` are names of rules that are left out.
 
     Returns:
         Best first, those of negative prompts included. A box is there for several classes only without

@@ -71,13 +71,7 @@ def semantic_candidates(
 
     A segment's score is the mean probability of its class over all its pixels, ignored ones included. Tables are
     separated at the gaps between them, on the prediction's own raster (`surfaces.masks.table_parts`); parts that are
-    too small for that are ignored.
-
-    Args:
-        semantic: at any resolution.
-        size_hw: the photo's height and width.
-        class_config: thresholds.
-        without: names of pixel rules that are left out.
+    too small for that are ignored. `without` are names of pixel rules that are left out.
     """
     rules = [rule for name, rule in PIXEL_RULES.items() if name not in without]
     labels = np.empty(size_hw, np.uint8)

@@ -77,5 +77,5 @@ def test_reviews_that_are_not_taken_over_are_reported(tmp_path: Path, capsys: py
     told = capsys.readouterr().err.splitlines()
     assert told[1:] == [
         f"{folders[1]}: 0 photos taken over",
-        f"{folders[1]}: 1 photos are reviewed otherwise in {tmp_path / 'all'}, whose labels stay",
+        f"{folders[1]}: 1 photos have other reviews in {tmp_path / 'all'}, which are kept",
     ]

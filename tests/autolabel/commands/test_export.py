@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from autolabel.__main__ import main
 from autolabel.commands.export import export
-from autolabel.export.coco import coco_export
+from autolabel.export.formats import coco_export
 from autolabel.export.selection import Selection
 from surfaces.classes import WALL
 from surfaces.datasets import open_dataset
@@ -33,9 +33,10 @@ def test_the_command(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[st
         assert len(open_dataset(out)) == 2
 
 
-def test_its_options(tmp_path: Path) -> None:
+@pytest.mark.parametrize("no_ignored", ["--no-ignored", "--no-unsure"])  # the latter in version 0.1
+def test_its_options(tmp_path: Path, no_ignored: str) -> None:
     store, out = rooms_store(tmp_path / "store", 2), tmp_path / "out"
-    arguments = ["--format", "coco", "--out", str(out), "--min-score", "0.85", "--only", "auto", "--no-unsure"]
+    arguments = ["--format", "coco", "--out", str(out), "--min-score", "0.85", "--only", "auto", no_ignored]
     assert main(["export", str(store), *arguments]) == 0
     document = json.loads((out / "annotations.json").read_text())
     assert document["info"] == {"teacher": SETTINGS.teacher, "settings": SETTINGS.fingerprint}

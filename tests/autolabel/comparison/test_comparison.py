@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from autolabel.__main__ import main
-from autolabel.commands.compare import compare
+from autolabel.comparison.agreement import compare
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
 from surfaces.datasets import Labels
 from surfaces.detections import Mask
@@ -73,9 +73,9 @@ def test_labelled_pixels_are_grouped_by_the_belief_in_their_class() -> None:
     found = compare([(auto, truth(wall=(10, 60)))])
     groups = {group.least: group for group in found.belief_groups["wall"]}
     assert {least: group.pixels for least, group in groups.items() if group.pixels} == {0.8: 400, 0.95: 200}
-    assert groups[0.8].semantic == pytest.approx(0.8)
+    assert groups[0.8].belief == pytest.approx(0.8)
     assert groups[0.8].precision == pytest.approx(0.75)
-    assert groups[0.95].precision == groups[0.95].semantic == 1
+    assert groups[0.95].precision == groups[0.95].belief == 1
     assert groups[0.5].precision is None
     assert found.classes["wall"].calibration_error == pytest.approx((400 * 0.05 + 0) / 600)
     assert found.classes["floor"].calibration_error is None

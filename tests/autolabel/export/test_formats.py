@@ -23,10 +23,8 @@ from pycocotools.cocoeval import COCOeval
 
 from autolabel.__main__ import main
 from autolabel.commands.export import ExportSettings, export
-from autolabel.export.coco import coco_export
-from autolabel.export.png import png_export
-from autolabel.export.selection import Format, Selection
-from autolabel.export.yolo import yolo_export
+from autolabel.export.formats import Format, coco_export, png_export, yolo_export
+from autolabel.export.selection import Selection
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, WALL
 from surfaces.datasets import Labels, open_dataset
 from surfaces.detections import Mask

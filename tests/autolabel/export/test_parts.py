@@ -139,8 +139,9 @@ def test_photos_that_are_not_labelled_are_reported(tmp_path: Path, capsys: pytes
     with LabelStore.open(store) as opened:
         opened.add_failure(Source("/photos/b.png", "b", "/photos"), "unreadable", "no such file")
     exported(store, "png")
-    assert "1 photo of the corpus not labelled; `python -m autolabel status` tells why\n1 photo as png\n" in (
-        capsys.readouterr().err
+    assert (
+        "1 photo of the corpus not labelled; see `python -m autolabel status`\n1 photo as png\n"
+        in capsys.readouterr().err
     )
 
 

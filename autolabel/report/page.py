@@ -1,46 +1,59 @@
-"""What the report's page shows, as its template takes it: plain text and numbers."""
+"""The report's page: its content, as the template needs it, and its file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
 from autolabel.report.gallery import Thumbnails, choose_galleries
-from autolabel.report.histogram import Histogram, histogram
-from autolabel.report.statistics import Distribution, Facts, gather_facts
+from autolabel.report.statistics import Statistics, gather_statistics
 from surfaces.classes import CLASSES, SurfaceClass
+from surfaces.datasets.folders import new_folder
+from surfaces.drawing.web_page import PAGE_NAME, render_page
 from surfaces.store.label_store import LabelStore
 
 _MOST_LISTED = 100
 """Failures of a kind, and duplicates, that are listed one by one."""
 
-_NEUTRAL_RGB = (138, 138, 138)
 
-
-def report_values(store: LabelStore, folder: Path, photos: int) -> dict[str, object]:
-    """Gathers what the page shows, and draws its pictures.
+def write_report(store: LabelStore, folder: Path, title: str, photos: int = 24) -> Path:
+    """Writes a page that needs nothing outside its folder, which appears whole or not at all; returns its path.
 
     Args:
-        store: what is shown; one photo at a time is read.
-        folder: of the page.
-        photos: how many a gallery shows at the most.
+        store: one photo at a time is read.
+        folder: must not exist yet.
+        title: of the page.
+        photos: the most photos in a gallery.
+
+    Raises:
+        OutputError: the folder exists or cannot be written.
     """
-    facts, thumbnails = gather_facts(store), Thumbnails(store, folder)
-    ignore_mask = facts.quality_scores.get("sure_share")
+    with new_folder(folder) as partial:
+        values = _page_values(store, partial, photos)
+        page = render_page("autolabel/report.html", title, ["autolabel/report.css"], **values)
+        (partial / PAGE_NAME).write_text(page, encoding="utf-8")
+    return folder / PAGE_NAME
+
+
+def _page_values(store: LabelStore, folder: Path, photos: int) -> dict[str, object]:
+    """Gathers the page's content, and draws its pictures."""
+    statistics, thumbnails = gather_statistics(store), Thumbnails(store, folder)
+    labelled_share = statistics.quality_scores.get("sure_share")
+    classes = statistics.classes
     return {
         "most_listed": _MOST_LISTED,
         "counts": _counts(store),
         "all_settings": _settings(store),
-        "classes": [(surface, _class_cells(facts, surface)) for surface in CLASSES],
-        "unsure_share": 1 - ignore_mask.mean if ignore_mask else None,
-        "grids": {
-            "Scores of segments": _by_class({name: known.scores for name, known in facts.classes.items()}),
-            "Share of a photo that a class covers": _by_class({n: c.area_shares for n, c in facts.classes.items()}),
-            "Qualities of photos": _by_quality(facts.quality_scores),
-            "Qualities of segments": _by_quality(facts.segment_qualities),
+        "classes": [(surface, _class_cells(statistics, surface)) for surface in CLASSES],
+        "ignored_share": 1 - labelled_share.mean if labelled_share else None,
+        "histograms": {
+            "Scores of segments": {name: one.scores for name, one in classes.items()},
+            "Share of a photo that a class covers": {name: one.area_shares for name, one in classes.items()},
+            "Quality scores of photos": dict(sorted(statistics.quality_scores.items())),
+            "Quality scores of segments": dict(sorted(statistics.segment_scores.items())),
         },
+        "colours": {surface.name: surface.colour_rgb for surface in CLASSES},
         "galleries": [
             (gallery, [thumbnails.figure(photo) for photo in gallery.photos])
             for gallery in choose_galleries(store, photos)
@@ -78,20 +91,20 @@ def _settings(store: LabelStore) -> list[dict[str, object]]:
     ]
 
 
-def _class_cells(facts: Facts, surface: SurfaceClass) -> tuple[str, ...]:
+def _class_cells(statistics: Statistics, surface: SurfaceClass) -> tuple[str, ...]:
     """How often a class was found, and how much of the photos it covers."""
-    known = facts.classes[surface.name]
+    known, photos = statistics.classes[surface.name], max(1, statistics.photos)
     return (
         f"{known.photos:,}",
-        f"{known.photos / max(1, facts.photos):.1%}",
+        f"{known.photos / photos:.1%}",
         f"{known.segments:,}",
-        f"{known.area_shares.total / max(1, facts.photos):.1%}",
+        f"{known.area_shares.total / photos:.1%}",
         f"{known.area_shares.mean:.1%}" if known.photos else "",
     )
 
 
 def _skipped(store: LabelStore) -> dict[str, dict[str, object]]:
-    """What was not labelled, by the kind of reason."""
+    """The skipped photos by kind."""
     counts = store.counts().failures
     lines: dict[str, list[str]] = {kind: [] for kind in sorted(counts)}
     for failure in store.failures():
@@ -101,15 +114,7 @@ def _skipped(store: LabelStore) -> dict[str, dict[str, object]]:
 
 
 def _duplicates(store: LabelStore) -> dict[str, object]:
-    """Photos that are at several paths."""
+    """The photos with several paths."""
     count = store.counts().duplicates
     several = (paths for photo in store.photos() if len(paths := store.sources(photo.sha256)) > 1) if count else ()
     return {"count": count, "lines": [" = ".join(paths) for paths in islice(several, _MOST_LISTED)]}
-
-
-def _by_class(values: Mapping[str, Distribution]) -> list[Histogram]:
-    return [histogram(c.name, values[c.name], c.colour_rgb) for c in CLASSES]
-
-
-def _by_quality(values: Mapping[str, Distribution]) -> list[Histogram]:
-    return [histogram(name.replace("_", " "), values[name], _NEUTRAL_RGB) for name in sorted(values)]

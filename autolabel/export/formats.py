@@ -1,0 +1,217 @@
+"""Writes labels as COCO JSON, as YOLO's segmentation text, or as PNG label maps.
+
+YOLO's format is that of Ultralytics (https://docs.ultralytics.com/datasets/segment/). A segment is one polygon, so
+holes and separate parts are joined by bridges (`surfaces.masks.polygons`); ignored pixels are background.
+
+Trainers resample each polygon to 1,000 points, evenly spaced along the list of its points with the first one repeated
+at its end. Ultralytics before 8.3.50, YOLOv5 and YOLOv7 skip corners that fall between these. So a polygon has 999
+points or a divisor of 999: then all of its points are among the 1,000.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from autolabel.export.selection import provenance
+from surfaces.classes import CLASSES
+from surfaces.datasets.coco_writer import new_coco
+from surfaces.datasets.codec import encode_map
+from surfaces.datasets.mask_folder import values_of_labels
+from surfaces.detections import Detection, Mask
+from surfaces.masks.polygons import Points, mask_of_polygon, polygon_of_mask
+from surfaces.store.label_store import StoredPhoto
+from surfaces.store.records import ScoredLabels, ScoredSegment
+
+INDEX_NAME = "photos.jsonl"
+
+WHOLE = ("",)
+"""The parts of an export that is not split."""
+
+_IMAGES, _YOLO_LABELS, _MASKS, _SEGMENTS = "images", "labels", "masks", "segments"
+_NUMBERS_OF_POINTS = (3, 9, 27, 37, 111, 333, 999)
+
+Add = Callable[[StoredPhoto, str, ScoredLabels], None]
+"""Writes the labels of a photo; the second argument is the name of the photo's file in `images`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """All of an export, or its training or validation part.
+
+    Attributes:
+        images: the existing folder of its photos.
+        add: writes the labels of a photo.
+    """
+
+    images: Path
+    add: Add
+
+
+Format = Callable[[Path, Sequence[str]], AbstractContextManager[Mapping[str, Part]]]
+"""Begins an export with parts of these names in an existing folder; it is complete when the context ends."""
+
+
+@contextmanager
+def coco_export(
+    folder: Path, parts: Sequence[str] = WHOLE, with_ignored: bool = True, info: Mapping[str, object] | None = None
+) -> Iterator[Mapping[str, Part]]:
+    """Writes `annotations.json`: annotations with `score` and `qualities`, images with their provenance.
+
+    Args:
+        folder: an existing folder.
+        parts: folders of a dataset each; the one without a name is `folder` itself.
+        with_ignored: write ignored pixels as one `iscrowd` region per class.
+        info: COCO's `info`.
+    """
+    with _parts_in_folders(folder, parts, partial(_coco_part, with_ignored=with_ignored, info=info)) as begun:
+        yield begun
+
+
+@contextmanager
+def png_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[str, Part]]:
+    """Writes `masks/NAME.png`, `segments/NAME.png` and the provenance in `photos.jsonl`; arguments as `coco_export`.
+
+    Masks are those of `surfaces.datasets.mask_folder`. In `segments` a pixel is k in the k-th segment of the photo in
+    `photos.jsonl`, counted from 1, and 0 outside of all.
+    """
+    with _parts_in_folders(folder, parts, _png_part) as begun:
+        yield begun
+
+
+@contextmanager
+def yolo_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[str, Part]]:
+    """Writes `labels/NAME.txt`, `data.yaml` and the provenance in `photos.jsonl`.
+
+    Args:
+        folder: an existing folder.
+        parts: names of folders in `images` and `labels`, where Ultralytics looks for them.
+    """
+    for part in parts:
+        for kind in (_IMAGES, _YOLO_LABELS):
+            (folder / kind / part).mkdir(parents=True)
+    (folder / "data.yaml").write_text(_data_yaml(parts), encoding="utf-8", newline="\n")
+    with _new_index(folder) as add_to_index:
+
+        def add(part: str, photo: StoredPhoto, name: str, labels: ScoredLabels) -> None:
+            file_name = PurePosixPath(part) / name
+            polygons = [yolo_polygon(segment.detection.mask) for segment in labels.segments]
+            pairs = list(zip(labels.segments, polygons, strict=True))
+            text = "".join(f"{yolo_line(segment.detection, points)}\n" for segment, points in pairs)
+            path = folder / _YOLO_LABELS / file_name.with_suffix(".txt")
+            path.write_text(text, encoding="ascii", newline="\n")
+            segments = tuple(_with_polygon_iou(segment, points) for segment, points in pairs)
+            add_to_index(photo, str(file_name), replace(labels, segments=segments))
+
+        yield {part: Part(folder / _IMAGES / part, partial(add, part)) for part in parts}
+
+
+def yolo_polygon(mask: Mask) -> Points:
+    """The polygon of a mask that every trainer fills alike: the last of its points are repeated."""
+    points = polygon_of_mask(mask, _NUMBERS_OF_POINTS[-1])
+    missing = next(number for number in _NUMBERS_OF_POINTS if number >= len(points)) - len(points)
+    return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])
+
+
+def yolo_line(found: Detection, points: Points) -> str:
+    """The class, counted from 0, then x and y of each point, the middle of its pixel, as shares of the photo."""
+    height, width = found.mask.shape
+    shares = (points + 0.5) / np.array([width, height])
+    return f"{CLASSES.index(found.surface)} {' '.join(f'{share:.6f}' for share in shares.ravel())}"
+
+
+@contextmanager
+def _parts_in_folders(
+    folder: Path, parts: Sequence[str], begin: Callable[[Path], AbstractContextManager[Add]]
+) -> Iterator[dict[str, Part]]:
+    with ExitStack() as stack:
+        begun = {}
+        for part in parts:
+            images = folder / part / _IMAGES
+            images.mkdir(parents=True)
+            begun[part] = Part(images, stack.enter_context(begin(folder / part)))
+        yield begun
+
+
+@contextmanager
+def _coco_part(folder: Path, with_ignored: bool, info: Mapping[str, object] | None) -> Iterator[Add]:
+    with new_coco(folder, info) as coco:
+
+        def add(photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
+            image_id = coco.add_image(f"{_IMAGES}/{file_name}", (photo.height, photo.width), **provenance(photo))
+            for segment in labels.segments:
+                found = segment.detection
+                more = {"score": found.score, "qualities": dict(segment.quality_scores)}
+                coco.add_region(image_id, found.surface, found.mask, crowd=False, **more)
+            if with_ignored and labels.ignore_mask.any():
+                for surface in CLASSES:
+                    coco.add_region(image_id, surface, labels.ignore_mask, crowd=True)
+
+        yield add
+
+
+@contextmanager
+def _png_part(folder: Path) -> Iterator[Add]:
+    for name in (_MASKS, _SEGMENTS):
+        (folder / name).mkdir()
+    with _new_index(folder) as add_to_index:
+
+        def add(photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
+            values = encode_map(values_of_labels(labels.labels()))  # raises for too many segments
+            segments = np.zeros(labels.ignore_mask.shape, np.uint8)
+            for number, segment in enumerate(labels.segments, 1):
+                segments[segment.detection.mask] = number
+            name = f"{Path(file_name).stem}.png"
+            (folder / _MASKS / name).write_bytes(values)
+            (folder / _SEGMENTS / name).write_bytes(encode_map(segments))
+            add_to_index(photo, file_name, labels)
+
+        yield add
+
+
+@contextmanager
+def _new_index(folder: Path) -> Iterator[Add]:
+    """`photos.jsonl`: one line per photo with its provenance and its segments, in the order of the labels."""
+    with (folder / INDEX_NAME).open("w", encoding="utf-8", newline="\n") as file:
+
+        def add(photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
+            segments = [
+                {
+                    "class": segment.detection.surface.name,
+                    "score": segment.detection.score,
+                    "qualities": dict(segment.quality_scores),
+                }
+                for segment in labels.segments
+            ]
+            entry = {
+                "file_name": f"{_IMAGES}/{file_name}",
+                "width": photo.width,
+                "height": photo.height,
+                **provenance(photo),
+                "segments": segments,
+                "unsure_share": float(np.mean(labels.ignore_mask)),
+            }
+            file.write(json.dumps(entry) + "\n")
+
+        yield add
+
+
+def _with_polygon_iou(segment: ScoredSegment, points: Points) -> ScoredSegment:
+    """Adds the IoU of mask and polygon to the quality scores."""
+    mask = segment.detection.mask
+    filled = mask_of_polygon(points, (mask.shape[0], mask.shape[1]))
+    iou = float(np.sum(filled & mask) / np.sum(filled | mask))
+    return replace(segment, quality_scores={**segment.quality_scores, "polygon_iou": round(iou, 6)})
+
+
+def _data_yaml(parts: Sequence[str]) -> str:
+    train, val = (str(PurePosixPath(_IMAGES) / part) for part in (parts[0], parts[-1]))
+    note = ["# Training and validation photos are the same; `export --split` divides them."] if train == val else []
+    names = [f"  {index}: {surface.name}" for index, surface in enumerate(CLASSES)]
+    return "\n".join([*note, f"train: {train}", f"val: {val}", "names:", *names, ""])
