@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import lzma
 import shutil
 import sqlite3
 from pathlib import Path
@@ -30,6 +32,9 @@ def old(tmp_path: Path) -> Path:
     """A copy of the files; what they say of the photos' place is true of the copy."""
     folder = tmp_path / "old"
     shutil.copytree(OLD, folder)
+    for file in folder.rglob("*.xz"):
+        file.with_suffix("").write_bytes(lzma.decompress(file.read_bytes()))
+        file.unlink()
     for file in folder.rglob("*.sqlite"):
         connection = sqlite3.connect(file)
         for table, column in _text_columns(connection):
@@ -53,12 +58,10 @@ def _rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def _semantic(folder: Path) -> dict[str, list[int]]:
-    """Pixels of other, wall, floor, dining table and ignored by the photo's name."""
-    counts = {
-        sample.name: np.bincount(sample.labels().semantic.ravel(), minlength=256) for sample in open_dataset(folder)
-    }
-    return {Path(name).name: [*map(int, count[:4]), int(count[255])] for name, count in counts.items()}
+def _semantic(folder: Path) -> dict[str, str]:
+    """Hash of the label map (other, wall, floor, dining table, ignored) by the photo's name."""
+    maps = {Path(sample.name).name: sample.labels().semantic for sample in open_dataset(folder)}
+    return {name: hashlib.sha256(repr(m.shape).encode() + m.tobytes()).hexdigest() for name, m in maps.items()}
 
 
 def test_a_photo_gives_the_same_json_and_masks(tmp_path: Path) -> None:
@@ -160,3 +163,30 @@ def test_datasets_are_inspected_and_packed(old: Path, tmp_path: Path) -> None:
     assert distill(["inspect", str(old / "packed"), "--out", str(tmp_path / "sheet.jpg")]) == 0
     assert distill(["pack", str(old / "coco"), "--out", str(tmp_path / "again"), "--split", "all"]) == 0
     assert sorted(_semantic(tmp_path / "again").values()) == sorted(_semantic(old / "coco").values())
+
+
+def test_a_training_run_resumes(old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(old)
+    run = old / "training" / "run"
+    shutil.move(run, old / "run")
+    settings = ["--config", str(old / "settings" / "train.toml"), "--data", "masks", "--run", "run"]
+    assert distill(["train", *settings]) == 11  # the run is there
+    assert "--resume" in capsys.readouterr().err
+    assert distill(["train", *settings, "--resume"]) == 0
+    assert "resumed after step 2" in capsys.readouterr().err
+    config = json.loads((old / "run" / "config.json").read_text("utf-8"))
+    assert config.items() >= json.loads((OLD / "training" / "run" / "config.json").read_text("utf-8")).items()
+    assert (old / "run" / "student.npz").exists()
+
+
+def test_settings_files_have_the_same_fingerprint(old: Path, tmp_path: Path) -> None:
+    settings = old / "settings"
+    options = ["--teacher", str(settings / "teacher.toml"), "--ontology", str(settings / "classes.toml")]
+    photo = tmp_path / "photos" / "room_01.jpg"
+    photo.parent.mkdir()
+    shutil.copy(OLD / "photos" / photo.name, photo)
+    out = tmp_path / "labels"
+    assert autolabel(["run", str(photo.parent), "--out", str(out), *options, "--without", "specks", "--quiet"]) == 0
+    expected = json.loads((settings / "settings.json").read_text("utf-8"))
+    (row,) = _rows(out / "labels.sqlite", "SELECT fingerprint, teacher, details FROM settings")
+    assert row == tuple(expected.values())
