@@ -68,7 +68,7 @@ def test_modules_of_the_review_are_imported_without_them() -> None:
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        ("status", 15, "labelstudio: no Label Studio is named and none was started here; "),
+        ("status", 15, "labelstudio: no Label Studio is configured, and none was started here; "),
         ("up", 15, "labelstudio: `up` starts a Label Studio on Linux and macOS only; start one yourself "),
     ],
     ids=["status", "up"],
