@@ -1,0 +1,149 @@
+"""EXIF that costs too much is not read: the photo stays as it is stored. A TIFF whose directory does so is refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from surfaces.errors import DecodeError
+from surfaces.images.encode import is_normalized
+from surfaces.images.guards import check_decompression_bomb
+from surfaces.images.load import decode_image
+from surfaces.images.repairs import without_hostile_exif
+from tests.surfaces.images.hostile_exif import (
+    EXIF,
+    HOSTILE,
+    LONG,
+    RATIONAL,
+    SHORT,
+    SOUND,
+    UNDEFINED,
+    X_RESOLUTION,
+    directory,
+    exif,
+    in_jpeg,
+    in_png,
+    in_webp,
+)
+
+pytestmark = [
+    pytest.mark.security,
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # Pillow tells of each oddity
+]
+
+_WIDE, _TALL = (48, 64, 3), (64, 48, 3)
+
+
+def _photo(kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (64, 48), "red").save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+_CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
+    "JPEG": lambda block: in_jpeg(_photo("JPEG"), block),
+    "PNG": lambda block: in_png(_photo("PNG"), block),
+    "WEBP": lambda block: in_webp(_photo("WEBP", icc_profile=b"x" * 200), block),
+}
+
+
+@pytest.mark.parametrize("kind", _CONTAINERS)
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_exif_costs_the_orientation_and_not_the_photo(kind: str, case: str) -> None:
+    image = decode_image(io.BytesIO(_CONTAINERS[kind](HOSTILE[case])))
+    assert image.shape == _WIDE
+    np.testing.assert_allclose(image[20, 20], (255, 0, 0), atol=2)
+
+
+@pytest.mark.parametrize("kind", _CONTAINERS)
+def test_exif_is_obeyed(kind: str) -> None:
+    assert decode_image(io.BytesIO(_CONTAINERS[kind](SOUND))).shape == _TALL
+
+
+def test_a_value_that_lies_outside_of_exif_costs_nothing() -> None:
+    turned = exif([(274, SHORT, 1, 6), (50_000, UNDEFINED, 10**9, 8)])
+    assert decode_image(io.BytesIO(_CONTAINERS["JPEG"](turned))).shape == _TALL
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_photos_with_hostile_exif_are_exported_without_it(kind: str) -> None:
+    assert not is_normalized(_CONTAINERS[kind](HOSTILE["values that overlap"]))
+    assert is_normalized(_CONTAINERS[kind](exif([(X_RESOLUTION, RATIONAL, 1, 8)], padding=8)))
+
+
+def test_exif_of_avif_is_not_read_since_its_container_turns_it() -> None:
+    block = exif([(274, SHORT, 1, 6), (50_000, RATIONAL, 2**12, 26)], padding=2**15)
+    data = _photo("AVIF", exif=block, speed=10)
+    assert b"Exif" in data[:400]
+    with Pillow.open(io.BytesIO(without_hostile_exif("AVIF", data))) as photo:
+        assert 50_000 not in photo.getexif()
+    assert decode_image(io.BytesIO(data)).shape == _TALL
+
+
+def _tiff(extra: list[tuple[int, int, int, int]], behind: bytes = b"") -> bytes:
+    """A grey TIFF of 64x64 pixels with further entries; what is behind its pixels begins at `_BEHIND`."""
+    entries = [(256, SHORT, 1, 64), (257, SHORT, 1, 64), (258, SHORT, 1, 8), (259, SHORT, 1, 1), (262, SHORT, 1, 1)]
+    entries += [(273, LONG, 1, 8), (277, SHORT, 1, 1), (278, SHORT, 1, 64), (279, LONG, 1, 4096), *extra]
+    data = bytes(4096) + behind
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory(sorted(entries))
+
+
+_BEHIND = 8 + 4096
+
+_TIFFS = {
+    "values that overlap": _tiff([(tag, UNDEFINED, 4000, 8) for tag in range(50_000, 50_010)]),
+    "values of a directory inside that overlap": _tiff(
+        [(EXIF, LONG, 1, _BEHIND)], directory([(tag, UNDEFINED, 4000, 8) for tag in range(50_000, 50_010)])
+    ),
+    "a directory that contains itself": _tiff([(EXIF, LONG, 1, _BEHIND)], directory([(EXIF, LONG, 1, _BEHIND)])),
+}
+
+
+@pytest.mark.parametrize("case", _TIFFS)
+def test_hostile_directories_of_tiff_are_refused(case: str) -> None:
+    with pytest.raises(DecodeError, match=r"expected at most \d+ (bytes of values|directories)"):
+        decode_image(io.BytesIO(_TIFFS[case]))
+
+
+def test_a_tiff_with_more_entries_is_taken() -> None:
+    inside = directory([(0x9000, UNDEFINED, 4, 0), (0x829A, RATIONAL, 1, 8)])
+    data = _tiff([(EXIF, LONG, 1, _BEHIND), (700, UNDEFINED, 400, 8), (50_000, UNDEFINED, 10**9, 8)], inside)
+    assert decode_image(io.BytesIO(data)).shape == (64, 64, 3)
+
+
+_ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from([256, 258, 273, 274, 282, 322, 34665, 34853, 40965, 50_000]),
+        st.integers(0, 18),
+        st.one_of(st.integers(0, 9), st.integers(0, 2**32 - 1)),
+        st.one_of(st.integers(0, 400), st.integers(0, 2**32 - 1)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_ENTRIES, min_size=1, max_size=4), st.integers(0, 300), st.integers(0, 1000))
+def test_any_directories(directories: list[list[tuple[int, int, int, int]]], padding: int, cut: int) -> None:
+    block = exif(*directories, padding=padding)[: 8 + cut]
+    with suppress(DecodeError):
+        check_decompression_bomb("TIFF", block)
+    for put in _CONTAINERS.values():
+        assert decode_image(io.BytesIO(put(block))).shape in (_WIDE, _TALL)
+    with suppress(DecodeError):
+        decode_image(io.BytesIO(_tiff(directories[0], block)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["JPEG", "PNG", "WEBP", "AVIF", "TIFF"]), st.binary(max_size=200))
+def test_any_bytes_after_a_signature_are_searched_for_exif(kind: str, tail: bytes) -> None:
+    head = {"JPEG": b"\xff\xd8\xff\xe1\0\x20Exif\0\0", "WEBP": b"RIFF\0\0\0\0WEBPEXIF", "AVIF": b"\0\0\0\x90meta"}
+    assert len(without_hostile_exif(kind, head.get(kind, b"") + tail)) == len(head.get(kind, b"") + tail)

@@ -1,0 +1,257 @@
+"""Servers that drip, lie, flood and never end: bounded in time, and in memory, measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.security
+
+TOTAL_S = 0.7
+READ_S = 0.4
+MEGABYTES_MAX = 120  # 600 are allowed
+_PLAIN = b"HTTP/1.1 200 OK\r\n\r\n"
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+_FLOOD = bytes(1 << 20)
+
+Sends = Iterator[bytes]
+
+
+def dripping(first: bytes, drop: bytes) -> Callable[[], Sends]:
+    """Something every 50 ms, for ever: no silence is long enough to be noticed."""
+
+    def sends() -> Sends:
+        yield first
+        while True:
+            yield drop
+            time.sleep(0.05)
+
+    return sends
+
+
+def flooding(first: bytes, wave: bytes) -> Callable[[], Sends]:
+    def sends() -> Sends:
+        yield first
+        while True:
+            yield wave
+
+    return sends
+
+
+def sending(*parts: bytes) -> Callable[[], Sends]:
+    return lambda: iter(parts)
+
+
+def silence() -> Sends:
+    time.sleep(20)
+    yield b""
+
+
+def packed_head(coding: str) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+
+
+def zeros_packed(gigabytes: int, window_bits: int) -> Sends:
+    """Packed zeros, 10 MB for 10 GB: a block that is flushed packs to the same bytes each time."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, window_bits)
+    zeros = bytes(10_000_000)
+    yield packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(100 * gigabytes - 1):
+        yield block
+
+
+def bomb(coding: str, window_bits: int) -> Callable[[], Sends]:
+    def sends() -> Sends:
+        yield packed_head(coding)
+        yield from zeros_packed(10, window_bits)
+
+    return sends
+
+
+def bomb_in_a_bomb() -> Sends:
+    yield packed_head("gzip, gzip")
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    for part in zeros_packed(10, 31):
+        yield packer.compress(part)
+
+
+_EMPTY_MEMBER = bytes.fromhex("1f8b08000000000000030300000000000000000000")[:20]
+_SLOW = f"expected the whole answer within {TOTAL_S:g} s, it took longer"
+_LARGE = "expected at most 20 MB, the answer is larger"
+_SILENT = f"the server was silent for {READ_S:g} s"
+_LONG = "got more than 262144 bytes of headers"
+_PACKED = "expected an answer that is not packed, or by one of gzip, x-gzip, deflate; got another"
+
+SERVERS: dict[str, tuple[Callable[[], Sends], str]] = {
+    # drips
+    "silence": (silence, _SILENT),
+    "drip of the status line": (dripping(b"HTTP/1.1 200 ", b"O"), _SLOW),
+    "drip of one header": (dripping(b"HTTP/1.1 200 OK\r\nA: ", b"b"), _SLOW),
+    "drip of headers": (dripping(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), _SLOW),
+    "drip of the body": (dripping(_PLAIN, b"x"), _SLOW),
+    "drip of a body that is announced": (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x"), _SLOW),
+    "drip of chunks": (dripping(_CHUNKED, b"1\r\nx\r\n"), _SLOW),
+    "drip of a chunk's size": (dripping(_CHUNKED, b"0"), _SLOW),
+    "drip of a chunk's extension": (dripping(_CHUNKED + b"5;", b"x"), _SLOW),
+    "drip of trailers": (dripping(_CHUNKED + b"1\r\nx\r\n0\r\n", b"A: b\r\n"), _SLOW),
+    "drip of what is packed": (dripping(packed_head("gzip"), _EMPTY_MEMBER), _SLOW),
+    "drip of go-aheads": (dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), _SLOW),
+    "https: silence": (silence, _SLOW),
+    "https: drip of a handshake": (dripping(b"\x16\x03\x03\x40\x00", b"\x02"), _SLOW),
+    # lies
+    "less than announced": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"), "the connection broke off"),
+    "more than announced": (flooding(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto", _FLOOD), "5 bytes"),
+    "announced: too much": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 20000001\r\n\r\n"), _LARGE),
+    "announced: terabytes": (
+        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n", _FLOOD),
+        _LARGE,
+    ),
+    "announced: a number too long": (
+        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 60_000 + b"\r\n\r\n", _FLOOD),
+        "could not be downloaded: Exceeds the limit",
+    ),
+    "announced: less than nothing": (flooding(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", _FLOOD), _LARGE),
+    "announced: twice": (
+        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 50000000\r\n\r\n", _FLOOD),
+        "could not be downloaded: Content-Length contained multiple unmatching values (5, 50000000)",
+    ),
+    "announced, and in chunks": (
+        flooding(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"100000\r\n" + _FLOOD + b"\r\n",
+        ),
+        _LARGE,
+    ),
+    "a chunk of terabytes": (flooding(_CHUNKED + b"fffffffffff\r\n", _FLOOD), _LARGE),
+    "a chunk of less than nothing": (flooding(_CHUNKED + b"-5\r\n", _FLOOD), _LARGE),
+    "a chunk of no size": (sending(_CHUNKED + b"size\r\n"), "the connection broke off"),
+    # floods
+    "a body without end": (flooding(_PLAIN, _FLOOD), _LARGE),
+    "chunks without end": (flooding(_CHUNKED, b"100000\r\n" + _FLOOD + b"\r\n"), _LARGE),
+    "chunks with extensions without end": (flooding(_CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n"), _SLOW),
+    "a chunk's size without end": (flooding(_CHUNKED, b"0" * 100_000), "got more than 65536 bytes"),
+    "trailers without end": (flooding(_CHUNKED + b"1\r\nx\r\n0\r\n", b"A: b\r\n" * 9999), _SLOW),
+    "go-aheads without end": (flooding(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999), "got more than 32 interim"),
+    "hints without end": (flooding(b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a>\r\n" * 999), _LONG),
+    "a header without end": (flooding(b"HTTP/1.1 200 OK\r\nA: ", b"x" * 100_000), _LONG),
+    "a status line without end": (flooding(b"HTTP/1.1 200 ", b"x" * 100_000), _LONG),
+    "headers without end": (flooding(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 9999), _LONG),
+    "long headers without end": (flooding(b"HTTP/1.1 200 OK\r\n", b"A: " + b"x" * 65_000 + b"\r\n"), _LONG),
+    "something else without end": (flooding(b"", b"x" * 100_000), "could not be downloaded"),
+    # bombs
+    "gzip bomb": (bomb("gzip", 31), _LARGE),
+    "gzip bomb by another name": (bomb("X-GZIP", 31), _LARGE),
+    "deflate bomb": (bomb("deflate", 15), _LARGE),
+    "raw deflate bomb": (bomb("deflate", -15), _LARGE),
+    "gzip bomb in a gzip bomb": (bomb_in_a_bomb, _PACKED),
+    "bomb of empty gzip files": (flooding(packed_head("gzip"), _EMPTY_MEMBER * 50_000), "expected"),
+    "bomb of empty blocks": (flooding(packed_head("gzip") + _EMPTY_MEMBER[:10], b"\0\0\0\xff\xff" * 99_999), _LARGE),
+    "brotli": (flooding(packed_head("br"), _FLOOD), _PACKED),
+    "zstd": (flooding(packed_head("zstd"), _FLOOD), _PACKED),
+    "damaged gzip": (flooding(packed_head("gzip"), _FLOOD), "the answer is packed, and damaged"),
+    "half of a gzip file": (sending(packed_head("gzip"), zlib.compress(b"photo" * 99)[:-6]), "not complete"),
+    # words for the terminal
+    "a status of escapes": (sending(b"HTTP/1.1 404 \x1b[31mred\x07\r\n\r\n"), "the server answered 404 Not Found"),
+    "no HTTP but escapes": (sending(b"\x1b]0;title\x07\x1b[31m\r\n\r\n"), "could not be downloaded: "),
+}
+
+_CLIENT = """
+import json, os, sys, time
+from surfaces.errors import FetchError
+from surfaces.io.http import FetchLimits, fetch
+total_s, read_s = map(float, sys.argv[1:3])
+limits = FetchLimits(bytes_max=20_000_000, read_s=read_s, connect_s=1, total_s=total_s, attempts=1, allow_private=True)
+for line in sys.stdin:
+    name, url = json.loads(line)
+    start = time.monotonic()
+    try:
+        said = f"{len(fetch(url, limits))} bytes"
+    except FetchError as error:
+        said = str(error)
+    taken_s = time.monotonic() - start
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    peak = int(status["VmHWM"].split()[0]) // 1024
+    opened = len(os.listdir("/proc/self/fd"))
+    print(json.dumps([name, said, taken_s, peak, int(status["Threads"]), opened]), flush=True)
+"""
+
+
+class HostileServer:
+    """Sends the same to whoever comes, whatever is asked."""
+
+    def __init__(self, sends: Callable[[], Sends], scheme: str) -> None:
+        self._sends = sends
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"{scheme}://127.0.0.1:{self._listening.getsockname()[1]}/photo"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._send, args=(self._listening.accept()[0],), daemon=True).start()
+
+    def _send(self, client: socket.socket) -> None:
+        with suppress(OSError), client:
+            client.recv(10_000)
+            for part in self._sends():
+                client.sendall(part)
+            client.shutdown(socket.SHUT_WR)
+            client.recv(1)
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Iterator[dict[str, Any]]:
+    """What a process says of each server, one after the other: its words, seconds, its peak memory so far in MB,
+    threads and open files."""
+    servers = {
+        name: HostileServer(sends, "https" if name.startswith("https") else "http")
+        for name, (sends, _) in SERVERS.items()
+    }
+    asked = "".join(json.dumps([name, server.url]) + "\n" for name, server in servers.items())
+    words = [sys.executable, "-c", _CLIENT, str(TOTAL_S), str(READ_S)]
+    done = subprocess.run(
+        words, input=asked, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3]
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    yield {name: found for name, *found in lines}
+    for server in servers.values():
+        server.close()
+
+
+_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process is measured by Linux' /proc")
+
+
+@_LINUX
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_hostile_server_is_left(outcomes: dict[str, Any], name: str) -> None:
+    said, *_, opened = outcomes[name]
+    assert SERVERS[name][1] in said
+    assert said.isprintable()
+    assert len(said) < 400
+    assert opened <= outcomes["silence"][-1], "the connection stayed open"
+
+
+@_LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_hostile_server_is_bounded(outcomes: dict[str, Any], name: str) -> None:
+    _, taken_s, peak_megabytes, threads, _ = outcomes[name]
+    assert taken_s < TOTAL_S + 1  # on a busy machine
+    assert peak_megabytes < MEGABYTES_MAX
+    assert threads <= 3
