@@ -1,4 +1,4 @@
-"""The command: a photo's address in, a masked photo out. `python segment.py --help` tells the rest."""
+"""The command `python segment.py`: segments photos and writes pictures with the segments drawn in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, share
-from surfaces.cli.terminal import escaped_terminal
+from surfaces.cli.commands import escaped_terminal
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.messages import printable_lines
 from surfaces.version import VERSION
@@ -53,14 +53,7 @@ exit codes:
 
 @escaped_terminal()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command.
-
-    Args:
-        arguments: what follows the command's name; the process's own where None.
-
-    Returns:
-        The exit code.
-    """
+    """Runs the command with these arguments, or the process's own; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -70,19 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("segment.py: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the paths has gone; the exit must not try to write the rest
+    except BrokenPipeError:  # the reader of the paths has exited; the exit must not try to flush the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Imported here, so that --help and wrong calls are answered at once.
+    # Imported here, so that --help and wrong arguments are answered quickly.
     from models import Segmenter
-    from surfaces.drawing import overlay
-    from surfaces.images import load as images
-    from surfaces.io import atomic_files as files
-    from surfaces.io import http as fetch
-    from surfaces.segmenting import batch, naming, pipeline, results
+    from surfaces.images.load import ImageLimits
+    from surfaces.io.atomic_files import make_folder
+    from surfaces.io.http import FetchLimits
+    from surfaces.segmenting import batch, naming, pipeline
 
     settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
     settings = pipeline.Settings(
@@ -90,16 +82,17 @@ def _run(options: argparse.Namespace) -> int:
         signature=naming.resolve_signature(options.surname, options.name, os.environ, settings_files),
         classes=options.classes,
         min_score=options.min_score,
-        style=overlay.OverlayStyle(options.alpha),
-        parts=results.Parts(options.json, options.masks),
-        fetch_limits=fetch.FetchLimits.within(options.timeout, options.allow_private, options.max_megabytes),
-        image_limits=images.ImageLimits(**given(pixels_max=options.max_megapixels, bytes_max=options.max_megabytes)),
+        alpha=options.alpha,
+        json=options.json,
+        masks=options.masks,
+        fetch_limits=FetchLimits.within(options.timeout, options.allow_private, options.max_megabytes),
+        image_limits=ImageLimits(**given(pixels_max=options.max_megapixels, bytes_max=options.max_megabytes)),
     )
-    stdin = getattr(sys.stdin, "buffer", None)  # as bytes: the locale need not be the list's
+    stdin = getattr(sys.stdin, "buffer", None)  # bytes, since the list may have another encoding than the locale
     sources = batch.expand_sources(options.url, stdin, settings.folder)
     for line in (*sources.problems, *(() if options.quiet else sources.notes)):
         print(line, file=sys.stderr)
-    files.make_folder(settings.folder)
+    make_folder(settings.folder)
     segmenter = Segmenter(options.weights)
 
     def segment(source: str) -> pipeline.Outcome:

@@ -1,1 +1,1 @@
-"""The shared vocabulary, free of torch: classes, photos, masks, datasets, drawing, metrics, queues."""
+"""Shared by all packages, without torch: classes, photos, masks, datasets, the label store, drawing and metrics."""

@@ -1,4 +1,4 @@
-"""What a network, a teacher or a person found in one photo."""
+"""Segments of one photo, found by a network, a teacher or a person."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One segment of a photo.
+    """One segment.
 
     Attributes:
         surface: its class.
         score: confidence from 0 to 1.
-        box_xyxy: float32 (4,), absolute pixels of the photo, left, top, right, bottom; right and bottom exclusive.
-        mask: bool HxW at the photo's own size, True inside. Holes are holes; parts may be apart.
+        box_xyxy: float32 (4,), absolute pixels, right and bottom exclusive.
+        mask: bool HxW of the photo's size; may have holes and separate parts.
     """
 
     surface: SurfaceClass
@@ -39,14 +39,7 @@ class Detection:
 
 
 def box_of_mask(mask: Mask) -> npt.NDArray[np.float32]:
-    """The tight box around a mask.
-
-    Args:
-        mask: bool HxW.
-
-    Returns:
-        float32 (4,) xyxy, right and bottom exclusive; zeros where the mask is empty.
-    """
+    """The tight box around a mask, float32 (4,) xyxy, right and bottom exclusive; zeros for an empty mask."""
     columns = np.flatnonzero(mask.any(axis=0))
     rows = np.flatnonzero(mask.any(axis=1))
     if columns.size == 0:

@@ -1,33 +1,46 @@
-"""Words of messages that several modules need."""
+"""Formats untrusted text for messages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
+_NAMES_SHOWN = 8
 
 
 def brief(value: object) -> str:
-    """A value as Python writes it, cut after 60 characters: what came may be long and hostile."""
+    """The `repr` of an untrusted value, cut after 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def printable(text: str) -> str:
-    """A text fit for one line of a terminal: control characters and bytes that are not UTF-8 are escaped."""
+    """Text for one line of a terminal: control characters and bytes that are not UTF-8 are escaped."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def printable_lines(text: str) -> str:
-    """A text fit for a terminal whose further lines are indented; other control characters are escaped."""
+    """Text for a terminal whose further lines are indented; other control characters are escaped."""
     return "\n  ".join(printable(line) for line in text.split("\n  "))
 
 
 def encodable(text: str) -> str:
-    """A text fit for UTF-8: bytes that are not UTF-8 (of a file's name) become `\\udc80` to `\\udcff`."""
+    """Text that UTF-8 can encode: bytes of a file name that are not UTF-8 become `\\udc80` to `\\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def without_credentials(text: str) -> str:
-    """An address, or a text with addresses, as it may be shown: a user name and a password give way to dots."""
+    """A URL, or a text with URLs, whose user names and passwords are replaced by dots."""
     return _CREDENTIALS.sub("…@", text)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, such as `1 photo` or `2 photos`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first eight names, and the number of the others."""
+    more = [f"and {len(names) - _NAMES_SHOWN} more"] if len(names) > _NAMES_SHOWN else []
+    return ", ".join([*map(str, names[:_NAMES_SHOWN]), *more])

@@ -1,3 +1,3 @@
-"""The version of the project, as `--version` prints it and downloads announce it."""
+"""The project's version, as in `--version` and in the HTTP header `User-Agent`."""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""What `python -m PACKAGE COMMAND` does in each package: one module a command, errors in one line."""
+"""Runs `python -m PACKAGE COMMAND`: one module per command, one line per error, escaped output."""
 
 from __future__ import annotations
 
@@ -7,50 +7,81 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from types import ModuleType
+from typing import Any, TextIO
 
-from surfaces.cli.terminal import escaped_terminal
 from surfaces.errors import MissingExtraError, SurfacesError
-from surfaces.messages import printable_lines
+from surfaces.messages import printable, printable_lines
 
 INTERRUPTED = 130
 _OWN_PACKAGES = ("autolabel", "distill", "labelstudio", "models", "surfaces")
+
+
+class EscapingStream:
+    """A text stream that escapes control characters, such as those that move the cursor or reverse the text.
+
+    Line feeds and tabs are kept, and carriage returns at either end of what is written, as progress bars use them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a text; returns its length."""
+        self._stream.write(_escape(text))
+        return len(text)
+
+    def writelines(self, lines: Iterator[str]) -> None:
+        """Writes several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def escaped_terminal() -> Iterator[None]:
+    """Escapes control characters in all that is printed within the block."""
+    with ExitStack() as streams:
+        if sys.stdout:  # None where it is closed
+            streams.enter_context(redirect_stdout(EscapingStream(sys.stdout)))
+        if sys.stderr:
+            streams.enter_context(redirect_stderr(EscapingStream(sys.stderr)))
+        yield
 
 
 @escaped_terminal()
 def run_command(
     package: str, description: str, commands: Mapping[str, str], extra: str, arguments: Sequence[str] | None = None
 ) -> int:
-    """Runs one of a package's commands.
+    """Runs one of a package's commands and returns its exit code.
 
     The command `name` is the module `PACKAGE.commands.name` with `add_arguments(parser)` and `run(args)`, which
-    returns the exit code. Only the wanted one is imported, since most need torch.
+    returns the exit code. Only that module is imported, since most need torch.
 
     Args:
         package: its name.
         description: of the package, for its help.
-        commands: a summary of each command by its name.
-        extra: the extra of the distribution that brings what the commands need.
-        arguments: what follows the package's name; the process's own where None.
-
-    Returns:
-        The exit code.
+        commands: the summary of each command by its name.
+        extra: the extra of the distribution that installs what the commands need.
+        arguments: of the command line; the process's own where None.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
     subparsers = parser.add_subparsers(dest="command", required=True)
     given = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((word for word in given if word in commands), None)
-    # Spinning threads slow each other down tenfold on a CPU that others use too; read when torch is imported.
+    # Spinning threads slow each other down tenfold on a shared CPU; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with missing_package_reported(wanted, extra):
             for name, summary in commands.items():
                 command = subparsers.add_parser(name, help=summary, description=summary)
                 if name == wanted:
-                    _module(package, name).add_arguments(command)
+                    _import_command(package, name).add_arguments(command)
             args = parser.parse_args(given)
-            return int(_module(package, args.command).run(args))
+            return int(_import_command(package, args.command).run(args))
     except SurfacesError as error:
         print(f"{package}: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -59,20 +90,13 @@ def run_command(
         return INTERRUPTED
 
 
-def _module(package: str, command: str) -> ModuleType:
-    return importlib.import_module(f"{package}.commands.{command}")
-
-
 @contextmanager
 def missing_package_reported(command: str | None, extra: str) -> Iterator[None]:
-    """Turns the absence of a package, whenever it is noticed, into a line that names the extra that brings it.
+    """Turns a missing package into a MissingExtraError that names the extra to install.
 
     Args:
-        command: what needs the package, as the user wrote it.
+        command: as the user wrote it.
         extra: of the distribution.
-
-    Raises:
-        MissingExtraError: a package that is not ours is absent.
     """
     try:
         yield
@@ -82,3 +106,16 @@ def missing_package_reported(command: str | None, extra: str) -> Iterator[None]:
         raise MissingExtraError(
             f"`{command}` needs {error.name}, which is not installed; pip install 'interior-surfaces[{extra}]'"
         ) from error
+
+
+def _import_command(package: str, command: str) -> ModuleType:
+    return importlib.import_module(f"{package}.commands.{command}")
+
+
+def _escape(text: str) -> str:
+    inner = text.strip("\r")
+    if all(part.isprintable() for line in inner.split("\n") for part in line.split("\t")):
+        return text
+    start = len(text) - len(text.lstrip("\r"))
+    plain = "".join(sign if sign in "\n\t" else printable(sign) for sign in inner)
+    return text[:start] + plain + text[start + len(inner) :]

@@ -1,35 +1,42 @@
-"""The project's dataset format: COCO JSON and photos. Wall and floor are one annotation a photo, tables one each.
+"""Reads datasets in COCO's format, of this project and of other tools.
 
-Regions that nobody vouches for are `iscrowd` regions, which evaluators leave out, with `ignore`: a table of another
-kind as a dining table (calling it one is not punished), an unlabelled region as each of the classes. `iscrowd` alone is
-COCO's crowd: dining tables that are not told apart.
+Wall and floor are one annotation per photo, each dining table is one. Unlabelled regions have `iscrowd` and `ignore`: a
+table of another kind as a dining table (predicting one is no error), any other region once for each class. `iscrowd`
+alone is COCO's crowd: dining tables without instances.
 The format is that of Lin et al., Microsoft COCO, ECCV 2014 (https://cocodataset.org/#format-data).
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 import numpy as np
 
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
-from surfaces.datasets.coco_file import CocoContent, CocoRegion, Id, image_words, read_coco
-from surfaces.datasets.coco_layout import FoundPhoto, PhotoFolders, split_name
-from surfaces.datasets.coco_regions import decode_segmentation
-from surfaces.datasets.coco_writer import new_coco
-from surfaces.datasets.codec import decode_image, encode_jpeg, read_photo, suffix_of
-from surfaces.datasets.folders import inside, new_folder, require_unique
-from surfaces.datasets.normalize import is_normalized
-from surfaces.datasets.reading import DEFAULT_OPTIONS, ReadOptions, counted, listed, note, refuse_faults
-from surfaces.datasets.sample import Labels, Sample, read_sample
+from surfaces.datasets.coco_file import CocoContent, CocoRegion, Id, describe_image, read_coco
+from surfaces.datasets.coco_writer import COCO_NAME, IMAGES_NAME
+from surfaces.datasets.coco_writer import write_coco as write_coco
+from surfaces.datasets.codec import COCO_BYTES_MAX, decode_image, read_bytes, read_photo
+from surfaces.datasets.reading import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions, note, refuse_faults
+from surfaces.datasets.sample import Labels, Sample, require_unique
 from surfaces.detections import Image, Mask
 from surfaces.errors import DatasetError
+from surfaces.io.local_files import relative_path, require_inside
+from surfaces.masks.rle import decode_segmentation
 from surfaces.masks.table_parts import numbered_without_gaps
+from surfaces.messages import counted, listed
 
-_IMAGES = "images"
+_ANNOTATIONS = "annotations"
+_INSTANCES = "instances_"
+# Names that only COCO files have; a damaged file of such a name is an error.
+_COCO_FILE = re.compile(r"instances_|_annotations\.coco\.json$")
+_KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,9 @@ class CocoSample:
     Attributes:
         name: the photo's path below `images` (or below the file's folder) without its suffix.
         image_path: the photo's file.
-        size_hw: height and width that the COCO file states.
+        size_hw: height and width in the COCO file.
         regions: the photo's annotations.
-        background: what pixels outside of all regions are: OTHER, or IGNORE where the file lacks a class or where
+        background: the label of pixels outside of all regions: OTHER, or IGNORE where the file lacks a class or where
             an annotation was left out.
     """
 
@@ -65,17 +72,33 @@ class CocoSample:
         return read_photo(self.image_path)
 
     def labels(self) -> Labels:
-        """Its labels, of the photo's own size. Where regions overlap, tables win over floor, and floor over wall."""
-        return _labels_of(self.regions, self.size_hw, self.background)
+        """Its labels, of the photo's size. Where regions overlap, tables win over floor, and floor over wall."""
+        semantic = np.full(self.size_hw, self.background, np.uint8)
+        for surface, value in ((DINING_TABLE, OTHER_TABLE), *((stuff, IGNORE) for stuff in STUFF)):
+            for mask in self._masks(surface, ignored=True):
+                semantic[mask] = value
+        for surface in STUFF:  # stuff has no instances: a crowd is a region
+            for mask in (*self._masks(surface), *self._masks(surface, crowd=True)):
+                semantic[mask] = surface.coco_id
+        for mask in self._masks(DINING_TABLE, crowd=True):
+            semantic[mask] = DINING_TABLE.coco_id
+        tables = np.zeros(self.size_hw, np.uint8)
+        for number, mask in enumerate(self._masks(DINING_TABLE), 1):
+            tables[mask] = number
+        semantic[tables > 0] = DINING_TABLE.coco_id
+        return Labels(semantic, numbered_without_gaps(tables))
+
+    def _masks(self, surface: SurfaceClass, crowd: bool = False, ignored: bool = False) -> Iterator[Mask]:
+        for region in self.regions:
+            if (region.surface, region.crowd, region.ignored) == (surface, crowd, ignored):
+                yield decode_segmentation(region.segmentation, *self.size_hw)
 
 
 def open_coco(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
-    """The samples of a COCO file, in the file's order; what is unusual in the file is told on stderr.
+    """The samples of a COCO file, in the file's order; notes on its peculiarities are written to stderr.
 
-    Args:
-        path: the file. Categories are told by name, without regard to case, `_` and `-`; those that are none of our
-            classes are left out. Classes that the file has no category for are unlabelled.
-        options: how it is read.
+    Categories are matched by name, ignoring case, `_` and `-`; other categories are left out. Pixels of classes
+    without a category are unlabelled.
 
     Raises:
         DatasetError: it is no COCO file, or it has faults, which are listed.
@@ -87,10 +110,10 @@ def open_coco_splits(paths: Sequence[Path], options: ReadOptions = DEFAULT_OPTIO
     """The samples of several COCO files as one dataset; each name begins with its split's.
 
     Raises:
-        DatasetError: as `open_coco`; or a photo is in several files.
+        DatasetError: as of `open_coco`; or a photo is in several files.
     """
     samples = [
-        replace(sample, name=f"{split_name(path)}/{sample.name}")
+        replace(sample, name=f"{_split_name(path)}/{sample.name}")
         for path in paths
         for sample in _open_file(path, options)
     ]
@@ -104,71 +127,106 @@ def open_coco_splits(paths: Sequence[Path], options: ReadOptions = DEFAULT_OPTIO
     return list(samples)
 
 
-def write_coco(samples: Sequence[Sample], folder: Path) -> int:
-    """Writes a dataset as COCO JSON and photos. The folder appears whole or not at all.
+def coco_files(folder: Path) -> list[Path]:
+    """The COCO files of a folder: one, or one for each of its splits (`train`, `valid`, `instances_train.json`, …).
 
-    Photos are copied byte for byte to `images/` where they are upright JPEG or PNG files, else written as such. Regions
-    are packed RLE: parts may be apart, holes stay holes.
-
-    Args:
-        samples: what to write; read one at a time.
-        folder: where to; it must not exist yet.
-
-    Returns:
-        How many photos were written.
+    They are searched for in the folder, in its `annotations`, then in its other folders, each of which is a split.
 
     Raises:
-        DatasetError: two samples share a name, a name leads out of the folder, or a photo or its labels are invalid.
-        OutputError: the folder exists or cannot be written.
+        DatasetError: a folder has several, and their names are not those of splits.
     """
-    require_unique(sample.name for sample in samples)
-    with new_folder(folder) as partial, new_coco(partial) as coco:
-        for sample in samples:
-            image, labels = read_sample(sample)
-            photo = sample.encoded_image()
-            photo = photo if is_normalized(photo) else encode_jpeg(image)
-            file_name = f"{_IMAGES}/{inside(sample.name)}{suffix_of(photo)}"
-            (partial / file_name).parent.mkdir(parents=True, exist_ok=True)
-            (partial / file_name).write_bytes(photo)
-            image_id = coco.add_image(file_name, (labels.semantic.shape[0], labels.semantic.shape[1]))
-            for region in coco_regions(labels):
-                coco.add_region(image_id, region.surface, region.mask, region.crowd, ignore=int(region.ignored))
-    return len(samples)
+    for place in (folder, folder / _ANNOTATIONS):
+        if files := _files_directly_in(place):
+            return files
+    return [file for place in sorted(folder.iterdir()) if place.is_dir() for file in _files_directly_in(place)]
 
 
-@dataclass(frozen=True, eq=False)
-class LabelRegion:
-    """A region of a photo's labels, as COCO has it.
+def _files_directly_in(folder: Path) -> list[Path]:
+    if (folder / COCO_NAME).is_file():
+        return [folder / COCO_NAME]
+    paths = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    files = [path for path in paths if path.is_file() and (_COCO_FILE.match(path.name) or _looks_like_coco(path))]
+    splits = [path for path in files if path.stem.startswith(_INSTANCES)]
+    if len(files) > 1 and not splits:
+        raise DatasetError(f"expected one COCO file in {folder}, got {listed([p.name for p in files])}: name one")
+    return splits or files
 
-    Attributes:
-        surface: its class.
-        mask: bool HxW, not empty.
-        crowd: whether evaluators shall leave it out: it is ignored, or objects that are not told apart.
-        ignored: whether nobody vouches for its pixels.
+
+def _looks_like_coco(path: Path) -> bool:
+    content = read_bytes(path, COCO_BYTES_MAX).replace(b"\0", b"")  # UTF-16
+    return all(key in content for key in _KEYS)
+
+
+def _split_name(file: Path) -> str:
+    """The end of `instances_train.json`, else the name of the file's folder."""
+    return file.stem.removeprefix(_INSTANCES) if file.stem.startswith(_INSTANCES) else file.parent.name
+
+
+@dataclass(frozen=True)
+class _FoundPhoto:
+    """The photo of a COCO image: its file, and the path below the searched folder, with forward slashes.
+
+    `by_tail` says that only the end of the image's `file_name` led to it.
     """
 
-    surface: SurfaceClass
-    mask: Mask
-    crowd: bool = False
-    ignored: bool = False
+    path: Path
+    name: str
+    by_tail: bool
+
+    @property
+    def sample_name(self) -> str:
+        return str(PurePosixPath(self.name.removeprefix(f"{IMAGES_NAME}/")).with_suffix(""))
 
 
-def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
-    """The regions of a photo."""
-    unlabelled = labels.semantic == IGNORE
-    regions = [
-        *(LabelRegion(surface, labels.semantic == surface.coco_id) for surface in STUFF),
-        *(LabelRegion(DINING_TABLE, labels.tables == n) for n in range(1, int(labels.tables.max(initial=0)) + 1)),
-        LabelRegion(DINING_TABLE, labels.table_crowd(), crowd=True),
-        LabelRegion(DINING_TABLE, labels.semantic == OTHER_TABLE, crowd=True, ignored=True),
-        *(LabelRegion(surface, unlabelled, crowd=True, ignored=True) for surface in CLASSES),
-    ]
-    return (region for region in regions if region.mask.any())
+class _PhotoFinder:
+    """Finds the photos of a COCO file in the folders that tools use, or in the one that the options name."""
+
+    def __init__(self, file: Path, options: ReadOptions) -> None:
+        dataset = file.parent.parent if file.parent.name == _ANNOTATIONS else file.parent
+        self._named = options.images
+        self._follow_links = options.follow_links
+        self._base = options.images or dataset
+        split = file.stem.removeprefix(_INSTANCES)
+        roots = [file.parent]
+        for base in (file.parent, dataset):
+            roots += [base / "images" / split, base / "images", base / split, base / "data", base]
+        self._roots = [root for root in ([options.images] if options.images else dict.fromkeys(roots)) if root.is_dir()]
+        if options.images and not self._roots:
+            raise DatasetError(f"expected the folder of the photos at {options.images}, got none")
+
+    def find(self, file_name: str) -> _FoundPhoto | None:
+        """The photo of a `file_name`; None where there is none.
+
+        Backslashes count as slashes, and percent-encoded names are tried as they are and decoded. Of absolute paths,
+        URLs, and every name below `--images`, the longest end that is a file counts.
+
+        Raises:
+            DatasetError: the name, or a link, leads out of the dataset.
+        """
+        for spelling in dict.fromkeys((file_name, unquote(file_name))):
+            path = spelling.replace("\\", "/")
+            absolute = _ABSOLUTE.match(path)
+            parts = PurePosixPath(relative_path(path[absolute.end() :].lstrip("/") if absolute else path)).parts
+            for start in range(len(parts) if absolute or self._named else 1):
+                name = "/".join(parts[start:])
+                for root in self._roots:
+                    if _is_file(root / name):
+                        if not self._follow_links:
+                            require_inside(self._base, root / name, FOLLOW_LINKS)
+                        return _FoundPhoto(root / name, name, bool(absolute or start))
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     content = read_coco(path, options)
-    photos, faults, missing = _find_photos(content, PhotoFolders(path, options.images, options.follow_links))
+    photos, faults, missing = _find_photos(content, _PhotoFinder(path, options))
     skipped = [*content.invalid, *missing]
     remedies = ["--skip-invalid leaves out invalid annotations and missing photos"] if skipped else []
     remedies += ["--images DIR names the photos' folder"] if missing else []
@@ -184,7 +242,7 @@ def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     has_all_classes = set(CLASSES) <= content.classes
     return [
         CocoSample(
-            _name_of(photos[image.id]),
+            photos[image.id].sample_name,
             photos[image.id].path,
             image.size_hw,
             tuple(content.regions[image.id]),
@@ -195,48 +253,23 @@ def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     ]
 
 
-def _find_photos(content: CocoContent, folders: PhotoFolders) -> tuple[dict[Id, FoundPhoto], list[str], list[str]]:
-    """The photos by their images' ids; a line for each image whose name is at fault; one for each without a photo."""
-    photos: dict[Id, FoundPhoto] = {}
+def _find_photos(content: CocoContent, finder: _PhotoFinder) -> tuple[dict[Id, _FoundPhoto], list[str], list[str]]:
+    """The photos by the ids of their images; a line for each faulty name; a line for each missing photo."""
+    photos: dict[Id, _FoundPhoto] = {}
     owners: dict[str, str] = {}
     faults, missing = [], []
     for image in content.images:
+        described = describe_image(image)
         try:
-            photo = folders.find(image.file_name)
+            photo = finder.find(image.file_name)
         except DatasetError as error:
-            faults.append(f"{image_words(image)}: {error}")
+            faults.append(f"{described}: {error}")
             continue
         if photo is None:
-            missing.append(f"{image_words(image)}: expected its photo inside the dataset, got none")
+            missing.append(f"{described}: expected its photo inside the dataset, got none")
             continue
         photos[image.id] = photo
-        owner = owners.setdefault(_name_of(photo), image_words(image))
-        if owner != image_words(image):
-            faults.append(f"{image_words(image)}: expected one image a name, got {_name_of(photo)} twice: {owner}")
+        owner = owners.setdefault(photo.sample_name, described)
+        if owner != described:
+            faults.append(f"{described}: expected one image a name, got {photo.sample_name} twice: {owner}")
     return photos, faults, missing
-
-
-def _name_of(photo: FoundPhoto) -> str:
-    return str(PurePosixPath(photo.name.removeprefix(f"{_IMAGES}/")).with_suffix(""))
-
-
-def _labels_of(regions: Sequence[CocoRegion], size_hw: tuple[int, int], background: int) -> Labels:
-    def masks(surface: SurfaceClass, crowd: bool = False, ignored: bool = False) -> Iterator[Mask]:
-        for region in regions:
-            if (region.surface, region.crowd, region.ignored) == (surface, crowd, ignored):
-                yield decode_segmentation(region.segmentation, *size_hw)
-
-    semantic = np.full(size_hw, background, np.uint8)
-    for surface, value in ((DINING_TABLE, OTHER_TABLE), *((stuff, IGNORE) for stuff in STUFF)):
-        for mask in masks(surface, ignored=True):
-            semantic[mask] = value
-    for surface in STUFF:  # no instances: a crowd of it is the same
-        for mask in (*masks(surface), *masks(surface, crowd=True)):
-            semantic[mask] = surface.coco_id
-    for mask in masks(DINING_TABLE, crowd=True):
-        semantic[mask] = DINING_TABLE.coco_id
-    tables = np.zeros(size_hw, np.uint8)
-    for number, mask in enumerate(masks(DINING_TABLE), 1):
-        tables[mask] = number
-    semantic[tables > 0] = DINING_TABLE.coco_id
-    return Labels(semantic, numbered_without_gaps(tables))

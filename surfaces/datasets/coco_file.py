@@ -1,4 +1,4 @@
-"""A COCO file, checked: every fault is found before anything is learnt from it."""
+"""Parses and checks a COCO file."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
-from surfaces.datasets.coco_regions import check_segmentation, draws_nothing
 from surfaces.datasets.codec import COCO_BYTES_MAX, LIMITS, read_bytes
-from surfaces.datasets.reading import ReadOptions, counted, listed, note, refuse_faults
+from surfaces.datasets.reading import ReadOptions, note, refuse_faults
+from surfaces.datasets.sample import MAX_TABLES
 from surfaces.errors import DatasetError
-from surfaces.messages import brief
-from surfaces.store.records import MAX_TABLES
+from surfaces.masks.rle import draws_nothing
+from surfaces.messages import brief, counted, listed
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_MOST_REGIONS = 2048  # of a photo: each is drawn at its full size
+_REGIONS_MAX = 2048  # of a photo: each is decoded at its full size
 _OWN_KEYS = {"id", "name", "isthing"}
 _FLAGS = {0: False, 1: True, "0": False, "1": True, None: False}
 
 Id = int | str
-"""Of an image, an annotation or a category. Text that is a whole number is that number."""
+"""Of an image, an annotation or a category; text of an integer is that integer."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class CocoRegion:
 
     Attributes:
         surface: its class.
-        segmentation: checked, as `decode_segmentation` takes it.
-        crowd: whether it is several objects that nobody told apart.
-        ignored: whether nobody vouches for its pixels.
+        segmentation: checked, for `decode_segmentation`.
+        crowd: whether it is several objects without instances.
+        ignored: whether its pixels are unlabelled.
     """
 
     surface: SurfaceClass
@@ -61,15 +61,15 @@ class CocoRegion:
 
 @dataclass(frozen=True)
 class CocoContent:
-    """What a COCO file says about our classes.
+    """The content of a COCO file for our classes.
 
     Attributes:
         images: in the file's order.
-        regions: by the image's id, in the file's order; without what is invalid.
-        classes: those that are among the file's categories; the others are unlabelled.
+        regions: the valid ones by the image's id, in the file's order.
+        classes: those among the file's categories; the others are unlabelled.
         faults: a line for each fault of categories and images.
         invalid: a line for each invalid annotation.
-        incomplete: the images that have one: what the others leave uncovered there is unlabelled.
+        incomplete: the images that have one; their pixels outside of all regions are unlabelled.
     """
 
     images: list[CocoImage]
@@ -81,14 +81,10 @@ class CocoContent:
 
 
 def read_coco(path: Path, options: ReadOptions) -> CocoContent:
-    """Reads and checks a COCO file; what is unusual in it is told on stderr.
-
-    Args:
-        path: the file: JSON as UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
-        options: how it is read.
+    """Reads and checks a COCO file (UTF-8, UTF-16 or UTF-32); notes on its peculiarities are written to stderr.
 
     Raises:
-        DatasetError: it is no COCO file, or knows none of our classes.
+        DatasetError: it is no COCO file, or has none of our classes.
     """
     try:
         content = json.loads(read_bytes(path, COCO_BYTES_MAX))
@@ -98,14 +94,14 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DatasetError(f"expected a COCO file in {path}, got no list of {key}")
     checker = _Checker(content, options)
-    came = listed([repr(name) for name in checker.categories.values()]) or "none"
+    given = listed([repr(name) for name in checker.categories.values()]) or "none"
     if not checker.surfaces:
         refuse_faults(checker.faults, str(path))
-        raise DatasetError(f"expected the categories {', '.join(BY_NAME)}, got {came} ({path})")
+        raise DatasetError(f"expected the categories {', '.join(BY_NAME)}, got {given} ({path})")
     classes = frozenset(checker.surfaces.values())
     missing = [surface.name for surface in CLASSES if surface not in classes]
     if missing:
-        note(f"{path}: no category for {', '.join(missing)} among {came}: pixels outside the others are unlabelled")
+        note(f"{path}: no category for {', '.join(missing)} among {given}: pixels outside the others are unlabelled")
     if checker.others:
         count = counted(checker.others.total(), "annotation")
         note(f"{path}: left out {count} of other categories: {listed([repr(name) for name in checker.others])}")
@@ -113,12 +109,12 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
         note(f"{path}: left out {counted(len(checker.empty), 'annotation')} without a pixel: {listed(checker.empty)}")
     if shared := [brief(key) for key, count in checker.annotation_ids.items() if count > 1]:
         note(f"{path}: {counted(len(shared), 'id')} of several annotations, each of which is read: {listed(shared)}")
-    regions = checker.regions if checker.is_own else _with_crowds_read(checker.regions, path, options)
+    regions = checker.regions if checker.is_own else _resolve_crowds(checker.regions, path, options)
     return CocoContent(checker.images, regions, classes, checker.faults, checker.invalid, frozenset(checker.incomplete))
 
 
 class _Checker:
-    """Checks a COCO file's content entry by entry; `faults` are beyond repair, `invalid` annotations are left out."""
+    """Checks a COCO file's content entry by entry; `faults` refuse the file, `invalid` annotations can be left out."""
 
     def __init__(self, content: dict[str, list[Any]], options: ReadOptions) -> None:
         self.faults: list[str] = []
@@ -129,9 +125,9 @@ class _Checker:
         self.others: Counter[str] = Counter()
         self.options = options
         self.categories = self._categories(content["categories"])
-        names = {key: BY_NAME.get(_plain_name(name)) for key, name in self.categories.items()}
+        names = {key: BY_NAME.get(_normalize_name(name)) for key, name in self.categories.items()}
         self.surfaces = {key: surface for key, surface in names.items() if surface}
-        # In the oldest files of this project, recognised by their categories, each crowd is a region to ignore.
+        # In this project's oldest files, recognised by their categories, each crowd is ignored.
         self.is_own = all(
             isinstance(entry, dict) and entry.keys() == _OWN_KEYS and str(entry["name"]) in BY_NAME
             for entry in content["categories"]
@@ -143,11 +139,13 @@ class _Checker:
         for position, entry in enumerate(content["annotations"]):
             self._annotation(position, entry)
         for image in self.images:
-            if (count := len(self.regions[image.id])) > _MOST_REGIONS:
-                self.faults.append(f"{image_words(image)}: expected at most {_MOST_REGIONS} annotations, got {count}")
+            if (count := len(self.regions[image.id])) > _REGIONS_MAX:
+                self.faults.append(f"{describe_image(image)}: expected at most {_REGIONS_MAX} annotations, got {count}")
             tables = sum(region.surface is DINING_TABLE for region in self.regions[image.id])
             if tables > MAX_TABLES:
-                self.faults.append(f"{image_words(image)}: expected at most {MAX_TABLES} dining tables, got {tables}")
+                self.faults.append(
+                    f"{describe_image(image)}: expected at most {MAX_TABLES} dining tables, got {tables}"
+                )
 
     def _categories(self, entries: list[Any]) -> dict[Id, str]:
         categories: dict[Id, str] = {}
@@ -157,7 +155,7 @@ class _Checker:
                 if categories.setdefault(key, name) != name:
                     raise DatasetError(f"expected one category an id, got {categories[key]!r} and {name!r}")
             except DatasetError as error:
-                self.faults.append(f"category {_told_id(entry, position)}: {error}")
+                self.faults.append(f"category {_describe_id(entry, position)}: {error}")
         return categories
 
     def _images(self, entries: list[Any]) -> Iterator[CocoImage]:
@@ -172,10 +170,10 @@ class _Checker:
                     raise DatasetError(f"expected at most {LIMITS.pixels_max / 1e6:g} megapixels, got {width}x{height}")
                 yield CocoImage(key, name, (height, width))
             except DatasetError as error:
-                self.faults.append(f"image {_told_id(entry, position)}: {error}")
+                self.faults.append(f"image {_describe_id(entry, position)}: {error}")
 
     def _annotation(self, position: int, entry: Any) -> None:
-        words = f"annotation {_told_id(entry, position)}"
+        described = f"annotation {_describe_id(entry, position)}"
         image_id: Id | None = None
         try:
             if isinstance(entry, dict) and entry.get("id") is not None:
@@ -183,38 +181,37 @@ class _Checker:
             image_id = _id_of(entry, "image_id")
             if image_id not in self.file_names:
                 raise DatasetError(f"expected the id of an image as image_id, got {brief(entry['image_id'])}")
-            words += f" of image {brief(image_id)} ({brief(self.file_names[image_id])})"
+            described += f" of image {brief(image_id)} ({brief(self.file_names[image_id])})"
             category = _id_of(entry, "category_id")
             if category not in self.categories:
                 raise DatasetError(f"expected the id of a category as category_id, got {brief(entry['category_id'])}")
             if category not in self.surfaces:
                 self.others[self.categories[category]] += 1
             elif image_id in self.sizes:
-                region = self._region(entry, self.surfaces[category], self.sizes[image_id])
-                if draws_nothing(region.segmentation, *self.sizes[image_id]):
-                    self.empty.append(words)
+                is_empty = draws_nothing(entry.get("segmentation"), *self.sizes[image_id])
+                region = self._region(entry, self.surfaces[category])
+                if is_empty:
+                    self.empty.append(described)
                 else:
                     self.regions[image_id].append(region)
         except DatasetError as error:
-            self.invalid.append(f"{words}: {error}")
+            self.invalid.append(f"{described}: {error}")
             if image_id is not None:
                 self.incomplete.add(image_id)
 
-    def _region(self, entry: dict[str, Any], surface: SurfaceClass, size_hw: tuple[int, int]) -> CocoRegion:
-        segmentation = entry.get("segmentation")
-        check_segmentation(segmentation, *size_hw)
+    def _region(self, entry: dict[str, Any], surface: SurfaceClass) -> CocoRegion:
         crowd = _flag_of(entry, "iscrowd")
         ignored = _flag_of(entry, "ignore") if "ignore" in entry else self.is_own and crowd
         if crowd and not ignored and surface.is_thing and self.options.crowds == "refuse":
             raise DatasetError(f"expected single tables, got a crowd (iscrowd {brief(entry['iscrowd'])})")
-        return CocoRegion(surface, segmentation, crowd and not ignored, ignored)
+        return CocoRegion(surface, entry["segmentation"], crowd and not ignored, ignored)
 
 
-def _with_crowds_read(
+def _resolve_crowds(
     regions: dict[Id, list[CocoRegion]], path: Path, options: ReadOptions
 ) -> dict[Id, list[CocoRegion]]:
-    """The regions of a foreign file, by image, after the decision what its crowds are."""
-    regions = {key: _same_ignored(of_image) for key, of_image in regions.items()}
+    """The regions of another tool's file, by image, with its crowds read as the options say."""
+    regions = {key: _ignore_shared_crowds(of_image) for key, of_image in regions.items()}
     tables = [r for of_image in regions.values() for r in of_image if r.surface is DINING_TABLE and not r.ignored]
     crowds = sum(region.crowd for region in tables)
     if not crowds:
@@ -228,8 +225,8 @@ def _with_crowds_read(
     return {key: [replace(region, crowd=False) for region in of_image] for key, of_image in regions.items()}
 
 
-def _same_ignored(regions: Sequence[CocoRegion]) -> list[CocoRegion]:
-    """One crowd region under several classes is one of which nobody knows the class: it is ignored."""
+def _ignore_shared_crowds(regions: Sequence[CocoRegion]) -> list[CocoRegion]:
+    """A crowd region that is listed under several classes is of unknown class: it is ignored."""
     keys = [json.dumps(region.segmentation) if region.crowd else "" for region in regions]
     classes: dict[str, set[str]] = defaultdict(set)
     for key, region in zip(keys, regions, strict=True):
@@ -240,7 +237,7 @@ def _same_ignored(regions: Sequence[CocoRegion]) -> list[CocoRegion]:
     ]
 
 
-def _plain_name(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
 
 
@@ -274,12 +271,12 @@ def _flag_of(entry: dict[str, Any], key: str) -> bool:
     return _FLAGS[value]
 
 
-def _told_id(entry: Any, position: int) -> str:
-    """The id of an entry for messages, its place in the list where it has none."""
+def _describe_id(entry: Any, position: int) -> str:
+    """The id of an entry for messages, or its index."""
     value = entry.get("id") if isinstance(entry, dict) else None
     return f"at index {position}" if value is None else brief(value)
 
 
-def image_words(image: CocoImage) -> str:
-    """An image for messages: its id and its file's name."""
+def describe_image(image: CocoImage) -> str:
+    """An image's id and file name for messages."""
     return f"image {brief(image.id)} ({brief(image.file_name)})"

@@ -1,24 +1,47 @@
-"""Writes a COCO file photo by photo, whatever the number of photos: nothing is gathered in memory."""
+"""Writes datasets as COCO, photo by photo, without holding them in memory."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from surfaces.classes import CLASSES, SurfaceClass
-from surfaces.datasets.folders import COCO_NAME
+from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE, STUFF, SurfaceClass
+from surfaces.datasets.sample import Labels, Sample, read_sample, require_unique
 from surfaces.detections import Mask, box_of_mask
+from surfaces.images.encode import encode_jpeg, is_normalized, suffix_of
+from surfaces.io.atomic_files import new_folder
+from surfaces.io.local_files import relative_path
 from surfaces.masks.rle import encode
 
+COCO_NAME = "annotations.json"
+IMAGES_NAME = "images"
 _ANNOTATIONS_PART = ".annotations.part"
 
 
+@dataclass(frozen=True, eq=False)
+class LabelRegion:
+    """A region of a photo's labels, as in COCO.
+
+    Attributes:
+        surface: its class.
+        mask: bool HxW, not empty.
+        crowd: whether evaluators leave it out: it is ignored, or objects without instances.
+        ignored: whether its pixels are unlabelled.
+    """
+
+    surface: SurfaceClass
+    mask: Mask
+    crowd: bool = False
+    ignored: bool = False
+
+
 class CocoWriter:
-    """A COCO file in the making; ids count from 1 in the order of what is added."""
+    """Appends to a COCO file; ids count from 1."""
 
     def __init__(self, images: IO[str], annotations: IO[str]) -> None:
         self._images = images
@@ -26,7 +49,7 @@ class CocoWriter:
         self.images = self.annotations = 0
 
     def add_image(self, file_name: str, size_hw: tuple[int, int], **more: object) -> int:
-        """Adds a photo; returns its id.
+        """Adds a photo and returns its id.
 
         Args:
             file_name: relative to the COCO file.
@@ -39,19 +62,51 @@ class CocoWriter:
         return self.images
 
     def add_region(self, image_id: int, surface: SurfaceClass, mask: Mask, crowd: bool, **more: object) -> None:
-        """Adds a region, bool HxW, of a photo; further arguments are further keys. See `coco_annotation`."""
+        """Adds a region, bool HxW, of a photo; further arguments are further keys."""
         self.annotations += 1
         entry = {"id": self.annotations, "image_id": image_id, **coco_annotation(surface, mask, crowd), **more}
         _append(self._annotations, entry, first=self.annotations == 1)
 
 
-@contextmanager
-def new_coco(folder: Path, info: Mapping[str, object] | None = None) -> Iterator[CocoWriter]:
-    """The COCO file of a folder, to be filled in the block; whole when the block ends.
+def write_coco(samples: Sequence[Sample], folder: Path) -> int:
+    """Writes a dataset as COCO JSON and photos. The folder appears whole or not at all.
+
+    Upright JPEG and PNG files are copied byte for byte to `images/`, other photos are converted. Regions are packed
+    RLE, which keeps holes and separate parts.
 
     Args:
-        folder: an existing folder.
-        info: what COCO's `info` shall say.
+        samples: read one at a time.
+        folder: must not exist yet.
+
+    Returns:
+        The number of photos.
+
+    Raises:
+        DatasetError: two samples share a name, a name leads out of the folder, or a photo or its labels are invalid.
+        OutputError: the folder exists or cannot be written.
+    """
+    require_unique(sample.name for sample in samples)
+    with new_folder(folder) as partial, new_coco(partial) as coco:
+        for sample in samples:
+            image, labels = read_sample(sample)
+            photo = sample.encoded_image()
+            photo = photo if is_normalized(photo) else encode_jpeg(image)
+            file_name = f"{IMAGES_NAME}/{relative_path(sample.name)}{suffix_of(photo)}"
+            (partial / file_name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / file_name).write_bytes(photo)
+            image_id = coco.add_image(file_name, labels.size_hw)
+            for region in coco_regions(labels):
+                coco.add_region(image_id, region.surface, region.mask, region.crowd, ignore=int(region.ignored))
+    return len(samples)
+
+
+@contextmanager
+def new_coco(folder: Path, info: Mapping[str, object] | None = None) -> Iterator[CocoWriter]:
+    """Opens a writer for the COCO file of an existing folder; the file is complete when the block ends.
+
+    Args:
+        folder: of the file.
+        info: the content of COCO's `info`.
     """
     part = folder / _ANNOTATIONS_PART
     with (
@@ -68,19 +123,26 @@ def new_coco(folder: Path, info: Mapping[str, object] | None = None) -> Iterator
     part.unlink()
 
 
+def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
+    """The regions of a photo; pixels that are left out of evaluation are `crowd` regions."""
+    unlabelled = labels.semantic == IGNORE
+    regions = [
+        *(LabelRegion(surface, labels.semantic == surface.coco_id) for surface in STUFF),
+        *(LabelRegion(DINING_TABLE, mask) for mask in labels.table_masks()),
+        LabelRegion(DINING_TABLE, labels.table_crowd(), crowd=True),
+        LabelRegion(DINING_TABLE, labels.semantic == OTHER_TABLE, crowd=True, ignored=True),
+        *(LabelRegion(surface, unlabelled, crowd=True, ignored=True) for surface in CLASSES),
+    ]
+    return (region for region in regions if region.mask.any())
+
+
 def coco_categories() -> list[dict[str, Any]]:
-    """The three classes as COCO's `categories`."""
+    """The classes as COCO's `categories`."""
     return [{"id": c.coco_id, "name": c.name, "isthing": int(c.is_thing)} for c in CLASSES]
 
 
 def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool) -> dict[str, Any]:
-    """A region as a COCO annotation, but for `id` and `image_id`; a crowd is one to ignore.
-
-    Args:
-        surface: its class.
-        mask: bool HxW.
-        crowd: whether evaluators shall leave the region out.
-    """
+    """A region (bool HxW) as a COCO annotation without `id` and `image_id`; a crowd is also `ignore`."""
     left, top, right, bottom = (int(side) for side in box_of_mask(mask))
     return {
         "category_id": surface.coco_id,

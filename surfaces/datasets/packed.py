@@ -1,8 +1,8 @@
-"""The packed form of a dataset: a few large files instead of thousands, to carry to the machine that trains.
+"""Packed datasets: a few large files instead of thousands, to copy to the machine that trains.
 
-A folder of ZIP files (`part-000.zip`, …; members stored, not compressed) and `packed.json`, which says where each
-sample's photo, its two label maps and its belief (PNG) begin, so that any number of threads and processes may read at
-once. Reading takes numpy, OpenCV and Pillow alone.
+A folder of ZIP files (`part-000.zip`, …; members stored, not compressed) and `packed.json` with the positions of each
+sample's photo, its two label maps and its soft labels (PNG), so that threads and processes can read in parallel.
+Reading needs only numpy, OpenCV and Pillow.
 """
 
 from __future__ import annotations
@@ -23,17 +23,15 @@ from surfaces.datasets.codec import (
     decode_image,
     decode_map,
     decode_soft_labels,
-    encode_jpeg,
-    encode_map,
     encode_soft_labels,
     require_photo,
-    suffix_of,
 )
-from surfaces.datasets.folders import new_folder, require_unique
 from surfaces.datasets.reading import FOLLOW_LINKS
-from surfaces.datasets.sample import Labels, Sample, read_sample
+from surfaces.datasets.sample import Labels, Sample, read_sample, require_unique
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
+from surfaces.images.encode import encode_jpeg, encode_png, suffix_of
+from surfaces.io.atomic_files import new_folder
 from surfaces.io.local_files import is_unicode, plain_name, require_inside
 from surfaces.io.storage import BYTES_MAX
 from surfaces.messages import brief
@@ -43,18 +41,12 @@ MAX_BYTES = 60_000_000
 
 _FORMAT = "interior-surfaces packed 1" + "".join(f", {surface.name}" for surface in CLASSES[3:])
 _PARTS = ("photo", "semantic", "tables", "belief")
-_MEMBER_OVERHEAD = 128  # bytes that a member's headers take at the most, besides its name twice
+_MEMBER_OVERHEAD = 128  # most bytes of a member's headers, besides its name twice
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file inside an archive.
-
-    Attributes:
-        archive: the archive's file name.
-        offset: where its bytes begin in the archive.
-        size: how many they are.
-    """
+    """A file in an archive: the archive's name, the offset and the number of its bytes."""
 
     archive: str
     offset: int
@@ -67,11 +59,7 @@ class Member:
             raise DatasetError(f"no part of an archive: {brief((self.archive, *numbers))}")
 
     def read(self, folder: Path) -> bytes:
-        """Its bytes.
-
-        Raises:
-            DatasetError: the archive is missing or shorter than the index says.
-        """
+        """Its bytes; raises DatasetError where the archive is missing or too short."""
         path = folder / self.archive
         try:
             with path.open("rb") as file:
@@ -86,7 +74,7 @@ class Member:
 
 @dataclass(frozen=True)
 class PackedSample:
-    """A photo and its label maps inside the archives of a folder."""
+    """A photo and its label maps in the archives of a folder."""
 
     name: str
     folder: Path
@@ -108,7 +96,7 @@ class PackedSample:
         return f"{self.name} of {self.folder}"
 
     def labels(self) -> Labels:
-        """Its labels, of the photo's own size."""
+        """Its labels, of the photo's size."""
         source = f"the labels of {self.name} of {self.folder}"
         return Labels(
             decode_map(self.semantic.read(self.folder), source),
@@ -125,7 +113,7 @@ def open_packed(folder: Path, follow_links: bool = False) -> list[Sample]:
         follow_links: whether archives may be links that leave the folder.
 
     Raises:
-        DatasetError: the index is not one, or an archive is missing, cut off or outside of the folder.
+        DatasetError: the index is invalid, or an archive is missing, truncated or outside of the folder.
     """
     path = folder / INDEX_NAME
     try:
@@ -134,8 +122,8 @@ def open_packed(folder: Path, follow_links: bool = False) -> list[Sample]:
             raise DatasetError(f"format {brief(index['format'])} instead of {_FORMAT!r}")
         samples = [_sample_of(entry, folder) for entry in index["samples"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, DatasetError) as error:
-        told = str(error) if isinstance(error, DatasetError) else repr(error)
-        raise DatasetError(f"expected the index of a packed dataset in {path}, got: {told}") from error
+        reason = str(error) if isinstance(error, DatasetError) else repr(error)
+        raise DatasetError(f"expected the index of a packed dataset in {path}, got: {reason}") from error
     for name, end in _ends(samples).items():
         archive = folder / name
         if not follow_links:
@@ -148,27 +136,22 @@ def open_packed(folder: Path, follow_links: bool = False) -> list[Sample]:
 def write_packed(
     samples: Sequence[Sample], folder: Path, max_bytes: int = MAX_BYTES, longest_side: int | None = None
 ) -> int:
-    """Writes a dataset in the packed form. A folder appears whole or not at all.
+    """Writes a packed dataset; returns the number of samples. The folder appears whole or not at all.
 
     Args:
-        samples: what to write; read one at a time.
-        folder: where to; it must not exist yet.
-        max_bytes: size of an archive at the most.
-        longest_side: photos with a longer side are shrunk to it, labels with them; None keeps every photo's file as
-            it is, byte for byte.
-
-    Returns:
-        How many samples were written.
+        samples: read one at a time.
+        folder: must not exist yet.
+        max_bytes: of an archive.
+        longest_side: larger photos are resized to it, and their labels; None copies all photos byte for byte.
 
     Raises:
-        DatasetError: two samples share a name, one alone is larger than `max_bytes`, or a photo or its labels are
-            invalid.
+        DatasetError: two samples share a name, one is larger than `max_bytes`, or a photo or its labels are invalid.
         OutputError: the folder exists or cannot be written.
     """
     require_unique(sample.name for sample in samples)
     entries: list[dict[str, object]] = []
     with new_folder(folder) as partial:
-        for number, contents in enumerate(_archives_full(samples, max_bytes, longest_side)):
+        for number, contents in enumerate(_split_archives(samples, max_bytes, longest_side)):
             entries += _write_archive(partial / f"part-{number:03d}.zip", contents)
         index = json.dumps({"format": _FORMAT, "samples": entries}, indent=0)
         (partial / INDEX_NAME).write_text(index, encoding="utf-8")
@@ -176,7 +159,7 @@ def write_packed(
 
 
 def _sample_of(entry: Mapping[str, Any], folder: Path) -> PackedSample:
-    """A sample of the index; what is no sample raises nearly anything."""
+    """A sample of the index; invalid entries raise nearly anything."""
     name = entry["name"]
     path = PurePosixPath(name)
     if not is_unicode(name) or "\0" in name or not path.name or path.is_absolute() or ".." in path.parts:
@@ -186,35 +169,35 @@ def _sample_of(entry: Mapping[str, Any], folder: Path) -> PackedSample:
 
 
 def _ends(samples: Sequence[PackedSample]) -> dict[str, int]:
-    """How many bytes each archive must have."""
+    """The number of bytes that each archive must have."""
     ends: dict[str, int] = {}
     for member in (member for s in samples for member in (s.photo, s.semantic, s.tables, s.soft_labels) if member):
         ends[member.archive] = max(ends.get(member.archive, 0), member.offset + member.size)
     return ends
 
 
-def _archives_full(
+def _split_archives(
     samples: Sequence[Sample], max_bytes: int, longest_side: int | None
 ) -> Iterator[dict[str, dict[str, bytes]]]:
-    """What goes into each archive: the files of its samples by the samples' names."""
+    """The content of each archive: the files of its samples by the samples' names."""
     archive: dict[str, dict[str, bytes]] = {}
-    room = max_bytes
+    free = max_bytes
     for sample in samples:
         files = _files_of(sample, longest_side)
         size = sum(len(data) + 2 * len(sample.name.encode()) + _MEMBER_OVERHEAD for data in files.values())
         if size > max_bytes:
             raise DatasetError(f"expected samples of at most {max_bytes} bytes, got {sample.name} of {size}")
-        if size > room:
+        if size > free:
             yield archive
-            archive, room = {}, max_bytes
+            archive, free = {}, max_bytes
         archive[sample.name] = files
-        room -= size
+        free -= size
     if archive:
         yield archive
 
 
 def _write_archive(path: Path, contents: dict[str, dict[str, bytes]]) -> list[dict[str, object]]:
-    """Writes one archive; returns its samples' entries in the index."""
+    """Writes an archive; returns the index entries of its samples."""
     entries: list[dict[str, object]] = []
     with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, files in contents.items():
@@ -232,13 +215,12 @@ def _files_of(sample: Sample, longest_side: int | None) -> dict[str, bytes]:
     photo = sample.encoded_image()
     height, width = labels.semantic.shape
     if longest_side is not None and longest_side < max(height, width):
-        shrink = longest_side / max(height, width)
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        scale = longest_side / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
         photo = encode_jpeg(_resized(image, size, cv2.INTER_AREA))
-        # One lookup for both maps, so that they agree to the pixel.
         semantic, tables = (_resized(m, size, cv2.INTER_NEAREST_EXACT) for m in (labels.semantic, labels.tables))
         labels = Labels(semantic, tables, labels.soft_labels)
-    files = {"photo": photo, "semantic": encode_map(labels.semantic), "tables": encode_map(labels.tables)}
+    files = {"photo": photo, "semantic": encode_png(labels.semantic), "tables": encode_png(labels.tables)}
     return files if labels.soft_labels is None else {**files, "belief": encode_soft_labels(labels.soft_labels)}
 
 

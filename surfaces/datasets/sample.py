@@ -1,7 +1,9 @@
-"""One labelled photo, as every dataset reader yields it."""
+"""Labels of a photo, and the interface of labelled photos."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import DINING_TABLE
-from surfaces.datasets.codec import encode_jpeg
 from surfaces.detections import Image, Mask
 from surfaces.errors import DatasetError
+from surfaces.images.encode import encode_jpeg
+
+MAX_TABLES = 254
+"""Of one photo, since label maps have one byte per pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,42 +25,52 @@ class Labels:
 
     Attributes:
         semantic: uint8 HxW: a COCO id (1 wall, 2 floor, 3 dining table), or OTHER (0), OTHER_TABLE (4), IGNORE (255).
-        tables: uint8 HxW: k inside the k-th dining table, 0 outside and in dining tables that are not told apart (a
-            crowd); positive only where semantic is 3.
-        belief: uint8 (4, h, w) at any resolution, covering the photo: a teacher's probabilities of other, wall, floor
-            and dining table, 255 for certainty; None where nobody stated any, as people don't.
+        tables: uint8 HxW: k inside the k-th dining table, else 0, also in dining tables without instances (a crowd);
+            positive only where semantic is 3.
+        soft_labels: uint8 (4, h, w) at any resolution, covering the photo: a teacher's probabilities of other, wall,
+            floor and dining table, 255 for certainty; None for labels of people.
     """
 
     semantic: npt.NDArray[np.uint8]
     tables: npt.NDArray[np.uint8]
     soft_labels: npt.NDArray[np.uint8] | None = None
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the photo."""
+        height, width = self.semantic.shape
+        return height, width
+
     def table_crowd(self) -> Mask:
-        """Dining tables that are not told apart, bool HxW: pixels of tables, which teach and score no instances."""
+        """Dining tables without instances, bool HxW, which count for pixels but not for instances."""
         crowd: Mask = (self.semantic == DINING_TABLE.coco_id) & (self.tables == 0)
         return crowd
 
+    def table_masks(self) -> list[Mask]:
+        """The mask of each dining table, bool HxW, by its number."""
+        return [self.tables == number for number in range(1, int(self.tables.max(initial=0)) + 1)]
+
 
 class Sample(Protocol):
-    """A labelled photo that is read only when asked for."""
+    """A labelled photo that is read on demand."""
 
     @property
     def name(self) -> str:
-        """Unique within its dataset; the photo's path relative to the dataset without its suffix."""
+        """Unique within its dataset: the photo's path relative to the dataset without its suffix."""
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
 
     def encoded_image(self) -> bytes:
-        """The photo's file, byte for byte as the dataset holds it."""
+        """The photo's file, byte for byte."""
 
     def labels(self) -> Labels:
-        """Its labels, of the photo's own size."""
+        """Its labels, of the photo's size."""
 
 
 @dataclass(frozen=True, eq=False)
 class MemorySample:
-    """A labelled photo held in memory: what a teacher or a renderer just made.
+    """A labelled photo in memory.
 
     Attributes:
         name: unique within its dataset.
@@ -76,7 +91,7 @@ class MemorySample:
         return encode_jpeg(self.pixels)
 
     def labels(self) -> Labels:
-        """Its labels, of the photo's own size."""
+        """Its labels, of the photo's size."""
         return self.known
 
 
@@ -87,7 +102,19 @@ def read_sample(sample: Sample) -> tuple[Image, Labels]:
         DatasetError: they cannot be read, or their sizes differ.
     """
     image, labels = sample.image(), sample.labels()
-    photo, labelled = image.shape[:2], labels.semantic.shape
-    if photo != labelled:
-        raise DatasetError(f"expected labels of the photo's size {photo} for {sample.name}, got {labelled}")
+    if image.shape[:2] != labels.size_hw:
+        raise DatasetError(
+            f"expected labels of the photo's size {image.shape[:2]} for {sample.name}, got {labels.size_hw}"
+        )
     return image, labels
+
+
+def require_unique(names: Iterable[str]) -> None:
+    """Checks the names of samples.
+
+    Raises:
+        DatasetError: two share a name.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DatasetError(f"expected one sample a name, got {count} called {name}")

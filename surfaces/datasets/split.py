@@ -1,4 +1,4 @@
-"""Training and validation parts that share no room."""
+"""Splits datasets into training and validation parts that share no room."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ NamedT = TypeVar("NamedT", bound=Named)
 def split_blocks(
     samples: Sequence[NamedT], block_size: int = 15, every: int = 5, offset: int = 3
 ) -> tuple[list[NamedT], list[NamedT]]:
-    """Splits a dataset by blocks of photos whose names follow each other, since neighbours often show one room.
+    """Splits a dataset by blocks of photos with consecutive names, since neighbours often show one room.
 
-    Sorted by name, photos fill a block until it holds `block_size` of them and the numbers that end their names leave
-    a gap (nyu_0117, nyu_0119: another room); where there is no gap a block ends at twice that size.
+    Photos, sorted by name, are added to a block until it has `block_size` of them and the numbers at the end of their
+    names have a gap (nyu_0117, nyu_0119: another room); without a gap, a block ends at twice that size.
 
     Args:
         samples: a dataset.
-        block_size: photos that a block holds at the least.
-        every: one block of so many goes to the validation part.
-        offset: which of them, counted from 0 and taken modulo `every`: another value is another split.
+        block_size: fewest photos of a block.
+        every: one of this many blocks is for validation.
+        offset: which of them, from 0, modulo `every`; another value gives another split.
 
     Returns:
-        The training part and the validation part, each sorted by name. With fewer than `every` blocks one of them may
-        be empty.
+        The training and the validation part, each sorted by name; one may be empty for fewer than `every` blocks.
     """
     train: list[NamedT] = []
     val: list[NamedT] = []
@@ -48,16 +47,10 @@ def split_blocks(
 
 
 def split_in_two(samples: Sequence[NamedT]) -> tuple[list[NamedT], list[NamedT]]:
-    """`split_blocks`, with smaller blocks where there are too few photos for its defaults to fill both parts.
-
-    Args:
-        samples: a dataset.
-
-    Returns:
-        The training part and the validation part, each sorted by name, none of them empty.
+    """As `split_blocks`, with smaller blocks where needed so that neither part is empty.
 
     Raises:
-        DatasetError: all photos belong to one block, however small blocks are.
+        DatasetError: all photos belong to one block of any size.
     """
     for size, every, offset in _SMALLER_BLOCKS:
         train, val = split_blocks(samples, size, every, offset)
@@ -79,13 +72,12 @@ def _blocks(samples: Sequence[NamedT], size: int) -> list[list[NamedT]]:
 
 
 def _follows(before: str, after: str) -> bool:
-    """Whether two names end in consecutive numbers after the same words."""
-    words_before, number_before = _parts(before)
-    words_after, number_after = _parts(after)
-    return words_before == words_after and number_after is not None and number_after - 1 == number_before
+    """Whether two names end in consecutive numbers after the same text."""
+    text_before, number_before = _split_number(before)
+    text_after, number_after = _split_number(after)
+    return text_before == text_after and number_after is not None and number_after - 1 == number_before
 
 
-def _parts(name: str) -> tuple[str, int | None]:
-    digits = re.search(r"[0-9]*$", name)
-    end = digits.group() if digits else ""
-    return name[: len(name) - len(end)], int(end) if end else None
+def _split_number(name: str) -> tuple[str, int | None]:
+    text = re.sub(r"[0-9]*$", "", name)
+    return text, int(name[len(text) :]) if len(text) < len(name) else None

@@ -1,1 +1,1 @@
-"""drawing of surfaces."""
+"""Pictures for people: overlays of detections and of labels, contact sheets, HTML pages."""

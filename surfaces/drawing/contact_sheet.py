@@ -1,8 +1,8 @@
-"""Many pictures on one sheet."""
+"""Contact sheets: many pictures with captions in one image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -10,20 +10,14 @@ import numpy as np
 
 from surfaces.detections import Image
 
-_PAPER = 245
+_BACKGROUND = 245
+_TEXT_RGB = (30, 30, 30)
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 @dataclass(frozen=True)
 class SheetLayout:
-    """How a contact sheet is laid out, all in pixels.
-
-    Attributes:
-        columns: photos in a row.
-        tile_width: of a photo's place.
-        tile_height: of a photo's place, its caption not counted.
-        caption_height: of the line with its name.
-    """
+    """The layout of a contact sheet; sizes in pixels, those of a tile without its caption."""
 
     columns: int = 6
     tile_width: int = 320
@@ -32,45 +26,32 @@ class SheetLayout:
 
 
 def contact_sheet(tiles: Iterable[tuple[str, Image]], layout: SheetLayout) -> Image:
-    """Lays pictures out in rows, each above its caption.
+    """Arranges pictures in rows.
 
     Args:
-        tiles: caption and picture (uint8 HxWx3 RGB, no larger than the layout's tile) of each.
+        tiles: caption and picture (uint8 HxWx3 RGB, no larger than a tile) of each.
         layout: of the sheet.
 
     Returns:
         uint8 HxWx3 RGB.
     """
-    rows = [_row(row, layout) for row in _batches(tiles, layout.columns)]
+    row_height = layout.tile_height + layout.caption_height
+    rows: list[Image] = []
+    for index, (caption, picture) in enumerate(tiles):
+        column = index % layout.columns
+        if column == 0:
+            rows.append(np.full((row_height, layout.columns * layout.tile_width, 3), _BACKGROUND, np.uint8))
+        left = column * layout.tile_width
+        height, width = picture.shape[:2]
+        rows[-1][:height, left : left + width] = picture
+        text = _fit_text(caption, layout.tile_width - 8)
+        cv2.putText(rows[-1], text, (left + 4, row_height - 5), _FONT, _FONT_SCALE, _TEXT_RGB, 1, cv2.LINE_AA)
     return np.concatenate(rows)
 
 
-def _row(tiles: list[tuple[str, Image]], layout: SheetLayout) -> Image:
-    cell_height = layout.tile_height + layout.caption_height
-    row = np.full((cell_height, layout.columns * layout.tile_width, 3), _PAPER, np.uint8)
-    for column, (caption, picture) in enumerate(tiles):
-        left = column * layout.tile_width
-        height, width = picture.shape[:2]
-        row[:height, left : left + width] = picture
-        text = _fitting_text(caption, layout.tile_width - 8)
-        cv2.putText(row, text, (left + 4, cell_height - 5), _FONT, _FONT_SCALE, (30, 30, 30), 1, cv2.LINE_AA)
-    return row
-
-
-def _fitting_text(caption: str, width: int) -> str:
-    """A caption's last letters, as many as fit into so many pixels: names of one dataset begin alike."""
-    text = caption.encode("ascii", "replace").decode()  # OpenCV's letters are ASCII's
+def _fit_text(caption: str, width: int) -> str:
+    """The end of a caption that fits into a width in pixels, since the names of a dataset begin alike."""
+    text = caption.encode("ascii", "replace").decode()  # OpenCV draws only ASCII
     while text and cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] > width:
         text = text[1:]
     return text
-
-
-def _batches(tiles: Iterable[tuple[str, Image]], size: int) -> Iterator[list[tuple[str, Image]]]:
-    batch: list[tuple[str, Image]] = []
-    for tile in tiles:
-        batch.append(tile)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

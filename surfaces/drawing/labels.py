@@ -1,4 +1,4 @@
-"""Labels drawn over photos, to be looked at by those who label and train."""
+"""Draws labels over photos."""
 
 from __future__ import annotations
 
@@ -13,41 +13,32 @@ from surfaces.detections import Image, Mask
 
 _TINT = 0.5
 _HATCH_PERIOD = 8  # pixels
-_GREY = (128, 128, 128)
+_IGNORE_RGB = (128, 128, 128)
 _OTHER_TABLE_RGB = (120, 80, 160)
 
 
 def draw_labels(image: Image, labels: Labels) -> Image:
-    """Draws labels over a photo.
+    """Draws labels over a copy of a photo, uint8 HxWx3 RGB, of the same size.
 
-    Classes are tinted in their colours and outlined, every table by itself. Tables of another kind are hatched in
+    Classes are tinted in their colours and outlined, each table separately. Tables of another kind are hatched in
     violet, unlabelled pixels in grey.
-
-    Args:
-        image: uint8 HxWx3 RGB; left as it is.
-        labels: of the photo's size.
-
-    Returns:
-        uint8 HxWx3 RGB.
     """
     scene = image.copy()
-    hatch = _hatch(labels.semantic.shape)
-    for value, colour, pattern in (
-        *((surface.coco_id, surface.colour_rgb, None) for surface in CLASSES),
-        (OTHER_TABLE, _OTHER_TABLE_RGB, hatch),
-        (IGNORE, _GREY, hatch),
-    ):
-        mask = labels.semantic == value
-        _tint(scene, mask if pattern is None else mask & pattern, colour)
+    rows, columns = np.indices(labels.size_hw)
+    hatch = (rows + columns) % _HATCH_PERIOD < _HATCH_PERIOD // 2
+    for surface in CLASSES:
+        _tint(scene, labels.semantic == surface.coco_id, surface.colour_rgb)
+    _tint(scene, (labels.semantic == OTHER_TABLE) & hatch, _OTHER_TABLE_RGB)
+    _tint(scene, (labels.semantic == IGNORE) & hatch, _IGNORE_RGB)
     for surface in STUFF:
         _outline(scene, labels.semantic == surface.coco_id, surface.colour_rgb)
-    for number in range(1, int(labels.tables.max(initial=0)) + 1):
-        _outline(scene, labels.tables == number, DINING_TABLE.colour_rgb)
+    for mask in labels.table_masks():
+        _outline(scene, mask, DINING_TABLE.colour_rgb)
     return scene
 
 
 def shrink_labels(labels: Labels, size_wh: tuple[int, int]) -> Labels:
-    """Labels of another size, by nearest neighbour."""
+    """Resizes labels by nearest neighbour; soft labels are dropped."""
     semantic, tables = (
         np.asarray(cv2.resize(m, size_wh, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
         for m in (labels.semantic, labels.tables)
@@ -56,15 +47,9 @@ def shrink_labels(labels: Labels, size_wh: tuple[int, int]) -> Labels:
 
 
 def fitting_size(shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
-    """The width and height of a photo of this shape (HxW…) inside a place; a photo is never enlarged."""
+    """The width and height at which a photo of a shape (HxW…) fits into a box; photos are never enlarged."""
     scale = min(1.0, width / shape[1], height / shape[0])
     return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
-
-
-def _hatch(shape: tuple[int, ...]) -> Mask:
-    rows, columns = np.indices(shape[:2])
-    stripes: Mask = (rows + columns) % _HATCH_PERIOD < _HATCH_PERIOD // 2
-    return stripes
 
 
 def _tint(scene: Image, mask: Mask, colour_rgb: tuple[int, int, int]) -> None:

@@ -1,9 +1,8 @@
-"""Draws detections over a photo: a tint, an outline and a label for each, by supervision."""
+"""Draws detections over a photo with supervision: a tint, an outline and a label for each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,55 +13,36 @@ from PIL import ImageFont
 from surfaces.classes import CLASSES
 from surfaces.detections import Detection, Image
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom of a label in whole pixels."""
+_Box = tuple[int, int, int, int]  # left, top, right, bottom of a label in pixels
+
+ALPHA = 0.4
 
 _ROWS_AT_ONCE = 256
 _LABEL_CELLS = 8
 _LABEL_SHADE = 0.55
 
 
-@dataclass(frozen=True)
-class OverlayStyle:
-    """How segments are drawn.
+def draw_overlay(image: Image, detections: Sequence[Detection], alpha: float = ALPHA) -> Image:
+    """Draws detections over a copy of a photo, uint8 HxWx3 RGB, of the same size, in the colours of their classes.
 
-    Attributes:
-        alpha: opacity of the tint, 0 (only outlines and labels) to 1.
+    Lines and text scale with the photo. Labels are inside their segments where these are large enough, else above them,
+    and do not overlap where there is space. `alpha` is the opacity of the tint, 0 (outlines and labels only) to 1.
     """
-
-    alpha: float = 0.4
-
-
-def draw_overlay(image: Image, detections: Sequence[Detection], style: OverlayStyle | None = None) -> Image:
-    """Draws every detection in the colour of its class.
-
-    Lines and text grow with the photo. Labels lie inside their segments where these are large enough, above them
-    otherwise, and off each other where there is room.
-
-    Args:
-        image: uint8 HxWx3 RGB; left as it is.
-        detections: with masks of the photo's size.
-        style: the defaults of `OverlayStyle` where None.
-
-    Returns:
-        uint8 HxWx3 RGB.
-    """
-    style = style or OverlayStyle()
     drawn = [detection for detection in detections if detection.mask.any()]
     scene = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)  # supervision draws in OpenCV's order
-    _draw_tints(scene, drawn, style.alpha)
+    _draw_tints(scene, drawn, alpha)
     _draw_outlines(scene, drawn)
     _draw_labels(scene, drawn)
     return np.asarray(cv2.cvtColor(scene, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def label_text(detection: Detection) -> str:
-    """What is written on a detection, such as `dining table 97%`."""
+    """The label of a detection, such as `dining table 97%`."""
     return f"{detection.surface.name} {detection.score:.0%}"
 
 
 def _palette(shade: float = 1.0) -> sv.ColorPalette:
-    """The classes' colours by their index, darkened where `shade` is below 1."""
+    """The classes' colours by their index, darkened by `shade`."""
     return sv.ColorPalette([sv.Color(*(round(shade * channel) for channel in c.colour_rgb)) for c in CLASSES])
 
 
@@ -76,7 +56,7 @@ def _draw_tints(scene: npt.NDArray[np.uint8], detections: Sequence[Detection], a
     annotator = sv.MaskAnnotator(color=_palette(), opacity=alpha)
     boxes_xyxy = np.stack([detection.box_xyxy for detection in detections])
     class_id = np.array([_class_index(detection) for detection in detections])
-    # The annotator copies photo and masks several times; strips keep that small.
+    # In strips, since the annotator copies photo and masks several times.
     for top in range(0, len(scene), _ROWS_AT_ONCE):
         rows = slice(top, top + _ROWS_AT_ONCE)
         masks = np.stack([detection.mask[rows] for detection in detections])
@@ -87,10 +67,10 @@ def _draw_outlines(scene: npt.NDArray[np.uint8], detections: Sequence[Detection]
     thickness = sv.calculate_optimal_line_thickness(_size_wh(scene))
     palette = _palette()
     for detection in detections:
-        # Beyond the photo's border the mask goes on, so that no line runs along the border.
-        beyond = np.pad(detection.mask, thickness, mode="edge")
-        # A pixel's tolerance turns the stairs of slanted edges into straight lines.
-        polygons = [cv2.approxPolyDP(polygon, 1.0, closed=True) - thickness for polygon in sv.mask_to_polygons(beyond)]
+        # The mask is extended beyond the photo's border, so that no line is drawn along it.
+        padded = np.pad(detection.mask, thickness, mode="edge")
+        # A tolerance of a pixel smooths the stairs of slanted edges.
+        polygons = [cv2.approxPolyDP(polygon, 1.0, closed=True) - thickness for polygon in sv.mask_to_polygons(padded)]
         colour = palette.by_idx(_class_index(detection)).as_bgr()
         # sv.PolygonAnnotator's lines are jagged.
         cv2.polylines(scene, polygons, isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
@@ -107,8 +87,8 @@ def _draw_labels(scene: npt.NDArray[np.uint8], detections: Sequence[Detection]) 
         text_position=sv.Position.CENTER,
         border_radius=padding,
     )
-    taken: list[Box] = []
-    # The smaller a segment, the fewer places it has for its label.
+    taken: list[_Box] = []
+    # Small segments first, since they have less space for their labels.
     for detection in sorted(detections, key=lambda d: int(d.mask.sum())):
         text = label_text(detection)
         box = _place_label(detection, _label_size_wh(text, annotator.font, padding), taken)
@@ -121,12 +101,12 @@ def _label_size_wh(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
     return round(right - left) + 2 * padding + 1, round(bottom - top) + 2 * padding + 1
 
 
-def _place_label(detection: Detection, label_wh: tuple[int, int], taken: Sequence[Box]) -> Box:
-    x, y, fits = _roomiest_point(detection, label_wh, taken)
+def _place_label(detection: Detection, label_wh: tuple[int, int], taken: Sequence[_Box]) -> _Box:
+    x, y, fits = _label_point(detection, label_wh, taken)
     box = _box_around(x, y, label_wh, detection)
     if fits or not detection.surface.is_thing:
         return box
-    # It would hide a thing this small: it goes above it, at the first height that is free.
+    # It would hide a small thing: it is drawn above it, at the first free height.
     label_h = label_wh[1]
     for bottom in range(int(detection.box_xyxy[1]), label_h, -label_h):
         above = _box_around(x, bottom - label_h / 2, label_wh, detection)
@@ -135,8 +115,8 @@ def _place_label(detection: Detection, label_wh: tuple[int, int], taken: Sequenc
     return box
 
 
-def _box_around(x: float, y: float, label_wh: tuple[int, int], detection: Detection) -> Box:
-    """The label's box around a point, moved so that it lies within the photo."""
+def _box_around(x: float, y: float, label_wh: tuple[int, int], detection: Detection) -> _Box:
+    """The label's box around a point, shifted into the photo."""
     height, width = detection.mask.shape
     label_w, label_h = label_wh
     left = max(0, min(round(x - label_w / 2), width - label_w))
@@ -144,18 +124,17 @@ def _box_around(x: float, y: float, label_wh: tuple[int, int], detection: Detect
     return left, top, left + label_w, top + label_h
 
 
-def _overlap(one: Box, other: Box) -> bool:
+def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _roomiest_point(detection: Detection, label_wh: tuple[int, int], taken: Sequence[Box]) -> tuple[float, float, bool]:
+def _label_point(detection: Detection, label_wh: tuple[int, int], taken: Sequence[_Box]) -> tuple[float, float, bool]:
     """The point of a mask that is farthest from its edges and from other labels (the pole of inaccessibility).
 
-    Distances are measured in label widths across and label heights down: on a grid in which a label is a square of
-    `_LABEL_CELLS` cells.
+    Distances are in label widths and heights, on a grid where a label is a square of `_LABEL_CELLS` cells.
 
     Returns:
-        The point's x and y in pixels, and whether a label around it stays inside the mask.
+        The point's x and y in pixels, and whether a label around it is inside the mask.
     """
     height, width = detection.mask.shape
     cell_w, cell_h = (side / _LABEL_CELLS for side in label_wh)
@@ -171,7 +150,7 @@ def _roomiest_point(detection: Detection, label_wh: tuple[int, int], taken: Sequ
         free[rows, columns] = 0
     padded = np.pad(free if free.any() else inside, 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    # Along a strip many points are as far from the edges as can be; the middle one looks best.
+    # Of the many farthest points of a strip, the middle one.
     farthest = np.argwhere(distance >= 0.95 * distance.max())
     row, column = farthest[((farthest - farthest.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return (column + 0.5) * cell_w, (row + 0.5) * cell_h, bool(distance[row, column] > half)
@@ -182,10 +161,10 @@ def _draw_label(
     annotator: sv.RichLabelAnnotator,
     detection: Detection,
     text: str,
-    box: Box,
+    box: _Box,
 ) -> None:
     left, top, right, bottom = box
-    # Only the label's own part of the photo makes the way to Pillow and back.
+    # Only the label's part of the photo is converted for Pillow.
     part = np.ascontiguousarray(scene[top:bottom, left:right])
     whole = np.array([[0, 0, right - left, bottom - top]], np.float32)
     anchored = sv.Detections(xyxy=whole, class_id=np.array([_class_index(detection)]))

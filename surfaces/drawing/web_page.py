@@ -1,7 +1,6 @@
-"""Pages to look at: one HTML file and the pictures beside it, which need no network and run no script.
+"""Renders HTML pages without scripts and network access; all values are escaped.
 
-Templates are files of our packages; what they show is data, escaped wherever it stands. Jinja2 comes with an extra, so
-it is imported when a page is rendered.
+Jinja2 belongs to an extra and is imported when a page is rendered.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ if TYPE_CHECKING:
 PAGE_NAME = "index.html"
 
 _WEB_SCHEMES = ("http://", "https://")
-# Control characters, bytes that are not UTF-8, and what reorders the text around it (an override in a name, say).
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+# Control characters, bytes that are not UTF-8, and bidirectional overrides.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def render_page(template: str, title: str, styles: Sequence[str] = (), **values: object) -> str:
-    """Renders a page, with a content security policy that allows pictures beside it and its own style alone.
+    """Renders a page with a content security policy that allows only its style, and pictures beside it.
 
     Args:
         template: `PACKAGE/FILE` in that package's folder `templates`; it extends `surfaces/page.html`.
-        title: plain text; of the window and the first heading.
-        styles: CSS files, named likewise, that are added to that of all pages.
-        values: what the template shows.
+        title: plain text.
+        styles: CSS files, named likewise, besides that of all pages.
+        values: of the template.
     """
     from markupsafe import Markup
 
@@ -42,17 +41,11 @@ def render_page(template: str, title: str, styles: Sequence[str] = (), **values:
 
 
 def render_part(template: str, **values: object) -> str:
-    """Renders a template that is no page, such as a picture in SVG.
-
-    Args:
-        template: as of `render_page`.
-        values: what it shows.
-    """
+    """Renders a template that is no page, such as an SVG picture; arguments as of `render_page`."""
     return _environment(template).get_template(template).render(values)
 
 
 def _environment(template: str) -> Environment:
-    """What renders a template and those of `surfaces`."""
     from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 
     packages = {"surfaces", template.split("/")[0]}
@@ -60,7 +53,7 @@ def _environment(template: str) -> Environment:
         loader=PrefixLoader({package: PackageLoader(package) for package in packages}),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_visible,
+        finalize=_escape_invisible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -69,12 +62,11 @@ def _environment(template: str) -> Environment:
 
 
 def is_web_url(url: str) -> bool:
-    """Whether a stranger's URL may be a link: http or https, and nothing in it that cannot be seen."""
+    """Whether an untrusted URL may become a link: http or https, and only visible characters."""
     return url.startswith(_WEB_SCHEMES) and url.isprintable()
 
 
-def _visible(value: object) -> object:
-    """A value as a template shows it: what cannot be seen is shown as Python writes it."""
+def _escape_invisible(value: object) -> object:
     if hasattr(value, "__html__"):
         return value
-    return _UNSEEN.sub(lambda sign: repr(sign[0])[1:-1], str(value))
+    return _INVISIBLE.sub(lambda sign: repr(sign[0])[1:-1], str(value))

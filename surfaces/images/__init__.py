@@ -1,1 +1,1 @@
-"""images of surfaces."""
+"""Decodes untrusted photos to upright sRGB arrays, and encodes arrays as JPEG and PNG."""

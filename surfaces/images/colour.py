@@ -1,4 +1,4 @@
-"""Converts a decoded photo of any colour mode to sRGB on white, strip by strip."""
+"""Converts a decoded photo of any colour mode to sRGB, strip by strip to save memory."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ _Grey = npt.NDArray[Any]
 
 
 def write_srgb(photo: Pillow.Image, image: Image) -> None:
-    """Converts a photo's colours: its profile applied, transparent parts laid on white, deep channels cut to 8 bits.
+    """Converts a photo to sRGB: applies its profile, blends with white, reduces deep channels to 8 bits.
 
-    Only a strip is held besides the photo and the result: Pillow's own conversions hold three copies of a photo.
+    Pillow's own conversions hold three copies of a photo; this one holds a strip.
 
     Args:
         photo: decoded, of any mode.
-        image: uint8 HxWx3 of the photo's size, written to; may be a turned view of an upright image.
+        image: uint8 HxWx3 of the photo's size, written to; may be a transposed or flipped view.
 
     Raises:
-        DecodeError: values that no photo has.
+        DecodeError: floating-point pixels outside of the known ranges.
     """
     to_eight_bits = _depth_conversion(photo)
     transform = _profile_transform(photo)
     for rows, strip in _strips(photo):
-        colours, opacity = _parted(_plain(to_eight_bits(strip)))
+        colours, opacity = _split_alpha(_to_base_mode(to_eight_bits(strip)))
         colours = transform.apply(colours) if transform else colours.convert("RGB")
-        image[rows] = np.asarray(_on_white(colours, opacity))
+        image[rows] = np.asarray(_blend_with_white(colours, opacity))
 
 
 def scale_transparent_colour(photo: ImageFile.ImageFile) -> None:
-    """Brings the one transparent colour of a PNG to 8 bits a channel, as Pillow does with the pixels but not with it.
+    """Scales the transparent colour of a PNG to 8 bits per channel, as Pillow scales the pixels.
 
     Args:
-        photo: opened and not yet decoded; its `info` is changed.
+        photo: opened and not yet decoded; its `info` is modified.
     """
     colour = photo.info.get("transparency")
     if photo.format != "PNG" or photo.mode not in ("L", "RGB") or colour is None:
         return
     depth = re.search(r";(\d+)", str(photo.tile[0].args))
     bits = int(depth[1]) if depth else 8
-    # PNG 11.3.2.1: as many bits as a sample has, the rest of the 16 is to be ignored.
+    # PNG 11.3.2.1: as many bits as a sample has; the rest of the 16 are ignored.
     values = [value % 2**bits for value in np.atleast_1d(colour).tolist()]
     scaled = [value >> bits - 8 if bits > 8 else value * 255 // (2**bits - 1) for value in values]
     photo.info["transparency"] = scaled[0] if photo.mode == "L" else tuple(scaled)
@@ -70,12 +70,12 @@ def _strips(photo: Pillow.Image) -> Iterator[tuple[slice, Pillow.Image]]:
 
 
 def _depth_conversion(photo: Pillow.Image) -> Callable[[Pillow.Image], Pillow.Image]:
-    """How grey of 12 bits and more becomes L, or LA where one value of it is transparent; other modes are kept."""
+    """A conversion of grey of 12 bits and more to L, or LA where one value is transparent; the identity for others."""
     if photo.mode not in ("I", "F") and not photo.mode.startswith("I;16"):
         return lambda strip: strip
     tags = getattr(photo, "tag_v2", {})
     to_bytes = _from_floats(photo) if photo.mode == "F" else _from_integers(photo.mode, tags)
-    # Pillow turns 8 bits of this kind itself, not more.
+    # Pillow inverts only 8 bits of this kind.
     is_negative = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
     transparent = photo.info.get("transparency")
 
@@ -100,7 +100,7 @@ def _from_integers(mode: str, tags: dict[int, tuple[int, ...]]) -> Callable[[_Gr
 
 
 def _from_floats(photo: Pillow.Image) -> Callable[[_Grey], npt.NDArray[np.uint8]]:
-    """Floats say nowhere what white is: the first usual value that none of them exceeds."""
+    """Floats have no defined white: the first common value that no pixel exceeds."""
     brightest = np.fmax.reduce([np.fmax.reduce(np.asarray(strip), axis=None) for _, strip in _strips(photo)])
     white = next((value for value in _FLOAT_WHITES if brightest <= value), None)
     if white is None:
@@ -108,8 +108,8 @@ def _from_floats(photo: Pillow.Image) -> Callable[[_Grey], npt.NDArray[np.uint8]
     return lambda values: (np.nan_to_num(values).clip(0, white) * (255 / white) + 0.5).astype(np.uint8)
 
 
-def _plain(strip: Pillow.Image) -> Pillow.Image:
-    """A strip as L, RGB, CMYK or LAB (what profiles speak of), or as LA or RGBA."""
+def _to_base_mode(strip: Pillow.Image) -> Pillow.Image:
+    """A strip as L, RGB, CMYK or LAB (the modes of profiles), or as LA or RGBA."""
     if strip.mode in ("L", "RGB", "CMYK", "LAB", "LA", "RGBA") and "transparency" not in strip.info:
         return strip
     mode = _profile_mode(strip.mode)
@@ -126,7 +126,7 @@ def _profile_transform(photo: Pillow.Image) -> ImageCms.ImageCmsTransform | None
     profile = photo.info.get("icc_profile")
     if not profile:
         return None
-    from PIL import ImageCms  # half of all photos carry no profile
+    from PIL import ImageCms  # half of all photos have no profile
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -134,17 +134,16 @@ def _profile_transform(photo: Pillow.Image) -> ImageCms.ImageCmsTransform | None
             return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), _profile_mode(photo.mode), "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # a broken profile, or one of another colour space: the pixels are shown as they are
+        return None  # a broken profile, or one of another colour space, is ignored
 
 
-def _parted(strip: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | None]:
-    """Colours and opacity of a strip."""
+def _split_alpha(strip: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | None]:
     if strip.mode not in ("LA", "RGBA"):
         return strip, None
     return strip.convert(strip.mode[:-1]), strip.getchannel("A")
 
 
-def _on_white(colours: Pillow.Image, opacity: Pillow.Image | None) -> Pillow.Image:
+def _blend_with_white(colours: Pillow.Image, opacity: Pillow.Image | None) -> Pillow.Image:
     if opacity is None:
         return colours
     white = Pillow.new("RGB", colours.size, "white")

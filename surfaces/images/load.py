@@ -1,10 +1,9 @@
-"""The one door through which photos enter: a web address, a file or bytes in, an upright sRGB `Image` out."""
+"""Loads untrusted photos from URLs, files and bytes as upright sRGB images."""
 
 from __future__ import annotations
 
 import io
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,33 +18,34 @@ from PIL import Image as Pillow
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, NotAnImageError
 from surfaces.images.colour import scale_transparent_colour, write_srgb
-from surfaces.images.guards import FORMATS as FORMATS
-from surfaces.images.guards import check_decompression_bomb, format_of
+from surfaces.images.guards import FORMATS, check_decompression_bomb, format_of
 from surfaces.images.repairs import with_jpeg_end, with_largest_page_first, without_damaged_notes, without_hostile_exif
-from surfaces.io.storage import BYTES_MAX, local_path
+from surfaces.io.storage import BYTES_MAX, is_remote, local_path
 from surfaces.messages import printable
 
 if TYPE_CHECKING:
     from surfaces.io.http import FetchLimits
 
 _EXPECTED = "expected a photo's path, a Pillow image, or uint8 pixels of shape HxWx3 (RGB), HxWx4 (RGBA) or HxW (grey)"
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
-"""By EXIF orientation: where the next stored row and the next stored column lie, once lying photos stand."""
-_LYING = (5, 6, 7, 8)
+"""By EXIF orientation: the steps of rows and columns in the upright image, after transposition."""
+_TRANSPOSED = (5, 6, 7, 8)
 
-# What is odd in a file is of no use to whoever asked for a photo. Set once: `catch_warnings` mixes up threads.
+# Set once, since `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+is_address = is_remote
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What size of photo is accepted.
+    """Limits of a photo's size.
 
     Attributes:
-        pixels_max: most pixels, at most 178 million; checked before anything is decoded.
-        bytes_max: most bytes of the file.
+        pixels_max: most pixels, at most 178 million; checked before decoding.
+        bytes_max: of the file.
         side_min: fewest pixels of the shorter side.
         side_max: most pixels of the longer side; JPEG files can't hold more.
     """
@@ -56,31 +56,18 @@ class ImageLimits:
     side_max: int = 65_500
 
 
-def is_address(source: str) -> bool:
-    """Whether a source is a web address rather than a path."""
-    return _ADDRESS.match(source) is not None
-
-
 def load_image(
     source: str | os.PathLike[str], image_limits: ImageLimits | None = None, fetch_limits: FetchLimits | None = None
 ) -> Image:
-    """Reads a photo from the web or from a file.
-
-    Args:
-        source: an http or https address, the path of a file, or its address (`file:///…`).
-        image_limits: of the photo's size; the defaults of `ImageLimits` where None.
-        fetch_limits: of the download; the defaults of `FetchLimits` where None.
-
-    Returns:
-        uint8 HxWx3, sRGB, EXIF orientation applied.
+    """Loads a photo from an http or https URL, a path, or a file URL (`file:///…`).
 
     Raises:
-        FetchError: the address or the file can't be read.
-        DecodeError: what was read is not a photo that can be used.
+        FetchError: the URL or the file cannot be read.
+        DecodeError: the bytes are not a usable photo.
     """
     source = local_path(os.fspath(source))
-    if is_address(source):
-        from surfaces.io.http import fetch  # reading files must not need requests
+    if is_remote(source):
+        from surfaces.io.http import fetch  # reading files must not need urllib3
 
         return decode_image(io.BytesIO(fetch(source, fetch_limits)), image_limits)
     with _open_file(source) as file:
@@ -88,19 +75,16 @@ def load_image(
 
 
 def as_image(photo: Image | Pillow.Image | str | os.PathLike[str]) -> Image:
-    """Any photo as the uint8 HxWx3 sRGB image that networks take.
+    """Converts a photo to an image as networks take it, uint8 HxWx3 sRGB; an array of that kind is returned as is.
 
     Args:
-        photo: an address or a path (see `load_image`); a Pillow image; or uint8 pixels, HxWx3 RGB, HxWx4 RGBA, HxW or
-            HxWx1 grey. Of a Pillow image the EXIF orientation is applied; transparent parts are laid on white.
-
-    Returns:
-        The same array where it is one already.
+        photo: a URL or a path (see `load_image`); a Pillow image, whose EXIF orientation is applied; or uint8 pixels,
+            HxWx3 RGB, HxWx4 RGBA, HxW or HxWx1 grey. Transparent parts are blended with white.
 
     Raises:
         FetchError: the file cannot be read.
-        DecodeError: it is not a photo that can be used.
-        NotAnImageError: the value is none of these.
+        DecodeError: it is not a usable photo.
+        NotAnImageError: another value.
     """
     if isinstance(photo, str | os.PathLike):
         try:
@@ -129,13 +113,13 @@ def _from_pillow(photo: Pillow.Image) -> Image:
         return _to_array(photo)
     except DecodeError:
         raise
-    except Exception as error:  # as of `decode_image`
+    except Exception as error:  # as in `decode_image`
         raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
 
 
 def _open_file(path: str) -> BinaryIO:
     try:
-        if not Path(path).is_file():  # a pipe or a device could block for ever
+        if not Path(path).is_file():  # a pipe or a device could block forever
             raise FetchError(f"expected a photo's address or file, there is {_kind_of(Path(path))}")
         return Path(path).open("rb")
     except (OSError, ValueError) as error:
@@ -147,18 +131,11 @@ def _kind_of(path: Path) -> str:
 
 
 def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
-    """Decodes a photo of one of the `FORMATS`; HEIC needs the package's extra `heic`.
+    """Decodes a photo of one of the formats of `surfaces.images.guards`; HEIC needs the extra `heic`.
 
-    Colours are converted to sRGB by the embedded profile, transparent parts are laid on white, deep grey is scaled to
-    8 bits, of an animation the first frame is taken and of a TIFF the largest page. What every viewer accepts is
-    accepted (`surfaces.images.repairs`).
-
-    Args:
-        file: the photo's bytes.
-        limits: of its size; the defaults of `ImageLimits` where None.
-
-    Returns:
-        uint8 HxWx3, sRGB, EXIF orientation applied.
+    Colours are converted to sRGB by the embedded profile, transparent parts are blended with white, deep grey is scaled
+    to 8 bits. The first frame of an animation is decoded, and the largest page of a TIFF. Faults that common viewers
+    accept are repaired (`surfaces.images.repairs`).
 
     Raises:
         DecodeError: empty, not an image, truncated, corrupt, too small or too large.
@@ -169,20 +146,16 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
         with _open_photo(name, data, limits) as photo:
             scale_transparent_colour(photo)
             photo.load()
-            _check_size(photo.size, limits)  # HEIC tells its size twice
-        # Out here the photo has let go of the file.
+            _check_size(photo.size, limits)  # HEIC states its size twice
+        # Here the photo has released the file's bytes.
         return _to_array(photo)
 
 
 def check_photo(data: bytes, limits: ImageLimits | None = None) -> None:
-    """Refuses a photo as `decode_image` does, but decodes no pixels.
-
-    Args:
-        data: the photo's bytes.
-        limits: of its size; the defaults of `ImageLimits` where None.
+    """Checks a photo as `decode_image` does, without decoding pixels.
 
     Raises:
-        DecodeError: as of `decode_image`; what only decoding shows, such as truncation, is not found.
+        DecodeError: as of `decode_image`, except for faults that only decoding shows, such as truncation.
     """
     limits = limits or ImageLimits()
     name, data = _checked(data, limits)
@@ -191,14 +164,14 @@ def check_photo(data: bytes, limits: ImageLimits | None = None) -> None:
 
 
 def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:
-    """The format of a photo that may be opened, and its bytes without what harms."""
+    """The format of a photo, and its bytes with harmful metadata removed."""
     if not data:
         raise DecodeError("expected a photo, got 0 bytes")
     if len(data) > limits.bytes_max:
         raise DecodeError(f"expected at most {limits.bytes_max} bytes, the photo has more")
     name = format_of(data)
     if name is None:
-        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got {_guess(data[:512])}")
+        raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got {_sniff_type(data[:512])}")
     if name == "TIFF":
         data = with_largest_page_first(data)
     check_decompression_bomb(name, data)
@@ -209,7 +182,7 @@ def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:
 
 @contextmanager
 def _decode_errors(limits: ImageLimits) -> Iterator[None]:
-    """Turns whatever decoders raise into a DecodeError."""
+    """Turns all exceptions of decoders into DecodeError."""
     try:
         yield
     except DecodeError:
@@ -218,7 +191,7 @@ def _decode_errors(limits: ImageLimits) -> Iterator[None]:
         raise DecodeError(f"expected a photo ({', '.join(FORMATS)}), got a damaged one") from None
     except Pillow.DecompressionBombError:
         raise DecodeError(f"expected at most {limits.pixels_max / 1e6:g} megapixels, the photo has far more") from None
-    except Exception as error:  # corrupt bytes make the decoders raise nearly anything
+    except Exception as error:  # decoders raise nearly anything for corrupt bytes
         raise DecodeError(f"the photo is truncated or corrupt: {error}".splitlines()[0]) from error
 
 
@@ -235,7 +208,7 @@ def _open_heic(data: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile
     except ImportError:
         raise DecodeError("expected pillow-heif for a HEIC photo, install interior-surfaces[heic]") from None
-    reader: Callable[[BinaryIO], ImageFile.ImageFile] = HeifImageFile  # registering it would change Pillow for all
+    reader: Callable[[BinaryIO], ImageFile.ImageFile] = HeifImageFile  # registering it would change Pillow globally
     return reader(io.BytesIO(data))
 
 
@@ -250,7 +223,7 @@ def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
         raise DecodeError(f"expected at most {limits.pixels_max / 1e6:g} megapixels, {came}")
 
 
-def _guess(head: bytes) -> str:
+def _sniff_type(head: bytes) -> str:
     if head.startswith(_SIGNATURES):
         return "a damaged one"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -266,17 +239,17 @@ def _guess(head: bytes) -> str:
 def _to_array(photo: Pillow.Image) -> Image:
     orientation = _orientation(photo)
     width, height = photo.size
-    is_lying = orientation in _LYING
-    image = np.empty((width, height, 3) if is_lying else (height, width, 3), np.uint8)
+    is_transposed = orientation in _TRANSPOSED
+    image = np.empty((width, height, 3) if is_transposed else (height, width, 3), np.uint8)
     down, right = _STEPS.get(orientation, (1, 1))
-    write_srgb(photo, (image.swapaxes(0, 1) if is_lying else image)[::down, ::right])
+    write_srgb(photo, (image.swapaxes(0, 1) if is_transposed else image)[::down, ::right])
     return image
 
 
 def _orientation(photo: Pillow.Image) -> int:
-    """How a decoded photo is turned (Exif 3.0, 4.6.5.1); 1 where its reader has turned it already, as TIFF's does."""
-    if photo.format == "HEIF":  # turned by its container; EXIF only repeats it (ISO/IEC 23008-12, A.2.1)
+    """EXIF orientation of a decoded photo (Exif 3.0, 4.6.5.1); 1 where the reader has applied it, as TIFF's does."""
+    if photo.format == "HEIF":  # the container's orientation is applied; EXIF only repeats it (ISO/IEC 23008-12, A.2.1)
         return 1
-    with suppress(Exception):  # broken EXIF is no reason to refuse a photo whose pixels are sound
+    with suppress(Exception):  # broken EXIF is no reason to refuse the pixels
         return int(photo.getexif().get(ExifTags.Base.Orientation, 1))
     return 1

@@ -1,8 +1,7 @@
-"""Accepts what viewers accept: a JPEG without its end, a PNG with a damaged note, a TIFF that begins with a thumbnail,
-and photos whose EXIF must not be read.
+"""Repairs faults that common viewers accept, and hides EXIF that is unsafe to read.
 
-Each function returns the file with that one thing put right, or the same bytes. Pillow has a switch for some of this,
-but it is global, and accepts photos of which most is missing.
+Each function returns the repaired file, or the same bytes. Pillow's switch for truncated photos is global, and accepts
+photos that are mostly missing.
 """
 
 from __future__ import annotations
@@ -35,32 +34,30 @@ _JPEG_FILLER = _NOISE + b"".join(b"\xff" + bytes([restart]) + _NOISE for restart
 _PNG_ANCILLARY = 0x20  # of the first letter of a chunk's name (PNG, 5.4)
 
 _TIFF_PAGES_MAX = 2**12
-_TIFF_ENTRIES_LOOKED_AT = 64  # those of interest are among the first: entries are sorted
+_TIFF_ENTRIES_READ = 64  # entries are sorted, and those of interest are among the first
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_STRIPS, _TIFF_TILES = 256, 257, 273, 324
 
 
 def with_jpeg_end(data: bytes) -> bytes:
-    """A JPEG without its end marker gets one, if no more than its last few pixels are missing.
+    """Adds the end marker to a JPEG that lacks it, if at most its last few pixels are missing.
 
     Args:
-        data: a file that `refuse_bombs` let pass, of a size that may be decoded.
+        data: a file that passed `check_decompression_bomb`, of an allowed size.
     """
     try:
         if [segment.kind for segment in jpeg_segments(data)][-1] == _JPEG_END[1] or not _has_all_scans(data):
             return data
-    except (LookupError, ValueError, struct.error):  # its headers are damaged: the decoder says how
+    except (LookupError, ValueError, struct.error):  # damaged headers, which the decoder reports
         return data
     open_end = data.rstrip(b"\xff")
     return open_end + _JPEG_END if _missing_share(open_end) <= _JPEG_MISSING_MAX else data
 
 
 def without_damaged_notes(data: bytes) -> bytes:
-    """A PNG without the ancillary chunks (texts, profile, time) whose checksum is wrong, as libpng reads it.
-
-    EXIF that costs too much (`surfaces.images.guards`) is left out too.
+    """Removes ancillary chunks (texts, profile, time) with a wrong checksum from a PNG, as libpng does, and bad EXIF.
 
     Raises:
-        DecodeError: the checksum of another chunk is wrong.
+        DecodeError: the checksum of a critical chunk is wrong.
     """
     kept: list[bytes] = []
     view = memoryview(data)
@@ -82,25 +79,25 @@ def without_damaged_notes(data: bytes) -> bytes:
 
 
 def without_hostile_exif(name: str, data: bytes) -> bytes:
-    """A photo whose EXIF is no longer read if reading it costs too much (`surfaces.images.guards`).
+    """Renames the EXIF of a photo, so that readers skip it, if reading it costs too much (`surfaces.images.guards`).
 
     Args:
-        name: its format, from `format_of`.
-        data: a file that `refuse_bombs` let pass.
+        name: the photo's format, from `format_of`.
+        data: a file that passed `check_decompression_bomb`.
     """
-    if name == "AVIF":  # turned by its container: its EXIF says nothing that counts (ISO/IEC 23008-12, A.2.1)
-        return _overwritten(data, _exif_types_of_avif(data), b"none")
+    if name == "AVIF":  # the container has the orientation, EXIF is not needed (ISO/IEC 23008-12, A.2.1)
+        return _overwrite(data, _exif_types_of_avif(data), b"none")
     find, hidden = _EXIF_FINDERS.get(name, (None, b""))
     if find is None:
         return data
     places = list(find(data))
     if is_sound_exif(b"".join(data[start:end].removeprefix(_EXIF_NAME) for _, start, end in places)):
         return data
-    return _overwritten(data, [place for place, _, _ in places], hidden)
+    return _overwrite(data, [place for place, _, _ in places], hidden)
 
 
 def with_largest_page_first(data: bytes) -> bytes:
-    """A TIFF whose header points to its largest page, of pages of one size the first; readers see no other."""
+    """Points the header of a TIFF to its (first) largest page, since readers decode only the page it points to."""
     order = tiff_order(data)
     largest, pixels = 0, 0
     visited: set[int] = set()
@@ -108,7 +105,7 @@ def with_largest_page_first(data: bytes) -> bytes:
         (page,) = struct.unpack_from(order + "I", data, 4)
         while page and page not in visited and len(visited) < _TIFF_PAGES_MAX:
             visited.add(page)
-            entries = islice(tiff_entries(data, order, page), _TIFF_ENTRIES_LOOKED_AT)
+            entries = islice(tiff_entries(data, order, page), _TIFF_ENTRIES_READ)
             values = {tag: value for tag, _, _, value in entries}
             size = values.get(_TIFF_WIDTH, 0) * values.get(_TIFF_HEIGHT, 0)
             if size > pixels and (_TIFF_STRIPS in values or _TIFF_TILES in values):
@@ -116,14 +113,14 @@ def with_largest_page_first(data: bytes) -> bytes:
             (count,) = struct.unpack_from(order + "H", data, page)
             (page,) = struct.unpack_from(order + "I", data, page + 2 + 12 * count)
     except struct.error:
-        pass  # the next page lies outside of the file
+        pass  # the next page is outside of the file
     if not largest or data[4:8] == (head := struct.pack(order + "I", largest)):
         return data
     return data[:4] + head + data[8:]
 
 
 def _exif_of_jpeg(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """For each part of a JPEG's EXIF: the place of its name, and where it starts and ends."""
+    """The position of the name, the start and the end of each part of a JPEG's EXIF."""
     with suppress(struct.error):
         for kind, _, position in jpeg_segments(data):
             if kind == _JPEG_SCAN:
@@ -135,7 +132,7 @@ def _exif_of_jpeg(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _exif_of_webp(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The same for the chunk of a WebP (RFC 9649, 2.3)."""
+    """The same for the EXIF chunk of a WebP (RFC 9649, 2.3)."""
     position = 12
     while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
@@ -146,7 +143,7 @@ def _exif_of_webp(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _exif_types_of_avif(data: bytes) -> list[int]:
-    """Where an AVIF names the type of each item of EXIF (ISO/IEC 14496-12, 8.11.6)."""
+    """The positions of the types of EXIF items in an AVIF (ISO/IEC 14496-12, 8.11.6)."""
     found = []
     for start, end in _boxes(data, b"meta", 0, len(data)):
         for items, items_end in _boxes(data, b"iinf", start + 4, end):
@@ -159,7 +156,7 @@ def _exif_types_of_avif(data: bytes) -> list[int]:
 
 
 def _boxes(data: bytes, kind: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where the contents of the boxes of a kind start and end, among those that follow each other."""
+    """The start and the end of the contents of the boxes of a kind, among consecutive boxes."""
     while start + 8 <= end:
         size, name = struct.unpack_from(">I4s", data, start)
         content = start + 8
@@ -174,8 +171,7 @@ def _boxes(data: bytes, kind: bytes, start: int, end: int) -> Iterator[tuple[int
         start = stop
 
 
-def _overwritten(data: bytes, places: Sequence[int], word: bytes) -> bytes:
-    """A file with a word at these places."""
+def _overwrite(data: bytes, places: Sequence[int], word: bytes) -> bytes:
     if not places:
         return data
     changed = bytearray(data)
@@ -201,11 +197,11 @@ def _has_all_scans(data: bytes) -> bool:
 
 
 def _missing_share(data: bytes) -> float:
-    """The share of a JPEG's pixels that its last scan lacks: from the first that changes with bytes added to the end.
+    """The share of a JPEG's pixels that its last scan lacks: those from the first that changes with appended bytes on.
 
-    Where the scan is complete, decoders pass over the bytes that follow it.
+    Where the scan is complete, decoders skip appended bytes.
     """
-    ended, filled = (_eighth(data + more + _JPEG_END) for more in (b"", _JPEG_FILLER))
+    ended, filled = (_decode_eighth(data + more + _JPEG_END) for more in (b"", _JPEG_FILLER))
     changed = (ended != filled).any(axis=2)
     height, width = changed.shape
     rows = np.flatnonzero(changed.any(axis=1))
@@ -216,8 +212,8 @@ def _missing_share(data: bytes) -> float:
     return 1.0 - float(top * width + min(2, height - top) * left) / float(height * width)
 
 
-def _eighth(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A JPEG at an eighth of its size, one pixel a block; a fraction of the time."""
+def _decode_eighth(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A JPEG decoded at an eighth of its size, one pixel per block, which is far quicker."""
     with Pillow.open(io.BytesIO(data), formats=("JPEG",)) as photo:
         photo.draft(photo.mode, (max(1, photo.width // 8), max(1, photo.height // 8)))
         return np.atleast_3d(np.asarray(photo))
@@ -227,4 +223,4 @@ _EXIF_FINDERS: dict[str, tuple[Callable[[bytes], Iterator[tuple[int, int, int]]]
     "JPEG": (_exif_of_jpeg, b"none\0\0"),
     "WEBP": (_exif_of_webp, b"none"),
 }
-"""Where a format has its EXIF, and the name of parts that readers pass over."""
+"""By format: how to find its EXIF, and the name of parts that readers skip."""

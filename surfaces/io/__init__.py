@@ -1,1 +1,1 @@
-"""io of surfaces."""
+"""Files, object storage and HTTP: whole writes, bounded reads, checked URLs."""

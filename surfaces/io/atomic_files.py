@@ -1,9 +1,11 @@
-"""Writes files so that they appear whole; results also together, and over nothing that is already there."""
+"""Writes files and folders that appear whole or not at all, and never over a command's inputs."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,13 +18,10 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]+\.tmp")
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a folder for results and tries whether it can be written to.
-
-    Args:
-        folder: it and its parents are created where absent.
+    """Creates a folder and its parents where absent, and checks that it is writable.
 
     Raises:
-        OutputError: it can't be created, is not a folder, or nothing can be written there.
+        OutputError: it cannot be created, is not a folder, or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,21 +32,21 @@ def make_folder(folder: Path) -> None:
 
 
 def write_together(folder: Path, stems: Iterable[str], contents: Callable[[str], Mapping[str, bytes]]) -> list[Path]:
-    """Writes several files under the first stem that is still free.
+    """Writes several files under the first free stem; all of them or, on an error, none.
 
-    All are written to temporary files of the same folder, then given their names, the first of them last: whoever
-    sees it sees all. Names are given by hard links, which fail where the name is taken.
+    All are written to temporary files of the same folder, then named by hard links, which fail where a name is taken.
+    The first is named last: where it exists, all exist.
 
     Args:
         folder: an existing folder.
-        stems: names without suffix, tried in this order.
-        contents: called with a stem; returns what follows the stem (such as `.jpg`) and the bytes, for each file.
+        stems: file names without suffix, in the order in which they are tried.
+        contents: from a stem to the bytes by suffix (such as `.jpg`).
 
     Returns:
         The files' paths, in the order of `contents`.
 
     Raises:
-        OutputError: they can't be written; none of them is left behind.
+        OutputError: they cannot be written.
     """
     try:
         for stem in stems:
@@ -60,26 +59,20 @@ def write_together(folder: Path, stems: Iterable[str], contents: Callable[[str],
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file, over an older one of that name; its folder is created where absent.
-
-    Raises:
-        OutputError: the file system refuses; what was there is as it was.
-    """
+    """Writes a file atomically; arguments and errors as of `replacing`."""
     with replacing(path) as file:
         file.write(data)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to fill, which takes its name, over an older one, when the block ends well, and vanishes when it does not.
-
-    A link of that name is replaced, never written through.
+    """Opens a temporary file that replaces `path` when the block ends, and is removed on an exception.
 
     Args:
-        path: the file; its folder is created where absent.
+        path: its folder is created where absent. A link is replaced, not followed.
 
     Raises:
-        OutputError: the file system refuses; what was there is as it was.
+        OutputError: the file system refuses; the old file is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,21 +86,57 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise OutputError(f"could not write {path}: {error.strerror or error}") from error
 
 
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder that is renamed to `folder` when the block ends, and is removed on an exception.
+
+    Raises:
+        OutputError: the folder exists, or the file system refuses.
+    """
+    if folder.exists():
+        raise OutputError(f"expected a new folder to write to, got {folder}, which exists")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            yield partial
+            partial.chmod(0o755)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"expected to write to {folder}, got: {error.strerror}") from error
+
+
 def temporary_path(folder: Path) -> Path:
-    """A path for a file that is not finished, which nobody can guess; `sweep` knows such names."""
+    """An unpredictable path for an unfinished file; `sweep` recognises such names."""
     return folder / f".{uuid.uuid4().hex}.tmp"
 
 
+def sweep(folder: Path) -> None:
+    """Removes temporary files that killed processes left below a folder; no other process may be writing there.
+
+    Links are neither removed nor followed.
+    """
+    for path in folder.rglob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name) and is_plain_file(path):
+            path.unlink(missing_ok=True)
+
+
+def is_plain_file(path: Path) -> bool:
+    """Whether a path is a file, and not a link to one."""
+    return not path.is_symlink() and path.is_file()
+
+
 def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Stops a command before it writes over a file that it reads.
+    """Refuses outputs that would overwrite an input.
 
     Args:
-        outputs: files that the command writes, and folders that it fills.
-        inputs: files that it reads, and folders that it reads files of.
+        outputs: files to write, and folders to fill.
+        inputs: files to read, and folders whose files are read.
 
     Raises:
-        OutputError: an output is an input (under any name: links are followed), a folder that holds an input, or a file
-            that exists in a folder of `inputs`.
+        OutputError: an output is an input (links followed), a folder that contains one, or an existing file in one.
     """
     read = {path.resolve() for path in inputs}
     folders = {folder for path in read for folder in path.parents}
@@ -121,31 +150,27 @@ def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise OutputError(f"expected an output that overwrites no input, got {output}: choose another name")
 
 
+def require_outside(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuses an output, which need not exist, that is an input or inside one, links followed.
+
+    Raises:
+        OutputError: it is.
+    """
+    places = [place for place in (output.resolve(), *output.resolve().parents) if place.exists()]
+    for source in inputs:
+        if source.exists() and any(place.samefile(source) for place in places):
+            raise OutputError(f"expected an output outside of the input {source}, got {output}")
+
+
 def _status(path: Path) -> os.stat_result | None:
-    """The status of a file or folder; None where there is none."""
     try:
         return path.stat()
     except OSError:
         return None
 
 
-def sweep(folder: Path) -> None:
-    """Removes what `replace_file` left below a folder where it was killed; nobody else may be writing there.
-
-    Links, which it never leaves, stay, and none is followed.
-    """
-    for path in folder.rglob(".*.tmp"):
-        if _TEMPORARY.fullmatch(path.name) and is_plain_file(path):
-            path.unlink(missing_ok=True)
-
-
-def is_plain_file(path: Path) -> bool:
-    """Whether there is a file of that name, and not a link to one."""
-    return not path.is_symlink() and path.is_file()
-
-
 def _try_stem(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Writes all files, or, where one of the names is taken, none and returns an empty list."""
+    """Writes all files and returns their paths; none where one of the names is taken."""
     with ExitStack() as cleanup, ExitStack() as rollback:
         temporary = {folder / name: _write_temporary(folder, data, cleanup) for name, data in contents.items()}
         for path in reversed(temporary):
@@ -171,7 +196,7 @@ def _give_name(temporary: Path, path: Path) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # FAT and some network folders know no links
+    except OSError:  # FAT and some network file systems have no hard links
         path.open("xb").close()
         try:
             temporary.replace(path)

@@ -1,4 +1,4 @@
-"""Reads the head of an HTTP answer as browsers do: interim answers are skipped, odd lines too, and all is bounded."""
+"""Parses HTTP response heads leniently, as browsers do, and decodes bodies, within limits."""
 
 from __future__ import annotations
 
@@ -12,29 +12,36 @@ from typing import BinaryIO
 
 from surfaces.errors import FetchError
 
-PIECE_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 16
 _CODINGS = ("gzip", "x-gzip", "deflate")
-_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip")
-"""What else IANA registers: the bytes are no photo until somebody unpacks them."""
-_AUTOMATIC, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS  # by gzip's header or zlib's; deflate without either
+_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip")  # IANA's registry
+_AUTOMATIC, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS  # gzip's or zlib's header; deflate without a header
+
+_HEAD_BYTES_MAX = 2**18  # of status lines and headers, those of interim responses included; Chrome's limit
+_INTERIM_MAX = 32
+# RFC 9110, 15.2; 101 is final: what follows it is not HTTP.
+_INTERIM = re.compile(rb"HTTP/1\.[0-9]\s+1(?!01)[0-9][0-9]\b")
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:")
+# The headers by which http.client finds the end of the body.
+_FRAMING = ("Transfer-Encoding", "Content-Length", "Connection", "Keep-Alive", "Proxy-Connection")
 
 
 def unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """Undoes an HTTP content coding (RFC 9110, section 8.4.1).
+    """Decodes an HTTP content coding (RFC 9110, section 8.4.1).
 
-    Names that are no codings (`aws-chunked`, `UTF-8`, `none`) mean nothing, as to browsers. Registered ones other than
-    gzip and deflate, and one within another, are refused: a few kilobytes of those may become terabytes inside of a
-    decoder that can't be stopped.
+    Names that are no codings (`aws-chunked`, `UTF-8`, `none`) are ignored, as in browsers. Registered codings other
+    than gzip and deflate, and nested ones, are refused: a few kilobytes can expand to terabytes inside a decoder that
+    cannot be interrupted.
 
     Args:
-        chunks: what comes.
-        coding: the header `Content-Encoding`; empty where there is none.
+        chunks: of the body.
+        coding: the header `Content-Encoding`, or an empty string.
 
-    Returns:
-        Pieces of at most `PIECE_BYTES` where something is unpacked, perhaps empty ones; else the chunks.
+    Yields:
+        Pieces of at most 64 KiB, possibly empty, where something is decoded; else the chunks.
 
     Raises:
-        FetchError: another coding, damaged, or not complete.
+        FetchError: another coding, or the data are damaged or incomplete.
     """
     named = [name.strip().lower() for name in coding.split(",")]
     packed = [name for name in named if name in _CODINGS or name in _OTHER_CODINGS]
@@ -43,10 +50,10 @@ def unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
     elif len(packed) > 1 or packed[0] not in _CODINGS:
         raise FetchError(f"expected an answer that is not packed, or by one of {', '.join(_CODINGS)}; got another")
     else:
-        yield from _inflated(chunks, may_be_raw=packed[0] == "deflate")
+        yield from _inflate(chunks, may_be_raw=packed[0] == "deflate")
 
 
-def _inflated(chunks: Iterable[bytes], may_be_raw: bool) -> Iterator[bytes]:
+def _inflate(chunks: Iterable[bytes], may_be_raw: bool) -> Iterator[bytes]:
     stream = None
     rest_of_chunks = iter(chunks)
     head = b""
@@ -55,11 +62,11 @@ def _inflated(chunks: Iterable[bytes], may_be_raw: bool) -> Iterator[bytes]:
     window_bits = _RAW if may_be_raw and not _has_header(head) else _AUTOMATIC
     for chunk in chain([head], rest_of_chunks):
         rest = chunk
-        while rest:  # whatever is packed ends in a checksum, which is left over until all has been unpacked
-            if stream is None or stream.eof:  # gzip files may be several, one after the other (RFC 1952)
+        while rest:  # packed data end in a checksum, which remains until everything is decoded
+            if stream is None or stream.eof:  # gzip data may have several members (RFC 1952)
                 stream = zlib.decompressobj(window_bits)
             try:
-                piece = stream.decompress(rest, PIECE_BYTES)
+                piece = stream.decompress(rest, _PIECE_BYTES)
             except zlib.error as error:
                 raise FetchError("the answer is packed, and damaged") from error
             rest = stream.unconsumed_tail or stream.unused_data
@@ -69,38 +76,26 @@ def _inflated(chunks: Iterable[bytes], may_be_raw: bool) -> Iterator[bytes]:
 
 
 def _has_header(head: bytes) -> bool:
-    """Whether bytes begin with gzip's header or zlib's (RFC 1952, 2.3.1; RFC 1950, 2.2)."""
+    """Whether bytes begin with gzip's or zlib's header (RFC 1952, 2.3.1; RFC 1950, 2.2)."""
     return head.startswith(b"\x1f\x8b") or (
         head[:1] != b"" and head[0] & 15 == 8 and int.from_bytes(head[:2], "big") % 31 == 0
     )
 
 
-HEAD_BYTES_MAX = 2**18
-"""Most bytes of status lines and headers, those of interim answers included; what Chrome allows."""
-INTERIM_MAX = 32
-
-_INTERIM = re.compile(
-    rb"HTTP/1\.[0-9]\s+1(?!01)[0-9][0-9]\b"
-)  # RFC 9110, 15.2; 101 is final: nothing like HTTP follows
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:")
-_FRAMING = ("Transfer-Encoding", "Content-Length", "Connection", "Keep-Alive", "Proxy-Connection")
-"""What http.client needs to find the end of the body."""
-
-
 class BoundedResponse(http.client.HTTPResponse):
-    """An answer whose head is bounded in bytes; http.client bounds the number of headers, by a global."""
+    """A response whose head is bounded in bytes; http.client bounds only the number of headers, by a global."""
 
     def begin(self) -> None:
-        """Reads the head, up to the body.
+        """Reads the head.
 
         Raises:
-            HTTPException: it is no head, or too long.
+            HTTPException: it is invalid or too long.
         """
         if self.headers is not None:
             return
         status, headers = _read_head(self.fp)
         framing = "".join(f"{name}: {value}\r\n" for name in _FRAMING for value in headers.get_all(name, []))
-        head = status + framing.encode("latin-1") + b"\r\n" if status else b""  # nothing came: told by http.client
+        head = status + framing.encode("latin-1") + b"\r\n" if status else b""  # empty: http.client raises
         stream, self.fp = self.fp, io.BytesIO(head)
         try:
             super().begin()
@@ -110,21 +105,21 @@ class BoundedResponse(http.client.HTTPResponse):
 
 
 def _read_head(stream: BinaryIO) -> tuple[bytes, http.client.HTTPMessage]:
-    """The status line and the headers of the first answer that is not an interim one."""
-    left = HEAD_BYTES_MAX
-    for _ in range(INTERIM_MAX + 1):
+    """The status line and the headers of the first response that is not interim."""
+    left = _HEAD_BYTES_MAX
+    for _ in range(_INTERIM_MAX + 1):
         lines: list[bytes] = []
         while not lines or lines[-1].rstrip(b"\r\n"):
             lines.append(stream.readline(left + 1))
             left -= len(lines[-1])
             if left < 0:
-                raise http.client.HTTPException(f"got more than {HEAD_BYTES_MAX} bytes of headers")
+                raise http.client.HTTPException(f"got more than {_HEAD_BYTES_MAX} bytes of headers")
         if not _INTERIM.match(lines[0]):
-            return lines[0], _parsed(lines[1:])
-    raise http.client.HTTPException(f"got more than {INTERIM_MAX} interim answers")
+            return lines[0], _parse_headers(lines[1:])
+    raise http.client.HTTPException(f"got more than {_INTERIM_MAX} interim answers")
 
 
-def _parsed(lines: list[bytes]) -> http.client.HTTPMessage:
+def _parse_headers(lines: list[bytes]) -> http.client.HTTPMessage:
     fields: list[bytes] = []
     for line in lines:
         if line[:1] in (b" ", b"\t") and fields:  # folded (RFC 9112, 5.2)

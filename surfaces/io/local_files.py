@@ -1,4 +1,4 @@
-"""Names and links in folders that others made: nothing that is read or written by them may leave the folder."""
+"""Reads regular files within limits, and keeps names and links inside folders that others made."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ import errno
 import os
 import stat
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from surfaces.errors import DatasetError
 from surfaces.messages import brief, printable
 
 SETTINGS_BYTES_MAX = 16_000_000
-"""The largest file of settings."""
 LIST_BYTES_MAX = 1_000_000_000
 """The largest list of photos: some ten million lines."""
 
 
 def open_regular(path: Path | str, bytes_max: int | None = None) -> BufferedReader:
-    """Opens a regular file, links followed, for reading.
-
-    Args:
-        path: of the file.
-        bytes_max: the most bytes that it may have; None for any number.
+    """Opens a regular file for reading; links are followed.
 
     Raises:
-        OSError: it cannot be opened, is something else (EINVAL), or is larger (EFBIG); `strerror` says so.
-        ValueError: the path holds a NUL.
+        OSError: it cannot be opened, is no regular file (EINVAL), or exceeds `bytes_max` (EFBIG); see `strerror`.
+        ValueError: the path contains a NUL.
     """
     file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  (the caller closes it)
     try:
@@ -42,13 +37,13 @@ def open_regular(path: Path | str, bytes_max: int | None = None) -> BufferedRead
 
 
 def read_bytes(path: Path | str, bytes_max: int | None = None) -> bytes:
-    """All bytes of a regular file; arguments and errors as of `open_regular`."""
+    """All bytes of a regular file; errors as of `open_regular`."""
     with open_regular(path, bytes_max) as file:
         return file.read()
 
 
 def read_text(path: Path | str, bytes_max: int = SETTINGS_BYTES_MAX) -> str:
-    """The UTF-8 text of a regular file; arguments and errors as of `open_regular`, and UnicodeDecodeError."""
+    """The UTF-8 text of a regular file; errors as of `open_regular`, and UnicodeDecodeError."""
     return read_bytes(path, bytes_max).decode("utf-8")
 
 
@@ -57,18 +52,30 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def plain_name(name: object) -> str:
-    """The name of a file without a folder, passed through.
+    """Returns a file name that has no folder.
 
     Raises:
-        DatasetError: it is no text, is empty, `.` or `..`, holds a separator, a colon or a NUL, or is not Unicode.
+        DatasetError: it is no text, is empty, `.` or `..`, contains a separator, a colon or a NUL, or is not Unicode.
     """
     if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0") or not is_unicode(name):
         raise DatasetError(f"expected a file's name without a folder, got {brief(name)}")
     return name
 
 
+def relative_path(path: str) -> str:
+    """Returns a relative path with forward slashes.
+
+    Raises:
+        DatasetError: it is empty, absolute, or leads out of its folder.
+    """
+    parts = PurePosixPath(path)
+    if not parts.name or parts.is_absolute() or ".." in parts.parts or "\\" in path:
+        raise DatasetError(f"expected a path inside the dataset, got {path!r}")
+    return path
+
+
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8, and so be a name."""
+    """Whether a text has no surrogates, so that UTF-8 can encode it."""
     return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
@@ -78,20 +85,20 @@ def is_inside(folder: Path | str, path: Path | str) -> bool:
 
 
 def require_inside(folder: Path, path: Path, remedy: str = "") -> Path:
-    """A path below a folder, passed through.
+    """Returns a path below a folder.
 
     Args:
-        folder: its own path may hold links: whoever named it chose them.
-        path: a path that begins with the folder's.
-        remedy: what the user can do, for the end of the message.
+        folder: may itself be reached by links, which the user chose.
+        path: begins with the folder's.
+        remedy: the end of the message.
 
     Raises:
-        DatasetError: a link leads out of the folder; names it.
+        DatasetError: a link leads out of the folder; the message names it.
     """
     if is_inside(folder, path):
         return path
-    ways = (folder.joinpath(*path.relative_to(folder).parts[:count]) for count in range(1, len(path.parts) + 1))
-    link = next(way for way in ways if not is_inside(folder, way))
+    prefixes = (folder.joinpath(*path.relative_to(folder).parts[:count]) for count in range(1, len(path.parts) + 1))
+    link = next(prefix for prefix in prefixes if not is_inside(folder, prefix))
     raise DatasetError(
         f"expected {printable(str(link))} inside {printable(str(folder))}, got a link to "
         f"{printable(os.path.realpath(link))}" + (f": {remedy}" if remedy else "")

@@ -1,4 +1,4 @@
-"""Where photos lie: files on this machine, or objects of storage that is allowed, such as `s3://bucket/room.jpg`."""
+"""Reads photos from files and from object storage, such as `s3://bucket/room.jpg`."""
 
 from __future__ import annotations
 
@@ -16,30 +16,28 @@ from surfaces.io.local_files import open_regular
 from surfaces.messages import brief, without_credentials
 
 BYTES_MAX = 256_000_000
-"""The largest file that is taken for a photo."""
+"""The largest file that is read as a photo."""
 
 Stamp = tuple[int, int, int]
-"""Changes whenever a file on this machine is written to."""
+"""Inode, size and modification time: changes whenever a local file is written to."""
 
-SCHEMES_VARIABLE = "INTERIOR_SURFACES_STORAGE"
-"""The environment variable that allows further schemes of fsspec, such as `abfs,hf`."""
-
-_ADDRESS = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # fsspec chains with `::`
+_SCHEMES_VARIABLE = "INTERIOR_SURFACES_STORAGE"  # allows further schemes of fsspec, such as `abfs,hf`
+_URL = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # fsspec chains with `::`
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WEB = re.compile(r"(?:^|::)https?://", re.IGNORECASE)
 
 
 def is_remote(place: str) -> bool:
-    """Whether a place is an address of fsspec rather than a path."""
-    return _ADDRESS.match(place) is not None
+    """Whether a location is a URL rather than a path."""
+    return _URL.match(place) is not None
 
 
 def local_path(place: str) -> str:
-    """A path for `file:///…` (also `file://localhost/…` and `file:/…`, RFC 8089); any other place as it is.
+    """The path of `file:///…` (also `file://localhost/…` and `file:/…`, RFC 8089); other locations are returned as is.
 
     Raises:
-        FetchError: the file would be on another machine, or the address has no path.
+        FetchError: the file would be on another machine, or the URL has no path.
     """
     if not place.lower().startswith("file:/"):
         return place
@@ -53,48 +51,48 @@ def local_path(place: str) -> str:
 
 
 def name_of(address: str) -> str:
-    """What an object is called below its bucket: without suffix, empty parts and dots."""
+    """An object's key within its bucket, without suffix, empty parts and dots."""
     parts = [part for part in address.partition("://")[2].split("/") if part not in ("", ".", "..")]
     return os.path.splitext("/".join(parts[1:] or parts))[0]  # noqa: PTH122
 
 
 def sha256_in_name(place: str) -> str | None:
-    """The sha256 by which an object is called; None for other names, and for files."""
+    """The sha256 that is an object's name; None for other names, and for files."""
     name = PurePosixPath(place).stem
     return name if is_remote(place) and _SHA256.fullmatch(name) else None
 
 
 def require_allowed(address: str) -> None:
-    """Refuses addresses by which a list or a store made by others could reach more than object storage.
+    """Refuses URLs by which an untrusted list or store could reach more than object storage.
 
-    Most of fsspec's file systems contact hosts that the address names, chains (`::`) read one through another, and some
+    Most of fsspec's file systems contact hosts that the URL names, chains (`::`) read one through another, and some
     run what they read.
 
     Raises:
-        FetchError: the address chains file systems, holds a password, or its scheme is neither that of S3 or Google
+        FetchError: the URL chains file systems, contains a password, or its scheme is neither that of S3 or Google
             Cloud Storage nor named in INTERIOR_SURFACES_STORAGE.
     """
     scheme, _, rest = address.partition("://")
     if _WEB.search(address):
         raise FetchError("photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them")
-    allowed = {*_EXTRAS, *filter(None, re.split(r"[,\s]+", os.environ.get(SCHEMES_VARIABLE, "").lower()))}
+    allowed = {*_EXTRAS, *filter(None, re.split(r"[,\s]+", os.environ.get(_SCHEMES_VARIABLE, "").lower()))}
     shown = brief(without_credentials(address))
     if "::" in address or scheme.lower() not in allowed:
         names = ", ".join(f"{name}://" for name in sorted(allowed))
-        raise FetchError(f"expected a path or an address of {names}, got {shown}; {SCHEMES_VARIABLE} allows others")
+        raise FetchError(f"expected a path or an address of {names}, got {shown}; {_SCHEMES_VARIABLE} allows others")
     if re.match(r"[^/]*:[^/]*@", rest):
         raise FetchError(f"expected an address without a password, got {shown}")
 
 
 def open_remote(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the address within it; fsspec keeps file systems, so this costs little.
+    """The fsspec file system of a URL, and the path within it.
 
-    Call it anew in each process: connections do not outlive a fork.
+    fsspec caches file systems, so this is cheap. Call it in each process: connections do not survive a fork.
 
     Raises:
         FetchError: as of `require_allowed`.
         MissingExtraError: the package that fsspec needs for it is not installed.
-        Exception: whatever fsspec raises for addresses that it does not know.
+        Exception: whatever fsspec raises for URLs that it cannot read.
     """
     require_allowed(address)
     scheme = address.partition("://")[0].lower()
@@ -113,25 +111,22 @@ def read_bytes(place: str, bytes_max: int = BYTES_MAX) -> bytes:
 
     Raises:
         FetchError: it cannot be read.
-        DecodeError: it has more than `bytes_max` bytes, of which no more than that are read.
-        MissingExtraError: the package that fsspec needs for the address is not installed.
+        DecodeError: it has more than `bytes_max` bytes, of which at most that many are read.
+        MissingExtraError: the package that fsspec needs for the URL is not installed.
     """
     return read_stamped(place, bytes_max)[0]
 
 
 def read_stamped(place: str, bytes_max: int = BYTES_MAX) -> tuple[bytes, Stamp | None]:
-    """As `read_bytes`, with the file's stamp.
-
-    Objects have none: storage shows them whole, and a crawl never writes other bytes to a photo's address.
-    """
+    """As `read_bytes`, with the file's stamp; None for objects, which are written whole and never modified."""
     return (_read_object(place, bytes_max), None) if is_remote(place) else _read_file(place, bytes_max)
 
 
 def find_bytes(places: Iterable[str], sha256: str) -> tuple[str, bytes]:
-    """The first place that holds the bytes of a sha256 (64 hexadecimal digits), and these bytes.
+    """The first location whose bytes have a sha256 (64 hexadecimal digits), and these bytes.
 
     Raises:
-        FetchError: none does; says what is wrong with the last one.
+        FetchError: there is none; the message says what is wrong with the last one.
         MissingExtraError: as of `read_bytes`.
     """
     reason = "no place of it is known"
@@ -148,7 +143,7 @@ def find_bytes(places: Iterable[str], sha256: str) -> tuple[str, bytes]:
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """A file's stamp now; None where it is gone."""
+    """A local file's current stamp; None where the file does not exist."""
     try:
         return _stamp(os.stat(path))  # noqa: PTH116
     except OSError:
@@ -156,7 +151,7 @@ def stamp_of(path: str) -> Stamp | None:
 
 
 def is_there(place: str) -> bool:
-    """Whether a place still exists; where that cannot be found out, it is said to."""
+    """Whether a file or an object exists; True where storage cannot be asked."""
     if not is_remote(place):
         return Path(place).exists()
     try:
@@ -167,14 +162,14 @@ def is_there(place: str) -> bool:
 
 
 def in_a_line(error: Exception) -> str:
-    """An error's words, on one line, without passwords of addresses."""
+    """The first line of an error's message, without passwords of URLs."""
     return without_credentials(next(iter(str(error).splitlines()), "")) or type(error).__name__
 
 
 def _read_object(address: str, bytes_max: int) -> bytes:
     try:
         files, inside = open_remote(address)
-        # One request, of a range: nobody knows how large an object is.
+        # One request, of a range, since the object's size is unknown.
         data = bytes(files.cat_file(inside, start=0, end=bytes_max + 1))
     except (MissingExtraError, FetchError):
         raise
@@ -194,7 +189,7 @@ def _read_file(path: str, bytes_max: int) -> tuple[bytes, Stamp]:
             if status.st_size > bytes_max:
                 raise DecodeError(f"expected at most {bytes_max} bytes, got {status.st_size}")
             return file.read(status.st_size), _stamp(status)
-    except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
+    except (OSError, ValueError) as error:  # ValueError: a name that contains a NUL
         raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
 
 

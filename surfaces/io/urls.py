@@ -1,10 +1,8 @@
-"""Which web addresses may be asked: what an address says, where its host is, and whether that is the public internet.
+"""Parses untrusted URLs strictly and resolves their hosts to public IP addresses, against server-side request forgery.
 
-Whoever can choose an address that we ask (a task's photo, a page's image, a redirect) could otherwise have us ask the
-networks around us: server-side request forgery, https://cheatsheetseries.owasp.org (Server Side Request Forgery
-Prevention). An address is read once, strictly; what could be read in two ways is refused. The host's name is looked up
-once, and the connection goes to one of the addresses that were checked (`surfaces.io.http`), so a name that changes
-between the check and the use changes nothing.
+See https://cheatsheetseries.owasp.org (Server Side Request Forgery Prevention). A URL that can be parsed in two ways is
+refused. The host is resolved once, and `surfaces.io.http` connects to one of the checked addresses, so that a DNS
+record that changes in between (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ from surfaces.errors import FetchError
 IPAddress = IPv4Address | IPv6Address
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""Looks a host's name and a port up: all IP addresses, in the order in which they are tried. Raises OSError."""
+"""Resolves a host and a port to IP addresses, in the order in which they are tried. Raises OSError."""
 
 _URL_MAX = 8000
 _HOST_MAX = 253
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Unprivileged ports at which the Fetch standard (section "port blocking") sees other protocols than HTTP.
+# Unprivileged ports of other protocols, by the Fetch standard (section "port blocking").
 _OTHER_PROTOCOLS = frozenset(
     {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080}
 )
@@ -42,29 +40,29 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
-# What IANA's special-purpose registries reserve and `is_global` of some Python versions does not know, ranges that wrap
-# an IPv4 address (6to4; Teredo is in 2001::/23), and 168.63.129.16, where Azure keeps its machines' metadata.
+# Reserved ranges that `is_global` of some Python versions lacks, ranges that embed an IPv4 address (6to4; Teredo is in
+# 2001::/23), and 168.63.129.16, Azure's metadata service.
 _NOT_PUBLIC = tuple(IPv4Network(text) for text in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")) + tuple(
     IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
 _PRIVATE = tuple(
     IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 ) + tuple(IPv6Network(text) for text in ("::1/128", "fc00::/7"))
-# Inside of private ranges: Alibaba's, AWS' and Google's.
+# In private ranges: Alibaba's, AWS' and Google's.
 _METADATA = frozenset(ip_address(text) for text in ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254"))
 
 
 class AddressError(FetchError):
-    """An address that may not be asked; no connection was made to it."""
+    """A URL that may not be requested; no connection was made."""
 
 
 class PrivateAddressError(AddressError):
-    """An address in a loopback or private network, which may be asked only on demand."""
+    """A URL in a loopback or private network, allowed only by an option."""
 
 
 @dataclass(frozen=True)
 class ParsedUrl:
-    """What an address says.
+    """The parts of a web URL.
 
     Attributes:
         scheme: `http` or `https`.
@@ -80,25 +78,25 @@ class ParsedUrl:
 
     @property
     def authority(self) -> str:
-        """Host and port as the header `Host` has them."""
+        """Host and port as in the header `Host`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The address in its normal form, without fragment."""
+        """The normalized URL, without fragment."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse_url(url: str) -> ParsedUrl:
-    """Takes a web address apart.
+    """Parses a web URL.
 
-    Refused are other schemes than http and https, user names and passwords, control characters, IPv4 addresses in
-    another form than four decimal numbers (`0x7f.1`, `2130706433`, which resolvers understand), IPv6 zones, and ports
-    of other protocols: of those below 1024 only 80 and 443 are left, and those that browsers refuse.
+    Refused are schemes other than http and https, credentials, control characters, IPv4 addresses other than four
+    decimal numbers (`0x7f.1`, `2130706433`, which resolvers accept), IPv6 zones, and ports of other protocols: those
+    below 1024 except 80 and 443, and those that browsers refuse.
 
     Raises:
-        AddressError: in one line; it repeats nothing that may be a password.
+        AddressError: the URL is refused; the message does not repeat what may be a password.
     """
     if len(url) > _URL_MAX:
         raise AddressError(f"expected an address of at most {_URL_MAX} characters, got {len(url)}")
@@ -124,23 +122,20 @@ def parse_url(url: str) -> ParsedUrl:
 
 
 def resolve_public(target: ParsedUrl, allow_private: bool, resolve: Resolver, wait_s: float) -> list[IPAddress]:
-    """Where a target's host is.
+    """Resolves a host to IP addresses, at least one, all of which may be contacted.
 
     Args:
-        target: its host is looked up once, unless it is an IP address.
-        allow_private: also loopback and private networks; never metadata services and other link-local addresses.
-        resolve: looks names up.
-        wait_s: longest wait for it, seconds.
-
-    Returns:
-        All of its IP addresses, at least one.
+        target: resolved once, unless its host is an IP address.
+        allow_private: allow loopback and private networks; never metadata services and other link-local addresses.
+        resolve: the resolver.
+        wait_s: its time limit, seconds.
 
     Raises:
-        PrivateAddressError: one of them is private, and `allow_private` is False.
-        AddressError: one of them is not permitted.
-        TimeoutError: the look-up took longer.
-        OSError: it failed.
-        ValueError: it gave something else than IP addresses.
+        PrivateAddressError: one of the addresses is private, and `allow_private` is False.
+        AddressError: one of them is not allowed.
+        TimeoutError: the resolver took longer.
+        OSError: the resolver failed.
+        ValueError: the resolver returned something other than IP addresses.
     """
     literal = _ip_address(target.host)
     if literal is None:
@@ -154,15 +149,15 @@ def resolve_public(target: ParsedUrl, allow_private: bool, resolve: Resolver, wa
         is_private = _is_private(address)
         if not (is_public(address) or (allow_private and is_private)):
             place = target.host if literal else f"{target.host} at {address}"
-            told = f"expected a host on the public internet, got {place}"
-            raise PrivateAddressError(f"{told}; --allow-private permits it") if is_private else AddressError(told)
+            message = f"expected a host on the public internet, got {place}"
+            raise PrivateAddressError(f"{message}; --allow-private permits it") if is_private else AddressError(message)
     return addresses
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether an IP address belongs to the public internet, by IANA's registries of special-purpose addresses.
+    """Whether an IP address is public, by IANA's registries of special-purpose addresses.
 
-    Of IPv6 only 2000::/3 does, the range that is given out, and NAT64 (RFC 6052) of public IPv4 addresses.
+    Of IPv6, only 2000::/3 is, the allocated range, and NAT64 (RFC 6052) of public IPv4 addresses.
     """
     if isinstance(address, IPv6Address):
         if address in _NAT64:
@@ -173,7 +168,7 @@ def is_public(address: IPAddress) -> bool:
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """The system's resolver; names under `localhost` never reach it (RFC 6761)."""
+    """The system's resolver, without names under `localhost` (RFC 6761)."""
     if host == "localhost" or host.endswith(".localhost"):
         return ["127.0.0.1", "::1"]
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -181,13 +176,13 @@ def look_up(host: str, port: int) -> list[str]:
 
 
 def _read_host(host: str) -> str:
-    """Raises ValueError where it is none."""
+    """The normalized host; raises ValueError where it is invalid."""
     if host.startswith("["):
         return str(IPv6Address(host[1:-1]))
     if len(host) > _HOST_MAX + 1:
         raise ValueError("too long")
     if not host.isascii():
-        # As browsers do (UTS 46): wide digits and dots become plain ones, which are then checked like any.
+        # As in browsers (UTS 46): full-width digits and dots become ASCII and are then checked.
         host = idna.encode(host, uts46=True).decode("ascii")
     host = host.lower().removesuffix(".")
     labels = host.split(".")
@@ -204,7 +199,7 @@ def _ip_address(host: str) -> IPAddress | None:
 
 
 def _encoded(text: str) -> str:
-    # argv's undecodable bytes come as surrogates
+    # undecodable bytes of argv are surrogates
     return quote(_STRAY_PERCENT.sub("%25", text), safe="%/?:@!$&'()*+,;=~[]", errors="surrogateescape")
 
 
@@ -213,7 +208,7 @@ def _is_private(address: IPAddress) -> bool:
 
 
 def _call_within(seconds: float, work: Callable[[], Sequence[str]]) -> Sequence[str]:
-    """Calls `work` in a thread and stops waiting for it after some seconds: resolvers know no time limit."""
+    """Calls `work` in a thread and stops waiting after some seconds, since resolvers have no time limit."""
     future: Future[Sequence[str]] = Future()
 
     def run() -> None:

@@ -1,1 +1,1 @@
-"""masks of surfaces."""
+"""Masks: COCO's encodings, connected parts, polygons."""

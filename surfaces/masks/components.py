@@ -1,4 +1,4 @@
-"""Measures and clean-up of masks, quick on large photos."""
+"""Measures of masks, and removal of small parts and holes, quick on large photos."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ import numpy as np
 
 from surfaces.detections import Mask, box_of_mask
 
-COUNTED_PIXELS = 1 << 17
-"""Regions of large photos are compared on at least so many of their pixels."""
-
+_MEASURED_PIXELS = 1 << 17
 PARTED_CELLS = 1 << 20
-"""Parts of large masks are told apart on at least so many cells."""
+"""Large masks are searched for parts on at least this many cells."""
 
 
 def thinned(mask: Mask) -> Mask:
-    """Each k-th pixel of each k-th row of a large mask, good enough for shares; a small mask as it is."""
-    step = max(1, math.isqrt(mask.size // COUNTED_PIXELS))
+    """Subsamples a large mask evenly, to 131,072 pixels or more, to measure shares; returns a small one as is."""
+    step = max(1, math.isqrt(mask.size // _MEASURED_PIXELS))
     return np.ascontiguousarray(mask[::step, ::step])
 
 
 def area(mask: Mask) -> int:
-    """How many pixels a mask has."""
+    """The number of pixels of a mask."""
     return int(np.count_nonzero(mask))
 
 
 def share_inside(mask: Mask, other: Mask) -> float:
-    """The share of a mask that lies in another one; 0 where it is empty."""
+    """The share of a mask that is inside another one; 0 for an empty mask."""
     return area(mask & other) / max(area(mask), 1)
 
 
@@ -38,26 +36,23 @@ def mask_iou(mask: Mask, other: Mask) -> float:
 
 
 def cleaned(mask: Mask, smallest_share: float) -> Mask:
-    """A mask (not empty) without its connected parts of less than a share of the photo; itself where there are none."""
+    """Removes connected parts of less than a share of the photo from a mask that is not empty."""
     window = _window_of(mask)
     small = small_parts(mask[window], smallest_share * mask.size)
-    return _placed(mask[window] & ~small, window, mask) if small.any() else mask
+    return _replace(mask, window, mask[window] & ~small) if small.any() else mask
 
 
 def filled(mask: Mask, largest_share: float) -> Mask:
-    """A mask (not empty) with its holes of less than a share of the photo filled; itself where there are none.
-
-    A hole is enclosed: what touches the photo's border is none.
-    """
+    """Fills holes of less than a share of the photo, off its border, in a mask that is not empty."""
     window = _window_of(mask)
     small = small_parts(~mask[window], largest_share * mask.size, enclosed=True)
-    return _placed(mask[window] | small, window, mask) if small.any() else mask
+    return _replace(mask, window, mask[window] | small) if small.any() else mask
 
 
 def small_parts(mask: Mask, least_area: float, enclosed: bool = False) -> Mask:
-    """The connected parts of a mask (bool HxW) that have less than `least_area` pixels.
+    """The connected parts of a mask that have less than `least_area` pixels, bool HxW.
 
-    Large masks are looked at in cells of k x k pixels, since it is slow: parts that are nearer than that are one.
+    Large masks are reduced to cells of k x k pixels for speed; parts closer than a cell count as one.
 
     Args:
         mask: bool HxW.
@@ -74,18 +69,17 @@ def small_parts(mask: Mask, least_area: float, enclosed: bool = False) -> Mask:
     small[0] = False
     if not small.any():
         return np.zeros_like(mask)
-    grown = cv2.resize(small[parts].astype(np.uint8), None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST)
-    found: Mask = grown[: mask.shape[0], : mask.shape[1]].astype(bool) & mask
+    upsampled = cv2.resize(small[parts].astype(np.uint8), None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST)
+    found: Mask = upsampled[: mask.shape[0], : mask.shape[1]].astype(bool) & mask
     return found
 
 
 def _window_of(mask: Mask) -> tuple[slice, slice]:
-    """The rows and columns of a mask's tight box."""
     left, top, right, bottom = box_of_mask(mask).astype(int).tolist()
     return slice(top, bottom), slice(left, right)
 
 
-def _placed(inside: Mask, window: tuple[slice, slice], mask: Mask) -> Mask:
+def _replace(mask: Mask, window: tuple[slice, slice], inside: Mask) -> Mask:
     changed = mask.copy()
     changed[window] = inside
     return changed

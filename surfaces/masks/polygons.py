@@ -1,4 +1,4 @@
-"""A mask as one polygon, holes and separate parts included, for formats that know nothing else."""
+"""Converts a mask with holes and separate parts to one polygon, for formats such as YOLO's."""
 
 from __future__ import annotations
 
@@ -19,69 +19,69 @@ _PAIRS_AT_ONCE = 1 << 20
 
 
 def polygon_of_mask(mask: Mask, points_max: int | None = None) -> Points:
-    """The outline of a mask as one closed polygon through the mask's outermost pixels.
+    """One closed polygon, a keyhole polygon, through the outermost pixels of a mask.
 
-    The outlines of holes and separate parts hang on each other by the shortest bridges (their minimum spanning tree),
-    lines that are walked there and back: a keyhole polygon. Filled by the even-odd rule with its outline drawn, as
-    `cv2.fillPoly` does, the polygon is the mask and those bridges, one pixel wide.
+    The outlines of holes and separate parts are connected by the shortest bridges (their minimum spanning tree), each
+    traversed in both directions. Filled as by `cv2.fillPoly` (even-odd rule, outline drawn), the polygon is the mask
+    and the bridges, one pixel wide.
 
     A polygon of more points than allowed is simplified by Douglas and Peucker's algorithm (1973) with the smallest
-    tolerance that suffices; outlines that surround less than 5x5 squares of it are left out.
+    sufficient tolerance; outlines that surround less than 5x5 squares of it are left out.
 
     Args:
         mask: bool HxW, not empty.
-        points_max: most points, 3 or more; None: as many as there are.
+        points_max: most points, 3 or more; None for no limit.
 
     Returns:
-        The polygon, three points or more; the last is joined to the first.
+        Three points or more; the last is connected to the first.
     """
     left, top, right, bottom = box_of_mask(mask).astype(int)
     part = np.ascontiguousarray(mask[top:bottom, left:right], np.uint8)
     found, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(int(left), int(top)))
     outlines: list[Points] = [np.asarray(outline, np.int64).reshape(-1, 2) for outline in found]
-    joined = _joined(outlines if points_max is None else _simplified(outlines, points_max))
-    missing = max(0, _FEWEST_POINTS - len(joined))
-    return np.concatenate([joined, np.repeat(joined[-1:], missing, axis=0)])
+    polygon = _connect(outlines if points_max is None else _simplify(outlines, points_max))
+    missing = max(0, _FEWEST_POINTS - len(polygon))
+    return np.concatenate([polygon, np.repeat(polygon[-1:], missing, axis=0)])
 
 
 def mask_of_polygon(points: Points, size_hw: tuple[int, int]) -> Mask:
-    """A polygon filled by the even-odd rule with its outline drawn, as trainers fill it: bool HxW."""
+    """Fills a polygon by the even-odd rule with its outline drawn, as trainers do: bool HxW."""
     drawn = np.zeros(size_hw, np.uint8)
     cv2.fillPoly(drawn, [points.astype(np.int32)], 1)
     return drawn.astype(bool)
 
 
-def _simplified(outlines: list[Points], points_max: int) -> list[Points]:
-    """The outlines, or simpler ones of which `_joined` makes a polygon of at most so many points."""
+def _simplify(outlines: list[Points], points_max: int) -> list[Points]:
+    """The outlines, simplified so that `_connect` makes a polygon of at most `points_max` points."""
     chosen, tolerance = outlines, _FIRST_TOLERANCE
     while sum(map(len, chosen)) + 2 * (len(chosen) - 1) > points_max:
         large = [outline for outline in outlines if _area(outline) >= _SMALLEST_OUTLINE * tolerance**2]
-        chosen = [_approximated(outline, tolerance) for outline in large or [max(outlines, key=_area)]]
+        chosen = [_approximate(outline, tolerance) for outline in large or [max(outlines, key=_area)]]
         tolerance *= _NEXT_TOLERANCE
     return chosen
 
 
-def _approximated(outline: Points, tolerance: float) -> Points:
+def _approximate(outline: Points, tolerance: float) -> Points:
     simple = cv2.approxPolyDP(outline.astype(np.int32), tolerance, closed=True)
     return np.asarray(simple, np.int64).reshape(-1, 2)
 
 
 def _area(outline: Points) -> float:
-    """How many pixels an outline surrounds, its own included (Pick's theorem)."""
+    """The number of pixels that an outline surrounds, its own included (Pick's theorem)."""
     points = outline.astype(np.int32)
     return cv2.contourArea(points) + cv2.arcLength(points, closed=True) / 2 + 1
 
 
-def _joined(outlines: list[Points]) -> Points:
-    """One polygon of several outlines, by Prim's algorithm: the outline that is nearest to those joined comes next."""
+def _connect(outlines: list[Points]) -> Points:
+    """Connects outlines to one polygon by Prim's algorithm: the outline nearest to the polygon comes next."""
     polygon, waiting = outlines[0], np.concatenate([outlines[0][:0], *outlines[1:]])
     owner = np.repeat(np.arange(1, len(outlines)), [len(outline) for outline in outlines[1:]])
     anchor, distance = _nearest(waiting, polygon)
     while len(waiting):
         end = int(distance.argmin())
         outline = outlines[owner[end]]
-        turned = np.roll(outline, np.searchsorted(owner, owner[end]) - end, axis=0)
-        polygon = _inserted(polygon, anchor[end], turned)
+        rotated = np.roll(outline, np.searchsorted(owner, owner[end]) - end, axis=0)
+        polygon = _insert(polygon, anchor[end], rotated)
         rest = owner != owner[end]
         waiting, owner, anchor, distance = waiting[rest], owner[rest], anchor[rest], distance[rest]
         closer, closer_distance = _nearest(waiting, outline)
@@ -91,7 +91,7 @@ def _joined(outlines: list[Points]) -> Points:
 
 
 def _nearest(points: Points, outline: Points) -> tuple[Points, npt.NDArray[np.int64]]:
-    """For each point the nearest of an outline, and the square of the distance to it."""
+    """For each point, the nearest one of an outline and its squared distance."""
     rows = max(1, _PAIRS_AT_ONCE // len(outline))
     anchor, distance = np.empty_like(points), np.empty(len(points), np.int64)
     for row in range(0, len(points), rows):
@@ -101,7 +101,7 @@ def _nearest(points: Points, outline: Points) -> tuple[Points, npt.NDArray[np.in
     return anchor, distance
 
 
-def _inserted(polygon: Points, start: Points, outline: Points) -> Points:
-    """A polygon that at one of its points goes over to an outline's first point, around it, and back."""
+def _insert(polygon: Points, start: Points, outline: Points) -> Points:
+    """Inserts an outline and a bridge to its first point into a polygon at one of the polygon's points."""
     here = int(np.flatnonzero((polygon == start).all(axis=1))[0])
     return np.concatenate([polygon[: here + 1], outline, outline[:1], polygon[here:]])

@@ -1,28 +1,18 @@
-"""Metrics: IoU and Boundary IoU per class, Panoptic Quality, mask AP of tables, and how sure they are."""
+"""Metrics: IoU and Boundary IoU per class, Panoptic Quality, mask AP of tables, and their uncertainty."""
 
 from surfaces.metrics.average_precision import AveragePrecision, TableAp
-from surfaces.metrics.regions import (
+from surfaces.metrics.confusion import (
     BOUNDARY_RATIO,
     boundary_counts,
     class_mask,
+    confusion_matrix,
     counted_pixels,
     iou_of_counts,
     mask_boundary,
     region_counts,
 )
-from surfaces.metrics.segments import (
-    MATCH_IOU,
-    PanopticQuality,
-    SegmentMatches,
-    match_segments,
-    panoptic_quality,
-)
-from surfaces.metrics.statistics import (
-    bootstrap_interval,
-    bootstrap_sums,
-    calibration_error,
-    percentile_interval,
-)
+from surfaces.metrics.segments import MATCH_IOU, PanopticQuality, SegmentMatches, match_segments, panoptic_quality
+from surfaces.metrics.statistics import bootstrap_interval, bootstrap_sums, calibration_error, percentile_interval
 
 __all__ = [
     "BOUNDARY_RATIO",
@@ -36,6 +26,7 @@ __all__ = [
     "boundary_counts",
     "calibration_error",
     "class_mask",
+    "confusion_matrix",
     "counted_pixels",
     "iou_of_counts",
     "mask_boundary",

@@ -1,4 +1,4 @@
-"""Mask AP of dining tables, as COCO measures it, by faster-coco-eval."""
+"""COCO's mask AP of dining tables, by faster-coco-eval."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from surfaces.classes import DINING_TABLE
-from surfaces.datasets.coco import coco_regions
-from surfaces.datasets.coco_writer import coco_annotation, coco_categories
+from surfaces.datasets.coco_writer import coco_annotation, coco_categories, coco_regions
 from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection
 from surfaces.errors import MissingExtraError
@@ -28,9 +27,9 @@ class AveragePrecision:
 
 
 class TableAp:
-    """Gathers photos one by one; keeps their regions as packed RLE, a few kilobytes a photo.
+    """Accumulates photos; keeps their regions as packed RLE, a few kilobytes per photo.
 
-    Crowds, tables of another kind and unlabelled regions are `iscrowd`: detections on them are neither right nor wrong.
+    Crowds, tables of another kind and unlabelled regions are `iscrowd`: detections on them do not count.
     """
 
     def __init__(self) -> None:
@@ -42,10 +41,10 @@ class TableAp:
         """Adds a photo.
 
         Args:
-            detections: the prediction, of any classes and all scores; AP needs the doubtful ones too.
+            detections: the prediction, with those of low scores.
             labels: the truth.
         """
-        height, width = labels.semantic.shape
+        height, width = labels.size_hw
         photo = len(self._photos) + 1
         self._photos.append({"id": photo, "height": height, "width": width})
         for truth in coco_regions(labels):
@@ -58,7 +57,7 @@ class TableAp:
                 self._found.append({"image_id": photo, "score": detection.score, **region})
 
     def result(self) -> AveragePrecision:
-        """AP over the photos so far.
+        """AP over the added photos.
 
         Raises:
             MissingExtraError: faster-coco-eval is not installed.

@@ -1,10 +1,10 @@
-"""Matching predicted segments with true ones: Panoptic Quality, precision and recall.
+"""Panoptic Quality, precision and recall of segments.
 
 PQ of Kirillov et al., Panoptic Segmentation, CVPR 2019 (github.com/cocodataset/panopticapi): a predicted and a true
-segment of a class match where their IoU is above one half. Wall and floor are one segment a photo, a dining table is
-one each. Unlabelled pixels are void; tables of another kind and crowds are void for dining tables: void pixels of a
-prediction don't count in its IoU, and a prediction without a match is not held against the model where more than half
-of it is void. Unlike panoptic PNGs, detections may overlap; then the higher score picks its match first.
+segment of a class match where their IoU is above one half. Wall and floor are one segment per photo, each dining table
+is one. Unlabelled pixels are void; tables of another kind and crowds are void for dining tables. Void pixels do not
+count in IoU, and an unmatched prediction that is mostly void is no false positive. Unlike in panoptic PNGs, detections
+may overlap; then the higher score is matched first.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 from surfaces.classes import DINING_TABLE, SurfaceClass
 from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection, Mask
-from surfaces.metrics.regions import class_mask, counted_pixels
+from surfaces.metrics.confusion import class_mask, counted_pixels
 
 MATCH_IOU = 0.5
 
 
 @dataclass(frozen=True)
 class SegmentMatches:
-    """How the segments of one class in one photo were found.
+    """The matches of one class in one photo.
 
     Attributes:
-        matched_ious: IoU of every match; its length is the number of true positives.
-        false_positives: predicted segments without a match, those on void left out.
-        false_negatives: true segments without a match.
-        scored: score and rightness of every prediction that counts, for calibration.
+        matched_ious: IoU of every match, that is of every true positive.
+        false_positives: unmatched predictions, except those on void.
+        false_negatives: unmatched true segments.
+        scored: the score of every prediction that counts, and whether it is matched, for calibration.
     """
 
     matched_ious: tuple[float, ...]
@@ -40,21 +40,21 @@ class SegmentMatches:
 
     @property
     def is_there(self) -> bool:
-        """Whether the photo has such a segment."""
+        """Whether the photo has a segment of the class."""
         return bool(self.matched_ious) or self.false_negatives > 0
 
     @property
     def is_said(self) -> bool:
-        """Whether one was predicted that counts."""
+        """Whether a segment was predicted that counts."""
         return bool(self.scored)
 
 
 @dataclass(frozen=True)
 class PanopticQuality:
-    """PQ of a class and its parts, each from 0 to 1; NaN where the class is neither there nor predicted.
+    """PQ of a class and its parts, each from 0 to 1; NaN where the class is neither present nor predicted.
 
     Attributes:
-        pq: the quality, sq * rq.
+        pq: sq * rq.
         sq: mean IoU of the matches; NaN where nothing matched.
         rq: F1 of the segments.
         precision: share of the predicted segments that match.
@@ -72,14 +72,14 @@ def match_segments(detections: Sequence[Detection], labels: Labels, surface: Sur
     """Matches the predicted and the true segments of one class in one photo.
 
     Args:
-        detections: the prediction, of any classes; its masks have the photo's size.
+        detections: the prediction, of all classes and the photo's size.
         labels: the truth.
         surface: the class.
     """
     counted = counted_pixels(labels, surface)
     if surface.is_thing:
         counted &= ~labels.table_crowd()
-    found = sorted(_predicted(detections, surface, counted.shape), key=lambda segment: -segment[0])
+    found = sorted(_predicted(detections, surface, labels.size_hw), key=lambda segment: -segment[0])
     truths = _true_segments(labels, surface)
     ious: list[float] = []
     scored: list[tuple[float, bool]] = []
@@ -96,36 +96,32 @@ def match_segments(detections: Sequence[Detection], labels: Labels, surface: Sur
 
 
 def panoptic_quality(matches: Sequence[SegmentMatches]) -> PanopticQuality:
-    """PQ of a class over a dataset.
-
-    Args:
-        matches: of every photo.
-    """
+    """PQ of a class over the photos of a dataset."""
     ious = [iou for photo in matches for iou in photo.matched_ious]
-    right = len(ious)
-    said = right + sum(photo.false_positives for photo in matches)
-    there = right + sum(photo.false_negatives for photo in matches)
+    true_positives = len(ious)
+    predicted = true_positives + sum(photo.false_positives for photo in matches)
+    present = true_positives + sum(photo.false_negatives for photo in matches)
     return PanopticQuality(
-        pq=_ratio(sum(ious), (said + there) / 2),
-        sq=_ratio(sum(ious), right),
-        rq=_ratio(right, (said + there) / 2),
-        precision=_ratio(right, said),
-        recall=_ratio(right, there),
+        pq=_ratio(sum(ious), (predicted + present) / 2),
+        sq=_ratio(sum(ious), true_positives),
+        rq=_ratio(true_positives, (predicted + present) / 2),
+        precision=_ratio(true_positives, predicted),
+        recall=_ratio(true_positives, present),
     )
 
 
 def _predicted(
-    detections: Sequence[Detection], surface: SurfaceClass, shape: tuple[int, ...]
+    detections: Sequence[Detection], surface: SurfaceClass, size_hw: tuple[int, int]
 ) -> list[tuple[float, Mask]]:
     of_class = [detection for detection in detections if detection.surface is surface and detection.mask.any()]
     if surface.is_thing or not of_class:
         return [(detection.score, detection.mask) for detection in of_class]
-    return [(max(d.score for d in of_class), class_mask(of_class, surface, (shape[0], shape[1])))]
+    return [(max(d.score for d in of_class), class_mask(of_class, surface, size_hw))]
 
 
 def _true_segments(labels: Labels, surface: SurfaceClass) -> list[Mask]:
     if surface is DINING_TABLE:
-        return [labels.tables == number for number in range(1, int(labels.tables.max(initial=0)) + 1)]
+        return labels.table_masks()
     region = labels.semantic == surface.coco_id
     return [region] if region.any() else []
 

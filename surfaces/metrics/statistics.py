@@ -1,4 +1,4 @@
-"""How sure the numbers are: bootstrap intervals, and calibration of scores."""
+"""Bootstrap intervals, and calibration of scores."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap (Efron, 1979) of a statistic over photos drawn with replacement.
 
-    Photos of one room resemble each other, so the true interval is wider than this one where a dataset has several.
+    Photos of one room are similar, so the true interval is wider where a dataset has several of a room.
 
     Args:
-        photos: N x …, what was counted in each photo.
-        statistic: from such an array, of any N, to a number; NaN where it is not defined.
+        photos: N x …, the counts of each photo.
+        statistic: from such an array, of any N, to a number; NaN where it is undefined.
         level: share of resamples inside the interval.
-        resamples: how many are drawn.
+        resamples: number of draws.
         seed: of the draws.
 
     Returns:
@@ -38,15 +38,9 @@ def bootstrap_interval(
 
 
 def bootstrap_sums(photos: npt.NDArray[Any], resamples: int = 1000, seed: int = 0) -> npt.NDArray[np.float64]:
-    """Sums over photos drawn with replacement, the draws of `bootstrap_interval`: quick where statistics need no more.
+    """Sums over photos drawn with replacement, float64 (resamples, …): a quick base for statistics of sums.
 
-    Args:
-        photos: N x …, what was counted in each photo, one at the least.
-        resamples: how many draws.
-        seed: of the draws.
-
-    Returns:
-        float64 resamples x …
+    The draws are those of `bootstrap_interval`; `photos` (N x …) are the counts of each photo, N at least 1.
     """
     rng = np.random.default_rng(seed)
     count = len(photos)
@@ -55,7 +49,7 @@ def bootstrap_sums(photos: npt.NDArray[Any], resamples: int = 1000, seed: int = 
 
 
 def percentile_interval(values: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """What holds the middle share `level` of a statistic's values, one a draw; NaN where it is never defined."""
+    """The interval of the middle share `level` of a statistic's values; NaN where all of them are."""
     values = values[~np.isnan(values)]
     if values.size == 0:
         return float("nan"), float("nan")
@@ -64,14 +58,11 @@ def percentile_interval(values: npt.NDArray[np.float64], level: float = 0.95) ->
 
 
 def calibration_error(scored: Sequence[tuple[float, bool]], bins: int = 10) -> float:
-    """Expected calibration error (Naeini et al., AAAI 2015): how far scores are from the share that is right.
+    """Expected calibration error (Naeini et al., AAAI 2015); NaN without predictions.
 
     Args:
-        scored: score, from 0 to 1, and rightness of each prediction.
-        bins: equal bins of the score.
-
-    Returns:
-        Mean distance of score and share over the bins, weighted by their predictions; NaN without predictions.
+        scored: the score of each prediction, from 0 to 1, and whether it is correct.
+        bins: number of equal bins of the score.
     """
     if not scored:
         return float("nan")

@@ -1,1 +1,1 @@
-"""segmenting of surfaces."""
+"""The steps of `segment.py`: sources, one photo's pipeline, names of results."""

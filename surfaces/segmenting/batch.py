@@ -1,4 +1,4 @@
-"""Many photos in one run: what is named becomes a list, and one bad photo doesn't stop the rest."""
+"""Segments many photos in one run; photos that cannot be read do not stop the others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from surfaces.cli.progress import track, write_line
 from surfaces.errors import DecodeError, FetchError
+from surfaces.io.local_files import is_unicode
 from surfaces.io.photo_lists import find_photos, list_lines, list_text, passed_over_lines
 from surfaces.io.storage import local_path
 from surfaces.messages import brief, printable, without_credentials
@@ -19,12 +20,12 @@ from surfaces.segmenting.pipeline import Outcome
 
 @dataclass(frozen=True)
 class Sources:
-    """What the command line names, spelled out.
+    """The photos that the command line names.
 
     Attributes:
-        photos: addresses and files, in the order given.
-        problems: what was named and cannot be read (a folder, a line of a list), a line each.
-        notes: what was passed over, a line each.
+        photos: URLs and paths, in the given order.
+        problems: a line for each folder or list entry that cannot be read.
+        notes: lines about skipped files.
     """
 
     photos: tuple[str, ...]
@@ -33,18 +34,18 @@ class Sources:
 
 
 def is_batch(sources: Sequence[str]) -> bool:
-    """Whether sources ask for a batch: several, a folder, or `-`."""
+    """Whether sources are a batch: several, a folder, or `-`."""
     return len(sources) != 1 or sources[0] == "-" or _folder(sources[0]) is not None
 
 
 def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path) -> Sources:
-    """Lists every single photo.
+    """Expands folders and the list on stdin to photos.
 
     Args:
-        sources: addresses, files, folders (the photos in them and in their subfolders, by name), or `-`.
-        stdin: what `-` stands for: one source a line, in UTF-8 or UTF-16; blank lines and those that start with `#` are
-            passed over. None where it is closed.
-        output: where pictures go; not searched for photos where a folder contains it.
+        sources: URLs, files, folders (searched with their subfolders), or `-` for stdin.
+        stdin: a list, one source per line, in UTF-8 or UTF-16; blank lines and comments (`#`) are skipped. None where
+            it is closed.
+        output: the folder of the results, which is not searched.
 
     Raises:
         FetchError: there is no photo at all, or the list on stdin cannot be read.
@@ -54,7 +55,7 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
     passed_over: Counter[str] = Counter()
     left_out: list[str] = []
     for source in sources:
-        for entry in _listed(stdin, problems) if source == "-" else (source,):
+        for entry in _read_list(stdin, problems) if source == "-" else (source,):
             folder = _folder(entry)
             if folder is None:
                 photos.append(entry)
@@ -73,18 +74,18 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
 
 
 def run_batch(sources: Sequence[str], segment: Callable[[str], Outcome], quiet: bool) -> int:
-    """Segments photo after photo, with a progress bar on stderr.
+    """Segments photos with a progress bar on stderr.
 
     Args:
-        sources: addresses and files.
-        segment: makes the picture of one.
+        sources: URLs and files.
+        segment: processes one of them.
         quiet: neither progress bar nor notes.
 
     Returns:
-        How many photos could not be fetched or decoded; each was named on stderr.
+        The number of photos that could not be fetched or decoded; each is reported on stderr.
 
     Raises:
-        SurfacesError: another error, which the next photo would meet as well.
+        SurfacesError: another error, which would occur for all photos.
     """
     failures = 0
     for source in track(sources, quiet=quiet):
@@ -97,7 +98,7 @@ def run_batch(sources: Sequence[str], segment: Callable[[str], Outcome], quiet: 
 
 
 def shown(source: str) -> str:
-    """A source as messages name it: without credentials, on one line."""
+    """A source for messages: without credentials, on one line."""
     return printable(without_credentials(source)) or "''"
 
 
@@ -109,25 +110,25 @@ def report(source: str, outcome: Outcome, quiet: bool) -> None:
         write_line(f"{shown(source)}: nothing found, the picture shows the photo as it is")
 
 
-def _listed(stdin: BinaryIO | None, problems: list[str]) -> list[str]:
-    """The entries of the list on stdin; lines that are no text and name no file are added to the problems."""
+def _read_list(stdin: BinaryIO | None, problems: list[str]) -> list[str]:
+    """The entries of the list on stdin; lines that are no text and name no file become problems."""
     if stdin is None:
         raise FetchError("expected a list of photos on stdin, it is closed")
     try:
         lines = list(list_lines(list_text(stdin.read())))
     except (OSError, ValueError) as error:
         raise FetchError(f"expected a list of photos on stdin, got: {error}") from error
-    broken = {number: line for number, line in lines if not (_is_text(line) or Path(line).exists())}
-    problems += [f"stdin:{n}: expected a name in UTF-8 or UTF-16, got {brief(line)}" for n, line in broken.items()]
-    return [line for number, line in lines if number not in broken]
-
-
-def _is_text(line: str) -> bool:
-    return not any("\ud800" <= sign <= "\udfff" for sign in line)
+    entries = []
+    for number, line in lines:
+        if is_unicode(line) or Path(line).exists():
+            entries.append(line)
+        else:
+            problems.append(f"stdin:{number}: expected a name in UTF-8 or UTF-16, got {brief(line)}")
+    return entries
 
 
 def _folder(source: str) -> str | None:
-    """The path of a folder; None for any other source."""
+    """The path of a folder; None for other sources."""
     try:
         path = local_path(source)
         return path if path and Path(path).is_dir() else None

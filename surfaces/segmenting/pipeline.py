@@ -1,24 +1,32 @@
-"""From a photo's address to its picture: load, predict, draw, save."""
+"""Segments one photo: loads it, predicts, draws, and saves the results."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.detections import Detection, Image
-from surfaces.drawing.overlay import OverlayStyle, draw_overlay
+from surfaces.drawing.overlay import ALPHA, draw_overlay
+from surfaces.images.encode import encode_jpeg, encode_png
 from surfaces.images.load import ImageLimits, load_image
+from surfaces.io.atomic_files import write_together
 from surfaces.io.http import FetchLimits
+from surfaces.masks.rle import encode
+from surfaces.messages import encodable
 from surfaces.segmenting.naming import Signature, stems
-from surfaces.segmenting.results import Model, Parts, save_result
+
+_JPEG_QUALITY = 92
 
 
 class Predictor(Protocol):
-    """What finds segments, such as `models.Segmenter`."""
+    """A network, such as `models.Segmenter`."""
 
     @property
     def name(self) -> str:
@@ -29,20 +37,21 @@ class Predictor(Protocol):
         """Of its weights, hexadecimal."""
 
     def predict(self, image: Image) -> list[Detection]:
-        """Walls, floors and tables of a photo, uint8 HxWx3 RGB."""
+        """The segments of a photo, uint8 HxWx3 RGB."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is to become of each photo.
+    """Settings of a run.
 
     Attributes:
-        folder: where results go; exists.
-        signature: who signs.
-        classes: what is shown.
-        min_score: what score a segment must reach beyond the network's own thresholds.
-        style: how it is drawn.
-        parts: what is written beside the picture.
+        folder: of the results; must exist.
+        signature: in the results' names.
+        classes: that are kept.
+        min_score: of segments, in addition to the network's own thresholds.
+        alpha: opacity of the tint.
+        json: write a COCO-style JSON file beside each picture.
+        masks: write a PNG file per segment beside each picture.
         fetch_limits: of downloads.
         image_limits: of photos.
     """
@@ -51,40 +60,33 @@ class Settings:
     signature: Signature = field(default_factory=Signature)
     classes: Collection[SurfaceClass] = CLASSES
     min_score: float = 0.0
-    style: OverlayStyle = field(default_factory=OverlayStyle)
-    parts: Parts = field(default_factory=Parts)
+    alpha: float = ALPHA
+    json: bool = False
+    masks: bool = False
     fetch_limits: FetchLimits = field(default_factory=FetchLimits)
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo.
-
-    Attributes:
-        picture: the path of the masked photo.
-        segments: how many segments it shows.
-    """
+    """The path of a photo's picture, and the number of its segments."""
 
     picture: Path
     segments: int
 
 
 def segment_photo(source: str, predictor: Predictor, settings: Settings) -> Outcome:
-    """Makes the picture of one photo, and what else the settings ask for.
+    """Segments a photo and writes its results.
 
     Args:
-        source: an http or https address, or a file's path or address.
-        predictor: finds the segments.
-        settings: what is to be shown and written.
-
-    Returns:
-        Where the picture is and how many segments it shows.
+        source: an http or https URL, a path, or a file URL.
+        predictor: the network.
+        settings: of the run.
 
     Raises:
-        FetchError: the photo can't be read.
-        DecodeError: it is not a photo that can be used.
-        OutputError: the result can't be written; nothing of it is left behind.
+        FetchError: the photo cannot be read.
+        DecodeError: it is not a usable photo.
+        OutputError: the results cannot be written; none of them is left behind.
     """
     image = load_image(source, settings.image_limits, settings.fetch_limits)
     detections = [
@@ -92,13 +94,77 @@ def segment_photo(source: str, predictor: Predictor, settings: Settings) -> Outc
         for detection in predictor.predict(image)
         if detection.surface in settings.classes and detection.score >= settings.min_score
     ]
-    picture = save_result(
-        settings.folder,
-        stems(settings.signature, datetime.now()),
-        source,
-        draw_overlay(image, detections, settings.style),
-        detections,
-        Model(predictor.name, predictor.sha256),
-        settings.parts,
-    )
-    return Outcome(picture, len(detections))
+    picture = draw_overlay(image, detections, settings.alpha)
+    names = stems(settings.signature, datetime.now())
+    return Outcome(save_results(source, picture, detections, predictor, settings, names), len(detections))
+
+
+def save_results(
+    source: str,
+    picture: Image,
+    detections: Sequence[Detection],
+    predictor: Predictor,
+    settings: Settings,
+    names: Iterable[str],
+) -> Path:
+    """Writes the results of a photo; all of them or, on an error, none.
+
+    Args:
+        source: of the photo.
+        picture: uint8 HxWx3 RGB, of the photo's size.
+        detections: of the same size.
+        predictor: that found them.
+        settings: of the run.
+        names: file names without suffix, of which the first free one is used.
+
+    Returns:
+        The picture's path, `{name}.jpg`. Beside it are `{name}.json`, and `{name}_wall.png`,
+        `{name}_dining-table-1.png`, … (255 inside, 0 outside).
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    fixed = {".jpg": encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True)}
+    if settings.masks:
+        for name, detection in zip(segment_names(detections), detections, strict=True):
+            fixed[f"_{name}.png"] = encode_png(detection.mask.astype(np.uint8) * 255)
+
+    def contents(stem: str) -> Mapping[str, bytes]:
+        if not settings.json:
+            return fixed
+        path = settings.folder / f"{stem}.jpg"
+        document = _describe(source, path, (picture.shape[0], picture.shape[1]), detections, predictor)
+        return fixed | {".json": json.dumps(document, ensure_ascii=False, indent=1).encode()}
+
+    return write_together(settings.folder, names, contents)[0]
+
+
+def segment_names(detections: Sequence[Detection]) -> list[str]:
+    """A name for each segment: `wall`, `floor`; things are numbered: `dining-table-1`."""
+    names = []
+    for index, detection in enumerate(detections):
+        name = detection.surface.name.replace(" ", "-")
+        number = sum(other.surface == detection.surface for other in detections[: index + 1])
+        names.append(f"{name}-{number}" if detection.surface.is_thing else name)
+    return names
+
+
+def _describe(
+    source: str, output: Path, size_hw: tuple[int, int], detections: Sequence[Detection], predictor: Predictor
+) -> dict[str, Any]:
+    """The content of the JSON file, whose keys are a public interface."""
+    height, width = size_hw
+    return {
+        "image": {"source": encodable(source), "width": width, "height": height, "output": encodable(str(output))},
+        "model": {"name": predictor.name, "sha256": predictor.sha256},
+        "segments": [
+            {
+                "class": detection.surface.name,
+                "score": round(float(detection.score), 4),
+                "box_xyxy": [round(float(edge), 2) for edge in detection.box_xyxy],
+                "area_share": round(detection.area_share, 6),
+                "segmentation": encode(detection.mask),
+            }
+            for detection in detections
+        ],
+    }

@@ -1,1 +1,1 @@
-"""store of surfaces."""
+"""The label store: a dataset's labels and their quality scores in one SQLite file."""

@@ -1,9 +1,9 @@
-"""The SQLite file behind a label store: its tables, its transactions, and its errors in one line.
+"""SQLite files: tables, transactions, and one-line errors.
 
-A rollback journal, not a write-ahead log: a log needs memory that all who write share, which network disks do not give,
-and leaves two more files to copy along. Either survives SIGKILL: whoever opens the file next rolls an unfinished
-transaction back. `synchronous=FULL` survives a power cut too, for some milliseconds a photo. The journal is emptied
-rather than removed after each transaction, which is several times faster, and removed at the end.
+A rollback journal, not a write-ahead log, which needs shared memory that network disks lack, and two more files. Both
+survive SIGKILL: the next process rolls an unfinished transaction back. `synchronous=FULL` also survives a power cut,
+for some milliseconds per photo. The journal is truncated after each transaction, which is several times faster than
+removing it, and removed at the end.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from surfaces.io.atomic_files import is_plain_file
 from surfaces.io.local_files import require_inside
 
 _VERSION = 1
-_SAFETY = ("trusted_schema = OFF", "cell_size_check = ON")  # the file may be another's
+_SAFETY = ("trusted_schema = OFF", "cell_size_check = ON")  # the file is untrusted
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # at a journal's end: it names a super-journal
-_BUSY_SECONDS = 60.0  # how long one of several processes waits for the others' transactions
+_BUSY_SECONDS = 60.0  # longest wait for the transactions of other processes
 
 _TABLES = """
 CREATE TABLE settings (
     fingerprint TEXT PRIMARY KEY,
     teacher     TEXT NOT NULL,
     details     TEXT NOT NULL,              -- JSON
-    in_use      INTEGER NOT NULL            -- 1 for those that runs go on with
+    in_use      INTEGER NOT NULL            -- 1 for those of further runs
 ) WITHOUT ROWID;
 CREATE TABLE photos (
     sha256    TEXT PRIMARY KEY,
@@ -72,9 +72,9 @@ Row = tuple[Any, ...]
 
 
 class Database:
-    """A connection to one file; for the thread that opened it.
+    """A connection to a file, for the thread that opened it.
 
-    Other files than a label store's are subclasses that state constants of their own.
+    The constants are those of a label store; subclasses for other files have their own.
     """
 
     VERSION = _VERSION
@@ -88,18 +88,18 @@ class Database:
 
         Args:
             path: the file.
-            create: make it, with empty tables, where there is none.
-            in_memory: keep all in memory, and leave the disk alone; for reading where there is no file.
+            create: create it, with empty tables, where absent.
+            in_memory: an empty database in memory, without a file.
 
         Raises:
-            DatasetError: there is none, it is no label store of this version, or it or its journal leads out of its
+            DatasetError: there is no file, it is none of this kind and version, or it or its journal leads out of its
                 folder.
             OutputError: it cannot be created.
         """
         self.path = path
         if not in_memory:
             _require_harmless(path)
-        with self._errors_told():
+        with self._errors_reported():
             mode = "memory" if in_memory else "rwc" if create else "rw"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
@@ -110,38 +110,38 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Lets go of the file; whoever wrote leaves no empty journal behind."""
+        """Closes the file, and removes the empty journal."""
         if self._connection.total_changes:
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     def rows(self, sql: str, *values: object) -> list[Row]:
-        """All rows of a query, at once: a query left half-read would keep others from writing."""
-        with self._errors_told():
+        """All rows of a query; reading them lazily would block writers."""
+        with self._errors_reported():
             return self._connection.execute(sql, values).fetchall()
 
     def run(self, sql: str, *values: object) -> int:
-        """Runs one statement; returns how many rows it changed."""
-        with self._errors_told():
+        """Runs one statement; returns the number of changed rows."""
+        with self._errors_reported():
             return self._connection.execute(sql, values).rowcount
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block take effect, or none."""
+        """Commits the statements of the block, or rolls them back on an exception."""
         self.run("BEGIN IMMEDIATE")
         try:
             yield
             self.run("COMMIT")
         except BaseException:
-            # SQLite itself rolls back on a full disk, for one.
+            # SQLite has already rolled back after some errors, such as a full disk.
             if self._connection.in_transaction:
                 self.run("ROLLBACK")
             raise
 
     @contextmanager
     def attached(self, path: Path) -> Iterator[None]:
-        """Within the block, another store's tables are there as `other.TABLE`."""
+        """Attaches another store within the block; its tables are `other.TABLE`."""
         _require_harmless(path)
         self.run("ATTACH DATABASE ? AS other", f"{path.absolute().as_uri()}?mode=rw")
         try:
@@ -155,7 +155,7 @@ class Database:
             self.run(f"PRAGMA {setting}")
         if create and self._version() == 0:
             with self.transaction():
-                if self._is_empty():  # else it is another's, or another process was quicker
+                if self._is_empty():  # else it is another program's, or another process was quicker
                     for statement in filter(str.strip, self.TABLES.split(";\n")):
                         self.run(statement)
                     self.run(f"PRAGMA user_version = {self.VERSION}")
@@ -165,7 +165,7 @@ class Database:
         self._require_plain("main", self.path)
 
     def _require_plain(self, schema: str, path: Path) -> None:
-        """Refuses a file whose tables compute what they show, or do more than they are told when written to."""
+        """Refuses views, triggers, virtual tables and generated columns, which run code of the file."""
         found = self.rows(
             f"SELECT type, name FROM {schema}.sqlite_master WHERE type IN ('view', 'trigger')"
             " OR sql LIKE 'create virtual%' OR sql LIKE '%generated always%' LIMIT 1"
@@ -180,36 +180,36 @@ class Database:
         return int(self.rows("PRAGMA user_version")[0][0])
 
     @contextmanager
-    def _errors_told(self) -> Iterator[None]:
+    def _errors_reported(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise
-        except UnicodeDecodeError as error:  # SQLite's message quotes what the file says
+        except UnicodeDecodeError as error:  # SQLite's message quotes the file
             raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {error}") from error
         except sqlite3.DatabaseError as error:
-            # The name is missing where a text is not UTF-8.
+            # The error has no name where a text is not UTF-8.
             if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
                 raise DatasetError(f"expected {self.IS} in {self.path}, got: {error}") from error
             raise OutputError(f"could not use {self.path}: {error}") from error
 
 
 def _require_harmless(path: Path) -> None:
-    """Refuses what makes SQLite read, write or delete files outside of the database's folder.
+    """Refuses files that make SQLite read, write or delete files outside of the database's folder.
 
-    A rollback journal may name a super-journal (https://www.sqlite.org/tempfiles.html), a file anywhere that SQLite
-    deletes once it has rolled back. Only transactions that write to several databases have one, and ours never do.
+    A rollback journal may name a super-journal (https://www.sqlite.org/tempfiles.html), any file, which SQLite deletes
+    after a rollback. Only transactions that write to several databases have one, and ours never do.
     """
     require_inside(path.parent, path)
     journal = Path(f"{os.path.realpath(path)}-journal")
-    if is_plain_file(journal) and _end_of(journal) == _JOURNAL_MAGIC:
+    if is_plain_file(journal) and _read_end(journal) == _JOURNAL_MAGIC:
         raise DatasetError(f"expected a journal of one database at {journal}, got one that names other files")
 
 
-def _end_of(journal: Path) -> bytes:
+def _read_end(journal: Path) -> bytes:
     try:
         with journal.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - len(_JOURNAL_MAGIC)))
             return file.read()
-    except OSError:  # another process has just finished with it; else SQLite will tell
+    except OSError:  # another process has just removed it; other errors are SQLite's
         return b""

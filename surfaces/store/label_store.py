@@ -1,6 +1,6 @@
-"""The growing dataset: photos by their sha256, their labels, and what is known of their quality, in one SQLite file.
+"""The label store: photos by their sha256, their labels and quality scores, in one SQLite file.
 
-Photos stay where they are; the store knows their paths. Teachers add labels, people review them, exports read them.
+Photos stay where they are; the store holds their paths. Teachers add labels, people review them, exports read them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from types import TracebackType
 
 import numpy as np
 
-from surfaces.datasets.coco_regions import decode_segmentation
+from surfaces.classes import CLASSES
 from surfaces.datasets.codec import decode_soft_labels, encode_soft_labels
-from surfaces.datasets.folders import STORE_NAME
 from surfaces.detections import Detection, Mask
 from surfaces.errors import DatasetError, FetchError
 from surfaces.io.atomic_files import make_folder
+from surfaces.io.photo_lists import STORE_NAME
 from surfaces.io.storage import find_bytes, is_there
-from surfaces.masks.rle import encode
+from surfaces.masks.rle import decode_segmentation, encode
 from surfaces.messages import without_credentials
-from surfaces.store.counting import count_all
 from surfaces.store.database import Database, Row
-from surfaces.store.merging import Merged, merge_file
+from surfaces.store.merging import LABEL_TABLES, Merged, has_replaced_labels, make_replaced_tables, merge_file
 from surfaces.store.records import (
     LabelSettings,
     ScoredLabels,
@@ -36,7 +35,6 @@ from surfaces.store.records import (
     StoredPhoto,
     StoredSegment,
 )
-from surfaces.store.replaced import ReplacedLabels
 from surfaces.store.rows import (
     checked_side,
     checked_texts,
@@ -47,10 +45,14 @@ from surfaces.store.rows import (
     settings_of,
 )
 
+__all__ = ["STORE_NAME", "LabelSettings", "LabelStore", "SettingsChangedError", "Source", "StoreCounts"]
+__all__ += ["StoredFailure", "StoredPhoto", "StoredSegment"]
+
 _PAGE = 500
+_LISTED = "FROM photos WHERE sha256 IN (SELECT sha256 FROM sources)"
 
 
-class LabelStore(ReplacedLabels):
+class LabelStore:
     """The labels in a dataset's folder; a context manager. Several processes may have it open at once."""
 
     def __init__(self, database: Database) -> None:
@@ -70,11 +72,11 @@ class LabelStore(ReplacedLabels):
 
     @classmethod
     def create(cls, folder: Path) -> LabelStore:
-        """Opens a folder's labels, or begins them; the folder is made where absent.
+        """Opens a folder's labels; folder and file are created where absent.
 
         Raises:
-            OutputError: the folder or the file cannot be made or written to.
-            DatasetError: there is a file that does not hold labels.
+            OutputError: the folder or the file cannot be created or written to.
+            DatasetError: the file is no label store.
         """
         make_folder(folder)
         return cls(Database(folder / STORE_NAME, create=True))
@@ -86,7 +88,7 @@ class LabelStore(ReplacedLabels):
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._database.close()
 
     @property
@@ -95,24 +97,38 @@ class LabelStore(ReplacedLabels):
         return self._database.path
 
     def photos(self) -> Iterator[StoredPhoto]:
-        """The photos that are labelled by now, by ascending sha256; those of which no path is known are left out."""
+        """The labelled photos with a known path, by ascending sha256."""
         names = self._names()
         for row in self._paged(
             "SELECT p.sha256, min(s.path), width, height, origin, reviewer, teacher, settings, qualities FROM photos p"
             " JOIN sources s USING (sha256) JOIN settings t ON t.fingerprint = settings"
             " WHERE p.sha256 > ? GROUP BY p.sha256 ORDER BY p.sha256 LIMIT ?"
         ):
-            if row[0] in names:  # else a run has just added it
+            if row[0] in names:  # another process may have just added it
                 with rows_checked(self.path):
                     photo = photo_of(row, names[row[0]])
                 yield photo
 
     def counts(self) -> StoreCounts:
-        """How much of everything there is."""
-        return count_all(self._database)
+        """The numbers of the store's contents."""
+        rows = self._database.rows
+        [(photos, reviewed)] = rows(f"SELECT count(*), total(origin = 'reviewed') {_LISTED}")
+        [(sources, all_photos)] = rows("SELECT (SELECT count(*) FROM sources), (SELECT count(*) FROM photos)")
+        in_class: dict[str, int] = dict(
+            rows(f"SELECT class, count(*) FROM segments WHERE sha256 IN (SELECT sha256 {_LISTED}) GROUP BY class")
+        )
+        return StoreCounts(
+            photos=photos,
+            reviewed=int(reviewed),
+            duplicates=sources - photos,
+            gone=all_photos - photos,
+            failures=dict(rows("SELECT kind, count(*) FROM failures GROUP BY kind ORDER BY kind")),
+            segments={surface.name: in_class.get(surface.name, 0) for surface in CLASSES},
+            settings=dict(rows(f"SELECT settings, count(*) {_LISTED} GROUP BY settings")),
+        )
 
     def settings(self) -> list[LabelSettings]:
-        """All that labels were ever made with, by ascending fingerprint."""
+        """All settings of labels, also of former ones, by ascending fingerprint."""
         rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings ORDER BY fingerprint")
         with rows_checked(self.path):
             return [settings_of(row) for row in rows]
@@ -154,7 +170,7 @@ class LabelStore(ReplacedLabels):
             return [segment_of(row, width, height) for row in rows]
 
     def failures(self) -> Iterator[StoredFailure]:
-        """What could not be labelled, by ascending path."""
+        """The photos that could not be labelled, by ascending path."""
         for row in self._paged("SELECT path, reason, kind FROM failures WHERE path > ? ORDER BY path LIMIT ?"):
             with rows_checked(self.path):
                 failure = StoredFailure(*map(without_credentials, checked_texts(row)))
@@ -162,12 +178,11 @@ class LabelStore(ReplacedLabels):
 
     def sources(self, sha256: str) -> list[str]:
         """The paths of a photo, sorted."""
-        return [
-            row[0] for row in self._database.rows("SELECT path FROM sources WHERE sha256 = ? ORDER BY path", sha256)
-        ]
+        rows = self._database.rows("SELECT path FROM sources WHERE sha256 = ? ORDER BY path", sha256)
+        return [path for (path,) in rows]
 
     def has_source(self, source: Source, sha256: str) -> bool:
-        """Whether a photo is known to lie where a corpus says."""
+        """Whether a photo is known under this path, name and corpus."""
         known = self._database.rows("SELECT sha256, name, corpus FROM sources WHERE path = ?", source.path)
         return known == [(sha256, source.name, source.corpus)]
 
@@ -175,30 +190,28 @@ class LabelStore(ReplacedLabels):
         """The bytes of a photo's file, checked against its sha256.
 
         Raises:
-            DatasetError: none of its paths holds them any more.
-            MissingExtraError: they lie in object storage, and the package that reads it is not installed.
+            DatasetError: none of its paths has them.
+            MissingExtraError: a package for object storage is not installed.
         """
         try:
             return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
         except FetchError as error:
-            told = f"expected the labelled photo at {photo.source}, it is gone or has changed ({error})"
-            raise DatasetError(f"{told}; `autolabel run` on its corpus leaves it out or labels it again") from error
+            raise DatasetError(
+                f"expected the labelled photo at {photo.source}, it is gone or has changed ({error});"
+                " `autolabel run` on its corpus leaves it out or labels it again"
+            ) from error
 
     def settings_in_use(self) -> LabelSettings | None:
-        """What runs label with; None before the first."""
+        """The settings of runs; None before the first."""
         rows = self._database.rows("SELECT fingerprint, teacher, details FROM settings WHERE in_use")
         with rows_checked(self.path):
             return settings_of(rows[0]) if rows else None
 
     def use_settings(self, settings: LabelSettings, relabel: bool = False) -> None:
-        """Says what labels will be made with from now on.
-
-        Args:
-            settings: those of the labels that will be added.
-            relabel: let them take the place of others.
+        """Sets the settings of the labels that will be added; with `relabel`, they replace labels of other settings.
 
         Raises:
-            SettingsChangedError: the store has labels, is in use with others, and `relabel` is False.
+            SettingsChangedError: the store has labels of other settings, and `relabel` is False.
         """
         with self._database.transaction():
             known = self.settings_in_use()
@@ -218,7 +231,7 @@ class LabelStore(ReplacedLabels):
             )
 
     def is_labelled(self, sha256: str, settings: str) -> bool:
-        """Whether a photo was labelled with these settings (a fingerprint), or by a person."""
+        """Whether a photo has labels of these settings (a fingerprint), or of a person."""
         return bool(
             self._database.rows(
                 "SELECT 1 FROM photos WHERE sha256 = ? AND (origin = 'reviewed' OR settings = ?)", sha256, settings
@@ -226,58 +239,81 @@ class LabelStore(ReplacedLabels):
         )
 
     def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
-        """Adds a teacher's labels of one photo, in one transaction.
+        """Adds a teacher's labels of a photo, in one transaction.
 
         Args:
-            source: where the photo was found.
+            source: of the photo.
             sha256: of the photo's file.
             labels: of the photo's size.
             settings: the fingerprint of settings in use.
 
         Returns:
-            False where the photo has labels of these settings, or a person's, already; they are left as they are.
+            False where the photo already has labels of these settings, or of a person, which are kept.
         """
         with self._database.transaction():
             new = not self.is_labelled(sha256, settings)
             if new:
                 self._write(sha256, labels, "auto", "", settings)
-            self._point(source, sha256)
+            self._add_path(source, sha256)
         return new
 
     def add_source(self, source: Source, sha256: str) -> None:
-        """Remembers one more path of a labelled photo; nothing is written where it is known."""
+        """Adds a path of a labelled photo; writes nothing where it is known."""
         failed = self._database.rows("SELECT 1 FROM failures WHERE path = ?", source.path)
         if failed or not self.has_source(source, sha256):
             with self._database.transaction():
-                self._point(source, sha256)
+                self._add_path(source, sha256)
 
     def add_review(self, sha256: str, labels: ScoredLabels, reviewer: str) -> None:
-        """Puts a person's labels of one photo in the place of those it has; `add` leaves them alone.
+        """Replaces the labels of a photo by a person's; automatic ones are kept for `restore`.
 
         Args:
-            sha256: of a photo that was labelled.
+            sha256: of a labelled photo.
             labels: of the photo's size.
-            reviewer: who vouches for them.
+            reviewer: the person.
 
         Raises:
             DatasetError: the photo has no labels, or they are of another size.
         """
         with self._database.transaction():
-            width, height, settings = self._row("width, height, settings", sha256)
+            width, height, settings, origin = self._row("width, height, settings, origin", sha256)
             if labels.ignore_mask.shape != (height, width):
                 given = "x".join(map(str, labels.ignore_mask.shape[::-1]))
                 raise DatasetError(f"expected labels of {width}x{height} pixels, got {given}")
-            self._keep(sha256)
+            make_replaced_tables(self._database)
+            if origin == "auto":
+                for table in LABEL_TABLES:
+                    self._database.run(f"DELETE FROM replaced_{table} WHERE sha256 = ?", sha256)
+                    self._database.run(f"INSERT INTO replaced_{table} SELECT * FROM {table} WHERE sha256 = ?", sha256)
             self._write(sha256, labels, "reviewed", reviewer, settings)
 
+    def replaced(self) -> set[str]:
+        """The sha256 of all photos whose automatic labels are kept beside those of a review."""
+        if not has_replaced_labels(self._database, "main"):
+            return set()
+        return {sha256 for (sha256,) in self._database.rows("SELECT sha256 FROM replaced_photos")}
+
+    def restore(self, sha256: str) -> bool:
+        """Replaces a review by the photo's automatic labels, in one transaction; returns False where none are kept."""
+        with self._database.transaction():
+            if sha256 not in self.replaced():
+                return False
+            self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
+            for table in LABEL_TABLES:
+                self._database.run(
+                    f"INSERT OR REPLACE INTO {table} SELECT * FROM replaced_{table} WHERE sha256 = ?", sha256
+                )
+                self._database.run(f"DELETE FROM replaced_{table} WHERE sha256 = ?", sha256)
+        return True
+
     def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
-        """Records why a path was not labelled.
+        """Records a path that was not labelled.
 
         Args:
             source: the path.
             kind: a word or two to group by.
             reason: one line.
-            sha256: of what lies there now; where it is known, labels of what lay there before are no longer its.
+            sha256: of its current bytes; where given, the path no longer belongs to a photo of other bytes.
         """
         with self._database.transaction():
             if sha256:
@@ -287,14 +323,14 @@ class LabelStore(ReplacedLabels):
             )
 
     def forget_absent(self, corpus: str, present: Collection[str]) -> int:
-        """Drops failures and paths of a corpus that are in it no longer; the labels stay.
+        """Deletes failures and paths of a corpus that are no longer in it; labels, and paths that exist, are kept.
 
         Args:
             corpus: as in `Source`.
             present: all paths that were found in it, failures included.
 
         Returns:
-            How many photos' paths were dropped. Those of what still exists are kept.
+            The number of deleted paths of photos.
         """
         failed = self._database.rows("SELECT path FROM failures WHERE corpus = ?", corpus)
         found = self._database.rows("SELECT path FROM sources WHERE corpus = ?", corpus)
@@ -308,19 +344,13 @@ class LabelStore(ReplacedLabels):
         return len(gone)
 
     def merge(self, folder: Path) -> Merged:
-        """Takes over the labels of another store that was made with the same settings, in one transaction.
+        """Copies the labels of another folder's store that has the same settings, in one transaction.
 
-        A person's labels win over a teacher's; where both stores have a person's, this one's stay.
-
-        Args:
-            folder: the other store's.
-
-        Returns:
-            How many photos' labels were taken over, and how many of a person's were not.
+        A person's labels win over a teacher's; where both stores have a person's, this one's are kept.
 
         Raises:
             DatasetError: there is no such store, or it is this one.
-            SettingsChangedError: it is in use with other settings.
+            SettingsChangedError: it has other settings.
         """
         with LabelStore.open(folder) as other:
             settings = other.settings_in_use()
@@ -330,22 +360,14 @@ class LabelStore(ReplacedLabels):
 
     def _write(self, sha256: str, labels: ScoredLabels, origin: str, reviewer: str, settings: str) -> None:
         height, width = labels.ignore_mask.shape
+        soft_labels = None if labels.soft_labels is None else encode_soft_labels(labels.soft_labels)
         self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
         self._database.run(
             "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
             " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
             " excluded.qualities, unsure = excluded.unsure, belief = excluded.belief",
-            *(
-                sha256,
-                width,
-                height,
-                origin,
-                reviewer,
-                settings,
-                _json(labels.quality_scores),
-                _pack(labels.ignore_mask),
-            ),
-            None if labels.soft_labels is None else encode_soft_labels(labels.soft_labels),
+            *(sha256, width, height, origin, reviewer, settings),
+            *(_json(labels.quality_scores), _pack(labels.ignore_mask), soft_labels),
         )
         for number, segment in enumerate(labels.segments):
             found = segment.detection
@@ -355,8 +377,7 @@ class LabelStore(ReplacedLabels):
                 *(int(np.count_nonzero(found.mask)), _json(segment.quality_scores), _pack(found.mask)),
             )
 
-    def _point(self, source: Source, sha256: str) -> None:
-        """Notes that a path holds a labelled photo."""
+    def _add_path(self, source: Source, sha256: str) -> None:
         self._database.run("DELETE FROM failures WHERE path = ?", source.path)
         self._database.run(
             "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", source.path, source.name, source.corpus, sha256
@@ -372,16 +393,16 @@ class LabelStore(ReplacedLabels):
         """Each photo's unique name by its sha256."""
         # SQLite takes `name` from the row that has the smallest path.
         named = [row[:2] for row in self._database.rows("SELECT sha256, name, min(path) FROM sources GROUP BY sha256")]
-        # Some file systems take `Room` and `room` for one name.
+        # `Room` and `room` are one name in some file systems.
         with rows_checked(self.path):
             uses = Counter(name.casefold() for _, name in named)
             return {sha256: f"{name}-{sha256[:12]}" if uses[name.casefold()] > 1 else name for sha256, name in named}
 
     def _paged(self, sql: str) -> Iterator[Row]:
-        """The rows of a query over all keys, some at a time, so that writers get their turn in between.
+        """The rows of a query, in pages, so that other processes can write in between.
 
         Args:
-            sql: selects ascending keys, first column, above the first parameter, as many as the second says.
+            sql: selects ascending keys, its first column, above the first parameter, as many as the second says.
         """
         rows: list[Row] = [("",)]
         while rows:
@@ -397,7 +418,3 @@ def _pack(mask: Mask) -> str:
     counts = encode(mask)["counts"]
     assert isinstance(counts, str)
     return counts
-
-
-__all__ = ["STORE_NAME", "LabelSettings", "LabelStore", "SettingsChangedError", "Source", "StoreCounts"]
-__all__ += ["StoredFailure", "StoredPhoto", "StoredSegment"]

@@ -1,4 +1,4 @@
-"""Takes the labels of one store's file over into another's."""
+"""Copies labels from one store's file to another's, and the tables that keep labels replaced by reviews."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pathlib import Path
 from surfaces.errors import DatasetError, FetchError
 from surfaces.io.storage import is_remote, require_allowed
 from surfaces.store.database import Database
-from surfaces.store.replaced import is_kept, make_tables
 
-_TAKEN = """
+LABEL_TABLES = ("photos", "segments")
+
+_SELECT_TAKEN = """
 CREATE TEMP TABLE taken AS SELECT theirs.sha256 FROM other.photos theirs LEFT JOIN main.photos ours USING (sha256)
 WHERE ours.sha256 IS NULL
    OR ours.origin = 'auto' AND (theirs.origin = 'reviewed' OR theirs.settings <> ours.settings
       AND theirs.settings IN (SELECT fingerprint FROM main.settings WHERE in_use))
 """
 
-# Later statements read what earlier ones wrote. A path that one store labelled is no failure of the other.
+# In this order. A path that one store labelled is no failure of the other.
 _STATEMENTS = (
-    _TAKEN,
+    _SELECT_TAKEN,
     "INSERT OR IGNORE INTO main.settings SELECT fingerprint, teacher, details, 0 FROM other.settings",
     "DELETE FROM main.segments WHERE sha256 IN taken",
     "INSERT OR REPLACE INTO main.photos SELECT * FROM other.photos WHERE sha256 IN taken",
@@ -37,7 +38,7 @@ WHERE theirs.origin = 'reviewed' AND ours.origin = 'reviewed' AND (theirs.unsure
    OR EXISTS (SELECT class, mask FROM main.segments WHERE sha256 = theirs.sha256
       EXCEPT SELECT class, mask FROM other.segments WHERE sha256 = theirs.sha256))
 """
-_STATEMENTS_OF_REPLACED = (
+_REPLACED_STATEMENTS = (
     "INSERT INTO main.replaced_photos SELECT * FROM other.replaced_photos WHERE sha256 IN taken",
     "INSERT INTO main.replaced_segments SELECT * FROM other.replaced_segments WHERE sha256 IN taken",
 )
@@ -45,11 +46,11 @@ _STATEMENTS_OF_REPLACED = (
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of another store's labels.
+    """The result of a merge.
 
     Attributes:
-        taken: photos whose labels were taken over.
-        conflicts: photos that a person labelled otherwise in each store; the labels of the store that takes stay.
+        taken: photos whose labels were copied.
+        conflicts: photos with different labels of people in both stores; those of the receiving store are kept.
     """
 
     taken: int
@@ -57,21 +58,16 @@ class Merged:
 
 
 def merge_file(database: Database, path: Path) -> Merged:
-    """Takes over the photos that are not, or less well, labelled here; their segments, sources, and all failures.
-
-    Automatic labels that are kept beside a review come along.
+    """Copies photos that are unlabelled or have worse labels here, with their segments, and all sources and failures.
 
     Args:
-        database: of the store that takes.
+        database: of the receiving store.
         path: the other store's file.
 
-    Returns:
-        How many photos were taken over, and how many were not although a person had labelled them otherwise.
-
     Raises:
-        DatasetError: the other file is this one, or it names photos at addresses that are not read.
+        DatasetError: the other file is this one, or it names photos at URLs that are not allowed.
     """
-    if database.path.samefile(path):  # it would wait for itself
+    if database.path.samefile(path):  # it would lock itself out
         raise DatasetError(f"expected another store than {database.path} to merge, got the same file")
     with database.attached(path):
         _require_allowed_sources(database, path)
@@ -79,13 +75,25 @@ def merge_file(database: Database, path: Path) -> Merged:
             [(conflicts,)] = database.rows(_CONFLICTS)
             for statement in _STATEMENTS:
                 database.run(statement)
-            if is_kept(database, "other"):
-                make_tables(database)
-                for statement in _STATEMENTS_OF_REPLACED:
+            if has_replaced_labels(database, "other"):
+                make_replaced_tables(database)
+                for statement in _REPLACED_STATEMENTS:
                     database.run(statement)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
     return Merged(int(count), int(conflicts))
+
+
+def make_replaced_tables(database: Database) -> None:
+    """Creates the tables of labels that reviews replaced where absent, as in old stores."""
+    for table in LABEL_TABLES:
+        database.run(f"CREATE TABLE IF NOT EXISTS replaced_{table} AS SELECT * FROM {table} WHERE 0")
+        database.run(f"CREATE INDEX IF NOT EXISTS replaced_{table}_of_photo ON replaced_{table} (sha256)")
+
+
+def has_replaced_labels(database: Database, schema: str) -> bool:
+    """Whether a store has these tables; its schema is `main`, or `other` where it is attached."""
+    return bool(database.rows(f"SELECT 1 FROM {schema}.sqlite_master WHERE name = 'replaced_segments'"))
 
 
 def _require_allowed_sources(database: Database, path: Path) -> None:

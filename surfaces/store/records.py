@@ -1,4 +1,4 @@
-"""What a label store holds, as its readers and writers see it."""
+"""Records of the label store."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import IGNORE, OTHER, SurfaceClass
+from surfaces.datasets.sample import MAX_TABLES as MAX_TABLES
 from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection, Mask
 from surfaces.errors import DatasetError
 from surfaces.masks.rle import Rle
 
-MAX_TABLES = 254
-"""Of one photo: label maps have a byte for a table's number."""
+
+class SettingsChangedError(DatasetError):
+    """The store's labels were made with other settings."""
+
+    exit_code = 12
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredSegment:
-    """One segment and how far it can be trusted.
+    """A segment and its quality.
 
     Attributes:
         detection: class, score, box and mask.
-        qualities: measures from 0 to 1 by name, 1 is best: `detector` or `belief` (the score), `predicted_iou`,
-            `stability`, `agreement`; those that the teacher does not know are absent.
+        quality_scores: from 0 to 1 by name, 1 is best: `detector` or `belief` (the score), `predicted_iou`,
+            `stability`, `agreement`; those that the teacher does not have are absent.
     """
 
     detection: Detection
@@ -35,15 +39,15 @@ class ScoredSegment:
 
 @dataclass(frozen=True, eq=False)
 class ScoredLabels:
-    """The labels of one photo: every pixel has one class, is none of them, or is unsure.
+    """The labels of a photo: every pixel has one class, is none of them, or is ignored.
 
     Attributes:
-        segments: at most one wall, at most one floor, then tables by descending score; masks are not empty, do not
-            overlap one another, nor `unsure`.
-        unsure: bool HxW: nobody vouches for these pixels; they are left out of training and scoring.
-        qualities: measures of the whole photo from 0 to 1 by name, 1 is best: `score` (what the review queue is ordered
-            by), `worst_segment`, `sure_share`, `flips`, `backends`; those that the teacher does not know are absent.
-        belief: the dense probabilities behind them, as in `Labels`; None where a teacher or a person has none.
+        segments: at most one wall, at most one floor, then tables by descending score; masks are not empty, and overlap
+            neither one another nor `ignore_mask`.
+        ignore_mask: bool HxW: unlabelled pixels, left out of training and evaluation.
+        quality_scores: of the whole photo from 0 to 1 by name, 1 is best: `score` (the order of the review queue),
+            `worst_segment`, `sure_share`, `flips`, `backends`; those that the teacher does not have are absent.
+        soft_labels: the class probabilities, as in `Labels`; None where there are none.
     """
 
     segments: tuple[ScoredSegment, ...]
@@ -52,7 +56,7 @@ class ScoredLabels:
     soft_labels: npt.NDArray[np.uint8] | None = None
 
     def labels(self) -> Labels:
-        """The label maps that training reads."""
+        """The label maps for training."""
         semantic = np.where(self.ignore_mask, IGNORE, OTHER).astype(np.uint8)
         tables = np.zeros(semantic.shape, np.uint8)
         for segment in self.segments:
@@ -63,20 +67,14 @@ class ScoredLabels:
         return Labels(semantic, tables, self.soft_labels)
 
 
-class SettingsChangedError(DatasetError):
-    """The store's labels were made with other settings."""
-
-    exit_code = 12
-
-
 @dataclass(frozen=True)
 class Source:
-    """Where a photo was found.
+    """A location of a photo.
 
     Attributes:
-        path: absolute, or an address of object storage (`surfaces.io.storage`).
+        path: absolute, or a URL of object storage (`surfaces.io.storage`).
         name: the path relative to its corpus, or to its bucket, without suffix, with forward slashes.
-        corpus: the folder or manifest that led to it, absolute.
+        corpus: the folder or manifest that lists it, absolute.
     """
 
     path: str
@@ -86,12 +84,12 @@ class Source:
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """What labels were made with.
+    """The settings that labels were made with.
 
     Attributes:
         fingerprint: changes whenever labels may.
         teacher: its name.
-        details: whatever helps a person to tell settings apart, as JSON can hold it.
+        details: for people, as JSON.
     """
 
     fingerprint: str
@@ -101,19 +99,19 @@ class LabelSettings:
 
 @dataclass(frozen=True)
 class StoredPhoto:
-    """One labelled photo, without its masks.
+    """A labelled photo, without its masks.
 
     Attributes:
         sha256: of the photo's file, 64 hexadecimal digits.
-        name: unique in the store: the name of the source; where several share it, with the first digits of the sha256.
-        source: absolute path or address of the file, the first by sort order where several files are the same.
+        name: unique in the store: the name of the source, with the first digits of the sha256 where several share it.
+        source: absolute path or URL, the first by sort order of several.
         width: pixels, EXIF orientation applied, as `height`.
         height: pixels.
         origin: `auto` or `reviewed`.
-        reviewer: who reviewed it; empty where nobody did.
-        teacher: the name of the teacher that labelled it (first, where it was reviewed).
-        settings: the fingerprint of that teacher's settings.
-        qualities: measures of the whole photo from 0 to 1 by name, as in `GradedLabels`.
+        reviewer: empty for automatic labels.
+        teacher: its name, of reviewed labels that of the labels before.
+        settings: the fingerprint of the teacher's settings.
+        quality_scores: of the whole photo, as in `ScoredLabels`.
     """
 
     sha256: str
@@ -130,16 +128,7 @@ class StoredPhoto:
 
 @dataclass(frozen=True, eq=False)
 class StoredSegment:
-    """One segment, its mask still packed.
-
-    Attributes:
-        surface: its class.
-        score: 0 to 1.
-        box_xyxy: float32 (4,), absolute pixels, right and bottom exclusive.
-        area: of the mask, pixels.
-        qualities: as in `GradedSegment`.
-        rle: the mask.
-    """
+    """A segment, its mask still packed; fields as in `Detection` and `ScoredSegment`, the area in pixels."""
 
     surface: SurfaceClass
     score: float
@@ -151,13 +140,7 @@ class StoredSegment:
 
 @dataclass(frozen=True)
 class StoredFailure:
-    """What was not labelled.
-
-    Attributes:
-        source: its path.
-        reason: one line.
-        kind: a word or two to group by, such as `unreadable`.
-    """
+    """A photo that was not labelled: its path, a one-line reason, and a kind to group by, such as `unreadable`."""
 
     source: str
     reason: str
@@ -166,16 +149,16 @@ class StoredFailure:
 
 @dataclass(frozen=True)
 class StoreCounts:
-    """How much a store holds.
+    """Numbers of a store's contents.
 
     Attributes:
         photos: labelled ones, each counted once.
-        reviewed: those of them that a person vouches for.
+        reviewed: those of them with a person's labels.
         duplicates: further paths of the same photos.
-        gone: labelled photos of which no path is known any more; they count nowhere else.
-        failures: paths that were not labelled, by kind.
+        gone: labelled photos without a known path, which count nowhere else.
+        failures: unlabelled paths by kind.
         segments: by the name of their class.
-        settings: photos by the fingerprint of what labelled them.
+        settings: photos by the fingerprint of their labels' settings.
     """
 
     photos: int

@@ -1,4 +1,4 @@
-"""A label store read as a dataset: what training and scoring need, without exporting it first."""
+"""Reads a label store as a dataset."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from surfaces.datasets.normalize import normalize_photo
 from surfaces.datasets.sample import Labels, Sample
 from surfaces.detections import Image
 from surfaces.errors import DatasetError, DecodeError
+from surfaces.images.encode import normalize_photo
 from surfaces.images.load import decode_image
-from surfaces.store.label_store import LabelStore, StoredPhoto
+from surfaces.store.label_store import LabelStore
+from surfaces.store.records import StoredPhoto
 
 
 @dataclass(frozen=True)
 class StoredSample:
-    """A photo and its labels in a store. The store is opened for each access, so threads and processes may share it.
-
-    Attributes:
-        folder: the store's.
-        photo: which.
-    """
+    """A photo of a store. The store is opened for each access, so that threads and processes may share the sample."""
 
     folder: Path
     photo: StoredPhoto
@@ -32,18 +28,18 @@ class StoredSample:
         return self.photo.name
 
     def image(self) -> Image:
-        """The photo as it was labelled, uint8 HxWx3 RGB."""
+        """The photo, uint8 HxWx3 RGB."""
         try:
             return decode_image(io.BytesIO(self._read()))
         except DecodeError as error:
             raise DatasetError(f"{self.photo.source}: {error}") from error
 
     def encoded_image(self) -> bytes:
-        """The photo's file where it is an upright JPEG or PNG, else the photo as a JPEG file."""
+        """The photo's file where it is an upright JPEG or PNG file, else the photo as a JPEG file."""
         return normalize_photo(self._read())
 
     def labels(self) -> Labels:
-        """Its labels, of the photo's own size."""
+        """Its labels, of the photo's size."""
         with LabelStore.open(self.folder) as store:
             return store.labels(self.photo.sha256).labels()
 

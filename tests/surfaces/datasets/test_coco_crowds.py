@@ -11,7 +11,7 @@ import pytest
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER_TABLE
 from surfaces.datasets import Labels, ReadOptions, open_dataset
-from surfaces.datasets.coco import write_coco
+from surfaces.datasets.coco_writer import write_coco
 from surfaces.errors import DatasetError
 from tests.coco_files import FLOOR, TABLE, WALL, annotation, polygon, runs, write_coco_file, write_room
 

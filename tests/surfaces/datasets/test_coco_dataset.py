@@ -19,9 +19,9 @@ from pycocotools.cocoeval import COCOeval
 
 from surfaces.classes import IGNORE, OTHER_TABLE
 from surfaces.datasets import Labels, open_dataset
-from surfaces.datasets.coco import write_coco
-from surfaces.datasets.coco_regions import decode_segmentation
+from surfaces.datasets.coco_writer import write_coco
 from surfaces.errors import DatasetError, OutputError
+from surfaces.masks.rle import decode_segmentation
 from tests.surfaces.datasets.label_strategies import assert_same_labels, labels, sample_of
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from surfaces.classes import NUM_CHANNELS
 from surfaces.datasets import ReadOptions, open_dataset
-from surfaces.datasets.coco_regions import decode_segmentation, draws_nothing
 from surfaces.datasets.codec import decode_map, decode_soft_labels, encode_map, encode_soft_labels, read_bytes
 from surfaces.errors import DatasetError, SurfacesError
-from surfaces.masks.rle import encode
+from surfaces.masks.rle import decode_segmentation, draws_nothing, encode
 from tests.coco_files import SIZE_HW, TABLE, annotation, coco_content, polygon, room, runs, write_coco_file, write_room
-from tests.surfaces.handmade_images import PNG_SIGNATURE, png, png_chunk, unfiltered
+from tests.surfaces.images.handmade_images import PNG_SIGNATURE, png, png_chunk, unfiltered
 
 pytestmark = pytest.mark.security
 

@@ -14,7 +14,7 @@ from surfaces.datasets import open_dataset
 from surfaces.datasets.codec import decode_map, encode_map
 from surfaces.errors import DatasetError
 from tests.coco_files import write_photo
-from tests.surfaces.handmade_images import png, unfiltered
+from tests.surfaces.images.handmade_images import png, unfiltered
 
 _PALETTE = (b"PLTE", bytes(range(0, 48)))
 

@@ -13,15 +13,15 @@ from faster_coco_eval.core.mask import rleToBoundary
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL, SurfaceClass
 from surfaces.datasets import Labels, MemorySample
-from surfaces.datasets.coco import write_coco
-from surfaces.datasets.coco_writer import coco_annotation
+from surfaces.datasets.coco_writer import coco_annotation, write_coco
 from surfaces.detections import Detection, box_of_mask
-from surfaces.masks.rle import decode, encode
+from surfaces.masks.rle import encode
 from surfaces.metrics import (
     TableAp,
     bootstrap_interval,
@@ -103,7 +103,7 @@ def test_boundary_includes_the_photos_edge_and_the_border_of_what_is_unlabelled(
 )
 def test_boundary_is_the_references(mask: np.ndarray, ratio: float) -> None:
     assume(mask.any())
-    expected = decode(rleToBoundary(encode(mask), ratio, "opencv"))
+    expected = coco_mask.decode(rleToBoundary(encode(mask), ratio, "opencv")).astype(bool)
     np.testing.assert_array_equal(mask_boundary(mask, ratio), expected)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.detections import Detection, Image, Mask, box_of_mask
-from surfaces.drawing.overlay import OverlayStyle, draw_overlay, label_text
+from surfaces.drawing.overlay import draw_overlay, label_text
 from surfaces.images.load import load_image
 
 GREY = 100
@@ -53,7 +53,7 @@ def label_box(picture: Image, surface: SurfaceClass) -> tuple[int, int, int, int
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
 def test_each_class_has_its_tint(surface: SurfaceClass, alpha: float) -> None:
     mask = rectangle(240, 320, 40, 200, 60, 260)
-    picture = draw_overlay(blank(240, 320), [found(surface, mask)], OverlayStyle(alpha))
+    picture = draw_overlay(blank(240, 320), [found(surface, mask)], alpha)
     assert near(picture[50, 70], tinted(surface, alpha))
     assert near(picture[190, 250], tinted(surface, alpha))
     assert (picture[:30] == GREY).all()
@@ -138,11 +138,11 @@ def test_the_label_of_a_small_table_lies_above_it() -> None:
 
 def test_labels_do_not_cover_each_other() -> None:
     tables = [found(DINING_TABLE, rectangle(480, 640, 300, 320, 40 * n, 40 * n + 30), 0.9) for n in range(1, 15, 2)]
-    each_alone = [draw_overlay(blank(480, 640), [table], OverlayStyle(0)) for table in tables]
+    each_alone = [draw_overlay(blank(480, 640), [table], 0) for table in tables]
     widths = [label_box(picture, DINING_TABLE)[2] - label_box(picture, DINING_TABLE)[0] for picture in each_alone]
     assert min(widths) > 80  # wider than the distance from table to table
     ground = sum((np.abs(p.astype(int) - shade(DINING_TABLE)) <= 2).all(axis=2).sum() for p in each_alone)
-    together = draw_overlay(blank(480, 640), tables, OverlayStyle(0))
+    together = draw_overlay(blank(480, 640), tables, 0)
     assert (np.abs(together.astype(int) - shade(DINING_TABLE)) <= 2).all(axis=2).sum() == pytest.approx(
         ground, rel=0.02
     )
@@ -175,7 +175,7 @@ def test_golden_picture(room_path: Path, room_detections: list[Detection]) -> No
     """The mean colour of each cell of a 6x8 grid, to within what fonts and JPEG decoders differ by."""
     picture = draw_overlay(load_image(str(room_path)), room_detections)
     cells = picture.reshape(6, 64, 8, 64, 3).mean(axis=(1, 3))
-    golden = np.load(Path(__file__).parents[1] / "data" / "overlay_room_01.npy")
+    golden = np.load(Path(__file__).parents[2] / "data" / "overlay_room_01.npy")
     assert np.abs(cells - golden).max() < 1.5
     photo_alone = np.abs(load_image(str(room_path)).reshape(6, 64, 8, 64, 3).mean(axis=(1, 3)) - golden)
     assert photo_alone.max() > 20

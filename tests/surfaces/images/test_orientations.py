@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.surfaces.seeded_photos import H, W, decoded, digest, exif, ramps, saved, seeded
+from tests.surfaces.images.seeded_photos import H, W, decoded, digest, exif, ramps, saved, seeded
 
 ORIENTATIONS = {
     1: "1ff59f37bcc36c50",

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from tests.surfaces.handmade_images import cmyk_profile, png, unfiltered
-from tests.surfaces.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded
+from tests.surfaces.images.handmade_images import cmyk_profile, png, unfiltered
+from tests.surfaces.images.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded
 
 
 @pytest.mark.parametrize(("bits", "colour"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])

@@ -24,8 +24,8 @@ from PIL import Image as Pillow
 from surfaces.errors import DecodeError
 from surfaces.images.guards import FORMATS, format_of
 from surfaces.images.load import ImageLimits, decode_image
-from tests.surfaces.handmade_images import PNG_SIGNATURE, png, png_chunk, tiff
-from tests.surfaces.image_mutations import SECONDS_MAX, mutant, peak_megabytes, sound_photos
+from tests.surfaces.images.handmade_images import PNG_SIGNATURE, png, png_chunk, tiff
+from tests.surfaces.images.image_mutations import SECONDS_MAX, mutant, peak_megabytes, sound_photos
 
 pytestmark = [
     pytest.mark.security,
@@ -36,7 +36,7 @@ MUTANTS = 6000
 SAMPLE = 160
 PEAK_MB = 1024
 HERE = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parents[2])}
 
 
 def run_mutants(first: int, stop: int, step: int) -> tuple[float, int]:
@@ -73,7 +73,7 @@ def test_all_mutants() -> None:
 
 
 def test_mutants_are_the_same_in_every_run() -> None:
-    program = "from tests.surfaces.image_mutations import sound_photos; print(sound_photos())"
+    program = "from tests.surfaces.images.image_mutations import sound_photos; print(sound_photos())"
     time.sleep(1)  # files that hold the time would differ
     process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT
@@ -329,7 +329,7 @@ def test_memory_of_the_largest_photo(tmp_path: Path, kind: str, options: dict[st
     photo.save(tmp_path / "photo", kind, exif=exif, **options)
     program = (
         "import sys; from surfaces.images.load import load_image;"
-        "from tests.surfaces.image_mutations import peak_megabytes;"
+        "from tests.surfaces.images.image_mutations import peak_megabytes;"
         "print(load_image(sys.argv[1]).size, peak_megabytes())"
     )
     process = subprocess.run(

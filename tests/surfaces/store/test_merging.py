@@ -10,7 +10,7 @@ import pytest
 from surfaces.errors import DatasetError
 from surfaces.store.label_store import LabelSettings, LabelStore, SettingsChangedError
 from surfaces.store.merging import Merged
-from tests.surfaces.datasets.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
+from tests.surfaces.store.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
 
 def _store_of(folder: Path, settings: LabelSettings = SETTINGS, **scores: float) -> LabelStore:

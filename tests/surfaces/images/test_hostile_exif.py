@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from surfaces.datasets.normalize import is_normalized
 from surfaces.errors import DecodeError
+from surfaces.images.encode import is_normalized
 from surfaces.images.guards import check_decompression_bomb
 from surfaces.images.load import decode_image
 from surfaces.images.repairs import without_hostile_exif
-from tests.surfaces.hostile_exif import (
+from tests.surfaces.images.hostile_exif import (
     EXIF,
     HOSTILE,
     LONG,

@@ -26,7 +26,7 @@ from PIL import ImageCms
 
 from surfaces.errors import DecodeError
 from surfaces.images.load import decode_image
-from tests.surfaces.handmade_images import PNG_SIGNATURE, cmyk_profile, png, png_chunk, tiff, unfiltered
+from tests.surfaces.images.handmade_images import PNG_SIGNATURE, cmyk_profile, png, png_chunk, tiff, unfiltered
 
 SECONDS_MAX = 5
 _SIDE = 48

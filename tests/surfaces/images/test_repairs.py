@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 from surfaces.detections import Image
 from surfaces.errors import DecodeError
 from surfaces.images.load import decode_image
-from tests.surfaces.handmade_images import png, png_chunk, tiff
-from tests.surfaces.seeded_photos import saved
+from tests.surfaces.images.handmade_images import png, png_chunk, tiff
+from tests.surfaces.images.seeded_photos import saved
 
 KINDS = {
     "baseline": {},

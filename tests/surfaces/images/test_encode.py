@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from surfaces.datasets.normalize import normalize_photo
+from surfaces.images.encode import normalize_photo
 
 
 def _saved(kind: str, **options: object) -> bytes:

@@ -20,8 +20,8 @@ from surfaces.images.guards import format_of
 from surfaces.images.load import ImageLimits, decode_image, is_address, load_image
 from surfaces.io.http import FetchLimits
 from tests.photo_servers import PhotoServer
-from tests.surfaces.handmade_images import png, png_chunk
-from tests.surfaces.seeded_photos import saved
+from tests.surfaces.images.handmade_images import png, png_chunk
+from tests.surfaces.images.seeded_photos import saved
 
 KINDS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pytest undoes our filter

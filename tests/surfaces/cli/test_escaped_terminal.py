@@ -13,11 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm import tqdm
 
-from surfaces.cli.terminal import EscapingStream, escaped
+from surfaces.cli.commands import EscapingStream
 
 pytestmark = pytest.mark.security
 
 NAME = "\x1b[2J\x9b1m\u202ejpg\x07room.jpg"
+
+
+def escape(text: str) -> str:
+    stream = io.StringIO()
+    EscapingStream(stream).write(text)
+    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -34,14 +40,14 @@ NAME = "\x1b[2J\x9b1m\u202ejpg\x07room.jpg"
     ids=["plain", "escape", "return", "bar", "bidi", "C1", "not UTF-8"],
 )
 def test_what_is_written(text: str, shown: str) -> None:
-    assert escaped(text) == shown
+    assert escape(text) == shown
 
 
 @given(st.text(max_size=40))
 def test_any_text_controls_nothing(text: str) -> None:
-    shown = escaped(text)
+    shown = escape(text)
     assert all(sign.isprintable() or sign in "\n\t" for sign in shown.strip("\r"))
-    assert escaped(shown) == shown
+    assert escape(shown) == shown
 
 
 def test_progress_bars_are_as_before() -> None:
@@ -75,7 +81,7 @@ def photos(tmp_path: Path, room_path: Path) -> Path:
 )
 def test_names_of_photos_control_no_terminal(tmp_path: Path, photos: Path, command: tuple[int | str, ...]) -> None:
     code, *words = [str(word).format(photos=photos, out=tmp_path / "out") for word in command]
-    ran = subprocess.run([sys.executable, *words], capture_output=True, cwd=Path(__file__).parents[2], timeout=120)
+    ran = subprocess.run([sys.executable, *words], capture_output=True, cwd=Path(__file__).parents[3], timeout=120)
     told = (ran.stdout + ran.stderr).decode()
     assert str(ran.returncode) == code, told
     assert "\\x1b[2J" in told

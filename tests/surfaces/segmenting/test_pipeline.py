@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,19 +11,27 @@ from PIL import Image as Pillow
 from pycocotools import mask as coco
 
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from surfaces.detections import Detection
+from surfaces.detections import Detection, Image
 from surfaces.errors import OutputError
 from surfaces.images.load import load_image
-from surfaces.segmenting.results import Model, Parts, encode_jpeg, encode_mask, save_result, segment_names
-
-MODEL = Model("tiny", "ab" * 32)
+from surfaces.segmenting.pipeline import Settings, save_results, segment_names
 
 
-def test_the_keys_of_the_json_are_an_interface(
-    tmp_path: Path, room_path: Path, room_detections: list[Detection]
-) -> None:
-    picture = load_image(str(room_path))
-    path = save_result(tmp_path, ["a.5"], "http://x/é.jpg", picture, room_detections, MODEL, Parts(json=True))
+@dataclass(frozen=True)
+class Network:
+    name: str = "tiny"
+    sha256: str = "ab" * 32
+
+    def predict(self, image: Image) -> list[Detection]:
+        raise NotImplementedError
+
+
+def save(folder: Path, picture: Image, found: list[Detection], *names: str, source: str = "x", **options: Any) -> Path:
+    return save_results(source, picture, found, Network(), Settings(folder, **options), names)
+
+
+def test_json_schema(tmp_path: Path, room_path: Path, room_detections: list[Detection]) -> None:
+    path = save(tmp_path, load_image(str(room_path)), room_detections, "a.5", source="http://x/é.jpg", json=True)
     document = json.loads((tmp_path / "a.5.json").read_text("utf-8"))
     assert document.keys() == {"image", "model", "segments"}
     assert document["image"] == {"source": "http://x/é.jpg", "width": 512, "height": 384, "output": str(path)}
@@ -40,11 +49,13 @@ def test_the_keys_of_the_json_are_an_interface(
 
 
 def test_masks_are_exact(tmp_path: Path, room_path: Path, room_detections: list[Detection]) -> None:
-    save_result(tmp_path, ["a"], "x", load_image(str(room_path)), room_detections, MODEL, Parts(masks=True))
-    assert {path.name for path in tmp_path.iterdir()} == {"a.jpg"} | {
-        f"a_{name}.png" for name in segment_names(room_detections)
-    }
-    for name, detection in zip(segment_names(room_detections), room_detections, strict=True):
+    height, width = room_detections[0].mask.shape
+    empty = Detection(DINING_TABLE, 0.5, np.zeros(4, np.float32), np.zeros((height, width), bool))
+    found = [*room_detections, empty]
+    save(tmp_path, load_image(str(room_path)), found, "a", masks=True)
+    names = segment_names(found)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jpg"} | {f"a_{name}.png" for name in names}
+    for name, detection in zip(names, found, strict=True):
         stored = np.asarray(Pillow.open(tmp_path / f"a_{name}.png"))
         assert np.array_equal(stored, np.where(detection.mask, 255, 0))
 
@@ -55,24 +66,19 @@ def test_things_are_numbered() -> None:
     assert segment_names(found) == ["wall", "floor", "dining-table-1", "dining-table-2"]
 
 
-def test_a_taken_name_is_not_told_in_the_json(tmp_path: Path, room_path: Path) -> None:
+def test_taken_names_are_skipped(tmp_path: Path, room_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    picture = load_image(str(room_path))
-    assert save_result(tmp_path, ["a", "b"], "x", picture, [], MODEL, Parts(json=True)) == tmp_path / "b.jpg"
+    assert save(tmp_path, load_image(str(room_path)), [], "a", "b", json=True) == tmp_path / "b.jpg"
     assert json.loads((tmp_path / "b.json").read_text())["image"]["output"] == str(tmp_path / "b.jpg")
 
 
-def test_no_folder_is_an_output_error(tmp_path: Path) -> None:
+def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        save_result(tmp_path / "absent", ["a"], "x", np.zeros((20, 20, 3), np.uint8), [], MODEL, Parts())
+        save(tmp_path / "absent", np.zeros((20, 20, 3), np.uint8), [], "a")
 
 
-def test_the_jpeg_is_close_to_the_picture(room_path: Path) -> None:
+def test_jpeg_is_close_to_the_picture(tmp_path: Path, room_path: Path) -> None:
     image = load_image(str(room_path))
-    stored = Pillow.open(io.BytesIO(encode_jpeg(image)))
+    stored = Pillow.open(save(tmp_path, image, [], "a"))
     assert (stored.format, stored.mode, stored.size) == ("JPEG", "RGB", (512, 384))
     assert np.abs(np.asarray(stored).astype(int) - image).mean() < 2
-
-
-def test_an_empty_mask_is_a_black_png() -> None:
-    assert np.asarray(Pillow.open(io.BytesIO(encode_mask(np.zeros((3, 5), bool))))).tolist() == [[0] * 5] * 3

@@ -225,7 +225,7 @@ def outcomes() -> Iterator[dict[str, Any]]:
     asked = "".join(json.dumps([name, server.url]) + "\n" for name, server in servers.items())
     words = [sys.executable, "-c", _CLIENT, str(TOTAL_S), str(READ_S)]
     done = subprocess.run(
-        words, input=asked, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2]
+        words, input=asked, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3]
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from tests.surfaces.watched_network import PUBLIC_IP
+from tests.surfaces.io.watched_network import PUBLIC_IP
 
 # PORT stands for a port at which a server of this machine listens.
 LOOPBACK = [

@@ -29,7 +29,7 @@ from surfaces.store.label_store import (
 from surfaces.store.records import ScoredLabels, ScoredSegment
 from tests.surfaces.datasets.label_strategies import assert_same_labels
 from tests.surfaces.datasets.label_strategies import labels as random_labels
-from tests.surfaces.datasets.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
+from tests.surfaces.store.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ except OutputError as error:
     print(error)
 """
     run = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[3]
     )
     assert run.stdout == f"could not write to {tmp_path}: File too large\n", run.stderr
     assert names(tmp_path) == set()

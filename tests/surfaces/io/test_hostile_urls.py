@@ -12,8 +12,8 @@ from surfaces.errors import FetchError
 from surfaces.io.http import FetchLimits, fetch
 from surfaces.io.urls import AddressError, look_up
 from tests.photo_servers import PhotoServer
-from tests.surfaces.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, METADATA, NAMES, PORTS, SCHEMES, USERINFO
-from tests.surfaces.watched_network import PUBLIC_HOST, PUBLIC_IP, WatchedNetwork, port_of, somebody_came
+from tests.surfaces.io.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, METADATA, NAMES, PORTS, SCHEMES, USERINFO
+from tests.surfaces.io.watched_network import PUBLIC_HOST, PUBLIC_IP, WatchedNetwork, port_of, somebody_came
 
 pytestmark = pytest.mark.security
 

@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.surfaces.handmade_images import png, tiff, unfiltered
-from tests.surfaces.seeded_photos import Array, H, W, decoded, deep, digest, on_white, palette_photo, saved, seeded
+from tests.surfaces.images.handmade_images import png, tiff, unfiltered
+from tests.surfaces.images.seeded_photos import (
+    Array,
+    H,
+    W,
+    decoded,
+    deep,
+    digest,
+    on_white,
+    palette_photo,
+    saved,
+    seeded,
+)
 
 
 def transparent_tiff(photometric: int, channels: int) -> bytes:

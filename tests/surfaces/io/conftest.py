@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.surfaces.watched_network import WatchedNetwork
+from tests.surfaces.io.watched_network import WatchedNetwork
 
 
 @pytest.fixture

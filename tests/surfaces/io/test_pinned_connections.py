@@ -16,7 +16,7 @@ from surfaces.errors import FetchError
 from surfaces.io.http import FetchLimits, ask, fetch
 from surfaces.io.urls import AddressError
 from tests.photo_servers import PhotoServer
-from tests.surfaces.watched_network import PUBLIC_HOST, PUBLIC_IP, WatchedNetwork, port_of, somebody_came
+from tests.surfaces.io.watched_network import PUBLIC_HOST, PUBLIC_IP, WatchedNetwork, port_of, somebody_came
 
 LIMITS = FetchLimits(connect_s=2, read_s=2, total_s=5, attempts=2, pause_s=0.01)
 BODY = b"photo" * 100

@@ -19,7 +19,7 @@ from surfaces.io.photo_lists import (
     passed_over_lines,
 )
 from surfaces.segmenting.naming import Signature, stems
-from tests.surfaces.seeded_photos import saved
+from tests.surfaces.images.seeded_photos import saved
 
 KINDS = {
     ".mpo": "MPO",
@@ -45,7 +45,7 @@ def test_other_files(name: str) -> None:
 
 
 def test_the_documents_name_every_suffix() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
     assert [suffix for suffix in PHOTO_SUFFIXES if suffix not in readme.replace("`", " ").split()] == []
 
 

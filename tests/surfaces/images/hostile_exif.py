@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from tests.surfaces.handmade_images import PNG_SIGNATURE, png_chunk
+from tests.surfaces.images.handmade_images import PNG_SIGNATURE, png_chunk
 
 Entry = tuple[int, int, int, int]
 """Tag, type, count, and the value or where it is."""
