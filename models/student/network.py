@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from models.student.encoder import ENCODERS, Encoder, EncoderSpec
-from models.student.fpn import InstancePyramid
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
-from models.student.tables import TableTargets, table_heads, table_proposals
+from models.student.tables import InstancePyramid, TableTargets, table_heads, table_proposals
 from models.weights.training_photos import UNKNOWN
 from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError

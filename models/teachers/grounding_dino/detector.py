@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
+from models.device import pick_device
 from models.teachers.base import Floats, Prompt, PromptedBoxes
-from models.teachers.device import pick_device
+from models.teachers.grounding_dino.captions import Caption, Passes, TokenScore, Vocabulary, captions_of, prompt_scores
 from models.teachers.grounding_dino.checkpoint import DinoSize, dino_config, load_folder, load_official
-from models.teachers.grounding_dino.token_spans import Caption, Passes, TokenScore, captions_of, prompt_scores
-from models.teachers.grounding_dino.vocabulary import Vocabulary
 from models.weights.registry import sha256_of
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
@@ -34,7 +33,7 @@ class DinoSettings:
         box_threshold: boxes that score less for every prompt are dropped; the rules' own thresholds lie above it.
         passes: `one` reads all prompts together; `class` those of one class at a time, so that no phrases of two
             classes merge, which takes longer.
-        token_score: a prompt's score from its tokens; see `models.teachers.grounding_dino.token_spans.prompt_scores`.
+        token_score: a prompt's score from its tokens; see `models.teachers.grounding_dino.captions.prompt_scores`.
         shortest_side: pixels that the photo's shorter side is resized to.
         longest_side: the longer side is never resized to more.
         half: computes in 16 bits where that is safe (autocast); on GPUs only.

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from models.device import DeviceError, pick_device
 from models.teachers.base import Prompt, PromptError
-from models.teachers.device import DeviceError, pick_device
 from models.teachers.grounding_dino.checkpoint import load_official
 from models.teachers.grounding_dino.detector import (
     DinoSettings,
@@ -27,7 +27,7 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 from surfaces.images.load import decode_image, load_image
-from tests.models.teachers.tiny_dino import (
+from tests.models.teachers.grounding_dino.tiny_dino import (
     FakeNetwork,
     RedFinder,
     original_network,
