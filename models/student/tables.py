@@ -1,4 +1,4 @@
-"""The instance heads for dining tables: torchvision's Mask R-CNN parts, made aware of regions nobody labelled."""
+"""The instance heads for dining tables: feature pyramid and torchvision's Mask R-CNN with ignored regions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRIDES = (8, 16, 32, 64)
 
 
 class InstancePyramid(nn.Module):
-    """Feature Pyramid Network (Lin et al., 2017) that also sees what the semantic branch believes.
+    """Feature Pyramid Network (Lin et al., 2017) that also reads the semantic branch's probabilities.
 
     The branch's probabilities are appended to the features, as HTC does with its semantic features (Chen et al.,
     Hybrid Task Cascade, 2019): few photos have dining tables, and the branch knows more about them than boxes teach.
@@ -40,7 +40,7 @@ class InstancePyramid(nn.Module):
         Args:
             stride8: (N, C, H/8, W/8), the encoder's features.
             pyramid: (N, CHANNELS, H/16, W/16), the semantic branch's context.
-            probabilities: (N, semantic_channels, H/4, W/4), the branch's belief; no gradient is sent back to it.
+            probabilities: (N, semantic_channels, H/4, W/4), the branch's; detached.
 
         Returns:
             {"8": …, "16": …, "32": …, "64": …}, each (N, CHANNELS, H/stride, W/stride).
@@ -63,7 +63,7 @@ MASK_CHANNELS = 64
 MASK_SIZE = 56
 MAX_DETECTIONS = 8
 IGNORED_SHARE = 0.5
-"""A box of which more than this share is unlabelled (or another kind of table) teaches nothing as background."""
+"""A box of which more than this share is unlabelled (or another kind of table) is no background sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class TableTargets:
     Attributes:
         boxes: (T, 4) float xyxy in pixels of the network's input.
         masks: (T, H, W) uint8, 1 inside.
-        ignored: (H, W) bool, True where no loss may look: unlabelled, or a table of another kind.
+        ignored: (H, W) bool, True where no loss is computed: unlabelled, or a table of another kind.
     """
 
     boxes: Tensor
@@ -87,7 +87,7 @@ class TableTargets:
 
 
 def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
-    """The share of each box that lies in a mask, through an integral image.
+    """The share of each box inside a mask, from an integral image.
 
     Args:
         mask: (H, W) bool.

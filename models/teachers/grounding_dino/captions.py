@@ -1,4 +1,4 @@
-"""Which tokens of a caption are which prompt: the class of a box is told by position, never by comparing words."""
+"""Prompts as token ids, captions of several prompts with their token spans, and scores from these tokens."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Vocabulary:
     def __len__(self) -> int:
         return self._size
 
-    def pieces(self, text: str) -> tuple[int, ...]:
-        """The ids of a text's pieces, without those that begin and end a sentence.
+    def token_ids(self, text: str) -> tuple[int, ...]:
+        """The ids of a text's word pieces, without [CLS] and [SEP].
 
         Raises:
             PromptError: it has a character that no piece of the vocabulary spells.
@@ -98,26 +98,26 @@ class Caption:
 
 
 def captions_of(
-    prompts: Sequence[Prompt], pieces: Sequence[Sequence[int]], passes: Passes, limit: int
+    prompts: Sequence[Prompt], token_ids: Sequence[Sequence[int]], passes: Passes, limit: int
 ) -> list[Caption]:
     """Joins prompts to as few captions as their length allows; order is kept within a caption.
 
     Args:
         prompts: what is looked for.
-        pieces: token ids of each prompt's words.
+        token_ids: of each prompt's words.
         passes: which prompts may stand in one caption.
         limit: the most tokens of a caption, its beginning and end included.
 
     Raises:
         PromptError: one prompt alone is longer than a caption may be.
     """
-    for prompt, ids in zip(prompts, pieces, strict=True):
+    for prompt, ids in zip(prompts, token_ids, strict=True):
         if _length([ids]) > limit:
             raise PromptError(
                 f"expected prompts of at most {limit - 3} word pieces, {prompt.text[:40]!r} has {len(ids)}"
             )
     groups = [list(range(len(prompts)))] if passes == "one" else _by_class(prompts)
-    return [_caption(part, pieces) for group in groups for part in _filled(group, pieces, limit)]
+    return [_caption(part, token_ids) for group in groups for part in _filled(group, token_ids, limit)]
 
 
 def prompt_scores(probabilities: Floats, caption: Caption, token_score: TokenScore, count: int) -> Floats:
@@ -147,14 +147,14 @@ def _by_class(prompts: Sequence[Prompt]) -> list[list[int]]:
     return [[i for i, prompt in enumerate(prompts) if prompt.surface == surface] for surface in surfaces]
 
 
-def _length(pieces: Sequence[Sequence[int]]) -> int:
-    return 2 + sum(len(ids) + 1 for ids in pieces)
+def _length(token_ids: Sequence[Sequence[int]]) -> int:
+    return 2 + sum(len(ids) + 1 for ids in token_ids)
 
 
-def _filled(group: Sequence[int], pieces: Sequence[Sequence[int]], limit: int) -> Iterator[list[int]]:
+def _filled(group: Sequence[int], token_ids: Sequence[Sequence[int]], limit: int) -> Iterator[list[int]]:
     part: list[int] = []
     for prompt in group:
-        if part and _length([pieces[i] for i in [*part, prompt]]) > limit:
+        if part and _length([token_ids[i] for i in [*part, prompt]]) > limit:
             yield part
             part = []
         part.append(prompt)
@@ -162,12 +162,12 @@ def _filled(group: Sequence[int], pieces: Sequence[Sequence[int]], limit: int) -
         yield part
 
 
-def _caption(part: Sequence[int], pieces: Sequence[Sequence[int]]) -> Caption:
-    token_ids = [CLS]
+def _caption(part: Sequence[int], token_ids: Sequence[Sequence[int]]) -> Caption:
+    caption_ids = [CLS]
     spans = []
     for prompt in part:
-        start = len(token_ids)
-        token_ids += pieces[prompt]
-        spans.append((start, len(token_ids)))
-        token_ids.append(STOP)
-    return Caption((*token_ids, SEP), tuple(spans), tuple(part))
+        start = len(caption_ids)
+        caption_ids += token_ids[prompt]
+        spans.append((start, len(caption_ids)))
+        caption_ids.append(STOP)
+    return Caption((*caption_ids, SEP), tuple(spans), tuple(part))

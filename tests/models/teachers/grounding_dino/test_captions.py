@@ -29,7 +29,7 @@ prompt_lists = st.lists(
 
 
 def captions(prompts: list[Prompt], passes: Passes = "one", limit: int = 256) -> list[Caption]:
-    return captions_of(prompts, [VOCABULARY.pieces(prompt.text) for prompt in prompts], passes, limit)
+    return captions_of(prompts, [VOCABULARY.token_ids(prompt.text) for prompt in prompts], passes, limit)
 
 
 def words_of(caption: Caption) -> list[str]:
@@ -70,7 +70,7 @@ def test_captions_are_what_bert_reads(prompts: list[Prompt], passes: Passes, lim
         assert list(caption.token_ids) == encoded.ids
         assert len(caption.token_ids) <= limit
         for prompt, (start, stop) in zip(asked, caption.spans, strict=True):
-            assert caption.token_ids[start:stop] == VOCABULARY.pieces(prompt.text)
+            assert caption.token_ids[start:stop] == VOCABULARY.token_ids(prompt.text)
             assert words_of(caption)[stop] == "."
         if passes == "class":
             assert len({prompt.surface for prompt in asked}) == 1
@@ -142,16 +142,16 @@ def words_of_ids(ids: tuple[int, ...]) -> list[str]:
 
 
 def test_words_become_pieces_greedily() -> None:
-    assert words_of_ids(VOCABULARY.pieces("wall")) == ["wall"]
-    assert words_of_ids(VOCABULARY.pieces("dining table")) == ["dining", "table"]
-    assert words_of_ids(VOCABULARY.pieces("dinning table")) == ["din", "##n", "##ing", "table"]
-    assert words_of_ids(VOCABULARY.pieces("half-wall")) == ["h", "##a", "##l", "##f", "-", "wall"]
+    assert words_of_ids(VOCABULARY.token_ids("wall")) == ["wall"]
+    assert words_of_ids(VOCABULARY.token_ids("dining table")) == ["dining", "table"]
+    assert words_of_ids(VOCABULARY.token_ids("dinning table")) == ["din", "##n", "##ing", "table"]
+    assert words_of_ids(VOCABULARY.token_ids("half-wall")) == ["h", "##a", "##l", "##f", "-", "wall"]
 
 
 def test_accents_are_dropped_and_other_scripts_refused() -> None:
-    assert VOCABULARY.pieces("wäll") == VOCABULARY.pieces("wall")
+    assert VOCABULARY.token_ids("wäll") == VOCABULARY.token_ids("wall")
     with pytest.raises(PromptError, match=r"\Aexpected a prompt that BERT's vocabulary can spell, got 'стена'\Z"):
-        VOCABULARY.pieces("стена")
+        VOCABULARY.token_ids("стена")
 
 
 def test_file_and_folder_are_the_same(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_file_and_folder_are_the_same(tmp_path: Path) -> None:
     by_file, by_folder = Vocabulary.load(path), Vocabulary.load(tmp_path)
     assert by_file.sha256 == by_folder.sha256 == VOCABULARY.sha256
     assert len(by_file) == len(tiny_dino.WORDS)
-    assert by_file.pieces("coffee table") == VOCABULARY.pieces("coffee table")
+    assert by_file.token_ids("coffee table") == VOCABULARY.token_ids("coffee table")
 
 
 def test_odd_line_ends(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_odd_line_ends(tmp_path: Path) -> None:
     path.write_text(
         "\n".join(["[PAD]", "\u2028", *tiny_dino.WORDS[2:]]), "utf-8"
     )  # a piece that other readers take for a line's end
-    assert Vocabulary.load(path).pieces("wall") == VOCABULARY.pieces("wall")
+    assert Vocabulary.load(path).token_ids("wall") == VOCABULARY.token_ids("wall")
 
 
 def test_another_vocabulary_is_one_line(tmp_path: Path) -> None:

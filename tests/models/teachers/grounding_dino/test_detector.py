@@ -39,7 +39,7 @@ from tests.models.teachers.grounding_dino.tiny_dino import (
 )
 
 WORDS = vocabulary()
-WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.pieces("wall floor dining table")
+WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.token_ids("wall floor dining table")
 PROMPTS = (Prompt("wall", WALL), Prompt("floor", FLOOR), Prompt("dining table", DINING_TABLE))
 WHOLE = (0.5, 0.5, 1.0, 1.0)
 LOWER_HALF = (0.5, 0.75, 1.0, 0.5)
