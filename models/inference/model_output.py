@@ -1,4 +1,4 @@
-"""What a network says of one photo, before it is merged to segments."""
+"""The network's output for one photo, and its input size."""
 
 from __future__ import annotations
 

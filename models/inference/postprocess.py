@@ -26,11 +26,11 @@ LARGEST_GAP = 0.05
 
 @dataclass(frozen=True, eq=False)
 class ResidualRegions:
-    """Where the regions go.
+    """Table regions that no box covers.
 
     Attributes:
-        additions: for each found table, what is added to it; bool HxW each.
-        groups: what is left, parts near each other together; bool HxW each.
+        additions: bool HxW for each found table: the regions merged into it.
+        groups: bool HxW each: the other regions, grouped by distance.
     """
 
     additions: list[Mask]
@@ -38,15 +38,12 @@ class ResidualRegions:
 
 
 def assign_residual_regions(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int]) -> ResidualRegions:
-    """Gives each connected region of `rest` to the found table nearest to it, if that is near.
+    """Assigns each connected region of `rest` to the nearest table within LARGEST_GAP.
 
     Args:
-        rest: bool HxW, what no box explained.
-        tables: bool HxW each, the tables found so far.
-        raster: (h, w) of the network's output: distances are taken on it, which is fine enough and quick.
-
-    Returns:
-        Additions and groups; together they are `rest`, but for specks that group_table_parts drops.
+        rest: bool HxW, table pixels outside every box.
+        tables: bool HxW each.
+        raster: (h, w) on which distances are measured.
     """
     coarse_rest = downsample(rest, raster)
     count, regions = cv2.connectedComponents(coarse_rest.astype(np.uint8), connectivity=8)
@@ -74,9 +71,9 @@ def downsample(mask: Mask, raster: tuple[int, int]) -> Mask:
 
 
 def upsample_labels(numbers: npt.NDArray[np.uint8], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """A small raster of numbers at the photo's size (H, W), each spread to the pixels that shrank to it."""
-    spread = cv2.dilate(numbers, np.ones((3, 3), np.uint8))
-    filled = np.where(numbers > 0, numbers, spread)
+    """Upsamples region numbers (h, w) to the photo's size (H, W); each region is dilated by one cell."""
+    dilated = cv2.dilate(numbers, np.ones((3, 3), np.uint8))
+    filled = np.where(numbers > 0, numbers, dilated)
     return cv2.resize(filled, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
 
 
@@ -84,7 +81,7 @@ BAND_PIXELS = 1 << 20
 """Pixels that are upsampled to floats at once: bounds memory on large photos."""
 
 LEAST_NEW_SHARE = 0.5
-"""A table of which better ones have taken more than the rest is one of them, found twice."""
+"""A table is a duplicate if less than this share of it lies outside better tables."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class FusionSettings:
 
     Attributes:
         table_score: tables below this score are dropped.
-        residual_score: a table region of the branch that no box explains needs this mean probability to be a table.
+        residual_score: residual table regions below this mean probability are dropped.
         mask_weight: the mask head's share in deciding a table's pixels; the branch has the rest.
         smallest_share: segments smaller than this share of the photo are dropped, and so are specks of segments.
     """
@@ -105,7 +102,7 @@ class FusionSettings:
 
 
 def fuse(output: ModelOutput, height: int, width: int, settings: FusionSettings) -> list[Detection]:
-    """Segments of the photo.
+    """Fuses the network's outputs to segments.
 
     Args:
         output: the network's outputs.
@@ -113,7 +110,7 @@ def fuse(output: ModelOutput, height: int, width: int, settings: FusionSettings)
         settings: the operating point.
 
     Returns:
-        Wall, floor, then dining tables by descending score; what was not found is left out. Masks do not overlap.
+        Wall, floor, then dining tables by descending score; empty segments are omitted. Masks do not overlap.
     """
     labels = label_map(output.probabilities, height, width)
     tables = fuse_tables(output, labels, settings)
@@ -172,10 +169,9 @@ def label_map(probabilities: Floats, height: int, width: int) -> npt.NDArray[np.
 
 
 def fuse_tables(output: ModelOutput, labels: npt.NDArray[np.uint8], settings: FusionSettings) -> list[Detection]:
-    """Dining tables by descending score: first those that boxes explain, then what the branch sees beside them.
+    """Dining tables by descending score: first those that boxes explain, then residual regions of the branch.
 
     Args:
-        output: what the network said.
         labels: uint8 HxW, the most probable class of each pixel of the photo.
         settings: the operating point.
 
@@ -201,12 +197,12 @@ def fuse_tables(output: ModelOutput, labels: npt.NDArray[np.uint8], settings: Fu
 
 
 def table_mask(box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, settings: FusionSettings) -> Mask:
-    """The pixels of one table: where mask head and branch together are more sure than not.
+    """The pixels of one table: the weighted mean of mask head and branch is above 0.5.
 
     Args:
         box: (4,) xyxy as shares of the photo.
         mask: (M, M) the head's probabilities over the box.
-        belief: (h, w) the branch's probability of dining table over the photo.
+        soft_labels: (h, w), the branch's probability of dining table over the photo.
         branch: bool (H, W), where the branch's most probable class is dining table.
 
     Returns:
@@ -227,12 +223,12 @@ def table_mask(box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, set
 def add_residual_regions(
     tables: list[Detection], rest: Mask, soft_labels: Floats, settings: FusionSettings
 ) -> list[Detection]:
-    """The tables, completed by what the branch calls dining table and no box has explained, and what else there is.
+    """Merges table pixels outside every box into the nearest table, or adds them as tables.
 
     Args:
-        tables: that boxes explain.
-        rest: bool HxW, what the branch calls dining table outside of them.
-        belief: float32 (h, w), the branch's probability of dining table, at any resolution.
+        tables: found by boxes.
+        rest: bool HxW, the branch's table pixels outside of them.
+        soft_labels: float32 (h, w), the branch's probability of dining table, at any resolution.
         settings: the operating point.
     """
     height, width = soft_labels.shape
@@ -244,7 +240,7 @@ def add_residual_regions(
         for table, extra in zip(tables, residual.additions, strict=True)
     ]
     for group in residual.groups:
-        mask = remove_specks(group, settings.smallest_share)  # groups are told apart coarsely, which may cut regions
+        mask = remove_specks(group, settings.smallest_share)  # groups have a coarse raster, which may cut regions
         score = mean_probability(soft_labels, mask)
         if mask.any() and score >= settings.residual_score:
             completed.append(detection(DINING_TABLE, score, mask))

@@ -39,8 +39,8 @@ class Segmenter:
     Attributes:
         name: the model's name.
         sha256: of its file.
-        settings: how its outputs are merged; the file brings them.
-        training_photos: what it was trained on, as far as the file records it.
+        settings: of panoptic fusion, from the file.
+        training_photos: as far as the file records them.
 
     Raises:
         WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
@@ -62,7 +62,7 @@ class Segmenter:
         self._path = file.path
 
     def infer(self, image: Image) -> ModelOutput:
-        """The network's outputs before they are merged.
+        """The network's outputs before panoptic fusion.
 
         Args:
             image: uint8 HxWx3 RGB.
@@ -92,7 +92,7 @@ class Segmenter:
 
         Returns:
             Detections with masks of the photo's size that do not overlap: wall, floor, then dining tables by
-            descending score. What was not found is left out.
+            descending score. Surfaces that were not found are omitted.
 
         Raises:
             FetchError: the photo cannot be read.
@@ -123,7 +123,7 @@ def _settings(text: str) -> FusionSettings:
 
 
 def _is_ours(outputs: list[Floats]) -> bool:
-    """Whether outputs are finite numbers from 0 on, of the shapes that `raw_output` takes."""
+    """Whether outputs are finite numbers from 0 on, of the shapes that `model_output` takes."""
     if len(outputs) != 4 or not all(isinstance(array, np.ndarray) and array.dtype == np.float32 for array in outputs):
         return False
     probabilities, boxes, scores, masks = (array.shape for array in outputs)
@@ -141,14 +141,14 @@ def _is_ours(outputs: list[Floats]) -> bool:
 
 
 def network_input(image: Image, height: int, width: int) -> Floats:
-    """The photo as float32 (1, 3, height, width), RGB, 0 to 255; shrunk by area, grown bilinearly."""
+    """The photo as float32 (1, 3, height, width), RGB, 0 to 255; downsampled by area, upsampled bilinearly."""
     shrinks = image.shape[0] * image.shape[1] > height * width
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.ascontiguousarray(resized.transpose(2, 0, 1)[None], dtype=np.float32)
 
 
 def model_output(outputs: list[Floats], height: int, width: int) -> ModelOutput:
-    """RawOutput from the network's four arrays.
+    """ModelOutput from the network's four arrays.
 
     Args:
         outputs: float32: probabilities (1, 4, h, w), boxes (N, 4) xyxy in pixels of the input, scores (N,), masks

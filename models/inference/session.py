@@ -30,7 +30,7 @@ _FIELDS_MAX = 5_000_000
 
 
 def has_external_data(content: bytes) -> bool:
-    """Whether any tensor of an ONNX file lies in another file.
+    """Whether any tensor of an ONNX file is stored in another file.
 
     Args:
         content: the file's bytes.

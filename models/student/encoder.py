@@ -16,8 +16,8 @@ class EncoderSpec:
 
     Attributes:
         blocks: its inverted residual blocks after a 3x3 stem of stride 2 and 32 channels.
-        tap4, tap8: the blocks whose depthwise outputs are handed on at stride 4 and 8.
-        features: channels of the 1x1 convolution at the end; None: the last block's output is handed on as it is.
+        stride4, stride8: indices of the blocks whose depthwise outputs are the features of these strides.
+        features: channels of the 1x1 convolution at the end; None: the last block's output is used.
         pixel_mean, pixel_scale: the input is (pixel - mean) / scale with pixels from 0 to 255.
         activation_max: 6 for ReLU6, infinite for ReLU.
     """
@@ -32,7 +32,7 @@ class EncoderSpec:
 
     @property
     def channels(self) -> tuple[int, int, int]:
-        """Channels of what is handed on at strides 4, 8 and 16."""
+        """Channels of the features at strides 4, 8 and 16."""
         last = self.features or self.blocks[-1].out_channels
         return self.blocks[self.stride4].expanded, self.blocks[self.stride8].expanded, last
 

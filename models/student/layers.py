@@ -93,7 +93,7 @@ class InvertedResidual(nn.Module):
         return F.relu(x) if self.activation_max == float("inf") else x.clamp(0.0, self.activation_max)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, in, H, W) to (N, out, H / stride, W / stride), and the depthwise output, which decoders tap."""
+        """(N, in, H, W) to (N, out, H / stride, W / stride), and the depthwise output, for decoders."""
         wide = x if self.expand is None else self.activate(self.expand(x))
         tapped = self.activate(self.depthwise(wide))
         out = self.project(tapped)
@@ -112,5 +112,5 @@ def upsample(x: Tensor, factor: int) -> Tensor:
     """
     height, width = x.shape[-2] * factor, x.shape[-1] * factor
     padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
-    grown = F.interpolate(padded, size=(height + 1, width + 1), mode="bilinear", align_corners=True)
-    return grown[..., :height, :width]
+    upsampled = F.interpolate(padded, size=(height + 1, width + 1), mode="bilinear", align_corners=True)
+    return upsampled[..., :height, :width]

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from models.student.encoder import ENCODERS, Encoder, EncoderSpec
-from models.student.fpn import InstancePyramid
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
-from models.student.tables import TableTargets, table_heads, table_proposals
+from models.student.tables import InstancePyramid, TableTargets, table_heads, table_proposals
 from models.weights.training_photos import UNKNOWN
 from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
@@ -23,7 +22,7 @@ SIZE_MULTIPLE = 128
 
 @dataclass(frozen=True, eq=False)
 class StudentOutput:
-    """What the network says of a batch of one photo, in pixels of its input.
+    """The network's output for a batch of one photo, in pixels of its input.
 
     Attributes:
         probabilities: (1, 4, H/4, W/4), other, wall, floor, dining table; sum to 1.
@@ -115,7 +114,7 @@ class Student(SemanticBranch):
             soft_labelled: bool (N, H, W), True where the semantic branch learns them instead of the labels.
 
         Returns:
-            Scalars: semantic, belief, objectness, proposal_shape, box_class, box_shape, mask.
+            Scalars: semantic, soft_labels, objectness, proposal_shape, box_class, box_shape, mask.
         """
         logits, stride8, pyramid = self.features(images)
         log_p = grouped_log_probabilities(logits.float())
@@ -136,7 +135,7 @@ class Student(SemanticBranch):
     def detect(self, images: Tensor) -> StudentOutput:
         """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255.
 
-        The branch also sees the photo mirrored, and its beliefs are averaged; docs/experiments.md says what that gains.
+        Semantic probabilities are averaged over the photo and its mirror image (gain: docs/experiments.md).
         """
         logits, stride8, pyramid = self.features(torch.cat([images, images.flip(3)]))
         straight, mirrored = grouped_probabilities(logits).chunk(2)

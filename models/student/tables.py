@@ -1,4 +1,4 @@
-"""The instance heads for dining tables: torchvision's Mask R-CNN parts, made aware of regions nobody labelled."""
+"""The instance heads for dining tables: feature pyramid and torchvision's Mask R-CNN with ignored regions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,46 @@ from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from models.student.fpn import STRIDES
-from models.student.layers import SeparableConv
+from models.student.layers import SeparableConv, pointwise, upsample
 from models.student.semantic import CHANNELS
+
+STRIDES = (8, 16, 32, 64)
+
+
+class InstancePyramid(nn.Module):
+    """Feature Pyramid Network (Lin et al., 2017) that also reads the semantic branch's probabilities.
+
+    The branch's probabilities are appended to the features, as HTC does with its semantic features (Chen et al.,
+    Hybrid Task Cascade, 2019): few photos have dining tables, and the branch knows more about them than boxes teach.
+    """
+
+    def __init__(self, stride8: int, semantic_channels: int) -> None:
+        super().__init__()
+        self.lateral8 = pointwise(stride8, CHANNELS)
+        self.smooth8 = SeparableConv(CHANNELS + semantic_channels, CHANNELS)
+        self.smooth16 = SeparableConv(CHANNELS + semantic_channels, CHANNELS)
+        self.smooth32 = SeparableConv(CHANNELS, CHANNELS, 5)
+        self.smooth64 = SeparableConv(CHANNELS, CHANNELS, 5)
+
+    def forward(self, stride8: Tensor, pyramid: Tensor, probabilities: Tensor) -> dict[str, Tensor]:
+        """Builds the levels.
+
+        Args:
+            stride8: (N, C, H/8, W/8), the encoder's features.
+            pyramid: (N, CHANNELS, H/16, W/16), the semantic branch's context.
+            probabilities: (N, semantic_channels, H/4, W/4), the branch's; detached.
+
+        Returns:
+            {"8": …, "16": …, "32": …, "64": …}, each (N, CHANNELS, H/stride, W/stride).
+        """
+        soft_labels = probabilities.detach()
+        level8 = self.lateral8(stride8) + upsample(pyramid, 2)
+        level8 = self.smooth8(torch.cat([level8, F.avg_pool2d(soft_labels, 2)], dim=1))
+        level16 = self.smooth16(torch.cat([pyramid, F.avg_pool2d(soft_labels, 4)], dim=1))
+        level32 = self.smooth32(F.max_pool2d(level16, 2))
+        level64 = self.smooth64(F.max_pool2d(level32, 2))
+        return {"8": level8, "16": level16, "32": level32, "64": level64}
+
 
 ANCHOR_SIZES = ((48,), (96,), (192,), (384,))
 ANCHOR_RATIOS = (0.4, 0.8, 1.6, 3.0)
@@ -26,7 +63,7 @@ MASK_CHANNELS = 64
 MASK_SIZE = 56
 MAX_DETECTIONS = 8
 IGNORED_SHARE = 0.5
-"""A box of which more than this share is unlabelled (or another kind of table) teaches nothing as background."""
+"""A box of which more than this share is unlabelled (or another kind of table) is no background sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +73,7 @@ class TableTargets:
     Attributes:
         boxes: (T, 4) float xyxy in pixels of the network's input.
         masks: (T, H, W) uint8, 1 inside.
-        ignored: (H, W) bool, True where no loss may look: unlabelled, or a table of another kind.
+        ignored: (H, W) bool, True where no loss is computed: unlabelled, or a table of another kind.
     """
 
     boxes: Tensor
@@ -50,7 +87,7 @@ class TableTargets:
 
 
 def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
-    """The share of each box that lies in a mask, through an integral image.
+    """The share of each box inside a mask, from an integral image.
 
     Args:
         mask: (H, W) bool.

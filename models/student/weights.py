@@ -30,7 +30,7 @@ BRANCH_PARTS = ("encoder", "pyramid", "decoder")
 HEAD_PARTS = ("fpn.", "rpn.", "tables.")
 _READS_PROBABILITIES = ("fpn.smooth8.", "fpn.smooth16.")
 _FIRST_CHANNELS = 4
-"""Of the belief in the weights that ship."""
+"""Of the semantic branch in the shipped weights."""
 _UNPACKED_MAX = 256_000_000
 """Many times the bytes of a student's tensors."""
 _HEADERS: dict[Any, Callable[..., Any]] = {

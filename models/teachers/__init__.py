@@ -1,1 +1,1 @@
-"""teachers of models."""
+"""Zero-shot and self-trained teachers that label photos: `base` has the protocol, a module each the teachers."""

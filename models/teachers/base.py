@@ -1,4 +1,4 @@
-"""What a teacher is, and what it says of one photo."""
+"""The teacher protocol and its predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORDS = re.compile(r"[^\W_]+(?:[ '-][^\W_]+)*")
 
 
 class PromptError(SurfacesError):
-    """A text is no prompt: a typo in an ontology, or more words than the detector reads at once."""
+    """A text is no prompt: a typo in a class config, or more words than the detector reads at once."""
 
     exit_code = 11
 
@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class InstancePrediction:
-    """One region that a teacher proposes; regions of one photo may overlap until the rules have settled them.
+    """One predicted region; regions of one photo may overlap.
 
     Attributes:
         surface: its class; None for what a negative prompt found ("desk"), which is there to keep others off.
@@ -58,7 +58,7 @@ class InstancePrediction:
         box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive: what the detector drew, or the
             mask's tight box.
         mask: bool HxW at the photo's own size.
-        qualities: further measures from 0 to 1 by name, such as `predicted_iou` and `stability` of SAM.
+        quality_scores: further measures from 0 to 1 by name, such as `predicted_iou` and `stability` of SAM.
     """
 
     surface: SurfaceClass | None
@@ -85,11 +85,11 @@ class SemanticPrediction:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a teacher says of one photo. A detector proposes regions, a semantic network gives a belief.
+    """A teacher's prediction for one photo: instances, or semantic probabilities.
 
     Attributes:
-        proposals: regions, best first; empty where `belief` speaks.
-        belief: dense probabilities, None where `proposals` speak.
+        instances: regions, best first.
+        semantic: dense class probabilities.
         agreement: measures of the whole photo from 0 to 1 by name, such as `flips` and `backends` (mean IoU of the
             classes between them); empty where nothing was compared.
     """
@@ -100,7 +100,7 @@ class Prediction:
 
 
 class Teacher(Protocol):
-    """Labels photos without being asked twice: the same photo gives the same opinion."""
+    """Labels photos; deterministic."""
 
     @property
     def name(self) -> str:
@@ -108,10 +108,10 @@ class Teacher(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever opinions may: a sha256 over weights and settings."""
+        """Changes whenever predictions may: a SHA-256 over weights and settings."""
 
     def predict(self, image: Image) -> Prediction:
-        """The opinion on a photo, uint8 HxWx3 RGB."""
+        """The prediction for a photo, uint8 HxWx3 RGB."""
 
 
 def box_area(box_xyxy: Floats) -> float:

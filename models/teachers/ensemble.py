@@ -1,4 +1,4 @@
-"""Several teachers as one, each also on the mirrored photo and closer up: what they agree on can be trusted."""
+"""Several teachers as one, with flip and multi-scale test-time augmentation."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import numpy as np
 import numpy.typing as npt
 
 from models.teachers.base import Floats, Prediction, SemanticPrediction, Teacher
-from models.teachers.grounded_sam import painted_belief
-from models.teachers.windows import look_closer
+from models.teachers.grounded_sam import rasterize_instances
+from models.teachers.windows import predict_windows
 from surfaces.classes import CLASSES
 from surfaces.detections import Image
 
 MemberWeight = float | Mapping[str, float]
 """How much a member counts: for all classes alike, or by a class's name; classes that are not named count 1."""
 
-_PAINTED_SIDE = 256
-"""Longest side in pixels of the belief that is painted from proposals."""
+_RASTER_SIDE = 256
+"""Longest side in pixels of the raster on which instances become probabilities."""
 
 _LEAST_SHARE = 0.001
-"""A class that covers less of a photo is not there when agreement is measured."""
+"""Classes below this share of the photo do not count for agreement."""
 
 
 class Ensemble:
-    """A teacher whose belief is the mean of its members', of both orientations and all scales.
+    """A teacher that averages its members' probabilities over both orientations and all scales.
 
     Args:
-        members: teachers; the proposals of those that have no belief are painted to one.
+        members: teachers; instances of those without semantic probabilities are rasterized.
         weights: one a member; None: all alike. With weights by class the mean of each class is taken for itself, and
-            what comes of it is made to sum to 1.
-        mirror: whether each looks at the mirrored photo too.
-        scales: 1, and others above it: as which multiples of its size the photo is looked at, through windows.
+            the result is normalized to sum to 1.
+        mirror: whether the mirrored photo is predicted too.
+        scales: from 1: multiples of the photo's size, predicted in sliding windows.
 
     Attributes:
         name: `ensemble (MEMBER, …)`, for provenance.
@@ -66,14 +66,14 @@ class Ensemble:
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def predict(self, image: Image) -> Prediction:
-        """The mean belief on the finest raster that any member has, and how far the members agree.
+        """The mean probabilities on the finest raster of any member, and the members' agreement.
 
         Args:
             image: uint8 HxWx3 RGB.
 
         Returns:
-            The belief with its disagreement; `agreement` has `flips` where the photo was mirrored, and `backends` where
-            there are several members: the mean IoU of the classes between what one and the other finds most likely.
+            Probabilities with their disagreement; `agreement` has `flips` with mirroring and `backends` with several
+            members: the mean IoU of the most probable classes.
         """
         views = [self._views(member, image) for member in self._members]
         shapes = [view.shape[1:] for member in views for orientation in member for view in orientation]
@@ -85,16 +85,16 @@ class Ensemble:
         )
 
     def _views(self, member: Teacher, image: Image) -> list[list[Floats]]:
-        """A member's beliefs (4, h, w), for each orientation at each scale."""
+        """A member's probabilities (4, h, w), for each orientation at each scale."""
 
-        def believe(part: Image) -> Floats:
-            return _belief_of(member, part)
+        def predict(part: Image) -> Floats:
+            return _predict_probabilities(member, part)
 
-        upright = [look_closer(image, scale, believe) for scale in self._scales]
+        upright = [predict_windows(image, scale, predict) for scale in self._scales]
         if not self._mirror:
             return [upright]
         mirrored = np.ascontiguousarray(image[:, ::-1])
-        return [upright, [look_closer(mirrored, scale, believe)[:, :, ::-1] for scale in self._scales]]
+        return [upright, [predict_windows(mirrored, scale, predict)[:, :, ::-1] for scale in self._scales]]
 
     def _agreement(self, raster: Floats) -> dict[str, float]:
         """Of views (members, orientations, scales, 4, h, w)."""
@@ -108,13 +108,13 @@ class Ensemble:
         return agreement
 
 
-def _belief_of(member: Teacher, image: Image) -> Floats:
+def _predict_probabilities(member: Teacher, image: Image) -> Floats:
     prediction = member.predict(image)
     if prediction.semantic is not None:
         return prediction.semantic.probabilities
-    scale = min(1.0, _PAINTED_SIDE / max(image.shape[:2]))
+    scale = min(1.0, _RASTER_SIDE / max(image.shape[:2]))
     rows, columns = (max(1, round(side * scale)) for side in image.shape[:2])
-    return painted_belief(prediction.instances, (rows, columns)).probabilities
+    return rasterize_instances(prediction.instances, (rows, columns)).probabilities
 
 
 def _weight_matrix(weights: Sequence[MemberWeight]) -> Floats:
@@ -133,7 +133,7 @@ def _weight_matrix(weights: Sequence[MemberWeight]) -> Floats:
 
 
 def _weighted_mean(soft_labels: Floats, weights: Floats) -> Floats:
-    """The mean of beliefs (members, 4, h, w) with weights (members, 4), summing to 1 over the classes."""
+    """The mean of probabilities (members, 4, h, w) with weights (members, 4), summing to 1 over the classes."""
     mean = np.einsum("mchw,mc->chw", soft_labels, weights / weights.sum(axis=0))
     return np.asarray(mean / np.maximum(mean.sum(axis=0), np.finfo(np.float32).tiny), np.float32)
 
@@ -157,7 +157,7 @@ def _mean_iou(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> float:
 
 
 def _resized(semantic: Floats, rows: int, columns: int) -> Floats:
-    """A belief (4, h, w) on a raster at least as fine."""
+    """Probabilities (4, h, w) on a raster at least as fine."""
     if semantic.shape[1:] == (rows, columns):
         return semantic
     bilinear = cv2.resize(semantic.transpose(1, 2, 0), (columns, rows), interpolation=cv2.INTER_LINEAR)

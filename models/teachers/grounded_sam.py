@@ -34,23 +34,19 @@ from surfaces.classes import CLASSES, OTHER, STUFF
 from surfaces.detections import Image
 
 
-def painted_belief(instances: Iterable[InstancePrediction], size_hw: tuple[int, int]) -> SemanticPrediction:
-    """Paints proposals over each other: walls and floors first, then things and what negative prompts found.
+def rasterize_instances(instances: Iterable[InstancePrediction], size_hw: tuple[int, int]) -> SemanticPrediction:
+    """Rasterizes instances over each other: walls and floors first, then things and negative prompts, by score.
 
-    Among each of the two the surest comes last, so that it lies on top. Inside a proposal its class has the score as
-    probability and `other` the rest; where nothing is proposed `other` is sure. Along the edge of a mask, pixels of
-    the belief are mixed by the share that the mask covers.
+    Inside an instance its class has the score as probability and `other` the rest; elsewhere `other` has 1. Mask edges
+    are antialiased.
 
     Args:
-        proposals: regions of one photo.
-        size_hw: rows and columns of the belief.
-
-    Returns:
-        The belief, without disagreement.
+        instances: of one photo.
+        size_hw: rows and columns of the result.
     """
     probabilities = np.zeros((1 + len(CLASSES), *size_hw), np.float32)
     probabilities[OTHER] = 1
-    for instance in sorted(instances, key=_paints_over):
+    for instance in sorted(instances, key=_raster_order):
         cover = _cover(instance, size_hw)
         probabilities *= 1 - cover
         if instance.surface is None:
@@ -61,12 +57,12 @@ def painted_belief(instances: Iterable[InstancePrediction], size_hw: tuple[int, 
     return SemanticPrediction(probabilities, np.zeros(size_hw, np.float32))
 
 
-def _paints_over(instance: InstancePrediction) -> tuple[bool, float]:
+def _raster_order(instance: InstancePrediction) -> tuple[bool, float]:
     return instance.surface not in STUFF, instance.score
 
 
 def _cover(instance: InstancePrediction, size_hw: tuple[int, int]) -> Floats:
-    """The share of each of the belief's pixels that a proposal's mask covers, float32 (h, w)."""
+    """The share of each raster pixel that an instance's mask covers, float32 (h, w)."""
     shrinks = instance.mask.shape[0] > size_hw[0] or instance.mask.shape[1] > size_hw[1]
     cover = cv2.resize(
         instance.mask.astype(np.uint8) * 255,
@@ -77,7 +73,7 @@ def _cover(instance: InstancePrediction, size_hw: tuple[int, int]) -> Floats:
 
 
 Select = Callable[[PromptedBoxes, tuple[int, int]], Sequence[ChosenBox]]
-"""The rules between detector and SAM: what was found and the photo's height and width in, boxes worth a mask out."""
+"""Selects boxes for SAM from the detected boxes and the photo's height and width."""
 
 
 class Detector(Protocol):
@@ -102,7 +98,7 @@ class GroundedSam:
         detector: finds boxes.
         sam: makes them masks.
         prompts: what the detector is asked for, negative prompts among them.
-        select: chooses among the boxes. It is not part of the fingerprint: whoever brings the rules vouches for them.
+        select: chooses among the boxes. Not part of the fingerprint.
         settings: how SAM is asked.
     """
 
@@ -130,13 +126,13 @@ class GroundedSam:
         self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def predict(self, image: Image) -> Prediction:
-        """The opinion on a photo: a proposal for each thing and negative box, one for each region of stuff.
+        """Predicts an instance for each thing and negative box, and one for each region of stuff.
 
         Args:
             image: uint8 HxWx3 RGB.
 
         Returns:
-            Proposals, best first; boxes in which SAM finds nothing give none.
+            Instances, best first; boxes with an empty mask give none.
         """
         size_hw = image.shape[0], image.shape[1]
         chosen = self._select(self._detector.detect(image, self._prompts), size_hw)
@@ -150,7 +146,7 @@ class GroundedSam:
     def _things(self, photo: EncodedPhoto, chosen: Sequence[ChosenBox]) -> Iterator[InstancePrediction]:
         for box in chosen:
             if box.prompt.surface not in STUFF:
-                yield _proposal(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
+                yield _instance(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
 
     def _regions(
         self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
@@ -159,7 +155,7 @@ class GroundedSam:
             for group in overlapping_groups([b for b in chosen if b.prompt.surface == surface]):
                 best = max(group, key=lambda box: box.score)
                 prompt = stuff_prompt(group, chosen, size_hw, self._settings)
-                yield _proposal(best, prompt.box_xyxy, photo.stuff(prompt, self._settings))
+                yield _instance(best, prompt.box_xyxy, photo.stuff(prompt, self._settings))
 
 
 def open_grounded_sam(
@@ -182,7 +178,7 @@ def open_grounded_sam(
         detector_size: `swint` or `swinb`.
         sam_size: `vit_b`, `vit_l` or `vit_h`.
         weights: the user's own files under their official names, or folders of such.
-        cache: where downloads are kept; `checkpoints.cache_folder()` where None.
+        cache: where downloads are kept; `cache_folder()` where None.
         device: as torch names it; a GPU where there is one and none is named.
         detector_settings: how boxes are looked for.
         sam_settings: how SAM is asked.
@@ -197,6 +193,6 @@ def open_grounded_sam(
     return GroundedSam(detector, Sam.load(sam_size, sam_file, device), prompts, select, sam_settings)
 
 
-def _proposal(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> InstancePrediction:
+def _instance(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> InstancePrediction:
     quality_scores = {"predicted_iou": answer.predicted_iou, "stability": answer.stability}
     return InstancePrediction(box.prompt.surface, box.prompt.text, box.score, box_xyxy, answer.mask, quality_scores)

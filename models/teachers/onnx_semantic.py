@@ -27,7 +27,7 @@ _INPUT_TYPES: dict[str, npt.DTypeLike] = {
 
 
 class OnnxSemantic:
-    """A teacher whose belief is a semantic network's.
+    """A teacher that runs a semantic network.
 
     Args:
         weights: the ONNX file; one input, its first output is read.
@@ -58,7 +58,7 @@ class OnnxSemantic:
         self._input_name, self._input_type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
 
     def predict(self, image: Image) -> Prediction:
-        """The network's belief, at its output's resolution.
+        """The network's probabilities, at its output's resolution.
 
         Args:
             image: uint8 HxWx3 RGB.

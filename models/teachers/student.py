@@ -15,7 +15,7 @@ from surfaces.errors import WeightsError
 
 
 class StudentTeacher:
-    """A teacher whose belief is the semantic branch's of a student.
+    """A teacher that runs a student's semantic branch.
 
     Args:
         weights: an ONNX file that `python -m distill export` wrote; None: the shipped one.
@@ -35,7 +35,7 @@ class StudentTeacher:
         self.fingerprint = hashlib.sha256(f"student {self._segmenter.sha256}".encode()).hexdigest()
 
     def predict(self, image: Image) -> Prediction:
-        """The branch's belief at its own resolution, a quarter of the network's input; `image` is uint8 HxWx3 RGB.
+        """The branch's probabilities at a quarter of the network's input size; `image` is uint8 HxWx3 RGB.
 
         Raises:
             WeightsError: the network was trained for another number of classes.

@@ -1,7 +1,4 @@
-"""Looking closer: a photo seen through overlapping windows, each as large as the whole to the network.
-
-So a network whose input is of a fixed size sees an enlarged photo, as multi-scale testing wants it.
-"""
+"""Sliding-window prediction: multi-scale testing for networks of fixed input size."""
 
 from __future__ import annotations
 
@@ -28,23 +25,23 @@ class Window:
     bottom: int
 
 
-def look_closer(image: Image, scale: float, believe: Callable[[Image], Floats]) -> Floats:
-    """The belief of a photo as it is seen `scale` times enlarged.
+def predict_windows(image: Image, scale: float, predict: Callable[[Image], Floats]) -> Floats:
+    """The probabilities of a photo enlarged `scale` times, predicted in overlapping windows.
 
     Args:
         image: uint8 HxWx3 RGB.
         scale: from 1; the windows' sides are the photo's divided by it.
-        believe: gives the probabilities (4, h, w) of a window, or of a photo.
+        predict: gives the probabilities (4, h, w) of a window, or of a photo.
 
     Returns:
         float32 (4, h', w') over the whole photo; where windows overlap, the nearer to a window's middle the more it
         counts.
     """
     if scale == 1:
-        return believe(image)
+        return predict(image)
     total = np.zeros((0, 0, 0), np.float32)
     for window in windows_of(image.shape[0], image.shape[1], scale):
-        part = believe(np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right]))
+        part = predict(np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right]))
         if total.size == 0:
             rows, columns = round(part.shape[1] * scale), round(part.shape[2] * scale)
             total = np.zeros((rows, columns, 1 + len(part)), np.float32)

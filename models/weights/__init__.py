@@ -1,1 +1,1 @@
-"""weights of models."""
+"""The shipped weights, the registry of official checkpoints, and their download."""

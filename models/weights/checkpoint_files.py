@@ -49,9 +49,9 @@ def load_exactly(network: torch.nn.Module, tensors: object, what: str) -> None:
             name for name in wanted.keys() & tensors.keys() if tensors[name].shape != wanted[name]
         ),
     }
-    told = [f"{how} {_counted(names)}" for how, names in problems.items() if names]
-    if told:
-        raise WeightsError(f"expected {what}, got ones {', '.join(told)}")
+    wrong = [f"{how} {_counted(names)}" for how, names in problems.items() if names]
+    if wrong:
+        raise WeightsError(f"expected {what}, got ones {', '.join(wrong)}")
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:  # of sparse tensors, for one

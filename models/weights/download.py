@@ -33,17 +33,17 @@ class DownloadError(WeightsError):
     """The server can't be reached, refuses, or sends something else: other means may still get the file."""
 
 
-class _PassingError(DownloadError):
+class _TransientError(DownloadError):
     """An error that may be gone at the next attempt."""
 
 
-class _NoConnectionError(_PassingError):
+class _NoConnectionError(_TransientError):
     """The server was not reached at all."""
 
 
 @dataclass(frozen=True)
 class DownloadLimits:
-    """How patient a download is; it may take as long as bytes keep coming.
+    """Timeouts and retries of a download; its total time is not limited.
 
     Attributes:
         connect_s: longest wait for a connection, seconds.
@@ -78,10 +78,10 @@ def _check_redirect(place: str, source: str) -> None:
     try:
         resolve_public(parse_url(place), False, look_up, _LOOK_UP_S)
     except AddressError as error:
-        told = str(error).removesuffix("; --allow-private permits it")
-        raise DownloadError(f"{source} redirects to {without_credentials(place)}: {told}") from error
+        reason = str(error).removesuffix("; --allow-private permits it")
+        raise DownloadError(f"{source} redirects to {without_credentials(place)}: {reason}") from error
     except (OSError, ValueError) as error:
-        raise _PassingError(f"{source} redirects to {without_credentials(place)}: {first_cause(error)}") from error
+        raise _TransientError(f"{source} redirects to {without_credentials(place)}: {first_cause(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Part:
         return self.path.stat().st_size if is_plain_file(self.path) else 0
 
     def begin(self, tag: str) -> None:
-        self.drop()  # what lies there may be a link
+        self.drop()  # it may be a link
         self.path.write_bytes(b"")
         self._tag_path.write_text(tag, "ascii")
 
@@ -121,12 +121,12 @@ class _Part:
 def download(address: str, path: Path, size: int, sha256: str, limits: DownloadLimits | None = None) -> None:
     """Downloads a file unless it is there; it gets its name when it is whole.
 
-    What comes lies in `PATH.part` and is gone on with after an interruption of any kind. Of several processes that want
+    Data is kept in `PATH.part`, from which an interrupted download resumes. Of several processes that want
     the same file one downloads, the others wait.
 
     Args:
         address: http or https; redirects are followed, to the public internet alone unless they stay on the host.
-        path: where the file shall lie; folders are created.
+        path: of the file; folders are created.
         size: its bytes.
         sha256: of its bytes, hexadecimal.
         limits: the defaults of `DownloadLimits` where None.
@@ -186,7 +186,7 @@ def _fetch(address: str, part: _Part, size: int, limits: DownloadLimits) -> None
     while (start := part.length) < size:
         try:
             _attempt(address, part, size, limits)
-        except _PassingError as error:
+        except _TransientError as error:
             failures = 1 if part.length > start else failures + 1
             reached = reached or not isinstance(error, _NoConnectionError)
             if not reached or failures >= limits.attempts:
@@ -223,9 +223,9 @@ def _begin_or_resume(response: requests.Response, address: str, part: _Part, siz
     elif status in (requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
         if response.headers.get("Content-Range") != f"bytes {part.length}-{size - 1}/{size}":
             part.drop()
-            raise _PassingError(f"{address} could not be resumed: the server answered with another range")
+            raise _TransientError(f"{address} could not be resumed: the server answered with another range")
     else:
-        kind = _PassingError if status in TRANSIENT_STATUSES else DownloadError
+        kind = _TransientError if status in TRANSIENT_STATUSES else DownloadError
         raise kind(f"expected a file at {address}, the server answered {status} {response.reason}".rstrip())
 
 
@@ -248,7 +248,7 @@ def _append(response: requests.Response, part: _Part, size: int) -> None:
             bar.update(len(chunk))
             left -= len(chunk)
     if part.length < size:
-        raise _PassingError(f"{response.url} broke off after {part.length} of {size} bytes")
+        raise _TransientError(f"{response.url} broke off after {part.length} of {size} bytes")
 
 
 def _explained(error: Exception, address: str, limits: DownloadLimits) -> DownloadError:
@@ -256,9 +256,9 @@ def _explained(error: Exception, address: str, limits: DownloadLimits) -> Downlo
     if isinstance(error, requests.ConnectTimeout):
         return _NoConnectionError(f"no connection to {address} within {limits.connect_s:g} s")
     if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
-        return _PassingError(f"{address} was silent for {limits.read_s:g} s")
+        return _TransientError(f"{address} was silent for {limits.read_s:g} s")
     if broke_off(error):
-        return _PassingError(f"{address} broke off: {first_cause(error)}")
+        return _TransientError(f"{address} broke off: {first_cause(error)}")
     if isinstance(error, requests.ConnectionError):
         return _NoConnectionError(f"no connection to {address}: {first_cause(error)}")
     return DownloadError(f"{address} could not be downloaded: {first_cause(error)}")

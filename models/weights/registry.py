@@ -20,7 +20,7 @@ class WeightsFile:
     """A file of weights.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         sha256: of its bytes, hexadecimal.
     """
 
@@ -62,6 +62,6 @@ def shipped(kind: str) -> WeightsFile:
 
 
 def write_index(files: dict[str, Path]) -> None:
-    """Records the shipped files by kind, with their hashes; they lie in FOLDER."""
+    """Records the shipped files by kind, with their hashes; they are in FOLDER."""
     entries = [f'[{kind}]\nfile = "{path.name}"\nsha256 = "{sha256_of(path)}"\n' for kind, path in files.items()]
     replace_file(INDEX, ("# Written by `python -m distill export --ship`.\n" + "\n".join(entries)).encode())

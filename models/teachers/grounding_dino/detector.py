@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
+from models.device import pick_device
 from models.teachers.base import Floats, Prompt, PromptedBoxes
-from models.teachers.device import pick_device
+from models.teachers.grounding_dino.captions import Caption, Passes, TokenScore, Vocabulary, captions_of, prompt_scores
 from models.teachers.grounding_dino.checkpoint import DinoSize, dino_config, load_folder, load_official
-from models.teachers.grounding_dino.token_spans import Caption, Passes, TokenScore, captions_of, prompt_scores
-from models.teachers.grounding_dino.vocabulary import Vocabulary
 from models.weights.registry import sha256_of
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
@@ -34,7 +33,7 @@ class DinoSettings:
         box_threshold: boxes that score less for every prompt are dropped; the rules' own thresholds lie above it.
         passes: `one` reads all prompts together; `class` those of one class at a time, so that no phrases of two
             classes merge, which takes longer.
-        token_score: a prompt's score from its tokens; see `models.teachers.grounding_dino.token_spans.prompt_scores`.
+        token_score: a prompt's score from its tokens; see `models.teachers.grounding_dino.captions.prompt_scores`.
         shortest_side: pixels that the photo's shorter side is resized to.
         longest_side: the longer side is never resized to more.
         half: computes in 16 bits where that is safe (autocast); on GPUs only.
@@ -137,20 +136,20 @@ class GroundingDino:
         Raises:
             PromptError: a prompt is too long, or has characters that the vocabulary doesn't know.
         """
-        pieces = [self._vocabulary.pieces(prompt.text) for prompt in prompts]
-        captions = captions_of(prompts, pieces, self._settings.passes, self._tokens_max)
+        token_ids = [self._vocabulary.token_ids(prompt.text) for prompt in prompts]
+        captions = captions_of(prompts, token_ids, self._settings.passes, self._tokens_max)
         pixels = network_input(image, self._settings.shortest_side, self._settings.longest_side).to(self._device)
         boxes: list[Floats] = [np.empty((0, 4), np.float32)]
         scores: list[Floats] = [np.empty((0, len(prompts)), np.float32)]
         for caption in captions:
-            shares, probabilities = self._look(pixels, caption)
+            shares, probabilities = self._run(pixels, caption)
             boxes.append(boxes_in_photo(shares, image.shape[0], image.shape[1]))
             scores.append(prompt_scores(probabilities, caption, self._settings.token_score, len(prompts)))
         found = PromptedBoxes(np.concatenate(boxes), np.concatenate(scores), tuple(prompts))
         return _best(found, self._settings.box_threshold)
 
     @torch.inference_mode()
-    def _look(self, pixels: torch.Tensor, caption: Caption) -> tuple[Floats, Floats]:
+    def _run(self, pixels: torch.Tensor, caption: Caption) -> tuple[Floats, Floats]:
         """One pass: boxes as shares of the photo (N, 4), and the probability of each token (N, T)."""
         input_ids = torch.tensor([caption.token_ids], device=self._device)
         half = self._settings.half and self._device.type == "cuda"

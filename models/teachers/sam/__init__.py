@@ -1,1 +1,1 @@
-"""teachers sam of models."""
+"""SAM: masks from box and point prompts."""

@@ -12,8 +12,8 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
+from models.device import pick_device
 from models.teachers.base import Floats, box_iou
-from models.teachers.device import pick_device
 from models.teachers.sam.prompts import SamPrompt, SamSettings
 from models.weights.checkpoint_files import load_exactly, read_checkpoint
 from models.weights.registry import sha256_of

@@ -22,7 +22,7 @@ from models.teachers.sam.segmenter import Sam
 from models.weights.registry import sha256_of
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.errors import WeightsError
-from tests.models.teachers.tiny_sam import bright_sam, tiny_sam
+from tests.models.teachers.sam.tiny_sam import bright_sam, tiny_sam
 
 SIZE = (90, 120)
 

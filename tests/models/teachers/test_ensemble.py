@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from models.teachers.base import InstancePrediction, SemanticPrediction
 from models.teachers.ensemble import Ensemble
-from models.teachers.grounded_sam import painted_belief
-from models.teachers.windows import look_closer, windows_of
+from models.teachers.grounded_sam import rasterize_instances
+from models.teachers.windows import predict_windows, windows_of
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.detections import Image, Mask, box_of_mask
 from tests.models.teachers.fixed_teachers import Believing, Proposing, by_brightness, constant, left_half
@@ -167,7 +167,7 @@ def test_what_windows_show_stays_in_its_place(height: int, width: int, scale: fl
     def believe(part: Image) -> np.ndarray:
         return by_brightness(part).repeat(coarser, axis=1).repeat(coarser, axis=2)
 
-    wall = look_closer(photo(height, width), scale, believe)[1]
+    wall = predict_windows(photo(height, width), scale, believe)[1]
     rows, columns = ((np.arange(side) + 0.5) / side for side in wall.shape)
     expected = (40 + 170 * (rows[:, None] + columns[None]) / 2) / 255
     # Half a pixel of the photo is where its grey is sampled, and one where windows are rounded to.
@@ -184,7 +184,7 @@ def test_proposals_are_painted() -> None:
         instance(None, 0.6, rug),
         instance(WALL, 0.9, wall),
     ]
-    semantic = painted_belief(found, (4, 8))
+    semantic = rasterize_instances(found, (4, 8))
     for place, expected in (
         ((0, 0), (0.1, 0.9, 0, 0)),
         ((3, 0), (0.2, 0, 0.8, 0)),
@@ -193,16 +193,16 @@ def test_proposals_are_painted() -> None:
         ((3, 7), (1, 0, 0, 0)),
     ):
         np.testing.assert_allclose(semantic.probabilities[:, *place], expected, atol=1e-6)
-    coarse = painted_belief(found, (2, 4)).probabilities
+    coarse = rasterize_instances(found, (2, 4)).probabilities
     np.testing.assert_allclose(coarse[:, 0, 1], [0.1 / 2 + 0.6 / 2, 0.9 / 2, 0, 0.4 / 2], atol=0.005)
-    nothing = painted_belief([], (2, 3)).probabilities
+    nothing = rasterize_instances([], (2, 3)).probabilities
     np.testing.assert_array_equal(nothing[0], np.ones((2, 3)))
 
 
 def test_among_things_the_surest_lies_on_top() -> None:
     mask = np.ones((2, 2), bool)
     found = [instance(DINING_TABLE, 0.7, mask), instance(None, 0.5, mask), instance(WALL, 0.99, mask)]
-    np.testing.assert_allclose(painted_belief(found, (2, 2)).probabilities[:, 0, 0], [0.3, 0, 0, 0.7], atol=1e-6)
+    np.testing.assert_allclose(rasterize_instances(found, (2, 2)).probabilities[:, 0, 0], [0.3, 0, 0, 0.7], atol=1e-6)
 
 
 def test_a_detector_among_semantic_networks() -> None:

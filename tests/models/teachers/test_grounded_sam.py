@@ -21,7 +21,7 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 from surfaces.images.load import load_image
-from tests.models.teachers.tiny_dino import (
+from tests.models.teachers.grounding_dino.tiny_dino import (
     RedFinder,
     original_network,
     vocabulary,
@@ -29,7 +29,7 @@ from tests.models.teachers.tiny_dino import (
     write_tiny_folder,
     write_vocabulary,
 )
-from tests.models.teachers.tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
+from tests.models.teachers.sam.tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
 
 PROMPTS = (
     Prompt("wall", WALL),

@@ -19,7 +19,7 @@ from transformers import (
     SwinConfig,
 )
 
-from models.teachers.grounding_dino.vocabulary import Vocabulary
+from models.teachers.grounding_dino.captions import Vocabulary
 
 _FIXED = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1012: ".", 1029: "?"}
 _LETTERS = [*string.ascii_lowercase, *string.digits, "-", "'"]

@@ -18,7 +18,7 @@ from models.weights.official import (
     find_weights,
 )
 from surfaces.errors import WeightsError
-from tests.models.teachers.weights_server import ServedFile
+from tests.models.weights.weights_server import ServedFile
 from tests.photo_servers import PhotoServer
 
 BODY = b"tensors" * 1000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
 from models.teachers.base import Prompt, PromptError
-from models.teachers.grounding_dino.token_spans import Caption, Passes, captions_of, prompt_scores
+from models.teachers.grounding_dino.captions import Caption, Passes, Vocabulary, captions_of, prompt_scores
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
-from tests.models.teachers import tiny_dino
+from surfaces.errors import WeightsError
+from tests.models.teachers.grounding_dino import tiny_dino
 
 WALL_PROMPT, FLOOR_PROMPT = Prompt("wall", WALL), Prompt("floor", FLOOR)
 TABLE_PROMPT, COFFEE_PROMPT = Prompt("dining table", DINING_TABLE), Prompt("coffee table", None)
@@ -26,7 +29,7 @@ prompt_lists = st.lists(
 
 
 def captions(prompts: list[Prompt], passes: Passes = "one", limit: int = 256) -> list[Caption]:
-    return captions_of(prompts, [VOCABULARY.pieces(prompt.text) for prompt in prompts], passes, limit)
+    return captions_of(prompts, [VOCABULARY.token_ids(prompt.text) for prompt in prompts], passes, limit)
 
 
 def words_of(caption: Caption) -> list[str]:
@@ -67,7 +70,7 @@ def test_captions_are_what_bert_reads(prompts: list[Prompt], passes: Passes, lim
         assert list(caption.token_ids) == encoded.ids
         assert len(caption.token_ids) <= limit
         for prompt, (start, stop) in zip(asked, caption.spans, strict=True):
-            assert caption.token_ids[start:stop] == VOCABULARY.pieces(prompt.text)
+            assert caption.token_ids[start:stop] == VOCABULARY.token_ids(prompt.text)
             assert words_of(caption)[stop] == "."
         if passes == "class":
             assert len({prompt.surface for prompt in asked}) == 1
@@ -129,3 +132,58 @@ def test_mean_is_the_originals_evaluation_on_coco() -> None:
     (caption,) = captions([WALL_PROMPT, FLOOR_PROMPT, Prompt("dinning table", DINING_TABLE)])
     found = prompt_scores(probabilities[:, : len(caption.token_ids)], caption, "mean", 3)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+# The vocabulary
+
+
+def words_of_ids(ids: tuple[int, ...]) -> list[str]:
+    return [tiny_dino.WORDS[number] for number in ids]
+
+
+def test_words_become_pieces_greedily() -> None:
+    assert words_of_ids(VOCABULARY.token_ids("wall")) == ["wall"]
+    assert words_of_ids(VOCABULARY.token_ids("dining table")) == ["dining", "table"]
+    assert words_of_ids(VOCABULARY.token_ids("dinning table")) == ["din", "##n", "##ing", "table"]
+    assert words_of_ids(VOCABULARY.token_ids("half-wall")) == ["h", "##a", "##l", "##f", "-", "wall"]
+
+
+def test_accents_are_dropped_and_other_scripts_refused() -> None:
+    assert VOCABULARY.token_ids("wäll") == VOCABULARY.token_ids("wall")
+    with pytest.raises(PromptError, match=r"\Aexpected a prompt that BERT's vocabulary can spell, got 'стена'\Z"):
+        VOCABULARY.token_ids("стена")
+
+
+def test_file_and_folder_are_the_same(tmp_path: Path) -> None:
+    path = tiny_dino.write_vocabulary(tmp_path)
+    by_file, by_folder = Vocabulary.load(path), Vocabulary.load(tmp_path)
+    assert by_file.sha256 == by_folder.sha256 == VOCABULARY.sha256
+    assert len(by_file) == len(tiny_dino.WORDS)
+    assert by_file.token_ids("coffee table") == VOCABULARY.token_ids("coffee table")
+
+
+def test_odd_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("\r\n".join(tiny_dino.WORDS).encode())
+    assert Vocabulary.load(path).sha256 == VOCABULARY.sha256
+    path.write_text(
+        "\n".join(["[PAD]", "\u2028", *tiny_dino.WORDS[2:]]), "utf-8"
+    )  # a piece that other readers take for a line's end
+    assert Vocabulary.load(path).token_ids("wall") == VOCABULARY.token_ids("wall")
+
+
+def test_another_vocabulary_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(tiny_dino.WORDS[1:]), "utf-8")
+    with pytest.raises(
+        WeightsError, match=r"\Aexpected bert-base-uncased's vocabulary, got \d+ word pieces with '.*\Z"
+    ):
+        Vocabulary.load(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(WeightsError, match=r"\Aexpected BERT's vocabulary at .*, got another file: .*\Z"):
+        Vocabulary.load(path)
+
+
+def test_missing_vocabulary_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"\Aexpected BERT's vocabulary at .*vocab.txt: No such file or directory\Z"):
+        Vocabulary.load(tmp_path)

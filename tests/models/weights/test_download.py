@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from models.weights.download import DownloadError, DownloadLimits, download
 from surfaces.errors import WeightsError
 from surfaces.io.http import USER_AGENT
-from tests.models.teachers.weights_server import ServedFile
+from tests.models.weights.weights_server import ServedFile
 from tests.photo_servers import PhotoServer
 
 BODY = os.urandom(3_000_000)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from models.device import DeviceError, pick_device
 from models.teachers.base import Prompt, PromptError
-from models.teachers.device import DeviceError, pick_device
 from models.teachers.grounding_dino.checkpoint import load_official
 from models.teachers.grounding_dino.detector import (
     DinoSettings,
@@ -27,7 +27,7 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 from surfaces.images.load import decode_image, load_image
-from tests.models.teachers.tiny_dino import (
+from tests.models.teachers.grounding_dino.tiny_dino import (
     FakeNetwork,
     RedFinder,
     original_network,
@@ -39,7 +39,7 @@ from tests.models.teachers.tiny_dino import (
 )
 
 WORDS = vocabulary()
-WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.pieces("wall floor dining table")
+WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.token_ids("wall floor dining table")
 PROMPTS = (Prompt("wall", WALL), Prompt("floor", FLOOR), Prompt("dining table", DINING_TABLE))
 WHOLE = (0.5, 0.5, 1.0, 1.0)
 LOWER_HALF = (0.5, 0.75, 1.0, 0.5)

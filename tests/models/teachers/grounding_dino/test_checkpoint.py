@@ -13,7 +13,7 @@ pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Mak
 
 from models.teachers.grounding_dino.checkpoint import dino_config, load_folder, load_official
 from surfaces.errors import WeightsError
-from tests.models.teachers import tiny_dino
+from tests.models.teachers.grounding_dino import tiny_dino
 
 TOLERANCE = 1e-4
 """Largest difference of logits and of boxes (shares of the photo) between the two implementations."""

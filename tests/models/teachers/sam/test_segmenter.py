@@ -9,8 +9,8 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.utils.amg import calculate_stability_score
 
+from models.device import DeviceError
 from models.teachers.base import Floats
-from models.teachers.device import DeviceError
 from models.teachers.sam.prompts import SamPrompt, SamSettings, thing_prompt
 from models.teachers.sam.segmenter import Sam, SamMask, choose_whole
 from models.weights.checkpoint_files import load_exactly, read_checkpoint
@@ -18,7 +18,7 @@ from models.weights.official import SAM
 from models.weights.registry import sha256_of
 from surfaces.detections import Image, Mask
 from surfaces.errors import WeightsError
-from tests.models.teachers.tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
+from tests.models.teachers.sam.tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
 
 BOX = np.array([20, 30, 90, 80], np.float32)
 POINTS = SamPrompt(BOX, np.array([[40, 50], [70, 60], [25, 35]], np.float32), np.array([True, True, False]))

@@ -1,32 +1,34 @@
-"""Where a teacher computes."""
+"""The device that a network computes on."""
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from surfaces.errors import SurfacesError
 
+if TYPE_CHECKING:
+    import torch
+
 
 class DeviceError(SurfacesError):
-    """The device that was asked for is not there."""
+    """The requested device is not available."""
 
     exit_code = 13
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The device of a name; a GPU where there is one and none was named.
-
-    Args:
-        name: as torch names them: `cpu`, `cuda`, `cuda:1`.
+    """The named torch device (`cpu`, `cuda`, `cuda:1`); for None and `auto` a GPU if there is one.
 
     Raises:
-        DeviceError: no such device here.
+        DeviceError: this machine has no such device.
     """
-    if name is None:
+    import torch
+
+    if name in (None, "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without CUDA asserts
         raise DeviceError(f"expected a device of this machine, got {name!r}: {str(error).splitlines()[0]}") from error
     return device
