@@ -219,7 +219,7 @@ def test_photos_of_the_servers_disk_are_read_and_nothing_is_entered_that_should_
     (folder / "a&b.jpg").write_bytes(room_path.read_bytes())
     storage = {"project": project.id, "path": str(folder), "use_blob_urls": True, "regex_filter": "none"}
     label_studio.session.post("/api/storages/localfiles", json=storage).raise_for_status()
-    task = {"id": 1, "data": {"image": "/data/local-files/?d=backend%20rooms/a%26b.jpg"}}
+    task = {"id": 1, "data": {"image": f"/data/local-files/?d={folder.parent.name}/backend%20rooms/a%26b.jpg"}}
     prediction = predict(running, task, [click("floor", (256, 370), SIZE)])
     assert masks_of(prediction)["floor"][370, 256]
     assert list(label_studio.client.ml.list(project=project.id)) == []
