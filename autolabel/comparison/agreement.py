@@ -73,7 +73,7 @@ class QualityGroup:
 
 
 @dataclass(frozen=True)
-class BeliefGroup:
+class ProbabilityGroup:
     """Pixels that were labelled as one class with similar probabilities.
 
     Attributes:
@@ -107,7 +107,7 @@ class Comparison:
     sure_share: float | None
     classes: dict[str, ClassAgreement]
     groups: dict[str, list[QualityGroup]]
-    belief_groups: dict[str, list[BeliefGroup]]
+    belief_groups: dict[str, list[ProbabilityGroup]]
 
     def table(self) -> str:
         """The comparison as text for a terminal."""
@@ -204,12 +204,12 @@ class _ClassCounts:
             for least, group in zip(QUALITY_EDGES, counts, strict=False)
         ]
 
-    def probability_groups(self) -> list[BeliefGroup]:
+    def probability_groups(self) -> list[ProbabilityGroup]:
         groups = []
         for least, group in zip(PROBABILITY_EDGES, np.stack(self._by_probability, axis=1), strict=False):
             pixels, _, total = group.sum(axis=0)
             precision = _estimate(group, _precision_of_group)
-            groups.append(BeliefGroup(least, int(pixels), _ratio(total, pixels), *precision))
+            groups.append(ProbabilityGroup(least, int(pixels), _ratio(total, pixels), *precision))
         return groups
 
 

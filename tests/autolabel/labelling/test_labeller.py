@@ -33,7 +33,6 @@ from tests.autolabel.scenes import (
     TABLE_MASK,
     WALL_BOX,
     WALL_MASK,
-    belief_of,
     check_invariants,
     floor,
     found_boxes,
@@ -41,6 +40,7 @@ from tests.autolabel.scenes import (
     labelled,
     negative,
     rectangle,
+    semantic_of,
     table,
     wall,
 )
@@ -83,7 +83,7 @@ def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
 
 def test_a_beliefs_photo_to_graded_labels() -> None:
     regions = {WALL: WALL_MASK & ~TABLE_MASK, FLOOR: FLOOR_MASK & ~TABLE_MASK, DINING_TABLE: TABLE_MASK}
-    prediction = Prediction(semantic=belief_of(regions), agreement={"backends": 0.8})
+    prediction = Prediction(semantic=semantic_of(regions), agreement={"backends": 0.8})
     labels = label_prediction(prediction, SIZE_HW, LabellingSettings())
     check_invariants(labels)
     assert {s.detection.surface: s.detection.mask.sum() for s in labels.segments} == {
@@ -203,7 +203,7 @@ def test_rules_are_quick_beside_a_teacher(size_hw: tuple[int, int], seconds: flo
     raster = 160, 128
     regions = {WALL: rectangle((0, 0, 128, 80), raster), FLOOR: rectangle((0, 80, 128, 160), raster)}
     regions[DINING_TABLE] = rectangle((40, 80, 80, 120), raster)
-    prediction = Prediction(semantic=belief_of(regions, disagreement=0.1))
+    prediction = Prediction(semantic=semantic_of(regions, disagreement=0.1))
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
