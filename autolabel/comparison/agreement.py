@@ -57,11 +57,9 @@ class ClassAgreement:
 
 @dataclass(frozen=True)
 class QualityGroup:
-    """Segments of one class and of similar quality.
+    """Segments of one class with a quality from `least`.
 
     Attributes:
-        least: least quality in the group.
-        segments: their number.
         precision: mean share of a segment's pixels that are of its class; None without segments.
         interval: of the precision.
     """
@@ -74,11 +72,9 @@ class QualityGroup:
 
 @dataclass(frozen=True)
 class ProbabilityGroup:
-    """Pixels that were labelled as one class with similar probabilities.
+    """Pixels that were labelled as one class with a probability from `least`.
 
     Attributes:
-        least: least probability in the group.
-        pixels: their number.
         belief: their mean probability; None without pixels.
         precision: share of them that are of the class.
         interval: of the precision.
