@@ -31,13 +31,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Options of an export.
-
-    Attributes:
-        split: into training and validation parts, by blocks of photos with consecutive names.
-        keep_names: name files after the photos, not after their sha256.
-        link: hard links instead of copies, where the file system allows.
-    """
+    """Options of an export, as on the command line."""
 
     split: bool = False
     keep_names: bool = False

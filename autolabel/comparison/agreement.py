@@ -57,11 +57,9 @@ class ClassAgreement:
 
 @dataclass(frozen=True)
 class QualityGroup:
-    """Segments of one class and of similar quality.
+    """Segments of one class with a quality from `least`.
 
     Attributes:
-        least: least quality in the group.
-        segments: their number.
         precision: mean share of a segment's pixels that are of its class; None without segments.
         interval: of the precision.
     """
@@ -73,12 +71,10 @@ class QualityGroup:
 
 
 @dataclass(frozen=True)
-class BeliefGroup:
-    """Pixels that were labelled as one class with similar probabilities.
+class ProbabilityGroup:
+    """Pixels that were labelled as one class with a probability from `least`.
 
     Attributes:
-        least: least probability in the group.
-        pixels: their number.
         belief: their mean probability; None without pixels.
         precision: share of them that are of the class.
         interval: of the precision.
@@ -107,7 +103,7 @@ class Comparison:
     sure_share: float | None
     classes: dict[str, ClassAgreement]
     groups: dict[str, list[QualityGroup]]
-    belief_groups: dict[str, list[BeliefGroup]]
+    belief_groups: dict[str, list[ProbabilityGroup]]
 
     def table(self) -> str:
         """The comparison as text for a terminal."""
@@ -204,12 +200,12 @@ class _ClassCounts:
             for least, group in zip(QUALITY_EDGES, counts, strict=False)
         ]
 
-    def probability_groups(self) -> list[BeliefGroup]:
+    def probability_groups(self) -> list[ProbabilityGroup]:
         groups = []
         for least, group in zip(PROBABILITY_EDGES, np.stack(self._by_probability, axis=1), strict=False):
             pixels, _, total = group.sum(axis=0)
             precision = _estimate(group, _precision_of_group)
-            groups.append(BeliefGroup(least, int(pixels), _ratio(total, pixels), *precision))
+            groups.append(ProbabilityGroup(least, int(pixels), _ratio(total, pixels), *precision))
         return groups
 
 

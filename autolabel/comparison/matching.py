@@ -46,7 +46,7 @@ class Coverage:
     auto_truth: int = 0
 
     def summary(self) -> str:
-        """One line, without what there is none of."""
+        """One line; counts of 0 are left out."""
         others = {
             "are not labelled": self.missing,
             "are left out since their labels are reviewed": self.reviewed,

@@ -33,14 +33,7 @@ STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class OtherSettings(BaseModel):
-    """The negative prompts, whose regions no class may have, and the thresholds of "other".
-
-    Attributes:
-        prompts: the words that a detector is given.
-        detector_threshold: boxes with lower scores are dropped.
-        belief_accept: least probability of a pixel.
-        belief_disagreement: largest disagreement at a pixel.
-    """
+    """The negative prompts, whose regions no class may have, and the thresholds of "other"; see `classes.toml`."""
 
     model_config = STRICT
 
@@ -51,14 +44,7 @@ class OtherSettings(BaseModel):
 
 
 class ClassSettings(OtherSettings):
-    """The prompts and thresholds of one class.
-
-    Attributes:
-        kind: as the class has it in `surfaces.classes`.
-        accept: a detector's segments with at least this score are labels.
-        unsure: pixels of segments with at least this score are ignored; segments below it are dropped.
-        least_share, most_share: of the photo, for a segment.
-    """
+    """The prompts and thresholds of one class; see `classes.toml`."""
 
     kind: Literal["stuff", "thing"]
     accept: Share

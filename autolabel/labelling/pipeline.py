@@ -81,13 +81,7 @@ Predicted = tuple[Prediction, tuple[int, int]]
 
 @dataclass
 class Tally:
-    """Counts of one run.
-
-    Attributes:
-        labelled: photos that are newly labelled.
-        known: paths whose photo had labels before, perhaps by another path.
-        failed: paths that were skipped, by kind.
-    """
+    """Counts of one run: newly labelled photos, paths of photos that had labels, skipped paths by kind."""
 
     labelled: int = 0
     known: int = 0

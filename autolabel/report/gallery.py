@@ -90,16 +90,7 @@ def _scored_by_tables(store: LabelStore) -> Iterator[tuple[float, StoredPhoto]]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A photo and its labels on a page, in plain text.
-
-    Attributes:
-        score: of the photo.
-        name: of the photo.
-        lines: further facts.
-        photo: path of its picture, beside the page; empty without one.
-        labels: path of the same picture with the labels.
-        problem: why there is no picture; empty with one.
-    """
+    """A photo on a page, in plain text: paths of its picture and of that with labels, or the problem with it."""
 
     score: str
     name: str

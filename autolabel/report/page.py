@@ -94,12 +94,13 @@ def _settings(store: LabelStore) -> list[dict[str, object]]:
 def _class_cells(statistics: Statistics, surface: SurfaceClass) -> tuple[str, ...]:
     """How often a class was found, and how much of the photos it covers."""
     known, photos = statistics.classes[surface.name], max(1, statistics.photos)
+    areas = known.area_shares
     return (
-        f"{known.photos:,}",
-        f"{known.photos / photos:.1%}",
-        f"{known.segments:,}",
-        f"{known.area_shares.total / photos:.1%}",
-        f"{known.area_shares.mean:.1%}" if known.photos else "",
+        f"{areas.count:,}",
+        f"{areas.count / photos:.1%}",
+        f"{known.scores.count:,}",
+        f"{areas.total / photos:.1%}",
+        f"{areas.mean:.1%}" if areas.count else "",
     )
 
 

@@ -40,27 +40,10 @@ class Distribution:
 
 @dataclass
 class ClassStatistics:
-    """One class in all photos.
+    """The scores of a class's segments, and the share that it covers of each photo that has it."""
 
-    Attributes:
-        photos: number of photos that have it.
-        segments: number of segments.
-        area_shares: the share that it covers, of the photos that have it.
-        scores: of the segments.
-    """
-
-    photos: int = 0
-    segments: int = 0
     area_shares: Distribution = field(default_factory=Distribution)
     scores: Distribution = field(default_factory=Distribution)
-
-    def add(self, segments: Sequence[StoredSegment], pixels: int) -> None:
-        """Counts the segments of one photo, one or more."""
-        self.photos += 1
-        self.segments += len(segments)
-        self.area_shares.add(sum(segment.area for segment in segments) / pixels)
-        for segment in segments:
-            self.scores.add(segment.score)
 
 
 @dataclass
@@ -86,7 +69,10 @@ class Statistics:
             self.quality_scores[name].add(value)
         for name, statistics in self.classes.items():
             if of_class := [segment for segment in segments if segment.surface.name == name]:
-                statistics.add(of_class, photo.width * photo.height)
+                area = sum(segment.area for segment in of_class)
+                statistics.area_shares.add(area / (photo.width * photo.height))
+                for segment in of_class:
+                    statistics.scores.add(segment.score)
         for segment in segments:
             for name, value in segment.quality_scores.items():
                 self.segment_scores[name].add(value)

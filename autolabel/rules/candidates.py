@@ -62,9 +62,9 @@ class Candidates:
         ids = {id(instance) for instance in dropped}
         return replace(self, instances=tuple(p for p in self.instances if id(p) not in ids))
 
-    def demote(self, doubted: Collection[InstancePrediction]) -> Candidates:
+    def demote(self, demoted: Collection[InstancePrediction]) -> Candidates:
         """Turns some of the instances into instances of low confidence."""
-        return replace(self.without(doubted), low_confidence=(*self.low_confidence, *doubted))
+        return replace(self.without(demoted), low_confidence=(*self.low_confidence, *demoted))
 
     def with_ignored(self, mask: Mask) -> Candidates:
         """Adds pixels to the ignore mask."""

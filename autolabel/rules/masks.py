@@ -71,14 +71,14 @@ def _hanging(mask: Mask) -> Mask:
 def area_limits(candidates: Candidates, class_config: ClassConfig) -> Candidates:
     """Demotes segments that cover less or more of the photo than their class can; ignored pixels do not count."""
     counted = ~candidates.ignore_mask
-    doubted: list[InstancePrediction] = []
+    demoted: list[InstancePrediction] = []
     for surface, settings in class_config.classes.items():
         found = candidates.of(surface)
         for segment in [[instance] for instance in found] if is_thing(surface) else [found]:
             share = np.count_nonzero(union((p.mask for p in segment), counted.shape) & counted) / counted.size
             if not settings.least_share <= share <= settings.most_share:
-                doubted += segment
-    return candidates.demote(doubted)
+                demoted += segment
+    return candidates.demote(demoted)
 
 
 def part_of_box(candidates: Candidates, class_config: ClassConfig) -> Candidates:
@@ -169,8 +169,8 @@ def low_scores(candidates: Candidates, class_config: ClassConfig) -> Candidates:
     """Demotes instances with a score below `accept`, and drops those below `unsure`."""
     known = _with_settings(candidates, class_config)
     dropped = [p for p, settings in known if p.score < settings.unsure]
-    doubted = [p for p, settings in known if settings.unsure <= p.score < settings.accept]
-    return candidates.without(dropped).demote(doubted)
+    demoted = [p for p, settings in known if settings.unsure <= p.score < settings.accept]
+    return candidates.without(dropped).demote(demoted)
 
 
 def wall_or_floor(candidates: Candidates, _config: ClassConfig) -> Candidates:

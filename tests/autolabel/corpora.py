@@ -1,4 +1,4 @@
-"""Corpora of small real photos, a teacher that is quick and exact about them, and runs of the command."""
+"""Corpora of small photos, a quick and exact teacher for them, and runs of the command."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def poisoned(path: Path) -> Path:
 
 
 class ColourTeacher:
-    """Believes what colours say: bright is wall, dark is floor, red is table.
+    """Predicts by colour: bright is wall, dark is floor, red is table.
 
     Args:
-        delay: seconds that an opinion takes.
-        log: a file that gets a line for each photo that is looked at.
-        bias: other values give other opinions.
+        delay: seconds per prediction.
+        log: a file that gets a line per prediction.
+        bias: other values give other predictions.
     """
 
     def __init__(self, delay: float = 0.0, log: str = "", bias: float = 0.0) -> None:
@@ -69,7 +69,6 @@ class ColourTeacher:
         self._delay, self._log, self._bias = delay, log, bias
 
     def predict(self, image: Image) -> Prediction:
-        """The opinion; it takes the delay, not longer."""
         ready = time.monotonic() + self._delay
         if self._log:
             with Path(self._log).open("a") as file:
@@ -88,9 +87,9 @@ class ColourTeacher:
 
 def teacher_file(folder: Path, **arguments: float | str) -> Path:
     """A TOML file that names the teacher above."""
-    told = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
+    table = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
     path = folder / "teacher.toml"
-    path.write_text(f'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {{{told}}}\n')
+    path.write_text(f'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {{{table}}}\n')
     return path
 
 
@@ -113,8 +112,14 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def failures(folder: Path) -> dict[str, tuple[str, str]]:
+    """Kind and reason of each failure in a store, by its source."""
+    with LabelStore.open(folder) as store:
+        return {failure.source: (failure.kind, failure.reason) for failure in store.failures()}
+
+
 def dump(folder: Path) -> list[object]:
-    """All that a store knows, in an order that does not depend on how it came there."""
+    """The content of a store, in an order that does not depend on the run."""
     with LabelStore.open(folder) as store:
         photos = [
             (

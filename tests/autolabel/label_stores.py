@@ -44,7 +44,7 @@ def add_photo(store: LabelStore, path: Path, labels: ScoredLabels) -> str:
 
 
 def rooms_store(folder: Path, count: int = 4, reverse: bool = False) -> Path:
-    """A store of the first rendered rooms; the later, the surer its labels; every other has unsure pixels."""
+    """A store of the first rendered rooms, with rising scores; every other has ignored pixels."""
     rooms = list(enumerate(open_dataset(ROOMS)[:count]))
     with LabelStore.create(folder) as store:
         for index, room in reversed(rooms) if reverse else rooms:
@@ -59,7 +59,7 @@ def rooms_store(folder: Path, count: int = 4, reverse: bool = False) -> Path:
 
 
 def random_mask(height: int = 60, width: int = 80, seed: int = 0, parts: int = 6) -> Mask:
-    """Rectangles apart, each with a hole."""
+    """Separate rectangles with a hole each."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((height, width), bool)
     for _ in range(parts):

@@ -1,4 +1,4 @@
-"""Rooms drawn by hand, and what detectors and semantic networks might say of them."""
+"""Rooms drawn by hand, and predictions of detectors and semantic networks for them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from autolabel.labelling.class_config import default_class_config
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
 from autolabel.rules.boxes import select_boxes
-from models.teachers.base import ChosenBox, Floats, InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
-from surfaces.classes import BY_ID, CLASSES, DINING_TABLE, FLOOR, IGNORE, WALL, SurfaceClass
+from models.teachers.base import Floats, InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
+from surfaces.classes import BY_ID, DINING_TABLE, FLOOR, IGNORE, WALL, SurfaceClass
 from surfaces.detections import Mask, box_of_mask
 from surfaces.store.records import ScoredLabels
 
@@ -37,7 +37,7 @@ TABLE_MASK = rectangle(TABLE_BOX)
 def instance(
     surface: SurfaceClass | None, mask: Mask, score: float = 0.8, box: Box | None = None, **quality_scores: float
 ) -> InstancePrediction:
-    """What SAM drew for a box; the box is tight where none is given."""
+    """SAM's mask for a box, by default its tight box."""
     box_xyxy = box_of_mask(mask) if box is None else np.array(box, np.float32)
     return InstancePrediction(surface, surface.name if surface else "negative", score, box_xyxy, mask, quality_scores)
 
@@ -59,35 +59,32 @@ def negative(mask: Mask, score: float = 0.8) -> InstancePrediction:
 
 
 def labelled(*instances: InstancePrediction, without: Iterable[str] = ()) -> ScoredLabels:
-    """Labels after the shipped ontology and all rules but some."""
+    """The labels of instances, with the shipped class config and all rules but some."""
     return label_prediction(Prediction(instances), SIZE_HW, LabellingSettings(without=frozenset(without)))
 
 
-def believed(
+def labelled_semantic(
     semantic: SemanticPrediction, without: Iterable[str] = (), size_hw: tuple[int, int] = SIZE_HW
 ) -> ScoredLabels:
     return label_prediction(Prediction(semantic=semantic), size_hw, LabellingSettings(without=frozenset(without)))
 
 
-def belief_of(
+def semantic_of(
     regions: dict[SurfaceClass, Mask], probability: float = 0.9, disagreement: float | Mask = 0.0
 ) -> SemanticPrediction:
-    """Where a class's region is it has a probability, elsewhere other has it; the rest is shared evenly."""
+    """A class has a probability in its region, "other" has it elsewhere; the others share the rest evenly."""
     shape = next(iter(regions.values())).shape
     probabilities = np.full((4, *shape), (1 - probability) / 3, np.float32)
-    taken = np.zeros(shape, bool)
-    for surface in CLASSES:
-        mask = regions.get(surface, np.zeros(shape, bool))
+    for surface, mask in regions.items():
         probabilities[surface.coco_id][mask] = probability
-        taken |= mask
-    probabilities[0][~taken] = probability
+    probabilities[0][~np.any(list(regions.values()), axis=0)] = probability
     return SemanticPrediction(probabilities, np.broadcast_to(np.float32(disagreement), shape).astype(np.float32))
 
 
 def with_probability(
     semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask, probability: float
 ) -> SemanticPrediction:
-    """The belief with another probability of a class inside a mask."""
+    """The prediction with another probability of a class inside a mask."""
     probabilities: Floats = semantic.probabilities.copy()
     probabilities[:, mask] = (1 - probability) / 3
     probabilities[surface.coco_id][mask] = probability
@@ -99,12 +96,25 @@ def masks_of(labels: ScoredLabels, surface: SurfaceClass) -> list[Mask]:
 
 
 def mask_of(labels: ScoredLabels, surface: SurfaceClass) -> Mask:
-    """Where a class is, in all of its segments together."""
+    """All pixels of a class."""
     return np.any([np.zeros(labels.ignore_mask.shape, bool), *masks_of(labels, surface)], axis=0)
 
 
+NONE = np.zeros(SIZE_HW, bool)
+
+
+def check(
+    labels: ScoredLabels, wall: Mask = NONE, floor: Mask = NONE, table: Mask = NONE, ignored: Mask = NONE
+) -> None:
+    """Compares the pixels of each class and the ignored ones."""
+    check_invariants(labels)
+    for surface, expected in ((WALL, wall), (FLOOR, floor), (DINING_TABLE, table)):
+        np.testing.assert_array_equal(mask_of(labels, surface), expected, surface.name)
+    np.testing.assert_array_equal(labels.ignore_mask, ignored, "ignored")
+
+
 def check_invariants(labels: ScoredLabels) -> None:
-    """What is promised of every photo's labels."""
+    """Properties of the labels of every photo."""
     taken = labels.ignore_mask.copy()
     for segment in labels.segments:
         found = segment.detection
@@ -124,7 +134,7 @@ def check_invariants(labels: ScoredLabels) -> None:
 
 
 def found_boxes(*found: tuple[Box, dict[str, float]]) -> PromptedBoxes:
-    """What a detector said: boxes, each with scores by prompt."""
+    """A detector's boxes, each with scores by prompt."""
     prompts = default_class_config().prompts()
     columns = {prompt.text: index for index, prompt in enumerate(prompts)}
     scores = np.zeros((len(found), len(prompts)), np.float32)
@@ -135,11 +145,6 @@ def found_boxes(*found: tuple[Box, dict[str, float]]) -> PromptedBoxes:
 
 
 def chosen(*found: tuple[Box, dict[str, float]], without: Iterable[str] = ()) -> list[tuple[str, float, Box]]:
-    """What the box rules leave: prompt, score (two decimals), box."""
+    """The boxes after the rules: prompt, score (two decimals), box."""
     boxes = select_boxes(found_boxes(*found), SIZE_HW, default_class_config(), frozenset(without))
-    return [described(box) for box in boxes]
-
-
-def described(box: ChosenBox) -> tuple[str, float, Box]:
-    left, top, right, bottom = box.box_xyxy.tolist()
-    return box.prompt.text, round(box.score, 2), (left, top, right, bottom)
+    return [(box.prompt.text, round(box.score, 2), tuple(box.box_xyxy.tolist())) for box in boxes]

@@ -1,4 +1,4 @@
-"""No command writes over, or into, what it reads."""
+"""No command writes over or into its inputs."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ def test_an_output_inside_an_input_is_refused(
     shutil.copytree(ROOMS, tmp_path / "rooms")
     before = _contents(tmp_path)
     assert main(command.split()) == 6
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("autolabel: expected an output outside of the input ")
-    assert told.err.count("\n") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("autolabel: expected an output outside of the input ")
+    assert shown.err.count("\n") == 1
     assert _contents(tmp_path) == before
 
 
-def test_stores_of_other_settings_are_not_merged_by_halves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stores_of_other_settings_are_not_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = rooms_store(tmp_path / "one", 1), tmp_path / "two"
     with LabelStore.create(two) as store:
         store.use_settings(LabelSettings("0" * 64, "another teacher"))
     assert main(["merge", str(one), str(two), "--out", str(tmp_path / "all")]) == 12
-    told = capsys.readouterr()
-    assert "one (ensemble (a, b), ffffffffffff)" in told.err
-    assert "two (another teacher, 000000000000)" in told.err
-    assert told.err.count("\n") == 1
+    shown = capsys.readouterr()
+    assert "one (ensemble (a, b), ffffffffffff)" in shown.err
+    assert "two (another teacher, 000000000000)" in shown.err
+    assert shown.err.count("\n") == 1
     assert not (tmp_path / "all").exists()
 
 
@@ -74,8 +74,8 @@ def test_reviews_that_are_not_taken_over_are_reported(tmp_path: Path, capsys: py
             kept = labels.segments if folder.name == "one" else labels.segments[1:]
             store.add_review(sha256, replace(labels, segments=kept), folder.name)
     assert main(["merge", *map(str, folders), "--out", str(tmp_path / "all")]) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert told[1:] == [
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[1:] == [
         f"{folders[1]}: 0 photos taken over",
         f"{folders[1]}: 1 photos have other reviews in {tmp_path / 'all'}, which are kept",
     ]

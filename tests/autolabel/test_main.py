@@ -1,4 +1,4 @@
-"""`python -m autolabel`: help, unknown commands, parts that are not installed, and merging."""
+"""`python -m autolabel`: help, unknown commands, missing packages, merging."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.autolabel.corpora import ROOT, dump, environment, make_corpus, teache
 
 
 def _run_without(*absent: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs the command as if packages were not installed."""
+    """Runs the command as if some packages were not installed."""
     command = [sys.executable, "-c", command_without(absent, "autolabel"), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
 
@@ -40,12 +40,12 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("absent", "teacher"), [("torch", "grounded-sam"), ("segment_anything", "grounded-sam"), ("onnxruntime", "student")]
 )
-def test_a_missing_part_is_one_line(tmp_path: Path, room_path: Path, absent: str, teacher: str) -> None:
+def test_a_missing_package_is_one_line(tmp_path: Path, room_path: Path, absent: str, teacher: str) -> None:
     ran = _run_without(absent, arguments=["run", str(room_path), "--out", str(tmp_path / "set"), "--teacher", teacher])
     assert ran.returncode == 9, ran.stderr
     assert ran.stdout == ""
-    told = rf"autolabel: `run` needs {absent}\S*, which is not installed; "
-    assert re.fullmatch(told + r"pip install 'interior-surfaces\[autolabel\]'\n", ran.stderr)
+    shown = rf"autolabel: `run` needs {absent}\S*, which is not installed; "
+    assert re.fullmatch(shown + r"pip install 'interior-surfaces\[autolabel\]'\n", ran.stderr)
     assert not (tmp_path / "set").exists()
 
 
@@ -83,9 +83,9 @@ def test_shards_of_several_machines_are_merged(tmp_path: Path, capsys: pytest.Ca
     assert main(["run", str(corpus), "--out", str(tmp_path / "whole"), *flags]) == 0
     capsys.readouterr()
     assert main(["merge", *folders, "--out", str(tmp_path / "merged")]) == 0
-    told = capsys.readouterr()
-    assert told.out == f"{tmp_path / 'merged'}\n"
-    assert sum(map(int, re.findall(r": (\d+) photos taken over", told.err))) == 8
+    shown = capsys.readouterr()
+    assert shown.out == f"{tmp_path / 'merged'}\n"
+    assert sum(map(int, re.findall(r": (\d+) photos taken over", shown.err))) == 8
     assert dump(tmp_path / "merged") == dump(tmp_path / "whole")
 
     assert main(["merge", folders[0], str(tmp_path / "none"), "--out", str(tmp_path / "new")]) == 8

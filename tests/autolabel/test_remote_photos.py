@@ -1,4 +1,4 @@
-"""Photos in object storage: labelled, shown, exported and learnt from where they lie."""
+"""Photos in object storage are labelled, shown, exported and read for training in place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from labelstudio.commands.push import _read_original
 from labelstudio.project.image_hosting import _path_in_corpus
 from surfaces.datasets import open_dataset
 from surfaces.store.label_store import LabelStore
-from tests.autolabel.corpora import dump, make_corpus, make_photo, teacher_file
+from tests.autolabel.corpora import dump, failures, make_corpus, make_photo, teacher_file
+
+Capture = pytest.CaptureFixture[str]
+Run = Callable[..., int]
 
 
 @pytest.fixture
@@ -44,180 +47,173 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.fixture
-def label(tmp_path: Path) -> Callable[..., int]:
-    """Runs the command with the colour teacher on a list of places."""
+def run(tmp_path: Path) -> Run:
+    """Runs the command with the colour teacher on a list of paths and URLs."""
     teacher = str(teacher_file(tmp_path))
 
-    def run(places: list[str], *flags: str) -> int:
-        (tmp_path / "places.txt").write_text("\n".join(places))
+    def run(entries: list[str], *flags: str) -> int:
+        (tmp_path / "list.txt").write_text("\n".join(entries))
         flags = ("--out", str(tmp_path / "set"), "--allow-python", "--teacher", teacher, *flags)
-        return main(["run", str(tmp_path / "places.txt"), *flags])
+        return main(["run", str(tmp_path / "list.txt"), *flags])
 
     return run
 
 
-def _put(address: str, data: bytes) -> str:
-    files, inside = fsspec.core.url_to_fs(address)
+def _put(url: str, data: bytes) -> str:
+    files, inside = fsspec.core.url_to_fs(url)
     files.pipe_file(inside, data)
-    return address
+    return url
+
+
+def _remove(url: str) -> None:
+    files, inside = fsspec.core.url_to_fs(url)
+    files.rm(inside)
 
 
 def _photos(tmp_path: Path, bucket: str, count: int, by_hash: bool = True) -> list[str]:
-    """Puts photos into a bucket as a crawl does, or under names of their own."""
-    addresses = []
+    """Puts photos into a bucket as a crawl does, or under other names."""
+    urls = []
     for seed in range(count):
         data = make_photo(tmp_path / "made" / f"{seed}.jpg", seed).read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        addresses.append(_put(f"{bucket}/rooms/{f'{sha256[:2]}/{sha256}' if by_hash else seed}.jpg", data))
-    return addresses
+        urls.append(_put(f"{bucket}/rooms/{f'{sha256[:2]}/{sha256}' if by_hash else seed}.jpg", data))
+    return urls
 
 
-def _failures(tmp_path: Path) -> dict[str, tuple[str, str]]:
-    with LabelStore.open(tmp_path / "set") as store:
-        return {failure.source: (failure.kind, failure.reason) for failure in store.failures()}
-
-
-def test_labels_are_those_of_the_same_photos_on_disk(tmp_path: Path, bucket: str, label: Callable[..., int]) -> None:
-    addresses = _photos(tmp_path, bucket, 5)
-    assert label(addresses, "--quiet") == 0
+def test_labels_are_those_of_the_same_photos_on_disk(tmp_path: Path, bucket: str, run: Run) -> None:
+    urls = _photos(tmp_path, bucket, 5)
+    assert run(urls, "--quiet") == 0
     there = dump(tmp_path / "set")
     with LabelStore.open(tmp_path / "set") as store:
         found = {store.sources(photo.sha256)[0]: photo.name for photo in store.photos()}
-    assert found == {address: address.removeprefix(f"{bucket}/")[:-4] for address in addresses}
+    assert found == {url: url.removeprefix(f"{bucket}/")[:-4] for url in urls}
     (tmp_path / "set" / "labels.sqlite").unlink()
-    assert label([str(path) for path in (tmp_path / "made").iterdir()], "--quiet") == 0
+    assert run([str(path) for path in (tmp_path / "made").iterdir()], "--quiet") == 0
     bare = re.compile(r"(name|source)='[^']*'|\['[^']*'\]")
     assert bare.sub("", repr(there)) == bare.sub("", repr(dump(tmp_path / "set")))
 
 
-def test_what_cannot_be_read_is_told_and_tried_again(
-    tmp_path: Path, bucket: str, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+def test_unreadable_objects_are_reported_and_tried_again(
+    tmp_path: Path, bucket: str, run: Run, capsys: Capture
 ) -> None:
     good = _photos(tmp_path, bucket, 2)
-    places = [*good, f"{bucket}/gone.jpg", _put(f"{bucket}/page.jpg", b"<!doctype html>"), _put(f"{bucket}/empty", b"")]
-    places += ["https://example.com/room.jpg", "simplecache::http://169.254.169.254/x", str(tmp_path / "no.jpg")]
-    assert label(places) == 10
+    urls = [*good, f"{bucket}/gone.jpg", _put(f"{bucket}/page.jpg", b"<!doctype html>"), _put(f"{bucket}/empty", b"")]
+    urls += ["https://example.com/room.jpg", "simplecache::http://169.254.169.254/x", str(tmp_path / "no.jpg")]
+    assert run(urls) == 10
     assert "2 labelled, 0 labelled before, 6 skipped (2 not a usable photo, 4 unreadable)" in capsys.readouterr().err
-    failures = _failures(tmp_path)
+    found = failures(tmp_path / "set")
     web = "photos on the web are not read in place; `python -m autolabel crawl --urls` fetches them"
-    assert failures["https://example.com/room.jpg"] == ("unreadable", web)
-    assert failures["simplecache::http://169.254.169.254/x"] == ("unreadable", web)
-    assert failures[f"{bucket}/gone.jpg"][0] == "unreadable"
-    assert failures[f"{bucket}/gone.jpg"][1].startswith("there is no such object: ")
-    assert "HTML page" in failures[f"{bucket}/page.jpg"][1]
+    assert found["https://example.com/room.jpg"] == ("unreadable", web)
+    assert found["simplecache::http://169.254.169.254/x"] == ("unreadable", web)
+    assert found[f"{bucket}/gone.jpg"][0] == "unreadable"
+    assert found[f"{bucket}/gone.jpg"][1].startswith("there is no such object: ")
+    assert "HTML page" in found[f"{bucket}/page.jpg"][1]
 
     _put(f"{bucket}/gone.jpg", make_photo(tmp_path / "new.jpg", 9).read_bytes())
-    assert label([*good, f"{bucket}/gone.jpg"]) == 0
+    assert run([*good, f"{bucket}/gone.jpg"]) == 0
     assert "1 labelled, 2 labelled before, 0 skipped" in capsys.readouterr().err
 
 
-def test_what_is_called_by_its_hash_and_labelled_is_not_read_again(
-    tmp_path: Path, bucket: str, label: Callable[..., int], reads: Counter[str], capsys: pytest.CaptureFixture[str]
+def test_labelled_objects_named_by_their_hash_are_not_read_again(
+    tmp_path: Path, bucket: str, run: Run, reads: Counter[str], capsys: Capture
 ) -> None:
-    addresses = _photos(tmp_path, bucket, 5)
+    urls = _photos(tmp_path, bucket, 5)
     others = _photos(tmp_path, bucket, 2, by_hash=False)  # the same bytes again
-    assert label(addresses, "--limit", "3") == 0
+    assert run(urls, "--limit", "3") == 0
     assert reads.total() == 3
     reads.clear()
-    assert label(addresses + others) == 0
+    assert run(urls + others) == 0
     assert "2 labelled, 5 labelled before" in capsys.readouterr().err
     assert reads.total() == 2 + 2
     _put(others[0], make_photo(tmp_path / "new.jpg", 77).read_bytes())
-    assert label(addresses + others) == 0
+    assert run(urls + others) == 0
     assert "1 labelled, 6 labelled before" in capsys.readouterr().err
     teacher_file(tmp_path, bias=0.05)
     reads.clear()
-    assert label(addresses, "--relabel") == 0
+    assert run(urls, "--relabel") == 0
     assert reads.total() == 5
 
 
 def test_memory_holds_a_bounded_number_of_photos(
-    tmp_path: Path, bucket: str, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bucket: str, run: Run, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead: list[int] = []
-    read: list[str] = []
-    cat_file, add = MemoryFileSystem.cat_file, LabelStore.add
-
-    def reading(files: MemoryFileSystem, path: str, **range_of: int) -> object:
-        read.append(path)
-        return cat_file(files, path, **range_of)
+    add = LabelStore.add
 
     def adding(store: LabelStore, *rest: object) -> bool:
-        ahead.append(len(read) - len(ahead))
+        ahead.append(reads.total() - len(ahead))
         return add(store, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(MemoryFileSystem, "cat_file", reading)
     monkeypatch.setattr(LabelStore, "add", adding)
-    assert label(_photos(tmp_path, bucket, 25), "--quiet", "--workers", "2") == 0
+    assert run(_photos(tmp_path, bucket, 25), "--quiet", "--workers", "2") == 0
     assert len(ahead) == 25
-    assert 1 < max(ahead) <= 10  # two being read, two decoded, and what is looked at, settled and stored
+    assert 1 < max(ahead) <= 10  # two being read, two decoded, and one each with the teacher, the rules and the store
 
 
 def test_photos_that_left_the_list_but_not_the_storage_stay(
-    tmp_path: Path, bucket: str, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, bucket: str, run: Run, capsys: Capture
 ) -> None:
-    addresses = _photos(tmp_path, bucket, 4)
-    assert label(addresses) == 0
-    files, inside = fsspec.core.url_to_fs(addresses[3])
-    files.rm(inside)
-    assert label(addresses[:2]) == 0
+    urls = _photos(tmp_path, bucket, 4)
+    assert run(urls) == 0
+    _remove(urls[3])
+    assert run(urls[:2]) == 0
     assert "1 gone from the corpus" in capsys.readouterr().err
     assert len(open_dataset(tmp_path / "set")) == 3
 
 
-def test_labels_are_shown_exported_and_learnt_from(
-    tmp_path: Path, bucket: str, label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+def test_labels_are_shown_exported_and_read_for_training(
+    tmp_path: Path, bucket: str, run: Run, capsys: Capture
 ) -> None:
-    addresses, store = _photos(tmp_path, bucket, 3), tmp_path / "set"
-    assert label(addresses, "--quiet") == 0
+    urls, store = _photos(tmp_path, bucket, 3), tmp_path / "set"
+    assert run(urls, "--quiet") == 0
     made = sorted((tmp_path / "made").iterdir())
     assert sorted(sample.encoded_image() for sample in open_dataset(store)) == sorted(p.read_bytes() for p in made)
     assert main(["report", str(store), "--out", str(tmp_path / "report")]) == 0
     assert len(list((tmp_path / "report" / "images").iterdir())) == 2 * 3
     assert main(["export", str(store), "--format", "png", "--out", str(tmp_path / "png")]) == 0
     index = [json.loads(line) for line in (tmp_path / "png" / "photos.jsonl").read_text().splitlines()]
-    assert sorted(entry["source"] for entry in index) == sorted(addresses)
+    assert sorted(entry["source"] for entry in index) == sorted(urls)
     exported = {path.read_bytes() for path in (tmp_path / "png" / "images").iterdir()}
     assert exported == {path.read_bytes() for path in made}
     with LabelStore.open(store) as labels:
         assert {_read_original(labels, photo).data for photo in labels.photos()} == exported
         below = {_path_in_corpus(photo) for photo in labels.photos()}
-        assert below == {address.removeprefix(f"{bucket}/") for address in addresses}
+        assert below == {url.removeprefix(f"{bucket}/") for url in urls}
         assert len({candidate.descriptor.tobytes() for candidate in read_candidates(labels)}) == 3
 
-    files, inside = fsspec.core.url_to_fs(addresses[0])
-    files.rm(inside)
+    _remove(urls[0])
     assert main(["export", str(store), "--format", "coco", "--out", str(tmp_path / "less")]) == 8
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert re.fullmatch(r"autolabel: expected the labelled photo at memory://.*, it is gone .*no such object: .*", told)
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"autolabel: expected the labelled photo at memory://.*, it is gone .*no such object: .*", shown
+    )
 
 
 @pytest.mark.parametrize(("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs")])
 def test_a_missing_package_is_one_line(
-    tmp_path: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    scheme: str, package: str,
-) -> None:  # fmt: skip
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Capture, scheme: str, package: str
+) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
-    assert label([str(make_photo(tmp_path / "a.jpg", 0)), f"{scheme}://rooms/a.jpg"]) == 9
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert re.fullmatch(rf"autolabel: photos at {scheme}://.*nstall {package}.*\[{scheme}\]'\n", told.err)
+    assert run([str(make_photo(tmp_path / "a.jpg", 0)), f"{scheme}://rooms/a.jpg"]) == 9
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.fullmatch(rf"autolabel: photos at {scheme}://.*nstall {package}.*\[{scheme}\]'\n", shown.err)
     assert not (tmp_path / "set").exists()
 
 
 def test_without_fsspec_photos_on_disk_are_read(
-    tmp_path: Path, label: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     corpus = make_corpus(tmp_path / "photos", 2)
-    assert label([str(path) for path in corpus.rglob("*.jpg")], "--quiet") == 0
-    assert label(["memory://x/a.jpg"], "--quiet") == 9
+    assert run([str(path) for path in corpus.rglob("*.jpg")], "--quiet") == 0
+    assert run(["memory://x/a.jpg"], "--quiet") == 9
     assert capsys.readouterr().err.startswith("autolabel: photos at memory:// need another package: ")
 
 
-def test_a_list_may_name_files_as_addresses(tmp_path: Path, label: Callable[..., int]) -> None:
+def test_a_list_may_name_files_as_urls(tmp_path: Path, run: Run) -> None:
     path = make_photo(tmp_path / "a room.jpg", 0)
-    assert label([path.as_uri()], "--quiet") == 0
+    assert run([path.as_uri()], "--quiet") == 0
     with LabelStore.open(tmp_path / "set") as store:
         assert [photo.source for photo in store.photos()] == [str(path)]

@@ -1,4 +1,4 @@
-"""`python -m autolabel export`."""
+"""`python -m autolabel export`: options, parts, names, messages."""
 
 from __future__ import annotations
 
@@ -15,29 +15,61 @@ from autolabel.commands.export import export
 from autolabel.export.formats import coco_export
 from autolabel.export.selection import Selection
 from surfaces.classes import WALL
-from surfaces.datasets import open_dataset
-from surfaces.store.label_store import LabelStore
+from surfaces.datasets import open_dataset, split_blocks
+from surfaces.store.label_store import LabelStore, Source
 from surfaces.store.records import ScoredLabels
 from tests.autolabel.label_stores import SETTINGS, add_photo, rooms_store, segment
 
+Capture = pytest.CaptureFixture[str]
 
-@pytest.mark.parametrize("name", ["coco", "yolo", "png"])
-def test_the_command(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+FORMATS = ("coco", "yolo", "png")
+
+
+def store_of(folder: Path, *names: str) -> Path:
+    """A store of a small photo for each name, a path in `folder`; no two photos are alike."""
+    wall = np.zeros((20, 30), bool)
+    wall[:10] = True
+    labels = ScoredLabels((segment(WALL, wall),), np.zeros_like(wall))
+    with LabelStore.create(folder / "labels") as store:
+        for index, name in enumerate(names):
+            path = folder / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Pillow.fromarray(np.full((20, 30, 3), index, np.uint8)).save(path, format="PNG" if "png" in name else None)
+            source = Source(str(path), name.rpartition(".")[0], str(folder / "photos"))
+            store.add_source(source, add_photo(store, path, labels))
+    return folder / "labels"
+
+
+def rooms(count: int) -> list[str]:
+    """Names of photos, two of each room."""
+    return [f"room{number // 2:03}_{number % 2}.png" for number in range(count)]
+
+
+def exported(store: Path, name: str, *arguments: str) -> Path:
+    out = store.parent / f"out {name}"
+    assert main(["export", str(store), "--format", name, "--out", str(out), *arguments]) == 0
+    return out
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_command(tmp_path: Path, name: str, capsys: Capture) -> None:
     store, out = rooms_store(tmp_path / "store", 2), tmp_path / "new" / "out"
     assert main(["export", str(store), "--format", name, "--out", str(out)]) == 0
-    told = capsys.readouterr()
-    assert told.out == f"{out}\n"
-    assert told.err.endswith(f"2 photos as {name}\n")
-    assert len(list((out / "images").iterdir())) == 2
-    if name != "yolo":
-        assert len(open_dataset(out)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == f"{out}\n"
+    assert shown.err.endswith(f"2 photos as {name}\n")
+    assert len(names_in(out / "images")) == 2
+    assert name == "yolo" or len(open_dataset(out)) == 2
 
 
 @pytest.mark.parametrize("no_ignored", ["--no-ignored", "--no-unsure"])  # the latter in version 0.1
 def test_its_options(tmp_path: Path, no_ignored: str) -> None:
-    store, out = rooms_store(tmp_path / "store", 2), tmp_path / "out"
-    arguments = ["--format", "coco", "--out", str(out), "--min-score", "0.85", "--only", "auto", no_ignored]
-    assert main(["export", str(store), *arguments]) == 0
+    store = rooms_store(tmp_path / "store", 2)
+    out = exported(store, "coco", "--min-score", "0.85", "--only", "auto", no_ignored)
     document = json.loads((out / "annotations.json").read_text())
     assert document["info"] == {"teacher": SETTINGS.teacher, "settings": SETTINGS.fingerprint}
     assert {annotation["category_id"] for annotation in document["annotations"]} == {1}
@@ -45,44 +77,141 @@ def test_its_options(tmp_path: Path, no_ignored: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         (["nowhere"], 8, "expected labels at"),
         (["store", "--only", "reviewed"], 8, "expected labelled photos"),
         (["store", "--out", "taken"], 6, "exists"),
         (["store", "--out", "taken/file/out"], 6, "expected to write to"),
+        (["store", "--split"], 8, "expected photos of several rooms to split, got 2 with consecutive names"),
     ],
 )
-def test_what_goes_wrong_is_one_line(
-    tmp_path: Path,
-    arguments: list[str],
-    code: int,
-    words: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_error_is_one_line(
+    tmp_path: Path, arguments: list[str], code: int, message: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rooms_store(tmp_path / "store", 1)
+    rooms_store(tmp_path / "store", 2)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     monkeypatch.chdir(tmp_path)
     assert main(["export", "--format", "coco", "--out", "out", *arguments]) == code
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert words in told.err
-    assert len(told.err.strip().splitlines()) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("score", ["2", "-1", "nan", "sure"])
-def test_scores_are_shares(tmp_path: Path, score: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_are_shares(tmp_path: Path, score: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path), "--format", "coco", "--out", "out", "--min-score", score])
     assert "--min-score" in capsys.readouterr().err
 
 
+def test_yolo_parts_are_where_ultralytics_looks(tmp_path: Path, capsys: Capture) -> None:
+    out = exported(store_of(tmp_path, *rooms(20)), "yolo", "--split", "--keep-names")
+    assert capsys.readouterr().err.endswith("20 photos as yolo: 16 train, 4 val\n")
+    assert "train: images/train\nval: images/val\n" in (out / "data.yaml").read_text()
+    for part, count in (("train", 16), ("val", 4)):
+        images, labels = out / "images" / part, out / "labels" / part
+        assert len(names_in(images)) == count
+        assert {f"{path.stem}.txt" for path in images.iterdir()} == names_in(labels)
+    index = [json.loads(line)["file_name"] for line in (out / "photos.jsonl").read_text().splitlines()]
+    assert all((out / name).is_file() for name in index)
+    assert len(set(index)) == 20
+
+
+@pytest.mark.parametrize("name", ["coco", "png"])
+def test_parts_of_other_formats_are_datasets(tmp_path: Path, name: str) -> None:
+    store = store_of(tmp_path, *rooms(20))
+    out = exported(store, name, "--split", "--keep-names")
+    parts = {part: [sample.name for sample in open_dataset(out / part)] for part in ("train", "val")}
+    assert (len(parts["train"]), len(parts["val"])) == (16, 4)
+    assert names_in(out) == {"train", "val"}
+    assert {name.partition("_")[0] for name in parts["train"]}.isdisjoint(n.partition("_")[0] for n in parts["val"])
+    assert sorted(parts["train"] + parts["val"]) == sorted(sample.name for sample in open_dataset(store))
+
+
+def test_the_split_of_many_photos_is_that_of_training(tmp_path: Path) -> None:
+    store = store_of(tmp_path, *rooms(80))
+    out = exported(store, "png", "--split", "--keep-names")
+    _, val = split_blocks(open_dataset(store))
+    assert sorted(sample.name for sample in open_dataset(out / "val")) == [sample.name for sample in val]
+
+
+@pytest.mark.parametrize(
+    ("names", "val"),
+    [(["a.png", "b.png"], 1), (["room_1.png", "room_2.png", "room_3.png"], 1), (rooms(8), 2)],
+    ids=["two", "three of one room", "eight"],
+)
+def test_few_photos_fill_both_parts(tmp_path: Path, names: list[str], val: int) -> None:
+    out = exported(store_of(tmp_path, *names), "yolo", "--split")
+    assert len(names_in(out / "images" / "val")) == val
+    assert len(names_in(out / "images" / "train")) == len(names) - val
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_names_are_kept(tmp_path: Path, name: str, capsys: Capture) -> None:
+    kept = {"Küche 1.png", "room.v2.png", "photo.JPEG", "x.jpg"}
+    out = exported(store_of(tmp_path, *sorted(kept)), name, "--keep-names")
+    assert names_in(out / "images") == kept
+    assert "names changed" not in capsys.readouterr().err
+    if name != "coco":
+        folder, suffix = {"yolo": ("labels", ".txt"), "png": ("masks", ".png")}[name]
+        assert names_in(out / folder) == {f"{file.rpartition('.')[0]}{suffix}" for file in kept}
+    if name != "yolo":
+        assert {sample.name for sample in open_dataset(out)} == {file.rpartition(".")[0] for file in kept}
+
+
+def test_unsafe_and_repeated_names_are_changed_and_reported(tmp_path: Path, capsys: Capture) -> None:
+    awkward = ["a/images/x.png", "a_images_x.png", "Room.png", "room.jpg", "what?.png", "con.png", f"{'ä' * 120}.png"]
+    out = exported(store_of(tmp_path, *awkward, "fine.png"), "coco", "--keep-names")
+    line = capsys.readouterr().err.splitlines()[-2]
+    assert line.startswith("7 names changed to be safe and unique: ")
+    assert line.endswith(" and 4 more")
+    found = names_in(out / "images")
+    assert len({file.casefold() for file in found}) == 8
+    assert {"what_.png", "_con.png", "fine.png"} <= found
+    assert all(len(file.encode()) < 255 and not set(file) & set('<>:"/\\|?*') for file in found)
+    sources = [Path(image["source"]) for image in json.loads((out / "annotations.json").read_text())["images"]]
+    assert {source.relative_to(tmp_path / "photos").as_posix() for source in sources} == {*awkward, "fine.png"}
+
+
+def test_photos_that_are_left_out_are_reported(tmp_path: Path, capsys: Capture) -> None:
+    store = store_of(tmp_path, "a.png", "b.png")
+    (tmp_path / "photos" / "a.png").unlink()
+    with LabelStore.open(store) as opened:
+        opened.forget_absent(str(tmp_path / "photos"), set())
+        opened.add_failure(Source("/photos/c.png", "c", "/photos"), "unreadable", "no such file")
+    exported(store, "coco")
+    assert capsys.readouterr().err.endswith(
+        "1 photo of the corpus not labelled; see `python -m autolabel status`\n"
+        "1 labelled photo no longer in the corpus, left out\n1 photo as coco\n"
+    )
+
+
+def test_links_and_copies_are_counted(tmp_path: Path, capsys: Capture) -> None:
+    exported(store_of(tmp_path, "a.png", "b.webp"), "yolo", "--link")
+    assert "1 photo linked, 1 copied\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "report --out out", "export --format coco --out out", "merge --out out"])
+def test_a_folder_without_labels_is_not_changed(
+    tmp_path: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for folder in ("there", "not there"):
+        assert main([*command.split(), folder]) == 8
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err == f"autolabel: expected labels at {folder}/labels.sqlite, got no such file\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
-    """What is written weighs far more than what is held at a time."""
+    """The files are far larger than the memory used at a time."""
     mask = np.random.default_rng(0).random((160, 160)) < 0.5  # 25,000 runs, some 25 kB
     labels = ScoredLabels((segment(WALL, mask),), ~mask)
     with LabelStore.create(tmp_path / "store") as store:

@@ -1,4 +1,4 @@
-"""`python -m autolabel run` as a process: killed, interrupted, several at once, on a full disk; how much it takes."""
+"""`python -m autolabel run` as a process: kills, signals, several at once, a full disk, memory and time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.autolabel.corpora import dump, finish, make_corpus, poisoned, start, 
 
 
 def _spoiled_corpus(folder: Path, count: int) -> Path:
-    """A corpus with a corrupt photo, a duplicate and one that the teacher fails on."""
+    """A corpus with a corrupt photo, a duplicate and a photo that the teacher fails on."""
     make_corpus(folder, count)
     first = folder / "house000" / "room_00000.jpg"
     (folder / "cut.jpg").write_bytes(first.read_bytes()[:300])
@@ -35,13 +35,6 @@ def _labelled(out: Path) -> set[str]:
         return {photo.sha256 for photo in store.photos()}
 
 
-def _count(out: Path) -> int:
-    if not (out / STORE_NAME).is_file():
-        return 0
-    with LabelStore.create(out) as store:
-        return store.counts().photos
-
-
 def _exported(dataset: Path, folder: Path) -> dict[str, bytes]:
     code, _, err = finish(start("export", dataset, "--format", "coco", "--out", folder))
     assert code == 0, err
@@ -49,10 +42,10 @@ def _exported(dataset: Path, folder: Path) -> dict[str, bytes]:
 
 
 def _kill_at_random(corpus: Path, out: Path, teacher: Path, kills: int, working: float) -> int:
-    """Starts runs and kills them: some at any moment since their start, most within `working` seconds of labelling.
+    """Starts runs and kills them, some at any time since their start, most within `working` seconds of labelling.
 
     Returns:
-        How many photos were lost on the way: labelled before a run and no longer after it.
+        The number of lost photos: labelled before a run and no longer after it.
     """
     rng = random.Random(0)
     lost = 0
@@ -82,7 +75,7 @@ def _written_at(out: Path) -> int:
 
 def _check_killed_runs(tmp_path: Path, photos: int, kills: int, delay: float, working: float) -> None:
     corpus = _spoiled_corpus(tmp_path / "photos", photos)
-    log = tmp_path / "looks"
+    log = tmp_path / "log"
     logging = teacher_file(tmp_path, delay=delay, log=str(log))
     assert _kill_at_random(corpus, tmp_path / "killed", logging, kills, working) == 0
     before = len(_labelled(tmp_path / "killed"))
@@ -91,9 +84,9 @@ def _check_killed_runs(tmp_path: Path, photos: int, kills: int, delay: float, wo
     assert code == 10, err
     assert out == f"{tmp_path / 'killed'}\n"
     assert f"{photos - before} labelled, {before + 1} labelled before" in err
-    looks = log.read_text().split()
-    # What is in work when a process dies is looked at again: three photos at most; so is what failed.
-    assert len(looks) - looks.count(max(looks, key=looks.count)) <= photos + 3 * kills
+    predicted = log.read_text().split()
+    # At most three photos are in work when a process dies; these and the failed one are repeated.
+    assert len(predicted) - predicted.count(max(predicted, key=predicted.count)) <= photos + 3 * kills
 
     quick = teacher_file(tmp_path)
     assert finish(start("run", corpus, "--out", tmp_path / "unbroken", "--allow-python", "--teacher", quick))[0] == 10
@@ -103,19 +96,19 @@ def _check_killed_runs(tmp_path: Path, photos: int, kills: int, delay: float, wo
     assert len(exported[0]) > photos
 
 
-def test_killed_at_random_moments_nothing_is_lost_nor_twice(tmp_path: Path) -> None:
+def test_kills_at_random_times_lose_and_repeat_nothing(tmp_path: Path) -> None:
     _check_killed_runs(tmp_path, photos=60, kills=8, delay=0.02, working=0.08)
 
 
 @pytest.mark.slow
-def test_killed_a_hundred_times(tmp_path: Path) -> None:
+def test_a_hundred_kills(tmp_path: Path) -> None:
     _check_killed_runs(tmp_path, photos=500, kills=100, delay=0.02, working=0.1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_after_the_photo_in_work(tmp_path: Path, number: signal.Signals) -> None:
     corpus = make_corpus(tmp_path / "photos", 50)
-    teacher = teacher_file(tmp_path, delay=0.1, log=str(tmp_path / "looks"))
+    teacher = teacher_file(tmp_path, delay=0.1, log=str(tmp_path / "log"))
     process = start("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher, "--quiet")
     while len(_labelled(tmp_path / "set")) < 2:
         time.sleep(0.02)
@@ -123,14 +116,14 @@ def test_a_signal_ends_the_run_after_the_photo_in_work(tmp_path: Path, number: s
     code, out, err = finish(process)
     assert code == 128 + number
     assert out == ""
-    told = re.fullmatch(r"autolabel: interrupted, (\d+) labelled, .*; the same command resumes the run\n", err)
-    assert told, err
-    assert len((tmp_path / "looks").read_text().split()) == int(told[1]) == len(_labelled(tmp_path / "set")) < 50
+    shown = re.fullmatch(r"autolabel: interrupted, (\d+) labelled, .*; the same command resumes the run\n", err)
+    assert shown, err
+    assert len((tmp_path / "log").read_text().split()) == int(shown[1]) == len(_labelled(tmp_path / "set")) < 50
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "photos", 3)
-    teacher = teacher_file(tmp_path, delay=600.0)  # a run that waited for it would exceed the process's time limit
+    teacher = teacher_file(tmp_path, delay=600.0)  # waiting for it would exceed the test's time limit
     process = start("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher, "--quiet")
     while not (tmp_path / "set" / STORE_NAME).is_file():
         time.sleep(0.02)
@@ -149,7 +142,7 @@ def test_several_processes_label_into_one_dataset(tmp_path: Path) -> None:
         start("run", corpus, "--out", tmp_path / "together", "--allow-python", "--teacher", teacher, "--shard", shard)
         for shard in shards
     ]
-    assert [finish(process)[0] for process in processes] == [10, 0]  # what cannot be labelled is in the first part
+    assert [finish(process)[0] for process in processes] == [10, 0]  # the skipped photos are in the first part
     assert finish(start("run", corpus, "--out", tmp_path / "alone", "--allow-python", "--teacher", teacher))[0] == 10
     assert dump(tmp_path / "together") == dump(tmp_path / "alone")
 
@@ -176,7 +169,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def _memory_of(process: subprocess.Popen[str]) -> int:
-    """A process's resident memory in KiB; its peak would count what the parent had when it was forked."""
+    """A process's resident memory in KiB; its peak would include the parent's before the fork."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
 
@@ -191,7 +184,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     while process.poll() is None:
         time.sleep(1)
         try:
-            samples.append((_count(tmp_path / "set"), _memory_of(process)))
+            samples.append((len(_labelled(tmp_path / "set")), _memory_of(process)))
         except (FileNotFoundError, TypeError):  # the process has just ended
             break
     assert finish(process)[0] == 0
@@ -205,7 +198,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 def test_the_pipeline_costs_a_tenth_of_the_teacher_at_most(tmp_path: Path) -> None:
     delay, photos = 0.2, 100
     corpus = make_corpus(tmp_path / "photos", photos, (960, 1280))
-    log = tmp_path / "looks"
+    log = tmp_path / "log"
     teacher = teacher_file(tmp_path, delay=delay, log=str(log))
     process = start("run", corpus, "--out", tmp_path / "set", "--allow-python", "--teacher", teacher, "--quiet")
     while not log.is_file():

@@ -1,3 +1,5 @@
+"""`python -m autolabel status`."""
+
 from __future__ import annotations
 
 import json
@@ -34,7 +36,7 @@ def _segments() -> dict[str, int]:
     }
 
 
-def test_counts_for_programs(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(dataset), "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
     settings = status.pop("settings")
@@ -53,7 +55,7 @@ def test_counts_for_programs(dataset: Path, capsys: pytest.CaptureFixture[str]) 
     assert status == {"photos": 4, "reviewed": 1, "duplicates": 1, "gone": 0, "segments": _segments()}
 
 
-def test_a_page_for_people(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(dataset)]) == 0
     shown = capsys.readouterr().out
     assert "4 labelled, 1 of them reviewed" in shown
@@ -72,7 +74,7 @@ def test_a_page_for_people(dataset: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "more" not in shown
 
 
-def test_what_was_superseded_and_what_is_gone(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_superseded_settings_and_missing_photos(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with LabelStore.open(dataset) as store:
         store.forget_absent(str(ROOMS / "images"), set())
         add_photo(store, ROOMS / "images" / "room_05.jpg", scored_labels(open_dataset(ROOMS)[4].labels()))
@@ -86,11 +88,11 @@ def test_what_was_superseded_and_what_is_gone(dataset: Path, capsys: pytest.Capt
     assert "gone        1 labelled photos" in shown
 
 
-def test_where_nothing_was_labelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stores_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path)]) == 8
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("autolabel: expected labels at ")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("autolabel: expected labels at ")
     with LabelStore.create(tmp_path):
         pass
     assert main(["status", str(tmp_path)]) == 0

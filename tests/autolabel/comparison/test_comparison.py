@@ -1,4 +1,4 @@
-"""Auto-labels against people's labels of the same photos."""
+"""Auto-labels compared with people's labels of the same photos."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_other_tables_and_unlabelled_pixels_are_neither_right_nor_wrong() -> Non
     assert (found.precision, found.recall) == (pytest.approx(20 / 25), 1)
 
 
-def test_labelled_pixels_are_grouped_by_the_belief_in_their_class() -> None:
-    """A wall of 60 columns: 40 believed at .8, of which 30 are wall, and 20 at 1, all of them wall."""
+def test_labelled_pixels_are_grouped_by_the_probability_of_their_class() -> None:
+    """A wall of 60 columns: 40 with a probability of .8, of which 30 are wall, and 20 with 1, all of them wall."""
     semantic = np.zeros((4, 10, 100), np.uint8)
     semantic[1, :, :40], semantic[1, :, 40:60], semantic[1, :, 60:] = 204, 255, 100
     auto = ScoredLabels((segment(WALL, columns(0, 60)),), columns(0, 0), soft_labels=semantic)
@@ -81,13 +81,13 @@ def test_labelled_pixels_are_grouped_by_the_belief_in_their_class() -> None:
     assert found.classes["floor"].calibration_error is None
 
 
-def test_without_a_belief_there_are_no_groups_of_pixels() -> None:
+def test_without_soft_labels_there_are_no_groups_of_pixels() -> None:
     auto = ScoredLabels((segment(WALL, columns(0, 50)),), columns(0, 0))
     assert compare([(auto, truth(wall=(0, 50)))]).belief_groups == {}
 
 
 def test_intervals_are_over_photos() -> None:
-    """Of alike photos each draw gives the same; of a right and a wrong one it does not."""
+    """The interval of identical photos is a point; that of right and wrong ones is not."""
     right = ScoredLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth(floor=(0, 30))
     wrong = ScoredLabels((segment(FLOOR, columns(0, 30)),), columns(0, 0)), truth()
     alike = compare([right] * 5)
@@ -100,7 +100,7 @@ def test_intervals_are_over_photos() -> None:
     assert "0.500 (0." in mixed.table()
 
 
-def test_a_teacher_that_is_right_scores_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_perfect_labels_score_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = rooms_store(tmp_path / "set")
     assert main(["compare", str(store), "--truth", str(ROOMS), "--json", str(tmp_path / "out.json")]) == 0
     shown = capsys.readouterr()
@@ -126,7 +126,7 @@ def photo_store(folder: Path, *photos: Path, review: bool = False) -> Path:
 
 
 def save_room(path: Path, seed: int = 0, **options: object) -> Path:
-    """A photo of 30x40 pixels, once it is turned as its EXIF says."""
+    """A photo of 30x40 pixels after the rotation in its EXIF."""
     coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     upright = coarse.repeat(10, axis=0).repeat(10, axis=1)
     turned = np.rot90(upright) if "exif" in options else upright
@@ -136,9 +136,9 @@ def save_room(path: Path, seed: int = 0, **options: object) -> Path:
 
 
 def save_awkward(folder: Path) -> list[Path]:
-    """Photos that every export writes anew."""
+    """Photos that every export encodes again."""
     exif = Pillow.Exif()
-    exif[274] = 6  # to be turned clockwise
+    exif[274] = 6  # rotate clockwise
     return [
         save_room(folder / "webp.webp", 1, quality=80),
         save_room(folder / "turned.jpg", 2, exif=exif, quality=95),
@@ -151,9 +151,9 @@ def test_label_stores_share_photos_of_every_format(tmp_path: Path, capsys: pytes
     store = photo_store(tmp_path / "labels", *photos)
     truth = photo_store(tmp_path / "truth", *photos, review=True)
     assert main(["compare", str(store), "--truth", str(truth)]) == 0
-    told = capsys.readouterr()
-    assert "3 photos, sure of 1.000 of the pixels" in told.out
-    assert told.err.endswith("3 photos matched by their files, 0 by name and look\n")
+    shown = capsys.readouterr()
+    assert "3 photos, sure of 1.000 of the pixels" in shown.out
+    assert shown.err.endswith("3 photos matched by their files, 0 by name and look\n")
 
 
 @pytest.mark.parametrize("form", ["coco", "png"])
@@ -167,9 +167,9 @@ def test_exported_copies_are_found(
     store = photo_store(tmp_path / "labels", *photos)
     capsys.readouterr()
     assert main(["compare", str(store), "--truth", str(tmp_path / "truth")]) == 0
-    told = capsys.readouterr()
-    assert "4 photos, sure of 1.000" in told.out
-    assert told.err.endswith("1 photos matched by their files, 3 by name and look\n")
+    shown = capsys.readouterr()
+    assert "4 photos, sure of 1.000" in shown.out
+    assert shown.err.endswith("1 photos matched by their files, 3 by name and look\n")
 
 
 def test_photos_of_the_same_name_that_look_different_are_not_compared(
@@ -179,9 +179,9 @@ def test_photos_of_the_same_name_that_look_different_are_not_compared(
     theirs = [save_room(tmp_path / "b" / f"{name}.jpg", seed) for seed, name in ((0, "same"), (7, "other"))]
     store, truth = photo_store(tmp_path / "mine", *mine), photo_store(tmp_path / "theirs", *theirs)
     assert main(["compare", str(store), "--truth", str(truth)]) == 0
-    told = capsys.readouterr()
-    assert "1 photos, sure of" in told.out
-    assert told.err.endswith(
+    shown = capsys.readouterr()
+    assert "1 photos, sure of" in shown.out
+    assert shown.err.endswith(
         "0 photos matched by their files, 1 by name and look; 1 are not labelled;"
         " 1 have a truth that no person reviewed\n"
     )
@@ -191,9 +191,9 @@ def test_reviewed_photos_are_not_scored(tmp_path: Path, capsys: pytest.CaptureFi
     photo = save_room(tmp_path / "a.png")
     store = photo_store(tmp_path / "mine", photo, review=True)
     assert main(["compare", str(store), "--truth", str(store)]) == 8
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "1 are left out since their labels are reviewed" in told.err
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "1 are left out since their labels are reviewed" in shown.err
 
 
 def test_datasets_without_a_common_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Exported labels: what every format keeps, and what its readers make of it."""
+"""Exported labels in every format, and as readers of the format see them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def annotations(folder: Path) -> dict[str, Any]:
 
 
 def store_of(folder: Path, labels: ScoredLabels, photo: Path | None = None) -> Path:
-    """A store of one photo; noise where none is given."""
+    """A store of one photo, by default of noise."""
     if photo is None:
         photo = folder / "noise.png"
         noise = np.random.default_rng(0).integers(0, 256, (*labels.ignore_mask.shape, 3), np.uint8)
@@ -66,7 +66,7 @@ def store_of(folder: Path, labels: ScoredLabels, photo: Path | None = None) -> P
 
 
 def hard_labels() -> ScoredLabels:
-    """Walls of many parts with holes, a floor, two tables one of which is cut in two, unsure pixels."""
+    """Walls of many parts with holes, a floor, two tables one of which has two parts, ignored pixels."""
     wall = random_mask(parts=4)
     wall[50:] = False
     table, other_table = np.zeros_like(wall), np.zeros_like(wall)
@@ -93,7 +93,7 @@ def test_the_same_labels_give_the_same_bytes(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_photos_are_those_that_were_labelled(tmp_path: Path, name: str) -> None:
+def test_photos_are_copied_byte_for_byte(tmp_path: Path, name: str) -> None:
     out = exported(rooms_store(tmp_path / "store", 2), tmp_path / "out", FORMATS[name])
     originals = {path.read_bytes() for path in (ROOMS / "images").iterdir()}
     for photo in (out / "images").iterdir():
@@ -103,7 +103,7 @@ def test_photos_are_those_that_were_labelled(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_who_rewrites_an_exported_photo_leaves_the_original_alone(tmp_path: Path, name: str) -> None:
+def test_changes_of_an_exported_photo_do_not_reach_the_original(tmp_path: Path, name: str) -> None:
     store = store_of(tmp_path / "store", hard_labels())
     original = (store / "noise.png").read_bytes()
     (photo,) = (exported(store, tmp_path / "out", FORMATS[name]) / "images").iterdir()
@@ -113,32 +113,28 @@ def test_who_rewrites_an_exported_photo_leaves_the_original_alone(tmp_path: Path
     assert (store / "noise.png").read_bytes() == original
 
 
-def test_photos_are_linked_on_demand(tmp_path: Path) -> None:
-    store = store_of(tmp_path / "store", hard_labels())
-    assert main(["export", str(store), "--format", "coco", "--out", str(tmp_path / "out"), "--link"]) == 0
-    (photo,) = (tmp_path / "out" / "images").iterdir()
-    assert photo.samefile(store / "noise.png")
-
-
-@pytest.mark.parametrize("arguments", [[], ["--link"]], ids=["copy", "link"])
-def test_links_lead_to_files(tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("link", [False, True], ids=["copy", "link"])
+def test_photos_are_copied_or_linked_on_demand(tmp_path: Path, link: bool) -> None:
     labels = hard_labels()
     store_of(tmp_path / "first", labels)
     (tmp_path / "link.png").symlink_to(tmp_path / "first" / "noise.png")
-    store = store_of(tmp_path / "store", labels, tmp_path / "link.png")
-    assert main(["export", str(store), "--format", "coco", "--out", str(tmp_path / "out"), *arguments]) == 0
-    (photo,) = (tmp_path / "out" / "images").iterdir()
-    assert not photo.is_symlink()
-    assert photo.samefile(tmp_path / "first" / "noise.png") is bool(arguments)
+    for number, photo in enumerate((None, tmp_path / "link.png")):
+        store = store_of(tmp_path / f"store-{number}", labels, photo)
+        out = tmp_path / f"out-{number}"
+        assert main(["export", str(store), "--format", "coco", "--out", str(out), *(["--link"] if link else [])]) == 0
+        (written,) = (out / "images").iterdir()
+        assert not written.is_symlink()
+        original = tmp_path / "first" / "noise.png" if photo else store / "noise.png"
+        assert written.samefile(original) is link
 
 
-def test_turned_photos_and_other_kinds_are_written_upright(tmp_path: Path) -> None:
+def test_rotated_photos_and_other_formats_are_written_upright(tmp_path: Path) -> None:
     upright = np.zeros((40, 64, 3), np.uint8)
     upright[:20], upright[20:] = (200, 30, 30), (30, 30, 200)
     wall = np.zeros((40, 64), bool)
     wall[:20] = True
     exif = Pillow.Exif()
-    exif[274] = 6  # to be turned clockwise
+    exif[274] = 6  # rotate clockwise
     for index, (file_name, photo, options) in enumerate(
         [
             ("turned.jpg", np.rot90(upright), {"exif": exif, "quality": 95}),
@@ -169,7 +165,7 @@ def test_perfect_predictions_score_one(tmp_path: Path, ignore_mask: bool) -> Non
     assert len(crowds) == (6 if ignore_mask else 0)
     keys = ("image_id", "category_id", "segmentation", "bbox", "score")
     found = [{key: a[key] for key in keys} for a in segments]
-    # Where nobody is sure, nothing that is found is wrong.
+    # Predictions on ignored pixels are not wrong.
     found += [{key: a[key] for key in keys[:-1]} | {"score": 1.0} for a in crowds]
     for coco_class, evaluator in ((COCO, COCOeval), (FasterCOCO, COCOeval_faster)):
         with contextlib.redirect_stdout(io.StringIO()):
@@ -226,7 +222,7 @@ def test_ids_follow_the_photos_hashes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["coco", "png"])
-def test_our_own_readers_read_it_back(tmp_path: Path, name: str) -> None:
+def test_our_readers_read_it_back(tmp_path: Path, name: str) -> None:
     labels = hard_labels()
     out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", FORMATS[name])
     (sample,) = open_dataset(out)
@@ -245,12 +241,12 @@ def test_png_maps_of_segments(tmp_path: Path) -> None:
     entry = json.loads(line)
     assert entry["file_name"] == f"images/{path.name}"
     assert entry["unsure_share"] == pytest.approx(labels.ignore_mask.mean())
-    for number, (told, expected) in enumerate(zip(entry["segments"], labels.segments, strict=True), 1):
+    for number, (found, expected) in enumerate(zip(entry["segments"], labels.segments, strict=True), 1):
         np.testing.assert_array_equal(numbers == number, expected.detection.mask)
-        assert (told["class"], told["score"]) == (expected.detection.surface.name, expected.detection.score)
+        assert (found["class"], found["score"]) == (expected.detection.surface.name, expected.detection.score)
 
 
-def test_more_tables_than_label_maps_can_tell(tmp_path: Path) -> None:
+def test_more_tables_than_label_maps_have_numbers(tmp_path: Path) -> None:
     masks = [np.zeros((40, 40), bool) for _ in range(246)]
     for index, mask in enumerate(masks):
         mask.flat[2 * index] = True
@@ -272,7 +268,7 @@ def test_yolo_polygons_give_the_masks_back(tmp_path: Path) -> None:
         found = yolo_mask(line, mask.shape)
         assert not (mask & ~found).any()
         assert mask.sum() / found.sum() > 0.9
-        # Holes stay holes, parts stay apart, but for the bridges' one pixel.
+        # Holes and parts are kept but for bridges of one pixel.
         opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         assert not (opened.astype(bool) & ~mask).any()
     assert (out / "data.yaml").read_text().splitlines()[1:] == [
@@ -281,28 +277,28 @@ def test_yolo_polygons_give_the_masks_back(tmp_path: Path) -> None:
     ]
 
 
-def yolo_mask(line: str, shape: tuple[int, ...], resampled: Resample | None = None) -> Mask:
-    """A line's polygon drawn as Ultralytics draws it (`polygon2mask`), brought to 1,000 points before."""
+def yolo_mask(line: str, shape: tuple[int, ...], resample: Resample | None = None) -> Mask:
+    """A line's polygon as Ultralytics draws it (`polygon2mask`), after resampling."""
     height, width = shape
     points = np.array(line.split()[1:], np.float32).reshape(-1, 2) * (width, height)
     assert points.min() >= 0
     assert (points < (width, height)).all()
-    points = resampled(points) if resampled else points
+    points = resample(points) if resample else points
     return cv2.fillPoly(np.zeros(shape, np.uint8), [points.astype(np.int32)], 1).astype(bool)
 
 
 Resample = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
 
 
-def resampled_by_older_trainers(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """As Ultralytics before 8.3.50, YOLOv5 and YOLOv7 have it (`resample_segments`)."""
+def resample_in_older_trainers(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """`resample_segments` of Ultralytics before 8.3.50, YOLOv5 and YOLOv7."""
     closed = np.concatenate([points, points[:1]])
     at = np.linspace(0, len(closed) - 1, 1000)
     return np.stack([np.interp(at, np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def resampled_by_newer_trainers(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """As Ultralytics from 8.3.50 has it: the points themselves are kept where they are fewer than 1,000."""
+def resample_in_newer_trainers(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """`resample_segments` of Ultralytics from 8.3.50: fewer than 1,000 points are all kept."""
     closed = np.concatenate([points, points[:1]])
     count, known = len(closed), np.arange(len(closed))
     at = np.linspace(0, count - 1, 1000 - count if count < 1000 else 1000)
@@ -310,11 +306,9 @@ def resampled_by_newer_trainers(points: npt.NDArray[np.float32]) -> npt.NDArray[
     return np.stack([np.interp(at, known, closed[:, axis]) for axis in (0, 1)], axis=1)
 
 
-@pytest.mark.parametrize(
-    "resampled", [resampled_by_older_trainers, resampled_by_newer_trainers], ids=["older", "newer"]
-)
-def test_trainers_do_not_lose_detailed_walls(tmp_path: Path, resampled: Resample) -> None:
-    """Ellipses cut out by the dozen: more than 2,000 points, long bridges, which resampling must not cut short."""
+@pytest.mark.parametrize("resample", [resample_in_older_trainers, resample_in_newer_trainers], ids=["older", "newer"])
+def test_trainers_keep_detailed_walls(tmp_path: Path, resample: Resample) -> None:
+    """A wall with dozens of elliptic holes: more than 2,000 points, and long bridges."""
     drawn = np.ones((900, 1200), np.uint8)
     for number in range(24):
         place = (100 + 200 * (number % 6), 130 + 210 * (number // 6))
@@ -325,10 +319,10 @@ def test_trainers_do_not_lose_detailed_walls(tmp_path: Path, resampled: Resample
     labels = ScoredLabels((segment(WALL, wall), segment(DINING_TABLE, small)), np.zeros_like(wall))
     out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", yolo_export)
     (text,) = (out / "labels").iterdir()
-    told = json.loads((out / "photos.jsonl").read_text())["segments"]
-    for line, expected, entry in zip(text.read_text().splitlines(), (wall, small), told, strict=True):
+    index = json.loads((out / "photos.jsonl").read_text())["segments"]
+    for line, expected, entry in zip(text.read_text().splitlines(), (wall, small), index, strict=True):
         assert len(line.split()) <= 1 + 2 * 999
-        for found in (yolo_mask(line, wall.shape), yolo_mask(line, wall.shape, resampled)):
+        for found in (yolo_mask(line, wall.shape), yolo_mask(line, wall.shape, resample)):
             iou = (found & expected).sum() / (found | expected).sum()
             assert iou >= 0.99
             assert iou == pytest.approx(entry["qualities"]["polygon_iou"], abs=1e-3)
@@ -356,7 +350,7 @@ def test_photos_without_segments(tmp_path: Path) -> None:
     assert not sample.labels().semantic.any()
 
 
-def test_segments_below_the_score_are_unsure(tmp_path: Path) -> None:
+def test_segments_of_low_scores_are_ignored(tmp_path: Path) -> None:
     labels = hard_labels()
     store = store_of(tmp_path / "store", labels)
     (sample,) = open_dataset(exported(store, tmp_path / "out", png_export, Selection(min_score=0.6)))
@@ -383,7 +377,7 @@ def test_reviewed_labels_are_exported_as_they_are(tmp_path: Path) -> None:
     assert [image["origin"] for image in others["images"]] == ["auto", "auto"]
 
 
-def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
     store = store_of(
         tmp_path / "store", scored_labels(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8)))
     )
@@ -400,7 +394,7 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", [coco_export, yolo_export, png_export], ids=["coco", "yolo", "png"])
 @pytest.mark.parametrize("link", [False, True], ids=["copied", "linked"])
-def test_what_is_no_photo_is_not_exported(tmp_path: Path, form: Format, link: bool) -> None:
+def test_other_files_than_photos_are_not_exported(tmp_path: Path, form: Format, link: bool) -> None:
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"-----BEGIN OPENSSH PRIVATE KEY-----")
     labels = scored_labels(Labels(np.ones((40, 64), np.uint8), np.zeros((40, 64), np.uint8)))

@@ -1,4 +1,4 @@
-"""One photo in, its labels out, from both kinds of teachers."""
+"""From the predictions of both kinds of teachers to labels; the rules by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from tests.autolabel.scenes import (
     TABLE_MASK,
     WALL_BOX,
     WALL_MASK,
-    belief_of,
     check_invariants,
     floor,
     found_boxes,
@@ -41,6 +40,7 @@ from tests.autolabel.scenes import (
     labelled,
     negative,
     rectangle,
+    semantic_of,
     table,
     wall,
 )
@@ -50,7 +50,7 @@ FINGERPRINT = "0002972d54d010f41716f838ab722f9a9f63cdd9058a3e27d8a80f11746e0f8d"
 
 
 def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Prediction:
-    """The opinion of a detector whose SAM draws what lies in a box of its class's region."""
+    """The prediction of a detector whose SAM draws the part of a class's region inside a box."""
     regions = {WALL: WALL_MASK, FLOOR: FLOOR_MASK, DINING_TABLE: TABLE_MASK, None: np.ones(SIZE_HW, bool)}
     rules = LabellingSettings(without=frozenset(without))
     instances = []
@@ -60,7 +60,7 @@ def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Prediction:
     return Prediction(tuple(instances), agreement={"flips": 0.9})
 
 
-def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
+def test_from_boxes_to_labels() -> None:
     boxes = found_boxes(
         (WALL_BOX, {"wall": 0.6, "floor": 0.3}),
         ((0, 0, 320, 240), {"wall": 0.5, "floor": 0.48}),
@@ -81,9 +81,9 @@ def test_a_detectors_photo_from_boxes_to_graded_labels() -> None:
     assert labels.quality_scores["score"] == pytest.approx((0.5 * 1 * 0.9) ** (1 / 3))
 
 
-def test_a_beliefs_photo_to_graded_labels() -> None:
+def test_from_probabilities_to_labels() -> None:
     regions = {WALL: WALL_MASK & ~TABLE_MASK, FLOOR: FLOOR_MASK & ~TABLE_MASK, DINING_TABLE: TABLE_MASK}
-    prediction = Prediction(semantic=belief_of(regions), agreement={"backends": 0.8})
+    prediction = Prediction(semantic=semantic_of(regions), agreement={"backends": 0.8})
     labels = label_prediction(prediction, SIZE_HW, LabellingSettings())
     check_invariants(labels)
     assert {s.detection.surface: s.detection.mask.sum() for s in labels.segments} == {
@@ -95,7 +95,7 @@ def test_a_beliefs_photo_to_graded_labels() -> None:
     assert labels.quality_scores["score"] == pytest.approx((0.9 * 1 * 0.8) ** (1 / 3))
 
 
-def test_measures_of_sam_are_kept_with_the_detectors() -> None:
+def test_scores_of_sam_are_kept_with_the_detectors() -> None:
     found = instance(WALL, WALL_MASK, 0.5, predicted_iou=0.9, stability=0.8)
     (segment,) = labelled(found).segments
     assert segment.quality_scores == pytest.approx({"detector": 0.5, "predicted_iou": 0.9, "stability": 0.8})
@@ -104,7 +104,7 @@ def test_measures_of_sam_are_kept_with_the_detectors() -> None:
     assert set(segment.quality_scores) == {"detector", "predicted_iou"}
 
 
-def test_the_order_of_proposals_does_not_matter() -> None:
+def test_the_order_of_instances_does_not_matter() -> None:
     found = [wall(score=0.9), floor(score=0.7), table(score=0.6), negative(rectangle((40, 30, 90, 90)), 0.5)]
     assert np.array_equal(labelled(*found).labels().semantic, labelled(*found[::-1]).labels().semantic)
 
@@ -152,7 +152,7 @@ def instances(draw: st.DrawFn) -> tuple[InstancePrediction, ...]:
 
 
 @st.composite
-def beliefs(draw: st.DrawFn) -> SemanticPrediction:
+def semantic_predictions(draw: st.DrawFn) -> SemanticPrediction:
     generator = np.random.default_rng(draw(st.integers(0, 999)))
     rows, columns = draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
     weights = np.exp(generator.normal(size=(4, rows, columns)) * draw(st.sampled_from([0.1, 1, 5])))
@@ -165,9 +165,7 @@ left_out = st.one_of(st.just(frozenset[str]()), st.frozensets(st.sampled_from(RU
 
 @settings(max_examples=60, deadline=None)
 @given(instances(), left_out)
-def test_what_is_promised_of_labels_holds_for_any_proposals(
-    found: tuple[InstancePrediction, ...], without: frozenset[str]
-) -> None:
+def test_invariants_for_any_instances(found: tuple[InstancePrediction, ...], without: frozenset[str]) -> None:
     labels, again = labelled(*found, without=without), labelled(*found, without=without)
     check_invariants(labels)
     assert np.array_equal(labels.labels().tables, again.labels().tables)
@@ -176,8 +174,8 @@ def test_what_is_promised_of_labels_holds_for_any_proposals(
 
 
 @settings(max_examples=60, deadline=None)
-@given(beliefs(), left_out, st.tuples(st.integers(1, 90), st.integers(1, 90)))
-def test_what_is_promised_of_labels_holds_for_any_belief(
+@given(semantic_predictions(), left_out, st.tuples(st.integers(1, 90), st.integers(1, 90)))
+def test_invariants_for_any_probabilities(
     semantic: SemanticPrediction, without: frozenset[str], size_hw: tuple[int, int]
 ) -> None:
     rules = LabellingSettings(without=without)
@@ -189,8 +187,8 @@ def test_what_is_promised_of_labels_holds_for_any_belief(
 
 @settings(max_examples=30, deadline=None)
 @given(instances())
-def test_real_holes_of_a_lonely_wall_survive(found: tuple[InstancePrediction, ...]) -> None:
-    """Whatever else is proposed, no rule paints a wall where no proposal of a wall is, but for pinholes."""
+def test_rules_add_no_wall_outside_its_instances(found: tuple[InstancePrediction, ...]) -> None:
+    """Only `pinholes` may add pixels of a wall."""
     walls = np.any([np.zeros(SIZE_HW, bool), *(p.mask for p in found if p.surface == WALL)], axis=0)
     labels = labelled(*found, without=["pinholes"])
     assert not ((labels.labels().semantic == WALL.coco_id) & ~walls).any()
@@ -198,12 +196,12 @@ def test_real_holes_of_a_lonely_wall_survive(found: tuple[InstancePrediction, ..
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size_hw", "seconds"), [((480, 640), 0.03), ((3000, 4000), 0.5)])
-def test_rules_are_quick_beside_a_teacher(size_hw: tuple[int, int], seconds: float) -> None:
-    """Processor time of the best of five, so that what else runs on the machine counts little; one thread."""
+def test_rules_are_fast(size_hw: tuple[int, int], seconds: float) -> None:
+    """CPU time of the best of five in one thread, so that other processes count little."""
     raster = 160, 128
     regions = {WALL: rectangle((0, 0, 128, 80), raster), FLOOR: rectangle((0, 80, 128, 160), raster)}
     regions[DINING_TABLE] = rectangle((40, 80, 80, 120), raster)
-    prediction = Prediction(semantic=belief_of(regions, disagreement=0.1))
+    prediction = Prediction(semantic=semantic_of(regions, disagreement=0.1))
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,3 +1,5 @@
+"""Work ahead of its use, and the number of usable CPUs."""
+
 from __future__ import annotations
 
 import threading
@@ -18,7 +20,7 @@ def test_results_come_in_order(items: list[int], workers: int, ahead: int) -> No
         assert list(prefetch(lambda item: item * 2, items, pool, ahead)) == [item * 2 for item in items]
 
 
-def test_no_more_is_begun_than_asked_for() -> None:
+def test_work_ahead_is_bounded() -> None:
     drawn: list[int] = []
 
     def items() -> object:
@@ -33,7 +35,7 @@ def test_no_more_is_begun_than_asked_for() -> None:
             assert len(drawn) == expected + 4
 
 
-def test_work_goes_on_while_a_result_is_in_use() -> None:
+def test_work_continues_while_a_result_is_in_use() -> None:
     begun = threading.Event()
 
     def work(item: int) -> int:
@@ -47,7 +49,7 @@ def test_work_goes_on_while_a_result_is_in_use() -> None:
         assert begun.wait(10)
 
 
-def test_errors_come_where_the_result_would() -> None:
+def test_errors_are_raised_in_place_of_the_result() -> None:
     def work(item: int) -> int:
         time.sleep(0.001)
         return 1 // item

@@ -1,4 +1,4 @@
-"""How far labels can be trusted: the formula, and that it falls where a measure falls."""
+"""Quality scores: the formula, and that it falls when a measure falls."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def segment(surface: SurfaceClass = WALL, score: float = 0.5, **measures: float)
     return ScoredSegment(Detection(surface, score, box_of_mask(MASK), MASK), measures)
 
 
-def unsure_share(quarters: int) -> np.ndarray:
+def ignored(quarters: int) -> np.ndarray:
     return np.arange(4).reshape(2, 2) < quarters
 
 
-def test_a_segments_quality_is_the_geometric_mean_of_what_is_known() -> None:
+def test_a_segments_quality_is_the_geometric_mean_of_its_measures() -> None:
     assert segment_quality(segment(detector=0.4, predicted_iou=0.9)) == pytest.approx(0.6)
     assert segment_quality(segment(detector=0.4)) == pytest.approx(0.4)
     assert segment_quality(segment(score=0.7)) == pytest.approx(0.7)
@@ -35,7 +35,7 @@ def test_a_segments_quality_is_the_geometric_mean_of_what_is_known() -> None:
 
 def test_a_photos_score_is_the_geometric_mean_of_the_worst_segment_and_the_photos_measures() -> None:
     segments = segment(detector=0.9), segment(FLOOR, detector=0.8), segment(DINING_TABLE, detector=0.5)
-    found = photo_quality(segments, unsure_share(1), {"flips": 0.6, "backends": 0.9})
+    found = photo_quality(segments, ignored(1), {"flips": 0.6, "backends": 0.9})
     assert found == {
         "score": pytest.approx((0.5 * 0.75 * 0.6 * 0.9) ** (1 / 4)),
         "worst_segment": 0.5,
@@ -45,21 +45,18 @@ def test_a_photos_score_is_the_geometric_mean_of_the_worst_segment_and_the_photo
     }
 
 
-def test_measures_that_the_teacher_does_not_know_are_left_out() -> None:
-    found = photo_quality([segment(detector=0.5)], unsure_share(0), {})
+def test_unknown_measures_are_left_out() -> None:
+    found = photo_quality([segment(detector=0.5)], ignored(0), {})
     assert found == {"score": pytest.approx(0.5**0.5), "worst_segment": 0.5, "sure_share": 1.0}
 
 
-def test_a_photo_in_which_nothing_was_found_comes_first() -> None:
-    assert photo_quality([], unsure_share(0), {"flips": 1.0})["score"] == 0
-
-
-def test_a_photo_that_is_all_unsure_scores_nothing() -> None:
-    assert photo_quality([segment(detector=1.0)], unsure_share(4), {})["score"] == 0
+def test_a_photo_without_segments_or_all_ignored_scores_0() -> None:
+    assert photo_quality([], ignored(0), {"flips": 1.0})["score"] == 0
+    assert photo_quality([segment(detector=1.0)], ignored(4), {})["score"] == 0
 
 
 @given(st.lists(shares, min_size=1))
-def test_the_geometric_mean_lies_between_least_and_most(values: list[float]) -> None:
+def test_the_geometric_mean_is_between_least_and_most(values: list[float]) -> None:
     mean = geometric_mean(values)
     assert min(values) * (1 - 1e-9) <= mean <= max(values) * (1 + 1e-9)
     assert 0 <= mean <= 1
@@ -77,7 +74,7 @@ def test_a_better_measure_never_lowers_a_score(
 
     def score(one: list[dict[str, float]], agreed: float, quarters: int) -> float:
         segments = [segment(**measures) for measures in one]
-        return photo_quality(segments, unsure_share(quarters), {"flips": agreed})["score"]
+        return photo_quality(segments, ignored(quarters), {"flips": agreed})["score"]
 
     before = score(measured, flips, ignore_mask)
     slack = 1e-12

@@ -55,7 +55,7 @@ def _wall(teacher: Teacher) -> float:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
-    """A network whose output is its input; what its class map calls wall is red."""
+    """A network whose output is its input; in its class map the red channel is wall."""
     shape = [1, 3, 8, 8]
     scaled = helper.make_node("Mul", ["input", "scale"], ["output"])
     scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [1 / 255])
@@ -87,7 +87,7 @@ def test_a_network_by_flags_and_by_file(tmp_path: Path, network: Path, monkeypat
     assert shipped_map.fingerprint != filed.fingerprint
 
 
-def test_somebody_elses_teacher(tmp_path: Path) -> None:
+def test_a_python_teacher(tmp_path: Path) -> None:
     content = f'kind = "python"\nobject = "{CORPORA}:ColourTeacher"\narguments = {{bias = 0.25}}\n'
     teacher = _open(tmp_path / "t.toml", content)
     assert teacher.fingerprint == ColourTeacher(bias=0.25).fingerprint
@@ -140,7 +140,7 @@ def test_a_teacher_for_version_0_1_is_adapted(tmp_path: Path, proposes: bool) ->
 
 
 @pytest.mark.parametrize("member", [False, True], ids=["alone", "in-an-ensemble"])
-def test_code_that_a_file_names_runs_only_where_that_is_allowed(
+def test_python_code_runs_only_if_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -213,19 +213,19 @@ def test_an_error_is_one_line_that_names_the_file(tmp_path: Path, content: str, 
     assert "\n" not in str(raised.value)
 
 
-def test_flags_that_do_not_fit(tmp_path: Path) -> None:
+def test_options_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"in .*t\.toml rather than on the command line"):
         _open(tmp_path / "t.toml", 'kind = "student"', weights=(Path("x"),))
-    for name, options, told in (
+    for name, options, shown in (
         ("student", TeacherOptions(weights=(Path("a"), Path("b"))), "expected one file of weights for student, got 2"),
         ("student", TeacherOptions(class_map="mosaic"), "unknown key 'class_map'"),
         ("onnx", TeacherOptions(class_map="mosaic"), "expected `weights`, got none"),
         ("dino", TeacherOptions(), "unknown teacher 'dino'"),
     ):
-        with pytest.raises(SettingsError, match=told):
+        with pytest.raises(SettingsError, match=shown):
             open_teacher(name, LabellingSettings(), options)
 
 
-def test_weights_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none\.onnx"):
         _open(tmp_path / "t.toml", 'kind = "onnx"\nweights = "none.onnx"\nclass_map = "mosaic"\n')

@@ -1,4 +1,4 @@
-"""Which boxes masks are drawn for: every rule on and off."""
+"""The boxes for which masks are drawn, with every rule on and off."""
 
 from __future__ import annotations
 
@@ -16,24 +16,14 @@ from tests.autolabel.scenes import FLOOR_BOX, SIZE_HW, TABLE_BOX, WALL_BOX, Box,
 
 WHOLE: Box = (2, 0, 320, 238)
 NEAR_TABLE: Box = (102, 122, 200, 202)
+TINY: Box = (0, 0, 10, 10)
+ACCEPT = {name: default_class_config().classes[surface].accept for name, surface in BY_NAME.items()}
 
 
-def accept(name: str) -> float:
-    return default_class_config().classes[BY_NAME[name]].accept
-
-
-def score_of(boxes: list[tuple[str, float, Box]], text: str) -> float:
-    return next(score for prompt, score, _ in boxes if prompt == text)
-
-
-def test_boxes_that_score_too_little_are_not_looked_at() -> None:
-    assert chosen((WALL_BOX, {"wall": 0.24}), (TABLE_BOX, {"dining table": 0.26, "desk": 0.2})) == [
-        ("dining table", 0.26, TABLE_BOX)
-    ]
+def test_low_scores_are_dropped_and_the_best_come_first() -> None:
     assert chosen() == []
-
-
-def test_the_surest_come_first() -> None:
+    low = (WALL_BOX, {"wall": 0.24}), (TABLE_BOX, {"dining table": 0.26, "desk": 0.2})
+    assert chosen(*low) == [("dining table", 0.26, TABLE_BOX)]
     found = chosen((WALL_BOX, {"wall": 0.4}), (TABLE_BOX, {"dining table": 0.5}), (FLOOR_BOX, {"floor": 0.6}))
     assert [text for text, _, _ in found] == ["floor", "dining table", "wall"]
 
@@ -44,28 +34,24 @@ def test_a_merged_phrase_belongs_to_the_class_that_leads() -> None:
     assert chosen(merged, without=["merged_phrases"]) == [("wall", 0.5, WALL_BOX), ("floor", 0.4, WALL_BOX)]
 
 
-def test_wall_floor_without_a_leader_is_in_doubt() -> None:
+def test_a_merged_phrase_without_a_leader_scores_just_below_accept() -> None:
     merged = (WALL_BOX, {"wall": 0.52, "floor": 0.5})
-    ((text, score, box),) = chosen(merged)
-    assert (text, box) == ("wall", WALL_BOX)
-    assert score <= accept("wall")
-    raw = select_boxes(found_boxes(merged), SIZE_HW, default_class_config())[0].score
-    assert default_class_config().classes[WALL].unsure <= raw < accept("wall")
-    assert np.float32(raw) < np.float32(accept("wall"))
+    (box,) = select_boxes(found_boxes(merged), SIZE_HW, default_class_config())
+    assert (box.prompt.surface, tuple(box.box_xyxy)) == (WALL, WALL_BOX)
+    assert default_class_config().classes[WALL].unsure <= box.score < ACCEPT["wall"]
+    assert np.float32(box.score) < np.float32(ACCEPT["wall"])
 
 
-def test_a_contested_wall_is_dropped_where_walls_are_sure() -> None:
+def test_a_contested_wall_is_dropped_beside_an_accepted_one() -> None:
     merged = (WHOLE, {"wall": 0.5, "floor": 0.5})
     assert chosen(merged, (WALL_BOX, {"wall": 0.6})) == [("wall", 0.6, WALL_BOX)]
-    unsure_wall = (WALL_BOX, {"wall": 0.3})
-    assert len(chosen(merged, unsure_wall, without=["whole_image_boxes"])) == 2
+    assert len(chosen(merged, (WALL_BOX, {"wall": 0.3}), without=["whole_image_boxes"])) == 2
 
 
-def test_what_may_be_a_desk_is_a_table_in_doubt() -> None:
+def test_a_contested_desk_is_a_table_of_low_confidence() -> None:
     contested = (TABLE_BOX, {"desk": 0.62, "dining table": 0.6})
-    ((text, score, _),) = chosen(contested, (FLOOR_BOX, {"floor": 0.5}))[1:]
-    assert text == "dining table"
-    assert score == pytest.approx(accept("dining table"))
+    found = chosen(contested, (FLOOR_BOX, {"floor": 0.5}))
+    assert found == [("floor", 0.5, FLOOR_BOX), ("dining table", ACCEPT["dining table"], TABLE_BOX)]
     without = chosen(contested, without=["merged_phrases", "negative_boxes"])
     assert [(text, score) for text, score, _ in without] == [("desk", 0.62), ("dining table", 0.6)]
 
@@ -75,59 +61,45 @@ def test_two_negative_prompts_do_not_contest_a_box() -> None:
     assert len(chosen((TABLE_BOX, {"door": 0.5}), (TABLE_BOX, {"window": 0.5}))) == 1
 
 
-def test_a_whole_image_wall_gives_way_to_walls_that_say_where() -> None:
+def test_a_whole_image_wall_is_dropped_beside_an_accepted_one() -> None:
     found = (WHOLE, {"wall": 0.7}), (WALL_BOX, {"wall": 0.5}), (FLOOR_BOX, {"floor": 0.5})
     assert chosen(*found) == [("wall", 0.5, WALL_BOX), ("floor", 0.5, FLOOR_BOX)]
     assert chosen(*found, without=["whole_image_boxes"])[0] == ("wall", 0.7, WHOLE)
 
 
 @pytest.mark.parametrize("name", ["wall", "floor"])
-def test_a_whole_image_box_alone_is_in_doubt(name: str) -> None:
-    assert score_of(chosen((WHOLE, {name: 0.7})), name) <= accept(name)
-    assert score_of(chosen((WHOLE, {name: 0.7}), without=["whole_image_boxes"]), name) == 0.7
+def test_a_whole_image_box_alone_has_low_confidence(name: str) -> None:
+    assert chosen((WHOLE, {name: 0.7})) == [(name, ACCEPT[name], WHOLE)]
+    assert chosen((WHOLE, {name: 0.7}), without=["whole_image_boxes"]) == [(name, 0.7, WHOLE)]
 
 
-def test_a_desk_that_scores_higher_takes_the_tables_box() -> None:
+def test_the_higher_score_of_table_and_desk_has_the_box() -> None:
     found = (TABLE_BOX, {"dining table": 0.5}), (NEAR_TABLE, {"desk": 0.6})
     assert chosen(*found) == [("desk", 0.6, NEAR_TABLE)]
     assert len(chosen(*found, without=["negative_boxes"])) == 2
+    assert chosen((TABLE_BOX, {"dining table": 0.7}), found[1]) == [("dining table", 0.7, TABLE_BOX)]
+    assert len(chosen(found[0], ((20, 120, 90, 200), {"desk": 0.9}))) == 2
 
 
-def test_a_table_that_scores_higher_keeps_its_box() -> None:
-    assert chosen((TABLE_BOX, {"dining table": 0.7}), (NEAR_TABLE, {"desk": 0.6})) == [("dining table", 0.7, TABLE_BOX)]
-
-
-def test_a_desk_beside_the_table_takes_nothing() -> None:
-    assert len(chosen((TABLE_BOX, {"dining table": 0.5}), ((20, 120, 90, 200), {"desk": 0.9}))) == 2
-
-
-def test_negative_boxes_leave_walls_alone() -> None:
-    found = chosen((WALL_BOX, {"wall": 0.4}), ((0, 0, 318, 139), {"window": 0.9}))
-    assert [text for text, _, _ in found] == ["window", "wall"]
-
-
-def test_doubles_of_a_table_are_dropped() -> None:
+def test_duplicates_of_a_table_are_dropped() -> None:
     found = (TABLE_BOX, {"dining table": 0.5}), (NEAR_TABLE, {"dining table": 0.6})
     assert chosen(*found) == [("dining table", 0.6, NEAR_TABLE)]
     assert len(chosen(*found, without=["same_class_boxes"])) == 2
 
 
-def test_class_agnostic_suppression_would_have_killed_wall_or_floor() -> None:
-    """Wall, floor and table with nearly the same box, in a photo taken from above: each keeps it."""
+def test_stuff_keeps_all_boxes_and_classes_do_not_suppress_each_other() -> None:
     near = [(0, 0, 300, 220), (0, 2, 302, 222), (2, 0, 300, 222)]
     found = chosen((near[0], {"wall": 0.6}), (near[1], {"floor": 0.5}), (near[2], {"dining table": 0.45}))
     assert [text for text, _, _ in found] == ["wall", "floor", "dining table"]
-
-
-def test_all_boxes_of_stuff_stay() -> None:
     assert len(chosen((WALL_BOX, {"wall": 0.6}), ((1, 0, 320, 139), {"wall": 0.5}))) == 2
+    window = chosen((WALL_BOX, {"wall": 0.4}), ((0, 0, 318, 139), {"window": 0.9}))
+    assert [text for text, _, _ in window] == ["window", "wall"]
 
 
-def test_tiny_boxes_hold_no_segment() -> None:
-    tiny = ((0, 0, 10, 10), {"dining table": 0.6})
-    assert chosen(tiny) == []
-    assert len(chosen(tiny, without=["tiny_boxes"])) == 1
-    assert len(chosen(((0, 0, 10, 10), {"window": 0.6}))) == 1
+def test_tiny_boxes_of_classes_are_dropped() -> None:
+    assert chosen((TINY, {"dining table": 0.6})) == []
+    assert len(chosen((TINY, {"dining table": 0.6}), without=["tiny_boxes"])) == 1
+    assert len(chosen((TINY, {"window": 0.6}))) == 1
 
 
 corners = st.tuples(st.integers(0, 300), st.integers(0, 220), st.integers(2, 320), st.integers(2, 240))
@@ -136,11 +108,12 @@ detections = st.tuples(corners, st.dictionaries(texts, st.floats(0, 1, width=16)
 
 
 @given(st.lists(detections, max_size=12), st.sets(st.sampled_from(sorted(BOX_RULES))))
-def test_rules_only_choose_and_doubt(found: list[tuple[Box, dict[str, float]]], without: Iterable[str]) -> None:
+def test_rules_only_choose_boxes_and_lower_scores(
+    found: list[tuple[Box, dict[str, float]]], without: Iterable[str]
+) -> None:
     found = [((x, y, max(x + 1, r), max(y + 1, b)), scores) for (x, y, r, b), scores in found]
     boxes = found_boxes(*found)
-    result = select_boxes(boxes, SIZE_HW, default_class_config(), frozenset(without))
-    again = select_boxes(boxes, SIZE_HW, default_class_config(), frozenset(without))
+    result, again = (select_boxes(boxes, SIZE_HW, default_class_config(), frozenset(without)) for _ in range(2))
     assert [(b.prompt, b.score) for b in result] == [(b.prompt, b.score) for b in again]
     assert [b.score for b in result] == sorted((b.score for b in result), reverse=True)
     for box in result:

@@ -17,13 +17,13 @@ from tests.autolabel.scenes import (
     FLOOR_MASK,
     SIZE_HW,
     WALL_MASK,
-    belief_of,
-    believed,
+    check,
     floor,
     labelled,
-    mask_of,
+    labelled_semantic,
     masks_of,
     rectangle,
+    semantic_of,
     table,
     wall,
 )
@@ -34,81 +34,56 @@ WINDOW = rectangle((80, 40, 90, 50))
 AREA = SIZE_HW[0] * SIZE_HW[1]
 
 
-def test_the_drawn_specks_and_holes_are_on_their_sides_of_the_limits() -> None:
+def test_specks_are_ignored() -> None:
     assert SPECK.sum() < SPECK_SHARE * AREA
-    assert PINHOLE.sum() < PINHOLE_SHARE * AREA < WINDOW.sum()
-
-
-def test_specks_are_unsure() -> None:
-    found = wall(WALL_MASK | SPECK)
-    labels = labelled(found)
-    assert np.array_equal(mask_of(labels, WALL), WALL_MASK)
-    assert np.array_equal(labels.ignore_mask, SPECK)
-    off = labelled(found, without=["specks"])
-    assert np.array_equal(mask_of(off, WALL), WALL_MASK | SPECK)
-    assert not off.ignore_mask.any()
-
-
-def test_a_speck_on_another_class_is_that_class() -> None:
+    check(labelled(wall(WALL_MASK | SPECK)), wall=WALL_MASK, ignored=SPECK)
+    check(labelled(wall(WALL_MASK | SPECK), without=["specks"]), wall=WALL_MASK | SPECK)
     labels = labelled(wall(WALL_MASK | SPECK, 0.9), floor(), without=["wall_or_floor"])
-    assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
-    assert not labels.ignore_mask.any()
+    check(labels, wall=WALL_MASK, floor=FLOOR_MASK)
 
 
 def test_pinholes_are_filled_and_real_holes_stay() -> None:
+    assert PINHOLE.sum() < PINHOLE_SHARE * AREA < WINDOW.sum()
     found = wall(WALL_MASK & ~PINHOLE & ~WINDOW)
-    assert np.array_equal(mask_of(labelled(found), WALL), WALL_MASK & ~WINDOW)
-    assert np.array_equal(mask_of(labelled(found, without=["pinholes"]), WALL), WALL_MASK & ~PINHOLE & ~WINDOW)
+    check(labelled(found), wall=WALL_MASK & ~WINDOW)
+    check(labelled(found, without=["pinholes"]), wall=WALL_MASK & ~PINHOLE & ~WINDOW)
 
 
-def test_beliefs_are_cleaned_too() -> None:
-    holed = WALL_MASK & ~PINHOLE & ~WINDOW | SPECK
-    labels = believed(belief_of({WALL: holed, FLOOR: FLOOR_MASK & ~SPECK}))
-    assert np.array_equal(mask_of(labels, WALL), WALL_MASK & ~WINDOW)
-    assert np.array_equal(labels.ignore_mask, SPECK)
-    off = believed(belief_of({WALL: holed, FLOOR: FLOOR_MASK & ~SPECK}), without=["specks", "pinholes"])
-    assert np.array_equal(mask_of(off, WALL), holed)
+def test_semantic_predictions_are_cleaned_too() -> None:
+    holed, rest = WALL_MASK & ~PINHOLE & ~WINDOW | SPECK, FLOOR_MASK & ~SPECK
+    semantic = semantic_of({WALL: holed, FLOOR: rest})
+    check(labelled_semantic(semantic), wall=WALL_MASK & ~WINDOW, floor=rest, ignored=SPECK)
+    check(labelled_semantic(semantic, without=["specks", "pinholes"]), wall=holed, floor=rest)
 
 
-def test_floor_that_hangs_from_the_upper_edge_is_unsure() -> None:
-    ceiling = rectangle((0, 0, 320, 30))
-    beneath = rectangle((0, 30, 320, 140))
+def test_floor_that_touches_the_upper_edge_is_ignored() -> None:
+    ceiling, beneath = rectangle((0, 0, 320, 30)), rectangle((0, 30, 320, 140))
     found = wall(beneath), floor(FLOOR_MASK | ceiling)
-    labels = labelled(*found)
-    assert np.array_equal(mask_of(labels, FLOOR), FLOOR_MASK)
-    assert np.array_equal(labels.ignore_mask, ceiling)
-    off = labelled(*found, without=["ceiling_as_floor"])
-    assert np.array_equal(mask_of(off, FLOOR), FLOOR_MASK | ceiling)
-    believed_ceiling = believed(belief_of({WALL: beneath, FLOOR: FLOOR_MASK | ceiling}))
-    assert np.array_equal(believed_ceiling.ignore_mask, ceiling)
-
-
-def test_floor_seen_from_above_may_reach_the_upper_edge() -> None:
-    steep = rectangle((100, 0, 320, 240))
-    assert np.array_equal(mask_of(labelled(floor(steep)), FLOOR), steep)
+    semantic = semantic_of({WALL: beneath, FLOOR: FLOOR_MASK | ceiling})
+    for labels in (labelled(*found), labelled_semantic(semantic)):
+        check(labels, wall=beneath, floor=FLOOR_MASK, ignored=ceiling)
+    check(labelled(*found, without=["ceiling_as_floor"]), wall=beneath, floor=FLOOR_MASK | ceiling)
+    steep = rectangle((100, 0, 320, 240))  # seen from above
+    check(labelled(floor(steep)), floor=steep)
 
 
 @pytest.mark.parametrize("mask", [rectangle((100, 100, 110, 114)), rectangle((0, 0, 320, 180))])
-def test_a_table_beyond_its_limits_is_unsure(mask: Mask) -> None:
-    labels = labelled(table(mask))
-    assert masks_of(labels, DINING_TABLE) == []
-    assert np.array_equal(labels.ignore_mask, mask)
-    assert len(masks_of(labelled(table(mask), without=["area_limits"]), DINING_TABLE)) == 1
-    assert masks_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE) == []
+def test_a_table_beyond_its_limits_is_ignored(mask: Mask) -> None:
+    check(labelled(table(mask)), ignored=mask)
+    check(labelled(table(mask), without=["area_limits"]), table=mask)
+    assert masks_of(labelled_semantic(semantic_of({DINING_TABLE: mask})), DINING_TABLE) == []
 
 
-def test_unsure_pixels_do_not_count_for_the_limits() -> None:
+def test_ignored_pixels_do_not_count_for_the_limits() -> None:
     mask, disputed = rectangle((100, 100, 113, 113)), rectangle((100, 100, 103, 110))
-    assert np.array_equal(mask_of(believed(belief_of({DINING_TABLE: mask})), DINING_TABLE), mask)
-    labels = believed(belief_of({DINING_TABLE: mask}, disagreement=disputed))
-    assert masks_of(labels, DINING_TABLE) == []
-    assert np.array_equal(labels.ignore_mask, mask)
+    check(labelled_semantic(semantic_of({DINING_TABLE: mask})), table=mask)
+    check(labelled_semantic(semantic_of({DINING_TABLE: mask}, disagreement=disputed)), ignored=mask)
 
 
-def test_limits_of_stuff_hold_for_all_of_it_together() -> None:
-    """Each part is smaller than the least wall, both are not."""
+def test_limits_of_stuff_apply_to_all_of_it() -> None:
+    """Each part is smaller than the least wall, both together are not."""
     parts = rectangle((0, 0, 14, 14)), rectangle((100, 0, 114, 14))
-    assert np.array_equal(mask_of(labelled(*map(wall, parts)), WALL), parts[0] | parts[1])
+    check(labelled(*map(wall, parts)), wall=parts[0] | parts[1])
     assert masks_of(labelled(wall(parts[0])), WALL) == []
     assert masks_of(labelled(wall(rectangle((0, 0, 320, 238)))), WALL) == []
 
@@ -119,7 +94,7 @@ def test_holes_at_the_border_are_not_filled() -> None:
     assert np.argwhere(~filled(mask, 0.01)).tolist() == [[0, 10]]
 
 
-def test_what_is_clean_comes_back_as_it_is() -> None:
+def test_clean_masks_are_not_copied() -> None:
     assert cleaned(WALL_MASK, SPECK_SHARE) is WALL_MASK
     assert filled(WALL_MASK, PINHOLE_SHARE) is WALL_MASK
 
@@ -128,7 +103,7 @@ masks = arrays.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)), f
 
 
 @given(masks, st.floats(0, 0.2))
-def test_cleaning_only_takes_and_filling_only_adds(mask: Mask, share: float) -> None:
+def test_cleaning_only_removes_and_filling_only_adds(mask: Mask, share: float) -> None:
     left = cleaned(mask, share)
     assert not (left & ~mask).any()
     assert not left.any() or cleaned(left, share) is left
@@ -141,7 +116,7 @@ def test_cleaning_only_takes_and_filling_only_adds(mask: Mask, share: float) -> 
 @settings(max_examples=50)
 @given(masks, st.integers(1, 60), st.integers(2, 3))
 def test_large_masks_are_parted_in_cells(mask: Mask, least: int, cell: int) -> None:
-    """Each part in cells is a union of true parts; none is found small that has `least` pixels."""
+    """Each part in cells is a union of true parts; no part of `least` pixels is small."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regions, "PARTED_CELLS", max(1, mask.size // cell**2))
         coarse = small_parts(mask, least)
