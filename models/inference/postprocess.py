@@ -86,7 +86,7 @@ LEAST_NEW_SHARE = 0.5
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """The operating point, chosen on validation photos (docs/experiments.md).
+    """The operating point, chosen on validation photos (docs/results.md).
 
     Attributes:
         table_score: tables below this score are dropped.

@@ -135,7 +135,7 @@ class Student(SemanticBranch):
     def detect(self, images: Tensor) -> StudentOutput:
         """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255.
 
-        Semantic probabilities are averaged over the photo and its mirror image (gain: docs/experiments.md).
+        Semantic probabilities are averaged over the photo and its mirror image (gain: docs/results.md).
         """
         logits, stride8, pyramid = self.features(torch.cat([images, images.flip(3)]))
         straight, mirrored = grouped_probabilities(logits).chunk(2)
