@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import time
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -263,22 +262,7 @@ def test_an_error_names_the_photo(stub, tmp_path: Path) -> None:
 # Bad input
 
 
-def answer_silence(_: BaseHTTPRequestHandler) -> None:
-    time.sleep(3)
-
-
-def answer_drip(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.end_headers()
-    for _ in range(60):
-        request.wfile.write(b"\xff")
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["ftp://127.0.0.1/a.jpg", "file:///absent.jpg", "file://server/a.jpg", "http://", "absent.jpg", "", "/dev/zero"],
-)
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/a.jpg", "file://server/a.jpg", "absent.jpg", "", "/dev/zero"])
 def test_what_cannot_be_fetched(stub, url: str) -> None:
     check_failure(stub("--url", url, "--json", "--masks"), 4, "expected")
 
@@ -306,14 +290,13 @@ def test_a_password_in_an_address_is_not_repeated(stub, room_path: Path) -> None
     assert "secret" not in told
 
 
-@pytest.mark.parametrize("answer", [answer_silence, answer_drip])
-def test_a_server_that_does_not_answer_in_time(stub, photo_server: PhotoServer, answer) -> None:
-    check_failure(stub("--url", photo_server.answer("/a.jpg", answer), "--timeout", "0.5"), 4, "0.5 s")
+def test_a_server_that_does_not_answer_in_time(stub, photo_server: PhotoServer) -> None:
+    url = photo_server.answer("/a.jpg", lambda _: time.sleep(3))
+    check_failure(stub("--url", url, "--timeout", "0.5"), 4, "0.5 s")
 
 
 def test_http_errors(stub, photo_server: PhotoServer) -> None:
     check_failure(stub("--url", photo_server.url("/absent.jpg")), 4, "404 Not Found")
-    check_failure(stub("--url", photo_server.serve("/gone", b"", status=410)), 4, "410")
     check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="50000001")), 4, "50 MB")
     check_failure(stub("--url", photo_server.serve("/short", b"\xff\xd8", Content_Length="99")), 4, "broke off")
 
@@ -330,39 +313,15 @@ def test_limits_of_size(stub, photo_server: PhotoServer, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "0 bytes"),
         (b"<!doctype html><title>Not here</title>", "HTML"),
         (photo_bytes("JPEG", (512, 512))[:9000], "truncated or corrupt"),
-        (photo_bytes("PNG", (512, 512))[:9000], "truncated or corrupt"),
-        (b"\xff\xd8\xff" + bytes(999), "got a damaged one"),
         (photo_bytes("PNG", (1, 1)), "at least 16 pixels a side, the photo has 1x1"),
     ],
-    ids=["empty", "html", "truncated jpeg", "truncated png", "corrupt", "one pixel"],
+    ids=["html", "truncated", "one pixel"],
 )
 def test_what_cannot_be_decoded(stub, photo_server: PhotoServer, data: bytes, words: str) -> None:
     url = photo_server.serve("/photo.jpg", data, Content_Type="image/jpeg")
     check_failure(stub("--url", url, "--json", "--masks"), 5, words)
-
-
-@pytest.mark.parametrize(
-    ("data", "size"),
-    [
-        (photo_bytes("JPEG", (1000, 100)), (1000, 100)),
-        (photo_bytes("JPEG", mode="CMYK"), (64, 48)),
-        (photo_bytes("JPEG", mode="L"), (64, 48)),
-        (photo_bytes("PNG", mode="P"), (64, 48)),
-        (photo_bytes("PNG", mode="RGBA"), (64, 48)),
-        (photo_bytes("PNG", mode="I;16"), (64, 48)),
-        (photo_bytes("GIF", save_all=True, append_images=[Pillow.new("RGB", (64, 48))]), (64, 48)),
-        (photo_bytes("WEBP", (16, 16)), (16, 16)),
-    ],
-    ids=["panorama", "cmyk", "grey", "palette", "alpha", "16 bit", "animated", "smallest"],
-)
-def test_unusual_photos_are_taken(stub, photo_server: PhotoServer, data: bytes, size: tuple[int, int]) -> None:
-    run = stub("--url", photo_server.serve("/photo", data))
-    assert (run.code, run.err) == (0, "")
-    with Pillow.open(run.paths[0]) as picture:
-        assert (picture.size, picture.mode) == (size, "RGB")
 
 
 def test_an_unusable_output_folder(stub, room_path: Path, tmp_path: Path) -> None:

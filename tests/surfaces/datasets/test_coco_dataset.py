@@ -110,27 +110,6 @@ def test_packed_runs_are_read_as_pycocotools_writes_them(data: st.DataObject) ->
     np.testing.assert_array_equal(read, mask)
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    segmentation=st.one_of(
-        st.none(),
-        st.text(),
-        st.lists(st.lists(st.floats() | st.integers() | st.text(max_size=2), max_size=8), max_size=3),
-        st.fixed_dictionaries(
-            {"size": st.just([3, 4]), "counts": st.text(max_size=8) | st.lists(st.integers(-2, 12), max_size=5)}
-        ),
-        st.fixed_dictionaries(
-            {"counts": st.text(alphabet="0123456789:;<=>?@ABNOPQno", max_size=8), "size": st.just([3, 4])}
-        ),
-    )
-)
-def test_any_segmentation_is_a_mask_or_a_dataset_error(segmentation: object) -> None:
-    with contextlib.suppress(DatasetError):
-        mask = decode_segmentation(segmentation, 3, 4)
-        assert mask.shape == (3, 4)
-        assert mask.dtype == np.bool_
-
-
 @pytest.mark.parametrize("counts", ["", "3", "d", "z", "é", [12, 1], [11], [-1, 13], [1.5, 10.5], None], ids=str)
 def test_runs_that_do_not_fill_the_photo_are_refused(tmp_path: Path, counts: object) -> None:
     path = _coco_file(tmp_path, {"size": [3, 4], "counts": counts}, size_hw=(3, 4))

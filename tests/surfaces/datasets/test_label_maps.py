@@ -108,18 +108,6 @@ def test_photos_stand_upright_under_their_labels(tmp_path: Path, kind: str) -> N
     assert image[28:].min() > 150
 
 
-def test_transparent_parts_are_white_as_for_segmenting(tmp_path: Path) -> None:
-    pixels = np.full((40, 60, 4), 90, np.uint8)
-    pixels[:, :30, 3], pixels[:, 30:, 3] = 0, 255
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "images").mkdir()
-    Pillow.fromarray(pixels).save(tmp_path / "images" / "room1.png")
-    (tmp_path / "masks" / "room1.png").write_bytes(encode_map(np.ones((40, 60), np.uint8)))
-    image = open_dataset(tmp_path)[0].image()
-    assert (image[:, :30] == 255).all()
-    assert (image[:, 30:] == 90).all()
-
-
 def test_a_huge_photo_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "images").mkdir()

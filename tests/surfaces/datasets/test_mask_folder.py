@@ -84,12 +84,6 @@ def test_unknown_values_are_refused(tmp_path: Path, value: int) -> None:
         open_dataset(tmp_path)[0].labels()
 
 
-def test_a_coloured_map_is_refused(tmp_path: Path) -> None:
-    _write(tmp_path, np.zeros((5, 5, 3), np.uint8))
-    with pytest.raises(DatasetError, match=r"up to 8 bits a pixel .*got RGB of 8 bits"):
-        open_dataset(tmp_path)[0].labels()
-
-
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file or folder"):
         open_dataset(tmp_path / "nowhere")

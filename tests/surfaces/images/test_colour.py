@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from tests.surfaces.images.handmade_images import cmyk_profile, png, unfiltered
-from tests.surfaces.images.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded
+from tests.surfaces.images.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded, swapped_profile
 
 
 @pytest.mark.parametrize(("bits", "colour"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
@@ -101,14 +101,6 @@ def test_a_profile_is_applied_before_opacity() -> None:
     opaque = decoded(saved(rgba.convert("RGB"), "PNG", icc_profile=profile))
     image = decoded(saved(rgba, "PNG", icc_profile=profile))
     assert np.abs(image.astype(int) - on_white(opaque, np.full((H, W), 128))).max() <= 1
-
-
-def swapped_profile() -> bytes:
-    """sRGB whose red and green have changed places."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
-    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
 
 
 @pytest.mark.parametrize(

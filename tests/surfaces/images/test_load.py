@@ -17,11 +17,11 @@ from PIL import ImageCms
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
 from surfaces.images.guards import format_of
-from surfaces.images.load import ImageLimits, decode_image, is_address, load_image
+from surfaces.images.load import ImageLimits, decode_image, load_image
 from surfaces.io.http import FetchLimits
 from tests.photo_servers import PhotoServer
 from tests.surfaces.images.handmade_images import png, png_chunk
-from tests.surfaces.images.seeded_photos import saved
+from tests.surfaces.images.seeded_photos import exif, saved, swapped_profile
 
 KINDS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pytest undoes our filter
@@ -69,33 +69,14 @@ def test_formats_are_told_from_the_bytes(photo: Pillow.Image, tmp_path: Path, ki
     assert corners(image) == [RED, GREEN, BLUE, WHITE]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied_once(photo: Pillow.Image, kind: str, orientation: int) -> None:
-    as_stored = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}[orientation]
-    for transposition in as_stored:
-        photo = photo.transpose(Pillow.Transpose(transposition))
-    exif = oriented(orientation)
-    image = decoded(saved(photo, kind, exif=exif, **({"quality": 95} if kind != "TIFF" else {})))
-    assert image.shape == (32, 64, 3)
-    assert corners(image) == [RED, GREEN, BLUE, WHITE]
-
-
-def oriented(orientation: int) -> bytes:
-    exif = Pillow.Exif()
-    exif[0x0112] = orientation
-    return exif.tobytes()
-
-
 def test_exif_may_follow_the_pixels_of_a_png(photo: Pillow.Image) -> None:
     data = saved(photo.transpose(Pillow.Transpose.ROTATE_90), "PNG")
-    chunk = png_chunk(b"eXIf", oriented(6).removeprefix(b"Exif\0\0"))
+    chunk = png_chunk(b"eXIf", exif(6).removeprefix(b"Exif\0\0"))
     assert corners(decoded(data[:-12] + chunk + data[-12:])) == [RED, GREEN, BLUE, WHITE]
 
 
 def test_exif_of_older_png_programs(photo: Pillow.Image) -> None:
-    exif = oriented(3)
-    text = f"\nexif\n{len(exif):8}\n{exif.hex()}\n".encode()
+    text = f"\nexif\n{len(exif(3)):8}\n{exif(3).hex()}\n".encode()
     data = saved(photo.transpose(Pillow.Transpose.ROTATE_180), "PNG")
     chunk = png_chunk(b"tEXt", b"Raw profile type exif\0" + text)
     assert corners(decoded(data[:33] + chunk + data[33:])) == [RED, GREEN, BLUE, WHITE]
@@ -103,12 +84,12 @@ def test_exif_of_older_png_programs(photo: Pillow.Image) -> None:
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_orientations_that_do_not_exist_change_nothing(photo: Pillow.Image, orientation: int) -> None:
-    assert np.array_equal(decoded(saved(photo, "PNG", exif=oriented(orientation))), np.asarray(photo))
+    assert np.array_equal(decoded(saved(photo, "PNG", exif=exif(orientation))), np.asarray(photo))
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
 def test_only_the_container_turns_a_photo_that_has_one(photo: Pillow.Image, kind: str) -> None:
-    data = saved(photo, kind, exif=oriented(6), quality=95)
+    data = saved(photo, kind, exif=exif(6), quality=95)
     assert decoded(data).shape == (64, 32, 3)
     angle = data.index(b"irot") + 4
     assert corners(decoded(data[:angle] + b"\0" + data[angle + 1 :])) == [RED, GREEN, BLUE, WHITE]
@@ -145,43 +126,11 @@ def test_broken_exif_is_passed_over(photo: Pillow.Image) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind"),
-    [
-        ("L", "JPEG"),
-        ("L", "PNG"),
-        ("1", "PNG"),
-        ("LA", "PNG"),
-        ("P", "GIF"),
-        ("P", "PNG"),
-        ("CMYK", "JPEG"),
-        ("CMYK", "TIFF"),
-        ("YCbCr", "JPEG"),
-    ],
-)
+@pytest.mark.parametrize(("mode", "kind"), [("L", "JPEG"), ("YCbCr", "JPEG"), ("1", "PNG")])
 def test_colour_modes(photo: Pillow.Image, mode: str, kind: str) -> None:
     expected = np.asarray(photo.convert(mode).convert("RGB"), np.int16)
     image = decoded(saved(photo.convert(mode), kind))
     assert np.abs(image.astype(np.int16) - expected).mean() < 4
-
-
-def test_16_bit_grey_is_scaled() -> None:
-    row = b"\0" + np.linspace(0, 65535, 64).astype(">u2").tobytes()
-    image = decoded(png(64, 32, 16, 0, row * 32))
-    assert image[0, 0].tolist() == [0, 0, 0]
-    assert image[0, 32].tolist() == [130, 130, 130]
-    assert image[31, 63].tolist() == [255, 255, 255]
-
-
-def test_16_bit_colour_is_scaled() -> None:
-    row = b"\0" + struct.pack(">HHH", 65535, 32768, 0) * 64
-    assert decoded(png(64, 32, 16, 2, row * 32))[5, 5].tolist() == [255, 128, 0]
-
-
-@pytest.mark.parametrize("byte_order", ["<u2", ">u2"])
-def test_16_bit_grey_tiff(byte_order: str) -> None:
-    photo = Pillow.fromarray(np.full((32, 64), 0x8001, byte_order))
-    assert decoded(saved(photo, "TIFF"))[3, 3].tolist() == [128, 128, 128]
 
 
 @pytest.mark.parametrize("brightest", [1e6, float("inf"), float("nan")])
@@ -190,46 +139,13 @@ def test_floats_that_are_no_brightness_are_refused(brightest: float) -> None:
     assert "expected floating-point pixels of at most 65535" in refused(saved(photo, "TIFF"))
 
 
-def test_transparent_parts_lie_on_white(photo: Pillow.Image) -> None:
-    photo.putalpha(Pillow.new("L", photo.size, 0))
-    photo.paste((0, 0, 0, 128), (0, 0, 32, 32))
-    for kind in ("PNG", "WEBP", "TIFF"):
-        image = decoded(saved(photo, kind, **({"lossless": True} if kind == "WEBP" else {})))
-        assert image[20, 60].tolist() == [255, 255, 255]
-        assert image[20, 10].tolist() == [127, 127, 127]
-
-
-def test_a_transparent_palette_entry_is_white() -> None:
-    photo = Pillow.new("P", (32, 32), 1)
-    photo.putpalette([255, 0, 0, 0, 255, 0])
-    photo.paste(0, (0, 0, 16, 32))
-    image = decoded(saved(photo, "GIF", transparency=1))
-    assert image[8, 8].tolist() == [255, 0, 0]
-    assert image[8, 24].tolist() == [255, 255, 255]
-
-
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_the_first_frame_is_taken(photo: Pillow.Image, kind: str) -> None:
-    others = [Pillow.new("RGB", photo.size, "black")] * 3
-    image = decoded(saved(photo, kind, save_all=True, append_images=others))
-    assert corners(image) == [RED, GREEN, BLUE, WHITE]
-
-
-def wide_gamut() -> bytes:
-    """An sRGB profile whose red and green primaries have changed places, so that a conversion can't be missed."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
-    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_colours_follow_the_profile(photo: Pillow.Image, kind: str) -> None:
-    assert corners(decoded(saved(photo, kind, icc_profile=wide_gamut()))) == [GREEN, RED, BLUE, WHITE]
+    assert corners(decoded(saved(photo, kind, icc_profile=swapped_profile()))) == [GREEN, RED, BLUE, WHITE]
 
 
 def test_a_profile_follows_ycbcr_too(photo: Pillow.Image) -> None:
-    assert corners(decoded(saved(photo.convert("YCbCr"), "TIFF", icc_profile=wide_gamut()))) == [
+    assert corners(decoded(saved(photo.convert("YCbCr"), "TIFF", icc_profile=swapped_profile()))) == [
         GREEN,
         RED,
         BLUE,
@@ -242,14 +158,14 @@ def test_an_srgb_profile_changes_nothing(photo: Pillow.Image) -> None:
     assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
 
 
-@pytest.mark.parametrize("profile", [b"garbage", wide_gamut()[:200]])
+@pytest.mark.parametrize("profile", [b"garbage", swapped_profile()[:200]])
 def test_a_broken_profile_is_passed_over(photo: Pillow.Image, profile: bytes) -> None:
     assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
 
 
 def test_a_profile_of_another_colour_space_is_passed_over(photo: Pillow.Image) -> None:
     grey = photo.convert("L")
-    assert np.array_equal(decoded(saved(grey, "PNG", icc_profile=wide_gamut()))[..., 0], np.asarray(grey))
+    assert np.array_equal(decoded(saved(grey, "PNG", icc_profile=swapped_profile()))[..., 0], np.asarray(grey))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
@@ -331,15 +247,6 @@ def test_what_is_not_a_file_is_a_fetch_error(tmp_path: Path) -> None:
     for source in (tmp_path / "absent.jpg", tmp_path, tmp_path / "pipe", "/dev/zero", "", "a\0b", "x" * 5000):
         with pytest.raises(FetchError, match="file"):
             load_image(str(source))
-
-
-def test_addresses_are_told_from_paths() -> None:
-    assert is_address("http://example.com/a.jpg")
-    assert is_address("HTTPS://example.com/a.jpg")
-    assert is_address("file:///a.jpg")
-    assert not is_address("a.jpg")
-    assert not is_address("C:\\a.jpg")
-    assert not is_address("./http:/a.jpg")
 
 
 def test_other_schemes_are_refused() -> None:

@@ -28,31 +28,23 @@ def refused(url: str, limits: FetchLimits = LIMITS) -> str:
     return str(caught.value)
 
 
-def test_a_body_comes_back_whole(photo_server: PhotoServer) -> None:
+def chunked(request: BaseHTTPRequestHandler) -> None:
+    request.protocol_version = "HTTP/1.1"
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for part in (BODY[:10_000], BODY[10_000:], b""):
+        request.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+
+
+def without_length(request: BaseHTTPRequestHandler) -> None:
+    request.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + BODY)
+
+
+def test_whole_bodies(photo_server: PhotoServer) -> None:
     assert fetch(photo_server.serve("/photo", BODY), LIMITS) == BODY
     assert photo_server.agents == [USER_AGENT]
     assert USER_AGENT.startswith("interior-surfaces/")
-
-
-def test_a_body_without_length_comes_back_whole(photo_server: PhotoServer) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.end_headers()
-        request.wfile.write(BODY)
-
-    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
-
-
-def test_a_chunked_body_comes_back_whole(photo_server: PhotoServer) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.protocol_version = "HTTP/1.1"
-        request.send_response(200)
-        request.send_header("Transfer-Encoding", "chunked")
-        request.end_headers()
-        for part in (BODY[:10_000], BODY[10_000:], b""):
-            request.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
-
-    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+    for answer in (chunked, without_length):
+        assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
 
 
 @pytest.mark.parametrize("coding", ["aws-chunked", "UTF-8", "none", "binary", "identity", "utf-8, aws-chunked", ""])
@@ -67,7 +59,8 @@ def test_deflate_comes_in_three_forms(photo_server: PhotoServer, window_bits: in
     for name in ("deflate", "aws-chunked,deflate"):
         assert fetch(photo_server.serve(f"/{name[:3]}", packed, Content_Encoding=name), LIMITS) == BODY
     assert "not complete" in refused(photo_server.serve("/short", packed[:-9], Content_Encoding="deflate"))
-    assert fetch(photo_server.serve("/none", b"", Content_Encoding="deflate"), LIMITS) == b""
+    for name in ("deflate", "gzip"):
+        assert fetch(photo_server.serve("/none", b"", Content_Encoding=name), LIMITS) == b""
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip"])
@@ -135,10 +128,8 @@ def test_an_error_that_may_pass_is_tried_again(photo_server: PhotoServer, status
 
     photo_server.serve("/good", BODY)
     assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
-
-
-def test_attempts_are_limited(photo_server: PhotoServer) -> None:
-    assert "answered 503" in refused(photo_server.serve("/photo", b"", status=503))
+    photo_server.asked.clear()
+    assert f"answered {status}" in refused(photo_server.serve("/photo", b"", status=status))
     assert len(photo_server.asked) == 3
 
 
@@ -312,10 +303,6 @@ def test_an_answer_that_is_no_success_has_no_body(photo_server: PhotoServer) -> 
     assert len(photo_server.asked) == 1
 
 
-def test_a_packed_answer_may_be_empty(photo_server: PhotoServer) -> None:
-    assert ask(photo_server.serve("/robots.txt", b"", Content_Encoding="gzip"), LIMITS).body == b""
-
-
 def test_what_is_sent_can_be_changed_but_for_the_host(photo_server: PhotoServer) -> None:
     seen: dict[str, str] = {}
 
@@ -349,12 +336,7 @@ def test_what_may_be_otherwise_another_day_is_told_apart(photo_server: PhotoServ
     with pytest.raises(FetchError) as caught:
         ask(large, LIMITS, {"Accept": "a\r\nX: b"})
     assert type(caught.value) is FetchError
-
-
-def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) -> None:
-    with pytest.raises(TransientError):
-        ask(photo_server.answer("/photo", hang_up), LIMITS)
-    assert len(photo_server.asked) == 1
+    assert photo_server.asked.count("/broken") == 1
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,6 @@ def test_pictures_made_before_are_no_photos(folder: Path) -> None:
 def test_a_hyphen_stands_for_a_list(folder: Path) -> None:
     stdin = f"http://x/1.jpg\n\n# a comment\n  my photo.jpg  \r\n{folder / 'a.png'}"
     assert expanded("0.jpg", "-", stdin=stdin).photos == ("0.jpg", "http://x/1.jpg", "my photo.jpg", f"{folder}/a.png")
-
-
-def test_a_list_may_name_folders_but_not_itself(folder: Path) -> None:
     assert expanded("-", stdin=f"{folder}\n-").photos[-2:] == (str(folder / "below.jpg" / "f.MPO"), "-")
 
 
