@@ -200,11 +200,11 @@ FIRST_FRAME = seeded(H, W, 3) & 0xC0
         ("first page of a TIFF", FIRST_FRAME),
     ],
 )
-def test_golden_pixels_are_the_right_ones(name: str, expected: Array) -> None:
+def test_golden_pixels_are_correct(name: str, expected: Array) -> None:
     assert np.abs(decoded(MODES[name][0]()).astype(int) - expected).max() <= 1
 
 
-def test_twelve_bits_fill_the_range() -> None:
+def test_twelve_bits_are_scaled() -> None:
     first, second, third = seeded(H, W * 3 // 2).astype(int).reshape(-1, 3).T
     values = np.stack([first << 4 | second >> 4, (second & 15) << 8 | third], -1).reshape(H, W)
     assert np.array_equal(decoded(MODES["12 bits grey TIFF"][0]())[..., 1], values >> 4)

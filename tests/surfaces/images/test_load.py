@@ -61,7 +61,7 @@ def refused(data: bytes, limits: ImageLimits | None = None) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_formats_are_told_from_the_bytes(photo: Pillow.Image, tmp_path: Path, kind: str) -> None:
+def test_formats_are_detected_from_the_bytes(photo: Pillow.Image, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "photo.txt"
     path.write_bytes(saved(photo, kind))
     image = load_image(str(path))
@@ -69,7 +69,7 @@ def test_formats_are_told_from_the_bytes(photo: Pillow.Image, tmp_path: Path, ki
     assert corners(image) == [RED, GREEN, BLUE, WHITE]
 
 
-def test_exif_may_follow_the_pixels_of_a_png(photo: Pillow.Image) -> None:
+def test_exif_after_the_pixels_of_a_png(photo: Pillow.Image) -> None:
     data = saved(photo.transpose(Pillow.Transpose.ROTATE_90), "PNG")
     chunk = png_chunk(b"eXIf", exif(6).removeprefix(b"Exif\0\0"))
     assert corners(decoded(data[:-12] + chunk + data[-12:])) == [RED, GREEN, BLUE, WHITE]
@@ -83,19 +83,19 @@ def test_exif_of_older_png_programs(photo: Pillow.Image) -> None:
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_orientations_that_do_not_exist_change_nothing(photo: Pillow.Image, orientation: int) -> None:
+def test_invalid_orientations_are_ignored(photo: Pillow.Image, orientation: int) -> None:
     assert np.array_equal(decoded(saved(photo, "PNG", exif=exif(orientation))), np.asarray(photo))
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
-def test_only_the_container_turns_a_photo_that_has_one(photo: Pillow.Image, kind: str) -> None:
+def test_orientation_of_a_container_wins_over_exif(photo: Pillow.Image, kind: str) -> None:
     data = saved(photo, kind, exif=exif(6), quality=95)
     assert decoded(data).shape == (64, 32, 3)
     angle = data.index(b"irot") + 4
     assert corners(decoded(data[:angle] + b"\0" + data[angle + 1 :])) == [RED, GREEN, BLUE, WHITE]
 
 
-def test_heic_without_its_package_names_the_extra(photo: Pillow.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_pillow_heif(photo: Pillow.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(photo, "HEIF")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     assert refused(data) == "expected pillow-heif for a HEIC photo, install interior-surfaces[heic]"
@@ -113,11 +113,11 @@ def test_heic_without_its_package_names_the_extra(photo: Pillow.Image, monkeypat
         (b"isom\0\0avif", None),
     ],
 )
-def test_avif_and_heic_are_told_apart(brands: bytes, name: str | None) -> None:
+def test_avif_and_heic_are_distinguished(brands: bytes, name: str | None) -> None:
     assert format_of(struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + b"avifheic") == name
 
 
-def test_broken_exif_is_passed_over(photo: Pillow.Image) -> None:
+def test_broken_exif_is_ignored(photo: Pillow.Image) -> None:
     assert corners(decoded(saved(photo, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01garbage"))) == [
         RED,
         GREEN,
@@ -134,17 +134,17 @@ def test_colour_modes(photo: Pillow.Image, mode: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("brightest", [1e6, float("inf"), float("nan")])
-def test_floats_that_are_no_brightness_are_refused(brightest: float) -> None:
+def test_floats_out_of_range_are_refused(brightest: float) -> None:
     photo = Pillow.fromarray(np.full((32, 32), brightest, np.float32))
     assert "expected floating-point pixels of at most 65535" in refused(saved(photo, "TIFF"))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_colours_follow_the_profile(photo: Pillow.Image, kind: str) -> None:
+def test_colour_profiles_are_applied(photo: Pillow.Image, kind: str) -> None:
     assert corners(decoded(saved(photo, kind, icc_profile=swapped_profile()))) == [GREEN, RED, BLUE, WHITE]
 
 
-def test_a_profile_follows_ycbcr_too(photo: Pillow.Image) -> None:
+def test_colour_profile_of_ycbcr(photo: Pillow.Image) -> None:
     assert corners(decoded(saved(photo.convert("YCbCr"), "TIFF", icc_profile=swapped_profile()))) == [
         GREEN,
         RED,
@@ -159,34 +159,34 @@ def test_an_srgb_profile_changes_nothing(photo: Pillow.Image) -> None:
 
 
 @pytest.mark.parametrize("profile", [b"garbage", swapped_profile()[:200]])
-def test_a_broken_profile_is_passed_over(photo: Pillow.Image, profile: bytes) -> None:
+def test_broken_profiles_are_ignored(photo: Pillow.Image, profile: bytes) -> None:
     assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
 
 
-def test_a_profile_of_another_colour_space_is_passed_over(photo: Pillow.Image) -> None:
+def test_profiles_of_another_colour_space_are_ignored(photo: Pillow.Image) -> None:
     grey = photo.convert("L")
     assert np.array_equal(decoded(saved(grey, "PNG", icc_profile=swapped_profile()))[..., 0], np.asarray(grey))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
-def test_too_small_is_told(size: tuple[int, int]) -> None:
+def test_too_small_photos(size: tuple[int, int]) -> None:
     assert refused(saved(Pillow.new("RGB", size), "PNG")) == (
         f"expected at least 16 pixels a side, the photo has {size[0]}x{size[1]}"
     )
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1000, 100), (100, 1000)])
-def test_small_and_long_photos_are_taken(size: tuple[int, int]) -> None:
+def test_small_and_long_photos(size: tuple[int, int]) -> None:
     assert decoded(saved(Pillow.new("RGB", size), "PNG")).shape == (size[1], size[0], 3)
 
 
-def test_too_large_is_told_before_decoding() -> None:
+def test_too_large_photos_are_not_decoded() -> None:
     assert refused(png(9000, 6000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has 9000x6000"
     assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has far more"
     assert refused(png(70_000, 100, 8, 2, b"")) == "expected at most 65500 pixels a side, the photo has 70000x100"
 
 
-def test_a_photo_of_48_megapixels_is_taken() -> None:
+def test_48_megapixels() -> None:
     assert decoded(saved(Pillow.new("L", (8064, 6048)), "JPEG")).shape == (6048, 8064, 3)
 
 
@@ -211,7 +211,7 @@ def test_limits_can_be_set(photo: Pillow.Image) -> None:
         (b"GIF8", "got a damaged one"),
     ],
 )
-def test_what_is_no_photo_is_named(data: bytes, came: str) -> None:
+def test_other_files_are_named(data: bytes, came: str) -> None:
     assert refused(data).endswith(came)
 
 
@@ -224,7 +224,7 @@ def test_truncated_photos_are_refused(kind: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_corrupt_bytes_never_raise_anything_else(photo: Pillow.Image, kind: str) -> None:
+def test_corrupt_bytes_raise_decode_errors(photo: Pillow.Image, kind: str) -> None:
     generator = random.Random(0)
     for _ in range(60):
         data = bytearray(saved(photo, kind))
@@ -234,7 +234,7 @@ def test_corrupt_bytes_never_raise_anything_else(photo: Pillow.Image, kind: str)
             decode_image(io.BytesIO(bytes(data)))
 
 
-def test_oddities_are_not_told_on_stderr(photo: Pillow.Image, tmp_path: Path) -> None:
+def test_no_warnings_on_stderr(photo: Pillow.Image, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(saved(photo, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01garbage"))
     program = "import sys; from surfaces.images.load import load_image; load_image(sys.argv[1])"
@@ -242,7 +242,7 @@ def test_oddities_are_not_told_on_stderr(photo: Pillow.Image, tmp_path: Path) ->
     assert process.stderr == b""
 
 
-def test_what_is_not_a_file_is_a_fetch_error(tmp_path: Path) -> None:
+def test_sources_that_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path / "absent.jpg", tmp_path, tmp_path / "pipe", "/dev/zero", "", "a\0b", "x" * 5000):
         with pytest.raises(FetchError, match="file"):
@@ -255,14 +255,14 @@ def test_other_schemes_are_refused() -> None:
             load_image(source)
 
 
-def test_a_file_by_its_address(photo: Pillow.Image, tmp_path: Path) -> None:
+def test_file_urls(photo: Pillow.Image, tmp_path: Path) -> None:
     path = tmp_path / "a room.png"
     photo.save(path)
     for source in (path.as_uri(), path, str(path)):
         assert np.array_equal(load_image(source), np.asarray(photo))
 
 
-def test_a_photo_comes_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:
+def test_photo_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:
     url = photo_server.serve("/room", room_path.read_bytes(), Content_Type="text/plain")
     photo = load_image(url, fetch_limits=FetchLimits(allow_private=True))
     assert np.array_equal(photo, load_image(str(room_path)))

@@ -12,7 +12,7 @@ from surfaces.masks.rle import decode, encode
 
 
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.booleans()))
-def test_any_mask_survives_json(mask: np.ndarray) -> None:
+def test_round_trip_by_json(mask: np.ndarray) -> None:
     rle = json.loads(json.dumps(encode(mask)))
     assert decode(rle).dtype == np.bool_
     assert np.array_equal(decode(rle), mask)
@@ -27,6 +27,6 @@ def test_golden_encoding() -> None:
     assert np.array_equal(decode({"size": [4, 3], "counts": [5, 2, 5]}), mask)
 
 
-def test_memory_order_makes_no_difference() -> None:
+def test_memory_order() -> None:
     mask = np.random.default_rng(0).random((31, 17)) > 0.5
     assert encode(np.asfortranarray(mask)) == encode(mask)
