@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import time
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +73,7 @@ def photo_bytes(kind: str, size: tuple[int, int] = (64, 48), mode: str = "RGB", 
 # One photo
 
 
-def test_one_photo_gives_one_picture(stub, room_path: Path) -> None:
+def test_one_photo(stub, room_path: Path) -> None:
     run = stub("--url", room_path)
     assert (run.code, run.err) == (0, "")
     assert run.out == f"{run.folder / run.files[0]}\n"
@@ -83,7 +82,7 @@ def test_one_photo_gives_one_picture(stub, room_path: Path) -> None:
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (512, 384))
 
 
-def test_a_photo_from_the_web(stub, photo_server: PhotoServer, room_path: Path) -> None:
+def test_photo_from_the_web(stub, photo_server: PhotoServer, room_path: Path) -> None:
     photo_server.serve("/room.jpg", room_path.read_bytes())
     url = photo_server.serve("/old", b"", status=302, Location="/room.jpg")
     run = stub("--url", url, "--json")
@@ -97,7 +96,7 @@ def test_default_output_is_below_the_current_folder(room_path: Path, tmp_path: P
     assert len(list((tmp_path / "output").iterdir())) == 1
 
 
-def test_orientation_and_size_are_the_photos(stub, tmp_path: Path) -> None:
+def test_orientation_and_size(stub, tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6
     (tmp_path / "turned.jpg").write_bytes(photo_bytes("JPEG", exif=exif))
@@ -106,7 +105,7 @@ def test_orientation_and_size_are_the_photos(stub, tmp_path: Path) -> None:
         assert picture.getexif().get(0x0112) is None
 
 
-def test_json_and_masks_lie_beside_the_picture(stub, room_path: Path) -> None:
+def test_json_and_masks(stub, room_path: Path) -> None:
     run = stub("--url", room_path, "--json", "--masks")
     stem = run.paths[0].name.removesuffix(".jpg")
     suffixes = [".jpg", ".json", "_dining-table-1.png", "_dining-table-2.png", "_floor.png", "_wall.png"]
@@ -136,7 +135,7 @@ def test_classes_and_scores_are_filtered(stub, room_path: Path, options: list[st
     assert [entry["class"] for entry in document["segments"]] == classes
 
 
-def test_nothing_found_still_gives_a_picture_and_says_so(stub, room_path: Path) -> None:
+def test_nothing_found(stub, room_path: Path) -> None:
     run = stub("--url", room_path, "--min-score", "1")
     assert run.code == 0
     assert run.err == f"{room_path}: nothing found, the picture shows the photo as it is\n"
@@ -156,7 +155,7 @@ def test_alpha_sets_the_tint(stub, room_path: Path) -> None:
 # Names
 
 
-def test_who_signs(stub, room_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_signature(stub, room_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def name(*options: str) -> str:
         return stub("--url", room_path, *options).paths[0].name.split("__")[0]
 
@@ -168,7 +167,7 @@ def test_who_signs(stub, room_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_p
     assert name("--surname", "Łuk/../asz", "--name", "..") == "Łuk-asz_Tings"
 
 
-def test_bad_settings_are_told(stub, room_path: Path, tmp_path: Path) -> None:
+def test_invalid_settings(stub, room_path: Path, tmp_path: Path) -> None:
     (tmp_path / "interior-surfaces.toml").write_text("surname =", "utf-8")
     run = stub("--url", room_path)
     assert (run.code, run.out, run.files) == (3, "", [])
@@ -178,7 +177,7 @@ def test_bad_settings_are_told(stub, room_path: Path, tmp_path: Path) -> None:
 # Batches
 
 
-def test_a_batch_gives_a_line_a_photo_in_order(stub, room_path: Path) -> None:
+def test_batch_prints_paths_in_order(stub, room_path: Path) -> None:
     rooms = [room_path.with_name(f"room_0{n}.jpg") for n in (3, 2, 8)]
     run = stub("--url", *rooms[:2], "--url", rooms[2])
     assert run.code == 0
@@ -186,7 +185,7 @@ def test_a_batch_gives_a_line_a_photo_in_order(stub, room_path: Path) -> None:
     assert "3/3" in run.err
 
 
-def test_one_bad_photo_does_not_stop_the_rest(stub, room_path: Path, tmp_path: Path) -> None:
+def test_one_bad_photo_does_not_stop_the_batch(stub, room_path: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"<html>")
     run = stub("--url", room_path, "bad.jpg", "absent.jpg", room_path, "--quiet")
     assert run.code == 10
@@ -194,7 +193,7 @@ def test_one_bad_photo_does_not_stop_the_rest(stub, room_path: Path, tmp_path: P
     assert [line.split(": ")[0] for line in run.err.splitlines()] == ["bad.jpg", "absent.jpg"]
 
 
-def test_a_folder_and_a_list_on_stdin(stub, room_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_and_list_on_stdin(stub, room_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "photos" / name).write_bytes(room_path.read_bytes())
@@ -203,12 +202,12 @@ def test_a_folder_and_a_list_on_stdin(stub, room_path: Path, tmp_path: Path, mon
     assert len(stub("--url", "-").paths) == 4
 
 
-def test_a_batch_of_one_that_fails_is_still_a_batch(stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_batch_of_one(stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", stdin("absent.jpg\n"))
     assert stub("--url", "-").code == 10
 
 
-def test_what_a_folder_holds_besides_photos_is_counted(stub, room_path: Path, tmp_path: Path) -> None:
+def test_other_files_in_a_folder_are_counted(stub, room_path: Path, tmp_path: Path) -> None:
     for name in ("photos/a.jfif", "photos/below/b.jpg", "photos/notes.txt", "photos/below/more.TXT", "photos/c.mov"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(room_path.read_bytes())
@@ -218,9 +217,7 @@ def test_what_a_folder_holds_besides_photos_is_counted(stub, room_path: Path, tm
     assert stub("--url", "photos", "--quiet").err == ""
 
 
-def test_a_heic_without_its_package_is_reported(
-    stub, room_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_heic_without_pillow_heif(stub, room_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(room_path.read_bytes())
     (tmp_path / "photos" / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -230,9 +227,7 @@ def test_a_heic_without_its_package_is_reported(
     assert run.err == "photos/b.HEIC: expected pillow-heif for a HEIC photo, install interior-surfaces[heic]\n"
 
 
-def test_a_line_that_cannot_be_read_does_not_stop_the_rest(
-    stub, room_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_that_are_not_text(stub, room_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", stdin(f"K\xfcche.jpg\n{room_path}\n", "latin-1"))
     run = stub("--url", "-", "--quiet")
     assert (run.code, len(run.paths)) == (10, 1)
@@ -240,7 +235,7 @@ def test_a_line_that_cannot_be_read_does_not_stop_the_rest(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
-def test_a_name_that_is_not_utf_8(stub, room_path: Path, tmp_path: Path) -> None:
+def test_name_that_is_not_utf8(stub, room_path: Path, tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")).write_bytes(room_path.read_bytes())
     run = stub("--url", os.fsdecode(b"caf\xe9.jpg"), "--json")
     assert run.code == 0
@@ -248,13 +243,13 @@ def test_a_name_that_is_not_utf_8(stub, room_path: Path, tmp_path: Path) -> None
     assert stub("--url", os.fsdecode(b"caf\xe8.jpg")).err.startswith("segment.py: caf\\udce8.jpg: expected a photo")
 
 
-def test_a_file_by_its_address(stub, room_path: Path) -> None:
+def test_file_urls(stub, room_path: Path) -> None:
     run = stub("--url", room_path.as_uri(), "--json")
     assert (run.code, run.err) == (0, "")
     assert json.loads((run.folder / run.files[1]).read_text("utf-8"))["image"]["source"] == room_path.as_uri()
 
 
-def test_an_error_names_the_photo(stub, tmp_path: Path) -> None:
+def test_errors_name_the_photo(stub, tmp_path: Path) -> None:
     (tmp_path / "room.jpg").write_bytes(b"<html>")
     assert stub("--url", "room.jpg").err.startswith("segment.py: room.jpg: expected a photo (JPEG, ")
     assert stub("--url", "a\nb.jpg").err.startswith("segment.py: a\\nb.jpg: expected a photo's address or file")
@@ -263,28 +258,13 @@ def test_an_error_names_the_photo(stub, tmp_path: Path) -> None:
 # Bad input
 
 
-def answer_silence(_: BaseHTTPRequestHandler) -> None:
-    time.sleep(3)
-
-
-def answer_drip(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.end_headers()
-    for _ in range(60):
-        request.wfile.write(b"\xff")
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["ftp://127.0.0.1/a.jpg", "file:///absent.jpg", "file://server/a.jpg", "http://", "absent.jpg", "", "/dev/zero"],
-)
-def test_what_cannot_be_fetched(stub, url: str) -> None:
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/a.jpg", "file://server/a.jpg", "absent.jpg", "", "/dev/zero"])
+def test_fetch_errors(stub, url: str) -> None:
     check_failure(stub("--url", url, "--json", "--masks"), 4, "expected")
 
 
 @pytest.mark.usefixtures("stub")
-def test_this_machine_is_asked_with_leave_alone(
+def test_private_hosts_need_the_option(
     photo_server: PhotoServer, room_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = photo_server.serve("/room.jpg", room_path.read_bytes())
@@ -295,7 +275,7 @@ def test_this_machine_is_asked_with_leave_alone(
     assert photo_server.asked == []
 
 
-def test_a_password_in_an_address_is_not_repeated(stub, room_path: Path) -> None:
+def test_passwords_are_not_repeated(stub, room_path: Path) -> None:
     url = "http://mary:secret@127.0.0.1/a.jpg"
     check_failure(stub("--url", url), 4, "without user name and password")
     run = stub("--url", url, room_path, "--json")
@@ -306,14 +286,13 @@ def test_a_password_in_an_address_is_not_repeated(stub, room_path: Path) -> None
     assert "secret" not in told
 
 
-@pytest.mark.parametrize("answer", [answer_silence, answer_drip])
-def test_a_server_that_does_not_answer_in_time(stub, photo_server: PhotoServer, answer) -> None:
-    check_failure(stub("--url", photo_server.answer("/a.jpg", answer), "--timeout", "0.5"), 4, "0.5 s")
+def test_timeout(stub, photo_server: PhotoServer) -> None:
+    url = photo_server.answer("/a.jpg", lambda _: time.sleep(3))
+    check_failure(stub("--url", url, "--timeout", "0.5"), 4, "0.5 s")
 
 
 def test_http_errors(stub, photo_server: PhotoServer) -> None:
     check_failure(stub("--url", photo_server.url("/absent.jpg")), 4, "404 Not Found")
-    check_failure(stub("--url", photo_server.serve("/gone", b"", status=410)), 4, "410")
     check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="50000001")), 4, "50 MB")
     check_failure(stub("--url", photo_server.serve("/short", b"\xff\xd8", Content_Length="99")), 4, "broke off")
 
@@ -330,42 +309,18 @@ def test_limits_of_size(stub, photo_server: PhotoServer, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "0 bytes"),
         (b"<!doctype html><title>Not here</title>", "HTML"),
         (photo_bytes("JPEG", (512, 512))[:9000], "truncated or corrupt"),
-        (photo_bytes("PNG", (512, 512))[:9000], "truncated or corrupt"),
-        (b"\xff\xd8\xff" + bytes(999), "got a damaged one"),
         (photo_bytes("PNG", (1, 1)), "at least 16 pixels a side, the photo has 1x1"),
     ],
-    ids=["empty", "html", "truncated jpeg", "truncated png", "corrupt", "one pixel"],
+    ids=["html", "truncated", "one pixel"],
 )
-def test_what_cannot_be_decoded(stub, photo_server: PhotoServer, data: bytes, words: str) -> None:
+def test_decode_errors(stub, photo_server: PhotoServer, data: bytes, words: str) -> None:
     url = photo_server.serve("/photo.jpg", data, Content_Type="image/jpeg")
     check_failure(stub("--url", url, "--json", "--masks"), 5, words)
 
 
-@pytest.mark.parametrize(
-    ("data", "size"),
-    [
-        (photo_bytes("JPEG", (1000, 100)), (1000, 100)),
-        (photo_bytes("JPEG", mode="CMYK"), (64, 48)),
-        (photo_bytes("JPEG", mode="L"), (64, 48)),
-        (photo_bytes("PNG", mode="P"), (64, 48)),
-        (photo_bytes("PNG", mode="RGBA"), (64, 48)),
-        (photo_bytes("PNG", mode="I;16"), (64, 48)),
-        (photo_bytes("GIF", save_all=True, append_images=[Pillow.new("RGB", (64, 48))]), (64, 48)),
-        (photo_bytes("WEBP", (16, 16)), (16, 16)),
-    ],
-    ids=["panorama", "cmyk", "grey", "palette", "alpha", "16 bit", "animated", "smallest"],
-)
-def test_unusual_photos_are_taken(stub, photo_server: PhotoServer, data: bytes, size: tuple[int, int]) -> None:
-    run = stub("--url", photo_server.serve("/photo", data))
-    assert (run.code, run.err) == (0, "")
-    with Pillow.open(run.paths[0]) as picture:
-        assert (picture.size, picture.mode) == (size, "RGB")
-
-
-def test_an_unusable_output_folder(stub, room_path: Path, tmp_path: Path) -> None:
+def test_unusable_output_folder(stub, room_path: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/absent")):
         run = stub("--url", room_path, "--output", folder)
@@ -374,7 +329,7 @@ def test_an_unusable_output_folder(stub, room_path: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_output_folder_without_permission(stub, room_path: Path, tmp_path: Path) -> None:
+def test_output_folder_without_permission(stub, room_path: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     check_failure(stub("--url", room_path), 6, "Permission denied")
 
@@ -398,7 +353,7 @@ def test_missing_weights(stub, room_path: Path) -> None:
         (["--url", "a", "--colour"], "--colour"),
     ],
 )
-def test_wrong_calls(stub, capsys: pytest.CaptureFixture[str], options: list[str], words: str) -> None:
+def test_wrong_arguments(stub, capsys: pytest.CaptureFixture[str], options: list[str], words: str) -> None:
     with pytest.raises(SystemExit) as caught:
         stub(*options)
     assert caught.value.code == 2

@@ -57,11 +57,11 @@ def test_help_loads_no_heavy_package() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_version_is_the_projects() -> None:
+def test_version_is_the_projects() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("version", VERSION) == VERSION
 
 
-def test_the_shipped_network_finds_the_room(command, photo_server: PhotoServer) -> None:
+def test_shipped_network(command, photo_server: PhotoServer) -> None:
     run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks")
     assert (run.code, run.err) == (0, "")
     document = json.loads((run.folder / f"{run.paths[0].name.removesuffix('.jpg')}.json").read_text("utf-8"))
@@ -75,7 +75,7 @@ def test_the_shipped_network_finds_the_room(command, photo_server: PhotoServer) 
         assert picture.size == (1920, 2876)
 
 
-def test_a_batch_as_a_process(command, room_path: Path) -> None:
+def test_batch_as_a_process(command, room_path: Path) -> None:
     sources = f"{room_path}\nabsent.jpg\n{EXAMPLE}\n"
     run = command("--url", "-", input=sources)
     assert run.code == 10
@@ -96,7 +96,7 @@ def test_segmenting_loads_no_torch(tmp_path: Path, room_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux' /proc")
-def test_a_large_photo_takes_the_memory_that_is_stated(tmp_path: Path) -> None:
+def test_memory_of_a_large_photo(tmp_path: Path) -> None:
     photo = tmp_path / "large.jpg"
     Pillow.open(EXAMPLE).resize((3000, 4000)).save(photo)
     # Not ru_maxrss: Linux counts what the parent, this test run with torch, held at the fork.
@@ -112,7 +112,7 @@ def test_a_large_photo_takes_the_memory_that_is_stated(tmp_path: Path) -> None:
     assert int(megabytes) <= 600
 
 
-def test_runs_at_the_same_time_keep_to_themselves(tmp_path: Path, room_path: Path) -> None:
+def test_concurrent_runs(tmp_path: Path, room_path: Path) -> None:
     words = [sys.executable, str(ROOT / "segment.py"), "--url", str(room_path), "--output", str(tmp_path)]
     runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     paths = {run.communicate(timeout=120)[0].strip() for run in runs}
@@ -120,7 +120,7 @@ def test_runs_at_the_same_time_keep_to_themselves(tmp_path: Path, room_path: Pat
     assert {str(path) for path in tmp_path.iterdir()} == paths
 
 
-def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
+def test_full_disk_leaves_nothing(command, room_path: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_nothing(command, room_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
+def test_interruption(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
     words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path / "out"), "--allow-private", "--url"]
     words.append(photo_server.answer("/silent", lambda _: time.sleep(20)))
     run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -143,7 +143,7 @@ def test_an_interruption_is_clean(tmp_path: Path, photo_server: PhotoServer, sen
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path, room_path: Path) -> None:
+def test_closed_pipe(tmp_path: Path, room_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     words = [sys.executable, str(ROOT / "segment.py"), "--output", str(tmp_path), "--url", str(room_path)]

@@ -11,38 +11,38 @@ import pytest
 from surfaces.cli.arguments import local_path, number, positive, share
 
 
-def test_what_is_meant_is_read() -> None:
+def test_valid_numbers() -> None:
     assert [positive("1"), positive("024"), share("0"), share("1"), share(".5"), number("2e2", 1, 300)] == [
         *(1, 24, 0.0, 1.0, 0.5, 200.0)
     ]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "1_000", " 1", "one", "", "\u00b9", "\u0661"])
-def test_no_count(text: str) -> None:
+def test_positive_refuses(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         positive(text)
     assert str(caught.value) == f"expected a number from 1, got {text}"
 
 
 @pytest.mark.parametrize("text", ["labels", "/labels", "C:\\labels", "a:b/labels"])
-def test_a_path(text: str) -> None:
+def test_local_paths(text: str) -> None:
     assert local_path(text) == Path(text)
 
 
 @pytest.mark.parametrize("text", ["file:///my%20labels", "file://localhost/my%20labels"])
-def test_an_address_of_a_file_is_its_path(text: str) -> None:
+def test_file_urls_are_paths(text: str) -> None:
     assert local_path(text) == Path("/my labels")
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/labels", "https://host/labels", "zip://labels::s3://bucket/a.zip"])
-def test_no_path(text: str) -> None:
+def test_local_path_refuses_urls(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         local_path(text)
     assert str(caught.value) == f"expected a path on this machine, got the address {text}"
 
 
 @pytest.mark.parametrize("text", ["-0.01", "1.01", "nan", "inf", "half", "", "50%"])
-def test_no_share(text: str) -> None:
+def test_share_refuses(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         share(text)
     assert str(caught.value) == f"expected a number from 0 to 1, got {text!r}"
@@ -57,7 +57,7 @@ def test_no_share(text: str) -> None:
     ],
     ids=["a corpus", "an output", "a dataset"],
 )
-def test_no_command_takes_an_address_for_a_folder(
+def test_commands_refuse_urls_for_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, words: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

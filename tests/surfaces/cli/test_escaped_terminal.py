@@ -39,18 +39,18 @@ def escape(text: str) -> str:
     ],
     ids=["plain", "escape", "return", "bar", "bidi", "C1", "not UTF-8"],
 )
-def test_what_is_written(text: str, shown: str) -> None:
+def test_escaped_text(text: str, shown: str) -> None:
     assert escape(text) == shown
 
 
 @given(st.text(max_size=40))
-def test_any_text_controls_nothing(text: str) -> None:
+def test_any_text_is_escaped(text: str) -> None:
     shown = escape(text)
     assert all(sign.isprintable() or sign in "\n\t" for sign in shown.strip("\r"))
     assert escape(shown) == shown
 
 
-def test_progress_bars_are_as_before() -> None:
+def test_progress_bars_are_not_changed() -> None:
     plain, wrapped = io.StringIO(), io.StringIO()
     for file in (plain, EscapingStream(wrapped)):  # type: ignore[arg-type]
         bar = tqdm(total=3, file=file, mininterval=0, bar_format="{l_bar}{bar}| {n}/{total}")
@@ -79,7 +79,7 @@ def photos(tmp_path: Path, room_path: Path) -> Path:
     ],
     ids=["segment", "run", "inspect", "init"],
 )
-def test_names_of_photos_control_no_terminal(tmp_path: Path, photos: Path, command: tuple[int | str, ...]) -> None:
+def test_names_of_photos_are_escaped(tmp_path: Path, photos: Path, command: tuple[int | str, ...]) -> None:
     code, *words = [str(word).format(photos=photos, out=tmp_path / "out") for word in command]
     ran = subprocess.run([sys.executable, *words], capture_output=True, cwd=Path(__file__).parents[3], timeout=120)
     told = (ran.stdout + ran.stderr).decode()

@@ -24,7 +24,7 @@ def _labels(folder: Path, annotations: list[dict[str, Any]], crowds: str = "auto
     return sample.labels()
 
 
-def test_where_all_tables_are_crowds_each_is_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_tables_are_crowds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = [annotation(13, 3, runs(TABLE), iscrowd=1), annotation(14, 3, runs(_SECOND), iscrowd=1)]
     labels = _labels(tmp_path, [*_CROWDS, *tables])
     assert [int((labels.semantic == value).sum()) for value in (1, 2, 3)] == [1200, 900, 300]
@@ -34,7 +34,7 @@ def test_where_all_tables_are_crowds_each_is_a_table(tmp_path: Path, capsys: pyt
     assert "--crowds refuse" in line
 
 
-def test_a_crowd_beside_single_tables_is_pixels_of_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crowds_beside_single_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = [annotation(13, 3, runs(TABLE), iscrowd=1), annotation(14, 3, polygon(_SECOND))]
     labels = _labels(tmp_path, [*_CROWDS, *tables])
     assert int((labels.semantic == DINING_TABLE.coco_id).sum()) == 300
@@ -45,18 +45,18 @@ def test_a_crowd_beside_single_tables_is_pixels_of_tables(tmp_path: Path, capsys
     assert _labels(tmp_path, [*_CROWDS, *tables], "instances").tables.max() == 2
 
 
-def test_crowds_of_wall_and_floor_alone_need_no_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crowds_of_stuff_are_regions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = _labels(tmp_path, [*_CROWDS, annotation(13, 3, polygon(TABLE))], "refuse")
     assert np.unique(labels.semantic).tolist() == [1, 2, 3]
     assert capsys.readouterr().err == ""
 
 
-def test_crowds_of_tables_are_refused_on_demand(tmp_path: Path) -> None:
+def test_refuse_crowds(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"annotation 13 of image 1.*crowd"):
         _labels(tmp_path, [*_CROWDS, annotation(13, 3, runs(TABLE), iscrowd=1)], "refuse")
 
 
-def test_one_crowd_region_of_several_classes_is_unlabelled(tmp_path: Path) -> None:
+def test_crowds_shared_by_classes_are_unlabelled(tmp_path: Path) -> None:
     labels = _labels(tmp_path, [annotation(key, key, runs(TABLE), iscrowd=1) for key in (1, 2, 3)])
     assert (labels.semantic[25:35, 10:30] == IGNORE).all()
 
@@ -64,13 +64,13 @@ def test_one_crowd_region_of_several_classes_is_unlabelled(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("category", "value"), [(1, IGNORE), (2, IGNORE), (3, OTHER_TABLE)], ids=["wall", "floor", "dining table"]
 )
-def test_the_key_ignore_marks_what_nobody_vouches_for(tmp_path: Path, category: int, value: int) -> None:
+def test_ignored_regions_are_unlabelled(tmp_path: Path, category: int, value: int) -> None:
     labels = _labels(tmp_path, [annotation(1, category, polygon(TABLE), iscrowd=1, ignore=1)])
     assert (labels.semantic[25:35, 10:30] == value).all()
 
 
 @pytest.mark.parametrize("written_by", ["now", "before"])
-def test_our_own_files_keep_their_meaning(tmp_path: Path, written_by: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_of_all_versions(tmp_path: Path, written_by: str, capsys: pytest.CaptureFixture[str]) -> None:
     semantic = np.full((40, 60), 2, np.uint8)
     semantic[:10], semantic[20:30, :20] = IGNORE, OTHER_TABLE
     labels = Labels(semantic, np.zeros_like(semantic))
@@ -97,7 +97,7 @@ class _Relabelled:
         return self._labels
 
 
-def test_a_panoptic_file_is_not_taken_for_one_of_ours(tmp_path: Path) -> None:
+def test_panoptic_categories(tmp_path: Path) -> None:
     folder = write_room(tmp_path, [*_CROWDS, annotation(13, 3, polygon(TABLE))])
     path = folder / "annotations.json"
     content = json.loads(path.read_text("utf-8"))

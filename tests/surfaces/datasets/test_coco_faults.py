@@ -48,7 +48,7 @@ _BAD = {
 
 
 @pytest.mark.parametrize(("bad", "message"), _BAD.values(), ids=_BAD)
-def test_an_invalid_annotation_is_told_with_its_id(tmp_path: Path, bad: dict[str, Any], message: str) -> None:
+def test_invalid_annotations_are_reported_by_id(tmp_path: Path, bad: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match="annotation 21") as error:
         open_dataset(write_room(tmp_path, [*room(), bad]))
     assert message in str(error.value)
@@ -57,9 +57,7 @@ def test_an_invalid_annotation_is_told_with_its_id(tmp_path: Path, bad: dict[str
 
 
 @pytest.mark.parametrize("bad", [bad for bad, _ in _BAD.values()], ids=_BAD)
-def test_an_invalid_annotation_is_left_out_on_demand_and_counted(
-    tmp_path: Path, bad: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_skip_invalid_annotations(tmp_path: Path, bad: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     (sample,) = open_dataset(write_room(tmp_path, [bad, *room()]), ReadOptions(skip_invalid=True))
     assert sample.labels().tables.max() == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -67,7 +65,7 @@ def test_an_invalid_annotation_is_left_out_on_demand_and_counted(
     assert "annotation 21" in line
 
 
-def test_all_faults_are_listed_at_once_and_capped(tmp_path: Path) -> None:
+def test_list_of_faults_is_capped(tmp_path: Path) -> None:
     bad = [annotation(key, 3, []) for key in range(100, 432)]
     with pytest.raises(DatasetError) as error:
         open_dataset(write_room(tmp_path, [*room(), *bad]))
@@ -78,7 +76,7 @@ def test_all_faults_are_listed_at_once_and_capped(tmp_path: Path) -> None:
     assert lines[21].strip() == "and 312 more"
 
 
-def test_faults_of_images_annotations_and_files_are_listed_together(tmp_path: Path) -> None:
+def test_faults_of_all_kinds_are_listed_together(tmp_path: Path) -> None:
     content = coco_content([annotation(21, 3, []), *room(2)], files=("room1.jpg", "room2.jpg", "gone.jpg"))
     content["images"] += [{"id": 2, "file_name": "b.jpg", "height": 40, "width": 60}, {"id": 5, "file_name": "c.jpg"}]
     for name in ("room1.jpg", "room2.jpg"):
@@ -97,7 +95,7 @@ def test_faults_of_images_annotations_and_files_are_listed_together(tmp_path: Pa
     assert "'room2.jpg' and 'b.jpg'" in faults[0]
 
 
-def test_two_images_of_one_id_are_refused_also_on_demand(tmp_path: Path) -> None:
+def test_duplicate_image_ids_are_always_refused(tmp_path: Path) -> None:
     content = coco_content(room(), files=("room1.jpg", "room2.jpg"))
     content["images"][1]["id"] = "1"
     for name in ("room1.jpg", "room2.jpg"):
@@ -113,7 +111,7 @@ def test_two_images_of_one_id_are_refused_also_on_demand(tmp_path: Path) -> None
     [(10**9, 10**9), (0, 60), (-40, 60), ("forty", 60), (40.5, 60), (None, 60)],
     ids=["huge", "nothing", "negative", "a word", "a fraction", "null"],
 )
-def test_sizes_are_checked_before_memory_is_taken(tmp_path: Path, size: tuple[object, object]) -> None:
+def test_invalid_image_sizes(tmp_path: Path, size: tuple[object, object]) -> None:
     content = coco_content([])
     content["images"][0] |= {"height": size[0], "width": size[1]}
     write_photo(tmp_path / "room1.jpg")
@@ -121,7 +119,7 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path: Path, size: tuple[ob
         open_dataset(write_coco_file(tmp_path / "set.json", content))
 
 
-def test_ids_and_flags_as_text_are_the_numbers_that_they_say(tmp_path: Path) -> None:
+def test_numeric_ids_and_flags_as_text(tmp_path: Path) -> None:
     content = coco_content(
         [annotation("11", "2", runs(FLOOR), "1", iscrowd="0"), annotation(12, 3.0, polygon(TABLE), 1.0, iscrowd=False)]
     )
@@ -133,7 +131,7 @@ def test_ids_and_flags_as_text_are_the_numbers_that_they_say(tmp_path: Path) -> 
     assert labels.tables.max() == 1
 
 
-def test_ids_may_be_words(tmp_path: Path) -> None:
+def test_text_ids(tmp_path: Path) -> None:
     content = coco_content([annotation("a", 3, polygon(TABLE), "room-1"), annotation("b", 3, polygon(FLOOR), "01")])
     images = [{"id": name, "file_name": f"{name}.jpg", "height": 40, "width": 60} for name in ("room-1", "01", "1")]
     for image in images:
@@ -142,7 +140,7 @@ def test_ids_may_be_words(tmp_path: Path) -> None:
     assert [int((sample.labels().tables > 0).sum()) for sample in samples] == [200, 1200, 0]
 
 
-def test_a_photo_that_is_missing_is_told_or_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = coco_content([*room(), *room(2)], files=("room1.jpg", "gone.jpg"))
     path = write_coco_file(tmp_path / "set.json", content)
     write_photo(tmp_path / "room1.jpg")
@@ -152,14 +150,14 @@ def test_a_photo_that_is_missing_is_told_or_left_out(tmp_path: Path, capsys: pyt
     assert "left out 1 missing photo: image 2" in capsys.readouterr().err
 
 
-def test_two_images_of_one_photo_are_refused(tmp_path: Path) -> None:
+def test_duplicate_photos_are_refused(tmp_path: Path) -> None:
     content = coco_content([], files=("room1.jpg", "/exports/room1.jpg"))
     write_photo(tmp_path / "room1.jpg")
     with pytest.raises(DatasetError, match="room1 twice"):
         open_dataset(write_coco_file(tmp_path / "set.json", content))
 
 
-def test_more_tables_than_a_label_map_holds_are_told(tmp_path: Path) -> None:
+def test_too_many_tables(tmp_path: Path) -> None:
     tables = [annotation(key, 3, polygon(TABLE)) for key in range(255)]
     with pytest.raises(DatasetError, match="at most 254 dining tables, got 255"):
         open_dataset(write_room(tmp_path, tables))
@@ -170,12 +168,12 @@ def test_more_tables_than_a_label_map_holds_are_told(tmp_path: Path) -> None:
     [("Wall", "FLOOR", "Dining Table"), ("wall", "floor", "dining_table"), (" wall", "floor", "Dining-Table")],
     ids=["case", "underscore", "hyphen"],
 )
-def test_class_names_are_compared_by_their_words(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_class_names_are_normalized(tmp_path: Path, names: tuple[str, ...]) -> None:
     (sample,) = open_dataset(write_room(tmp_path, names=names))
     assert np.unique(sample.labels().semantic).tolist() == [1, 2, 3]
 
 
-def test_a_class_may_have_several_ids(tmp_path: Path) -> None:
+def test_several_categories_of_one_class(tmp_path: Path) -> None:
     annotations = [*room(), annotation(21, 4, polygon((40, 25, 50, 35)))]
     (sample,) = open_dataset(write_room(tmp_path, annotations, ("wall", "floor", "dining table", "Dining table")))
     assert sample.labels().tables.max() == 2
@@ -190,7 +188,7 @@ def test_classes_without_a_category_are_unlabelled(tmp_path: Path, capsys: pytes
     assert "1 annotation of other categories: 'sofa'" in others
 
 
-def test_without_our_classes_the_error_lists_the_files_own(tmp_path: Path) -> None:
+def test_no_known_classes(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="got 'Table', 'chair'"):
         open_dataset(write_room(tmp_path, [], ("Table", "chair")))
 
@@ -209,14 +207,14 @@ def test_byte_order_marks_and_encodings(tmp_path: Path, encoding: str) -> None:
     [None, {}, "text", [None], [[]], ["text"], [{"id": True}]],
     ids=["null", "an object", "text", "nulls", "lists", "texts", "no ids"],
 )
-def test_entries_of_another_kind_are_told(tmp_path: Path, key: str, value: object) -> None:
+def test_entries_of_wrong_types(tmp_path: Path, key: str, value: object) -> None:
     write_photo(tmp_path / "room1.jpg")
     path = write_coco_file(tmp_path / "set.json", coco_content(room()) | {key: value})
     with pytest.raises(DatasetError, match="expected"):
         open_dataset(path)
 
 
-def test_a_path_that_cannot_be_looked_up_is_told(tmp_path: Path) -> None:
+def test_unreadable_path(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"expected a readable dataset at .*File name too long"):
         open_dataset(tmp_path / ("x" * 300))
 
@@ -260,25 +258,25 @@ def test_any_values_are_read_or_refused(
     ],
     ids=["outside the photo", "without area", "only background"],
 )
-def test_annotations_without_a_pixel_are_counted(
+def test_empty_annotations_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], segmentation: object
 ) -> None:
     open_dataset(write_room(tmp_path, [*room()[:2], annotation(13, 3, segmentation)]))
     assert "left out 1 annotation without a pixel: annotation 13 of image 1" in capsys.readouterr().err
 
 
-def test_shares_of_the_photo_are_no_pixels(tmp_path: Path) -> None:
+def test_normalized_coordinates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"annotation 13 .*expected points in pixels, got shares of the photo"):
         open_dataset(write_room(tmp_path, [*room()[:2], annotation(13, 3, polygon((0.1, 0.1, 0.4, 0.4)))]))
 
 
-def test_pixels_of_an_annotation_that_is_left_out_are_unlabelled(tmp_path: Path) -> None:
+def test_skipped_annotations_leave_pixels_unlabelled(tmp_path: Path) -> None:
     folder = write_room(tmp_path, [annotation(11, 1, polygon(WALL)), annotation(12, 2, [])])
     (sample,) = open_dataset(folder, ReadOptions(skip_invalid=True))
     assert set(np.unique(sample.labels().semantic)) == {1, IGNORE}
 
 
-def test_ids_of_several_annotations_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_duplicate_annotation_ids_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (sample,) = open_dataset(write_room(tmp_path, [{**entry, "id": 7} for entry in room()]))
     assert "1 id of several annotations, each of which is read: 7" in capsys.readouterr().err
     assert set(np.unique(sample.labels().semantic)) == {1, 2, 3}

@@ -27,7 +27,7 @@ _LAYOUTS = {
 
 
 @pytest.mark.parametrize(("file", "file_name", "photo"), _LAYOUTS.values(), ids=_LAYOUTS)
-def test_the_folder_and_the_file_are_read(
+def test_layouts_of_other_tools(
     tmp_path: Path, file: str, file_name: str, photo: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_coco_file(tmp_path / file, coco_content(room(), files=(file_name,)))
@@ -50,7 +50,7 @@ def test_the_folder_and_the_file_are_read(
     ],
     ids=["posix", "windows", "share", "address", "file address"],
 )
-def test_an_absolute_name_is_found_by_its_end(
+def test_absolute_names_are_found_by_their_end(
     tmp_path: Path, file_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_coco_file(tmp_path / "labels.json", coco_content(room(), files=(file_name,)))
@@ -60,7 +60,7 @@ def test_an_absolute_name_is_found_by_its_end(
     assert "1 photo found by the end" in line
 
 
-def test_a_name_without_a_photo_leads_to_the_option(tmp_path: Path) -> None:
+def test_images_option(tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "elsewhere" / "rooms" / "room1.jpg")
     file_names = (str(photo), "rooms/room1.jpg", "images/room1.jpg")
     for file_name in file_names:
@@ -79,7 +79,7 @@ def test_a_name_without_a_photo_leads_to_the_option(tmp_path: Path) -> None:
     ["../room1.jpg", "..\\room1.jpg", "%2e%2e/room1.jpg", "/a/../../room1.jpg"],
     ids=["slash", "backslash", "percent", "absolute"],
 )
-def test_names_that_leave_the_folder_are_refused(tmp_path: Path, file_name: str) -> None:
+def test_names_outside_of_the_folder_are_refused(tmp_path: Path, file_name: str) -> None:
     write_photo(tmp_path / "room1.jpg")
     path = write_coco_file(tmp_path / "set" / "labels.json", coco_content(room(), files=(file_name,)))
     for options in (ReadOptions(), ReadOptions(skip_invalid=True), ReadOptions(images=tmp_path / "set")):
@@ -106,7 +106,7 @@ def test_splits_are_read_as_one_dataset(
     assert f"{len(splits)} COCO files are read as one dataset" in line
 
 
-def test_splits_of_one_photo_are_refused(tmp_path: Path) -> None:
+def test_photos_in_several_splits_are_refused(tmp_path: Path) -> None:
     for split in ("train", "train_corrected"):
         write_coco_file(tmp_path / "annotations" / f"instances_{split}.json", coco_content(room()))
     write_photo(tmp_path / "images" / "room1.jpg")
@@ -126,7 +126,7 @@ def test_several_coco_files_of_a_folder_are_listed(tmp_path: Path) -> None:
     assert len(open_dataset(tmp_path)) == 1
 
 
-def test_a_damaged_file_of_a_split_is_not_passed_over(tmp_path: Path) -> None:
+def test_damaged_splits_are_refused(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         write_photo(tmp_path / split / "room1.jpg")
         write_coco_file(tmp_path / split / "_annotations.coco.json", coco_content(room()))

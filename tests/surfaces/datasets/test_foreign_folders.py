@@ -72,9 +72,7 @@ _LINKS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("write", "link"), _LINKS.values(), ids=_LINKS)
-def test_a_link_that_leaves_a_dataset_is_refused_unless_wanted(
-    tmp_path: Path, write: Callable[[Path], None], link: str
-) -> None:
+def test_links_out_of_a_dataset(tmp_path: Path, write: Callable[[Path], None], link: str) -> None:
     folder = tmp_path / "set"
     write(folder)
     whole = [sample.encoded_image() for sample in open_dataset(folder)]
@@ -84,13 +82,13 @@ def test_a_link_that_leaves_a_dataset_is_refused_unless_wanted(
     assert [sample.encoded_image() for sample in open_dataset(folder, _FOLLOW)] == whole
 
 
-def test_a_dataset_that_is_a_link_itself_is_read(tmp_path: Path) -> None:
+def test_link_to_a_dataset(tmp_path: Path) -> None:
     _mask_folder(tmp_path / "set")
     (tmp_path / "link").symlink_to(tmp_path / "set")
     assert len(open_dataset(tmp_path / "link")) == 2
 
 
-def test_a_folder_of_photos_that_is_named_may_be_a_link(tmp_path: Path) -> None:
+def test_images_option_may_be_a_link(tmp_path: Path) -> None:
     _coco(tmp_path / "set")
     _moved(tmp_path / "set" / "images", tmp_path / "outside")
     assert len(open_dataset(tmp_path / "set", ReadOptions(images=tmp_path / "set" / "images"))) == 1
@@ -99,7 +97,7 @@ def test_a_folder_of_photos_that_is_named_may_be_a_link(tmp_path: Path) -> None:
         open_dataset(tmp_path / "set", ReadOptions(images=tmp_path / "set" / "images"))
 
 
-def test_nothing_of_outside_is_packed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pack_refuses_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "set"
     _mask_folder(folder)
     _moved(folder / "images" / "room_01.jpg", tmp_path / "outside")
@@ -112,9 +110,7 @@ def test_nothing_of_outside_is_packed(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("form", ["packed", "coco"])
 @pytest.mark.parametrize("secret", ["text", "nothing", "begins like a photo"])
-def test_what_is_no_photo_is_not_copied(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, secret: str
-) -> None:
+def test_other_files_are_not_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, secret: str) -> None:
     folder = tmp_path / "set"
     _mask_folder(folder)
     head = {"text": b"-----BEGIN OPENSSH PRIVATE KEY-----", "nothing": b"", "begins like a photo": b"\xff\xd8\xff\xe0"}
@@ -129,9 +125,7 @@ def test_what_is_no_photo_is_not_copied(
     [(_mask_folder, "images/room_01.jpg"), (_coco, "images/a.jpg"), (_packed, "part-000.zip")],
     ids=["label maps", "COCO", "packed"],
 )
-def test_the_file_of_a_photo_is_one_by_its_first_bytes(
-    tmp_path: Path, write: Callable[[Path], None], photo: str
-) -> None:
+def test_photos_are_checked_by_their_first_bytes(tmp_path: Path, write: Callable[[Path], None], photo: str) -> None:
     write(tmp_path / "set")
     path = tmp_path / "set" / photo
     path.write_bytes(b"-" * path.stat().st_size)
@@ -144,7 +138,7 @@ def test_the_file_of_a_photo_is_one_by_its_first_bytes(
 
 
 @pytest.mark.parametrize("name", ["labels.sqlite", "reviews.sqlite", "crawl.sqlite"])
-def test_a_database_that_is_a_link_out_of_its_folder_is_neither_read_nor_begun(tmp_path: Path, name: str) -> None:
+def test_links_to_databases_are_refused(tmp_path: Path, name: str) -> None:
     folder, outside = tmp_path / "set", tmp_path / "outside.sqlite"
     folder.mkdir()
     (folder / name).symlink_to(outside)
@@ -155,7 +149,7 @@ def test_a_database_that_is_a_link_out_of_its_folder_is_neither_read_nor_begun(t
 
 
 @pytest.mark.parametrize("merged", [False, True], ids=["opened", "merged"])
-def test_a_journal_that_has_sqlite_delete_another_file_is_refused(tmp_path: Path, merged: bool) -> None:
+def test_journals_that_name_other_files_are_refused(tmp_path: Path, merged: bool) -> None:
     victim, store = tmp_path / "precious", tmp_path / "store"
     victim.write_bytes(b"precious")
     LabelStore.create(store).close()
@@ -195,7 +189,7 @@ _ARCHIVES = {
 
 
 @pytest.mark.parametrize("archive", _ARCHIVES.values(), ids=_ARCHIVES)
-def test_an_archive_is_a_plain_name(tmp_path: Path, archive: object) -> None:
+def test_names_of_archives(tmp_path: Path, archive: object) -> None:
     _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(archive=archive))
     with pytest.raises(DatasetError, match=r"index of a packed dataset in .*packed\.json, got: expected a file's name"):
         open_dataset(tmp_path / "set")
@@ -214,19 +208,19 @@ _SAMPLES = {
 
 
 @pytest.mark.parametrize("name", _SAMPLES.values(), ids=_SAMPLES)
-def test_a_sample_has_a_name_inside_the_dataset(tmp_path: Path, name: object) -> None:
+def test_names_of_samples(tmp_path: Path, name: object) -> None:
     _changed_index(tmp_path / "set", lambda entry: entry.update(name=name))
     with pytest.raises(DatasetError, match=r"index of a packed dataset in .*packed\.json"):
         open_dataset(tmp_path / "set")
 
 
-def test_a_part_beyond_the_end_is_refused_wherever_it_begins(tmp_path: Path) -> None:
+def test_members_beyond_the_end_are_refused(tmp_path: Path) -> None:
     _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(offset=0, size=200_000_000))
     with pytest.raises(DatasetError, match=r"expected 200000000 bytes or more in .*part-000\.zip"):
         open_dataset(tmp_path / "set")
 
 
-def test_a_part_larger_than_any_photo_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_too_large_members_are_not_read(tmp_path: Path) -> None:
     _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(offset=0, size=10**12))
     with (tmp_path / "set" / "part-000.zip").open("r+b") as file:
         file.truncate(10**12)  # a hole, which takes no space
@@ -257,9 +251,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_any_index_gives_samples_or_an_error_of_ours(
-    packed: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_any_index(packed: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("fuzzed")
     index = json.loads((packed / "packed.json").read_text())
     entry = data.draw(st.sampled_from(index["samples"]))

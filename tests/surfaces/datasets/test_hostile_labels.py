@@ -26,7 +26,7 @@ pytestmark = pytest.mark.security
 _FUZZING = settings(max_examples=200, deadline=None)
 
 
-def test_polygons_that_cross_the_photo_without_end_are_refused_before_they_are_drawn() -> None:
+def test_long_polygons_are_refused() -> None:
     zigzag = [[0.0, 0.0, 7000.0, 7000.0] * 50_000]
     with pytest.raises(DatasetError, match="an outline of at most 1000000 pixels, got 7"):
         decode_segmentation(zigzag, 7000, 7000)
@@ -34,7 +34,7 @@ def test_polygons_that_cross_the_photo_without_end_are_refused_before_they_are_d
         decode_segmentation([[0.0, 0.0, 49.0, 49.0] * 200], 49, 49)
 
 
-def test_many_polygons_are_one_mask() -> None:
+def test_many_polygons() -> None:
     squares = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x in range(0, 200, 4) for y in range(0, 200, 4)]
     mask = decode_segmentation(squares, 200, 200)
     expected = np.zeros((200, 200), bool)
@@ -44,7 +44,7 @@ def test_many_polygons_are_one_mask() -> None:
     np.testing.assert_array_equal(mask, expected)
 
 
-def test_a_photo_of_more_annotations_than_can_be_drawn_is_a_fault(tmp_path: Path) -> None:
+def test_too_many_annotations(tmp_path: Path) -> None:
     walls = [annotation(100 + n, 1, polygon(TABLE)) for n in range(2049)]
     with pytest.raises(DatasetError, match=r"image 1 \('room1.jpg'\): expected at most 2048 annotations, got 2049"):
         open_dataset(write_room(tmp_path, walls))
@@ -55,7 +55,7 @@ def test_a_photo_of_more_annotations_than_can_be_drawn_is_a_fault(tmp_path: Path
     ["[" * 200_000, '{"images": ' * 100_000, '{"images": [], "annotations": [], "categories": [' + "9" * 5000 + "]}"],
     ids=["lists without end", "objects without end", "a number without end"],
 )
-def test_json_that_python_does_not_read_is_one_line(tmp_path: Path, text: str) -> None:
+def test_invalid_json(tmp_path: Path, text: str) -> None:
     path = tmp_path / "annotations.json"
     path.write_text(text, "utf-8")
     with pytest.raises(DatasetError, match="expected a COCO file") as error:
@@ -63,7 +63,7 @@ def test_json_that_python_does_not_read_is_one_line(tmp_path: Path, text: str) -
     assert "\n" not in str(error.value)
 
 
-def test_a_file_of_more_bytes_than_allowed_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_too_large_files_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     with path.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no space
@@ -73,7 +73,7 @@ def test_a_file_of_more_bytes_than_allowed_is_refused_before_it_is_read(tmp_path
         open_dataset(path.rename(tmp_path / "annotations.json"))
 
 
-def test_a_device_in_place_of_a_photo_is_refused(tmp_path: Path) -> None:
+def test_devices_are_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/dev/zero")
     with pytest.raises(DatasetError, match="got: no regular file"):
         read_bytes(tmp_path / "link")
@@ -91,20 +91,20 @@ _BOMB = zlib.compress(bytes(2**21))
     [(b"iCCP", b"a\0\0" + _BOMB), (b"zTXt", b"a\0\0" + _BOMB), (b"iTXt", b"a\0\1\0\0\0" + _BOMB)],
     ids=["profile", "text", "international text"],
 )
-def test_texts_of_label_maps_are_not_unpacked_without_a_limit(chunk: tuple[bytes, bytes]) -> None:
+def test_compressed_texts_of_label_maps(chunk: tuple[bytes, bytes]) -> None:
     with pytest.raises(DatasetError, match="too large"):
         decode_soft_labels(_colour_png(8, chunk), "a belief")
     with pytest.raises(DatasetError, match="too large"):
         decode_map(png(8, 8, 8, 0, unfiltered(bytes(64), 8), chunk), "a map")
 
 
-def test_a_belief_of_deep_samples_is_refused_by_its_header() -> None:
+def test_soft_labels_of_16_bits() -> None:
     header = png_chunk(b"IHDR", b"\0\0\x1b\0\0\0\x1b\0\x10\6\0\0\0")
     with pytest.raises(DatasetError, match="samples of 16 bits"):
         decode_soft_labels(PNG_SIGNATURE + header, "a belief")
 
 
-def test_a_belief_has_its_classes_in_order() -> None:
+def test_soft_labels_keep_their_order() -> None:
     soft_labels = np.arange(NUM_CHANNELS * 6, dtype=np.uint8).reshape(NUM_CHANNELS, 2, 3)
     np.testing.assert_array_equal(decode_soft_labels(encode_soft_labels(soft_labels), "a belief"), soft_labels)
 

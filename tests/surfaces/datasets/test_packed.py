@@ -21,7 +21,7 @@ from tests.surfaces.datasets.label_strategies import BELIEFS, assert_same_labels
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 
 
-def test_rooms_travel_unchanged_in_archives_of_bounded_size(tmp_path: Path) -> None:
+def test_round_trip_in_bounded_archives(tmp_path: Path) -> None:
     rooms = open_dataset(ROOMS)
     assert write_packed(rooms, tmp_path / "set", max_bytes=100_000) == len(rooms)
     archives = sorted((tmp_path / "set").glob("*.zip"))
@@ -50,7 +50,7 @@ def test_labels_are_exact(expected: Labels) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(expected=labels(), soft_labels=BELIEFS)
-def test_beliefs_are_exact_also_beside_photos_without(expected: Labels, soft_labels: npt.NDArray[np.uint8]) -> None:
+def test_soft_labels_are_exact(expected: Labels, soft_labels: npt.NDArray[np.uint8]) -> None:
     believed = replace(expected, soft_labels=soft_labels)
     with TemporaryDirectory() as folder:
         write_packed([sample_of(believed, "a"), sample_of(expected, "b")], Path(folder) / "set", longest_side=3)
@@ -59,7 +59,7 @@ def test_beliefs_are_exact_also_beside_photos_without(expected: Labels, soft_lab
         assert other is None
 
 
-def test_shrinking_keeps_the_shape_and_the_values(tmp_path: Path) -> None:
+def test_resized_photos(tmp_path: Path) -> None:
     rooms = open_dataset(ROOMS)[:4]
     write_packed(rooms, tmp_path / "set", longest_side=128)
     for room, small in zip(rooms, open_dataset(tmp_path / "set"), strict=True):
@@ -75,14 +75,14 @@ def test_shrinking_keeps_the_shape_and_the_values(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "same")[0].encoded_image() == rooms[0].encoded_image()
 
 
-def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
+def test_output_is_deterministic(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_packed(open_dataset(ROOMS)[:3], tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+def test_damaged_files(tmp_path: Path) -> None:
     write_packed(open_dataset(ROOMS)[:2], tmp_path / "set")
     archive = tmp_path / "set" / "part-000.zip"
     whole = archive.read_bytes()
@@ -104,7 +104,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     [{"offset": "0"}, {"offset": -1}, {"size": None}, {"archive": "../part-000.zip"}, {"archive": 3}],
     ids=["text", "negative", "null", "outside", "a number"],
 )
-def test_an_index_that_points_nowhere_is_told(tmp_path: Path, changed: dict[str, object]) -> None:
+def test_invalid_members(tmp_path: Path, changed: dict[str, object]) -> None:
     write_packed(open_dataset(ROOMS)[:1], tmp_path / "set")
     index = tmp_path / "set" / "packed.json"
     content = json.loads(index.read_text())
@@ -114,7 +114,7 @@ def test_an_index_that_points_nowhere_is_told(tmp_path: Path, changed: dict[str,
         open_dataset(tmp_path / "set")
 
 
-def test_nothing_is_overwritten_and_nothing_left_half_written(tmp_path: Path) -> None:
+def test_failed_writes_leave_nothing(tmp_path: Path) -> None:
     rooms = open_dataset(ROOMS)[:1]
     write_packed(rooms, tmp_path / "set")
     before = sorted(tmp_path.rglob("*"))
@@ -129,7 +129,7 @@ def test_nothing_is_overwritten_and_nothing_left_half_written(tmp_path: Path) ->
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_reading_for_training_takes_numpy_opencv_and_pillow_alone(tmp_path: Path) -> None:
+def test_reading_needs_numpy_opencv_and_pillow_only(tmp_path: Path) -> None:
     write_packed(open_dataset(ROOMS)[:2], tmp_path / "set")
     program = f"""
 import sys

@@ -28,7 +28,7 @@ def test_blocks_end_at_a_gap() -> None:
     assert _numbers(train) == [n for n in numbers if n not in range(9, 19)]
 
 
-def test_an_order_does_not_matter_and_names_without_numbers_are_taken() -> None:
+def test_order_and_names_without_numbers() -> None:
     names = ["kitchen", "bath", "attic 2", "attic 1"]
     samples = [sample_of(_EMPTY, name) for name in names]
     train, val = split_blocks(samples, block_size=1, every=2, offset=0)
@@ -42,9 +42,7 @@ def test_an_order_does_not_matter_and_names_without_numbers_are_taken() -> None:
     every=st.integers(2, 6),
     offset=st.integers(0, 9),
 )
-def test_every_photo_is_on_one_side_and_no_run_is_cut_before_the_block_is_full(
-    numbers: set[int], block_size: int, every: int, offset: int
-) -> None:
+def test_any_split_is_a_partition_by_blocks(numbers: set[int], block_size: int, every: int, offset: int) -> None:
     train, val = split_blocks(_samples(sorted(numbers, reverse=True)), block_size, every, offset)
     assert sorted(_numbers(train) + _numbers(val)) == sorted(numbers)
     val_numbers = set(_numbers(val))

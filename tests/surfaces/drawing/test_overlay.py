@@ -51,7 +51,7 @@ def label_box(picture: Image, surface: SurfaceClass) -> tuple[int, int, int, int
 
 @pytest.mark.parametrize("surface", CLASSES)
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
-def test_each_class_has_its_tint(surface: SurfaceClass, alpha: float) -> None:
+def test_tint_of_each_class(surface: SurfaceClass, alpha: float) -> None:
     mask = rectangle(240, 320, 40, 200, 60, 260)
     picture = draw_overlay(blank(240, 320), [found(surface, mask)], alpha)
     assert near(picture[50, 70], tinted(surface, alpha))
@@ -61,14 +61,14 @@ def test_each_class_has_its_tint(surface: SurfaceClass, alpha: float) -> None:
 
 
 @pytest.mark.parametrize("surface", CLASSES)
-def test_the_outline_runs_along_the_edge(surface: SurfaceClass) -> None:
+def test_outlines_follow_the_edge(surface: SurfaceClass) -> None:
     mask = rectangle(240, 320, 40, 200, 60, 260)
     picture = draw_overlay(blank(240, 320), [found(surface, mask)])
     for row, column in [(40, 160), (199, 160), (120, 60), (120, 259)]:
         assert near(picture[row, column], surface.colour_rgb, tolerance=8)
 
 
-def test_no_line_runs_along_the_photos_border() -> None:
+def test_no_outline_along_the_photos_border() -> None:
     mask = rectangle(240, 320, 0, 120, 0, 320)
     picture = draw_overlay(blank(240, 320), [found(WALL, mask)])
     border = np.concatenate([picture[0], picture[:110, 0], picture[:110, -1]])
@@ -76,7 +76,7 @@ def test_no_line_runs_along_the_photos_border() -> None:
     assert near(picture[119, 100], WALL.colour_rgb, tolerance=8)
 
 
-def test_holes_are_neither_tinted_nor_without_outline() -> None:
+def test_holes_are_outlined_and_not_tinted() -> None:
     mask = rectangle(240, 320, 0, 240, 0, 320)
     mask[60:120, 200:280] = False
     picture = draw_overlay(blank(240, 320), [found(WALL, mask)])
@@ -92,7 +92,7 @@ def test_separate_parts_are_all_drawn() -> None:
     assert near(picture[220, 300], tinted(FLOOR, 0.4))
 
 
-def test_the_photo_is_left_as_it_is() -> None:
+def test_input_is_not_modified() -> None:
     image = blank(64, 64)
     picture = draw_overlay(image, [found(WALL, np.ones((64, 64), bool))])
     assert (image == GREY).all()
@@ -101,7 +101,7 @@ def test_the_photo_is_left_as_it_is() -> None:
     assert picture.dtype == np.uint8
 
 
-def test_nothing_found_gives_the_photo(room_path: Path) -> None:
+def test_no_detections(room_path: Path) -> None:
     image = load_image(str(room_path))
     empty = found(WALL, np.zeros(image.shape[:2], bool))
     assert np.array_equal(draw_overlay(image, []), image)
@@ -114,21 +114,21 @@ def test_label_text() -> None:
     assert label_text(found(WALL, mask, 1.0)) == "wall 100%"
 
 
-def test_a_label_lies_in_the_widest_part_of_its_segment() -> None:
+def test_labels_are_in_the_widest_part() -> None:
     mask = rectangle(480, 640, 0, 60, 0, 640) | rectangle(480, 640, 100, 480, 340, 640)
     left, top, right, bottom = label_box(draw_overlay(blank(480, 640), [found(WALL, mask)]), WALL)
     assert (left + right) / 2 == pytest.approx(490, abs=10)
     assert (top + bottom) / 2 == pytest.approx(290, abs=10)
 
 
-def test_a_label_avoids_holes() -> None:
+def test_labels_avoid_holes() -> None:
     mask = np.ones((480, 640), bool)
     mask[180:300, 220:420] = False
     left, top, right, bottom = label_box(draw_overlay(blank(480, 640), [found(WALL, mask)]), WALL)
     assert mask[top:bottom, left:right].all()
 
 
-def test_the_label_of_a_small_table_lies_above_it() -> None:
+def test_labels_of_small_tables_are_above_them() -> None:
     mask = rectangle(480, 640, 300, 316, 300, 340)
     picture = draw_overlay(blank(480, 640), [found(DINING_TABLE, mask)])
     left, _, right, bottom = label_box(picture, DINING_TABLE)
@@ -136,7 +136,7 @@ def test_the_label_of_a_small_table_lies_above_it() -> None:
     assert left < 320 < right
 
 
-def test_labels_do_not_cover_each_other() -> None:
+def test_labels_do_not_overlap() -> None:
     tables = [found(DINING_TABLE, rectangle(480, 640, 300, 320, 40 * n, 40 * n + 30), 0.9) for n in range(1, 15, 2)]
     each_alone = [draw_overlay(blank(480, 640), [table], 0) for table in tables]
     widths = [label_box(picture, DINING_TABLE)[2] - label_box(picture, DINING_TABLE)[0] for picture in each_alone]
@@ -148,7 +148,7 @@ def test_labels_do_not_cover_each_other() -> None:
     )
 
 
-def test_lines_and_text_grow_with_the_photo() -> None:
+def test_lines_and_text_scale_with_the_photo() -> None:
     heights = []
     for side in (480, 2160):
         _, top, _, bottom = label_box(draw_overlay(blank(side, side), [found(WALL, np.ones((side, side), bool))]), WALL)
@@ -159,14 +159,14 @@ def test_lines_and_text_grow_with_the_photo() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(16, 90), st.integers(16, 90), st.integers(0, 2**32 - 1), st.integers(1, 5))
-def test_any_masks_can_be_drawn(height: int, width: int, seed: int, count: int) -> None:
+def test_any_masks(height: int, width: int, seed: int, count: int) -> None:
     generator = np.random.default_rng(seed)
     masks = [generator.random((height, width)) > generator.random() for _ in range(count)]
     detections = [found(CLASSES[n % 3], np.asfortranarray(m) if n % 2 else m) for n, m in enumerate(masks)]
     assert draw_overlay(blank(height, width), detections).shape == (height, width, 3)
 
 
-def test_a_panorama_can_be_drawn() -> None:
+def test_panorama() -> None:
     mask = rectangle(200, 2000, 100, 200, 0, 2000)
     assert near(draw_overlay(blank(200, 2000), [found(FLOOR, mask)])[190, 1990], tinted(FLOOR, 0.4))
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageCms
 
 from surfaces.detections import Image
 from surfaces.images.load import decode_image
@@ -67,3 +68,11 @@ def exif(orientation: int) -> bytes:
     written = Pillow.Exif()
     written[0x0112] = orientation
     return written.tobytes()
+
+
+def swapped_profile() -> bytes:
+    """An sRGB profile with exchanged red and green primaries, so that a conversion cannot be missed."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))

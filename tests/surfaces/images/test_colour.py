@@ -12,11 +12,11 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from tests.surfaces.images.handmade_images import cmyk_profile, png, unfiltered
-from tests.surfaces.images.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded
+from tests.surfaces.images.seeded_photos import H, W, decoded, exif, on_white, ramps, saved, seeded, swapped_profile
 
 
 @pytest.mark.parametrize(("bits", "colour"), [(2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
-def test_the_transparent_colour_of_a_png_has_the_depth_of_its_pixels(bits: int, colour: int) -> None:
+def test_transparent_colour_of_a_png(bits: int, colour: int) -> None:
     channels = 1 if colour == 0 else 3
     samples = np.zeros((H, W, channels), int)
     samples[:, : W // 2] = 2**bits * 2 // 3  # transparent
@@ -31,7 +31,7 @@ def test_the_transparent_colour_of_a_png_has_the_depth_of_its_pixels(bits: int, 
     assert (image[:, W // 2 :] == 0).all()
 
 
-def test_the_transparent_colour_of_16_bits_may_be_any() -> None:
+def test_transparent_colour_of_16_bits() -> None:
     pixels = np.broadcast_to(np.array([0x8001, 0x40FF, 0x0102], ">u2"), (H, W, 3)).tobytes()
     image = decoded(png(W, H, 16, 2, unfiltered(pixels, H), (b"tRNS", pixels[:6])))
     assert (image == 255).all()
@@ -54,7 +54,7 @@ def test_tall_palette_photos_have_no_seams() -> None:
     assert np.abs(image.astype(int) - on_white(seeded(16, 3)[indices], opacity[indices])).max() <= 1
 
 
-def test_floats_may_be_missing_over_whole_strips() -> None:
+def test_nan_pixels_over_whole_strips() -> None:
     values = np.full((700, 20), 0.5, np.float32)
     values[:300] = np.nan
     image = decoded(saved(Pillow.fromarray(values), "TIFF"))
@@ -101,14 +101,6 @@ def test_a_profile_is_applied_before_opacity() -> None:
     opaque = decoded(saved(rgba.convert("RGB"), "PNG", icc_profile=profile))
     image = decoded(saved(rgba, "PNG", icc_profile=profile))
     assert np.abs(image.astype(int) - on_white(opaque, np.full((H, W), 128))).max() <= 1
-
-
-def swapped_profile() -> bytes:
-    """sRGB whose red and green have changed places."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
-    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
 
 
 @pytest.mark.parametrize(

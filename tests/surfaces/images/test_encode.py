@@ -30,13 +30,13 @@ def _with_a_damaged_note() -> bytes:
 @pytest.mark.parametrize(
     "data", [_saved("JPEG")[:-2], _with_a_damaged_note()], ids=["a JPEG without its end", "a PNG with a damaged note"]
 )
-def test_photos_that_other_readers_refuse_are_written_anew(data: bytes) -> None:
+def test_repairable_photos_are_reencoded(data: bytes) -> None:
     with Pillow.open(io.BytesIO(normalize_photo(data))) as photo:
         photo.load()
         assert photo.size == (256, 256)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_sound_photos_stay_byte_for_byte(kind: str) -> None:
+def test_normalized_photos_are_copied(kind: str) -> None:
     data = _saved(kind)
     assert normalize_photo(data) is data

@@ -176,10 +176,16 @@ FIRST_FRAME = seeded(H, W, 3) & 0xC0
             "P PNG, translucent colours",
             on_white(seeded(16, 3)[seeded(H, W) % 16], seeded(H, W) % 16 * np.uint8(16)),
         ),
+        (
+            "P GIF, a transparent colour",
+            np.where(seeded(H, W)[..., None] % 16 == 3, 255, seeded(16, 3)[seeded(H, W) % 16]),
+        ),
+        ("RGB WEBP", seeded(H, W, 3)),
+        ("RGBA WEBP", on_white(seeded(H, W, 4)[..., :3], seeded(H, W, 4)[..., 3])),
+        ("RGBA TIFF", on_white(seeded(H, W, 4)[..., :3], seeded(H, W, 4)[..., 3])),
         ("PA TIFF", on_white(seeded(3, 256).T[seeded(H, W, 2)[..., 0]], seeded(H, W, 2)[..., 1])),
         ("RGB PNG", seeded(H, W, 3)),
         ("RGB TIFF, planes", seeded(3, H, W).transpose(1, 2, 0)),
-        ("RGB WEBP", seeded(H, W, 3)),
         ("RGBA PNG", on_white(seeded(H, W, 4)[..., :3], seeded(H, W, 4)[..., 3])),
         ("RGBA BMP", on_white(seeded(H, W, 4)[::-1, :, :3], seeded(H, W, 4)[::-1, :, 3])),
         ("RGBX TIFF", seeded(H, W, 4)[..., :3]),
@@ -194,11 +200,11 @@ FIRST_FRAME = seeded(H, W, 3) & 0xC0
         ("first page of a TIFF", FIRST_FRAME),
     ],
 )
-def test_golden_pixels_are_the_right_ones(name: str, expected: Array) -> None:
+def test_golden_pixels_are_correct(name: str, expected: Array) -> None:
     assert np.abs(decoded(MODES[name][0]()).astype(int) - expected).max() <= 1
 
 
-def test_twelve_bits_fill_the_range() -> None:
+def test_twelve_bits_are_scaled() -> None:
     first, second, third = seeded(H, W * 3 // 2).astype(int).reshape(-1, 3).T
     values = np.stack([first << 4 | second >> 4, (second & 15) << 8 | third], -1).reshape(H, W)
     assert np.array_equal(decoded(MODES["12 bits grey TIFF"][0]())[..., 1], values >> 4)

@@ -57,29 +57,29 @@ _CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("kind", _CONTAINERS)
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_exif_costs_the_orientation_and_not_the_photo(kind: str, case: str) -> None:
+def test_hostile_exif_is_ignored(kind: str, case: str) -> None:
     image = decode_image(io.BytesIO(_CONTAINERS[kind](HOSTILE[case])))
     assert image.shape == _WIDE
     np.testing.assert_allclose(image[20, 20], (255, 0, 0), atol=2)
 
 
 @pytest.mark.parametrize("kind", _CONTAINERS)
-def test_exif_is_obeyed(kind: str) -> None:
+def test_exif_orientation_is_applied(kind: str) -> None:
     assert decode_image(io.BytesIO(_CONTAINERS[kind](SOUND))).shape == _TALL
 
 
-def test_a_value_that_lies_outside_of_exif_costs_nothing() -> None:
+def test_values_outside_of_exif_cost_nothing() -> None:
     turned = exif([(274, SHORT, 1, 6), (50_000, UNDEFINED, 10**9, 8)])
     assert decode_image(io.BytesIO(_CONTAINERS["JPEG"](turned))).shape == _TALL
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_photos_with_hostile_exif_are_exported_without_it(kind: str) -> None:
+def test_photos_with_hostile_exif_are_not_normalized(kind: str) -> None:
     assert not is_normalized(_CONTAINERS[kind](HOSTILE["values that overlap"]))
     assert is_normalized(_CONTAINERS[kind](exif([(X_RESOLUTION, RATIONAL, 1, 8)], padding=8)))
 
 
-def test_exif_of_avif_is_not_read_since_its_container_turns_it() -> None:
+def test_exif_of_avif_is_not_read() -> None:
     block = exif([(274, SHORT, 1, 6), (50_000, RATIONAL, 2**12, 26)], padding=2**15)
     data = _photo("AVIF", exif=block, speed=10)
     assert b"Exif" in data[:400]
@@ -113,7 +113,7 @@ def test_hostile_directories_of_tiff_are_refused(case: str) -> None:
         decode_image(io.BytesIO(_TIFFS[case]))
 
 
-def test_a_tiff_with_more_entries_is_taken() -> None:
+def test_a_tiff_with_more_entries_is_accepted() -> None:
     inside = directory([(0x9000, UNDEFINED, 4, 0), (0x829A, RATIONAL, 1, 8)])
     data = _tiff([(EXIF, LONG, 1, _BEHIND), (700, UNDEFINED, 400, 8), (50_000, UNDEFINED, 10**9, 8)], inside)
     assert decode_image(io.BytesIO(data)).shape == (64, 64, 3)

@@ -72,7 +72,7 @@ def test_all_mutants() -> None:
     assert megabytes < PEAK_MB
 
 
-def test_mutants_are_the_same_in_every_run() -> None:
+def test_mutants_are_deterministic() -> None:
     program = "from tests.surfaces.images.image_mutations import sound_photos; print(sound_photos())"
     time.sleep(1)  # files that hold the time would differ
     process = subprocess.run(
@@ -87,7 +87,7 @@ def test_mutants_are_of_all_formats() -> None:
 
 
 @pytest.mark.parametrize("name", sound_photos())
-def test_what_mutants_are_made_from_is_sound(name: str) -> None:
+def test_sources_of_mutants_are_valid(name: str) -> None:
     assert decode_image(io.BytesIO(sound_photos()[name])).shape == (48, 48, 3)
 
 
@@ -178,7 +178,7 @@ def test_png_chunks(chunks: list[bytes], reason: str) -> None:
     assert reason in refused(png_with(*chunks))
 
 
-def test_png_with_the_usual_chunks_is_taken() -> None:
+def test_png_with_common_chunks_is_accepted() -> None:
     chunks = [png_chunk(b"iCCP", b"a\0\0" + MEGABYTE), *[png_chunk(b"zTXt", b"a\0\0" + zlib.compress(b"b"))] * 50]
     assert decode_image(io.BytesIO(png_with(*chunks))).shape == (64, 64, 3)
 
@@ -287,7 +287,7 @@ def test_webp_canvas() -> None:
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
-def test_containers_that_lie_about_the_size(kind: str) -> None:
+def test_containers_with_a_wrong_size(kind: str) -> None:
     if kind == "HEIF":
         pytest.importorskip("pillow_heif").register_heif_opener()
     data = bytearray(saved(Pillow.new("RGB", (64, 64)), kind))
@@ -297,12 +297,12 @@ def test_containers_that_lie_about_the_size(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ICO", "PPM", "TGA", "PCX", "SGI", "JPEG2000", "ICNS", "EPS", "PDF"])
-def test_formats_that_nobody_photographs_in(kind: str) -> None:
+def test_unsupported_formats(kind: str) -> None:
     came = refused(saved(Pillow.new("RGB", (64, 64)), kind))
     assert came.endswith("got a PDF" if kind == "PDF" else "got bytes of another kind")
 
 
-def test_more_bytes_than_a_photo_has() -> None:
+def test_limit_of_bytes() -> None:
     data = saved(Pillow.new("L", (64, 64)), "PNG") + bytes(1000)
     with pytest.raises(DecodeError, match="expected at most 900 bytes, the photo has more"):
         decode_image(io.BytesIO(data), ImageLimits(bytes_max=900))

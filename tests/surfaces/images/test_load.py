@@ -17,11 +17,11 @@ from PIL import ImageCms
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError
 from surfaces.images.guards import format_of
-from surfaces.images.load import ImageLimits, decode_image, is_address, load_image
+from surfaces.images.load import ImageLimits, decode_image, load_image
 from surfaces.io.http import FetchLimits
 from tests.photo_servers import PhotoServer
 from tests.surfaces.images.handmade_images import png, png_chunk
-from tests.surfaces.images.seeded_photos import saved
+from tests.surfaces.images.seeded_photos import exif, saved, swapped_profile
 
 KINDS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pytest undoes our filter
@@ -61,7 +61,7 @@ def refused(data: bytes, limits: ImageLimits | None = None) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_formats_are_told_from_the_bytes(photo: Pillow.Image, tmp_path: Path, kind: str) -> None:
+def test_formats_are_detected_from_the_bytes(photo: Pillow.Image, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "photo.txt"
     path.write_bytes(saved(photo, kind))
     image = load_image(str(path))
@@ -69,52 +69,33 @@ def test_formats_are_told_from_the_bytes(photo: Pillow.Image, tmp_path: Path, ki
     assert corners(image) == [RED, GREEN, BLUE, WHITE]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied_once(photo: Pillow.Image, kind: str, orientation: int) -> None:
-    as_stored = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}[orientation]
-    for transposition in as_stored:
-        photo = photo.transpose(Pillow.Transpose(transposition))
-    exif = oriented(orientation)
-    image = decoded(saved(photo, kind, exif=exif, **({"quality": 95} if kind != "TIFF" else {})))
-    assert image.shape == (32, 64, 3)
-    assert corners(image) == [RED, GREEN, BLUE, WHITE]
-
-
-def oriented(orientation: int) -> bytes:
-    exif = Pillow.Exif()
-    exif[0x0112] = orientation
-    return exif.tobytes()
-
-
-def test_exif_may_follow_the_pixels_of_a_png(photo: Pillow.Image) -> None:
+def test_exif_after_the_pixels_of_a_png(photo: Pillow.Image) -> None:
     data = saved(photo.transpose(Pillow.Transpose.ROTATE_90), "PNG")
-    chunk = png_chunk(b"eXIf", oriented(6).removeprefix(b"Exif\0\0"))
+    chunk = png_chunk(b"eXIf", exif(6).removeprefix(b"Exif\0\0"))
     assert corners(decoded(data[:-12] + chunk + data[-12:])) == [RED, GREEN, BLUE, WHITE]
 
 
 def test_exif_of_older_png_programs(photo: Pillow.Image) -> None:
-    exif = oriented(3)
-    text = f"\nexif\n{len(exif):8}\n{exif.hex()}\n".encode()
+    text = f"\nexif\n{len(exif(3)):8}\n{exif(3).hex()}\n".encode()
     data = saved(photo.transpose(Pillow.Transpose.ROTATE_180), "PNG")
     chunk = png_chunk(b"tEXt", b"Raw profile type exif\0" + text)
     assert corners(decoded(data[:33] + chunk + data[33:])) == [RED, GREEN, BLUE, WHITE]
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_orientations_that_do_not_exist_change_nothing(photo: Pillow.Image, orientation: int) -> None:
-    assert np.array_equal(decoded(saved(photo, "PNG", exif=oriented(orientation))), np.asarray(photo))
+def test_invalid_orientations_are_ignored(photo: Pillow.Image, orientation: int) -> None:
+    assert np.array_equal(decoded(saved(photo, "PNG", exif=exif(orientation))), np.asarray(photo))
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
-def test_only_the_container_turns_a_photo_that_has_one(photo: Pillow.Image, kind: str) -> None:
-    data = saved(photo, kind, exif=oriented(6), quality=95)
+def test_orientation_of_a_container_wins_over_exif(photo: Pillow.Image, kind: str) -> None:
+    data = saved(photo, kind, exif=exif(6), quality=95)
     assert decoded(data).shape == (64, 32, 3)
     angle = data.index(b"irot") + 4
     assert corners(decoded(data[:angle] + b"\0" + data[angle + 1 :])) == [RED, GREEN, BLUE, WHITE]
 
 
-def test_heic_without_its_package_names_the_extra(photo: Pillow.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_pillow_heif(photo: Pillow.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(photo, "HEIF")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     assert refused(data) == "expected pillow-heif for a HEIC photo, install interior-surfaces[heic]"
@@ -132,11 +113,11 @@ def test_heic_without_its_package_names_the_extra(photo: Pillow.Image, monkeypat
         (b"isom\0\0avif", None),
     ],
 )
-def test_avif_and_heic_are_told_apart(brands: bytes, name: str | None) -> None:
+def test_avif_and_heic_are_distinguished(brands: bytes, name: str | None) -> None:
     assert format_of(struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + b"avifheic") == name
 
 
-def test_broken_exif_is_passed_over(photo: Pillow.Image) -> None:
+def test_broken_exif_is_ignored(photo: Pillow.Image) -> None:
     assert corners(decoded(saved(photo, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01garbage"))) == [
         RED,
         GREEN,
@@ -145,91 +126,26 @@ def test_broken_exif_is_passed_over(photo: Pillow.Image) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind"),
-    [
-        ("L", "JPEG"),
-        ("L", "PNG"),
-        ("1", "PNG"),
-        ("LA", "PNG"),
-        ("P", "GIF"),
-        ("P", "PNG"),
-        ("CMYK", "JPEG"),
-        ("CMYK", "TIFF"),
-        ("YCbCr", "JPEG"),
-    ],
-)
+@pytest.mark.parametrize(("mode", "kind"), [("L", "JPEG"), ("YCbCr", "JPEG"), ("1", "PNG")])
 def test_colour_modes(photo: Pillow.Image, mode: str, kind: str) -> None:
     expected = np.asarray(photo.convert(mode).convert("RGB"), np.int16)
     image = decoded(saved(photo.convert(mode), kind))
     assert np.abs(image.astype(np.int16) - expected).mean() < 4
 
 
-def test_16_bit_grey_is_scaled() -> None:
-    row = b"\0" + np.linspace(0, 65535, 64).astype(">u2").tobytes()
-    image = decoded(png(64, 32, 16, 0, row * 32))
-    assert image[0, 0].tolist() == [0, 0, 0]
-    assert image[0, 32].tolist() == [130, 130, 130]
-    assert image[31, 63].tolist() == [255, 255, 255]
-
-
-def test_16_bit_colour_is_scaled() -> None:
-    row = b"\0" + struct.pack(">HHH", 65535, 32768, 0) * 64
-    assert decoded(png(64, 32, 16, 2, row * 32))[5, 5].tolist() == [255, 128, 0]
-
-
-@pytest.mark.parametrize("byte_order", ["<u2", ">u2"])
-def test_16_bit_grey_tiff(byte_order: str) -> None:
-    photo = Pillow.fromarray(np.full((32, 64), 0x8001, byte_order))
-    assert decoded(saved(photo, "TIFF"))[3, 3].tolist() == [128, 128, 128]
-
-
 @pytest.mark.parametrize("brightest", [1e6, float("inf"), float("nan")])
-def test_floats_that_are_no_brightness_are_refused(brightest: float) -> None:
+def test_floats_out_of_range_are_refused(brightest: float) -> None:
     photo = Pillow.fromarray(np.full((32, 32), brightest, np.float32))
     assert "expected floating-point pixels of at most 65535" in refused(saved(photo, "TIFF"))
 
 
-def test_transparent_parts_lie_on_white(photo: Pillow.Image) -> None:
-    photo.putalpha(Pillow.new("L", photo.size, 0))
-    photo.paste((0, 0, 0, 128), (0, 0, 32, 32))
-    for kind in ("PNG", "WEBP", "TIFF"):
-        image = decoded(saved(photo, kind, **({"lossless": True} if kind == "WEBP" else {})))
-        assert image[20, 60].tolist() == [255, 255, 255]
-        assert image[20, 10].tolist() == [127, 127, 127]
-
-
-def test_a_transparent_palette_entry_is_white() -> None:
-    photo = Pillow.new("P", (32, 32), 1)
-    photo.putpalette([255, 0, 0, 0, 255, 0])
-    photo.paste(0, (0, 0, 16, 32))
-    image = decoded(saved(photo, "GIF", transparency=1))
-    assert image[8, 8].tolist() == [255, 0, 0]
-    assert image[8, 24].tolist() == [255, 255, 255]
-
-
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_the_first_frame_is_taken(photo: Pillow.Image, kind: str) -> None:
-    others = [Pillow.new("RGB", photo.size, "black")] * 3
-    image = decoded(saved(photo, kind, save_all=True, append_images=others))
-    assert corners(image) == [RED, GREEN, BLUE, WHITE]
-
-
-def wide_gamut() -> bytes:
-    """An sRGB profile whose red and green primaries have changed places, so that a conversion can't be missed."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
-    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_colours_follow_the_profile(photo: Pillow.Image, kind: str) -> None:
-    assert corners(decoded(saved(photo, kind, icc_profile=wide_gamut()))) == [GREEN, RED, BLUE, WHITE]
+def test_colour_profiles_are_applied(photo: Pillow.Image, kind: str) -> None:
+    assert corners(decoded(saved(photo, kind, icc_profile=swapped_profile()))) == [GREEN, RED, BLUE, WHITE]
 
 
-def test_a_profile_follows_ycbcr_too(photo: Pillow.Image) -> None:
-    assert corners(decoded(saved(photo.convert("YCbCr"), "TIFF", icc_profile=wide_gamut()))) == [
+def test_colour_profile_of_ycbcr(photo: Pillow.Image) -> None:
+    assert corners(decoded(saved(photo.convert("YCbCr"), "TIFF", icc_profile=swapped_profile()))) == [
         GREEN,
         RED,
         BLUE,
@@ -242,35 +158,35 @@ def test_an_srgb_profile_changes_nothing(photo: Pillow.Image) -> None:
     assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
 
 
-@pytest.mark.parametrize("profile", [b"garbage", wide_gamut()[:200]])
-def test_a_broken_profile_is_passed_over(photo: Pillow.Image, profile: bytes) -> None:
+@pytest.mark.parametrize("profile", [b"garbage", swapped_profile()[:200]])
+def test_broken_profiles_are_ignored(photo: Pillow.Image, profile: bytes) -> None:
     assert np.array_equal(decoded(saved(photo, "PNG", icc_profile=profile)), np.asarray(photo))
 
 
-def test_a_profile_of_another_colour_space_is_passed_over(photo: Pillow.Image) -> None:
+def test_profiles_of_another_colour_space_are_ignored(photo: Pillow.Image) -> None:
     grey = photo.convert("L")
-    assert np.array_equal(decoded(saved(grey, "PNG", icc_profile=wide_gamut()))[..., 0], np.asarray(grey))
+    assert np.array_equal(decoded(saved(grey, "PNG", icc_profile=swapped_profile()))[..., 0], np.asarray(grey))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
-def test_too_small_is_told(size: tuple[int, int]) -> None:
+def test_too_small_photos(size: tuple[int, int]) -> None:
     assert refused(saved(Pillow.new("RGB", size), "PNG")) == (
         f"expected at least 16 pixels a side, the photo has {size[0]}x{size[1]}"
     )
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1000, 100), (100, 1000)])
-def test_small_and_long_photos_are_taken(size: tuple[int, int]) -> None:
+def test_small_and_long_photos(size: tuple[int, int]) -> None:
     assert decoded(saved(Pillow.new("RGB", size), "PNG")).shape == (size[1], size[0], 3)
 
 
-def test_too_large_is_told_before_decoding() -> None:
+def test_too_large_photos_are_not_decoded() -> None:
     assert refused(png(9000, 6000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has 9000x6000"
     assert refused(png(30_000, 30_000, 8, 2, b"")) == "expected at most 50 megapixels, the photo has far more"
     assert refused(png(70_000, 100, 8, 2, b"")) == "expected at most 65500 pixels a side, the photo has 70000x100"
 
 
-def test_a_photo_of_48_megapixels_is_taken() -> None:
+def test_48_megapixels() -> None:
     assert decoded(saved(Pillow.new("L", (8064, 6048)), "JPEG")).shape == (6048, 8064, 3)
 
 
@@ -295,7 +211,7 @@ def test_limits_can_be_set(photo: Pillow.Image) -> None:
         (b"GIF8", "got a damaged one"),
     ],
 )
-def test_what_is_no_photo_is_named(data: bytes, came: str) -> None:
+def test_other_files_are_named(data: bytes, came: str) -> None:
     assert refused(data).endswith(came)
 
 
@@ -308,7 +224,7 @@ def test_truncated_photos_are_refused(kind: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_corrupt_bytes_never_raise_anything_else(photo: Pillow.Image, kind: str) -> None:
+def test_corrupt_bytes_raise_decode_errors(photo: Pillow.Image, kind: str) -> None:
     generator = random.Random(0)
     for _ in range(60):
         data = bytearray(saved(photo, kind))
@@ -318,7 +234,7 @@ def test_corrupt_bytes_never_raise_anything_else(photo: Pillow.Image, kind: str)
             decode_image(io.BytesIO(bytes(data)))
 
 
-def test_oddities_are_not_told_on_stderr(photo: Pillow.Image, tmp_path: Path) -> None:
+def test_no_warnings_on_stderr(photo: Pillow.Image, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(saved(photo, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01garbage"))
     program = "import sys; from surfaces.images.load import load_image; load_image(sys.argv[1])"
@@ -326,20 +242,11 @@ def test_oddities_are_not_told_on_stderr(photo: Pillow.Image, tmp_path: Path) ->
     assert process.stderr == b""
 
 
-def test_what_is_not_a_file_is_a_fetch_error(tmp_path: Path) -> None:
+def test_sources_that_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path / "absent.jpg", tmp_path, tmp_path / "pipe", "/dev/zero", "", "a\0b", "x" * 5000):
         with pytest.raises(FetchError, match="file"):
             load_image(str(source))
-
-
-def test_addresses_are_told_from_paths() -> None:
-    assert is_address("http://example.com/a.jpg")
-    assert is_address("HTTPS://example.com/a.jpg")
-    assert is_address("file:///a.jpg")
-    assert not is_address("a.jpg")
-    assert not is_address("C:\\a.jpg")
-    assert not is_address("./http:/a.jpg")
 
 
 def test_other_schemes_are_refused() -> None:
@@ -348,14 +255,14 @@ def test_other_schemes_are_refused() -> None:
             load_image(source)
 
 
-def test_a_file_by_its_address(photo: Pillow.Image, tmp_path: Path) -> None:
+def test_file_urls(photo: Pillow.Image, tmp_path: Path) -> None:
     path = tmp_path / "a room.png"
     photo.save(path)
     for source in (path.as_uri(), path, str(path)):
         assert np.array_equal(load_image(source), np.asarray(photo))
 
 
-def test_a_photo_comes_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:
+def test_photo_from_the_web(photo_server: PhotoServer, room_path: Path) -> None:
     url = photo_server.serve("/room", room_path.read_bytes(), Content_Type="text/plain")
     photo = load_image(url, fetch_limits=FetchLimits(allow_private=True))
     assert np.array_equal(photo, load_image(str(room_path)))

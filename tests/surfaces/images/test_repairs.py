@@ -46,13 +46,13 @@ def jpeg(mode: str, kind: str) -> bytes:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_jpeg_without_its_end_is_whole(mode: str, kind: str, lost: int) -> None:
+def test_jpeg_without_end_marker(mode: str, kind: str, lost: int) -> None:
     data = jpeg(mode, kind)
     assert np.array_equal(decoded(data[:-lost]), decoded(data))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_jpeg_may_lack_its_last_pixels(kind: str) -> None:
+def test_jpeg_without_its_last_pixels(kind: str) -> None:
     data = jpeg("RGB", kind)
     image, whole = decoded(data[:-8]), decoded(data)
     assert (image != whole).any(axis=2).mean() < 0.03
@@ -61,19 +61,19 @@ def test_a_jpeg_may_lack_its_last_pixels(kind: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.6])
-def test_a_jpeg_of_which_much_is_missing_is_refused(mode: str, kind: str, share: float) -> None:
+def test_truncated_jpeg_is_refused(mode: str, kind: str, share: float) -> None:
     data = jpeg(mode, kind)
     assert "truncated" in refused(data[: int(share * len(data))])
 
 
-def test_a_jpeg_that_ends_between_restarts_is_refused() -> None:
+def test_jpeg_truncated_between_restarts_is_refused() -> None:
     data = jpeg("RGB", "restarts")
     ends = [marker.start() for marker in re.finditer(rb"\xff[\xd0-\xd7]", data)]
     for end in ends[len(ends) // 2 :: 5][:-1]:
         assert "truncated" in refused(data[:end])
 
 
-def test_a_jpeg_that_lacks_a_scan_is_refused() -> None:
+def test_jpeg_without_a_scan_is_refused() -> None:
     data = jpeg("RGB", "progressive")
     assert "truncated" in refused(data[: data.rindex(b"\xff\xda")])
 
@@ -90,21 +90,21 @@ def rows() -> bytes:
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"pHYs", b"gAMA", b"iCCP", b"tIME", b"prIv", b"tRNS"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_png_may_have_notes_with_wrong_checksums(kind: bytes, count: int) -> None:
+def test_damaged_ancillary_chunks_of_a_png_are_ignored(kind: bytes, count: int) -> None:
     sound = png(64, 32, 8, 0, rows())
     for place in (33, len(sound) - 12):  # before and after the pixels
         data = sound[:place] + damaged(kind, b"a\0\0" + bytes(6)) * count + sound[place:]
         assert np.array_equal(decoded(data), decoded(sound))
 
 
-def test_a_sound_note_beside_a_damaged_one_is_kept() -> None:
+def test_valid_chunks_beside_damaged_ones_are_kept() -> None:
     sound = png(64, 32, 8, 0, rows(), (b"tRNS", b"\0\3"))
     data = sound[:33] + damaged(b"tEXt", b"a\0b") + sound[33:]
     assert decoded(data)[0, 3].tolist() == [255, 255, 255]
 
 
 @pytest.mark.parametrize("kind", [b"IHDR", b"IDAT"])
-def test_a_png_with_wrong_checksums_of_its_pixels_is_refused(kind: bytes) -> None:
+def test_damaged_critical_chunks_of_a_png_are_refused(kind: bytes) -> None:
     data = bytearray(png(64, 32, 8, 0, rows()))
     start = data.index(kind)
     (length,) = struct.unpack_from(">I", data, start - 4)
@@ -138,20 +138,20 @@ def pages(*sizes: int, order: str = "<") -> bytes:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("sizes", [(20, 80), (80, 20), (20, 80, 40), (80,)])
-def test_of_a_tiff_the_largest_page_is_taken(order: str, sizes: tuple[int, ...]) -> None:
+def test_largest_page_of_a_tiff(order: str, sizes: tuple[int, ...]) -> None:
     image = decoded(pages(*sizes, order=order))
     assert image.shape == (80, 80, 3)
     assert (image == 80).all()
 
 
-def test_of_a_tiff_that_pillow_wrote_too() -> None:
+def test_largest_page_of_a_tiff_by_pillow() -> None:
     photo, thumbnail = Pillow.new("RGB", (64, 48), "red"), Pillow.new("RGB", (32, 24), "blue")
     data = saved(thumbnail, "TIFF", save_all=True, append_images=[photo, thumbnail], compression="tiff_deflate")
     assert decoded(data)[0, 0].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize("target", [8, 2**31])
-def test_pages_in_a_circle_or_nowhere_are_left(target: int) -> None:
+def test_cyclic_and_missing_pages(target: int) -> None:
     data = pages(40)
     end = 8 + 2 + 12 * struct.unpack_from("<H", data, 8)[0]
     assert decoded(data[:end] + struct.pack("<I", target) + data[end + 4 :]).shape == (40, 40, 3)

@@ -21,7 +21,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_set_is_written_under_one_stem(tmp_path: Path) -> None:
+def test_files_of_one_stem(tmp_path: Path) -> None:
     paths = write_together(tmp_path, ["a.1"], lambda _: SET)
     assert paths == [tmp_path / "a.1.jpg", tmp_path / "a.1.json", tmp_path / "a.1_wall.png"]
     assert [path.read_bytes() for path in paths] == list(SET.values())
@@ -38,7 +38,7 @@ def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
     assert names(tmp_path) == {taken, "b.jpg", "b.json", "b_wall.png"}
 
 
-def test_runs_in_the_same_instant_get_names_of_their_own(tmp_path: Path) -> None:
+def test_concurrent_writers_get_different_names(tmp_path: Path) -> None:
     written: list[Path] = []
 
     def run(number: int) -> None:
@@ -66,7 +66,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_file_systems_without_links_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -78,7 +78,7 @@ def test_file_systems_without_links_are_served(tmp_path: Path, monkeypatch: pyte
     assert names(tmp_path) == {"a.jpg", "b.jpg", "b.json", "b_wall.png"}
 
 
-def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link, calls = os.link, count()
 
     def interrupted(source: Path, target: Path) -> None:
@@ -92,7 +92,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert names(tmp_path) == set()
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
     # A process of its own: its files may hold 64 kB, the third one is larger.
     program = """
 import resource, sys
@@ -113,21 +113,21 @@ except OutputError as error:
     assert names(tmp_path) == set()
 
 
-def test_a_folder_and_its_parents_are_made(tmp_path: Path) -> None:
+def test_make_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     make_folder(folder)
     make_folder(folder)
     assert names(folder) == set()
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match=r"could not write to .*: "):
             make_folder(folder)
 
 
-def test_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
+def test_missing_folder(tmp_path: Path) -> None:
     def contents(_: str) -> Mapping[str, bytes]:
         return SET
 
@@ -151,7 +151,7 @@ def test_no_output_overwrites_an_input(tmp_path: Path, output: str) -> None:
         refuse_overwrite([tmp_path / "new.jpg", tmp_path / output], [photo, photo.parent, tmp_path / "absent"])
 
 
-def test_outputs_beside_inputs_are_taken(tmp_path: Path) -> None:
+def test_outputs_beside_inputs_are_accepted(tmp_path: Path) -> None:
     photo, result = tmp_path / "photos" / "a.jpg", tmp_path / "result.json"
     photo.parent.mkdir()
     for path in (photo, result):

@@ -239,7 +239,7 @@ _LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a pr
 
 @_LINUX
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_hostile_server_is_left(outcomes: dict[str, Any], name: str) -> None:
+def test_hostile_servers(outcomes: dict[str, Any], name: str) -> None:
     said, *_, opened = outcomes[name]
     assert SERVERS[name][1] in said
     assert said.isprintable()
@@ -250,7 +250,7 @@ def test_a_hostile_server_is_left(outcomes: dict[str, Any], name: str) -> None:
 @_LINUX
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_hostile_server_is_bounded(outcomes: dict[str, Any], name: str) -> None:
+def test_hostile_servers_are_bounded(outcomes: dict[str, Any], name: str) -> None:
     _, taken_s, peak_megabytes, threads, _ = outcomes[name]
     assert taken_s < TOTAL_S + 1  # on a busy machine
     assert peak_megabytes < MEGABYTES_MAX

@@ -29,11 +29,11 @@ def network(network: WatchedNetwork) -> WatchedNetwork:
     return network
 
 
-def test_there_are_enough_forms() -> None:
+def test_number_of_hostile_urls() -> None:
     assert len({url for urls in HOSTILE_URLS.values() for url in urls}) == len(ALL) >= 150
 
 
-def test_the_target_can_be_reached(network: WatchedNetwork, target: socket.socket) -> None:
+def test_target_is_reachable(network: WatchedNetwork, target: socket.socket) -> None:
     place = ("127.0.0.1", int(port_of(target)))
     with socket.socket() as client:
         client.connect(place)
@@ -42,7 +42,7 @@ def test_the_target_can_be_reached(network: WatchedNetwork, target: socket.socke
 
 
 @pytest.mark.parametrize("url", ALL)
-def test_a_hostile_address_is_refused(network: WatchedNetwork, target: socket.socket, url: str) -> None:
+def test_hostile_urls_are_refused(network: WatchedNetwork, target: socket.socket, url: str) -> None:
     with pytest.raises(FetchError) as caught:
         fetch(url.replace("PORT", port_of(target)), LIMITS, network.resolve)
     known = url not in ("http://unknown.example:PORT/", "http://garbage.example:PORT/")
@@ -56,7 +56,7 @@ def test_a_hostile_address_is_refused(network: WatchedNetwork, target: socket.so
 
 
 @pytest.mark.parametrize("url", [u for u in ALL if str(u.values[0]).isprintable()])
-def test_a_redirect_to_a_hostile_address_is_refused(
+def test_redirects_to_hostile_urls_are_refused(
     network: WatchedNetwork, target: socket.socket, photo_server: PhotoServer, url: str
 ) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -86,9 +86,7 @@ def test_each_redirect_is_checked(network: WatchedNetwork, target: socket.socket
     assert not somebody_came(target)
 
 
-def test_private_networks_are_asked_with_leave_but_no_metadata(
-    network: WatchedNetwork, photo_server: PhotoServer
-) -> None:
+def test_allow_private_excludes_metadata(network: WatchedNetwork, photo_server: PhotoServer) -> None:
     limits = dataclasses.replace(LIMITS, allow_private=True)
     photo_server.serve("/photo", BODY)
     for host in ("127.0.0.1", "any.localhost", "localhost"):

@@ -28,46 +28,39 @@ def refused(url: str, limits: FetchLimits = LIMITS) -> str:
     return str(caught.value)
 
 
-def test_a_body_comes_back_whole(photo_server: PhotoServer) -> None:
+def chunked(request: BaseHTTPRequestHandler) -> None:
+    request.protocol_version = "HTTP/1.1"
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for part in (BODY[:10_000], BODY[10_000:], b""):
+        request.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+
+
+def without_length(request: BaseHTTPRequestHandler) -> None:
+    request.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + BODY)
+
+
+def test_whole_bodies(photo_server: PhotoServer) -> None:
     assert fetch(photo_server.serve("/photo", BODY), LIMITS) == BODY
     assert photo_server.agents == [USER_AGENT]
     assert USER_AGENT.startswith("interior-surfaces/")
-
-
-def test_a_body_without_length_comes_back_whole(photo_server: PhotoServer) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.end_headers()
-        request.wfile.write(BODY)
-
-    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
-
-
-def test_a_chunked_body_comes_back_whole(photo_server: PhotoServer) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.protocol_version = "HTTP/1.1"
-        request.send_response(200)
-        request.send_header("Transfer-Encoding", "chunked")
-        request.end_headers()
-        for part in (BODY[:10_000], BODY[10_000:], b""):
-            request.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
-
-    assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
+    for answer in (chunked, without_length):
+        assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
 
 
 @pytest.mark.parametrize("coding", ["aws-chunked", "UTF-8", "none", "binary", "identity", "utf-8, aws-chunked", ""])
-def test_names_that_are_no_codings_mean_nothing(photo_server: PhotoServer, coding: str) -> None:
+def test_unknown_codings_are_ignored(photo_server: PhotoServer, coding: str) -> None:
     assert fetch(photo_server.serve("/photo", BODY, Content_Encoding=coding), LIMITS) == BODY
 
 
 @pytest.mark.parametrize("window_bits", [-15, 15, 31])
-def test_deflate_comes_in_three_forms(photo_server: PhotoServer, window_bits: int) -> None:
+def test_forms_of_deflate(photo_server: PhotoServer, window_bits: int) -> None:
     packer = zlib.compressobj(wbits=window_bits)
     packed = packer.compress(BODY) + packer.flush()
     for name in ("deflate", "aws-chunked,deflate"):
         assert fetch(photo_server.serve(f"/{name[:3]}", packed, Content_Encoding=name), LIMITS) == BODY
     assert "not complete" in refused(photo_server.serve("/short", packed[:-9], Content_Encoding="deflate"))
-    assert fetch(photo_server.serve("/none", b"", Content_Encoding="deflate"), LIMITS) == b""
+    for name in ("deflate", "gzip"):
+        assert fetch(photo_server.serve("/none", b"", Content_Encoding=name), LIMITS) == b""
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip"])
@@ -96,37 +89,35 @@ def raw(head: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     ],
     ids=["early hints", "two interim answers", "many headers", "203", "odd lines", "bare line feeds"],
 )
-def test_answers_that_browsers_understand(
-    photo_server: PhotoServer, capfd: pytest.CaptureFixture[str], head: bytes
-) -> None:
+def test_lenient_parsing(photo_server: PhotoServer, capfd: pytest.CaptureFixture[str], head: bytes) -> None:
     assert fetch(photo_server.answer("/photo", raw(head)), LIMITS) == BODY
     assert capfd.readouterr() == ("", "")
 
 
-def test_headers_are_told_as_they_come(photo_server: PhotoServer) -> None:
+def test_headers_are_merged(photo_server: PhotoServer) -> None:
     head = b"HTTP/1.1 200 OK\r\nLink: <a>,\r\n\t <b>\r\nlink:<c>\r\nETag : caf\xe9:1\r\n"
     found = ask(photo_server.answer("/photo", raw(head)), LIMITS).headers
     assert (found["link"], found["etag"]) == ("<a>, <b>, <c>", "café:1")
 
 
-def test_a_change_of_protocol_is_no_photo(photo_server: PhotoServer) -> None:
+def test_switching_protocols_is_refused(photo_server: PhotoServer) -> None:
     assert "answered 101" in refused(photo_server.answer("/photo", raw(b"HTTP/1.1 101 Switching Protocols\r\n")))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-def test_a_refusal_is_final(photo_server: PhotoServer, status: int) -> None:
+def test_client_errors_are_not_retried(photo_server: PhotoServer, status: int) -> None:
     url = photo_server.serve("/photo", b"no", status=status)
     assert refused(url).startswith(f"expected a photo, the server answered {status}")
     assert len(photo_server.asked) == 1
 
 
 @pytest.mark.parametrize("status", [204, 206, 304])
-def test_a_success_without_the_photo_is_no_photo(photo_server: PhotoServer, status: int) -> None:
+def test_successes_without_a_body(photo_server: PhotoServer, status: int) -> None:
     assert f"answered {status}" in refused(photo_server.serve("/photo", b"", status=status))
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_an_error_that_may_pass_is_tried_again(photo_server: PhotoServer, status: int) -> None:
+def test_transient_statuses_are_retried(photo_server: PhotoServer, status: int) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if len(photo_server.asked) < 3:
             request.send_error(status)
@@ -135,10 +126,8 @@ def test_an_error_that_may_pass_is_tried_again(photo_server: PhotoServer, status
 
     photo_server.serve("/good", BODY)
     assert fetch(photo_server.answer("/photo", answer), LIMITS) == BODY
-
-
-def test_attempts_are_limited(photo_server: PhotoServer) -> None:
-    assert "answered 503" in refused(photo_server.serve("/photo", b"", status=503))
+    photo_server.asked.clear()
+    assert f"answered {status}" in refused(photo_server.serve("/photo", b"", status=status))
     assert len(photo_server.asked) == 3
 
 
@@ -154,7 +143,7 @@ def promise_too_much(request: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize("broken", [hang_up, promise_too_much])
-def test_a_connection_that_breaks_is_tried_again(
+def test_broken_connections_are_retried(
     photo_server: PhotoServer, broken: Callable[[BaseHTTPRequestHandler], None]
 ) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -166,14 +155,14 @@ def test_a_connection_that_breaks_is_tried_again(
     assert refused(broken_url).startswith("the connection broke off: ")
 
 
-def test_a_refused_connection_is_told_at_once() -> None:
+def test_refused_connection() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     assert refused(f"http://127.0.0.1:{port}/") == "could not be downloaded: Connection refused"
 
 
-def test_a_server_that_never_answers_is_left(photo_server: PhotoServer) -> None:
+def test_silent_server(photo_server: PhotoServer) -> None:
     url = photo_server.answer("/silent", lambda _: time.sleep(5))
     assert refused(url) == "the server was silent for 0.5 s"
 
@@ -193,13 +182,13 @@ def dripping(first: bytes, drop: bytes) -> Callable[[BaseHTTPRequestHandler], No
     [(b"HTTP/1.1 200 OK\r\n\r\n", b"x"), (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), (b"HTTP/1.1 200 OK\r\nA: ", b"x")],
     ids=["body", "headers", "one header"],
 )
-def test_a_drip_of_bytes_is_left(photo_server: PhotoServer, first: bytes, drop: bytes) -> None:
+def test_slow_drip(photo_server: PhotoServer, first: bytes, drop: bytes) -> None:
     url = photo_server.answer("/drip", dripping(first, drop))
     limits = dataclasses.replace(LIMITS, total_s=0.6)
     assert refused(url, limits) == "expected the whole answer within 0.6 s, it took longer"
 
 
-def test_a_drip_of_the_body_ends_the_download(photo_server: PhotoServer) -> None:
+def test_slow_drip_closes_the_connection(photo_server: PhotoServer) -> None:
     stopped = threading.Event()
     drip = dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000)
 
@@ -213,12 +202,12 @@ def test_a_drip_of_the_body_ends_the_download(photo_server: PhotoServer) -> None
     assert stopped.wait(3)
 
 
-def test_an_announced_size_beyond_the_limit_is_not_downloaded(photo_server: PhotoServer) -> None:
+def test_announced_size_is_checked(photo_server: PhotoServer) -> None:
     url = photo_server.serve("/photo", b"", Content_Length="100001")
     assert refused(url) == "expected at most 0.1 MB, the answer is larger"
 
 
-def test_a_body_that_never_ends_is_cut(photo_server: PhotoServer) -> None:
+def test_endless_body(photo_server: PhotoServer) -> None:
     sent = 0
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -232,7 +221,7 @@ def test_a_body_that_never_ends_is_cut(photo_server: PhotoServer) -> None:
     assert sent < 20_000_000
 
 
-def test_what_is_counted_is_unpacked(photo_server: PhotoServer) -> None:
+def test_decoded_bytes_are_counted(photo_server: PhotoServer) -> None:
     small = photo_server.serve("/small", gzip.compress(BODY), Content_Encoding="gzip")
     bomb = photo_server.serve("/bomb", gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
     assert fetch(small, LIMITS) == BODY
@@ -257,7 +246,7 @@ def test_redirects_are_limited(photo_server: PhotoServer) -> None:
 
 
 @pytest.mark.parametrize("target", ["ftp://127.0.0.1/a", "file:///etc/passwd", "http://[::1"])
-def test_redirects_elsewhere_are_refused(photo_server: PhotoServer, target: str) -> None:
+def test_redirects_to_other_schemes_are_refused(photo_server: PhotoServer, target: str) -> None:
     refused(redirect(photo_server, "/old", target))
     assert photo_server.asked == ["/old"]
 
@@ -279,18 +268,18 @@ def test_redirects_elsewhere_are_refused(photo_server: PhotoServer, target: str)
         "http://" + "a" * 300 + "/",
     ],
 )
-def test_an_address_that_cannot_be_is_one_line(url: str) -> None:
+def test_invalid_urls(url: str) -> None:
     refused(url)
 
 
-def test_a_server_that_speaks_no_tls_is_one_line(photo_server: PhotoServer) -> None:
+def test_server_without_tls(photo_server: PhotoServer) -> None:
     refused(photo_server.url("/").replace("http:", "https:"))
 
 
 # One request by itself
 
 
-def test_an_answer_tells_what_came(photo_server: PhotoServer) -> None:
+def test_response(photo_server: PhotoServer) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         for value in ("noai", "noindex"):
@@ -306,17 +295,13 @@ def test_an_answer_tells_what_came(photo_server: PhotoServer) -> None:
     assert found.redirect is None
 
 
-def test_an_answer_that_is_no_success_has_no_body(photo_server: PhotoServer) -> None:
+def test_failures_have_no_body(photo_server: PhotoServer) -> None:
     found = ask(photo_server.serve("/busy", b"x" * 200_000, 503, Retry_After="120"), LIMITS)
     assert (found.status, found.body, found.headers["retry-after"]) == (503, b"", "120")
     assert len(photo_server.asked) == 1
 
 
-def test_a_packed_answer_may_be_empty(photo_server: PhotoServer) -> None:
-    assert ask(photo_server.serve("/robots.txt", b"", Content_Encoding="gzip"), LIMITS).body == b""
-
-
-def test_what_is_sent_can_be_changed_but_for_the_host(photo_server: PhotoServer) -> None:
+def test_request_headers(photo_server: PhotoServer) -> None:
     seen: dict[str, str] = {}
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -331,7 +316,7 @@ def test_what_is_sent_can_be_changed_but_for_the_host(photo_server: PhotoServer)
         ask(photo_server.url("/page"), LIMITS, {"Accept": "a\r\nX: b"})
 
 
-def test_what_may_be_otherwise_another_day_is_told_apart(photo_server: PhotoServer) -> None:
+def test_kinds_of_errors(photo_server: PhotoServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     large = photo_server.serve("/large", b"", Content_Length="100001")
@@ -349,12 +334,7 @@ def test_what_may_be_otherwise_another_day_is_told_apart(photo_server: PhotoServ
     with pytest.raises(FetchError) as caught:
         ask(large, LIMITS, {"Accept": "a\r\nX: b"})
     assert type(caught.value) is FetchError
-
-
-def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) -> None:
-    with pytest.raises(TransientError):
-        ask(photo_server.answer("/photo", hang_up), LIMITS)
-    assert len(photo_server.asked) == 1
+    assert photo_server.asked.count("/broken") == 1
 
 
 @pytest.mark.parametrize(
@@ -371,11 +351,11 @@ def test_a_connection_that_breaks_may_be_asked_again(photo_server: PhotoServer) 
         (302, None, None),
     ],
 )
-def test_where_an_answer_redirects_to(status: int, place: str | None, whole: str | None) -> None:
+def test_redirect_url(status: int, place: str | None, whole: str | None) -> None:
     headers = {} if place is None else {"location": place}
     assert Response("http://a.example/x/y", status, headers, b"", "8.8.8.8").redirect == whole
 
 
-def test_a_redirect_to_what_is_no_address_is_refused() -> None:
+def test_invalid_redirect() -> None:
     with pytest.raises(FetchError, match="to be redirected to"):
         Response("http://a.example/", 302, {"location": "http://[::1"}, b"", "8.8.8.8").redirect  # noqa: B018

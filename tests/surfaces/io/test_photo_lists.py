@@ -44,13 +44,13 @@ def test_other_files(name: str) -> None:
     assert not is_photo_file(name)
 
 
-def test_the_documents_name_every_suffix() -> None:
+def test_readme_lists_every_suffix() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
     assert [suffix for suffix in PHOTO_SUFFIXES if suffix not in readme.replace("`", " ").split()] == []
 
 
 @pytest.mark.parametrize("suffix", sorted(PHOTO_SUFFIXES))
-def test_a_photo_of_every_suffix_is_decoded(tmp_path: Path, suffix: str) -> None:
+def test_every_suffix_is_decoded(tmp_path: Path, suffix: str) -> None:
     photo = Pillow.new("RGB", (32, 24), "red")
     options = {"save_all": True, "append_images": [Pillow.new("RGB", (32, 24))]} if suffix == ".mpo" else {}
     path = tmp_path / f"photo{suffix}"
@@ -61,7 +61,7 @@ def test_a_photo_of_every_suffix_is_decoded(tmp_path: Path, suffix: str) -> None
     assert np.abs(image.astype(int) - (255, 0, 0)).max() < 6
 
 
-def test_results_of_segmenting_are_passed_over(tmp_path: Path) -> None:
+def test_results_of_segmenting_are_skipped(tmp_path: Path) -> None:
     stem = next(stems(Signature("A", "B-c"), datetime(2026, 11, 28, 1, 2, 3)))
     for name in (f"{stem}.jpg", f"{stem}_wall.png", "kitchen__2026-11-28.jpg"):
         (tmp_path / name).write_bytes(b"")

@@ -22,7 +22,7 @@ LIMITS = FetchLimits(connect_s=2, read_s=2, total_s=5, attempts=2, pause_s=0.01)
 BODY = b"photo" * 100
 
 
-def test_a_public_photo_is_fetched(network: WatchedNetwork, photo_server: PhotoServer) -> None:
+def test_public_photo(network: WatchedNetwork, photo_server: PhotoServer) -> None:
     photo_server.serve("/a%20b?c=%C3%A9", BODY)
     url = f"http://Photos.Example.:{photo_server.server_port}/a b?c=é#fragment"
     answer = ask(url, LIMITS, resolve=network.resolve)
@@ -31,9 +31,7 @@ def test_a_public_photo_is_fetched(network: WatchedNetwork, photo_server: PhotoS
     assert (network.looked_up, network.connected) == ([PUBLIC_HOST], [(PUBLIC_IP, photo_server.server_port)])
 
 
-def test_a_name_that_changes_after_the_check_changes_nothing(
-    network: WatchedNetwork, photo_server: PhotoServer
-) -> None:
+def test_dns_rebinding_after_the_check(network: WatchedNetwork, photo_server: PhotoServer) -> None:
     hosts: list[str] = []
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -51,9 +49,7 @@ def test_a_name_that_changes_after_the_check_changes_nothing(
 
 
 @pytest.mark.parametrize("again", ["redirect", "retry"])
-def test_a_name_that_changes_before_the_next_request_is_refused(
-    network: WatchedNetwork, photo_server: PhotoServer, again: str
-) -> None:
+def test_dns_rebinding_before_the_next_request(network: WatchedNetwork, photo_server: PhotoServer, again: str) -> None:
     network.name("rebinding.example", [PUBLIC_IP], ["127.0.0.1"])
     if again == "redirect":
         photo_server.serve("/photo", b"", 302, Location="/next")
@@ -74,7 +70,7 @@ def test_addresses_are_tried_in_turn(network: WatchedNetwork, photo_server: Phot
     assert network.connected == [("2606:4700::1111", port), ("8.8.8.8", port), (PUBLIC_IP, port)]
 
 
-def test_a_look_up_that_hangs_is_left(network: WatchedNetwork) -> None:
+def test_name_resolution_is_bounded(network: WatchedNetwork) -> None:
     free = threading.Event()
 
     def hang(host: str, port: int) -> list[str]:
@@ -89,7 +85,7 @@ def test_a_look_up_that_hangs_is_left(network: WatchedNetwork) -> None:
 
 
 @pytest.mark.parametrize(("error", "attempts"), [(socket.EAI_AGAIN, 2), (socket.EAI_NONAME, 1)])
-def test_a_busy_name_server_is_asked_again(error: int, attempts: int) -> None:
+def test_temporary_dns_failures_are_retried(error: int, attempts: int) -> None:
     asked = []
 
     def fail(host: str, _: int) -> list[str]:
@@ -104,7 +100,7 @@ def test_a_busy_name_server_is_asked_again(error: int, attempts: int) -> None:
 # What the environment holds is nobody's business
 
 
-def test_neither_proxies_nor_passwords_nor_cookies_take_part(
+def test_proxies_credentials_and_cookies_are_ignored(
     network: WatchedNetwork,
     photo_server: PhotoServer,
     target: socket.socket,
@@ -153,7 +149,7 @@ def tls_server(photo_server: PhotoServer, tmp_path: Path, monkeypatch: pytest.Mo
     return photo_server
 
 
-def test_the_certificate_is_the_names(network: WatchedNetwork, tls_server: PhotoServer) -> None:
+def test_certificate_is_checked_by_name(network: WatchedNetwork, tls_server: PhotoServer) -> None:
     port = tls_server.server_port
     answer = ask(f"https://Photos.Example.:{port}/photo", LIMITS, resolve=network.resolve)
     assert (answer.body, answer.address) == (BODY, PUBLIC_IP)
@@ -166,9 +162,7 @@ def test_the_certificate_is_the_names(network: WatchedNetwork, tls_server: Photo
     assert tls_server.asked == ["/photo"]
 
 
-def test_an_authority_that_nobody_trusts_is_refused(
-    network: WatchedNetwork, tls_server: PhotoServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_untrusted_authority(network: WatchedNetwork, tls_server: PhotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(FetchError, match="self-signed certificate"):
         ask(f"https://{PUBLIC_HOST}:{tls_server.server_port}/photo", LIMITS, resolve=network.resolve)

@@ -34,13 +34,20 @@ def _put(address: str, data: bytes) -> str:
         ("s3://", ""),
     ],
 )
-def test_names_stay_below_their_bucket(address: str, name: str) -> None:
+def test_names_of_objects(address: str, name: str) -> None:
     assert name_of(address) == name
 
 
-def test_what_is_an_address() -> None:
-    assert all(map(is_remote, ["s3://b/k", "gs://b", "S3://b/k", "simplecache::s3://b/k", "memory://x"]))
-    assert not any(map(is_remote, ["a.jpg", "/a/b.jpg", "C:\\rooms\\a.jpg", "a::b.jpg", "rooms/s3://x", ""]))
+def test_is_remote() -> None:
+    assert all(
+        map(
+            is_remote,
+            ["s3://b/k", "gs://b", "S3://b/k", "simplecache::s3://b/k", "memory://x", "HTTPS://a/b.jpg", "file:///a"],
+        )
+    )
+    assert not any(
+        map(is_remote, ["a.jpg", "/a/b.jpg", "C:\\rooms\\a.jpg", "a::b.jpg", "rooms/s3://x", "./http:/a.jpg", ""])
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_what_is_an_address() -> None:
         ("a%20b.jpg", "a%20b.jpg"),
     ],
 )
-def test_addresses_of_files(place: str, path: str) -> None:
+def test_paths_of_file_urls(place: str, path: str) -> None:
     assert local_path(place) == path
 
 
@@ -65,7 +72,7 @@ def test_files_of_other_machines_are_refused(place: str) -> None:
         local_path(place)
 
 
-def test_bytes_are_found_where_they_still_are(tmp_path: Path, bucket: str) -> None:
+def test_find_bytes(tmp_path: Path, bucket: str) -> None:
     data = b"a photo"
     sha256 = hashlib.sha256(data).hexdigest()
     other, there = _put(f"{bucket}/other.jpg", b"other"), _put(f"{bucket}/room.jpg", data)
@@ -76,7 +83,7 @@ def test_bytes_are_found_where_they_still_are(tmp_path: Path, bucket: str) -> No
         find_bytes([], sha256)
 
 
-def test_limits_and_odd_places(tmp_path: Path, bucket: str) -> None:
+def test_limits_and_invalid_locations(tmp_path: Path, bucket: str) -> None:
     (tmp_path / "a").write_bytes(b"123")
     for place in (str(tmp_path / "a"), _put(f"{bucket}/a", b"123")):
         assert read_bytes(place, 3) == b"123"

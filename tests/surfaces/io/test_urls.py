@@ -38,7 +38,7 @@ from surfaces.messages import without_credentials
         ("http://example.com/\udce9", ParsedUrl("http", "example.com", 80, "/%E9")),
     ],
 )  # fmt: skip
-def test_an_address_is_taken_apart(url: str, target: ParsedUrl) -> None:
+def test_parse_url(url: str, target: ParsedUrl) -> None:
     assert parse_url(url) == target
     assert parse_url(target.url) == target
 
@@ -52,7 +52,7 @@ def test_an_address_is_taken_apart(url: str, target: ParsedUrl) -> None:
         ("http://[2606:4700::1]:8080/", "[2606:4700::1]:8080"),
     ],
 )
-def test_the_host_header_names_a_port_that_is_not_usual(url: str, authority: str) -> None:
+def test_authority(url: str, authority: str) -> None:
     assert parse_url(url).authority == authority
 
 
@@ -69,7 +69,7 @@ def test_the_host_header_names_a_port_that_is_not_usual(url: str, authority: str
         ("http://0x7f.1/", "expected an address of the form https://host/path"),
     ],
 )
-def test_a_refusal_says_why_and_repeats_no_password(url: str, words: str) -> None:
+def test_messages_of_refused_urls(url: str, words: str) -> None:
     with pytest.raises(AddressError) as caught:
         parse_url(url)
     assert str(caught.value) == words
@@ -85,7 +85,7 @@ def test_a_refusal_says_why_and_repeats_no_password(url: str, words: str) -> Non
         ("photos/a@b.jpg", "photos/a@b.jpg"),
     ],
 )
-def test_an_address_is_shown_without_credentials(url: str, shown: str) -> None:
+def test_without_credentials(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
 
 
@@ -108,24 +108,24 @@ def permitted(addresses: Sequence[str], allow_private: bool) -> bool:
     return True
 
 
-def test_which_ip_addresses_are_permitted() -> None:
+def test_permitted_addresses() -> None:
     assert [text for text in PUBLIC + LAN + NEVER if permitted([text], allow_private=False)] == PUBLIC
     assert [text for text in PUBLIC + LAN + NEVER if permitted([text], allow_private=True)] == PUBLIC + LAN
 
 
 @pytest.mark.parametrize("bad", NEVER + LAN)
-def test_one_bad_address_spoils_the_name(bad: str) -> None:
+def test_one_private_address_refuses_the_host(bad: str) -> None:
     for place in range(3):
         addresses = PUBLIC[:2]
         addresses.insert(place, bad)
         assert not permitted(addresses, allow_private=False)
 
 
-def test_a_name_without_addresses_is_refused() -> None:
+def test_host_without_addresses() -> None:
     assert not permitted([], allow_private=True)
 
 
-def test_names_of_this_machine_need_no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_localhost_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", None)
     assert look_up("localhost", 80) == look_up("a.b.localhost", 80) == ["127.0.0.1", "::1"]
 
@@ -150,7 +150,7 @@ def test_no_special_address_is_public(address: IPv4Address | IPv6Address) -> Non
 
 
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_inside_of_ipv6_is_at_most_as_public(inner: IPv4Address) -> None:
+def test_embedded_ipv4_addresses(inner: IPv4Address) -> None:
     number = int(inner)
     assert is_public(IPv6Address(int(IPv6Address("64:ff9b::")) | number)) == is_public(inner)
     for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b:1::"):
@@ -199,7 +199,7 @@ def classic_number(host: str) -> str | None:
 @example("http://127.1/", ["8.8.8.8"])
 @example("http://photos.example/", ["8.8.8.8", "127.0.0.1"])
 @example("http://8.8.8.8/", ["127.0.0.1"])
-def test_whatever_the_text_a_target_is_public_or_there_is_none(url: str, found: list[str]) -> None:
+def test_any_url_is_public_or_refused(url: str, found: list[str]) -> None:
     asked: list[str] = []
 
     def resolve(host: str, _: int) -> list[str]:

@@ -39,7 +39,7 @@ def masks(draw: st.DrawFn) -> Mask:
 
 @settings(max_examples=300, deadline=None)
 @given(masks())
-def test_the_mask_comes_back_but_for_bridges(mask: Mask) -> None:
+def test_polygon_is_the_mask_and_its_bridges(mask: Mask) -> None:
     points = polygon_of_mask(mask)
     assert points.shape[0] >= 3
     got = filled(points, mask.shape)
@@ -47,7 +47,7 @@ def test_the_mask_comes_back_but_for_bridges(mask: Mask) -> None:
     assert not (got & ~mask & ~bridges(points, mask.shape)).any()
 
 
-def test_a_ring_around_a_dot_is_one_polygon() -> None:
+def test_ring_around_a_dot() -> None:
     mask = np.zeros((60, 70), bool)
     mask[5:55, 5:65] = True
     mask[10:50, 10:60] = False
@@ -58,7 +58,7 @@ def test_a_ring_around_a_dot_is_one_polygon() -> None:
     assert len(points) == 4 + 8 + 4 + 2 * 2
 
 
-def test_bridges_are_as_short_as_can_be() -> None:
+def test_bridges_are_shortest() -> None:
     mask = np.zeros((20, 100), bool)
     for left in (0, 80, 40, 20, 60):  # a chain of parts, 10 pixels apart
         mask[:, left : left + 11] = True
@@ -67,7 +67,7 @@ def test_bridges_are_as_short_as_can_be() -> None:
     assert (filled(points, mask.shape) & ~mask).sum() == 4 * 9
 
 
-def test_parts_by_the_hundred() -> None:
+def test_hundreds_of_parts() -> None:
     mask = np.zeros((1000, 1500), bool)
     mask[::40, ::40] = mask[1::40, ::40] = mask[::40, 1::40] = True
     points = polygon_of_mask(mask)
@@ -75,7 +75,7 @@ def test_parts_by_the_hundred() -> None:
 
 
 @pytest.mark.parametrize("pixels", [[(0, 0)], [(2, 3), (2, 4)], [(0, 0), (5, 7)]])
-def test_specks_have_three_points(pixels: list[tuple[int, int]]) -> None:
+def test_three_points_at_least(pixels: list[tuple[int, int]]) -> None:
     mask = np.zeros((6, 8), bool)
     for pixel in pixels:
         mask[pixel] = True
@@ -90,7 +90,7 @@ def iou(one: Mask, other: Mask) -> float:
 
 @settings(max_examples=200, deadline=None)
 @given(masks(), st.integers(3, 40))
-def test_there_are_no_more_points_than_allowed(mask: Mask, points_max: int) -> None:
+def test_points_are_limited(mask: Mask, points_max: int) -> None:
     points = polygon_of_mask(mask, points_max)
     assert 3 <= len(points) <= points_max
     height, width = mask.shape
@@ -114,13 +114,13 @@ def detailed_masks(draw: st.DrawFn) -> Mask:
 
 @settings(max_examples=40, deadline=None)
 @given(detailed_masks())
-def test_a_thousand_points_are_enough_for_detailed_masks(mask: Mask) -> None:
+def test_iou_of_simplified_masks(mask: Mask) -> None:
     points = polygon_of_mask(mask, 999)
     assert len(points) <= 999
     assert iou(mask, mask_of_polygon(points, (600, 900))) >= 0.99
 
 
-def test_what_fits_is_not_simplified() -> None:
+def test_small_polygons_are_not_simplified() -> None:
     mask = np.zeros((60, 70), bool)
     mask[5:55, 5:65] = True
     np.testing.assert_array_equal(polygon_of_mask(mask, 4), polygon_of_mask(mask))

@@ -12,35 +12,21 @@ from surfaces.masks.rle import decode, encode
 
 
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.booleans()))
-def test_any_mask_survives_json(mask: np.ndarray) -> None:
+def test_round_trip_by_json(mask: np.ndarray) -> None:
     rle = json.loads(json.dumps(encode(mask)))
+    assert decode(rle).dtype == np.bool_
     assert np.array_equal(decode(rle), mask)
     assert np.array_equal(coco.decode(rle), mask)
     assert coco.area(rle) == mask.sum()
-
-
-def test_holes_and_separate_parts_survive() -> None:
-    mask = np.zeros((40, 60), bool)
-    mask[5:35, 5:30] = True
-    mask[10:20, 10:20] = False
-    mask[30:38, 50:58] = True
-    decoded = decode(encode(mask))
-    assert decoded.dtype == np.bool_
-    assert np.array_equal(decoded, mask)
 
 
 def test_golden_encoding() -> None:
     mask = np.zeros((4, 3), bool)
     mask[1:3, 1] = True
     assert encode(mask) == {"size": [4, 3], "counts": "525"}
+    assert np.array_equal(decode({"size": [4, 3], "counts": [5, 2, 5]}), mask)
 
 
-def test_plain_counts_are_read() -> None:
-    expected = np.zeros((4, 3), bool)
-    expected[1:3, 1] = True
-    assert np.array_equal(decode({"size": [4, 3], "counts": [5, 2, 5]}), expected)
-
-
-def test_memory_order_makes_no_difference() -> None:
+def test_memory_order() -> None:
     mask = np.random.default_rng(0).random((31, 17)) > 0.5
     assert encode(np.asfortranarray(mask)) == encode(mask)

@@ -69,7 +69,7 @@ def test_iou_is_summed_over_photos() -> None:
     assert math.isnan(table)
 
 
-def test_what_nobody_labelled_counts_for_nobody() -> None:
+def test_unlabelled_pixels_do_not_count() -> None:
     labels = _labels((1, 0, 0, 10, 20), (IGNORE, 0, 20, 10, 40), (OTHER_TABLE, 20, 0, 30, 10), (10, 20, 20, 30, 30))
     found = [_found(WALL, 0, 0, 10, 40), _found(DINING_TABLE, 20, 0, 30, 30), _found(FLOOR, 20, 0, 30, 10)]
     counts = region_counts(found, labels)
@@ -89,7 +89,7 @@ def test_boundary_iou_by_hand() -> None:
     assert floor.tolist() == [0, 0]
 
 
-def test_boundary_includes_the_photos_edge_and_the_border_of_what_is_unlabelled() -> None:
+def test_boundary_at_the_edge_and_at_unlabelled_regions() -> None:
     assert np.count_nonzero(mask_boundary(np.ones(SHAPE, np.bool_))) == 2 * 60 + 2 * 38
     labels = _labels((1, 0, 0, 40, 30), (IGNORE, 0, 30, 40, 60))
     wall = boundary_counts([_found(WALL, 0, 0, 40, 60)], labels)[0]
@@ -101,7 +101,7 @@ def test_boundary_includes_the_photos_edge_and_the_border_of_what_is_unlabelled(
     arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=60)),
     st.sampled_from([0.02, 0.05, 0.1]),
 )
-def test_boundary_is_the_references(mask: np.ndarray, ratio: float) -> None:
+def test_boundary_equals_the_reference(mask: np.ndarray, ratio: float) -> None:
     assume(mask.any())
     expected = coco_mask.decode(rleToBoundary(encode(mask), ratio, "opencv")).astype(bool)
     np.testing.assert_array_equal(mask_boundary(mask, ratio), expected)
@@ -124,7 +124,7 @@ def test_panoptic_quality_by_hand() -> None:
     assert (quality.precision, quality.recall) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
-def test_void_neither_hurts_a_match_nor_makes_a_false_table() -> None:
+def test_void_pixels_do_not_count_in_matches() -> None:
     labels = _labels((10, 0, 0, 10, 10), (IGNORE, 10, 0, 20, 10), (OTHER_TABLE, 30, 30, 40, 40))
     found = [
         _found(DINING_TABLE, 0, 0, 20, 10),
@@ -141,7 +141,7 @@ def test_void_neither_hurts_a_match_nor_makes_a_false_table() -> None:
     assert not nothing.is_said
 
 
-def test_a_crowd_of_tables_counts_as_pixels_and_not_as_an_instance() -> None:
+def test_crowds_count_as_pixels_only() -> None:
     labels = _labels((DINING_TABLE.coco_id, 0, 0, 10, 20), (10, 20, 0, 30, 10))
     found = [_found(DINING_TABLE, 0, 0, 10, 9), _found(DINING_TABLE, 20, 0, 30, 10)]
     matches = match_segments(found, labels, DINING_TABLE)
@@ -153,7 +153,7 @@ def test_a_crowd_of_tables_counts_as_pixels_and_not_as_an_instance() -> None:
     assert precision.result().ap == pytest.approx(1)
 
 
-def test_a_table_is_matched_once_and_the_surer_detection_has_the_first_choice() -> None:
+def test_higher_scores_are_matched_first() -> None:
     labels = _labels((10, 0, 0, 10, 10))
     found = [_found(DINING_TABLE, 0, 0, 10, 10, score=0.6), _found(DINING_TABLE, 0, 0, 10, 9, score=0.7)]
     matches = match_segments(found, labels, DINING_TABLE)
@@ -161,7 +161,7 @@ def test_a_table_is_matched_once_and_the_surer_detection_has_the_first_choice() 
     assert matches.scored == ((0.7, True), (0.6, False))
 
 
-def test_wall_is_one_segment_however_many_are_found() -> None:
+def test_detections_of_wall_are_one_segment() -> None:
     labels = _labels((1, 0, 0, 10, 10), (1, 20, 20, 30, 30))
     found = [_found(WALL, 0, 0, 10, 10), _found(WALL, 20, 20, 30, 30)]
     assert match_segments(found, labels, WALL).matched_ious == (1.0,)
@@ -180,7 +180,7 @@ def _labels_of(rectangles: list[tuple[int, int, int, int, int]]) -> Labels:
 
 @settings(max_examples=60, deadline=None)
 @given(_RECTANGLES)
-def test_the_truth_itself_is_perfect(rectangles: list[tuple[int, int, int, int, int]]) -> None:
+def test_perfect_predictions(rectangles: list[tuple[int, int, int, int, int]]) -> None:
     labels = _labels_of(rectangles)
     found = _perfect(labels)
     for counts in (region_counts(found, labels), boundary_counts(found, labels)):
@@ -192,7 +192,7 @@ def test_the_truth_itself_is_perfect(rectangles: list[tuple[int, int, int, int, 
 
 @settings(max_examples=60, deadline=None)
 @given(_RECTANGLES, _RECTANGLES)
-def test_shares_stay_shares_and_unlabelled_pixels_change_nothing(
+def test_metrics_are_bounded_and_ignore_unlabelled_pixels(
     truth: list[tuple[int, int, int, int, int]], said: list[tuple[int, int, int, int, int]]
 ) -> None:
     labels, found = _labels_of(truth), _perfect(_labels_of(said))
@@ -208,7 +208,7 @@ def test_shares_stay_shares_and_unlabelled_pixels_change_nothing(
         assert matches.matched_ious == match_segments(filled, labels, surface).matched_ious
 
 
-def test_table_ap_is_pycocotools(tmp_path: Path) -> None:
+def test_table_ap_equals_pycocotools(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     samples: list[MemorySample] = []
     predictions: list[list[Detection]] = []
@@ -281,7 +281,7 @@ def test_bootstrap_interval() -> None:
     assert all(math.isnan(end) for end in bootstrap_interval(np.zeros((0, 3, 2)), lambda _: 1.0))
 
 
-def test_bootstrap_sums_are_those_of_the_interval() -> None:
+def test_bootstrap_sums_use_the_draws_of_the_interval() -> None:
     counts = np.random.default_rng(1).integers(0, 9, (12, 3, 2))
     sums = bootstrap_sums(counts)
     assert sums.shape == (1000, 3, 2)

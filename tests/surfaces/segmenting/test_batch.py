@@ -36,7 +36,7 @@ def expanded(*sources: object, stdin: str = "", output: Path = OUTPUT) -> Source
     return expand_sources(map(str, sources), io.BytesIO(stdin.encode()), output)
 
 
-def test_a_folder_stands_for_the_photos_in_it_and_below(folder: Path) -> None:
+def test_folders_are_expanded(folder: Path) -> None:
     found = expanded(folder)
     names = ("a.png", "b.JPG", "c.webp", "d.heic", "e.jfif", "below.jpg/f.MPO")
     assert found.photos == tuple(str(folder / name) for name in names)
@@ -44,7 +44,7 @@ def test_a_folder_stands_for_the_photos_in_it_and_below(folder: Path) -> None:
     assert expanded(folder.as_uri()) == found
 
 
-def test_pictures_made_before_are_no_photos(folder: Path) -> None:
+def test_output_folder_is_skipped(folder: Path) -> None:
     (folder / "out").mkdir()
     (folder / "out" / "picture.jpg").touch()
     found = expanded(folder, output=folder / "out")
@@ -52,16 +52,13 @@ def test_pictures_made_before_are_no_photos(folder: Path) -> None:
     assert f"1 folder of results passed over: {folder / 'out'}" in found.notes
 
 
-def test_a_hyphen_stands_for_a_list(folder: Path) -> None:
+def test_list_on_stdin(folder: Path) -> None:
     stdin = f"http://x/1.jpg\n\n# a comment\n  my photo.jpg  \r\n{folder / 'a.png'}"
     assert expanded("0.jpg", "-", stdin=stdin).photos == ("0.jpg", "http://x/1.jpg", "my photo.jpg", f"{folder}/a.png")
-
-
-def test_a_list_may_name_folders_but_not_itself(folder: Path) -> None:
     assert expanded("-", stdin=f"{folder}\n-").photos[-2:] == (str(folder / "below.jpg" / "f.MPO"), "-")
 
 
-def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
+def test_folder_without_photos(tmp_path: Path) -> None:
     (tmp_path / "a.mov").touch()
     with pytest.raises(FetchError, match=r"expected photos in the folder, there are none; 1 file passed over: 1 \.mov"):
         expanded(tmp_path)
@@ -70,12 +67,12 @@ def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_lists_as_other_systems_write_them(encoding: str) -> None:
+def test_encodings_of_lists(encoding: str) -> None:
     found = expand_sources(["-"], io.BytesIO("Küche.jpg\r\nb.jpg\r\n".encode(encoding)), OUTPUT)
     assert found == Sources(("Küche.jpg", "b.jpg"))
 
 
-def test_a_line_that_is_no_text_is_reported_by_its_number(folder: Path) -> None:
+def test_lines_that_are_not_text(folder: Path) -> None:
     list_in_latin_1 = "a.jpg\n# \xe9\nK\xfcche.jpg\nb.jpg\n".encode("latin-1")
     found = expand_sources(["-"], io.BytesIO(list_in_latin_1), OUTPUT)
     assert found.photos == ("a.jpg", "b.jpg")
@@ -95,13 +92,13 @@ def test_a_line_that_is_no_text_is_reported_by_its_number(folder: Path) -> None:
     ],
     ids=["photo", "archive", "empty", "closed"],
 )
-def test_what_is_no_list_of_photos(stdin: io.BytesIO | None, came: str) -> None:
+def test_invalid_lists(stdin: io.BytesIO | None, came: str) -> None:
     with pytest.raises(FetchError, match="expected a list of photos on stdin, ") as caught:
         expand_sources(["-"], stdin, OUTPUT)
     assert str(caught.value).endswith(came)
 
 
-def test_what_makes_a_batch(folder: Path) -> None:
+def test_is_batch(folder: Path) -> None:
     assert is_batch(["a.jpg", "b.jpg"])
     assert is_batch(["-"])
     assert is_batch([str(folder)])
@@ -109,7 +106,7 @@ def test_what_makes_a_batch(folder: Path) -> None:
     assert not is_batch(["a\0b"])
 
 
-def test_bad_photos_do_not_stop_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_photos_do_not_stop_the_batch(capsys: pytest.CaptureFixture[str]) -> None:
     def segment(source: str) -> Outcome:
         if source == "1":
             raise FetchError("gone")
@@ -123,7 +120,7 @@ def test_bad_photos_do_not_stop_the_rest(capsys: pytest.CaptureFixture[str]) -> 
     assert err == "1: gone\n3: broken\n"
 
 
-def test_an_error_that_all_would_meet_stops_the_batch() -> None:
+def test_output_errors_stop_the_batch() -> None:
     def segment(source: str) -> Outcome:
         raise OutputError(f"disk full at {source}")
 

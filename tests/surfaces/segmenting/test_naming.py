@@ -26,7 +26,7 @@ anything = st.text(st.characters(codec=None), max_size=120)
 @example("nul\0nul\n")
 @example("e\u0301" * 80)
 @example("\udcff\ud800")
-def test_any_text_gives_a_legal_part(text: str) -> None:
+def test_any_text_gives_a_valid_part(text: str) -> None:
     part = safe_part(text)
     assert len(part.encode()) <= 64
     assert not set(part) & set('/\\:*?"<>|_. \0\n')
@@ -58,7 +58,7 @@ def test_parts(text: str, part: str) -> None:
 
 
 @given(anything, anything, st.datetimes(datetime(2000, 1, 1)))
-def test_a_name_can_be_written_and_taken_apart(surname: str, name: str, time: datetime) -> None:
+def test_names_can_be_parsed(surname: str, name: str, time: datetime) -> None:
     signature = resolve_signature(surname, name, {}, [])
     stem = next(stems(signature, time))
     match = re.fullmatch(r"([^_]+)_([^_]+)__(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6})", stem)
@@ -92,17 +92,17 @@ def test_order_of_precedence(settings: list[Path]) -> None:
     assert resolve_signature(None, None, {}, []) == Signature("interior", "surfaces")
 
 
-def test_what_leaves_nothing_counts_as_not_given(settings: list[Path]) -> None:
+def test_empty_parts_count_as_missing(settings: list[Path]) -> None:
     assert resolve_signature("///", "", {"INTERIOR_SURFACES_NAME": "..."}, settings) == Signature("Own", "Père")
 
 
-def test_a_pyproject_without_the_table_is_passed_over(tmp_path: Path) -> None:
+def test_pyproject_without_the_table(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'other'\n", "utf-8")
     assert resolve_signature(None, None, {}, [tmp_path / "pyproject.toml"]) == Signature()
 
 
 @pytest.mark.parametrize("content", ["surname = ", "surname = 3", "name = ['a']", "\xff"])
-def test_a_bad_settings_file_is_one_clear_line(tmp_path: Path, content: str) -> None:
+def test_invalid_settings_files(tmp_path: Path, content: str) -> None:
     path = tmp_path / "interior-surfaces.toml"
     path.write_text(content, "latin-1")
     with pytest.raises(SurfacesError, match=r"expected .*interior-surfaces\.toml") as caught:

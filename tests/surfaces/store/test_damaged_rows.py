@@ -57,7 +57,7 @@ def damage(labels: Path, out: Path, table: str, column: str, value: object) -> P
 
 
 @pytest.mark.parametrize(("table", "column", "value"), list(DAMAGED.values()), ids=list(DAMAGED))
-def test_a_report_of_damaged_labels(
+def test_report_of_damaged_labels(
     labels: Path, tmp_path: Path, table: str, column: str, value: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = damage(labels, tmp_path / "store", table, column, value)
@@ -67,7 +67,7 @@ def test_a_report_of_damaged_labels(
     assert not (tmp_path / "page").exists()
 
 
-def test_text_that_is_no_utf8(labels: Path, tmp_path: Path) -> None:
+def test_text_that_is_not_utf8(labels: Path, tmp_path: Path) -> None:
     store = damage(labels, tmp_path / "store", "settings", "teacher", "x")
     with closing(sqlite3.connect(store / "labels.sqlite")) as connection:
         connection.execute("UPDATE settings SET teacher = CAST(x'ff' AS TEXT)")

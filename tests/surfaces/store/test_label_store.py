@@ -43,7 +43,7 @@ def _photos(store: LabelStore) -> list[StoredPhoto]:
     return list(store.photos())
 
 
-def test_labels_come_back_as_they_were(store: LabelStore) -> None:
+def test_labels_round_trip(store: LabelStore) -> None:
     labels = graded_wall()
     assert store.add(source_of("a/room"), sha_of("1"), labels, SETTINGS.fingerprint)
     assert _photos(store) == [
@@ -75,7 +75,7 @@ def test_labels_come_back_as_they_were(store: LabelStore) -> None:
 
 @settings(deadline=None)
 @given(labels=random_labels(), scores=st.lists(st.floats(0, 1), min_size=8, max_size=8))
-def test_any_labels_come_back(tmp_path_factory: pytest.TempPathFactory, labels: Labels, scores: list[float]) -> None:
+def test_any_labels_round_trip(tmp_path_factory: pytest.TempPathFactory, labels: Labels, scores: list[float]) -> None:
     labels.semantic[labels.semantic == 4] = IGNORE  # graded labels know no other tables
     found = [(WALL, labels.semantic == 1), (FLOOR, labels.semantic == 2)]
     found += [(DINING_TABLE, labels.tables == number) for number in range(1, int(labels.tables.max(initial=0)) + 1)]
@@ -94,9 +94,7 @@ def test_any_labels_come_back(tmp_path_factory: pytest.TempPathFactory, labels: 
     assert back.quality_scores == {"score": scores[-1]}
 
 
-def test_photos_come_by_sha256_whatever_the_order_they_were_added_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_are_ordered_by_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surfaces.store.label_store._PAGE", 7)
     listed = []
     for folder, order in (("one", range(30)), ("two", reversed(range(30)))):
@@ -111,7 +109,7 @@ def test_photos_come_by_sha256_whatever_the_order_they_were_added_in(
     assert [failure.source for failure in listed[0][1]] == [f"/corpus/broken_{n:02d}.jpg" for n in range(30)]
 
 
-def test_the_same_photo_at_several_paths_is_one(store: LabelStore) -> None:
+def test_several_paths_of_one_photo(store: LabelStore) -> None:
     store.add(source_of("b/copy"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     assert not store.add(source_of("a/room"), sha_of("1"), graded_wall(score=0.5), SETTINGS.fingerprint)
     store.add_source(source_of("c"), sha_of("1"))
@@ -122,7 +120,7 @@ def test_the_same_photo_at_several_paths_is_one(store: LabelStore) -> None:
     assert store.counts().duplicates == 2
 
 
-def test_names_are_unique_also_where_case_does_not_matter(store: LabelStore) -> None:
+def test_names_are_unique_ignoring_case(store: LabelStore) -> None:
     for number, source in enumerate(
         (source_of("room", "/x"), source_of("room", "/y"), source_of("Room"), source_of("other"))
     ):
@@ -136,7 +134,7 @@ def test_names_are_unique_also_where_case_does_not_matter(store: LabelStore) -> 
     }
 
 
-def test_a_path_that_holds_another_photo_now(store: LabelStore) -> None:
+def test_path_with_another_photo(store: LabelStore) -> None:
     store.add(source_of("a"), sha_of("old"), graded_wall(), SETTINGS.fingerprint)
     store.add(source_of("a"), sha_of("new"), graded_wall(), SETTINGS.fingerprint)
     assert [photo.sha256 for photo in store.photos()] == [sha_of("new")]
@@ -146,7 +144,7 @@ def test_a_path_that_holds_another_photo_now(store: LabelStore) -> None:
     assert store.counts().gone == 0
 
 
-def test_a_person_wins(store: LabelStore) -> None:
+def test_reviews_win_over_teachers(store: LabelStore) -> None:
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     corrected = ScoredLabels((), np.zeros((6, 9), bool), {"score": 1.0})
     store.add_review(sha_of("1"), corrected, "ann")
@@ -161,7 +159,7 @@ def test_a_person_wins(store: LabelStore) -> None:
     assert (_photos(store)[0].reviewer, len(store.segments(sha_of("1")))) == ("bob", 1)
 
 
-def test_reviews_of_what_is_not_there_or_of_another_size(store: LabelStore) -> None:
+def test_invalid_reviews(store: LabelStore) -> None:
     with pytest.raises(DatasetError, match="expected labels of the photo"):
         store.add_review(sha_of("1"), graded_wall(), "ann")
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
@@ -170,7 +168,7 @@ def test_reviews_of_what_is_not_there_or_of_another_size(store: LabelStore) -> N
     assert _photos(store)[0].origin == "auto"
 
 
-def test_beliefs_come_back_until_a_person_reviews(store: LabelStore) -> None:
+def test_reviews_drop_soft_labels(store: LabelStore) -> None:
     soft_labels = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
     store.add(source_of("a"), sha_of("1"), replace(graded_wall(), soft_labels=soft_labels), SETTINGS.fingerprint)
     store.add(source_of("b"), sha_of("2"), graded_wall(), SETTINGS.fingerprint)
@@ -187,7 +185,7 @@ def _rows(store: LabelStore) -> list[object]:
         return [sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in names]
 
 
-def test_restored_labels_are_exactly_those_from_before_the_first_review(store: LabelStore) -> None:
+def test_restore_is_exact(store: LabelStore) -> None:
     soft_labels = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
     store.add(
         source_of("a"), sha_of("1"), replace(graded_wall(score=1 / 3), soft_labels=soft_labels), SETTINGS.fingerprint
@@ -206,7 +204,7 @@ def test_restored_labels_are_exactly_those_from_before_the_first_review(store: L
     assert _rows(store) == before
 
 
-def test_stores_from_before_replaced_labels_were_kept(store: LabelStore) -> None:
+def test_stores_without_tables_of_replaced_labels(store: LabelStore) -> None:
     for name in ("1", "2"):
         store.add(source_of(name), sha_of(name), graded_wall(), SETTINGS.fingerprint)
     store.add_review(sha_of("1"), graded_wall(score=1.0), "ann")
@@ -225,12 +223,12 @@ def test_stores_from_before_replaced_labels_were_kept(store: LabelStore) -> None
 
 
 @pytest.mark.parametrize("ask", [LabelStore.labels, LabelStore.segments])
-def test_labels_of_an_unknown_photo(store: LabelStore, ask: object) -> None:
+def test_unknown_photo(store: LabelStore, ask: object) -> None:
     with pytest.raises(DatasetError, match="got none"):
         ask(store, sha_of("1"))  # type: ignore[operator]
 
 
-def test_changed_settings_are_noticed(store: LabelStore) -> None:
+def test_changed_settings(store: LabelStore) -> None:
     store.use_settings(OTHERS)  # nothing is labelled yet
     store.use_settings(SETTINGS)
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
@@ -248,7 +246,7 @@ def test_changed_settings_are_noticed(store: LabelStore) -> None:
     assert store.settings() == [SETTINGS, OTHERS]
 
 
-def test_failures_stay_until_the_path_is_labelled(store: LabelStore) -> None:
+def test_failures_are_kept_until_the_path_is_labelled(store: LabelStore) -> None:
     for name, reason in (("b", "first"), ("a", "other"), ("b", "second")):
         store.add_failure(source_of(name), "broken", reason)
     assert list(store.failures()) == [
@@ -261,7 +259,7 @@ def test_failures_stay_until_the_path_is_labelled(store: LabelStore) -> None:
     assert list(store.failures()) == []
 
 
-def test_a_path_whose_new_bytes_failed_has_no_labels(store: LabelStore) -> None:
+def test_failures_of_changed_files(store: LabelStore) -> None:
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     store.add_failure(source_of("a"), "unreadable", "no permission")
     assert len(_photos(store)) == 1  # the photo may well be the same
@@ -271,7 +269,7 @@ def test_a_path_whose_new_bytes_failed_has_no_labels(store: LabelStore) -> None:
     assert _photos(store) == []
 
 
-def test_what_left_the_corpus_is_forgotten_but_not_its_labels(store: LabelStore, tmp_path: Path) -> None:
+def test_forget_absent_keeps_labels(store: LabelStore, tmp_path: Path) -> None:
     there, gone = tmp_path / "there.jpg", tmp_path / "gone.jpg"
     there.write_bytes(b"")
     for path in (there, gone):
@@ -285,7 +283,7 @@ def test_what_left_the_corpus_is_forgotten_but_not_its_labels(store: LabelStore,
     assert store.is_labelled(sha_of("gone"), SETTINGS.fingerprint)
 
 
-def test_photos_are_read_from_any_path_that_still_holds_them(store: LabelStore, tmp_path: Path) -> None:
+def test_read_photo_from_any_path(store: LabelStore, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.jpg", "b.jpg")]
     for path in paths:
         path.write_bytes(b"photo")
@@ -299,7 +297,7 @@ def test_photos_are_read_from_any_path_that_still_holds_them(store: LabelStore, 
         store.read_photo(photo)
 
 
-def test_labels_are_added_whole_or_not_at_all(store: LabelStore) -> None:
+def test_add_is_atomic(store: LabelStore) -> None:
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     (good,) = graded_wall().segments
     nameless = replace(good, detection=replace(good.detection, surface=replace(WALL, name=None)))
@@ -313,7 +311,7 @@ def test_labels_are_added_whole_or_not_at_all(store: LabelStore) -> None:
     assert store.add(source_of("c"), sha_of("2"), graded_wall(), OTHERS.fingerprint)  # and the store can still be used
 
 
-def test_a_transaction_that_was_cut_off_is_rolled_back(store: LabelStore) -> None:
+def test_killed_transactions_are_rolled_back(store: LabelStore) -> None:
     """The journal that a killed process leaves is what the next one begins with."""
     store.add(source_of("a"), sha_of("1"), graded_wall(), SETTINGS.fingerprint)
     folder = store.path.parent
@@ -331,7 +329,7 @@ def test_a_transaction_that_was_cut_off_is_rolled_back(store: LabelStore) -> Non
         assert left.counts().gone == 0
 
 
-def test_several_writers_take_turns(tmp_path: Path) -> None:
+def test_concurrent_writers(tmp_path: Path) -> None:
     def write(writer: int) -> None:
         with LabelStore.create(tmp_path) as store:
             store.use_settings(SETTINGS)
@@ -349,7 +347,7 @@ def test_several_writers_take_turns(tmp_path: Path) -> None:
         assert store.counts().duplicates == 60
 
 
-def test_reading_goes_on_while_others_write(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_reader_and_writer(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surfaces.store.label_store._PAGE", 2)
     for number in range(3):
         store.add(source_of(str(number)), sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
@@ -373,7 +371,7 @@ def test_reading_goes_on_while_others_write(store: LabelStore, monkeypatch: pyte
     ],
     ids=["absent", "something else", "empty", "newer"],
 )
-def test_what_is_no_store_is_one_line(tmp_path: Path, make: object, told: str) -> None:
+def test_invalid_stores(tmp_path: Path, make: object, told: str) -> None:
     make(tmp_path / STORE_NAME)  # type: ignore[operator]
     with pytest.raises(DatasetError, match=told):
         LabelStore.open(tmp_path)
@@ -385,7 +383,7 @@ def _sqlite(path: Path, statement: str) -> None:
     connection.close()
 
 
-def test_something_else_is_not_written_over(tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / STORE_NAME).write_bytes(b"no database" * 100)
     with pytest.raises(DatasetError, match="not a database"):
         LabelStore.create(tmp_path)
@@ -394,7 +392,7 @@ def test_something_else_is_not_written_over(tmp_path: Path) -> None:
         LabelStore.create(tmp_path / STORE_NAME)
 
 
-def test_a_full_store_is_told_and_stays_whole(store: LabelStore) -> None:
+def test_full_disk(store: LabelStore) -> None:
     store.add(source_of("a"), sha_of("a"), graded_wall(), SETTINGS.fingerprint)
     [(pages,)] = store._database.rows("PRAGMA page_count")
     store._database.run(f"PRAGMA max_page_count = {pages}")
@@ -416,7 +414,7 @@ def _photo(path: Path, orientation: int | None = None) -> bytes:
     return path.read_bytes()
 
 
-def test_a_store_is_a_dataset(tmp_path: Path) -> None:
+def test_store_as_dataset(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     with LabelStore.create(folder) as store:
         store.use_settings(SETTINGS)

@@ -25,7 +25,7 @@ def _scores(store: LabelStore) -> dict[str, float]:
     return {photo.name: store.labels(photo.sha256).segments[0].detection.score for photo in store.photos()}
 
 
-def test_stores_of_several_machines_become_one(tmp_path: Path) -> None:
+def test_merge(tmp_path: Path) -> None:
     one = _store_of(tmp_path / "1", a=0.1, both=0.2)
     two = _store_of(tmp_path / "2", both=0.2, c=0.4)
     one.add_failure(source_of("x"), "broken", "here")
@@ -43,7 +43,7 @@ def test_stores_of_several_machines_become_one(tmp_path: Path) -> None:
     assert set(_scores(one)) == {"a", "both"}
 
 
-def test_merging_keeps_what_a_person_did(tmp_path: Path) -> None:
+def test_merge_keeps_reviews(tmp_path: Path) -> None:
     mine, theirs = (_store_of(tmp_path / name, a=0.1, b=0.1, c=0.1) for name in ("mine", "theirs"))
     mine.add_review(sha_of("a"), graded_wall(score=0.2), "me")
     mine.add_review(sha_of("b"), graded_wall(score=0.2), "me")
@@ -58,7 +58,7 @@ def test_merging_keeps_what_a_person_did(tmp_path: Path) -> None:
     assert _scores(mine) == {"a": 0.1, "b": 0.1, "c": 0.1}
 
 
-def test_merging_replaces_what_was_made_with_older_settings(tmp_path: Path) -> None:
+def test_merge_replaces_labels_of_older_settings(tmp_path: Path) -> None:
     mine = _store_of(tmp_path / "mine", a=0.1)
     mine.use_settings(OTHERS, relabel=True)
     _store_of(tmp_path / "theirs", OTHERS, a=0.4)
@@ -66,14 +66,14 @@ def test_merging_replaces_what_was_made_with_older_settings(tmp_path: Path) -> N
     assert _scores(mine) == {"a": 0.4}
 
 
-def test_the_same_review_in_both_stores_is_no_conflict(tmp_path: Path) -> None:
+def test_equal_reviews_are_no_conflict(tmp_path: Path) -> None:
     mine, theirs = (_store_of(tmp_path / name, a=0.1) for name in ("mine", "theirs"))
     for store in (mine, theirs):
         store.add_review(sha_of("a"), graded_wall(), "me")
     assert mine.merge(tmp_path / "theirs") == Merged(taken=0, conflicts=0)
 
 
-def test_a_store_is_not_merged_into_itself(tmp_path: Path) -> None:
+def test_merge_into_itself_is_refused(tmp_path: Path) -> None:
     store = _store_of(tmp_path / "one", a=0.1)
     (tmp_path / "link").symlink_to(tmp_path / "one")
     with pytest.raises(DatasetError, match="expected another store"):
