@@ -19,7 +19,7 @@ from autolabel.labelling.class_config import default_class_config, read_class_co
 from distill.__main__ import main as distill
 from labelstudio.__main__ import main as labelstudio
 from labelstudio.project.labeling_config import label_config
-from labelstudio.sync.regions import labels_of
+from labelstudio.sync.regions import annotation_to_labels
 from surfaces.datasets import open_dataset
 from surfaces.store.label_store import LabelStore
 
@@ -149,7 +149,7 @@ def test_tasks_of_a_project_are_labels(old: Path) -> None:
         for task in json.loads((OLD / "review" / "tasks.json").read_text("utf-8")):
             sha256 = task["data"]["sha256"]
             for store, part in ((pushed, "predictions"), (pulled, "annotations")):
-                read = labels_of(task[part][0]["result"], *sizes[sha256]).labels
+                read = annotation_to_labels(task[part][0]["result"], *sizes[sha256]).labels
                 assert np.array_equal(read.labels().semantic, store.labels(sha256).labels().semantic)
 
 

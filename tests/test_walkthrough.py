@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from distill.training.config import TrainConfig
-from labelstudio.sync.regions import labels_of
+from labelstudio.sync.regions import annotation_to_labels
 from surfaces.images.load import load_image
 from surfaces.store.label_store import LabelStore
 from tools.execute_notebook import NAME, copy_needed, differences, execute, read_notebook
@@ -133,7 +133,7 @@ def test_tasks_hold_the_labels_of_every_photo(work: Path) -> None:
         assert {task["data"]["sha256"] for task in tasks} == set(photos)
         for task in tasks:
             photo = photos[task["data"]["sha256"]]
-            reviewed = labels_of(task["predictions"][0]["result"], photo.height, photo.width).labels.labels()
+            reviewed = annotation_to_labels(task["predictions"][0]["result"], photo.height, photo.width).labels.labels()
             assert (reviewed.semantic == store.labels(photo.sha256).labels().semantic).all()
 
 

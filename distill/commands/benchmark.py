@@ -27,7 +27,7 @@ from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
 from models.inference.model_output import choose_input_size
 from models.inference.segmenter import Segmenter, network_input
-from models.student.tables import MAX_DETECTIONS
+from models.student.instance_heads import MAX_DETECTIONS
 from models.weights.registry import shipped
 from surfaces.cli.arguments import local_path, positive
 from surfaces.detections import Image

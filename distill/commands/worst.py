@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="lost: what takes most from the dataset's mean IoU; a class: from its IoU; iou: the lowest mean IoU of a "
         "photo's own (default: %(default)s)",
     )
-    parser.add_argument("--causes", type=local_path, help="TOML file of causes that a person gave (docs/errors.md)")
+    parser.add_argument("--causes", type=local_path, help="TOML file of causes that a person gave (docs/results.md)")
     parser.add_argument("--sheet", type=local_path, help="all shown photos as one picture besides, .jpg or .png")
     parser.add_argument(
         "--out",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.student.tables import TableTargets
+from models.student.instance_heads import TableTargets
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER_TABLE
 
 SMALLEST_AREA = 64

@@ -64,12 +64,12 @@ def iterate_candidates(store: LabelStore) -> Iterator[Candidate]:
                 data = store.read_photo(photo)
             except DatasetError:  # reported once the photo is to be shown
                 data = b""
-            yield candidate_of(photo.sha256, store.labels(photo.sha256), data)
+            yield measure_candidate(photo.sha256, store.labels(photo.sha256), data)
 
 
-def candidate_of(sha256: str, labels: ScoredLabels, photo: bytes) -> Candidate:
+def measure_candidate(sha256: str, labels: ScoredLabels, photo: bytes) -> Candidate:
     """Measures a photo, given by its labels and its file, which may be empty."""
-    soft_labels = belief_raster(labels)
+    soft_labels = soft_label_raster(labels)
     agreements = [labels.quality_scores[name] for name in ("backends", "flips") if name in labels.quality_scores]
     classes = soft_labels.argmax(axis=0)
     # The chosen class is wrong with probability 1 - p; each other class is missed with its probability p.
@@ -86,7 +86,7 @@ def candidate_of(sha256: str, labels: ScoredLabels, photo: bytes) -> Candidate:
     )
 
 
-def belief_raster(labels: ScoredLabels) -> Floats:
+def soft_label_raster(labels: ScoredLabels) -> Floats:
     """Class probabilities of a photo's labels, on a raster whose longer side is at most `LONGEST_SIDE`.
 
     Labels without soft labels are converted: a segment has its score, the rest is "other"; ignored pixels have equal

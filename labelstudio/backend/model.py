@@ -16,7 +16,7 @@ from labelstudio.backend.segmenters import InteractivePhoto, InteractiveSegmente
 from labelstudio.backend.server import report
 from labelstudio.backend.task_photos import SingleFlightCache, TaskPhotos, photo_url
 from labelstudio.errors import AnnotationError
-from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.regions import labels_to_prediction
 from surfaces.detections import Detection
 from surfaces.errors import SurfacesError
 from surfaces.images.load import decode_image
@@ -90,7 +90,7 @@ class InteractiveModel:
             np.zeros(photo.size_hw, np.bool_),
             {"score": min((float(region.score) for region in regions), default=0.0)},
         )
-        return prediction_of(labels, self.version)
+        return labels_to_prediction(labels, self.version)
 
     def _encode(self, url: str) -> InteractivePhoto:
         file = io.BytesIO(self._photos.download(url))

@@ -37,7 +37,7 @@ from labelstudio.project.tasks import (
 )
 from labelstudio.server.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.server.local_server import LocalServer
-from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.regions import labels_to_prediction
 from labelstudio.sync.review_log import ReviewLog
 from surfaces.classes import CLASSES
 from surfaces.cli.arguments import local_path
@@ -159,7 +159,7 @@ class _Push:
             photo = self._photos.get(sha256)
             if photo:
                 with suppress(DatasetError):  # the photo no longer exists
-                    self._hosting.restore_link(task.image, partial(_read_original, self._store, photo))
+                    self._hosting.restore_link(task.image, partial(_read_photo_file, self._store, photo))
 
     def _show_newest_predictions(self) -> None:
         """Makes tasks open with the newest predictions, unless somebody chose those of another program."""
@@ -233,7 +233,7 @@ class _Push:
         """A task with its prediction and its photo hosted; None if the photo cannot be read."""
         photo = self._photos[candidate.sha256]
         try:
-            url = self._hosting.host(_read_original(self._store, photo))
+            url = self._hosting.host(_read_photo_file(self._store, photo))
         except (DatasetError, DecodeError) as error:
             self.failed += 1
             report(f"{photo.source}: {error}")
@@ -260,10 +260,10 @@ class _Push:
         }
 
     def _prediction(self, photo: StoredPhoto) -> dict[str, Any]:
-        return prediction_of(self._store.labels(photo.sha256), self._model_version)
+        return labels_to_prediction(self._store.labels(photo.sha256), self._model_version)
 
 
-def _read_original(store: LabelStore, photo: StoredPhoto) -> Original:
+def _read_photo_file(store: LabelStore, photo: StoredPhoto) -> Original:
     try:
         place, data = find_bytes(store.sources(photo.sha256), photo.sha256)
     except FetchError as error:

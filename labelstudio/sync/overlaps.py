@@ -27,7 +27,7 @@ class Region:
     mask: Mask
 
 
-def settle(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tuple[int, int]) -> ScoredLabels:
+def resolve_overlaps(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tuple[int, int]) -> ScoredLabels:
     """Resolves overlaps.
 
     All regions of wall are one, as are those of floor and of unsure; each of dining table is a table. A pixel in

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from labelstudio.errors import AnnotationError
 from labelstudio.project.labeling_config import BRUSH, COMMENT, POLYGON, REJECT, TO_NAME, UNSURE, VERDICT
 from labelstudio.sync.brush import decode_brush, encode_brush
-from labelstudio.sync.overlaps import Region, settle
+from labelstudio.sync.overlaps import Region, resolve_overlaps
 from surfaces.classes import BY_NAME
 from surfaces.datasets.coco_regions import LONGEST_OUTLINE, outline_length
 from surfaces.detections import Mask
@@ -51,10 +51,10 @@ class Reviewed:
     comment: str
 
 
-def prediction_of(labels: ScoredLabels, model_version: str) -> dict[str, Any]:
+def labels_to_prediction(labels: ScoredLabels, model_version: str) -> dict[str, Any]:
     """Converts labels of the upright photo to a prediction as Label Studio imports it; deterministic.
 
-    It has a brush region for each segment, and one for unsure pixels. `labels_of` restores the same masks.
+    It has a brush region for each segment, and one for unsure pixels. `annotation_to_labels` restores the same masks.
     """
     scores = [float(segment.detection.score) for segment in labels.segments]
     # The last region, unsure, has no score.
@@ -63,7 +63,7 @@ def prediction_of(labels: ScoredLabels, model_version: str) -> dict[str, Any]:
     return {"model_version": model_version, "score": score, "result": result}
 
 
-def labels_of(result: Any, height: int, width: int, predicted: ScoredLabels | None = None) -> Reviewed:
+def annotation_to_labels(result: Any, height: int, width: int, predicted: ScoredLabels | None = None) -> Reviewed:
     """Converts the regions of an annotation to labels.
 
     Only an annotation without regions means that no class is in the photo: regions that are no masks (box, ellipse,
@@ -74,7 +74,7 @@ def labels_of(result: Any, height: int, width: int, predicted: ScoredLabels | No
         result: of an annotation, or of a prediction, which restores the labels that were pushed.
         height: of the upright photo.
         width: of the upright photo.
-        predicted: labels that the person started from, or None; needed to resolve overlaps, see `settle`.
+        predicted: labels that the person started from, or None; needed to resolve overlaps, see `resolve_overlaps`.
 
     Raises:
         AnnotationError: a region, label, shape or size is invalid; names the region.
@@ -90,7 +90,7 @@ def labels_of(result: Any, height: int, width: int, predicted: ScoredLabels | No
     regions = list(_parse_regions(result, height, width))
     _check_empty(result, regions)
     before = [] if predicted is None else list(_regions_of(predicted))
-    labels = settle(regions, before, (height, width))
+    labels = resolve_overlaps(regions, before, (height, width))
     tables = sum(segment.detection.surface.is_thing for segment in labels.segments)
     if tables > MAX_TABLES:
         raise AnnotationError(f"expected at most {MAX_TABLES} tables, got {tables}")

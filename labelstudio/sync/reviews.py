@@ -20,7 +20,7 @@ from labelstudio.sync.agreement import (
     pairwise_agreement,
     same_labels,
 )
-from labelstudio.sync.regions import labels_of
+from labelstudio.sync.regions import annotation_to_labels
 from labelstudio.sync.review_log import LoggedAnnotation, Outcome
 from surfaces.classes import CLASSES
 from surfaces.messages import brief, encodable, printable
@@ -165,7 +165,7 @@ def _read_review(annotation: Mapping[str, Any], predicted: ScoredLabels | None, 
     }
     if annotation.get("was_cancelled"):
         return Review(LoggedAnnotation(**record, outcome=Outcome.SKIPPED), None, predicted)
-    reviewed = labels_of(annotation.get("result"), height, width, predicted)
+    reviewed = annotation_to_labels(annotation.get("result"), height, width, predicted)
     outcome = _outcome(reviewed.verdict, reviewed.labels, predicted)
     ious = class_ious(predicted, reviewed.labels) if predicted is not None and outcome in JUDGED else {}
     logged = LoggedAnnotation(**record, outcome=outcome, iou=ious, comment=encodable(reviewed.comment))
@@ -187,7 +187,7 @@ def _start_of(annotation: Mapping[str, Any], predictions: Mapping[int, Any]) -> 
 
 def _labels_of_prediction(prediction: Mapping[str, Any], height: int, width: int) -> ScoredLabels | None:
     with suppress(AnnotationError):  # another program's: nothing to compare with
-        return labels_of(prediction.get("result"), height, width, None).labels
+        return annotation_to_labels(prediction.get("result"), height, width, None).labels
     return None
 
 

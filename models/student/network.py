@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from models.student.encoder import ENCODERS, Encoder, EncoderSpec
+from models.student.instance_heads import InstancePyramid, TableTargets, instance_heads, region_proposal_network
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
-from models.student.tables import InstancePyramid, TableTargets, table_heads, table_proposals
 from models.weights.training_photos import UNKNOWN
 from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
@@ -93,8 +93,8 @@ class Student(SemanticBranch):
     def __init__(self, encoder: str = "mosaic") -> None:
         super().__init__(encoder)
         self.fpn = InstancePyramid(encoder_spec(encoder).channels[1], NUM_CHANNELS)
-        self.rpn = table_proposals()
-        self.tables = table_heads()
+        self.rpn = region_proposal_network()
+        self.tables = instance_heads()
 
     def losses(
         self,

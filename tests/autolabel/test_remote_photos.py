@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from autolabel.__main__ import main
 from labelstudio.active_learning import read_candidates
-from labelstudio.commands.push import _read_original
+from labelstudio.commands.push import _read_photo_file
 from labelstudio.project.image_hosting import _path_in_corpus
 from surfaces.datasets import open_dataset
 from surfaces.store.label_store import LabelStore
@@ -176,7 +176,7 @@ def test_labels_are_shown_exported_and_read_for_training(
     exported = {path.read_bytes() for path in (tmp_path / "png" / "images").iterdir()}
     assert exported == {path.read_bytes() for path in made}
     with LabelStore.open(store) as labels:
-        assert {_read_original(labels, photo).data for photo in labels.photos()} == exported
+        assert {_read_photo_file(labels, photo).data for photo in labels.photos()} == exported
         below = {_path_in_corpus(photo) for photo in labels.photos()}
         assert below == {url.removeprefix(f"{bucket}/") for url in urls}
         assert len({candidate.descriptor.tobytes() for candidate in read_candidates(labels)}) == 3

@@ -39,7 +39,7 @@ CHECKS = {
         from autolabel.labelling.labeller import LabellingSettings, label_prediction
         from autolabel.labelling.class_config import default_class_config
         from labelstudio.project.labeling_config import label_config
-        from labelstudio.sync.overlaps import Region, settle
+        from labelstudio.sync.overlaps import Region, resolve_overlaps
         from models.teachers.class_map import MOSAIC, ClassMap
         from models.teachers.base import Prediction, SemanticPrediction
 
@@ -51,7 +51,7 @@ CHECKS = {
         assert {s.detection.surface.name for s in found.segments} == {"wall", "ceiling"}
         half = np.zeros((8, 8), bool)
         half[:5] = True
-        settled = settle([Region("1", "ceiling", half), Region("2", "wall", ~half)], [], (8, 8))
+        settled = resolve_overlaps([Region("1", "ceiling", half), Region("2", "wall", ~half)], [], (8, 8))
         assert [s.detection.surface.name for s in settled.segments] == ["wall", "ceiling"]
         assert label_config().count('value="ceiling"') == 3
     """,

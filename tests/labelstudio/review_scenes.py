@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from labelstudio.__main__ import main
 from labelstudio.commands.push import model_version_of
 from labelstudio.project.labeling_config import Project
-from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.regions import labels_to_prediction
 from surfaces.classes import BY_NAME
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.store.label_store import LabelSettings, LabelStore, Source
@@ -110,7 +110,7 @@ class Scene:
 
 def result_of(labels: ScoredLabels) -> list[dict[str, Any]]:
     """What the browser submits for these labels."""
-    result: list[dict[str, Any]] = prediction_of(labels, "none")["result"]
+    result: list[dict[str, Any]] = labels_to_prediction(labels, "none")["result"]
     return result
 
 

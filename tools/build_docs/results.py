@@ -84,11 +84,6 @@ def share(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".removeprefix("0")
 
 
-def signed(value: float, digits: int = 3) -> str:
-    """A difference of such numbers: `+.017`, `-.002`."""
-    return ("-" if round(value, digits) < 0 else "+") + share(abs(value), digits)
-
-
 def _interval(score: Any) -> str:
     """A value, or an estimate with its interval."""
     value, (low, high) = (score["value"], score["interval"]) if isinstance(score, dict) else (score, (None, None))
@@ -97,20 +92,9 @@ def _interval(score: Any) -> str:
     return share(value) if low is None or high is None else f"{share(value)} ({share(low)}-{share(high)})"
 
 
-def _difference(score: Any) -> str:
-    """A difference with its interval, bold where the interval excludes zero."""
-    value, (low, high) = score["value"], score["interval"]
-    if value is None:
-        return ""
-    text = f"{signed(value)} ({signed(low)} {signed(high)})"
-    return f"**{text}**" if round(low, 3) > 0 or round(high, 3) < 0 else text
-
-
 FORMATS: dict[str, Callable[[Any], str]] = {
     "loss": lambda value: share(value, 4) if value else "",
-    "range": lambda values: f"{share(min(values))} to {share(max(values))}" if len(values) > 1 else "",
     "interval": _interval,
-    "difference": _difference,
     "seen": lambda value: f" *({value})*" if value else "",
 }
 

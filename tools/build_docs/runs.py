@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tools.build_docs.results import RESULTS, DocsError, Results
+from tools.build_docs.results import RESULTS, DocsError, Results, markdown_table
 
 RUNS = "runs.toml"
 
@@ -80,31 +80,8 @@ def find_run_problems(folder: Path) -> Iterator[str]:
 
 
 def list_runs(results: Results) -> str:
-    """A section for each experiment; its heading and its files are anchors."""
+    """A row for each experiment, with an anchor; runs.toml has the rest."""
     machine = tomllib.loads(results.read_text(RUNS))["machine"]
-    sections = (_section(name, run) for name, run in read_runs(results).items())
-    return "\n".join([f"Machine, where no other is named: {machine}.\n", *sections])
-
-
-def _section(name: str, run: Run) -> str:
-    facts = [f"Data: {run.data}.", f"Code: `{run.commit}`, {run.commit_note}."]
-    facts += [f"Machine: {run.machine}."] if run.machine else []
-    facts += [f"More result files: docs/results of commit `{run.archived}`."] if run.archived else []
-    parts = [
-        f"## {name}",
-        f"**{run.title}.** {run.shows} {' '.join(facts)}",
-        f"```\n{run.commands.strip()}\n```",
-        "\n".join(_file_line(file_name, file) for file_name, file in run.files.items()),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _file_line(name: str, file: ResultFile) -> str:
-    stem = name.removesuffix(".json")
-    facts = [
-        file.description,
-        f"seed {file.seed}" if file.seed is not None else "",
-        f"network `{file.network}`" if file.network else "",
-        f"[settings]({file.config})" if file.config else "",
-    ]
-    return f'- <a id="{stem}"></a>[{stem}]({name}): {", ".join(fact for fact in facts if fact)}'
+    runs = read_runs(results).items()
+    rows = [[f'<a id="{name}"></a>{name}', run.title, f"`{run.commit}`"] for name, run in runs]
+    return f"Machine: {machine}.\n\n{markdown_table(['run', 'about', 'commit'], rows)}"

@@ -11,7 +11,7 @@ from tools.build_docs.commands import list_commands
 from tools.build_docs.results import Columns, Results, fill, lookup, markdown_table, share, table
 from tools.build_docs.runs import list_runs
 from tools.review_simulation import results as review_results
-from tools.review_simulation.results import BASELINE, compare_with_baseline, full_review_score, queue_curves
+from tools.review_simulation.results import BASELINE, full_review_score, queue_curves
 
 SCORES = "scores.json"
 ERRORS = ("errors-nyuv2.json", "errors-rooms.json")
@@ -22,8 +22,6 @@ STEPS: dict[int, tuple[str, ...]] = {
     200: tuple(f"auto-labels-without-{seed}-nyuv2-val.json" for seed in range(3)),
 }
 """Reports on NYUv2's validation part by the training's steps, a file per seed."""
-
-_IOUS = (("wall IoU", "wall IoU"), ("floor", "floor IoU"), ("dining", "dining table IoU"), ("mean", "mean IoU"))
 
 
 def _per_class(header: str, cell: str) -> Columns:
@@ -95,33 +93,25 @@ def learning_steps(results: Results) -> str:
     columns = [
         *(("steps", "{steps}"), ("seeds", "{seeds}"), ("wall IoU", "{reports/*/classes/wall/iou}")),
         *(("floor", "{reports/*/classes/floor/iou}"), ("dining", "{reports/*/classes/dining table/iou}")),
-        *(("mean", "{means/*}"), ("lowest to highest", "{means:range}")),
-        ("mean BIoU", "{reports/*/classes/*/boundary_iou}"),
+        ("mean", "{means/*}"),
     ]
     return table(columns, rows)
 
 
-def error_causes(results: Results, name: str) -> str:
-    """Lost IoU of the worst photos by cause."""
+def error_causes(results: Results, name: str, most: int = 6) -> str:
+    """Lost IoU of the worst photos by the causes that cost most."""
     found = results.read(name)
     of_worst, total = found["lost_iou_of_worst"], found["lost_iou"]
-    rows = [cost | {"share": f"{cost['lost_iou']['mean'] / of_worst['mean']:.0%}"} for cost in found["causes"]]
+    costs = sorted(found["causes"], key=lambda cost: -cost["lost_iou"]["mean"])[:most]
+    rows = [cost | {"share": f"{cost['lost_iou']['mean'] / of_worst['mean']:.0%}"} for cost in costs]
     photos, everything = len(found["worst"]), len(found["photos"])
-    rows.append({"cause": f"these {photos} photos", "photos": photos, "main": photos, "lost_iou": of_worst})
+    rows.append({"cause": f"these {photos} photos", "photos": photos, "lost_iou": of_worst})
     if photos < everything:
         rows[-1]["share"] = f"{of_worst['mean'] / total['mean']:.0%} of all"
         rows.append({"cause": f"all {everything} photos", "lost_iou": total})
     losses = [(surface.name, f"{{lost_iou/{surface.name}:loss}}") for surface in CLASSES]
-    first = [("cause", "{cause}"), ("photos", "{photos}"), ("main cause", "{main}")]
+    first = [("cause", "{cause}"), ("photos", "{photos}")]
     return table([*first, *losses, ("mean", "{lost_iou/mean:loss}"), ("share", "{share}")], rows)
-
-
-def resolution_bound(results: Results) -> str:
-    """Boundary IoU of true masks that were reduced to each form."""
-    nyuv2, rooms = (results.read(f"shapes-{name}.json")["forms"] for name in ("nyuv2-val", "rooms"))
-    rows = [{"form": form, "NYUv2": nyuv2[form], "rooms": rooms[form]} for form in nyuv2]
-    scores = [(f"{d}: {c.name}", f"{{{d}/{c.name}/boundary_iou}}") for d in ("NYUv2", "rooms") for c in CLASSES]
-    return table([("truth drawn as", "{form}"), *scores], rows)
 
 
 def read_trials(results: Results) -> list[review_results.Trial]:
@@ -143,66 +133,24 @@ def reviews(results: Results) -> str:
     return markdown_table(["queue", *counts], rows) + footer
 
 
-def reviews_needed(results: Results) -> str:
-    """How many reviews each queue needs for the score of 100 and 200 random reviews."""
-    curves = queue_curves(read_trials(results))
-    scores = dict(zip(curves[BASELINE].reviews, curves[BASELINE].means, strict=True))
-    needed = compare_with_baseline(curves)
-    rows = []
-    for count in (100, 200):
-        numbers = needed[str(count)].values()
-        fewest = min(number for number in numbers if number is not None)
-        cells = ["never" if n is None else f"**{n:.0f}**" if n == fewest else f"{n:.0f}" for n in numbers]
-        rows.append([f"{count} reviews ({share(scores[count])})", *cells])
-    return markdown_table([f"to score what {BASELINE} scores with", *curves], rows)
-
-
-def scores(data: str) -> Callable[[Results], str]:
-    """IoU of each model on a dataset, with intervals, Boundary IoU and tables as objects."""
-    columns: Columns = [
-        ("", f"{{title}}{{seen/{data}:seen}}"),
-        *((header, f"{{scores/{data}/{key}:interval}}") for header, key in (*_IOUS, ("mean BIoU", "mean BIoU"))),
-        ("table precision", f"{{scores/{data}/table_precision/value}}"),
-        ("recall", f"{{scores/{data}/table_recall/value}}"),
-    ]
-    return lambda results: table(columns, [m for m in results.read(SCORES)["contenders"] if data in m["scores"]])
-
-
-def _difference_columns(path: str) -> Columns:
-    return [(name, f"{{{path}/{key}:difference}}") for name, key in (*_IOUS, ("mean BIoU", "mean BIoU"))]
-
-
-def differences_on_rooms(results: Results) -> str:
-    """Difference of each model from the shipped one."""
-    columns = [("", "{title}{seen/rooms:seen}"), *_difference_columns("difference/rooms")]
-    return table(columns, [m for m in results.read(SCORES)["contenders"] if "rooms" in m["difference"]])
-
-
-def pairs(results: Results) -> str:
-    """Differences between other models."""
-    entries = results.read(SCORES)["differences"]
-    rows = [{"title": e["title"], "data": data, "found": f} for e in entries for data, f in e["difference"].items()]
-    return table([("", "{title}"), ("photos", "{data}"), *_difference_columns("found")], rows)
-
-
-def speed_of_models(results: Results) -> str:
-    """Speed and size of each model."""
+def scores(results: Results) -> str:
+    """Accuracy on both datasets, time and size of each model that was scored and timed."""
     content = results.read(SCORES)
     timings = content["timing"]["contenders"]
-    reference = timings[content["reference"]]["median_ms"]
-    rows = []
-    for model in content["contenders"]:
-        if model["name"] in timings:
-            median = timings[model["name"]]["median_ms"]
-            facts = {"ratio": median / reference, "rate": 1000 / median}
-            facts |= {"millions": model["parameters"] / 1e6, "megabytes": model["bytes"] / 1e6}
-            rows.append(model | timings[model["name"]] | facts)
-    columns = [
-        *(("", "{title}"), ("ms a photo", "{median_ms:.0f}"), ("p90", "{p90_ms:.0f}")),
-        *(("x student", "{ratio:.1f}"), ("CPU ms", "{cpu_ms:.0f}"), ("photos/s", "{rate:.2g}")),
-        *(("parameters", "{millions:.1f} M"), ("on disk", "{megabytes:.0f} MB"), ("remark", "{note}")),
+    rows = [
+        model | {"ms": timings[model["name"]]["median_ms"], "millions": model["parameters"] / 1e6}
+        for model in content["contenders"]
+        if model["scores"] and model["name"] in timings
     ]
-    return table(columns, rows)
+    columns = [("", "{title}")]
+    for data, name in (("rooms", "rooms"), ("nyuv2", "NYUv2")):
+        columns += [
+            (f"{name}: wall", f"{{scores/{data}/wall IoU/value}}"),
+            ("floor", f"{{scores/{data}/floor IoU/value}}"),
+        ]
+        columns += [("dining", f"{{scores/{data}/dining table IoU/value}}")]
+        columns += [("mean IoU", f"{{scores/{data}/mean IoU:interval}}{{seen/{data}:seen}}")]
+    return table([*columns, ("ms", "{ms:.0f}"), ("parameters", "{millions:.1f} M")], rows)
 
 
 def timed_on(results: Results) -> str:
@@ -306,16 +254,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "auto-label-rules": auto_label_rules,
     "learning-steps": learning_steps,
     "errors-nyuv2": lambda results: error_causes(results, ERRORS[0]),
-    "errors-rooms": lambda results: error_causes(results, ERRORS[1]),
-    "shapes": resolution_bound,
     "reviews-tables": reviews,
-    "reviews-tables-needed": reviews_needed,
-    "scores-iou-nyuv2": scores("nyuv2"),
-    "scores-iou-rooms": scores("rooms"),
-    "scores-differences-rooms": differences_on_rooms,
-    "scores-pairs": pairs,
+    "scores": scores,
     "scores-timed-on": timed_on,
-    "scores-speed": speed_of_models,
     "rates": rates,
     "costs": costs,
     "review-seconds": review_seconds,

@@ -20,7 +20,7 @@ from distill.training.config import ConfigError
 from models.inference.model_output import ModelOutput, choose_input_size
 from models.inference.postprocess import FusionSettings, fuse
 from models.inference.segmenter import Segmenter
-from models.student.tables import MAX_DETECTIONS
+from models.student.instance_heads import MAX_DETECTIONS
 from models.teachers.base import SemanticPrediction, Teacher
 from models.teachers.class_map import MOSAIC, ClassMap
 from models.teachers.ensemble import Ensemble

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from distill.commands.train import schedule
 from distill.progress import progress
-from labelstudio.active_learning import Candidate, candidate_of, order_photos
-from labelstudio.active_learning.signals import belief_raster
+from labelstudio.active_learning import Candidate, measure_candidate, order_photos
+from labelstudio.active_learning.signals import soft_label_raster
 from models.student.network import SemanticBranch, semantic_loss, soft_label_loss
 from models.student.semantic import grouped_log_probabilities, grouped_probabilities
 from models.student.weights import load_branch
@@ -149,8 +149,8 @@ def _read_auto_labels(
             photo = sample.encoded_image()
             sha256 = hashlib.sha256(photo).hexdigest()
             labels = store.labels(sha256)
-            candidates.append(candidate_of(sha256, labels, photo))
-            planes = belief_raster(labels).transpose(1, 2, 0)
+            candidates.append(measure_candidate(sha256, labels, photo))
+            planes = soft_label_raster(labels).transpose(1, 2, 0)
             resized = cv2.resize(planes, shape[::-1], interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
             soft_labels.append(np.round(255 * resized).astype(np.uint8))
     return candidates, np.stack(soft_labels)

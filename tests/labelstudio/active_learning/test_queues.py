@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from labelstudio.active_learning import QUEUES, Candidate, candidate_of, order_photos, read_candidates
+from labelstudio.active_learning import QUEUES, Candidate, measure_candidate, order_photos, read_candidates
 from surfaces.classes import DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.datasets.codec import encode_jpeg
 from surfaces.detections import Detection, box_of_mask
@@ -172,7 +172,7 @@ def test_an_unknown_queue_is_one_line() -> None:
 
 
 def test_labels_without_soft_labels_are_measured_by_their_scores() -> None:
-    measured = candidate_of("a", half_wall(0.8), b"")
+    measured = measure_candidate("a", half_wall(0.8), b"")
     np.testing.assert_allclose(measured.class_shares, [0.2125, 0.4625, 0.2625, 0.0625], atol=0.001)
     wall_wrong = 0.5 * 0.2 + 0.25 * 0.25  # of its pixels, and of the unsure ones
     floor_wrong = 0.25 * 0.2 + 0.25 * 0.25
@@ -181,7 +181,7 @@ def test_labels_without_soft_labels_are_measured_by_their_scores() -> None:
 
 
 def test_soft_labels_are_measured_if_there_are_any() -> None:
-    measured = candidate_of("a", believed([0.1, 0.6, 0.1, 0.2]), b"")
+    measured = measure_candidate("a", believed([0.1, 0.6, 0.1, 0.2]), b"")
     np.testing.assert_allclose(measured.class_shares, [0.1, 0.6, 0.1, 0.2], atol=0.005)
     np.testing.assert_allclose(measured.class_errors, [0.1, 0.4, 0.1, 0.2], atol=0.005)
     assert measured.border_share == 0
@@ -189,11 +189,11 @@ def test_soft_labels_are_measured_if_there_are_any() -> None:
 
 def test_disagreement_is_of_the_least_agreement() -> None:
     labels = replace(half_wall(), quality_scores={"score": 0.4, "flips": 0.9, "backends": 0.7})
-    assert candidate_of("a", labels, b"").disagreement == pytest.approx(0.3)
+    assert measure_candidate("a", labels, b"").disagreement == pytest.approx(0.3)
 
 
 def test_borders_do_not_depend_on_the_size_of_a_photo() -> None:
-    small, large = (candidate_of("a", half_wall(height=h, width=w), b"") for h, w in ((120, 160), (960, 1280)))
+    small, large = (measure_candidate("a", half_wall(height=h, width=w), b"") for h, w in ((120, 160), (960, 1280)))
     assert small.border_share == pytest.approx(large.border_share, abs=0.002)
     # The unsure quarter is taken for "other" by argmax: a line across, and one down its left side.
     assert large.border_share == pytest.approx((96 + 36) / (96 * 72), abs=0.002)
@@ -205,16 +205,16 @@ def test_photos_that_look_alike_are_near() -> None:
     other = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
     brighter = np.clip(room.astype(int) + 6, 0, 255).astype(np.uint8)
     first, again, different = (
-        candidate_of("a", half_wall(), encode_jpeg(photo)).descriptor for photo in (room, brighter, other)
+        measure_candidate("a", half_wall(), encode_jpeg(photo)).descriptor for photo in (room, brighter, other)
     )
     assert 4 * np.linalg.norm(first - again) < np.linalg.norm(first - different)
-    assert first.shape == candidate_of("a", half_wall(), b"no photo").descriptor.shape
+    assert first.shape == measure_candidate("a", half_wall(), b"no photo").descriptor.shape
 
 
 def test_a_photo_beyond_the_limits_is_not_decoded() -> None:
     file = io.BytesIO()
     Pillow.new("1", (10_000, 8_000)).save(file, "PNG")
-    found, none = (candidate_of("a", half_wall(), photo).descriptor for photo in (file.getvalue(), b""))
+    found, none = (measure_candidate("a", half_wall(), photo).descriptor for photo in (file.getvalue(), b""))
     np.testing.assert_array_equal(found, none)
 
 

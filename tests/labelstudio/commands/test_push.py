@@ -10,7 +10,7 @@ import pytest
 from labelstudio.commands.push import model_version_of
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.sync.agreement import same_labels
-from labelstudio.sync.regions import labels_of
+from labelstudio.sync.regions import annotation_to_labels
 from surfaces.errors import DatasetError
 from tests.labelstudio.cut_line import cut_line
 from tests.labelstudio.review_scenes import MODEL_VERSION, NEWER, Scene, photo_bytes, simple_labels
@@ -43,7 +43,7 @@ def test_photos_become_tasks_with_predictions_and_columns(scene: Scene, capsys: 
         data = task["data"]
         assert prediction["model_version"] == "teacher one a1a1a1a1a1a1" == shown_version(scene)
         assert prediction["score"] == pytest.approx(labels.quality_scores["score"])
-        assert same_labels(labels_of(prediction["result"], *labels.ignore_mask.shape).labels, labels)
+        assert same_labels(annotation_to_labels(prediction["result"], *labels.ignore_mask.shape).labels, labels)
         assert data["queue"] == "doubtful"
         assert data["score"] == pytest.approx(labels.quality_scores["score"], abs=1e-4)
         shares = [segment.detection.area_share for segment in labels.segments]

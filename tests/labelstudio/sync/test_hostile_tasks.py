@@ -14,7 +14,7 @@ from labelstudio.progress import report
 from labelstudio.project.labeling_config import Project, find_difference
 from labelstudio.project.tasks import list_tasks, read_stats, read_task
 from labelstudio.server.connection import open_server, server_errors
-from labelstudio.sync.regions import labels_of
+from labelstudio.sync.regions import annotation_to_labels
 from labelstudio.sync.review_log import LoggedTask, ReviewLog
 from labelstudio.sync.reviews import decide, read_reviews
 from surfaces.errors import SurfacesError
@@ -122,7 +122,7 @@ def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixt
 def test_regions_beyond_the_memory_of_a_machine_are_rejected_unread() -> None:
     regions = [POLYGON | {"original_width": 10**5, "original_height": 10**5}] * 301
     with pytest.raises(AnnotationError, match="at most 300 regions of a photo of 100000x100000 pixels, got 301"):
-        labels_of(regions, 10**5, 10**5)
+        annotation_to_labels(regions, 10**5, 10**5)
 
 
 def test_an_interface_that_declares_entities_is_not_expanded() -> None:

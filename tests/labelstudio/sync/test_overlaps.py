@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labelstudio.sync.overlaps import Region, settle
+from labelstudio.sync.overlaps import Region, resolve_overlaps
 from tests.labelstudio.sync.drawn_labels import drawing_of, mask_of
 
 WALL = Region("wall", "wall", mask_of("xxxx.."))
@@ -15,7 +15,7 @@ TABLE = Region("dining-table-1", "dining table", mask_of("..xx.."))
 
 
 def settled(regions: list[Region], predicted: list[Region]) -> str:
-    return drawing_of(settle(regions, predicted, (1, 6)))[0]
+    return drawing_of(resolve_overlaps(regions, predicted, (1, 6)))[0]
 
 
 def drawn_by_hand(label: str, row: str, id: str = "by hand") -> Region:
@@ -72,7 +72,7 @@ def test_overlaps_of_tables(tables: list[Region], predicted: list[Region], expec
 
 
 def test_nothing_is_other() -> None:
-    labels = settle([], [WALL, FLOOR], (1, 6))
+    labels = resolve_overlaps([], [WALL, FLOOR], (1, 6))
     assert labels.segments == ()
     assert not labels.ignore_mask.any()
 
@@ -86,7 +86,7 @@ def test_nothing_is_other() -> None:
 @settings(deadline=None)
 def test_any_regions_give_every_pixel_one_class(drawn: list[tuple[str, np.ndarray]], guided: bool) -> None:
     regions = [Region(str(number), label, mask) for number, (label, mask) in enumerate(drawn)]
-    labels = settle(regions, regions[::2] if guided else [], (3, 4))
+    labels = resolve_overlaps(regions, regions[::2] if guided else [], (3, 4))
     covered = "".join(drawing_of(labels)).replace(".", "")
     claimed = np.zeros((3, 4), bool)
     for region in regions:

@@ -12,7 +12,7 @@ from label_studio_sdk.label_interface import LabelInterface
 from labelstudio.errors import AnnotationError
 from labelstudio.project.labeling_config import label_config
 from labelstudio.sync.brush import encode_brush
-from labelstudio.sync.regions import labels_of, prediction_of
+from labelstudio.sync.regions import annotation_to_labels, labels_to_prediction
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.review_scenes import entry, labels_of_masks
 from tests.labelstudio.sync.drawn_labels import any_labels, drawing_of, drawn, mask_of
@@ -23,7 +23,7 @@ HEIGHT, WIDTH = ROOM.ignore_mask.shape
 
 def pushed(labels: ScoredLabels = ROOM) -> list[dict[str, Any]]:
     """The regions of a prediction as a person's annotation has them who changed nothing."""
-    regions: list[dict[str, Any]] = json.loads(json.dumps(prediction_of(labels, "teacher 1")))["result"]
+    regions: list[dict[str, Any]] = json.loads(json.dumps(labels_to_prediction(labels, "teacher 1")))["result"]
     return [region | {"origin": "prediction"} for region in regions]
 
 
@@ -43,7 +43,7 @@ def polygon(points: Any, label: str = "dining table", **changes: Any) -> dict[st
 def test_accepted_predictions_restore_the_labels(labels: ScoredLabels) -> None:
     size = labels.ignore_mask.shape
     for predicted in (labels, None):
-        back = labels_of(pushed(labels), *size, predicted).labels
+        back = annotation_to_labels(pushed(labels), *size, predicted).labels
         assert np.array_equal(back.ignore_mask, labels.ignore_mask)
         assert len(back.segments) == len(labels.segments)
         for ours, theirs in zip(back.segments, labels.segments, strict=True):
@@ -52,7 +52,7 @@ def test_accepted_predictions_restore_the_labels(labels: ScoredLabels) -> None:
 
 
 def test_a_prediction_has_regions_scores_and_stable_ids() -> None:
-    prediction = prediction_of(ROOM, "student abc")
+    prediction = labels_to_prediction(ROOM, "student abc")
     assert prediction["model_version"] == "student abc"
     assert prediction["score"] == 0.5
     assert [(region["id"], region["value"]["brushlabels"]) for region in prediction["result"]] == [
@@ -63,7 +63,7 @@ def test_a_prediction_has_regions_scores_and_stable_ids() -> None:
         ("unsure", ["unsure"]),
     ]
     assert [region.get("score") for region in prediction["result"]] == [0.5, 0.5, 0.5, 0.5, None]
-    assert prediction == prediction_of(ROOM, "student abc")
+    assert prediction == labels_to_prediction(ROOM, "student abc")
     assert LabelInterface(label_config()).validate_prediction(prediction, return_errors=True) == []
 
 
@@ -107,12 +107,12 @@ TABLES = [polygon([[0, 50], [50, 50], [50, 100], [0, 100]]), polygon([[50, 50], 
     ],
 )
 def test_annotations_become_labels(result: list[Any], predicted: ScoredLabels | None, expected: list[str]) -> None:
-    labels = labels_of(result, HEIGHT, WIDTH, predicted).labels
+    labels = annotation_to_labels(result, HEIGHT, WIDTH, predicted).labels
     assert drawing_of(labels) == expected
     assert labels.quality_scores == {}
     assert labels.soft_labels is None
     assert {segment.detection.score for segment in labels.segments} <= {1.0}
-    assert prediction_of(labels, "x")["score"] == 1
+    assert labels_to_prediction(labels, "x")["score"] == 1
 
 
 RECT = {"x": 10, "y": 50, "width": 40, "height": 40, "rotation": 0}
@@ -146,7 +146,7 @@ UNUSABLE = {
 def test_regions_that_cannot_be_used_are_errors(region: dict[str, Any], others: str) -> None:
     beside = {"alone": [], "beside labels": pushed(), "beside a comment": [entry("comment", "textarea", text="hm")]}
     with pytest.raises(AnnotationError, match=r"^region '.*': expected "):
-        labels_of([*beside[others], region], HEIGHT, WIDTH, ROOM)
+        annotation_to_labels([*beside[others], region], HEIGHT, WIDTH, ROOM)
 
 
 EMPTY = brush("wall", *["........"] * 4)
@@ -165,18 +165,18 @@ EMPTY = brush("wall", *["........"] * 4)
 )
 def test_annotations_are_empty_only_on_purpose(result: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
-        labels_of(result, HEIGHT, WIDTH, ROOM)
+        annotation_to_labels(result, HEIGHT, WIDTH, ROOM)
 
 
 def test_more_tables_than_can_be_numbered_are_rejected() -> None:
     def strip(number: int) -> dict[str, Any]:
         mask = np.zeros((1, 300), bool)
         mask[0, number] = True
-        return prediction_of(labels_of_masks([("dining table", mask)]), "x")["result"][0] | {"id": f"{number}"}
+        return labels_to_prediction(labels_of_masks([("dining table", mask)]), "x")["result"][0] | {"id": f"{number}"}
 
-    assert len(labels_of([strip(number) for number in range(254)], 1, 300).labels.segments) == 254
+    assert len(annotation_to_labels([strip(number) for number in range(254)], 1, 300).labels.segments) == 254
     with pytest.raises(AnnotationError, match="expected at most 254 tables, got 255"):
-        labels_of([strip(number) for number in range(255)], 1, 300)
+        annotation_to_labels([strip(number) for number in range(255)], 1, 300)
 
 
 @pytest.mark.parametrize("verdict", ["unsure", "reject"])
@@ -185,10 +185,10 @@ def test_verdict_and_comment(verdict: str) -> None:
         entry("verdict", "choices", choices=[verdict]),
         entry("comment", "textarea", text=["two rooms", " mirror\n"]),
     ]
-    assert labels_of([entry("comment", "textarea", text="dark")], 3, 3).comment == "dark", "may be one text"
-    without = labels_of(pushed(), HEIGHT, WIDTH, ROOM)
+    assert annotation_to_labels([entry("comment", "textarea", text="dark")], 3, 3).comment == "dark", "may be one text"
+    without = annotation_to_labels(pushed(), HEIGHT, WIDTH, ROOM)
     assert (without.verdict, without.comment) == (None, "")
-    reviewed = labels_of([*said, *pushed()], HEIGHT, WIDTH, ROOM)
+    reviewed = annotation_to_labels([*said, *pushed()], HEIGHT, WIDTH, ROOM)
     assert reviewed.verdict == verdict
     assert reviewed.comment == "two rooms\n mirror"
     assert drawing_of(reviewed.labels) == drawing_of(ROOM)
@@ -237,7 +237,7 @@ def test_invalid_regions_are_rejected_in_one_line(region: dict[str, Any], messag
     given_regions = [*pushed(), region]
     untouched = copy.deepcopy(given_regions)
     with pytest.raises(AnnotationError) as caught:
-        labels_of(given_regions, HEIGHT, WIDTH, ROOM)
+        annotation_to_labels(given_regions, HEIGHT, WIDTH, ROOM)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert json.dumps(given_regions) == json.dumps(untouched)
@@ -247,10 +247,10 @@ def test_an_open_polygon_is_rejected() -> None:
     unfinished = polygon([[0, 0], [50, 0], [50, 50]])
     unfinished["value"]["closed"] = False
     with pytest.raises(AnnotationError, match="expected a closed polygon, got an open one"):
-        labels_of([unfinished], HEIGHT, WIDTH)
+        annotation_to_labels([unfinished], HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("result", [None, {}, "[]", [None], [["wall"]]])
 def test_a_result_that_is_no_list_of_regions_is_rejected(result: Any) -> None:
     with pytest.raises(AnnotationError, match="expected an annotation's result as a list of regions, got "):
-        labels_of(result, HEIGHT, WIDTH)
+        annotation_to_labels(result, HEIGHT, WIDTH)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from labelstudio.sync.agreement import same_labels
-from labelstudio.sync.regions import prediction_of
+from labelstudio.sync.regions import labels_to_prediction
 from labelstudio.sync.review_log import Outcome
 from labelstudio.sync.reviews import decide, read_reviews
 from surfaces.store.records import ScoredLabels
@@ -19,7 +19,7 @@ SIZE_HW = (48, 64)
 def annotation(number: int, labels: ScoredLabels | None, **changes: Any) -> dict[str, Any]:
     return {
         "id": number,
-        "result": prediction_of(labels, "")["result"] if labels else [],
+        "result": labels_to_prediction(labels, "")["result"] if labels else [],
         "completed_by": {"id": number, "email": f"{number}@example.com"},
         "updated_at": f"2026-01-01T00:00:{number:02}.5Z",
         "was_cancelled": labels is None,
@@ -30,7 +30,7 @@ def annotation(number: int, labels: ScoredLabels | None, **changes: Any) -> dict
 
 
 def prediction(number: int, labels: ScoredLabels) -> dict[str, Any]:
-    return {"id": number, **prediction_of(labels, f"version {number}")}
+    return {"id": number, **labels_to_prediction(labels, f"version {number}")}
 
 
 def outcomes(task: dict[str, Any]) -> list[Outcome]:

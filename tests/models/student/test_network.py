@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from models.student.encoder import ENCODERS
+from models.student.instance_heads import MASK_SIZE, MAX_DETECTIONS
 from models.student.network import SemanticBranch, Student
-from models.student.tables import MASK_SIZE, MAX_DETECTIONS
 from models.student.weights import read_tensors, start_from
 from surfaces.datasets import open_dataset
 from surfaces.errors import SurfacesError

@@ -198,7 +198,7 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
         return mean
 
 
-def table_proposals() -> TableProposals:
+def region_proposal_network() -> TableProposals:
     """The region proposal network over the instance pyramid."""
     anchors = AnchorGenerator(ANCHOR_SIZES, (ANCHOR_RATIOS,) * len(ANCHOR_SIZES))
     head = RPNHead(CHANNELS, len(ANCHOR_RATIOS))
@@ -216,7 +216,7 @@ def table_proposals() -> TableProposals:
     )
 
 
-def table_heads() -> TableHeads:
+def instance_heads() -> TableHeads:
     """The box and mask heads: one class, dining table, besides background."""
     levels = [str(stride) for stride in STRIDES[:3]]
     mask_layers = [SeparableConv(CHANNELS, MASK_CHANNELS)]

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.student.instance_heads import IGNORED_SHARE, TableTargets, share_inside
 from models.student.network import Student
-from models.student.tables import IGNORED_SHARE, TableTargets, share_inside
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
 from tests.models.student.students import calm_student
 
