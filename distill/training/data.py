@@ -46,9 +46,9 @@ class DeviceData:
 
     Attributes:
         images: uint8 (3, H, W) RGB each.
-        labels: uint8 (2, H, W) each: the semantic map (IGNORE outside the photo) and the table numbers. Photos with
-            soft labels are all IGNORE: their tables do not tell dining tables from others and harm the box head
-            (docs/experiments.md).
+        labels: uint8 (2, H, W) each: the semantic map (IGNORE outside the photo) and the table numbers. Photos with a
+            belief are all IGNORE: their tables, cut out of what knows no kinds of tables, teach boxes more wrong than
+            right (docs/results.md).
         sizes: int64 (N, 2): each photo's height and width.
         has_table: bool (N,): whether a dining table is labelled.
         chance: float64 (N,): how often each photo is drawn; sums to 1.
