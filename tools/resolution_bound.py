@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, subsample
-from distill.progress import progress
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets import Labels, Sample
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.io.atomic_files import replace_file
@@ -65,7 +65,7 @@ def true_segments(labels: Labels) -> list[Detection]:
 def measure(samples: Sequence[Sample]) -> dict[str, dict[str, dict[str, float]]]:
     """IoU and Boundary IoU of reduced true masks by form, class and measure, over all pixels of the photos."""
     counts = {name: np.zeros((2, len(CLASSES), 2), np.int64) for name in FORMS}
-    for sample in progress(samples):
+    for sample in track(samples):
         labels = sample.labels()
         truth = true_segments(labels)
         for name, reduce in FORMS.items():

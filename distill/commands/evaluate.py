@@ -19,8 +19,8 @@ from distill.datasets import (
 )
 from distill.evaluation.page import IMAGES, write_page
 from distill.evaluation.report import Report, report_of, score_photo
-from distill.progress import progress
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets import Sample
 from surfaces.detections import Detection, Image
 from surfaces.drawing.web_page import PAGE_NAME
@@ -50,7 +50,7 @@ def evaluate(
     """
     average_precision = TableAp()
     photos = []
-    for sample in progress(samples):
+    for sample in track(samples):
         image, labels = read_sample(sample)
         detections = predict(image)
         average_precision.add(low_confidence(image) if low_confidence else detections, labels)

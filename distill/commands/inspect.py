@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, read_sample, subsample
-from distill.progress import progress
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets import Sample
 from surfaces.detections import Image
 from surfaces.drawing.contact_sheet import SheetLayout, contact_sheet
@@ -67,7 +67,7 @@ def count_labels(samples: Sequence[Sample]) -> Statistics:
     """Reads all labels, one photo at a time, and counts them."""
     shares: list[npt.NDArray[np.float64]] = []
     tables = 0
-    for sample in progress(samples):
+    for sample in track(samples):
         labels = sample.labels()
         pixels = np.bincount(labels.semantic.ravel(), minlength=256)
         shares.append(pixels[list(_VALUES.values())] / labels.semantic.size)
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     protect_inputs([args.out], args.data, samples)
     if args.wanted:
         value = _VALUES[args.wanted]
-        samples = [sample for sample in progress(samples) if (sample.labels().semantic == value).any()]
+        samples = [sample for sample in track(samples) if (sample.labels().semantic == value).any()]
         if not samples:
             raise DatasetError(f"expected photos with the label {args.wanted}, got none")
     print(inspect(samples, args.out, args.photos).table())

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
-from distill.progress import progress
 from models.inference.model_output import ModelOutput
 from models.inference.postprocess import FusionSettings, fuse_tables, label_map
 from models.inference.segmenter import Segmenter
 from models.weights.registry import shipped
 from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets import Labels, Sample
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, match_segments, panoptic_quality, region_counts
@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
         DatasetError: no photo has a dining table.
     """
     segmenter = Segmenter(args.weights, args.threads)
-    photos = [seen(segmenter, sample) for sample in progress(open_datasets(args.data, args.split, read_options(args)))]
+    photos = [seen(segmenter, sample) for sample in track(open_datasets(args.data, args.split, read_options(args)))]
     if not any(photo.truth.tables.any() for photo in photos):
         raise DatasetError(f"expected photos with a dining table to tune on, got {len(photos)} without")
-    trials = [try_settings(photos, settings) for settings in progress(combinations(segmenter.settings))]
+    trials = [try_settings(photos, settings) for settings in track(combinations(segmenter.settings))]
     names = list(GRID)
     print(" ".join(f"{name:>14}" for name in names), "   IoU  precision  recall    PQ")
     trials.sort(key=lambda trial: -trial.iou)

@@ -14,9 +14,9 @@ from distill.evaluation.error_categories import Causes, cost_of_causes, read_cau
 from distill.evaluation.error_drawing import draw_case, sheet_of_cases
 from distill.evaluation.error_page import Findings, as_json, as_page, as_table
 from distill.evaluation.page import IMAGES
-from distill.progress import progress
 from surfaces.classes import BY_NAME, CLASSES
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets import Sample
 from surfaces.detections import Detection, Image
 from surfaces.drawing.web_page import PAGE_NAME
@@ -142,7 +142,7 @@ def write_worst(
     """
     pictures = []
     cases = []
-    for rank, place in enumerate(progress(findings.worst), 1):
+    for rank, place in enumerate(track(findings.worst), 1):
         image, labels = read_sample(samples[place])
         case = draw_case(f"{rank}. {samples[place].name}", image, predict(image), labels)
         pictures.append(f"{IMAGES}/{rank:02d}.jpg")
@@ -157,6 +157,6 @@ def write_worst(
 
 
 def _count_all(predict: Callable[[Image], list[Detection]], samples: Sequence[Sample]) -> Iterator[PhotoErrors]:
-    for sample in progress(samples):
+    for sample in track(samples):
         image, labels = read_sample(sample)
         yield count_errors(sample.name, predict(image), labels)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE, SurfaceClass
+from surfaces.classes import CLASSES, OTHER, OTHER_TABLE, SurfaceClass
 from surfaces.datasets import Labels
 from surfaces.detections import Detection
+from surfaces.metrics.confusion import confusion_matrix
 
 SAID = ("other", *(surface.name for surface in CLASSES))
 """What a pixel can be said to be; a class's place is its COCO id."""
@@ -87,10 +88,7 @@ def count_errors(name: str, detections: Sequence[Detection], labels: Labels) -> 
         detections: the prediction, its masks of the photo's size and without overlaps.
         labels: the truth.
     """
-    said = said_map(detections, labels.semantic.shape)
-    counted = labels.semantic != IGNORE
-    pairs = labels.semantic[counted].astype(np.int64) * len(SAID) + said[counted]
-    confusion = np.bincount(pairs, minlength=len(TRUE) * len(SAID)).reshape(len(TRUE), len(SAID))
+    confusion = confusion_matrix(detections, labels)[:, :-1]  # without the totals
     return PhotoErrors(name, labels.semantic.size, confusion)
 
 

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill.datasets import read_sample, subsample
-from distill.progress import progress
 from distill.training.config import ConfigError
 from models.weights.training_photos import photo_hash
 from surfaces.classes import IGNORE, NUM_CHANNELS
+from surfaces.cli.progress import track
 from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset, split_blocks
 from surfaces.datasets.reading import DEFAULT_OPTIONS
 from surfaces.detections import Image
@@ -42,7 +42,7 @@ PROBED_PHOTOS = 16
 
 @dataclass(frozen=True, eq=False)
 class DeviceData:
-    """All photos, each on a canvas of its own: its size, rounded up to multiples of BELIEF_STEP.
+    """All photos, each on a canvas of its own: its size, rounded up to multiples of SOFT_LABEL_STRIDE.
 
     Attributes:
         images: uint8 (3, H, W) RGB each.
@@ -52,7 +52,8 @@ class DeviceData:
         sizes: int64 (N, 2): each photo's height and width.
         has_table: bool (N,): whether a dining table is labelled.
         chance: float64 (N,): how often each photo is drawn; sums to 1.
-        soft_labels: uint8 (4, H/BELIEF_STEP, W/BELIEF_STEP) each, on the same canvas; None for photos without.
+        soft_labels: uint8 (4, H/SOFT_LABEL_STRIDE, W/SOFT_LABEL_STRIDE) each, on the same canvas; None for photos
+            without.
         hashes: of the photos as the datasets hold them, see `models.weights.training_photos`.
     """
 
@@ -156,7 +157,7 @@ def load_on_device(
         DatasetError: a photo cannot be read, or its labels are of another size.
     """
     samples = [sample for dataset in datasets for sample in dataset]
-    photos = [load_photo(sample, device, max_side) for sample in progress(samples)]
+    photos = [load_photo(sample, device, max_side) for sample in track(samples)]
     shares = weights or [len(dataset) for dataset in datasets]
     chance = torch.cat(
         [
@@ -242,7 +243,7 @@ class Views:
     Attributes:
         images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
         labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
-        soft_labels: float (B, 4, crop/BELIEF_STEP, crop/BELIEF_STEP), 0 to 1; zeros for photos without.
+        soft_labels: float (B, 4, crop/SOFT_LABEL_STRIDE, crop/SOFT_LABEL_STRIDE), 0 to 1; zeros for photos without.
         soft_labelled: bool (B, crop, crop): True inside the photos that have soft labels.
     """
 

@@ -14,10 +14,10 @@ import pytest
 
 from distill.__main__ import main
 from distill.commands.evaluate import evaluate
-from distill.commands.train import train
 from distill.datasets import subsample
 from distill.evaluation.page import worst_photos, write_page
 from distill.evaluation.single_pass import SinglePass
+from distill.training.run import train
 from models.inference.model_output import ModelOutput
 from models.inference.segmenter import Segmenter
 from models.student.weights import load_student

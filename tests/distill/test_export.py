@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 import distill.commands.export
 import distill.export.parity
 from distill.__main__ import main
-from distill.commands.export import ExportError, export, rounded_to_half
+from distill.export.network import ExportError, export, rounded_to_half
 from distill.export.padding import pads_into_convolutions
 from distill.export.parity import TOLERANCES, largest_difference, torch_output
 from models import Segmenter

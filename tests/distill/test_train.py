@@ -19,13 +19,14 @@ import pytest
 import torch
 
 from distill.__main__ import main
-from distill.commands.train import DivergedError, Trainer, chosen_device, schedule, start, train
 from distill.training.batches import BatchMaker
 from distill.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from distill.training.config import ConfigError, TrainConfig
 from distill.training.curves import Curves, overlay
 from distill.training.data import load_on_device
+from distill.training.run import chosen_device, start, train
 from distill.training.targets import table_targets
+from distill.training.trainer import DivergedError, Trainer, schedule
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
 from models.weights.registry import shipped
@@ -120,16 +121,16 @@ def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 KILLED_IN_STEP_4 = """
 import os, signal, sys
 from distill import __main__
-from distill.commands import train
+from distill.training.trainer import Trainer
 
-step_of = train.Trainer.train_step
+step_of = Trainer.train_step
 
 def train_step(self):
     if self.step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return step_of(self)
 
-train.Trainer.train_step = train_step
+Trainer.train_step = train_step
 __main__.main(sys.argv[1:])
 """
 
@@ -192,7 +193,9 @@ def test_a_stopped_run_continues(
 
 def test_checkpoints_are_written_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    monkeypatch.setattr("distill.commands.train.save_checkpoint", lambda checkpoint, _: written.append(checkpoint.step))
+    monkeypatch.setattr(
+        "distill.training.trainer.save_checkpoint", lambda checkpoint, _: written.append(checkpoint.step)
+    )
     for minutes in (1e-9, 60.0):
         trainer(small_config(tmp_path, checkpoint_every=100, checkpoint_minutes=minutes)).fit(tmp_path)
     assert written == [1, 2, 3, 3]
@@ -344,7 +347,7 @@ def test_a_budget_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         return train_step(learner)
 
     monkeypatch.setattr(Trainer, "train_step", step_of_a_second)
-    monkeypatch.setattr("distill.commands.train.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("distill.training.trainer.time", SimpleNamespace(monotonic=lambda: now[0]))
     train(small_config(tmp_path / "run", budget="3s", steps=1))
     checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint

@@ -21,9 +21,9 @@ from distill.commands.benchmark import Contender, downsample, machine, time_in_t
 from distill.commands.evaluate import evaluate
 from distill.datasets import open_datasets, subsample
 from distill.evaluation.report import PhotoScore, Report, report_of
-from distill.progress import progress
 from distill.training.config import ConfigError
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets import Sample
 from surfaces.errors import DatasetError
 from surfaces.images.load import load_image
@@ -101,7 +101,7 @@ def score_models(
     reports: Reports = {name: {} for name in datasets}
     facts = {}
     fingerprints = {name: dataset_fingerprint(samples) for name, samples in datasets.items()}
-    for entry in progress(entries, unit="model"):
+    for entry in track(entries, unit="model"):
         model = load_model(entry, threads)
         facts[entry.name] = {"fingerprint": model.fingerprint, "parameters": model.parameters}
         facts[entry.name] |= {"bytes": model.file_bytes, "note": model.note}
@@ -176,7 +176,7 @@ def compare(config: BenchmarkConfig, reports: Reports, facts: dict[str, dict[str
         }
 
     models = []
-    for entry in progress(config.models, unit="row"):
+    for entry in track(config.models, unit="row"):
         scores = {data: scores_of(of_data[entry.name]) for data, of_data in reports.items() if entry.name in of_data}
         difference = {} if entry.name == config.reference else differences([entry.name], [config.reference])
         models.append(_dump(entry) | facts[entry.name] | {"scores": scores, "difference": difference})

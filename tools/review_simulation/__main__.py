@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from distill.progress import progress
 from distill.training.config import ConfigError
 from labelstudio.active_learning import QUEUES
 from models.student.network import SIZE_MULTIPLE
 from surfaces.cli.arguments import local_path, positive
+from surfaces.cli.progress import track
 from surfaces.datasets.codec import read_bytes
 from surfaces.errors import DatasetError
 from surfaces.io.atomic_files import make_folder, replace_file
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [key for key in wanted if key not in log.trials]
     if missing:
         setup = simulation.setup(args.labels, args.truth, args.init, tuple(args.size), training)
-        for key in progress(missing, unit="training"):
+        for key in track(missing, unit="training"):
             log.add(key, setup.run_trial(*key))
     trials = [log.trials[key] for key in wanted]
     content = {

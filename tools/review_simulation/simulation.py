@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.commands.train import schedule
-from distill.progress import progress
+from distill.training.trainer import schedule
 from labelstudio.active_learning import Candidate, measure_candidate, order_photos
 from labelstudio.active_learning.signals import soft_label_raster
 from models.student.network import SemanticBranch, semantic_loss, soft_label_loss
 from models.student.semantic import grouped_log_probabilities, grouped_probabilities
 from models.student.weights import load_branch
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE
+from surfaces.cli.progress import track
 from surfaces.datasets import Sample, open_dataset, split_blocks
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts
@@ -130,7 +130,7 @@ def setup(labels: Path, truth: Path, init: Path, size_hw: tuple[int, int], setti
 def _encode_photos(branch: SemanticBranch, samples: Sequence[Sample], size_hw: tuple[int, int]) -> Features:
     """The frozen encoder's outputs for photos, each stretched to one size."""
     levels: tuple[list[npt.NDArray[np.float16]], ...] = ([], [], [])
-    for sample in progress(samples):
+    for sample in track(samples):
         image = cv2.resize(sample.image(), size_hw[::-1], interpolation=cv2.INTER_AREA)
         outputs = branch.encoder(torch.from_numpy(image).permute(2, 0, 1)[None].float())
         for level, output in zip(levels, outputs, strict=True):
@@ -145,7 +145,7 @@ def _read_auto_labels(
     """Candidates and soft labels, uint8 (N, 4, h, w), of photos that a store knows by their SHA-256."""
     candidates, soft_labels = [], []
     with LabelStore.open(folder) as store:
-        for sample in progress(samples):
+        for sample in track(samples):
             photo = sample.encoded_image()
             sha256 = hashlib.sha256(photo).hexdigest()
             labels = store.labels(sha256)
