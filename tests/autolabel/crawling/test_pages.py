@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from autolabel.crawling.requests import CrawlRequest, Kind
 from autolabel.crawling.sources.pages import parse_page
-from autolabel.crawling.sources.parsing import ParseError, ParseSettings, RefusedError, html_to_line, one_line
+from autolabel.crawling.sources.parsing import (
+    Found,
+    ParseError,
+    ParseSettings,
+    RefusedError,
+    html_to_line,
+    one_line,
+)
 from autolabel.crawling.sources.urls import may_be_photo, resolve
 from tests.autolabel.crawling.recorded_answers import recorded, response
 
@@ -135,6 +142,9 @@ _BOMBS = {
     "images": "<img src=a>" * 40_000,
     "versions": f'<img srcset="{"a 1w," * 700_000}">',
     "references": "<img alt='" + "&amp;" * 200_000 + "'>",
+    "end tags without start tags": "<b>" * 49_000 + "</i>" * 960_000,
+    "tables and end tags": "<table>" * 49_000 + "</p></br>" * 400_000,
+    "commas": "".join(f"<img srcset='{',' * 99_990}'>" for _ in range(39)),
     "many photos": "".join(f"<img src={i}>" for i in range(40_000)),
     "many links": "".join(f"<a href={i}>" for i in range(40_000)),
     "more than is read": " " * 30_000_000,
@@ -145,6 +155,16 @@ _BOMBS = {
 def test_hostile_pages_give_a_bounded_number_of_leads(name: str) -> None:
     html = _BOMBS[name].encode()
     assert len(_read(html, follow=True)) <= 2500
+
+
+@pytest.mark.parametrize(("levels", "is_cut"), [(500, False), (600, True)])
+def test_levels_are_limited_and_closed_ones_do_not_count(levels: int, is_cut: bool) -> None:
+    nested = f"{'<div>' * levels}<img src=a.jpg>{'</div>' * levels}"
+    assert (_photos(nested) == []) is is_cut
+    assert isinstance(found := _read(nested), Found)
+    assert found.is_cut is is_cut
+    flat = "<div><p><b><br></b></div>" * 2000 + "<img src=a.jpg>"
+    assert _photos(flat) == ["https://www.example.com/a.jpg"]
 
 
 def test_one_image_with_a_title_without_end() -> None:
