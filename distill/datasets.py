@@ -40,7 +40,9 @@ def protect_inputs(
 
 def _files_of(sample: Sample) -> list[Path]:
     """The files, or the folder, that a sample is read from: the fields that are paths, whatever format it has."""
-    inner = sample.sample if isinstance(sample, RenamedSample) else sample
+    inner: object = sample
+    while hasattr(inner, "sample"):
+        inner = inner.sample
     return [value for value in vars(inner).values() if isinstance(value, Path)]
 
 
@@ -145,7 +147,8 @@ def require_labelled(samples: Iterable[Sample]) -> None:
 
 def _is_labelled(labels: Labels) -> bool:
     ids = [surface.coco_id for surface in BY_NAME.values()]
-    return labels.soft_labels is not None or bool(np.isin(labels.semantic, ids).any())
+    by_photo = labels.soft_labels is not None or bool(labels.scope.absent)
+    return by_photo or bool(np.isin(labels.semantic, ids).any())
 
 
 def subsample(samples: Sequence[Sample], limit: int | None) -> list[Sample]:

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from surfaces.classes import DINING_TABLE
+from surfaces.datasets.sample import shrink_labels
 from surfaces.detections import Image
-from surfaces.drawing.labels import draw_labels, fitting_size, shrink_labels
+from surfaces.drawing.labels import draw_labels, fitting_size
 from surfaces.errors import DatasetError, DecodeError
 from surfaces.images.encode import write_picture
 from surfaces.images.load import decode_image

@@ -17,9 +17,10 @@ from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.cli.arguments import local_path, positive
 from surfaces.cli.progress import track
 from surfaces.datasets import Sample
+from surfaces.datasets.sample import shrink_labels
 from surfaces.detections import Image
 from surfaces.drawing.contact_sheet import SheetLayout, contact_sheet
-from surfaces.drawing.labels import draw_labels, fitting_size, shrink_labels
+from surfaces.drawing.labels import draw_labels, fitting_size
 from surfaces.errors import DatasetError
 from surfaces.images.encode import write_picture
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, require_labelled
+from distill.soft_labels import add_soft_labels
 from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import write_packed
 from surfaces.datasets.folders import require_outside
@@ -30,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="packed: size of a file at the most (default: %(default)s)",
     )
     parser.add_argument("--longest-side", type=positive, help="packed: shrink larger photos to so many pixels")
+    parser.add_argument(
+        "--soft-labels",
+        metavar="NETWORK",
+        help="packed: add a network's probabilities where the labels leave a choice of classes: an exported network, "
+        "or `shipped`",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
         count = write_coco(samples, args.out)
     else:
+        if args.soft_labels:
+            samples = add_soft_labels(samples, args.soft_labels)
         count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
     print(args.out)
     print(f"{count} photos written", file=sys.stderr)

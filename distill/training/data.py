@@ -17,13 +17,15 @@ from torch import Tensor
 
 from distill.datasets import read_sample, subsample
 from distill.training.config import ConfigError
+from models.student.network import PARTIAL
 from models.weights.training_photos import photo_hash
-from surfaces.classes import IGNORE, NUM_CHANNELS
+from surfaces.classes import IGNORE, NUM_CHANNELS, OTHER
 from surfaces.cli.progress import track
 from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset, split_blocks
 from surfaces.datasets.reading import DEFAULT_OPTIONS
+from surfaces.datasets.sample import shrink_labels
 from surfaces.detections import Image
-from surfaces.drawing.labels import fitting_size, shrink_labels
+from surfaces.drawing.labels import fitting_size
 from surfaces.errors import DatasetError
 
 SOFT_LABEL_STRIDE = 4
@@ -46,19 +48,20 @@ class DeviceData:
 
     Attributes:
         images: uint8 (3, H, W) RGB each.
-        labels: uint8 (2, H, W) each: the semantic map (IGNORE outside the photo) and the table numbers. Photos with a
-            belief are all IGNORE: their tables, cut out of what knows no kinds of tables, teach boxes more wrong than
-            right (docs/results.md).
+        labels: uint8 (2, H, W) each: the semantic map (PARTIAL where the labels leave a choice of classes, IGNORE
+            outside the photo) and the table numbers.
+        candidates: bool (N, 4): the classes of each photo's PARTIAL pixels; see `partial_labels`.
         sizes: int64 (N, 2): each photo's height and width.
         has_table: bool (N,): whether a dining table is labelled.
         chance: float64 (N,): how often each photo is drawn; sums to 1.
         soft_labels: uint8 (4, H/SOFT_LABEL_STRIDE, W/SOFT_LABEL_STRIDE) each, on the same canvas; None for photos
-            without.
+            without. PARTIAL pixels learn them.
         hashes: of the photos as the datasets hold them, see `models.weights.training_photos`.
     """
 
     images: tuple[Tensor, ...]
     labels: tuple[Tensor, ...]
+    candidates: Tensor
     sizes: Tensor
     has_table: Tensor
     chance: Tensor
@@ -168,6 +171,7 @@ def load_on_device(
     return DeviceData(
         tuple(photo.image for photo in photos),
         tuple(photo.labels for photo in photos),
+        torch.stack([photo.candidates for photo in photos]),
         torch.tensor([photo.size for photo in photos]),
         torch.tensor([bool(photo.labels[1].any()) for photo in photos]),
         chance / chance.sum(),
@@ -181,6 +185,7 @@ class LoadedPhoto(NamedTuple):
 
     image: Tensor
     labels: Tensor
+    candidates: Tensor
     soft_labels: Tensor | None
     size: tuple[int, int]
     pixel_hash: int
@@ -192,11 +197,13 @@ def load_photo(sample: Sample, device: torch.device, max_side: int | None) -> Lo
     pixel_hash = photo_hash(image)
     if max_side:
         image, truth = reduced(image, truth, max_side)
+    truth, candidates = partial_labels(truth)
     height, width = image.shape[:2]
     canvas = -(-height // SOFT_LABEL_STRIDE), -(-width // SOFT_LABEL_STRIDE)
     return LoadedPhoto(
         on_canvas(image.transpose(2, 0, 1), canvas, SOFT_LABEL_STRIDE, 0).to(device),
         label_canvas(truth, canvas).to(device),
+        torch.from_numpy(candidates),
         None if truth.soft_labels is None else soft_label_canvas(truth.soft_labels, image, canvas).to(device),
         (height, width),
         pixel_hash,
@@ -208,9 +215,39 @@ def reduced(image: Image, labels: Labels, max_side: int) -> tuple[Image, Labels]
     size = fitting_size(image.shape, max_side, max_side)
     if size == (image.shape[1], image.shape[0]):
         return image, labels
-    smaller = shrink_labels(labels, size)
     pixels = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return pixels, Labels(smaller.semantic, smaller.tables, labels.soft_labels)
+    return pixels, shrink_labels(labels, size)
+
+
+def partial_labels(labels: Labels) -> tuple[Labels, npt.NDArray[np.bool_]]:
+    """Marks the pixels whose class the labels leave open, and removes what they exclude from the soft labels.
+
+    - Some classes are unlabelled: OTHER becomes PARTIAL, which is other or one of them.
+    - Soft labels alone (of a teacher, without a `labelled` of people): all pixels become PARTIAL, and tables have no
+      numbers. Cut out by a network that knows no kinds of tables, they teach boxes more wrong than right
+      (docs/results.md).
+    - Nothing but absence is known: IGNORE becomes PARTIAL.
+
+    Returns:
+        The labels; bool (4,), the classes that PARTIAL pixels may have, a channel each.
+    """
+    scope, soft_labels = labels.scope, labels.soft_labels
+    semantic, tables = labels.semantic, labels.tables
+    candidates = np.ones(NUM_CHANNELS, np.bool_)
+    candidates[sorted(scope.absent)] = False
+    if scope.unlabelled:
+        candidates[1:] = False
+        candidates[sorted(scope.unlabelled)] = True
+        semantic = np.where(semantic == OTHER, PARTIAL, semantic).astype(np.uint8)
+    elif soft_labels is not None:
+        semantic, tables = np.full_like(semantic, PARTIAL), np.zeros_like(tables)
+    elif scope.absent:
+        semantic = np.where(semantic == IGNORE, PARTIAL, semantic).astype(np.uint8)
+    if soft_labels is not None and not candidates.all():
+        excluded = soft_labels[~candidates].astype(np.uint16).sum(axis=0)
+        soft_labels = np.where(candidates[:, None, None], soft_labels, 0).astype(np.uint8)
+        soft_labels[OTHER] = np.minimum(soft_labels[OTHER] + excluded, 255)
+    return Labels(semantic, tables, soft_labels, scope), candidates
 
 
 def on_canvas(raster: npt.NDArray[np.uint8], canvas: tuple[int, int], step: int, outside: int) -> Tensor:
@@ -222,10 +259,7 @@ def on_canvas(raster: npt.NDArray[np.uint8], canvas: tuple[int, int], step: int,
 
 def label_canvas(labels: Labels, canvas: tuple[int, int]) -> Tensor:
     """The label maps of a photo as in DeviceData."""
-    known = labels.soft_labels is None
-    semantic = labels.semantic if known else np.full_like(labels.semantic, IGNORE)
-    tables = labels.tables if known else np.zeros_like(labels.tables)
-    maps = ((semantic, IGNORE), (tables, 0))
+    maps = ((labels.semantic, IGNORE), (labels.tables, 0))
     return torch.cat([on_canvas(values[None], canvas, SOFT_LABEL_STRIDE, outside) for values, outside in maps])
 
 
@@ -243,12 +277,14 @@ class Views:
     Attributes:
         images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
         labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
+        candidates: bool (B, 4): the classes of PARTIAL pixels.
         soft_labels: float (B, 4, crop/SOFT_LABEL_STRIDE, crop/SOFT_LABEL_STRIDE), 0 to 1; zeros for photos without.
-        soft_labelled: bool (B, crop, crop): True inside the photos that have soft labels.
+        soft_labelled: bool (B, crop, crop): the PARTIAL pixels of photos that have soft labels.
     """
 
     images: Tensor
     labels: Tensor
+    candidates: Tensor
     soft_labels: Tensor
     soft_labelled: Tensor
 
@@ -282,11 +318,13 @@ def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> Vi
         soft_labels.append(nothing if soft is None else sampled(soft, coarse, "bilinear", 255))
         soft_labelled.append(soft is not None)
     semantic, tables = torch.cat(labels).unbind(1)
+    semantic = semantic.where(inside, float(IGNORE))
     return Views(
         torch.where(inside[:, None], torch.cat(images), 127.0),
-        torch.stack([semantic.where(inside, float(IGNORE)), tables.where(inside, 0.0)], dim=1).long(),
+        torch.stack([semantic, tables.where(inside, 0.0)], dim=1).long(),
+        data.candidates[indices].to(device),
         torch.cat(soft_labels),
-        inside & torch.tensor(soft_labelled, device=device)[:, None, None],
+        (semantic == PARTIAL) & torch.tensor(soft_labelled, device=device)[:, None, None],
     )
 
 

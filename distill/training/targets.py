@@ -6,25 +6,33 @@ import torch
 from torch import Tensor
 
 from models.student.instance_heads import TableTargets
+from models.student.network import PARTIAL
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER_TABLE
 
 SMALLEST_AREA = 64
 """Pixels: what is left of a table at a crop's edge below this is ignored rather than learnt."""
 
 
-def table_targets(labels: Tensor) -> list[TableTargets]:
+def table_targets(labels: Tensor, candidates: Tensor) -> list[TableTargets]:
     """One TableTargets a photo.
 
     Args:
         labels: int64 (B, 2, H, W): semantic map and table numbers.
+        candidates: bool (B, 4): the classes of PARTIAL pixels.
     """
-    return [targets_of_photo(semantic, tables) for semantic, tables in labels.unbind(0)]
+    tables_possible = candidates[:, DINING_TABLE.coco_id].tolist()
+    return [
+        targets_of_photo(semantic, tables, possible)
+        for (semantic, tables), possible in zip(labels.unbind(0), tables_possible, strict=True)
+    ]
 
 
-def targets_of_photo(semantic: Tensor, tables: Tensor) -> TableTargets:
+def targets_of_photo(semantic: Tensor, tables: Tensor, partial_ignored: bool) -> TableTargets:
     """Boxes and masks of the tables in int64 (H, W) maps; slivers and crowds of tables join what is ignored."""
     crowd = (semantic == DINING_TABLE.coco_id) & (tables == 0)
     ignored = (semantic == IGNORE) | (semantic == OTHER_TABLE) | crowd
+    if partial_ignored:
+        ignored = ignored | (semantic == PARTIAL)
     boxes, masks = [], []
     for number in torch.unique(tables[tables > 0]):
         mask = tables == number

@@ -165,7 +165,12 @@ class Trainer:
             self.curves.samples(self.step, batch.images, batch.labels)
         with torch.autocast(self.device.type, dtype=self.amp or torch.bfloat16, enabled=self.amp is not None):
             losses = self.student.losses(
-                batch.images, batch.labels[:, 0], table_targets(batch.labels), batch.soft_labels, batch.soft_labelled
+                batch.images,
+                batch.labels[:, 0],
+                batch.candidates,
+                table_targets(batch.labels, batch.candidates),
+                batch.soft_labels,
+                batch.soft_labelled,
             )
             total = torch.stack([LOSS_WEIGHTS[name] * loss.float() for name, loss in losses.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)

@@ -16,6 +16,9 @@ from models.weights.training_photos import UNKNOWN
 from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
 
+PARTIAL = OTHER_TABLE + 1
+"""Value of a training label map: one of the photo's candidate classes (partial label)."""
+
 SIZE_MULTIPLE = 128
 """Height and width of the input are multiples of this: stride 16, then the pyramid's pooling by 8."""
 
@@ -100,6 +103,7 @@ class Student(SemanticBranch):
         self,
         images: Tensor,
         labels: Tensor,
+        candidates: Tensor,
         targets: list[TableTargets],
         soft_labels: Tensor,
         soft_labelled: Tensor,
@@ -108,7 +112,8 @@ class Student(SemanticBranch):
 
         Args:
             images: float (N, 3, H, W) RGB 0 to 255.
-            labels: int64 (N, H, W): COCO ids, OTHER, OTHER_TABLE, IGNORE.
+            labels: int64 (N, H, W): COCO ids, OTHER, OTHER_TABLE, PARTIAL, IGNORE.
+            candidates: bool (N, 4): the classes of each photo's PARTIAL pixels, a channel each.
             targets: each photo's tables.
             soft_labels: float (N, 4, H/4, W/4), teachers' probabilities.
             soft_labelled: bool (N, H, W), True where the semantic branch learns them instead of the labels.
@@ -125,7 +130,7 @@ class Student(SemanticBranch):
         proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
         return {
-            "semantic": semantic_loss(log_p, labels.masked_fill(soft_labelled, IGNORE)),
+            "semantic": semantic_loss(log_p, labels.masked_fill(soft_labelled, IGNORE), candidates),
             "soft_labels": soft_label_loss(log_p, soft_labels, soft_labelled),
             "objectness": rpn_losses["loss_objectness"],
             "proposal_shape": rpn_losses["loss_rpn_box_reg"],
@@ -163,12 +168,16 @@ def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -
     return ((soft_labels * -log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 
-def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy at the labels' size; a table of another kind may be called 'other' or 'dining table'.
+def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
+    """Cross-entropy at the labels' size.
+
+    Where several classes are possible, their probabilities are summed (Cour et al., Learning from Partial Labels,
+    2011): a table of another kind may be 'other' or 'dining table', a PARTIAL pixel any of its photo's candidates.
 
     Args:
         log_p: (N, 4, h, w) log-probabilities, upsampled here to the labels' size.
         labels: int64 (N, H, W); IGNORE teaches nothing.
+        candidates: bool (N, 4), of PARTIAL pixels; None: there are none.
 
     Returns:
         The mean over labelled pixels; 0 where there is none.
@@ -177,5 +186,8 @@ def semantic_loss(log_p: Tensor, labels: Tensor) -> Tensor:
     either = torch.logaddexp(log_p[:, OTHER], log_p[:, DINING_TABLE.coco_id])
     classes = torch.cat([log_p, either[:, None]], dim=1)
     assert classes.shape[1] - 1 == OTHER_TABLE
+    if candidates is not None:
+        partial = log_p.masked_fill(~candidates[:, :, None, None], -torch.inf).logsumexp(dim=1)
+        classes = torch.cat([classes, partial[:, None]], dim=1)
     total = F.nll_loss(classes, labels, ignore_index=IGNORE, reduction="sum")
     return total / (labels != IGNORE).sum().clamp(min=1)

@@ -7,16 +7,26 @@ from pathlib import Path
 
 from surfaces.datasets.coco import coco_files, open_coco, open_coco_splits
 from surfaces.datasets.coco_writer import COCO_NAME
+from surfaces.datasets.description import describe
 from surfaces.datasets.mask_folder import open_mask_folder
 from surfaces.datasets.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.datasets.reading import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions
-from surfaces.datasets.sample import Labels, MemorySample, Sample
+from surfaces.datasets.sample import Labels, LabelScope, MemorySample, Sample
 from surfaces.datasets.split import split_blocks
 from surfaces.errors import DatasetError
 from surfaces.io.local_files import require_inside
 from surfaces.io.photo_lists import STORE_NAME
 
-__all__ = ["Labels", "MemorySample", "ReadOptions", "Sample", "open_dataset", "split_blocks", "write_packed"]
+__all__ = [
+    "LabelScope",
+    "Labels",
+    "MemorySample",
+    "ReadOptions",
+    "Sample",
+    "open_dataset",
+    "split_blocks",
+    "write_packed",
+]
 
 
 def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
@@ -25,14 +35,15 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
     Args:
         path: a COCO file (`*.json`), or a folder with `packed.json` (packed), with `annotations.json` (COCO), with
             `labels.sqlite` (a label store), with `images` and `masks`, or with COCO files as CVAT, FiftyOne, Label
-            Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`).
+            Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`). A `dataset.toml` in the folder says
+            which classes are labelled (`surfaces.datasets.description`).
         options: how it is read.
 
     Raises:
         DatasetError: there is no dataset, or it is invalid.
     """
     try:
-        return _open(path, options)
+        return describe(_open(path, options), path if path.is_dir() else path.parent)
     except OSError as error:
         raise DatasetError(f"expected a readable dataset at {path}, got: {error.strerror}") from error
 

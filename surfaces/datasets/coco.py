@@ -23,7 +23,7 @@ from surfaces.datasets.coco_writer import COCO_NAME, IMAGES_NAME
 from surfaces.datasets.coco_writer import write_coco as write_coco
 from surfaces.datasets.codec import COCO_BYTES_MAX, decode_image, read_bytes, read_photo
 from surfaces.datasets.reading import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions, note, refuse_faults
-from surfaces.datasets.sample import Labels, Sample, require_unique
+from surfaces.datasets.sample import Labels, LabelScope, Sample, require_unique
 from surfaces.detections import Image, Mask
 from surfaces.errors import DatasetError
 from surfaces.io.local_files import relative_path, require_inside
@@ -48,8 +48,8 @@ class CocoSample:
         image_path: the photo's file.
         size_hw: height and width in the COCO file.
         regions: the photo's annotations.
-        background: the label of pixels outside of all regions: OTHER, or IGNORE where the file lacks a class or where
-            an annotation was left out.
+        background: the label of pixels outside of all regions: OTHER, or IGNORE where an annotation was left out.
+        scope: the classes without a category in the file are unlabelled.
     """
 
     name: str
@@ -57,6 +57,7 @@ class CocoSample:
     size_hw: tuple[int, int]
     regions: tuple[CocoRegion, ...]
     background: int
+    scope: LabelScope
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
@@ -86,7 +87,7 @@ class CocoSample:
         for number, mask in enumerate(self._masks(DINING_TABLE), 1):
             tables[mask] = number
         semantic[tables > 0] = DINING_TABLE.coco_id
-        return Labels(semantic, numbered_without_gaps(tables))
+        return Labels(semantic, numbered_without_gaps(tables), scope=self.scope)
 
     def _masks(self, surface: SurfaceClass, crowd: bool = False, ignored: bool = False) -> Iterator[Mask]:
         for region in self.regions:
@@ -97,8 +98,8 @@ class CocoSample:
 def open_coco(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
     """The samples of a COCO file, in the file's order; notes on its peculiarities are written to stderr.
 
-    Categories are matched by name, ignoring case, `_` and `-`; other categories are left out. Pixels of classes
-    without a category are unlabelled.
+    Categories are matched by name, ignoring case, `_` and `-`; other categories are left out. Classes without a
+    category are unlabelled (`LabelScope`).
 
     Raises:
         DatasetError: it is no COCO file, or it has faults, which are listed.
@@ -239,14 +240,15 @@ def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     by_tail = [photo.name for photo in photos.values() if photo.by_tail]
     if by_tail:
         note(f"{path}: {counted(len(by_tail), 'photo')} found by the end of their names: {listed(by_tail)}")
-    has_all_classes = set(CLASSES) <= content.classes
+    scope = LabelScope(frozenset(surface.coco_id for surface in set(CLASSES) - content.classes))
     return [
         CocoSample(
             photos[image.id].sample_name,
             photos[image.id].path,
             image.size_hw,
             tuple(content.regions[image.id]),
-            OTHER if has_all_classes and image.id not in content.incomplete else IGNORE,
+            IGNORE if image.id in content.incomplete else OTHER,
+            scope,
         )
         for image in content.images
         if image.id in photos

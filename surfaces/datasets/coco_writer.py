@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER_TABLE, STUFF, SurfaceClass
+import numpy as np
+
+from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
 from surfaces.datasets.sample import Labels, Sample, read_sample, require_unique
 from surfaces.detections import Mask, box_of_mask
 from surfaces.images.encode import encode_jpeg, is_normalized, suffix_of
@@ -125,13 +127,20 @@ def new_coco(folder: Path, info: Mapping[str, object] | None = None) -> Iterator
 
 def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
     """The regions of a photo; pixels that are left out of evaluation are `crowd` regions."""
-    unlabelled = labels.semantic == IGNORE
+
+    def void(surface: SurfaceClass) -> Mask:
+        """The pixels that may be of a class although they are not labelled so."""
+        if surface.coco_id in labels.scope.absent:
+            return np.zeros(labels.size_hw, np.bool_)
+        either = labels.semantic == OTHER if surface.coco_id in labels.scope.unlabelled else False
+        return np.asarray((labels.semantic == IGNORE) | either, np.bool_)
+
     regions = [
         *(LabelRegion(surface, labels.semantic == surface.coco_id) for surface in STUFF),
         *(LabelRegion(DINING_TABLE, mask) for mask in labels.table_masks()),
         LabelRegion(DINING_TABLE, labels.table_crowd(), crowd=True),
         LabelRegion(DINING_TABLE, labels.semantic == OTHER_TABLE, crowd=True, ignored=True),
-        *(LabelRegion(surface, unlabelled, crowd=True, ignored=True) for surface in CLASSES),
+        *(LabelRegion(surface, void(surface), crowd=True, ignored=True) for surface in CLASSES),
     ]
     return (region for region in regions if region.mask.any())
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from surfaces.classes import CLASSES
+from surfaces.classes import BY_ID, BY_NAME, CLASSES
+from surfaces.cli.progress import track
 from surfaces.datasets.codec import (
     decode_image,
     decode_map,
@@ -27,7 +27,15 @@ from surfaces.datasets.codec import (
     require_photo,
 )
 from surfaces.datasets.reading import FOLLOW_LINKS
-from surfaces.datasets.sample import Labels, Sample, read_sample, require_unique
+from surfaces.datasets.sample import (
+    ALL_LABELLED,
+    Labels,
+    LabelScope,
+    Sample,
+    read_sample,
+    require_unique,
+    shrink_labels,
+)
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.images.encode import encode_jpeg, encode_png, suffix_of
@@ -39,7 +47,12 @@ from surfaces.messages import brief
 INDEX_NAME = "packed.json"
 MAX_BYTES = 60_000_000
 
-_FORMAT = "interior-surfaces packed 1" + "".join(f", {surface.name}" for surface in CLASSES[3:])
+_FURTHER_CLASSES = "".join(f", {surface.name}" for surface in CLASSES[3:])
+_FORMAT = f"interior-surfaces packed 1{_FURTHER_CLASSES}"
+_SCOPED_FORMAT = f"interior-surfaces packed 2{_FURTHER_CLASSES}"
+"""Of datasets whose samples have a LabelScope: earlier versions, which would pass over it, refuse them."""
+
+_SCOPE_KEYS = ("unlabelled", "absent", "present")
 _PARTS = ("photo", "semantic", "tables", "belief")
 _MEMBER_OVERHEAD = 128  # most bytes of a member's headers, besides its name twice
 
@@ -82,6 +95,7 @@ class PackedSample:
     semantic: Member
     tables: Member
     soft_labels: Member | None = None
+    scope: LabelScope = ALL_LABELLED
 
     def image(self) -> Image:
         """The photo, uint8 HxWx3 RGB."""
@@ -102,6 +116,7 @@ class PackedSample:
             decode_map(self.semantic.read(self.folder), source),
             decode_map(self.tables.read(self.folder), source),
             decode_soft_labels(self.soft_labels.read(self.folder), source) if self.soft_labels else None,
+            self.scope,
         )
 
 
@@ -118,7 +133,7 @@ def open_packed(folder: Path, follow_links: bool = False) -> list[Sample]:
     path = folder / INDEX_NAME
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        if index["format"] != _FORMAT:
+        if index["format"] not in (_FORMAT, _SCOPED_FORMAT):
             raise DatasetError(f"format {brief(index['format'])} instead of {_FORMAT!r}")
         samples = [_sample_of(entry, folder) for entry in index["samples"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, DatasetError) as error:
@@ -153,7 +168,8 @@ def write_packed(
     with new_folder(folder) as partial:
         for number, contents in enumerate(_split_archives(samples, max_bytes, longest_side)):
             entries += _write_archive(partial / f"part-{number:03d}.zip", contents)
-        index = json.dumps({"format": _FORMAT, "samples": entries}, indent=0)
+        has_scopes = any(key in entry for entry in entries for key in _SCOPE_KEYS)
+        index = json.dumps({"format": _SCOPED_FORMAT if has_scopes else _FORMAT, "samples": entries}, indent=0)
         (partial / INDEX_NAME).write_text(index, encoding="utf-8")
     return len(entries)
 
@@ -165,7 +181,12 @@ def _sample_of(entry: Mapping[str, Any], folder: Path) -> PackedSample:
     if not is_unicode(name) or "\0" in name or not path.name or path.is_absolute() or ".." in path.parts:
         raise DatasetError(f"a sample called {brief(name)}")
     parts = {part: Member(**entry[part]) for part in _PARTS if part in entry}
-    return PackedSample(name, folder, parts["photo"], parts["semantic"], parts["tables"], parts.get("belief"))
+    scope = LabelScope(*(_class_ids(entry.get(key, [])) for key in _SCOPE_KEYS))
+    return PackedSample(name, folder, parts["photo"], parts["semantic"], parts["tables"], parts.get("belief"), scope)
+
+
+def _class_ids(names: Sequence[str]) -> frozenset[int]:
+    return frozenset(BY_NAME[name].coco_id for name in names)
 
 
 def _ends(samples: Sequence[PackedSample]) -> dict[str, int]:
@@ -178,30 +199,31 @@ def _ends(samples: Sequence[PackedSample]) -> dict[str, int]:
 
 def _split_archives(
     samples: Sequence[Sample], max_bytes: int, longest_side: int | None
-) -> Iterator[dict[str, dict[str, bytes]]]:
-    """The content of each archive: the files of its samples by the samples' names."""
-    archive: dict[str, dict[str, bytes]] = {}
+) -> Iterator[dict[str, tuple[LabelScope, dict[str, bytes]]]]:
+    """The content of each archive: the scope and the files of its samples by the samples' names."""
+    archive: dict[str, tuple[LabelScope, dict[str, bytes]]] = {}
     free = max_bytes
-    for sample in samples:
-        files = _files_of(sample, longest_side)
+    for sample in track(samples):
+        scope, files = _files_of(sample, longest_side)
         size = sum(len(data) + 2 * len(sample.name.encode()) + _MEMBER_OVERHEAD for data in files.values())
         if size > max_bytes:
             raise DatasetError(f"expected samples of at most {max_bytes} bytes, got {sample.name} of {size}")
         if size > free:
             yield archive
             archive, free = {}, max_bytes
-        archive[sample.name] = files
+        archive[sample.name] = scope, files
         free -= size
     if archive:
         yield archive
 
 
-def _write_archive(path: Path, contents: dict[str, dict[str, bytes]]) -> list[dict[str, object]]:
+def _write_archive(path: Path, contents: dict[str, tuple[LabelScope, dict[str, bytes]]]) -> list[dict[str, object]]:
     """Writes an archive; returns the index entries of its samples."""
     entries: list[dict[str, object]] = []
     with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, files in contents.items():
-            entry: dict[str, object] = {"name": name}
+        for name, (scope, files) in contents.items():
+            names = {key: [BY_ID[class_id].name for class_id in sorted(getattr(scope, key))] for key in _SCOPE_KEYS}
+            entry: dict[str, object] = {"name": name} | {key: value for key, value in names.items() if value}
             for part, data in files.items():
                 # A fixed date, so that the same samples give the same bytes.
                 archive.writestr(zipfile.ZipInfo(f"{name}/{part}{suffix_of(data)}"), data)
@@ -210,19 +232,16 @@ def _write_archive(path: Path, contents: dict[str, dict[str, bytes]]) -> list[di
     return entries
 
 
-def _files_of(sample: Sample, longest_side: int | None) -> dict[str, bytes]:
+def _files_of(sample: Sample, longest_side: int | None) -> tuple[LabelScope, dict[str, bytes]]:
     image, labels = read_sample(sample)
     photo = sample.encoded_image()
     height, width = labels.semantic.shape
     if longest_side is not None and longest_side < max(height, width):
         scale = longest_side / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        photo = encode_jpeg(_resized(image, size, cv2.INTER_AREA))
-        semantic, tables = (_resized(m, size, cv2.INTER_NEAREST_EXACT) for m in (labels.semantic, labels.tables))
-        labels = Labels(semantic, tables, labels.soft_labels)
+        photo = encode_jpeg(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
+        labels = shrink_labels(labels, size)
     files = {"photo": photo, "semantic": encode_png(labels.semantic), "tables": encode_png(labels.tables)}
-    return files if labels.soft_labels is None else {**files, "belief": encode_soft_labels(labels.soft_labels)}
-
-
-def _resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
-    return cv2.resize(pixels, size, interpolation=interpolation)  # type: ignore[return-value]
+    if labels.soft_labels is not None:
+        files["belief"] = encode_soft_labels(labels.soft_labels)
+    return labels.scope, files

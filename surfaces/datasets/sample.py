@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +20,24 @@ MAX_TABLES = 254
 """Of one photo, since label maps have one byte per pixel."""
 
 
+@dataclass(frozen=True)
+class LabelScope:
+    """What a label map leaves open, and what is known of the photo as a whole.
+
+    Attributes:
+        unlabelled: COCO ids of classes that the map does not label: a pixel that is OTHER may be one of them.
+        absent: COCO ids of classes that are nowhere in the photo, not even where it is unlabelled.
+        present: COCO ids of classes that are somewhere in the photo, labelled or not.
+    """
+
+    unlabelled: frozenset[int] = frozenset()
+    absent: frozenset[int] = frozenset()
+    present: frozenset[int] = frozenset()
+
+
+ALL_LABELLED = LabelScope()
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """The dense labels of one photo.
@@ -28,12 +47,14 @@ class Labels:
         tables: uint8 HxW: k inside the k-th dining table, else 0, also in dining tables without instances (a crowd);
             positive only where semantic is 3.
         soft_labels: uint8 (4, h, w) at any resolution, covering the photo: a teacher's probabilities of other, wall,
-            floor and dining table, 255 for certainty; None for labels of people.
+            floor and dining table, 255 for certainty; None where there are none.
+        scope: which classes are labelled, and the image-level labels.
     """
 
     semantic: npt.NDArray[np.uint8]
     tables: npt.NDArray[np.uint8]
     soft_labels: npt.NDArray[np.uint8] | None = None
+    scope: LabelScope = ALL_LABELLED
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -49,6 +70,15 @@ class Labels:
     def table_masks(self) -> list[Mask]:
         """The mask of each dining table, bool HxW, by its number."""
         return [self.tables == number for number in range(1, int(self.tables.max(initial=0)) + 1)]
+
+
+def shrink_labels(labels: Labels, size_wh: tuple[int, int]) -> Labels:
+    """Resizes labels by nearest neighbour; soft labels keep their resolution."""
+    semantic, tables = (
+        np.asarray(cv2.resize(m, size_wh, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+        for m in (labels.semantic, labels.tables)
+    )
+    return Labels(semantic, tables, labels.soft_labels, labels.scope)
 
 
 class Sample(Protocol):

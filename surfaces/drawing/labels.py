@@ -37,15 +37,6 @@ def draw_labels(image: Image, labels: Labels) -> Image:
     return scene
 
 
-def shrink_labels(labels: Labels, size_wh: tuple[int, int]) -> Labels:
-    """Resizes labels by nearest neighbour; soft labels are dropped."""
-    semantic, tables = (
-        np.asarray(cv2.resize(m, size_wh, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-        for m in (labels.semantic, labels.tables)
-    )
-    return Labels(semantic, tables)
-
-
 def fitting_size(shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
     """The width and height at which a photo of a shape (HxW…) fits into a box; photos are never enlarged."""
     scale = min(1.0, width / shape[1], height / shape[0])

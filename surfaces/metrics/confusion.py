@@ -1,7 +1,8 @@
 """IoU and Boundary IoU of each class: pixels are counted per photo and summed over a dataset.
 
 Unlabelled pixels (IGNORE) are left out for all classes, tables of another kind (OTHER_TABLE) for dining tables; for
-wall and floor they are just another class.
+wall and floor they are just another class. A class that the dataset does not label is not measured; one that is known
+to be absent from a photo is measured everywhere (`LabelScope`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ def class_mask(detections: Sequence[Detection], surface: SurfaceClass, shape: tu
 
 
 def counted_pixels(labels: Labels, surface: SurfaceClass) -> Mask:
-    """The pixels on which a class is measured, bool HxW."""
+    """The pixels on which a class is measured, bool HxW: none where it is unlabelled, all where it is absent."""
+    if surface.coco_id in labels.scope.absent:
+        return np.ones(labels.size_hw, np.bool_)
+    if surface.coco_id in labels.scope.unlabelled:
+        return np.zeros(labels.size_hw, np.bool_)
     counted: Mask = labels.semantic != IGNORE
     return counted & (labels.semantic != OTHER_TABLE) if surface.is_thing else counted
 
@@ -62,6 +67,10 @@ def region_counts(detections: Sequence[Detection], labels: Labels) -> Counts:
     confusion = confusion_matrix(detections, labels)
     counts = []
     for surface in CLASSES:
+        if surface.coco_id in labels.scope.unlabelled | labels.scope.absent:
+            found = class_mask(detections, surface, labels.size_hw) & counted_pixels(labels, surface)
+            counts.append([0, np.count_nonzero(found)])
+            continue
         rows = confusion[:OTHER_TABLE] if surface.is_thing else confusion
         intersection = rows[surface.coco_id, surface.coco_id]
         counts.append([intersection, rows[:, surface.coco_id].sum() + rows[surface.coco_id, -1] - intersection])

@@ -94,5 +94,5 @@ def test_extra_views_come_after_the_others_and_change_none_of_them() -> None:
     config = replace(CONFIG, extra=("labels",), extra_batch=3, jitter=1.0)
     alone, beside = BatchMaker(config, DATA).make(4), BatchMaker(config, DATA, EXTRA).make(4)
     assert len(beside.images) == len(beside.labels) == len(beside.soft_labels) == len(beside.soft_labelled) == 11
-    assert same(alone, Views(beside.images[:8], beside.labels[:8], beside.soft_labels[:8], beside.soft_labelled[:8]))
+    assert same(alone, Views(*(values[:8] for values in vars(beside).values())))
     assert beside.soft_labelled[8:].flatten(1).any(dim=1).all()

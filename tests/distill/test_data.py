@@ -25,8 +25,9 @@ from distill.training.data import (
     require_memory,
     training_samples,
 )
-from surfaces.classes import DINING_TABLE, IGNORE, WALL
-from surfaces.datasets import Labels, MemorySample, open_dataset, split_blocks
+from models.student.network import PARTIAL
+from surfaces.classes import DINING_TABLE, IGNORE, OTHER, WALL
+from surfaces.datasets import Labels, LabelScope, MemorySample, open_dataset, split_blocks
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 
@@ -270,5 +271,48 @@ def test_photos_with_a_belief_teach_no_boxes() -> None:
     data = load_on_device([[plain_sample("a", table=True), soft_labelled]], (), CPU)
     assert data.has_table.tolist() == [True, False]
     assert [soft_labels is not None for soft_labels in data.soft_labels] == [False, True]
-    assert (data.labels[1][0] == IGNORE).all()
+    assert (data.labels[1][0, :4, :6] == PARTIAL).all()
+    assert (data.labels[1][0, :, 6:] == IGNORE).all()
     assert not data.labels[1][1].any()
+    assert data.candidates.all()
+
+
+def scoped_sample(scope: LabelScope, semantic: np.ndarray, soft: tuple[int, ...] | None = None) -> MemorySample:
+    soft_labels = None if soft is None else np.array(soft, np.uint8)[:, None, None]
+    tables = (semantic == DINING_TABLE.coco_id).astype(np.uint8)
+    return MemorySample("a", np.zeros((*semantic.shape, 3), np.uint8), Labels(semantic, tables, soft_labels, scope))
+
+
+WALLS, TABLES = frozenset({1, 2}), frozenset({3})
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "becomes", "candidates"),
+    [
+        (LabelScope(unlabelled=WALLS), OTHER, PARTIAL, {0, 1, 2}),
+        (LabelScope(unlabelled=WALLS), DINING_TABLE.coco_id, DINING_TABLE.coco_id, {0, 1, 2}),
+        (LabelScope(unlabelled=WALLS), IGNORE, IGNORE, {0, 1, 2}),
+        (LabelScope(unlabelled=TABLES), OTHER, PARTIAL, {0, 3}),
+        (LabelScope(absent=TABLES), IGNORE, PARTIAL, {0, 1, 2}),
+        (LabelScope(absent=TABLES), OTHER, OTHER, {0, 1, 2}),
+        (LabelScope(), OTHER, OTHER, {0, 1, 2, 3}),
+    ],
+)
+def test_labels_that_leave_a_choice(scope: LabelScope, value: int, becomes: int, candidates: set[int]) -> None:
+    data = load_on_device([[scoped_sample(scope, np.full((8, 8), value, np.uint8))]], (), CPU)
+    assert (data.labels[0][0] == becomes).all()
+    assert set(torch.where(data.candidates[0])[0].tolist()) == candidates
+
+
+def test_one_photo_brings_soft_labels_of_walls_and_hard_labels_of_tables() -> None:
+    semantic = np.zeros((CROP, CROP), np.uint8)
+    semantic[:, : CROP // 2] = DINING_TABLE.coco_id
+    semantic[: CROP // 4] = IGNORE
+    sample = scoped_sample(LabelScope(unlabelled=WALLS), semantic, (55, 100, 40, 60))
+    data = load_on_device([[sample]], (), CPU)
+    assert data.soft_labels[0][:, 0, 0].tolist() == [115, 100, 40, 0]
+    assert data.has_table.tolist() == [True]
+    whole = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    views = crop_batch(data, torch.tensor([0]), whole, CROP)
+    assert torch.equal(views.soft_labelled[0], torch.from_numpy(semantic == OTHER))
+    assert (views.labels[0, 0][:, : CROP // 2][CROP // 4 :] == DINING_TABLE.coco_id).all()

@@ -370,7 +370,14 @@ def semantic_losses(learner: Trainer) -> float:
     with torch.no_grad():
         batches = [learner.batches.make(step) for step in range(1000, 1004)]
         losses = [
-            learner.student.losses(b.images, b.labels[:, 0], table_targets(b.labels), b.soft_labels, b.soft_labelled)
+            learner.student.losses(
+                b.images,
+                b.labels[:, 0],
+                b.candidates,
+                table_targets(b.labels, b.candidates),
+                b.soft_labels,
+                b.soft_labelled,
+            )
             for b in batches
         ]
     return float(np.mean([loss["semantic"].item() for loss in losses]))

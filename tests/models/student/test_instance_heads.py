@@ -58,7 +58,12 @@ def losses(student: Student, *photos: tuple[Tensor, TableTargets]) -> dict[str, 
     labels = torch.stack([labels for labels, _ in photos])
     soft_labels = torch.zeros(len(photos), 4, labels.shape[1] // 4, labels.shape[2] // 4)
     return student.losses(
-        images, labels, [targets for _, targets in photos], soft_labels, torch.zeros_like(labels, dtype=torch.bool)
+        images,
+        labels,
+        torch.ones(len(photos), 4, dtype=torch.bool),
+        [targets for _, targets in photos],
+        soft_labels,
+        torch.zeros_like(labels, dtype=torch.bool),
     )
 
 

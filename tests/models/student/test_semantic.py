@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.student.network import semantic_loss, soft_label_loss
+from models.student.network import PARTIAL, semantic_loss, soft_label_loss
 from models.student.semantic import (
     ADE_CLASSES,
     OUTPUTS,
@@ -75,6 +75,18 @@ def test_another_kind_of_table_may_be_other_or_table_but_not_wall() -> None:
     assert punished(0.5 - 1e-6, 1e-6, 1e-6, 0.5 - 1e-6) < 1e-4
     assert punished(1e-6, sure, 1e-6, 1e-6) > 10
     assert punished(1e-6, 1e-6, sure, 1e-6) > 10
+
+
+@pytest.mark.parametrize("candidates", [(0, 1), (0, 1, 2), (0, 3), (0, 1, 2, 3)])
+def test_a_partial_label_is_any_of_its_candidates(candidates: tuple[int, ...]) -> None:
+    shares = [0.4, 0.3, 0.2, 0.1]
+    possible = torch.zeros(1, 4, dtype=torch.bool)
+    possible[0, list(candidates)] = True
+    log_p = log_probabilities(shares)
+    loss = semantic_loss(log_p, labels_of(PARTIAL), possible)
+    loss.backward()
+    assert loss.item() == pytest.approx(-np.log(sum(shares[index] for index in candidates)), abs=1e-6)
+    assert log_p.grad.isfinite().all()
 
 
 def test_labels_count_at_their_own_size() -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
-from surfaces.datasets import ReadOptions, open_dataset
+from surfaces.datasets import LabelScope, ReadOptions, open_dataset
 from surfaces.errors import DatasetError
 from tests.coco_files import (
     FLOOR,
@@ -182,7 +182,8 @@ def test_several_categories_of_one_class(tmp_path: Path) -> None:
 def test_classes_without_a_category_are_unlabelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     annotations = [annotation(1, 1, polygon(TABLE)), annotation(2, 2, polygon(FLOOR))]
     (sample,) = open_dataset(write_room(tmp_path, annotations, ("dining table", "sofa")))
-    assert np.unique(sample.labels().semantic).tolist() == [DINING_TABLE.coco_id, IGNORE]
+    assert np.unique(sample.labels().semantic).tolist() == [OTHER, DINING_TABLE.coco_id]
+    assert sample.labels().scope == LabelScope(unlabelled=frozenset({1, 2}))
     missing, others = capsys.readouterr().err.splitlines()
     assert "no category for wall, floor among 'dining table', 'sofa'" in missing
     assert "1 annotation of other categories: 'sofa'" in others

@@ -1,0 +1,183 @@
+"""`dataset.toml`: which classes a dataset labels, and image-level labels of its photos."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from surfaces.classes import BY_NAME
+from surfaces.cli.settings_files import read_toml, unknown_name
+from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample
+from surfaces.detections import Image
+from surfaces.errors import DatasetError, SurfacesError
+from surfaces.io.local_files import read_text
+
+DESCRIPTION_NAME = "dataset.toml"
+
+_CLASS_KEYS = ("labelled", "absent", "present")
+
+
+@dataclass(frozen=True)
+class PhotoRule:
+    """An entry of `[[photos]]`: what is known of the photos that it matches.
+
+    Attributes:
+        names: shell patterns (`fnmatch`) of the samples' names; empty: all.
+        where: values of columns of the manifest.
+        scope: what it adds.
+    """
+
+    names: tuple[str, ...]
+    where: dict[str, str]
+    scope: LabelScope
+
+    def matches(self, name: str, row: dict[str, str]) -> bool:
+        """Whether it applies to a sample with a row of the manifest."""
+        return (not self.names or any(fnmatchcase(name, pattern) for pattern in self.names)) and all(
+            row.get(column) == value for column, value in self.where.items()
+        )
+
+
+@dataclass(frozen=True)
+class DescribedSample:
+    """A sample whose dataset is described by a `dataset.toml`."""
+
+    sample: Sample
+    scope: LabelScope
+
+    @property
+    def name(self) -> str:
+        """The sample's."""
+        return self.sample.name
+
+    def image(self) -> Image:
+        """The photo, uint8 HxWx3 RGB."""
+        return self.sample.image()
+
+    def encoded_image(self) -> bytes:
+        """The photo's file, byte for byte."""
+        return self.sample.encoded_image()
+
+    def labels(self) -> Labels:
+        """The sample's labels with their scope.
+
+        Raises:
+            DatasetError: as of the sample; or a class is labelled that the description calls absent.
+        """
+        labels = self.sample.labels()
+        scope = merge_scopes(labels.scope, self.scope)
+        for surface in BY_NAME.values():
+            drawn = bool((labels.semantic == surface.coco_id).any())
+            if drawn and surface.coco_id in scope.absent:
+                raise DatasetError(f"expected no {surface.name} in {self.name} ({DESCRIPTION_NAME}), got one labelled")
+            if not drawn and surface.coco_id in scope.present:
+                scope = replace(scope, unlabelled=scope.unlabelled | {surface.coco_id})
+        return replace(labels, scope=scope)
+
+
+def merge_scopes(one: LabelScope, other: LabelScope) -> LabelScope:
+    """What both say; a class that is known to be absent needs no labels."""
+    absent = one.absent | other.absent
+    return LabelScope((one.unlabelled | other.unlabelled) - absent, absent, one.present | other.present)
+
+
+def describe(samples: Sequence[Sample], folder: Path) -> list[Sample]:
+    """The samples with what the folder's `dataset.toml` says of them; unchanged where there is none.
+
+    Raises:
+        DatasetError: the file or its manifest is not as expected, or matches no photo where it should.
+    """
+    path = folder / DESCRIPTION_NAME
+    if not path.exists():
+        return list(samples)
+    try:
+        values = read_toml(path)
+        base, rules = _dataset_scope(values), _rules(values)
+        rows = _read_manifest(folder / values["manifest"]) if "manifest" in values else {}
+    except SurfacesError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    described: list[Sample] = []
+    used: set[int] = set()
+    for sample in samples:
+        row = rows.get(sample.name, {})
+        matching = [index for index, rule in enumerate(rules) if rule.matches(sample.name, row)]
+        used.update(matching)
+        scope = reduce(merge_scopes, (rules[index].scope for index in matching), base)
+        if conflict := scope.absent & scope.present:
+            names = ", ".join(name for name, surface in BY_NAME.items() if surface.coco_id in conflict)
+            raise DatasetError(f"{path}: expected {names} to be absent from {sample.name} or present, got both")
+        described.append(sample if scope == ALL_LABELLED else DescribedSample(sample, scope))
+    for index, rule in enumerate(rules):
+        if index not in used:
+            wanted = ", ".join([*rule.names, *(f"{column} = {value}" for column, value in rule.where.items())])
+            raise DatasetError(f"{path}: expected photos that match entry {index + 1} of `photos` ({wanted}), got none")
+    return described
+
+
+def _dataset_scope(values: dict[str, Any]) -> LabelScope:
+    _require_keys(values, (*_CLASS_KEYS, "manifest", "photos"))
+    if not isinstance(values.get("manifest", ""), str):
+        raise DatasetError(f"expected `manifest` to be the name of a CSV file, got {values['manifest']!r}")
+    return _scope(values)
+
+
+def _rules(values: dict[str, Any]) -> list[PhotoRule]:
+    entries = values.get("photos", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DatasetError(f"expected `photos` to be tables `[[photos]]`, got {entries!r}")
+    return [_rule(entry, "manifest" in values) for entry in entries]
+
+
+def _rule(entry: dict[str, Any], has_manifest: bool) -> PhotoRule:
+    _require_keys(entry, (*_CLASS_KEYS, "names", "where"))
+    where = entry.get("where", {})
+    if not isinstance(where, dict) or not all(isinstance(value, str) for value in where.values()):
+        raise DatasetError(f"expected `where` to be columns with their values as text, got {where!r}")
+    if where and not has_manifest:
+        raise DatasetError("expected a `manifest` for `where`, got none")
+    if not where and "names" not in entry:
+        raise DatasetError("expected `names` or `where` in each entry of `photos`, got neither")
+    return PhotoRule(_texts(entry, "names"), where, _scope(entry))
+
+
+def _scope(values: dict[str, Any]) -> LabelScope:
+    labelled, absent, present = (_class_ids(values, key) if key in values else None for key in _CLASS_KEYS)
+    unlabelled = {surface.coco_id for surface in BY_NAME.values()} - labelled if labelled is not None else frozenset()
+    return LabelScope(frozenset(unlabelled) - (absent or frozenset()), absent or frozenset(), present or frozenset())
+
+
+def _class_ids(values: dict[str, Any], key: str) -> frozenset[int]:
+    names = _texts(values, key)
+    for name in names:
+        if name not in BY_NAME:
+            raise DatasetError(f"{unknown_name('class', name, BY_NAME)} (in `{key}`)")
+    return frozenset(BY_NAME[name].coco_id for name in names)
+
+
+def _texts(values: dict[str, Any], key: str) -> tuple[str, ...]:
+    texts = values.get(key, [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise DatasetError(f"expected `{key}` to be a list of texts, got {texts!r}")
+    return tuple(texts)
+
+
+def _require_keys(values: dict[str, Any], known: Sequence[str]) -> None:
+    for key in values:
+        if key not in known:
+            raise DatasetError(unknown_name("key", key, known))
+
+
+def _read_manifest(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a CSV file by their column `name`."""
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(f"expected a CSV file at {path}, got: {error}") from error
+    if not rows or "name" not in rows[0]:
+        raise DatasetError(f"expected a CSV file with a column `name` at {path}, got another")
+    return {row["name"]: row for row in rows}

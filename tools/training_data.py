@@ -1,0 +1,133 @@
+"""`python -m tools.training_data DATA OUT`: the reviewed photos as datasets with a split by perceptual hash.
+
+DATA has the folders `tables`, `scenes` and `houses` (docs/results.md). OUT gets, as links to DATA's files:
+
+- `tables`: photos with dining tables labelled and nothing else;
+- `scenes`: photos with all classes labelled;
+- `rooms`: bathrooms and bedrooms, which have no dining table;
+- `tables-val`, `scenes-val`: photos kept apart. `tables-val` has no table that a network drew.
+
+Photos that nearly look the same are on one side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
+from surfaces.cli.progress import track
+from surfaces.images.load import load_image
+
+VAL_SHARE = 0.15
+DISTANCE_MAX = 10
+TABLES_ONLY = 'labelled = ["dining table"]\n'
+NO_TABLES = 'labelled = ["dining table"]\nabsent = ["dining table"]\n'
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and its mask; None where nothing is drawn."""
+
+    dataset: str
+    path: Path
+    mask: Path | None
+    drawn_by_network: bool = False
+
+
+def main() -> int:
+    """Writes the datasets."""
+    parser = argparse.ArgumentParser(prog="python -m tools.training_data", description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    photos = sorted(find_photos(args.data), key=lambda photo: str(photo.path))
+    for group in near_groups(photos):
+        held_back = share_of_name(min(photo.path.name for photo in group)) < VAL_SHARE
+        for photo in group:
+            place(photo, args.out, held_back)
+    (args.out / "tables" / "dataset.toml").write_text(TABLES_ONLY)
+    (args.out / "tables-val" / "dataset.toml").write_text(TABLES_ONLY)
+    (args.out / "rooms" / "dataset.toml").write_text(NO_TABLES)
+    for folder in sorted(args.out.iterdir()):
+        print(f"{folder.name}: {len(list((folder / 'images').iterdir()))} photos", file=sys.stderr)
+    return 0
+
+
+def find_photos(data: Path) -> Iterator[Photo]:
+    """All photos that are of use; a photo of `scenes` is not in `tables` or `rooms` too."""
+    scenes = {}
+    for row in rows(data / "scenes" / "index.csv"):
+        scenes[data / row["photo"]] = Photo(
+            "scenes", data / row["photo"], data / "scenes" / "masks" / f"{row['name']}.png"
+        )
+    yield from scenes.values()
+    for row in rows(data / "tables" / "index.csv"):
+        path, mask = (
+            data / "tables" / kind / f"{row['name']}{suffix}"
+            for kind, suffix in (("images", ".jpg"), ("masks", ".png"))
+        )
+        if path not in scenes:
+            yield Photo("tables", path, mask, drawn_by_network=row["how"] == "accepted")
+    for path in sorted((data / "houses").glob("*.jpg")):
+        if path not in scenes and path.stem.rsplit("_", 1)[1] in ("bathroom", "bedroom"):
+            yield Photo("rooms", path, None)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def near_groups(photos: list[Photo]) -> list[list[Photo]]:
+    """Photos in groups of near-duplicates, each linked to another of its group."""
+    index = NearDuplicateIndex(DISTANCE_MAX)
+    leaders: dict[str, str] = {}
+    groups: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in track(photos):
+        hashed = near_hash(load_image(str(photo.path)))
+        near = sorted({leaders[name] for name, _ in index.find_all(hashed)})
+        leader = near[0] if near else str(photo.path)
+        for other in near[1:]:
+            for member in groups.pop(other):
+                groups[leader].append(member)
+                leaders[str(member.path)] = leader
+        index.add(str(photo.path), hashed)
+        leaders[str(photo.path)] = leader
+        groups[leader].append(photo)
+    return list(groups.values())
+
+
+def share_of_name(name: str) -> float:
+    """A number from 0 to 1 that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+
+
+def place(photo: Photo, out: Path, held_back: bool) -> None:
+    """Links a photo into its dataset; one of another origin than people's is dropped on the validation side."""
+    if held_back and (photo.drawn_by_network or photo.dataset == "rooms"):
+        return
+    folder = out / (f"{photo.dataset}-val" if held_back else photo.dataset)
+    image, mask = folder / "images" / photo.path.name, folder / "masks" / f"{photo.path.stem}.png"
+    for path in (image, mask):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    image.symlink_to(photo.path.resolve())
+    if photo.mask:
+        mask.symlink_to(photo.mask.resolve())
+    else:
+        height, width = load_image(str(photo.path)).shape[:2]
+        cv2.imwrite(str(mask), np.zeros((height, width), np.uint8))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
