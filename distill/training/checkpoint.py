@@ -26,6 +26,7 @@ _KINDS: dict[str, type | UnionType] = {
     "average": dict,
     "optimizer": dict,
     "scaler": dict,
+    "amp": str,
 }
 
 
@@ -39,6 +40,7 @@ class Checkpoint:
         config: the run's settings.
         student, average, optimizer: state dicts of the weights, of their moving average, of AdamW.
         scaler: of the loss scaling that fp16 needs; empty without it.
+        amp: the type that `amp = "auto"` chose.
     """
 
     step: int
@@ -48,6 +50,7 @@ class Checkpoint:
     average: dict[str, Any]
     optimizer: dict[str, Any]
     scaler: dict[str, Any] = field(default_factory=dict)
+    amp: str = "off"
 
 
 def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:

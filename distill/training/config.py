@@ -40,6 +40,9 @@ class TrainConfig:
         skip_invalid, crowds, images: how COCO files are read, as in `surfaces.datasets.ReadOptions`; with no `images`,
             photos are looked for around the file.
         follow_links: take links that leave a dataset's folder.
+        val: datasets that the moving average is scored on during training, before the first step and after the last
+            (none: it is not); one that is also in `data` gives the held-back side of its split.
+        val_minutes, val_photos: minutes between validations; the most photos of each dataset, spread evenly.
         split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
         encoder: mosaic or efficientnet_lite0.
         init: what to start from: shipped (the weights of this release), random, or an .npz file of tensors by name;
@@ -56,7 +59,8 @@ class TrainConfig:
             norm; decay of the averaged weights that are evaluated and shipped.
         table_share: share of each batch drawn from photos with a dining table.
         jitter: strength of the photographic jitter (1: as described in distill/training/augment.py, 0: none).
-        amp: off, bf16 or fp16; auto: bf16 on a GPU, off on a CPU.
+        amp: off, bf16 or fp16; auto: bf16 on a GPU, and on a CPU that has AMX or AVX512-BF16 where the first steps are
+            faster with it.
         device: cpu, cuda, or auto.
         threads: CPU threads (0: torch's own choice).
         seed: of everything random.
@@ -73,6 +77,9 @@ class TrainConfig:
     crowds: str = "auto"
     images: str = ""
     follow_links: bool = False
+    val: tuple[str, ...] = ()
+    val_minutes: float = 15.0
+    val_photos: int = 60
     split: str = "train"
     encoder: str = "mosaic"
     init: str = SHIPPED
@@ -115,13 +122,13 @@ class TrainConfig:
             raise ConfigError(f"expected `crowds` to be one of {', '.join(CROWDS)}, got {self.crowds!r}")
         if self.amp not in ("auto", "off", "bf16", "fp16"):
             raise ConfigError(f"expected `amp` to be auto, off, bf16 or fp16, got {self.amp!r}")
-        for name in ("steps", "batch", "extra_batch", "max_side", "checkpoint_every", "log_every"):
+        for name in ("steps", "batch", "extra_batch", "max_side", "val_photos", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
         for name in ("table_share", "warmup", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"expected `{name}` to be from 0 to 1, got {getattr(self, name)}")
-        for name in ("lr", "clip", "checkpoint_minutes"):
+        for name in ("lr", "clip", "checkpoint_minutes", "val_minutes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"expected `{name}` to be a positive number, got {getattr(self, name)}")
         for name in ("pretrained_lr", "weight_decay", "jitter", "threads", "seed"):

@@ -12,7 +12,7 @@ import torch
 from distill.datasets import protect_inputs, require_labelled
 from distill.training.batches import BatchMaker
 from distill.training.checkpoint import NAME as CHECKPOINT_NAME
-from distill.training.checkpoint import load_checkpoint
+from distill.training.checkpoint import Checkpoint, load_checkpoint
 from distill.training.config import (
     RANDOM,
     SHIPPED,
@@ -22,6 +22,7 @@ from distill.training.config import (
 from distill.training.curves import open_curves
 from distill.training.data import DeviceData, load_on_device, require_memory, training_samples
 from distill.training.trainer import Start, Trainer, report
+from distill.training.validation import BEST_NAME, HISTORY_NAME, Validator
 from models.student.network import Student
 from models.student.weights import read_tensors, save_student, start_from
 from models.weights.registry import shipped
@@ -44,7 +45,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         resume: continue from the checkpoint in the run's folder.
 
     Returns:
-        Path of the averaged weights (.npz), as models.student.weights reads them.
+        Path of the averaged weights (.npz), as models.student.weights reads them: those with the highest score on the
+        validation sets where there are any, else those after the last step.
 
     Raises:
         ConfigError: the checkpoint is of other settings, the run's folder is in use and `resume` was not asked, there
@@ -55,15 +57,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         DivergedError: losses or weights are no longer finite; the latest checkpoint is kept.
     """
     folder = Path(config.run)
-    checkpoint = load_checkpoint(folder)
-    if checkpoint and not resume:
-        raise ConfigError(f"expected an empty folder at {folder}, got a run of {checkpoint.step} steps; add --resume")
-    if resume and not checkpoint:
-        raise ConfigError(f"expected a checkpoint to resume at {folder / CHECKPOINT_NAME}, got none; omit --resume")
-    if checkpoint and checkpoint.config != config:
-        raise ConfigError(
-            f"expected the settings that {folder} was begun with, got others: {differences(checkpoint.config, config)}"
-        )
+    checkpoint = run_checkpoint(config, resume)
     device = chosen_device(config.device)
     begun = start(config)
     report(f"reading {', '.join(config.data + config.extra)}")
@@ -75,8 +69,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     if checkpoint:
         sweep(folder)
     else:
-        outputs = [folder / name for name in (CONFIG_NAME, CHECKPOINT_NAME, WEIGHTS_NAME)]
-        protect_inputs(outputs, map(Path, config.data + config.extra), everything, [init_path(config)])
+        outputs = [folder / name for name in (CONFIG_NAME, CHECKPOINT_NAME, WEIGHTS_NAME, BEST_NAME, HISTORY_NAME)]
+        protect_inputs(outputs, map(Path, config.data + config.extra + config.val), everything, [init_path(config)])
     require_memory(everything, config.max_side, device)
     replace_file(folder / CONFIG_NAME, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
     if config.threads:
@@ -88,13 +82,31 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         extra = load_on_device(extra_samples, config.extra_weights, device, config.max_side)
         report(f"besides, {describe_data(extra)}")
     with open_curves(folder) as curves:
-        trainer = Trainer(config, begun, BatchMaker(config, data, extra), device, curves)
+        validator = Validator(config, folder) if config.val else None
+        trainer = Trainer(config, begun, BatchMaker(config, data, extra), device, curves, validator)
         if checkpoint:
             trainer.restore(checkpoint)
         trainer.fit(folder)
     path = folder / WEIGHTS_NAME
     save_student(trainer.average, path)
-    return path
+    best = folder / BEST_NAME if config.val else path
+    report(f"export it: python -m distill export {best} --out {folder / 'student.onnx'} --check {config.data[0]}")
+    return best
+
+
+def run_checkpoint(config: TrainConfig, resume: bool) -> Checkpoint | None:
+    """The checkpoint to resume from; None for a new run. Raises ConfigError where it does not fit the settings."""
+    folder = Path(config.run)
+    checkpoint = load_checkpoint(folder)
+    if checkpoint and not resume:
+        raise ConfigError(f"expected an empty folder at {folder}, got a run of {checkpoint.step} steps; add --resume")
+    if resume and not checkpoint:
+        raise ConfigError(f"expected a checkpoint to resume at {folder / CHECKPOINT_NAME}, got none; omit --resume")
+    if checkpoint and checkpoint.config != config:
+        raise ConfigError(
+            f"expected the settings that {folder} was begun with, got others: {differences(checkpoint.config, config)}"
+        )
+    return checkpoint
 
 
 def chosen_device(name: str) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 import sys
 import time
 from dataclasses import dataclass
@@ -20,15 +21,14 @@ from distill.training.config import (
     parse_budget,
 )
 from distill.training.curves import Curves
+from distill.training.data import Views
 from distill.training.stopping import StoppedError, noted_signals
 from distill.training.targets import table_targets
+from distill.training.validation import BEST_NAME, Validator
 from models.student.network import Student
-from models.student.weights import BRANCH_PARTS
+from models.student.weights import BRANCH_PARTS, save_student
 from models.weights.training_photos import TrainingPhotos
 from surfaces.errors import SurfacesError
-
-WEIGHTS_NAME = "student.npz"
-CONFIG_NAME = "config.json"
 
 
 class DivergedError(SurfacesError):
@@ -61,6 +61,14 @@ class Start:
     random: frozenset[str]
 
 
+AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+TIMED_STEPS = 4
+"""Of which the first does not count."""
+
+BF16_GAIN = 0.9
+"""bf16 is taken where a step takes at most this share of the time."""
+
+
 def report(message: str) -> None:
     """One line on stderr."""
     print(message, file=sys.stderr, flush=True)
@@ -70,8 +78,15 @@ class Trainer:
     """A student, its moving average and its optimizer, and the steps that change them."""
 
     def __init__(
-        self, config: TrainConfig, start: Start, batches: BatchMaker, device: torch.device, curves: Curves
+        self,
+        config: TrainConfig,
+        start: Start,
+        batches: BatchMaker,
+        device: torch.device,
+        curves: Curves,
+        validator: Validator | None = None,
     ) -> None:
+        self.validator = validator
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         self.student = start.student
         for data in filter(None, (batches.data, batches.extra)):
@@ -81,8 +96,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.student, start.random, config), weight_decay=config.weight_decay
         )
-        self.amp = amp_dtype(config.amp, device)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp == torch.float16)
+        self.amp = initial_amp(config.amp, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp == "fp16")
         self.budget = parse_budget(config.budget)
         self.step, self.elapsed = 0, 0.0
 
@@ -92,6 +107,10 @@ class Trainer:
         self.student.load_state_dict(checkpoint.student)
         self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.optimizer)
+        if self.config.amp == "auto" and self.device.type == "cpu":
+            self.amp = checkpoint.amp
+        if self.validator:
+            self.validator.restore(self.step)
         if checkpoint.scaler:
             self.scaler.load_state_dict(checkpoint.scaler)
         report(f"resumed after step {self.step}")
@@ -108,8 +127,11 @@ class Trainer:
             DivergedError: losses or weights are no longer finite.
         """
         started = time.monotonic() - self.elapsed
-        saved = time.monotonic()
         with noted_signals() as stop:
+            if self.step == 0:
+                self.choose_amp()
+                self.validate(folder)
+            saved = validated = time.monotonic()
             while self.progress() < 1:
                 losses = self.train_step()
                 self.elapsed = time.monotonic() - started
@@ -122,13 +144,64 @@ class Trainer:
                     self.require_finite(losses)
                 if log:
                     self.log(losses)
-                if save:
+                validate = time.monotonic() - validated >= 60 * self.config.val_minutes or self.progress() == 1
+                if validate:
+                    self.validate(folder)
+                    validated = time.monotonic()
+                if save or validate:
                     save_checkpoint(self.checkpoint(), folder)
                     saved = time.monotonic()
                 if stopped_by is not None and self.progress() < 1:
                     raise StoppedError(
                         f"stopped after step {self.step}; the same command with --resume continues", stopped_by
                     )
+
+    def validate(self, folder: Path) -> None:
+        """Scores the moving average on the validation sets, if there are any, and keeps the best weights."""
+        if not self.validator:
+            return
+        current, is_best = self.validator.run(self.average, self.device, self.step, self.elapsed)
+        first = self.validator.history[0]
+        report(f"validation after step {self.step}: score {current.score:.3f}{' (best so far)' if is_best else ''}")
+        report(current.table(first if current is not first else None))
+        if current is not first:
+            report(current.verdict(first))
+        self.curves.scalars(self.step, current.scalars())
+        if is_best:
+            save_student(self.average, folder / BEST_NAME)
+
+    def choose_amp(self) -> None:
+        """On a CPU with instructions for bf16, takes it where steps are faster with it than without."""
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.12
+        has_bf16 = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+        if self.config.amp != "auto" or self.device.type != "cpu" or not has_bf16:
+            return
+        trial, batch = copy.deepcopy(self.student), self.batches.make(0)
+        seconds: dict[str, list[float]] = {"off": [], "bf16": []}
+        for _ in range(TIMED_STEPS):
+            for amp, times in seconds.items():
+                started = time.monotonic()
+                self.total_loss(self.losses(trial, batch, amp)).backward()  # type: ignore[no-untyped-call]
+                times.append(time.monotonic() - started)
+        medians = {amp: statistics.median(times[1:]) for amp, times in seconds.items()}
+        self.amp = "bf16" if medians["bf16"] < BF16_GAIN * medians["off"] else "off"
+        report(f"amp: {self.amp} (a step takes {medians['off']:.2f} s in float32, {medians['bf16']:.2f} s in bf16)")
+
+    def losses(self, student: Student, batch: Views, amp: str) -> dict[str, Tensor]:
+        """The losses of a batch, computed in mixed precision or not."""
+        with torch.autocast(self.device.type, dtype=AMP_TYPES.get(amp, torch.bfloat16), enabled=amp != "off"):
+            return student.losses(
+                batch.images,
+                batch.labels[:, 0],
+                batch.candidates,
+                table_targets(batch.labels, batch.candidates),
+                batch.soft_labels,
+                batch.soft_labelled,
+            )
+
+    def total_loss(self, losses: dict[str, Tensor]) -> Tensor:
+        """Their weighted sum."""
+        return torch.stack([LOSS_WEIGHTS[name] * loss.float() for name, loss in losses.items()]).sum()
 
     def require_finite(self, losses: dict[str, Tensor]) -> None:
         """Raises DivergedError where a loss or a weight is not finite; fp16 skips steps whose gradients overflow."""
@@ -152,6 +225,7 @@ class Trainer:
             self.average.state_dict(),
             self.optimizer.state_dict(),
             self.scaler.state_dict(),
+            self.amp,
         )
 
     def train_step(self) -> dict[str, Tensor]:
@@ -163,18 +237,9 @@ class Trainer:
         batch = self.batches.make(self.step)
         if self.step % (10 * self.config.log_every) == 0:
             self.curves.samples(self.step, batch.images, batch.labels)
-        with torch.autocast(self.device.type, dtype=self.amp or torch.bfloat16, enabled=self.amp is not None):
-            losses = self.student.losses(
-                batch.images,
-                batch.labels[:, 0],
-                batch.candidates,
-                table_targets(batch.labels, batch.candidates),
-                batch.soft_labels,
-                batch.soft_labelled,
-            )
-            total = torch.stack([LOSS_WEIGHTS[name] * loss.float() for name, loss in losses.items()]).sum()
+        losses = self.losses(self.student, batch, self.amp)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(self.total_loss(losses)).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.config.clip)
         self.scaler.step(self.optimizer)
@@ -226,8 +291,8 @@ def schedule(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
-def amp_dtype(choice: str, device: torch.device) -> torch.dtype | None:
-    """The type of automatic mixed precision, None for none."""
+def initial_amp(choice: str, device: torch.device) -> str:
+    """The type of automatic mixed precision before `Trainer.choose_amp`: off, bf16 or fp16."""
     if choice == "auto":
-        return torch.bfloat16 if device.type == "cuda" else None
-    return {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}[choice]
+        return "bf16" if device.type == "cuda" else "off"
+    return choice

@@ -26,6 +26,7 @@ def small_config(run: Path, **changes: Any) -> TrainConfig:
         "threads": 1,
         "checkpoint_every": 2,
         "log_every": 1,
+        "amp": "off",
     }
     return TrainConfig(**values | changes)
 
