@@ -28,10 +28,14 @@ from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_
 from surfaces.cli.progress import track
 from surfaces.images.load import load_image
 
-VAL_SHARE = 0.15
 DISTANCE_MAX = 10
 TABLES_ONLY = 'labelled = ["dining table"]\n'
-NO_TABLES = 'labelled = ["dining table"]\nabsent = ["dining table"]\n'
+DESCRIPTIONS = {
+    "tables": TABLES_ONLY,
+    "tables-val": TABLES_ONLY,
+    "rooms": TABLES_ONLY + 'absent = ["dining table"]\n',
+}
+"""The `dataset.toml` of each dataset that has one."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.training_data", description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--val-share", type=float, default=0.15, help="of the photos (default: %(default)s)")
     args = parser.parse_args()
     photos = sorted(find_photos(args.data), key=lambda photo: str(photo.path))
     for group in near_groups(photos):
-        held_back = share_of_name(min(photo.path.name for photo in group)) < VAL_SHARE
+        held_back = share_of_name(min(photo.path.name for photo in group)) < args.val_share
         for photo in group:
             place(photo, args.out, held_back)
-    (args.out / "tables" / "dataset.toml").write_text(TABLES_ONLY)
-    (args.out / "tables-val" / "dataset.toml").write_text(TABLES_ONLY)
-    (args.out / "rooms" / "dataset.toml").write_text(NO_TABLES)
     for folder in sorted(args.out.iterdir()):
+        if folder.name in DESCRIPTIONS:
+            (folder / "dataset.toml").write_text(DESCRIPTIONS[folder.name])
         print(f"{folder.name}: {len(list((folder / 'images').iterdir()))} photos", file=sys.stderr)
     return 0
 

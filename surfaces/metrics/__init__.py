@@ -11,13 +11,22 @@ from surfaces.metrics.confusion import (
     mask_boundary,
     region_counts,
 )
-from surfaces.metrics.segments import MATCH_IOU, PanopticQuality, SegmentMatches, match_segments, panoptic_quality
+from surfaces.metrics.segments import (
+    MATCH_IOU,
+    OperatingPoint,
+    PanopticQuality,
+    SegmentMatches,
+    match_segments,
+    panoptic_quality,
+    precision_recall_curve,
+)
 from surfaces.metrics.statistics import bootstrap_interval, bootstrap_sums, calibration_error, percentile_interval
 
 __all__ = [
     "BOUNDARY_RATIO",
     "MATCH_IOU",
     "AveragePrecision",
+    "OperatingPoint",
     "PanopticQuality",
     "SegmentMatches",
     "TableAp",
@@ -33,5 +42,6 @@ __all__ = [
     "match_segments",
     "panoptic_quality",
     "percentile_interval",
+    "precision_recall_curve",
     "region_counts",
 ]

@@ -110,6 +110,31 @@ def panoptic_quality(matches: Sequence[SegmentMatches]) -> PanopticQuality:
     )
 
 
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Precision and recall of the segments with at least a score; NaN where nothing is predicted or present."""
+
+    min_score: float
+    precision: float
+    recall: float
+
+
+def precision_recall_curve(matches: Sequence[SegmentMatches], min_scores: Sequence[float]) -> list[OperatingPoint]:
+    """Precision and recall of a class over the photos of a dataset for each minimum score.
+
+    Args:
+        matches: of predictions that include low scores. A segment's match does not depend on lower scores.
+        min_scores: from 0 to 1.
+    """
+    scored = [pair for photo in matches for pair in photo.scored]
+    present = sum(len(photo.matched_ious) + photo.false_negatives for photo in matches)
+    points = []
+    for min_score in min_scores:
+        kept = [matched for score, matched in scored if score >= min_score]
+        points.append(OperatingPoint(min_score, _ratio(sum(kept), len(kept)), _ratio(sum(kept), present)))
+    return points
+
+
 def _predicted(
     detections: Sequence[Detection], surface: SurfaceClass, size_hw: tuple[int, int]
 ) -> list[tuple[float, Mask]]:

@@ -23,6 +23,7 @@ from surfaces.datasets.coco_writer import coco_annotation, write_coco
 from surfaces.detections import Detection, box_of_mask
 from surfaces.masks.rle import encode
 from surfaces.metrics import (
+    SegmentMatches,
     TableAp,
     bootstrap_interval,
     bootstrap_sums,
@@ -33,6 +34,7 @@ from surfaces.metrics import (
     match_segments,
     panoptic_quality,
     percentile_interval,
+    precision_recall_curve,
     region_counts,
 )
 
@@ -297,3 +299,14 @@ def test_calibration_error() -> None:
     assert calibration_error([(0.75, True), (0.75, True), (0.75, True), (0.75, False)]) == pytest.approx(0)
     assert calibration_error([(1.0, False), (0.05, False)]) == pytest.approx((1 + 0.05) / 2)
     assert math.isnan(calibration_error([]))
+
+
+def test_precision_and_recall_for_every_minimum_score() -> None:
+    photos = [
+        SegmentMatches((0.9,), 1, 0, ((0.8, True), (0.4, False))),
+        SegmentMatches((0.7,), 1, 1, ((0.9, False), (0.3, True))),
+    ]
+    curve = precision_recall_curve(photos, (0.2, 0.5, 0.85, 0.95))
+    assert [(point.precision, point.recall) for point in curve[:3]] == [(2 / 4, 2 / 3), (1 / 2, 1 / 3), (0, 0)]
+    assert math.isnan(curve[3].precision)
+    assert curve[3].recall == 0
