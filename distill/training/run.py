@@ -23,6 +23,7 @@ from distill.training.curves import open_curves
 from distill.training.data import DeviceData, load_on_device, require_memory, training_samples
 from distill.training.trainer import Start, Trainer, report
 from distill.training.validation import BEST_NAME, HISTORY_NAME, Validator
+from models.device import pick_device
 from models.student.network import Student
 from models.student.weights import read_tensors, save_student, start_from
 from models.weights.registry import shipped
@@ -50,7 +51,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
 
     Raises:
         ConfigError: the checkpoint is of other settings, the run's folder is in use and `resume` was not asked, there
-            is nothing to resume, this machine has no such device, or the photos do not fit into its memory.
+            is nothing to resume, or the photos do not fit into memory.
+        DeviceError: this machine has no such device.
         DatasetError, WeightsError: data or weights are not as expected.
         OutputError: the run's folder cannot be written to, or an input would be overwritten.
         StoppedError: a signal stopped the run; its checkpoint is written.
@@ -58,7 +60,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     """
     folder = Path(config.run)
     checkpoint = run_checkpoint(config, resume)
-    device = chosen_device(config.device)
+    device = pick_device(config.device)
     begun = start(config)
     report(f"reading {', '.join(config.data + config.extra)}")
     options = config.read_options()
@@ -107,16 +109,6 @@ def run_checkpoint(config: TrainConfig, resume: bool) -> Checkpoint | None:
             f"expected the settings that {folder} was begun with, got others: {differences(checkpoint.config, config)}"
         )
     return checkpoint
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device of that name; auto: a GPU where there is one. Raises ConfigError where there is no such device."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"expected `device` to be auto, cpu or a GPU that torch finds here, got {name!r}") from error
 
 
 def init_path(config: TrainConfig) -> Path | None:

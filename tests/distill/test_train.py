@@ -24,9 +24,10 @@ from distill.training.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from distill.training.config import ConfigError, TrainConfig
 from distill.training.curves import Curves, overlay
 from distill.training.data import load_on_device
-from distill.training.run import chosen_device, start, train
+from distill.training.run import start, train
 from distill.training.targets import table_targets
 from distill.training.trainer import DivergedError, Trainer, schedule
+from models.device import DeviceError
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
 from models.weights.registry import shipped
@@ -449,12 +450,9 @@ def test_the_rate_rises_and_falls() -> None:
     assert schedule(1, 0.1) == pytest.approx(0, abs=1e-12)
 
 
-def test_devices_that_are_not_there() -> None:
-    assert chosen_device("cpu") == CPU
-    assert chosen_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    for name in ("foo", "cuda:77"):
-        with pytest.raises(ConfigError, match=f"expected `device` to be auto, cpu or a GPU .* got '{name}'"):
-            chosen_device(name)
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="expected a device of this machine, got 'cuda:77'"):
+        train(small_config(tmp_path, device="cuda:77"))
 
 
 def test_data_and_weights_that_are_none(tmp_path: Path) -> None:
