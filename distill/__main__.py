@@ -16,13 +16,14 @@ COMMANDS = {
     "convert": "fold a published EfficientNet-Lite0 into a start for training",
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
-    "worst": "show the photos that cost a model most, and count what is wrong with them by cause",
+    "errors": "show the photos that cost a model most, and count what is wrong with them by cause",
     "average": "mix a fine-tuned network with the one it started from",
     "tune": "find the operating point of an exported network",
     "export": "write a trained student as the ONNX file that segment.py runs",
     "benchmark": "time the exported model beside others on this machine",
 }
-
+RENAMED = {"worst": "errors"}
+"""Former names of commands, which still work."""
 MOVED = {
     "reviews": "it is `python -m tools.review_simulation` in the repository",
     "scores": "it is `python -m tools.compare_models` in the repository",
@@ -38,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given and given[0] in MOVED:
         print(f"distill: `{given[0]}` is no longer a command; {MOVED[given[0]]}", file=sys.stderr)
         raise SystemExit(2)  # as argparse
-    return run_command("distill", str(__doc__), COMMANDS, "train", arguments)
+    given = [RENAMED.get(word, word) for word in given[:1]] + given[1:]
+    return run_command("distill", str(__doc__), COMMANDS, "train", given)
 
 
 if __name__ == "__main__":

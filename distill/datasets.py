@@ -1,4 +1,4 @@
-"""Several datasets as one, and the side of their split that a command works on."""
+"""Datasets of a command line: their arguments, several as one, and the side of their split."""
 
 from __future__ import annotations
 
@@ -9,63 +9,33 @@ from pathlib import Path
 
 import numpy as np
 
-from surfaces.classes import BY_NAME
-from surfaces.cli.arguments import local_path
-from surfaces.cli.arguments import positive as positive
+from surfaces.classes import BY_ID, BY_NAME
+from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset, split_blocks
-from surfaces.datasets.reading import CROWDS, DEFAULT_OPTIONS, counted
+from surfaces.datasets.reading import CROWDS, DEFAULT_OPTIONS
 from surfaces.datasets.sample import read_sample as read_sample
 from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.io.atomic_files import refuse_overwrite
-
-
-def protect_inputs(
-    outputs: Iterable[Path], data: Iterable[Path], samples: Sequence[Sample], others: Iterable[Path | None] = ()
-) -> None:
-    """Stops a command whose results would overwrite a dataset or another input.
-
-    Args:
-        outputs: files and folders that the command writes.
-        data: paths of the datasets.
-        samples: of these datasets.
-        others: further files that the command reads; None for those that were not given.
-
-    Raises:
-        OutputError: an output is one of the inputs.
-    """
-    files = {path for sample in samples for path in _files_of(sample)}
-    refuse_overwrite(outputs, [*data, *files, *{path.parent for path in files}, *(path for path in others if path)])
-
-
-def _files_of(sample: Sample) -> list[Path]:
-    """The files, or the folder, that a sample is read from: the fields that are paths, whatever format it has."""
-    inner: object = sample
-    while hasattr(inner, "sample"):
-        inner = inner.sample
-    return [value for value in vars(inner).values() if isinstance(value, Path)]
-
+from surfaces.messages import counted
 
 SPLITS = ("train", "val", "all")
 
 
 @dataclass(frozen=True)
-class RenamedSample:
+class _RenamedSample:
     """A sample under another name, since names of several datasets may clash."""
 
     name: str
     sample: Sample
 
     def image(self) -> Image:
-        """The photo, uint8 HxWx3 RGB."""
         return self.sample.image()
 
     def encoded_image(self) -> bytes:
-        """The photo's file, byte for byte."""
         return self.sample.encoded_image()
 
     def labels(self) -> Labels:
-        """Its labels, of the photo's own size."""
         return self.sample.labels()
 
 
@@ -100,21 +70,19 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument("--follow-links", action="store_true", help="take links that leave a dataset's folder")
 
 
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the exported network and its threads to a command."""
+    parser.add_argument("--weights", type=local_path, help="an exported network (default: the one that ships)")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default: %(default)s)")
+
+
 def read_options(args: argparse.Namespace) -> ReadOptions:
     """How datasets are read, from the arguments of `add_dataset_arguments`."""
     return ReadOptions(args.skip_invalid, args.crowds, args.images, args.follow_links)
 
 
 def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
-    """Opens datasets one after another.
-
-    Args:
-        paths: of datasets; each is split on its own.
-        split: one of `SPLITS`.
-        options: how they are read.
-
-    Returns:
-        Their samples; where there are several datasets each name begins with its folder's.
+    """Opens one side (one of `SPLITS`) of each dataset; of several, each sample's name begins with its folder's.
 
     Raises:
         DatasetError: one of them cannot be opened, or no photo is left.
@@ -123,11 +91,24 @@ def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOption
     for path in paths:
         opened = open_dataset(path, options)
         chosen = opened if split == "all" else split_blocks(opened)[SPLITS.index(split)]
-        samples += [RenamedSample(f"{_title(path)}/{s.name}", s) for s in chosen] if len(paths) > 1 else chosen
+        folder = path.resolve() if path.is_dir() else path.resolve().parent
+        samples += [_RenamedSample(f"{folder.name}/{s.name}", s) for s in chosen] if len(paths) > 1 else chosen
     if not samples:
         hint = "" if split == "all" else ": too few to split; `--split all` takes all photos"
         raise DatasetError(f"expected photos on the {split} side of {', '.join(map(str, paths))}, got none{hint}")
     return samples
+
+
+def protect_inputs(
+    outputs: Iterable[Path], data: Iterable[Path], samples: Sequence[Sample], others: Iterable[Path | None] = ()
+) -> None:
+    """Stops a command whose outputs would overwrite its datasets (`data`, with their samples) or other inputs.
+
+    Raises:
+        OutputError: an output is one of the inputs.
+    """
+    files = {path for sample in samples for path in _files_of(sample)}
+    refuse_overwrite(outputs, [*data, *files, *{path.parent for path in files}, *filter(None, others)])
 
 
 def require_labelled(samples: Iterable[Sample]) -> None:
@@ -138,17 +119,13 @@ def require_labelled(samples: Iterable[Sample]) -> None:
     """
     photos = 0
     for photos, sample in enumerate(samples, 1):  # noqa: B007
-        if _is_labelled(sample.labels()):
+        labels = sample.labels()
+        by_photo = labels.soft_labels is not None or labels.scope.absent
+        if by_photo or np.isin(labels.semantic, list(BY_ID)).any():
             return
     raise DatasetError(
         f"expected pixels labelled as {', '.join(BY_NAME)}, got no labelled pixel in {counted(photos, 'photo')}"
     )
-
-
-def _is_labelled(labels: Labels) -> bool:
-    ids = [surface.coco_id for surface in BY_NAME.values()]
-    by_photo = labels.soft_labels is not None or bool(labels.scope.absent)
-    return by_photo or bool(np.isin(labels.semantic, ids).any())
 
 
 def subsample(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
@@ -158,6 +135,9 @@ def subsample(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     return [samples[index * len(samples) // limit] for index in range(limit)]
 
 
-def _title(path: Path) -> str:
-    path = path.resolve()
-    return path.name if path.is_dir() else path.parent.name
+def _files_of(sample: Sample) -> list[Path]:
+    """The files, or the folder, of a sample: the fields that are paths, in every format."""
+    inner: object = sample
+    while hasattr(inner, "sample"):
+        inner = inner.sample
+    return [value for value in vars(inner).values() if isinstance(value, Path)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Segmenter"]
-
 
 def __getattr__(name: str) -> Any:
     # Training machines may lack onnxruntime, and segmenting ones torch: neither is imported before it is needed.

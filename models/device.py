@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
 from surfaces.errors import SurfacesError
-
-if TYPE_CHECKING:
-    import torch
 
 
 class DeviceError(SurfacesError):
@@ -22,8 +19,6 @@ def pick_device(name: str | None = None) -> torch.device:
     Raises:
         DeviceError: this machine has no such device.
     """
-    import torch
-
     if name in (None, "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -13,7 +13,6 @@ class SurfaceClass:
         name: as in prompts, output and COCO files.
         coco_id: the category id in COCO files: the position in CLASSES, from 1.
         is_thing: True for countable objects (one instance each), False for stuff (one region per photo).
-        colour_rgb: the colour it is drawn in.
     """
 
     name: str

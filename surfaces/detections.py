@@ -21,7 +21,6 @@ class Detection:
     """One segment.
 
     Attributes:
-        surface: its class.
         score: confidence from 0 to 1.
         box_xyxy: float32 (4,), absolute pixels, right and bottom exclusive.
         mask: bool HxW of the photo's size; may have holes and separate parts.

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 
 class SurfacesError(Exception):
-    """Base of all errors whose message is meant for the user.
-
-    Attributes:
-        exit_code: of a command that stops on this error; 1 is left to Python, 2 to argparse.
-    """
+    """Base of all errors whose message is meant for the user; a command that stops on one exits with `exit_code`."""
 
     exit_code = 3
 

@@ -1,30 +1,31 @@
-"""Reads a page that the product wrote, and holds what every page must hold whatever strangers' text is in it."""
+"""Checks that every page must pass, whatever untrusted text is in it, and a headless Chromium that opens pages."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+from playwright.sync_api import Page as BrowserPage
+from playwright.sync_api import sync_playwright
+
 _TAGS = """html meta title style h1 h2 h3 p pre b br code a img figure figcaption ul li table tr th td div span details
-summary svg rect path text"""
+summary svg rect path text polyline g"""
 _VOID = frozenset(("meta", "img", "br"))
 _URLS = frozenset(("src", "href", "xlink:href", "srcset", "data", "action", "formaction", "poster"))
 _ATTRIBUTES = """lang charset http-equiv content name class alt loading rel id open width height rx fill x y d src href
-text-anchor viewbox role aria-label"""
+text-anchor viewbox role aria-label stroke stroke-width stroke-dasharray points font-size"""
 
 
 class Page(HTMLParser):
-    """A page's text, links and pictures.
-
-    Attributes:
-        text: of all elements but the style, and of descriptions of pictures.
-        links: to the web.
-        pictures: paths of the files that are shown or linked.
-    """
+    """A page's text with the descriptions of pictures, links to the web, and the files it shows."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -96,6 +97,54 @@ class Page(HTMLParser):
 
 
 def visible(text: str) -> str:
-    """A stranger's text as a page shows it: control characters and what reorders text as Python writes them."""
+    """Untrusted text as a page shows it: control characters and what reorders text are escaped."""
     unseen = "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]"
     return re.sub(unseen, lambda sign: repr(sign[0])[1:-1], text)
+
+
+_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+needs_chromium = pytest.mark.skipif(
+    _CHROMIUM is None, reason="needs Chromium: expected chromium, chromium-browser or google-chrome on PATH"
+)
+
+_WIDTHS = """() => Promise.all([...document.images].map(async image => {
+    image.loading = 'eager';
+    await image.decode().catch(() => {});
+    return image.naturalWidth;
+}))"""
+
+
+class Viewer:
+    """One browser page, its console messages and requests since the last file was opened."""
+
+    def __init__(self, page: BrowserPage) -> None:
+        self._page = page
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, path: Path) -> None:
+        self.messages.clear()
+        self.requests.clear()
+        self._page.goto(path.as_uri())
+
+    def evaluate(self, script: str) -> object:
+        """The value of an expression, for which the page's own policy does not hold."""
+        return self._page.evaluate(script)
+
+    def picture_widths(self) -> list[int]:
+        """In pixels; 0 of pictures that cannot be loaded."""
+        return list(self._page.evaluate(_WIDTHS))
+
+
+@contextmanager
+def open_viewer() -> Iterator[Viewer]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            yield Viewer(browser.new_page())
+        finally:
+            browser.close()

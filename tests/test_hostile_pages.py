@@ -21,12 +21,11 @@ from autolabel.commands.report import write_report
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
 from autolabel.crawling.filters.interiors import SceneShares
-from autolabel.crawling.records import Ended, Photo, State
+from autolabel.crawling.records import CrawlRequest, Ended, Kind, Photo, State
 from autolabel.crawling.report import write_crawl_report
-from autolabel.crawling.requests import CrawlRequest, Kind
 from distill.commands.evaluate import evaluate
-from distill.commands.worst import find_worst, write_worst
-from distill.evaluation.error_categories import read_causes
+from distill.evaluation.error_analysis import analyze_errors, read_categories
+from distill.evaluation.error_page import write_error_page
 from distill.evaluation.page import write_page
 from surfaces.datasets import Labels, MemorySample, Sample
 from surfaces.detections import Detection, Image
@@ -35,8 +34,7 @@ from surfaces.images.load import load_image
 from surfaces.store.label_store import LabelStore, Source
 from tests.autolabel.crawling.drawn_pictures import jpeg
 from tests.autolabel.label_stores import ROOMS, rooms_store
-from tests.browsers import needs_chromium, open_viewer
-from tests.page_checks import Page, visible
+from tests.page_checks import Page, needs_chromium, open_viewer, visible
 from tests.photo_servers import PhotoServer
 
 pytestmark = pytest.mark.security
@@ -62,17 +60,6 @@ PATHS = {"path", "corpus"}
 # What decides whether a photo is shown.
 DECISIVE = frozenset(("reason",))
 
-every_text = pytest.mark.parametrize(
-    ("markup", "spared"),
-    [
-        pytest.param(SCRIPT, frozenset(), id="script_everywhere"),
-        pytest.param(SCRIPT, DECISIVE, id="script_beside_reasons"),
-        pytest.param(JAVASCRIPT, DECISIVE, id="javascript_beside_reasons"),
-        pytest.param(WEB, DECISIVE, id="web_beside_reasons"),
-        pytest.param(NO_URL, DECISIVE, id="broken_address_beside_reasons"),
-    ],
-)
-
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -90,44 +77,34 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of two photos that were kept, a copy, a small one, one that failed and one that waits."""
+    """A crawl of two photos that were kept, a copy, a small one, one that failed and one that waits."""
     folder = tmp_path_factory.mktemp("corpus")
-    judge = ImageFilter(
-        FilterSettings(side_min=100), scene_of=lambda _: SceneShares(wall=0.3, floor=0.2, table=0.0, room=0.9)
-    )
+    scene = SceneShares(wall=0.3, floor=0.2, table=0.0, room=0.9)
+    image_filter = ImageFilter(FilterSettings(side_min=100), scene_of=lambda _: scene)
     rooms = sorted((ROOMS / "images").iterdir())[:2]
     image = load_image(str(rooms[0]))
     photos = [*(room.read_bytes() for room in rooms), jpeg(image, 40), jpeg(image[:90])]
-    with CrawlDatabase.open(folder, create=True) as ledger:
-        ledger.add(
-            CrawlRequest(
-                f"https://a.example/{n}.jpg", Kind.PHOTO, "pages", f"https://a.example/{n}", "t", "a", "l", "u"
-            )
-            for n in range(len(photos) + 1)
-        )
-        for number in range(len(photos) + 1):
-            request = ledger.next_request("a.example", 0)
+    with CrawlDatabase.open(folder, create=True) as database:
+        urls = [f"https://a.example/{number}" for number in range(len(photos) + 1)]
+        database.add(CrawlRequest(f"{url}.jpg", Kind.PHOTO, "pages", url, "t", "a", "l", "u") for url in urls)
+        for number in range(len(urls)):
+            request = database.next_request("a.example", 0)
             assert request
             if number == len(photos):
-                ledger.end(request, Ended(State.FAILED, "http 404", "gone"))
+                database.end(request, Ended(State.FAILED, "http 404", "gone"))
                 continue
-            stats = judge.measure(photos[number])
-            result = judge.classify(stats)
+            stats = image_filter.measure(photos[number])
+            result = image_filter.classify(stats)
             time = END_OF_TIME if number else 0
             photo = Photo(stats, "photos/x" if result.kept else "", time, {"a": "b"}, result.duplicate_of)
-            ledger.end(request, Ended(State.DONE, str(result.reason), result.detail, photo=photo))
-        ledger.add([CrawlRequest("https://b.example/later.jpg", Kind.PHOTO, "urls")])
+            database.end(request, Ended(State.DONE, str(result.reason), result.detail, photo=photo))
+        database.add([CrawlRequest("https://b.example/later.jpg", Kind.PHOTO, "urls")])
     return folder
 
 
 @dataclass(frozen=True)
 class Attacker:
-    """Puts markup before texts, followed by the name of what they are.
-
-    Attributes:
-        markup: what is put there.
-        spared: names of what is left as it is.
-    """
+    """Puts markup and their name before texts, except those with the names `spared`."""
 
     markup: str
     spared: frozenset[str] = frozenset()
@@ -140,7 +117,6 @@ class Attacker:
         return f"{before}@{name} {value}"
 
     def shown(self, name: str) -> str:
-        """What the page should show."""
         return visible(self.text(name)).strip()
 
     def json(self, name: str, value: Any) -> Any:
@@ -172,6 +148,18 @@ class Attacker:
         return out
 
 
+every_text = pytest.mark.parametrize(
+    "attacker",
+    [
+        pytest.param(Attacker(SCRIPT), id="script_everywhere"),
+        pytest.param(Attacker(SCRIPT, DECISIVE), id="script_beside_reasons"),
+        pytest.param(Attacker(JAVASCRIPT, DECISIVE), id="javascript_beside_reasons"),
+        pytest.param(Attacker(WEB, DECISIVE), id="web_beside_reasons"),
+        pytest.param(Attacker(NO_URL, DECISIVE), id="broken_address_beside_reasons"),
+    ],
+)
+
+
 def label_page(store: Path, out: Path, title: str) -> Page:
     with LabelStore.open(store) as opened:
         return Page(write_report(opened, out, title))
@@ -182,8 +170,7 @@ def crawl_page(corpus: Path, out: Path, title: str) -> Page:
         return Page(write_crawl_report(opened, out, title))
 
 
-def wrong_everywhere(_: Image) -> list[Detection]:
-    """A model that says nothing."""
+def predict_nothing(_: Image) -> list[Detection]:
     return []
 
 
@@ -194,42 +181,43 @@ def data_set(name: str) -> list[Sample]:
 
 def evaluation_page(name: str, out: Path, title: str) -> Page:
     samples = data_set(name)
-    return Page(write_page(out, title, evaluate(wrong_everywhere, samples), samples, wrong_everywhere))
+    return Page(write_page(out, title, evaluate(predict_nothing, samples), samples, predict_nothing))
 
 
-def worst_page(name: str, out: Path, title: str, note: str) -> Page:
-    causes_file = out.with_suffix(".toml")
-    causes_file.write_text(f"[photos.{json.dumps(name)}]\nwall = 'rug'\nnote = {json.dumps(note)}\n", "utf-8")
+def error_page(name: str, out: Path, title: str, note: str | None = None) -> Page:
+    categories = {}
+    if note is not None:
+        file = out.with_suffix(".toml")
+        file.write_text(f"[photos.{json.dumps(name)}]\nwall = 'rug'\nnote = {json.dumps(note)}\n", "utf-8")
+        _, categories = read_categories(file)
     samples = data_set(name)
-    findings = find_worst(wrong_everywhere, samples, 5, causes=read_causes(causes_file))
-    return Page(write_worst(out, title, findings, samples, wrong_everywhere))
+    analysis = analyze_errors(predict_nothing, samples, 5, categories=categories)
+    return Page(write_error_page(out, title, analysis, samples, predict_nothing))
 
 
 @every_text
-def test_labels(labels: Path, tmp_path: Path, markup: str, spared: frozenset[str]) -> None:
-    attacker = Attacker(markup, spared)
+def test_labels(labels: Path, tmp_path: Path, attacker: Attacker) -> None:
     page = label_page(attacker.store(labels, tmp_path / "store"), tmp_path / "page", attacker.text("title"))
     for name in ("title", "teacher", "qualities", "name", "kind", "reviewer"):
         assert attacker.shown(name) in page.text
-    for name in {"path", "reason"} - spared:
+    for name in {"path", "reason"} - attacker.spared:
         assert attacker.shown(name) in page.text
-    assert visible(markup[:12]) in page.text, "the fingerprint"
+    assert visible(attacker.markup[:12]) in page.text, "the fingerprint"
     assert json.dumps(attacker.text("details"))[1:-1] in page.text
     assert len(page.pictures) == 4
     assert page.links == []
 
 
 @every_text
-def test_a_crawl(corpus: Path, tmp_path: Path, markup: str, spared: frozenset[str]) -> None:
-    attacker = Attacker(markup, spared)
+def test_a_crawl(corpus: Path, tmp_path: Path, attacker: Attacker) -> None:
     page = crawl_page(attacker.store(corpus, tmp_path / "corpus"), tmp_path / "page", attacker.text("title"))
-    shown = ("author", "detail") if spared else ("reason",)
+    shown = ("author", "detail") if attacker.spared else ("reason",)
     for name in ("title", "licence", "source", *shown):
         assert attacker.shown(name) in page.text
-    assert len(page.pictures) == (4 if spared else 0)
+    assert len(page.pictures) == (4 if attacker.spared else 0)
     linked = [f"{attacker.text('page')}https://a.example/{number}" for number in range(4)]
-    assert (set(linked) <= set(page.links)) == (markup == WEB)
-    assert (attacker.shown("page") in page.text) == (spared != frozenset() and markup != WEB)
+    assert (set(linked) <= set(page.links)) == (attacker.markup == WEB)
+    assert (attacker.shown("page") in page.text) == (attacker.spared != frozenset() and attacker.markup != WEB)
 
 
 def test_links_and_pictures_of_a_crawl(corpus: Path, tmp_path: Path) -> None:
@@ -239,18 +227,16 @@ def test_links_and_pictures_of_a_crawl(corpus: Path, tmp_path: Path) -> None:
 
 
 @every_text
-def test_an_evaluation(tmp_path: Path, markup: str, spared: frozenset[str]) -> None:
-    attacker = Attacker(markup, spared)
+def test_an_evaluation(tmp_path: Path, attacker: Attacker) -> None:
     page = evaluation_page(attacker.text("name"), tmp_path / "page", attacker.text("title"))
-    assert attacker.shown("name") in page.text
-    assert attacker.shown("title") in page.text
+    for name in ("name", "title"):
+        assert attacker.shown(name) in page.text
     assert len(page.pictures) == 1
 
 
 @every_text
-def test_worst_photos(tmp_path: Path, markup: str, spared: frozenset[str]) -> None:
-    attacker = Attacker(markup, spared)
-    page = worst_page(attacker.text("name"), tmp_path / "page", attacker.text("title"), attacker.text("note"))
+def test_an_error_analysis(tmp_path: Path, attacker: Attacker) -> None:
+    page = error_page(attacker.text("name"), tmp_path / "page", attacker.text("title"), attacker.text("note"))
     for name in ("name", "title", "note"):
         assert attacker.shown(name) in page.text
     assert len(page.pictures) == 1
@@ -263,17 +249,17 @@ def test_in_a_browser(labels: Path, corpus: Path, tmp_path: Path) -> None:
     label_page(attacker.store(labels, tmp_path / "store"), tmp_path / "labels", title)
     crawl_page(attacker.store(corpus, tmp_path / "corpus"), tmp_path / "crawl", title)
     evaluation_page(name, tmp_path / "evaluation", title)
-    worst_page(name, tmp_path / "worst", title, attacker.text("note"))
+    error_page(name, tmp_path / "errors", title, attacker.text("note"))
     with open_viewer() as viewer:
-        for page, pictures in (("labels", 18), ("crawl", 5), ("evaluation", 1), ("worst", 1)):
+        for page, pictures in (("labels", 18), ("crawl", 5), ("evaluation", 1), ("errors", 1)):
             viewer.open(tmp_path / page / PAGE_NAME)
             widths = viewer.picture_widths()
             assert len(widths) == pictures
             assert min(widths) > 100
             assert viewer.evaluate("typeof ran") == "undefined"
             assert viewer.evaluate("document.styleSheets.length") == 1
-            assert viewer.complaints == []
-            assert all(url.startswith(tmp_path.as_uri()) for url in viewer.asked)
+            assert viewer.messages == []
+            assert all(url.startswith(tmp_path.as_uri()) for url in viewer.requests)
 
 
 @needs_chromium
@@ -291,7 +277,7 @@ def test_the_policy_stops_what_no_template_escaped(tmp_path: Path, photo_server:
         viewer.picture_widths()
         assert viewer.evaluate("typeof ran") == "undefined"
         assert viewer.evaluate("document.baseURI") == page.as_uri()
-        assert any("Content Security Policy" in line for line in viewer.complaints)
+        assert any("Content Security Policy" in line for line in viewer.messages)
     assert photo_server.asked == []
 
 
@@ -301,7 +287,7 @@ any_text = st.text(st.characters(categories=None) | st.sampled_from("<>&\"'{}%#\
 @settings(max_examples=60, deadline=None)
 @given(any_text, any_text)
 def test_any_text_is_shown_and_nothing_else(title: str, text: str) -> None:
-    html = render_page("distill/worst.html", title, table=f".{text}", key={text: (1, 2, 3)}, figures=[])
+    html = render_page("distill/errors.html", title, table=f".{text}", key={text: (1, 2, 3)}, figures=[])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PAGE_NAME
         path.write_bytes(html.encode())
@@ -325,7 +311,4 @@ def test_only_urls_of_the_web_are_links(start: str, rest: str) -> None:
 def test_names_that_are_no_text_are_shown(tmp_path: Path) -> None:
     name = os.fsdecode(b"room \xff.jpg")
     assert "room \\udcff.jpg" in evaluation_page(name, tmp_path / "evaluation", name).text
-    samples = data_set(name)
-    findings = find_worst(wrong_everywhere, samples, 5)
-    page = Page(write_worst(tmp_path / "worst", name, findings, samples, wrong_everywhere))
-    assert "1. room \\udcff.jpg" in page.text
+    assert "1. room \\udcff.jpg" in error_page(name, tmp_path / "errors", name).text

@@ -1,4 +1,4 @@
-"""The command, called in this process with a stub network: its options, names, outputs and errors."""
+"""`segment.py`: in this process with a stub network, and as a process with the shipped one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import io
 import json
 import os
 import re
+import resource
+import signal
+import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +24,40 @@ import segment
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
-from tests.command_runs import Run, check_failure
+from surfaces.version import VERSION
 from tests.photo_servers import PhotoServer
 
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"
+COMMAND = [sys.executable, str(ROOT / "segment.py")]
+
 NAME = re.compile(r"interior_surfaces__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}\.jpg")
+
+
+class Run:
+    """Exit code, outputs and files of a run of the command."""
+
+    def __init__(self, code: int, out: str, err: str, folder: Path) -> None:
+        self.code, self.out, self.err, self.folder = code, out, err, folder
+
+    @property
+    def paths(self) -> list[Path]:
+        return [Path(line) for line in self.out.splitlines()]
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.paths[0].with_suffix(".json").read_text("utf-8"))
+
+
+def check_failure(run: Run, code: int, words: str) -> None:
+    assert run.code == code
+    assert run.out == ""
+    assert re.fullmatch(rf"segment\.py: .*{re.escape(words)}.*\n", run.err)
+    assert run.files == []
 
 
 class StubSegmenter:
@@ -46,7 +81,7 @@ class StubSegmenter:
 
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Runs the command in this process with the stub network; pictures go to `tmp_path / "out"`."""
+    """Runs the command in this process; pictures go to `tmp_path / "out"`."""
     monkeypatch.setattr("models.Segmenter", StubSegmenter, raising=False)
     for variable in ("INTERIOR_SURFACES_SURNAME", "INTERIOR_SURFACES_NAME"):
         monkeypatch.delenv(variable, raising=False)
@@ -82,12 +117,12 @@ def test_one_photo(stub, room_path: Path) -> None:
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (512, 384))
 
 
-def test_photo_from_the_web(stub, photo_server: PhotoServer, room_path: Path) -> None:
+def test_photos_at_urls(stub, photo_server: PhotoServer, room_path: Path) -> None:
     photo_server.serve("/room.jpg", room_path.read_bytes())
-    url = photo_server.serve("/old", b"", status=302, Location="/room.jpg")
-    run = stub("--url", url, "--json")
-    assert (run.code, run.err) == (0, "")
-    assert json.loads(run.paths[0].with_name(run.files[1]).read_text())["image"]["source"] == url
+    for url in (photo_server.serve("/old", b"", status=302, Location="/room.jpg"), room_path.as_uri()):
+        run = stub("--url", url, "--json")
+        assert (run.code, run.err) == (0, "")
+        assert run.json["image"]["source"] == url
 
 
 @pytest.mark.usefixtures("stub")
@@ -110,7 +145,7 @@ def test_json_and_masks(stub, room_path: Path) -> None:
     stem = run.paths[0].name.removesuffix(".jpg")
     suffixes = [".jpg", ".json", "_dining-table-1.png", "_dining-table-2.png", "_floor.png", "_wall.png"]
     assert run.files == sorted(stem + suffix for suffix in suffixes)
-    document = json.loads((run.folder / f"{stem}.json").read_text("utf-8"))
+    document = run.json
     assert document["image"] == {"source": str(room_path), "width": 512, "height": 384, "output": str(run.paths[0])}
     assert document["model"] == {"name": "stub", "sha256": "0" * 64}
     for entry, name in zip(document["segments"], ("wall", "floor", "dining-table-1", "dining-table-2"), strict=True):
@@ -131,8 +166,7 @@ def test_json_and_masks(stub, room_path: Path) -> None:
 )
 def test_classes_and_scores_are_filtered(stub, room_path: Path, options: list[str], classes: list[str]) -> None:
     run = stub("--url", room_path, "--json", *options)
-    document = json.loads((run.folder / run.files[1]).read_text("utf-8"))
-    assert [entry["class"] for entry in document["segments"]] == classes
+    assert [entry["class"] for entry in run.json["segments"]] == classes
 
 
 def test_nothing_found(stub, room_path: Path) -> None:
@@ -145,10 +179,8 @@ def test_nothing_found(stub, room_path: Path) -> None:
 
 
 def test_alpha_sets_the_tint(stub, room_path: Path) -> None:
-    faint, strong = (
-        np.asarray(Pillow.open(stub("--url", room_path, "--alpha", alpha).paths[0])).astype(int) for alpha in (0, 0.8)
-    )
-    photo = np.asarray(Pillow.open(room_path)).astype(int)
+    drawn = [Pillow.open(stub("--url", room_path, "--alpha", alpha).paths[0]) for alpha in (0, 0.8)]
+    photo, faint, strong = (np.asarray(picture).astype(int) for picture in (Pillow.open(room_path), *drawn))
     assert np.abs(faint - photo).mean() * 5 < np.abs(strong - photo).mean()
 
 
@@ -200,9 +232,6 @@ def test_folder_and_list_on_stdin(stub, room_path: Path, tmp_path: Path, monkeyp
     assert len(stub("--url", "photos").paths) == 2
     monkeypatch.setattr(sys, "stdin", stdin(f"photos/a.jpg\n\n# none\n{room_path}\nphotos\n"))
     assert len(stub("--url", "-").paths) == 4
-
-
-def test_failed_batch_of_one(stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", stdin("absent.jpg\n"))
     assert stub("--url", "-").code == 10
 
@@ -239,14 +268,8 @@ def test_name_that_is_not_utf8(stub, room_path: Path, tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")).write_bytes(room_path.read_bytes())
     run = stub("--url", os.fsdecode(b"caf\xe9.jpg"), "--json")
     assert run.code == 0
-    assert json.loads((run.folder / run.files[1]).read_text("utf-8"))["image"]["source"] == "caf\\udce9.jpg"
+    assert run.json["image"]["source"] == "caf\\udce9.jpg"
     assert stub("--url", os.fsdecode(b"caf\xe8.jpg")).err.startswith("segment.py: caf\\udce8.jpg: expected a photo")
-
-
-def test_file_urls(stub, room_path: Path) -> None:
-    run = stub("--url", room_path.as_uri(), "--json")
-    assert (run.code, run.err) == (0, "")
-    assert json.loads((run.folder / run.files[1]).read_text("utf-8"))["image"]["source"] == room_path.as_uri()
 
 
 def test_errors_name_the_photo(stub, tmp_path: Path) -> None:
@@ -258,9 +281,29 @@ def test_errors_name_the_photo(stub, tmp_path: Path) -> None:
 # Bad input
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/a.jpg", "file://server/a.jpg", "absent.jpg", "", "/dev/zero"])
-def test_fetch_errors(stub, url: str) -> None:
-    check_failure(stub("--url", url, "--json", "--masks"), 4, "expected")
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("ftp://127.0.0.1/a.jpg", 4, "expected"),
+        ("file://server/a.jpg", 4, "expected"),
+        ("absent.jpg", 4, "expected"),
+        ("", 4, "expected"),
+        ("/dev/zero", 4, "expected"),
+        ("SERVER/absent.jpg", 4, "404 Not Found"),
+        ("SERVER/big", 4, "50 MB"),
+        ("SERVER/short", 4, "broke off"),
+        ("SERVER/html", 5, "HTML"),
+        ("SERVER/truncated", 5, "truncated or corrupt"),
+        ("SERVER/one-pixel", 5, "at least 16 pixels a side, the photo has 1x1"),
+    ],
+)
+def test_photos_that_cannot_be_used(stub, photo_server: PhotoServer, url: str, code: int, words: str) -> None:
+    photo_server.serve("/big", b"", Content_Length="50000001")
+    photo_server.serve("/short", b"\xff\xd8", Content_Length="99")
+    photo_server.serve("/html", b"<!doctype html><title>Not here</title>", Content_Type="image/jpeg")
+    photo_server.serve("/truncated", photo_bytes("JPEG", (512, 512))[:9000], Content_Type="image/jpeg")
+    photo_server.serve("/one-pixel", photo_bytes("PNG", (1, 1)), Content_Type="image/jpeg")
+    check_failure(stub("--url", url.replace("SERVER", photo_server.url("")), "--json", "--masks"), code, words)
 
 
 @pytest.mark.usefixtures("stub")
@@ -269,9 +312,8 @@ def test_private_hosts_need_the_option(
 ) -> None:
     url = photo_server.serve("/room.jpg", room_path.read_bytes())
     assert segment.main(["--url", url]) == 4
-    assert (
-        "expected a host on the public internet, got 127.0.0.1; --allow-private permits it" in capsys.readouterr().err
-    )
+    message = "expected a host on the public internet, got 127.0.0.1; --allow-private permits it"
+    assert message in capsys.readouterr().err
     assert photo_server.asked == []
 
 
@@ -281,20 +323,13 @@ def test_passwords_are_not_repeated(stub, room_path: Path) -> None:
     run = stub("--url", url, room_path, "--json")
     assert run.code == 10
     assert "http://…@127.0.0.1/a.jpg: expected an address without user name and password" in run.err
-    told = run.out + run.err + "".join(path.read_text("utf-8") for path in run.folder.glob("*.json"))
-    assert "mary" not in told
-    assert "secret" not in told
+    written = run.out + run.err + "".join(path.read_text("utf-8") for path in run.folder.glob("*.json"))
+    assert not re.search("mary|secret", written)
 
 
 def test_timeout(stub, photo_server: PhotoServer) -> None:
     url = photo_server.answer("/a.jpg", lambda _: time.sleep(3))
     check_failure(stub("--url", url, "--timeout", "0.5"), 4, "0.5 s")
-
-
-def test_http_errors(stub, photo_server: PhotoServer) -> None:
-    check_failure(stub("--url", photo_server.url("/absent.jpg")), 4, "404 Not Found")
-    check_failure(stub("--url", photo_server.serve("/big", b"", Content_Length="50000001")), 4, "50 MB")
-    check_failure(stub("--url", photo_server.serve("/short", b"\xff\xd8", Content_Length="99")), 4, "broke off")
 
 
 def test_limits_of_size(stub, photo_server: PhotoServer, tmp_path: Path) -> None:
@@ -304,20 +339,6 @@ def test_limits_of_size(stub, photo_server: PhotoServer, tmp_path: Path) -> None
         assert "at most 0.01 megapixels, the photo has 200x100" in stub("--url", url, "--max-megapixels", "0.01").err
         assert "expected at most" in stub("--url", url, "--max-megabytes", "0.001").err
         assert stub("--url", url, "--max-megabytes", "0.1", "--max-megapixels", "0.02").code == 0
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"<!doctype html><title>Not here</title>", "HTML"),
-        (photo_bytes("JPEG", (512, 512))[:9000], "truncated or corrupt"),
-        (photo_bytes("PNG", (1, 1)), "at least 16 pixels a side, the photo has 1x1"),
-    ],
-    ids=["html", "truncated", "one pixel"],
-)
-def test_decode_errors(stub, photo_server: PhotoServer, data: bytes, words: str) -> None:
-    url = photo_server.serve("/photo.jpg", data, Content_Type="image/jpeg")
-    check_failure(stub("--url", url, "--json", "--masks"), 5, words)
 
 
 def test_unusable_output_folder(stub, room_path: Path, tmp_path: Path) -> None:
@@ -358,3 +379,117 @@ def test_wrong_arguments(stub, capsys: pytest.CaptureFixture[str], options: list
         stub(*options)
     assert caught.value.code == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+# As a process
+
+
+@pytest.fixture
+def command(tmp_path: Path):
+    """Runs the command as a process; pictures go to `tmp_path / "out"`."""
+
+    def run(*arguments: object, **options: object) -> Run:
+        folder = tmp_path / "out"
+        words = [*COMMAND, "--allow-private", "--output", folder, *arguments]
+        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120} | options
+        done = subprocess.run([*map(str, words)], **options)
+        return Run(done.returncode, done.stdout, done.stderr, folder)
+
+    return run
+
+
+def test_help_and_version_are_complete(command) -> None:
+    helped, version = command("--help"), command("--version")
+    assert (helped.code, version.code) == (0, 0)
+    assert version.out == "interior-surfaces 0.1.0\n"
+    for word in ("--url", "--output", "--surname", "--classes", "--json", "examples:", "exit codes:"):
+        assert word in helped.out
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("version", VERSION) == VERSION
+
+
+def test_shipped_network(command, photo_server: PhotoServer) -> None:
+    run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks")
+    assert (run.code, run.err) == (0, "")
+    segments = run.json["segments"]
+    assert [entry["class"] for entry in segments][:2] == ["wall", "floor"]
+    covered = sum(coco.decode(entry["segmentation"]).astype(int) for entry in segments)
+    assert covered.shape == (2876, 1920)
+    assert covered.max() == 1
+    assert re.fullmatch("[0-9a-f]{64}", run.json["model"]["sha256"])
+    with Pillow.open(run.paths[0]) as picture:
+        assert picture.size == (1920, 2876)
+
+
+def test_batch_as_a_process(command, room_path: Path) -> None:
+    sources = f"{room_path}\nabsent.jpg\n{EXAMPLE}\n"
+    run = command("--url", "-", input=sources)
+    assert run.code == 10
+    assert len(run.paths) == len(run.files) == 2
+    assert "absent.jpg: expected a photo's address or file, there is no such file" in run.err
+    assert "3/3" in run.err
+    assert "Traceback" not in run.err
+
+
+def run_then(tmp_path: Path, photo: Path, program: str) -> list[str]:
+    """Runs the command within a process, then a program; returns the words that it prints last."""
+    arguments = ["--url", str(photo), "--output", str(tmp_path), "--json", "--masks"]
+    program = f"import sys, segment\ncode = segment.main({arguments!r})\n{program}\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_segmenting_loads_no_torch(tmp_path: Path, room_path: Path) -> None:
+    assert run_then(tmp_path, room_path, "print(code, 'torch' in sys.modules)") == ["0", "False"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux' /proc")
+def test_memory_of_a_large_photo(tmp_path: Path) -> None:
+    photo = tmp_path / "large.jpg"
+    Pillow.open(EXAMPLE).resize((3000, 4000)).save(photo)
+    # Not ru_maxrss: Linux counts what the parent, this test run with torch, held at the fork.
+    peak = "next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]"
+    code, kilobytes = run_then(tmp_path, photo, f"print(code, {peak})")
+    assert code == "0"
+    assert int(kilobytes) <= 600 * 1024
+
+
+def test_concurrent_runs(tmp_path: Path, room_path: Path) -> None:
+    words = [*COMMAND, "--url", str(room_path), "--output", str(tmp_path)]
+    runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    paths = {run.communicate(timeout=120)[0].strip() for run in runs}
+    assert len(paths) == 3
+    assert {str(path) for path in tmp_path.iterdir()} == paths
+
+
+def test_full_disk_leaves_nothing(command, room_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    run = command("--url", room_path, "--json", "--masks", preexec_fn=small_files)
+    check_failure(run, 6, "File too large")
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
+    url = photo_server.answer("/silent", lambda _: time.sleep(20))
+    words = [*COMMAND, "--output", str(tmp_path / "out"), "--allow-private", "--url", url]
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not photo_server.asked and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(sent)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, out) == (code, "")
+    assert err == ("segment.py: interrupted\n" if sent == signal.SIGINT else "")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_closed_pipe(tmp_path: Path, room_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [*COMMAND, "--output", str(tmp_path), "--url", str(room_path)]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

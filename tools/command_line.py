@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from surfaces.cli.commands import INTERRUPTED, missing_package_reported
-from surfaces.cli.terminal import escaped_terminal
+from surfaces.cli.commands import INTERRUPTED, escaped_terminal, missing_package_reported
 from surfaces.errors import SurfacesError
 from surfaces.messages import printable_lines
 

@@ -24,7 +24,7 @@ from surfaces.cli.progress import track
 from surfaces.datasets import Labels, Sample
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.io.atomic_files import replace_file
-from surfaces.metrics.regions import boundary_counts, iou_of_counts, region_counts
+from surfaces.metrics.confusion import boundary_counts, iou_of_counts, region_counts
 from tools.command_line import run_tool
 
 

@@ -11,8 +11,7 @@ from autolabel.comparison.agreement import compare
 from autolabel.comparison.matching import Coverage, pair_labels
 from surfaces.cli.arguments import local_path
 from surfaces.datasets import ReadOptions
-from surfaces.datasets.folders import require_outside
-from surfaces.io.atomic_files import replace_file
+from surfaces.io.atomic_files import replace_file, require_outside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

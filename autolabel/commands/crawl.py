@@ -18,22 +18,20 @@ from tqdm import tqdm
 
 from autolabel.crawling.blob_store import blob_store_folder, open_blob_store
 from autolabel.crawling.database import DATABASE_NAME, FILE_LANES, CrawlDatabase
-from autolabel.crawling.fetching.engine import Crawl
+from autolabel.crawling.fetching.engine import Crawl, CrawlCounts, CrawlSettings
 from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
 from autolabel.crawling.found_requests import FoundLimits
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, State
 from autolabel.crawling.report import write_crawl_report
-from autolabel.crawling.settings import CrawlCounts, CrawlSettings
 from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.prefetch import usable_cpus
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
-from surfaces.datasets.folders import require_outside
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.images.load import ImageLimits
-from surfaces.io.atomic_files import make_folder
+from surfaces.io.atomic_files import make_folder, require_outside
 from surfaces.io.http import FetchLimits
 
 SOME_WAIT = 10
@@ -159,12 +157,8 @@ def run(args: argparse.Namespace) -> int:
 def _crawl(
     args: argparse.Namespace, database: CrawlDatabase, fetcher: Fetcher, interrupts: Interrupts, resumed: bool
 ) -> CrawlCounts:
-    settings = CrawlSettings(
-        rate=args.rate,
-        workers=args.workers,
-        limit=args.limit,
-        found=FoundLimits(args.found_per_host, args.found),
-    )
+    found = FoundLimits(args.found_per_host, args.found)
+    settings = CrawlSettings(rate=args.rate, workers=args.workers, limit=args.limit, found=found)
     reasons: Counter[str] = Counter()
     interval_s = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
     with tqdm(unit="request", disable=args.quiet, mininterval=interval_s, file=sys.stderr) as bar:

@@ -12,15 +12,13 @@ from itertools import chain
 from pathlib import Path, PurePath
 
 from autolabel.export.formats import WHOLE, Format, coco_export, png_export, yolo_export
-from autolabel.export.names import unique_stems
-from autolabel.export.selection import Selection, write_photo
+from autolabel.export.selection import ExportSettings, unique_stems, write_photo
 from surfaces.cli.arguments import local_path, share
 from surfaces.cli.progress import track
-from surfaces.datasets.folders import new_folder, require_outside
-from surfaces.datasets.reading import counted
 from surfaces.datasets.split import split_in_two
 from surfaces.errors import DatasetError
-from surfaces.messages import printable
+from surfaces.io.atomic_files import new_folder, require_outside
+from surfaces.messages import counted, printable
 from surfaces.store.label_store import LabelStore, StoreCounts, StoredPhoto
 
 PARTS = ("train", "val")
@@ -29,23 +27,14 @@ _FORMATS = {"coco": coco_export, "yolo": yolo_export, "png": png_export}
 _EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class ExportSettings:
-    """Options of an export, as on the command line."""
-
-    split: bool = False
-    keep_names: bool = False
-    link: bool = False
-
-
 @dataclass
 class Exported:
     """Counts of an export.
 
     Attributes:
         photos: by the part's name.
-        linked: photos that are hard links.
-        renamed: photos whose names could not be kept: the name of the source and that of the file.
+        linked: those that are hard links.
+        renamed: those whose names could not be kept: the name of the source and that of the file.
     """
 
     photos: Counter[str] = field(default_factory=Counter)
@@ -53,9 +42,7 @@ class Exported:
     renamed: list[tuple[str, str]] = field(default_factory=list)
 
 
-def export(
-    store: LabelStore, out: Path, form: Format, selection: Selection, settings: ExportSettings | None = None
-) -> Exported:
+def export(store: LabelStore, out: Path, form: Format, settings: ExportSettings) -> Exported:
     """Writes the labels of a store and its photos to a new folder, which appears whole or not at all.
 
     The same labels give the same bytes, in whatever order they were made. One photo at a time is read.
@@ -65,8 +52,7 @@ def export(
             was labelled.
         OutputError: the folder exists or cannot be written.
     """
-    settings = settings or ExportSettings()
-    photos: Iterable[StoredPhoto] = _require_photos(selection.photos(store))
+    photos: Iterable[StoredPhoto] = _require_photos(settings.photos(store))
     if settings.split or settings.keep_names:
         photos = list(photos)
     names = unique_stems(photos) if settings.keep_names else {}
@@ -76,7 +62,7 @@ def export(
         for photo in track(photos):
             name = PARTS[photo.sha256 in val] if settings.split else WHOLE[0]
             file = write_photo(store, photo, parts[name].images, names.get(photo.sha256), settings.link)
-            parts[name].add(photo, file.name, selection.labels(store, photo))
+            parts[name].add(photo, file.name, settings.labels(store, photo))
             exported.photos[name] += 1
             exported.linked += settings.link and file.stat().st_nlink > 1
             if settings.keep_names and file.stem != PurePath(photo.source).stem:
@@ -106,9 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     require_outside(args.out, [args.dataset])
-    settings = ExportSettings(args.split, args.keep_names, args.link)
+    settings = ExportSettings(args.min_score, args.only, args.split, args.keep_names, args.link)
     with LabelStore.open(args.dataset) as store:
-        exported = export(store, args.out, _format(args, store), Selection(args.min_score, args.only), settings)
+        exported = export(store, args.out, _format(args, store), settings)
         counts = store.counts()
     print(args.out)
     print("\n".join(_summary(exported, settings, args.format, counts)), file=sys.stderr)

@@ -7,7 +7,7 @@ import sys
 
 from autolabel.report.page import write_report
 from surfaces.cli.arguments import local_path, positive
-from surfaces.datasets.folders import require_outside
+from surfaces.io.atomic_files import require_outside
 from surfaces.store.label_store import LabelStore
 
 

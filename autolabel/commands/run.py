@@ -7,6 +7,7 @@ import hashlib
 import re
 import sys
 import time
+from dataclasses import replace
 
 from autolabel.labelling.class_config import default_class_config, read_class_config
 from autolabel.labelling.corpus import read_corpus
@@ -75,14 +76,15 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for note in corpus.notes:
             print(note, file=sys.stderr)
-    part = corpus
-    if args.shard:
-        part = part.shard(*args.shard)
+    part = corpus.shard(*args.shard) if args.shard else corpus
     if args.limit:
-        part = part.first(args.limit)
+        part = replace(part, photos=part.photos[: args.limit])
     class_config = read_class_config(args.class_config) if args.class_config else default_class_config()
     labelling = LabellingSettings(class_config, frozenset(args.without))
-    teacher = _open_teacher(args, labelling)
+    threads = args.threads or usable_cpus()
+    device = None if args.device == "auto" else args.device
+    options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python)
+    teacher = open_teacher(args.teacher, labelling, options)
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     workers = args.workers or min(_MOST_WORKERS, max(1, usable_cpus() // 2))
     started = time.monotonic()
@@ -102,17 +104,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{_summary(tally)}{lost}; {time.monotonic() - started:.0f} s", file=sys.stderr)
     print(args.out)
     return SOME_FAILED if tally.failed else 0
-
-
-def _open_teacher(args: argparse.Namespace, labelling: LabellingSettings) -> Teacher:
-    options = TeacherOptions(
-        weights=tuple(args.weights),
-        class_map=args.class_map,
-        device=None if args.device == "auto" else args.device,
-        threads=args.threads or usable_cpus(),
-        allow_python=args.allow_python,
-    )
-    return open_teacher(args.teacher, labelling, options)
 
 
 def _label_settings(args: argparse.Namespace, teacher: Teacher, labelling: LabellingSettings) -> LabelSettings:

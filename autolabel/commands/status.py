@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from autolabel.report.statistics import describe_settings
 from surfaces.cli.arguments import local_path
 from surfaces.store.label_store import LabelStore
 
@@ -34,18 +35,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _read_status(store: LabelStore) -> dict[str, Any]:
     """The status for JSON: the fields of `StoreCounts`, but `settings` and `failures` are lists of objects."""
-    counts, in_use = store.counts(), store.settings_in_use()
-    settings = [
-        {
-            "teacher": known.teacher,
-            "fingerprint": known.fingerprint,
-            "in_use": known == in_use,
-            "photos": counts.settings.get(known.fingerprint, 0),
-            "details": dict(known.details),
-        }
-        for known in store.settings()
-    ]
-    return asdict(counts) | {"settings": settings, "failures": [asdict(failure) for failure in store.failures()]}
+    counts = store.counts()
+    failures = [asdict(failure) for failure in store.failures()]
+    return asdict(counts) | {"settings": describe_settings(store, counts), "failures": failures}
 
 
 def _lines(status: dict[str, Any], examples: int | None) -> list[str]:

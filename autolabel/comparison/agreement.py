@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,11 +11,9 @@ import numpy.typing as npt
 
 from autolabel.labelling.quality import segment_quality
 from models.inference.postprocess import upsample_window
-from surfaces.classes import CLASSES, SurfaceClass
+from surfaces.classes import CLASSES, OTHER_TABLE, SurfaceClass
 from surfaces.datasets import Labels
-from surfaces.detections import Mask
-from surfaces.metrics import bootstrap_sums, percentile_interval
-from surfaces.metrics.regions import counted_pixels
+from surfaces.metrics import bootstrap_sums, class_mask, confusion_matrix, counted_pixels, percentile_interval
 from surfaces.store.records import ScoredLabels
 
 QUALITY_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -57,12 +55,7 @@ class ClassAgreement:
 
 @dataclass(frozen=True)
 class QualityGroup:
-    """Segments of one class with a quality from `least`.
-
-    Attributes:
-        precision: mean share of a segment's pixels that are of its class; None without segments.
-        interval: of the precision.
-    """
+    """Segments of one class with a quality from `least`; the precision is their mean share of pixels of the class."""
 
     least: float
     segments: int
@@ -72,13 +65,7 @@ class QualityGroup:
 
 @dataclass(frozen=True)
 class ProbabilityGroup:
-    """Pixels that were labelled as one class with a probability from `least`.
-
-    Attributes:
-        belief: their mean probability; None without pixels.
-        precision: share of them that are of the class.
-        interval: of the precision.
-    """
+    """Pixels labelled as one class with a probability from `least`; `belief` is their mean probability."""
 
     least: float
     pixels: int
@@ -107,10 +94,9 @@ class Comparison:
 
     def table(self) -> str:
         """The comparison as text for a terminal."""
-        measures = ("precision", "recall", "iou", "iou_sure")
-        lines = [f"{'class':<14}" + "".join(f"{name.replace('_', ' '):<21}" for name in measures) + "segments"]
+        lines = [f"{'class':<14}" + "".join(f"{name.replace('_', ' '):<21}" for name in _MEASURES) + "segments"]
         for name, agreement in self.classes.items():
-            cells = (_with_interval(getattr(agreement, m), agreement.intervals[m]) for m in measures)
+            cells = (_with_interval(getattr(agreement, m), agreement.intervals[m]) for m in _MEASURES)
             lines.append(f"{name:<14}" + "".join(f"{cell:<21}" for cell in cells) + str(agreement.segments))
         lines += ["", f"precision of a segment by its quality (segments): {_group_names(QUALITY_EDGES)}"]
         for name, groups in self.groups.items():
@@ -132,81 +118,59 @@ def compare(pairs: Iterable[tuple[ScoredLabels, Labels]]) -> Comparison:
     Args:
         pairs: auto-labels and truth of each photo, of the same size; at least one photo.
     """
-    counts = {surface: _ClassCounts(surface) for surface in CLASSES}
-    shown: list[tuple[int, int]] = []
+    pixels, by_quality, by_probability = [], [], []
+    shown = np.zeros(2)
     for auto, truth in pairs:
-        labels = auto.labels()
-        for of_class in counts.values():
-            of_class.add(auto, labels, truth)
-        known = counted_pixels(truth, CLASSES[0])
-        shown.append((np.count_nonzero(known & ~auto.ignore_mask), np.count_nonzero(known)))
-    return Comparison(
-        len(shown),
-        _ratio(*np.sum(shown, axis=0)),
-        {surface.name: of_class.agreement() for surface, of_class in counts.items()},
-        {surface.name: of_class.quality_groups() for surface, of_class in counts.items()},
-        {surface.name: of_class.probability_groups() for surface, of_class in counts.items() if of_class.is_soft},
-    )
-
-
-class _ClassCounts:
-    """Counts of one class in each photo: pixels, segments by quality, pixels by probability."""
-
-    def __init__(self, surface: SurfaceClass) -> None:
-        self._surface = surface
-        self._pixels: list[Counts] = []
-        self._by_quality: list[Counts] = []
-        self._by_probability: list[Counts] = []
-
-    @property
-    def is_soft(self) -> bool:
-        """Whether all photos have soft labels."""
-        return len(self._by_probability) == len(self._pixels)
-
-    def add(self, auto: ScoredLabels, labels: Labels, truth: Labels) -> None:
-        class_id = self._surface.coco_id
-        counted = counted_pixels(truth, self._surface)
-        found, real = labels.semantic == class_id, truth.semantic == class_id
-        parts = (found & real, found & ~real & counted, real & ~found & ~auto.ignore_mask, real & auto.ignore_mask)
-        self._pixels.append(np.array([np.count_nonzero(part) for part in parts], np.float64))
-        self._by_quality.append(self._count_segments(auto, counted, real))
+        confusion = confusion_matrix([segment.detection for segment in auto.segments], truth)
+        ignored = np.bincount(truth.semantic[auto.ignore_mask], minlength=OTHER_TABLE + 1)[: OTHER_TABLE + 1]
+        shown += confusion[:, -1].sum() - ignored.sum(), confusion[:, -1].sum()
+        pixels.append([_pixel_counts(confusion, ignored, surface) for surface in CLASSES])
+        by_quality.append([_segments_by_quality(auto, truth, surface) for surface in CLASSES])
         if auto.soft_labels is not None:
-            probabilities = _probabilities_at(auto.soft_labels[class_id], found & counted)
-            self._by_probability.append(_group(probabilities, real[found & counted], PROBABILITY_EDGES))
-
-    def _count_segments(self, auto: ScoredLabels, counted: Mask, real: Mask) -> Counts:
-        qualities, precisions = [], []
-        for segment in auto.segments:
-            mask = segment.detection.mask & counted
-            if segment.detection.surface is self._surface and mask.any():
-                qualities.append(segment_quality(segment))
-                precisions.append(float(real[mask].mean()))
-        return _group(np.array(qualities), precisions, QUALITY_EDGES)
-
-    def agreement(self) -> ClassAgreement:
-        values, intervals = {}, {}
-        for name, statistic in _STATISTICS.items():
-            values[name], intervals[name] = _estimate(self._pixels, statistic)
-        error = None
-        if self.is_soft:
-            error, intervals["calibration_error"] = _estimate(self._by_probability, _calibration_error)
-        segments = int(np.sum(self._by_quality, axis=0)[:, 0].sum())
-        return ClassAgreement(**values, segments=segments, calibration_error=error, intervals=intervals)
-
-    def quality_groups(self) -> list[QualityGroup]:
-        counts = np.stack(self._by_quality, axis=1)
-        return [
-            QualityGroup(least, int(group[:, 0].sum()), *_estimate(group, _precision_of_group))
-            for least, group in zip(QUALITY_EDGES, counts, strict=False)
+            by_probability.append([_pixels_by_probability(auto, truth, surface) for surface in CLASSES])
+    is_soft = len(by_probability) == len(pixels)
+    classes, groups, belief_groups = {}, {}, {}
+    for index, surface in enumerate(CLASSES):
+        segments = np.array(by_quality)[:, index]
+        soft = np.array(by_probability)[:, index] if is_soft else None
+        classes[surface.name] = _agreement(np.array(pixels)[:, index], segments, soft)
+        of_groups = zip(QUALITY_EDGES, segments.swapaxes(0, 1), strict=False)
+        groups[surface.name] = [
+            QualityGroup(least, int(group[:, 0].sum()), *_estimate(group, _group_precision))
+            for least, group in of_groups
         ]
+        if soft is not None:
+            of_groups = zip(PROBABILITY_EDGES, soft.swapaxes(0, 1), strict=False)
+            belief_groups[surface.name] = [_probability_group(least, group) for least, group in of_groups]
+    return Comparison(len(pixels), _ratio(*shown), classes, groups, belief_groups)
 
-    def probability_groups(self) -> list[ProbabilityGroup]:
-        groups = []
-        for least, group in zip(PROBABILITY_EDGES, np.stack(self._by_probability, axis=1), strict=False):
-            pixels, _, total = group.sum(axis=0)
-            precision = _estimate(group, _precision_of_group)
-            groups.append(ProbabilityGroup(least, int(pixels), _ratio(total, pixels), *precision))
-        return groups
+
+def _pixel_counts(confusion: npt.NDArray[np.int64], ignored: npt.NDArray[np.int64], surface: SurfaceClass) -> list[int]:
+    """Pixels that are labelled rightly, labelled, of the class, and of the class but ignored."""
+    number = surface.coco_id
+    counted = confusion[:OTHER_TABLE] if surface.is_thing else confusion
+    return [confusion[number, number], counted[:, number].sum(), confusion[number, -1], ignored[number]]
+
+
+def _segments_by_quality(auto: ScoredLabels, truth: Labels, surface: SurfaceClass) -> Counts:
+    counted, real = counted_pixels(truth, surface), truth.semantic == surface.coco_id
+    qualities, precisions = [], []
+    for segment in auto.segments:
+        mask = segment.detection.mask & counted
+        if segment.detection.surface is surface and mask.any():
+            qualities.append(segment_quality(segment))
+            precisions.append(float(real[mask].mean()))
+    return _group(np.array(qualities), precisions, QUALITY_EDGES)
+
+
+def _pixels_by_probability(auto: ScoredLabels, truth: Labels, surface: SurfaceClass) -> Counts:
+    assert auto.soft_labels is not None
+    height, width = truth.size_hw
+    found = class_mask([segment.detection for segment in auto.segments], surface, (height, width))
+    found &= counted_pixels(truth, surface)
+    probabilities = auto.soft_labels[surface.coco_id].astype(np.float32) / np.float32(255)
+    upsampled = upsample_window(probabilities, (height, width), 0, 0, width, height)
+    return _group(upsampled[found].astype(np.float64), truth.semantic[found] == surface.coco_id, PROBABILITY_EDGES)
 
 
 def _group(values: Counts, precisions: npt.ArrayLike, edges: tuple[float, ...]) -> Counts:
@@ -217,41 +181,41 @@ def _group(values: Counts, precisions: npt.ArrayLike, edges: tuple[float, ...]) 
     return np.stack([np.bincount(which, weight, groups) for weight in weights], axis=1)
 
 
-def _probabilities_at(plane: npt.NDArray[np.uint8], pixels: Mask) -> Counts:
-    """Probabilities (h, w) in 255ths at the pixels (bool HxW) of a photo."""
-    height, width = pixels.shape
-    probabilities = plane.astype(np.float32) / np.float32(255)
-    upsampled = upsample_window(probabilities, (height, width), 0, 0, width, height)
-    return upsampled[pixels].astype(np.float64)
+def _agreement(pixels: Counts, segments: Counts, soft: Counts | None) -> ClassAgreement:
+    values, intervals, error = {}, {}, None
+    for name, statistic in _MEASURES.items():
+        values[name], intervals[name] = _estimate(pixels, statistic)
+    if soft is not None:
+        error, intervals["calibration_error"] = _estimate(soft, _calibration_error)
+    return ClassAgreement(**values, segments=int(segments[..., 0].sum()), calibration_error=error, intervals=intervals)
+
+
+def _probability_group(least: float, group: Counts) -> ProbabilityGroup:
+    pixels, _, total = group.sum(axis=0)
+    return ProbabilityGroup(least, int(pixels), _ratio(total, pixels), *_estimate(group, _group_precision))
 
 
 Statistic = Callable[[Counts], Counts]
 """From counts summed over photos (…, …) to numbers (…); NaN without any counts."""
 
 
-def _estimate(photos: Sequence[Counts] | Counts, statistic: Statistic) -> tuple[float | None, Interval]:
-    counts = np.asarray(photos)
-    value = float(statistic(counts.sum(axis=0)))
+def _estimate(photos: Counts, statistic: Statistic) -> tuple[float | None, Interval]:
+    value = float(statistic(photos.sum(axis=0)))
     if np.isnan(value):
         return None, (None, None)
-    low, high = percentile_interval(statistic(bootstrap_sums(counts)))
+    low, high = percentile_interval(statistic(bootstrap_sums(photos)))
     return value, (round(low, 6), round(high, 6))
 
 
-def _share_of_pixels(*others: int) -> Statistic:
-    """The share of the first of (…, 4) sums (right, wrong, missed, ignored) in it and some others."""
-    return lambda sums: _share(sums[..., 0], sums[..., [0, *others]].sum(axis=-1))
-
-
-_STATISTICS: Mapping[str, Statistic] = {
-    "precision": _share_of_pixels(1),
-    "recall": _share_of_pixels(2, 3),
-    "iou": _share_of_pixels(1, 2, 3),
-    "iou_sure": _share_of_pixels(1, 2),
+_MEASURES: Mapping[str, Statistic] = {
+    "precision": lambda sums: _share(sums[..., 0], sums[..., 1]),
+    "recall": lambda sums: _share(sums[..., 0], sums[..., 2]),
+    "iou": lambda sums: _share(sums[..., 0], sums[..., 1] + sums[..., 2] - sums[..., 0]),
+    "iou_sure": lambda sums: _share(sums[..., 0], sums[..., 1] + sums[..., 2] - sums[..., 0] - sums[..., 3]),
 }
 
 
-def _precision_of_group(sums: Counts) -> Counts:
+def _group_precision(sums: Counts) -> Counts:
     return _share(sums[..., 1], sums[..., 0])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from autolabel.export.names import hash_stem, safe_stem
+from autolabel.export.selection import hash_stem, safe_stem
 from surfaces.cli.progress import track
 from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset
 from surfaces.datasets.reading import DEFAULT_OPTIONS
@@ -32,11 +32,11 @@ class Coverage:
     """Counts of matched photos.
 
     Attributes:
-        same_file: photos of which both datasets have the same file.
-        by_name: photos of which they have copies of the same name, size and look.
-        reviewed: photos that were left out, since a person reviewed the labels of the store.
-        missing: photos that are not labelled.
-        auto_truth: photos of the truth whose labels a teacher made.
+        same_file: both datasets have the same file.
+        by_name: they have copies of the same name, size and look.
+        reviewed: left out, since a person reviewed the labels of the store.
+        missing: not labelled.
+        auto_truth: a teacher made the labels of the truth.
     """
 
     same_file: int = 0
@@ -66,22 +66,20 @@ def pair_labels(
     """
     samples = open_dataset(truth, options)
     with LabelStore.open(dataset) as store:
-        matcher = Matcher(store)
+        matcher = _Matcher(store)
         for sample in track(samples):
             match = matcher.find(sample)
-            if match is None:
-                coverage.missing += 1
+            if match is None or match[0].origin != "auto":
+                coverage.missing += match is None
+                coverage.reviewed += match is not None
                 continue
             photo, is_same_file = match
-            if photo.origin != "auto":
-                coverage.reviewed += 1
-                continue
             coverage.same_file += is_same_file
             coverage.by_name += not is_same_file
             coverage.auto_truth += isinstance(sample, StoredSample) and sample.photo.origin == "auto"
             labels, known = store.labels(photo.sha256), sample.labels()
-            if labels.ignore_mask.shape != known.semantic.shape:
-                expected, got = known.semantic.shape, labels.ignore_mask.shape
+            expected, got = known.semantic.shape, labels.ignore_mask.shape
+            if got != expected:
                 raise DatasetError(f"expected labels of {expected} rows, columns for {sample.name}, got {got}")
             yield labels, known
     if not coverage.same_file + coverage.by_name:
@@ -89,8 +87,12 @@ def pair_labels(
         raise DatasetError(f"expected photos of {truth} among those labelled in {dataset}, {found}")
 
 
-class Matcher:
-    """Finds photos of a label store, which must stay open."""
+class _Matcher:
+    """Finds photos of a label store.
+
+    Photos match by the sha256 of the original file. Copies in other formats match by name (the digits of the original's
+    sha256, as `export` names them, or the photo's own name) if they are as large and look alike.
+    """
 
     def __init__(self, store: LabelStore) -> None:
         self._store = store
@@ -102,11 +104,7 @@ class Matcher:
                 self._by_name[name].append(photo)
 
     def find(self, sample: Sample) -> tuple[StoredPhoto, bool] | None:
-        """The store's photo of a sample, and whether both have the same file.
-
-        Photos match by the sha256 of the original file. Copies in other formats match by name (the digits of the
-        original's sha256, as `export` names them, or the photo's own name) if they are as large and look alike.
-        """
+        """The store's photo of a sample, and whether both have the same file."""
         if isinstance(sample, StoredSample):
             sha256 = sample.photo.sha256
         else:

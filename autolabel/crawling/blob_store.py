@@ -12,24 +12,22 @@ from surfaces.io.local_files import require_inside
 from surfaces.io.storage import in_a_line, is_remote, local_path, open_remote
 from surfaces.messages import without_credentials
 
-PHOTOS = "photos"
-"""The default folder for photos, within the corpus."""
-
+PHOTOS = "photos"  # the default folder, within the corpus
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", None: ".img"}
 
 
 def blob_name(sha256: str, data: bytes) -> str:
-    """The name of a photo, such as `ab/abcdef….jpg`; the suffix depends on the bytes."""
+    """Returns the name of a photo, such as `ab/abcdef….jpg`; the suffix depends on the bytes."""
     name = format_of(data)
     return f"{sha256[:2]}/{sha256}{_SUFFIXES.get(name) or f'.{name}'.lower()}"
 
 
 def open_blob_store(corpus: Path, place: str | None) -> BlobStore:
-    """Opens the storage of photos and removes what a killed crawl left half-written in the corpus.
+    """Opens the storage of photos and removes the half-written files of a killed crawl from the corpus.
 
     Args:
         corpus: its folder; no other crawl may be running there.
-        place: a path, or a URL that `surfaces.io.storage` allows; None for the folder `photos` of the corpus.
+        place: a path, or a URL that `surfaces.io.storage` allows; None for `PHOTOS`.
 
     Raises:
         OutputError: it can't be written to, or the URL is not allowed.
@@ -89,20 +87,18 @@ class RemoteBlobStore:
             raise OutputError(f"could not use {without_credentials(url)}: {in_a_line(error)}") from error
 
     def put(self, name: str, data: bytes) -> str:
-        """As `FolderBlobStore.put`, always one request: writing a photo twice is rarer than asking each time."""
+        """As `FolderBlobStore.put`, but always writes: a request to look for the photo would cost as much."""
+        path = f"{self._root}/{name}"
         try:
-            self._write(f"{self._root}/{name}", data)
+            try:
+                self._files.pipe_file(path, data)
+            except FileNotFoundError:  # object storage needs no folders, others do; buckets are never created
+                with suppress(FileExistsError):  # another thread was faster
+                    self._files.mkdir(path.rpartition("/")[0], create_parents=False)
+                self._files.pipe_file(path, data)
         except Exception as error:  # file systems share no exception types
             raise OutputError(f"could not write {self._url}/{name}: {in_a_line(error)}") from error
         return f"{self._url}/{name}"
-
-    def _write(self, path: str, data: bytes) -> None:
-        try:
-            self._files.pipe_file(path, data)
-        except FileNotFoundError:  # object storage needs no folders, others do; buckets are never created
-            with suppress(FileExistsError):  # another thread was faster
-                self._files.mkdir(path.rpartition("/")[0], create_parents=False)
-            self._files.pipe_file(path, data)
 
 
 BlobStore = FolderBlobStore | RemoteBlobStore

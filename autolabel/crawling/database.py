@@ -25,7 +25,9 @@ from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
     STRICT,
     AnyRequest,
+    CrawlRequest,
     Ended,
+    Kind,
     Photo,
     PhotoEntry,
     QueuedRequest,
@@ -34,7 +36,6 @@ from autolabel.crawling.records import (
     State,
     Time,
 )
-from autolabel.crawling.requests import CrawlRequest, Kind
 from autolabel.crawling.sources.urls import normalize_parsed
 from surfaces.errors import DatasetError
 from surfaces.io.photo_lists import CRAWL_NAME
@@ -111,7 +112,7 @@ CREATE TABLE hosts (
 
 
 class CrawlDatabase(Database):
-    """The crawl database of a corpus; a context manager, for the thread that opened it."""
+    """The crawl database of a corpus; a context manager, for the thread that opened it. Times are Unix times."""
 
     VERSION = 1
     TABLES = _TABLES
@@ -152,7 +153,7 @@ class CrawlDatabase(Database):
         return self._read(_read_text, f"{pending} UNION SELECT host FROM robots WHERE time IS NULL")
 
     def next_request(self, host: str, now: float) -> AnyRequest | None:
-        """The next request to a host at `now` (seconds since 1970): robots.txt first, retries last."""
+        """The next request to a host at `now`: robots.txt first, retries last."""
         found: list[AnyRequest] = self._read(
             RobotsRequest,
             "SELECT origin, address, redirects FROM robots"
@@ -168,7 +169,7 @@ class CrawlDatabase(Database):
         return found[0] if found else None
 
     def next_time(self, host: str) -> float | None:
-        """When the next request to a host is due (seconds since 1970); None if there is none."""
+        """When the next request to a host is due; None if there is none."""
         due = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"
         tables = "leads WHERE state = 'todo'", "robots WHERE time IS NULL"
         return min((time for table in tables for time in self._read(_read_time, due.format(table), host)), default=None)
@@ -182,54 +183,50 @@ class CrawlDatabase(Database):
     def redirect(self, request: AnyRequest, url: str) -> str:
         """Redirects a request to a URL; returns the URL's host."""
         host = parse_url(url).host
-        changes = "SET address = ?, host = ?, redirects = redirects + 1, tries = 0"
-        if isinstance(request, RobotsRequest):
-            self.run(f"UPDATE robots {changes} WHERE origin = ?", url, host, request.origin)
-        else:
-            self.run(f"UPDATE leads {changes} WHERE number = ?", url, host, request.number)
+        self._update(request, "address = ?, host = ?, redirects = redirects + 1, tries = 0", url, host)
         return host
 
     def delay(self, request: AnyRequest, not_before: float, reason: str) -> None:
-        """Counts a failed attempt and schedules the next one (seconds since 1970)."""
-        changes = "SET tries = tries + 1, not_before = ?"
+        """Counts a failed attempt and schedules the next one."""
+        changes = "tries = tries + 1, not_before = ?"
         if isinstance(request, RobotsRequest):
-            self.run(f"UPDATE robots {changes} WHERE origin = ?", not_before, request.origin)
+            self._update(request, changes, not_before)
         else:
-            self.run(f"UPDATE leads {changes}, reason = ? WHERE number = ?", not_before, reason, request.number)
+            self._update(request, f"{changes}, reason = ?", not_before, reason)
 
     def end(self, request: QueuedRequest, ended: Ended) -> set[str]:
         """Records the result of a request and the requests found in its response; returns the hosts of new ones."""
         with self.transaction():
-            values = str(ended.state), ended.reason, ended.detail, request.number
-            self.run("UPDATE leads SET state = ?, reason = ?, detail = ? WHERE number = ?", *values)
+            self._update(request, "state = ?, reason = ?, detail = ?", str(ended.state), ended.reason, ended.detail)
             if ended.photo:
                 self._add_photo(request.number, ended.photo)
                 for old in ended.supersedes:
-                    replaced = "number IN (SELECT lead FROM photos WHERE sha256 = ? AND path != '')"
-                    update = f"UPDATE leads SET reason = ?, detail = ? WHERE {replaced}"
+                    kept = "sha256 = ? AND path != ''"
+                    number = f"SELECT lead FROM photos WHERE {kept}"
+                    update = f"UPDATE leads SET reason = ?, detail = ? WHERE number IN ({number})"
                     self.run(update, old.reason, old.detail, old.sha256)
-                    update = "UPDATE photos SET path = '', duplicate_of = ? WHERE sha256 = ? AND path != ''"
+                    update = f"UPDATE photos SET path = '', duplicate_of = ? WHERE {kept}"
                     self.run(update, ended.photo.stats.sha256, old.sha256)
             return set().union(*map(self._add, ended.found))
 
     def retry_failed(self) -> int:
         """Reschedules all failed requests; returns their number."""
-        return self.run("UPDATE leads SET state = 'todo', tries = 0, not_before = 0 WHERE state = 'failed'")
+        return self._reschedule("state = 'failed'")
 
     def retry_private(self) -> int:
         """Reschedules requests refused for private addresses (in older databases marked by the detail alone)."""
-        return self.run(
-            "UPDATE leads SET state = 'todo', tries = 0, not_before = 0"
-            " WHERE state = 'refused' AND (reason = ? OR detail LIKE '%; --allow-private permits it')",
-            PRIVATE_ADDRESS,
-        )
+        is_private = "(reason = ? OR detail LIKE '%; --allow-private permits it')"
+        return self._reschedule(f"state = 'refused' AND {is_private}", PRIVATE_ADDRESS)
+
+    def _reschedule(self, which: str, *values: str) -> int:
+        return self.run(f"UPDATE leads SET state = 'todo', tries = 0, not_before = 0 WHERE {which}", *values)
 
     def set_cooldown(self, host: str, until: float) -> None:
-        """Stores the end of the pause that a host asked for (seconds since 1970)."""
+        """Stores the end of the pause that a host asked for."""
         self.run("INSERT OR REPLACE INTO hosts VALUES (?, ?)", host, until)
 
     def cooldowns(self) -> dict[str, float]:
-        """The ends of pauses (seconds since 1970) by host."""
+        """The ends of pauses by host."""
         query = "SELECT host, not_before FROM hosts"
         return dict(self._read(lambda host, time: (_read_text(host), _read_time(time)), query))
 
@@ -298,9 +295,8 @@ class CrawlDatabase(Database):
         )
 
     def store_robots(self, request: RobotsRequest, text: RobotsText, time: float) -> None:
-        """Stores a response with its time (seconds since 1970)."""
-        values = time, text.status, text.body, request.origin
-        self.run("UPDATE robots SET time = ?, status = ?, body = ? WHERE origin = ?", *values)
+        """Stores a response with its time."""
+        self._update(request, "time = ?, status = ?, body = ?", time, text.status, text.body)
 
     def forget_robots(self, request: RobotsRequest) -> None:
         """Removes a pending robots.txt."""
@@ -318,6 +314,12 @@ class CrawlDatabase(Database):
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             detail = str(error)
         raise DatasetError(f"expected {self.IS} in {self.path}, got a damaged one: {detail}")
+
+    def _update(self, request: AnyRequest, changes: str, *values: object) -> None:
+        if isinstance(request, RobotsRequest):
+            self.run(f"UPDATE robots SET {changes} WHERE origin = ?", *values, request.origin)
+        else:
+            self.run(f"UPDATE leads SET {changes} WHERE number = ?", *values, request.number)
 
     def _add(self, request: CrawlRequest) -> list[str]:
         """Adds a request if it is new; returns its host if it is pending."""
@@ -343,10 +345,11 @@ class CrawlDatabase(Database):
 
     def _add_photo(self, number: int, photo: Photo) -> None:
         stats = photo.stats
+        facts = _STATS_TYPE.dump_python(stats, exclude={"thumbnail"}, exclude_defaults=True)
         self.run(
             "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(number, stats.sha256, stats.near_hash, photo.path, photo.time, json.dumps(dict(photo.headers))),
-            *(photo.duplicate_of, replace(stats, thumbnail=b"").to_json(), stats.thumbnail),
+            *(photo.duplicate_of, json.dumps(facts, separators=(",", ":")), stats.thumbnail),
         )
 
 

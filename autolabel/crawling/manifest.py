@@ -16,6 +16,8 @@ from surfaces.io.atomic_files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
 
+_PROVENANCE = ("source", "page", "title", "author", "licence", "licence_url")
+
 SCHEMA = pyarrow.schema(
     [
         ("path", pyarrow.string()),  # relative to the corpus, absolute, or an fsspec URL
@@ -27,16 +29,10 @@ SCHEMA = pyarrow.schema(
         ("url", pyarrow.string()),
         ("final_url", pyarrow.string()),  # after redirects
         ("time", pyarrow.timestamp("ms", tz="UTC")),
-        ("source", pyarrow.string()),
-        ("page", pyarrow.string()),
-        ("title", pyarrow.string()),
-        ("author", pyarrow.string()),
-        ("licence", pyarrow.string()),
-        ("licence_url", pyarrow.string()),
+        *((name, pyarrow.string()) for name in _PROVENANCE),
         ("headers", pyarrow.string()),  # JSON
     ]
 )
-"""The manifest's columns."""
 
 _BATCH = 1000
 
@@ -56,9 +52,8 @@ def write_manifest(database: CrawlDatabase, corpus: Path) -> Path:
 
 
 def _row(entry: PhotoEntry) -> dict[str, Any]:
-    names = ("url", "source", "page", "title", "author", "licence", "licence_url")
     photo, stats = entry.photo, entry.photo.stats
-    return {name: getattr(entry.request, name) for name in names} | {
+    return {name: getattr(entry.request, name) for name in ("url", *_PROVENANCE)} | {
         "path": photo.path,
         "sha256": stats.sha256,
         "near_hash": stats.near_hash,

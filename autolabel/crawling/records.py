@@ -1,4 +1,4 @@
-"""Records that the crawl database returns and takes: requests to make, and their results."""
+"""Records of a crawl: requests to make, and their results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from autolabel.crawling.filters.statistics import ImageStats
-from autolabel.crawling.requests import CrawlRequest
 from surfaces.io.storage import is_remote
 
 # Reasons of requests that ended:
@@ -33,6 +32,17 @@ def _check_path(path: str) -> str:
     return path
 
 
+class Kind(StrEnum):
+    """What is expected at a URL."""
+
+    PHOTO = "photo"
+    PAGE = "page"
+    SITEMAP = "sitemap"
+    OPENVERSE = "openverse"
+    WIKIMEDIA = "wikimedia"
+    FILE = "file"
+
+
 class State(StrEnum):
     """The state of a crawl request."""
 
@@ -40,6 +50,20 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class CrawlRequest:
+    """A URL to fetch, with what is known of the photo there."""
+
+    url: str  # http(s), without fragment; of a file its absolute path
+    kind: Kind
+    source: str  # that named it first: `urls`, `pages`, `sitemaps`, `openverse`, `wikimedia`, `folder`
+    page: str = ""  # that shows the photo; unknown fields are empty
+    title: str = ""
+    author: str = ""
+    licence: str = ""  # its short name, such as `CC BY 4.0`
+    licence_url: str = ""
 
 
 @pydantic_dataclass(frozen=True, config=STRICT)
@@ -75,20 +99,13 @@ class RobotsText:
 
 @pydantic_dataclass(frozen=True, config=STRICT)
 class Photo:
-    """A photo that was fetched, kept or not.
-
-    Attributes:
-        path: relative to the corpus, absolute, or an fsspec URL; empty for a dropped photo.
-        time: of the response.
-        headers: the response headers that are part of the provenance, by lower-case name.
-        duplicate_of: sha256 of the kept photo that it resembles, or empty.
-    """
+    """A photo that was fetched, kept or not."""
 
     stats: ImageStats
-    path: Annotated[str, AfterValidator(_check_path)]
-    time: Time
-    headers: Mapping[str, str] = field(default_factory=dict)
-    duplicate_of: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    path: Annotated[str, AfterValidator(_check_path)]  # relative to the corpus, absolute, or a URL; empty if dropped
+    time: Time  # of the response
+    headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case name
+    duplicate_of: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""  # sha256 of the kept photo that it resembles
 
 
 @dataclass(frozen=True)
@@ -130,20 +147,13 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Ended:
-    """The final result of a crawl request.
-
-    Attributes:
-        reason: `kept` or why a photo was dropped; else a short error class.
-        found: the crawl requests in the response.
-        is_cut: whether the response held more than is taken from one response.
-        supersedes: photos that are no longer kept because this one is.
-    """
+    """The final result of a crawl request."""
 
     state: State
-    reason: str
+    reason: str  # `kept` or why a photo was dropped; else a short error class
     detail: str = ""
-    found: tuple[CrawlRequest, ...] = ()
-    is_cut: bool = False
+    found: tuple[CrawlRequest, ...] = ()  # in the response
+    is_cut: bool = False  # whether the response held more requests than are taken from one
     photo: Photo | None = None
     supersedes: tuple[Superseded, ...] = ()
 

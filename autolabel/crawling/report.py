@@ -1,4 +1,4 @@
-"""The report of a crawl: how many photos each step dropped, examples of each, and where they came from."""
+"""The report of a crawl: photos dropped by reason, examples, and shares by host, licence and source."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.filters.image_filter import Reason
-from autolabel.crawling.records import PhotoEntry, State
-from autolabel.crawling.requests import Kind
-from surfaces.datasets.folders import new_folder
+from autolabel.crawling.records import Kind, PhotoEntry, State
 from surfaces.drawing.web_page import PAGE_NAME, render_page
+from surfaces.io.atomic_files import new_folder
 
 UNKNOWN = "unknown"
 
@@ -23,14 +22,13 @@ _IMAGES = "images"
 _MOST_LISTED = 30
 _BARS_MAX = 120
 _LAST_MINUTE = 253_402_300_799 // 60  # of the year 9999
-_STEPS = {
+_STEPS = {  # with the reasons for dropping photos there
     "read as a photo": (Reason.DUPLICATE, Reason.UNREADABLE),
     "large enough": (Reason.TOO_SMALL,),
     "one photo, in colour": (Reason.TEXT, Reason.COLLAGE, Reason.GREY),
     "of an interior": (Reason.NOT_INTERIOR,),
     "kept": (Reason.NEAR_DUPLICATE,),
 }
-"""What fetched photos pass, and the reasons for dropping them there."""
 _NOTES = {
     Reason.KEPT: "The photos of the corpus.",
     Reason.TOO_SMALL: "The shorter side has too few pixels.",
@@ -53,18 +51,11 @@ class Step:
 
 @dataclass
 class Share:
-    """Counts of some of the fetched photos."""
+    """Counts of some of the fetched photos, before and after filtering."""
 
     came: int = 0
     kept: int = 0
     kept_bytes: int = 0
-
-    def add(self, entry: PhotoEntry) -> None:
-        """Counts a photo."""
-        is_kept = entry.reason == Reason.KEPT
-        self.came += 1
-        self.kept += is_kept
-        self.kept_bytes += is_kept * entry.photo.stats.size
 
 
 @dataclass
@@ -92,22 +83,27 @@ class CrawlSummary:
         }
         for name, reasons in _STEPS.items():
             losses[name] = +Counter({str(reason): ends[State.DONE][reason] for reason in reasons})
-        steps = [Step("found", sum(reasons.total() for reasons in ends.values()), {})]
+        left = sum(reasons.total() for reasons in ends.values())
+        steps = [Step("found", left, {})]
         for name, lost in losses.items():
-            steps.append(Step(name, steps[-1].left - lost.total(), dict(lost.most_common())))
+            left -= lost.total()
+            steps.append(Step(name, left, dict(lost.most_common())))
         return steps
 
 
 def summarize_crawl(database: CrawlDatabase, photos: int) -> CrawlSummary:
-    """Reads a crawl database in one pass, with at most `photos` examples per reason in memory."""
+    """Summarizes a crawl database, with at most `photos` examples per reason in memory."""
     summary = CrawlSummary(database.counts())
     shown: defaultdict[str, dict[str, PhotoEntry]] = defaultdict(dict)
     for entry in database.photos():
-        summary.total.add(entry)
-        summary.shares["host"][_host(entry)].add(entry)
-        summary.shares["licence"][entry.request.licence or UNKNOWN].add(entry)
-        summary.shares["source"][entry.request.source].add(entry)
-        summary.minutes[int(entry.photo.time // 60)].add(entry)
+        counted = [summary.total, summary.minutes[int(entry.photo.time // 60)]]
+        request = entry.request
+        names = {"host": _host(entry), "licence": request.licence or UNKNOWN, "source": request.source}
+        for share in (*counted, *(summary.shares[kind][name] for kind, name in names.items())):
+            is_kept = entry.reason == Reason.KEPT
+            share.came += 1
+            share.kept += is_kept
+            share.kept_bytes += is_kept * entry.photo.stats.size
         examples = shown[entry.reason]
         examples[f"{entry.photo.stats.sha256} {entry.number}"] = entry
         if len(examples) > photos:
@@ -120,10 +116,7 @@ def summarize_crawl(database: CrawlDatabase, photos: int) -> CrawlSummary:
 
 
 def write_crawl_report(database: CrawlDatabase, folder: Path, title: str, photos: int = 48) -> Path:
-    """Writes a self-contained page atomically to a new folder; it shows the thumbnails of the database.
-
-    Args:
-        photos: most examples per reason.
+    """Writes a self-contained page, with at most `photos` examples per reason, atomically to a new folder.
 
     Returns:
         The path of the page.
@@ -146,7 +139,10 @@ def write_crawl_report(database: CrawlDatabase, folder: Path, title: str, photos
             steps=summary.steps(),
             waiting=waiting,
             galleries=[(reason, note, summary.shown[reason], done[reason]) for reason, note in _NOTES.items()],
-            shares={name: _largest(shares) for name, shares in summary.shares.items()},
+            shares={
+                name: sorted(shares.items(), key=lambda item: (-item[1].came, item[0]))
+                for name, shares in summary.shares.items()
+            },
             most_listed=_MOST_LISTED,
             chart=_chart(summary.minutes) if summary.minutes else None,
             ends=sorted(((*key, n) for key, n in summary.requests.items()), key=lambda row: (*row[:2], -row[3])),
@@ -163,7 +159,7 @@ def _host(entry: PhotoEntry) -> str:
 
 
 def _write_thumbnails(summary: CrawlSummary, folder: Path) -> dict[str, str]:
-    """Writes numbered pictures; returns their paths by the sha256 of the photos."""
+    """Returns the paths of the thumbnails by the sha256 of the photos."""
     (folder / _IMAGES).mkdir()
     shown = {e.photo.stats.sha256: e.photo.stats.thumbnail for entries in summary.shown.values() for e in entries}
     paths: dict[str, str] = {}
@@ -172,10 +168,6 @@ def _write_thumbnails(summary: CrawlSummary, folder: Path) -> dict[str, str]:
             paths[sha256] = f"{_IMAGES}/{len(paths) + 1:04d}.jpg"
             (folder / paths[sha256]).write_bytes(thumbnail)
     return paths
-
-
-def _largest(shares: Mapping[str, Share]) -> list[tuple[str, Share]]:
-    return sorted(shares.items(), key=lambda item: (-item[1].came, item[0]))
 
 
 def _chart(minutes: Mapping[int, Share]) -> dict[str, object]:

@@ -16,18 +16,20 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 import numpy as np
 
 from autolabel.export.selection import provenance
 from surfaces.classes import CLASSES
-from surfaces.datasets.coco_writer import new_coco
-from surfaces.datasets.codec import encode_map
+from surfaces.datasets.coco_writer import CocoWriter, new_coco
 from surfaces.datasets.mask_folder import values_of_labels
 from surfaces.detections import Detection, Mask
+from surfaces.images.encode import encode_png
+from surfaces.masks.components import mask_iou
 from surfaces.masks.polygons import Points, mask_of_polygon, polygon_of_mask
 from surfaces.store.label_store import StoredPhoto
-from surfaces.store.records import ScoredLabels, ScoredSegment
+from surfaces.store.records import ScoredLabels
 
 INDEX_NAME = "photos.jsonl"
 
@@ -37,9 +39,6 @@ WHOLE = ("",)
 _IMAGES, _YOLO_LABELS, _MASKS, _SEGMENTS = "images", "labels", "masks", "segments"
 _NUMBERS_OF_POINTS = (3, 9, 27, 37, 111, 333, 999)
 
-Add = Callable[[StoredPhoto, str, ScoredLabels], None]
-"""Writes the labels of a photo; the second argument is the name of the photo's file in `images`."""
-
 
 @dataclass(frozen=True)
 class Part:
@@ -47,11 +46,11 @@ class Part:
 
     Attributes:
         images: the existing folder of its photos.
-        add: writes the labels of a photo.
+        add: writes the labels of a photo, given the name of its file in `images`.
     """
 
     images: Path
-    add: Add
+    add: Callable[[StoredPhoto, str, ScoredLabels], None]
 
 
 Format = Callable[[Path, Sequence[str]], AbstractContextManager[Mapping[str, Part]]]
@@ -70,7 +69,12 @@ def coco_export(
         with_ignored: write ignored pixels as one `iscrowd` region per class.
         info: COCO's `info`.
     """
-    with _parts_in_folders(folder, parts, partial(_coco_part, with_ignored=with_ignored, info=info)) as begun:
+    begun = {}
+    with ExitStack() as stack:
+        for part in parts:
+            images = _make_folder(folder / part / _IMAGES)
+            coco = stack.enter_context(new_coco(folder / part, info))
+            begun[part] = Part(images, partial(_add_to_coco, coco, with_ignored))
         yield begun
 
 
@@ -81,7 +85,12 @@ def png_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[s
     Masks are those of `surfaces.datasets.mask_folder`. In `segments` a pixel is k in the k-th segment of the photo in
     `photos.jsonl`, counted from 1, and 0 outside of all.
     """
-    with _parts_in_folders(folder, parts, _png_part) as begun:
+    begun = {}
+    with ExitStack() as stack:
+        for part in parts:
+            images, *maps = (_make_folder(folder / part / name) for name in (_IMAGES, _MASKS, _SEGMENTS))
+            index = stack.enter_context(_open_index(folder / part))
+            begun[part] = Part(images, partial(_write_maps, maps, index))
         yield begun
 
 
@@ -93,121 +102,98 @@ def yolo_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[
         folder: an existing folder.
         parts: names of folders in `images` and `labels`, where Ultralytics looks for them.
     """
-    for part in parts:
-        for kind in (_IMAGES, _YOLO_LABELS):
-            (folder / kind / part).mkdir(parents=True)
     (folder / "data.yaml").write_text(_data_yaml(parts), encoding="utf-8", newline="\n")
-    with _new_index(folder) as add_to_index:
-
-        def add(part: str, photo: StoredPhoto, name: str, labels: ScoredLabels) -> None:
-            file_name = PurePosixPath(part) / name
-            polygons = [yolo_polygon(segment.detection.mask) for segment in labels.segments]
-            pairs = list(zip(labels.segments, polygons, strict=True))
-            text = "".join(f"{yolo_line(segment.detection, points)}\n" for segment, points in pairs)
-            path = folder / _YOLO_LABELS / file_name.with_suffix(".txt")
-            path.write_text(text, encoding="ascii", newline="\n")
-            segments = tuple(_with_polygon_iou(segment, points) for segment, points in pairs)
-            add_to_index(photo, str(file_name), replace(labels, segments=segments))
-
-        yield {part: Part(folder / _IMAGES / part, partial(add, part)) for part in parts}
+    begun = {}
+    with _open_index(folder) as index:
+        for part in parts:
+            images, labels = (_make_folder(folder / kind / part) for kind in (_IMAGES, _YOLO_LABELS))
+            begun[part] = Part(images, partial(_write_polygons, labels, part, index))
+        yield begun
 
 
-def yolo_polygon(mask: Mask) -> Points:
+def _add_to_coco(
+    coco: CocoWriter, with_ignored: bool, photo: StoredPhoto, file_name: str, labels: ScoredLabels
+) -> None:
+    image_id = coco.add_image(f"{_IMAGES}/{file_name}", (photo.height, photo.width), **provenance(photo))
+    for segment in labels.segments:
+        found = segment.detection
+        more = {"score": found.score, "qualities": dict(segment.quality_scores)}
+        coco.add_region(image_id, found.surface, found.mask, crowd=False, **more)
+    if with_ignored and labels.ignore_mask.any():
+        for surface in CLASSES:
+            coco.add_region(image_id, surface, labels.ignore_mask, crowd=True)
+
+
+def _write_maps(
+    folders: Sequence[Path], index: TextIO, photo: StoredPhoto, file_name: str, labels: ScoredLabels
+) -> None:
+    values = values_of_labels(labels.labels())  # raises for too many segments
+    segments = np.zeros(labels.ignore_mask.shape, np.uint8)
+    for number, segment in enumerate(labels.segments, 1):
+        segments[segment.detection.mask] = number
+    for folder, pixels in zip(folders, (values, segments), strict=True):
+        (folder / f"{Path(file_name).stem}.png").write_bytes(encode_png(pixels))
+    _add_to_index(index, photo, file_name, labels)
+
+
+def _write_polygons(
+    folder: Path, part: str, index: TextIO, photo: StoredPhoto, file_name: str, labels: ScoredLabels
+) -> None:
+    """Writes a photo's polygons; their IoU with the masks is added to the quality scores in the index."""
+    lines, segments = [], []
+    for segment in labels.segments:
+        mask = segment.detection.mask
+        points = _polygon(mask)
+        lines.append(f"{_yolo_line(segment.detection, points)}\n")
+        iou = mask_iou(mask_of_polygon(points, (mask.shape[0], mask.shape[1])), mask)
+        segments.append(replace(segment, quality_scores={**segment.quality_scores, "polygon_iou": round(iou, 6)}))
+    path = folder / PurePosixPath(file_name).with_suffix(".txt")
+    path.write_text("".join(lines), encoding="ascii", newline="\n")
+    _add_to_index(index, photo, str(PurePosixPath(part) / file_name), replace(labels, segments=tuple(segments)))
+
+
+def _polygon(mask: Mask) -> Points:
     """The polygon of a mask that every trainer fills alike: the last of its points are repeated."""
     points = polygon_of_mask(mask, _NUMBERS_OF_POINTS[-1])
     missing = next(number for number in _NUMBERS_OF_POINTS if number >= len(points)) - len(points)
     return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])
 
 
-def yolo_line(found: Detection, points: Points) -> str:
+def _yolo_line(found: Detection, points: Points) -> str:
     """The class, counted from 0, then x and y of each point, the middle of its pixel, as shares of the photo."""
     height, width = found.mask.shape
     shares = (points + 0.5) / np.array([width, height])
     return f"{CLASSES.index(found.surface)} {' '.join(f'{share:.6f}' for share in shares.ravel())}"
 
 
-@contextmanager
-def _parts_in_folders(
-    folder: Path, parts: Sequence[str], begin: Callable[[Path], AbstractContextManager[Add]]
-) -> Iterator[dict[str, Part]]:
-    with ExitStack() as stack:
-        begun = {}
-        for part in parts:
-            images = folder / part / _IMAGES
-            images.mkdir(parents=True)
-            begun[part] = Part(images, stack.enter_context(begin(folder / part)))
-        yield begun
+def _make_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
-@contextmanager
-def _coco_part(folder: Path, with_ignored: bool, info: Mapping[str, object] | None) -> Iterator[Add]:
-    with new_coco(folder, info) as coco:
-
-        def add(photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
-            image_id = coco.add_image(f"{_IMAGES}/{file_name}", (photo.height, photo.width), **provenance(photo))
-            for segment in labels.segments:
-                found = segment.detection
-                more = {"score": found.score, "qualities": dict(segment.quality_scores)}
-                coco.add_region(image_id, found.surface, found.mask, crowd=False, **more)
-            if with_ignored and labels.ignore_mask.any():
-                for surface in CLASSES:
-                    coco.add_region(image_id, surface, labels.ignore_mask, crowd=True)
-
-        yield add
+def _open_index(folder: Path) -> TextIO:
+    return (folder / INDEX_NAME).open("w", encoding="utf-8", newline="\n")
 
 
-@contextmanager
-def _png_part(folder: Path) -> Iterator[Add]:
-    for name in (_MASKS, _SEGMENTS):
-        (folder / name).mkdir()
-    with _new_index(folder) as add_to_index:
-
-        def add(photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
-            values = encode_map(values_of_labels(labels.labels()))  # raises for too many segments
-            segments = np.zeros(labels.ignore_mask.shape, np.uint8)
-            for number, segment in enumerate(labels.segments, 1):
-                segments[segment.detection.mask] = number
-            name = f"{Path(file_name).stem}.png"
-            (folder / _MASKS / name).write_bytes(values)
-            (folder / _SEGMENTS / name).write_bytes(encode_map(segments))
-            add_to_index(photo, file_name, labels)
-
-        yield add
-
-
-@contextmanager
-def _new_index(folder: Path) -> Iterator[Add]:
-    """`photos.jsonl`: one line per photo with its provenance and its segments, in the order of the labels."""
-    with (folder / INDEX_NAME).open("w", encoding="utf-8", newline="\n") as file:
-
-        def add(photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
-            segments = [
-                {
-                    "class": segment.detection.surface.name,
-                    "score": segment.detection.score,
-                    "qualities": dict(segment.quality_scores),
-                }
-                for segment in labels.segments
-            ]
-            entry = {
-                "file_name": f"{_IMAGES}/{file_name}",
-                "width": photo.width,
-                "height": photo.height,
-                **provenance(photo),
-                "segments": segments,
-                "unsure_share": float(np.mean(labels.ignore_mask)),
-            }
-            file.write(json.dumps(entry) + "\n")
-
-        yield add
-
-
-def _with_polygon_iou(segment: ScoredSegment, points: Points) -> ScoredSegment:
-    """Adds the IoU of mask and polygon to the quality scores."""
-    mask = segment.detection.mask
-    filled = mask_of_polygon(points, (mask.shape[0], mask.shape[1]))
-    iou = float(np.sum(filled & mask) / np.sum(filled | mask))
-    return replace(segment, quality_scores={**segment.quality_scores, "polygon_iou": round(iou, 6)})
+def _add_to_index(index: TextIO, photo: StoredPhoto, file_name: str, labels: ScoredLabels) -> None:
+    """Writes a line with the photo's provenance and its segments, in the order of the labels."""
+    segments = [
+        {
+            "class": segment.detection.surface.name,
+            "score": segment.detection.score,
+            "qualities": dict(segment.quality_scores),
+        }
+        for segment in labels.segments
+    ]
+    entry = {
+        "file_name": f"{_IMAGES}/{file_name}",
+        "width": photo.width,
+        "height": photo.height,
+        **provenance(photo),
+        "segments": segments,
+        "unsure_share": float(np.mean(labels.ignore_mask)),
+    }
+    index.write(json.dumps(entry) + "\n")
 
 
 def _data_yaml(parts: Sequence[str]) -> str:

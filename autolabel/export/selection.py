@@ -1,27 +1,31 @@
-"""Exported photos and labels: which ones, the photos' files, and their provenance."""
+"""Exported photos and labels: which ones, the photos' files and their names, and their provenance."""
 
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from autolabel.export.names import hash_stem
-from surfaces.datasets.codec import suffix_of
-from surfaces.datasets.normalize import normalize_photo
 from surfaces.errors import DatasetError, DecodeError
+from surfaces.images.encode import normalize_photo, suffix_of
 from surfaces.io.local_files import read_bytes
 from surfaces.store.label_store import LabelStore, StoredPhoto
 from surfaces.store.records import ScoredLabels
 
 _SAME_SUFFIXES = {".jpg": (".jpg", ".jpeg"), ".png": (".png",)}
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029]')  # on Windows, or line breaks to some readers
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)  # devices of Windows
+_BYTES_MAX = 180
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The exported labels.
+class ExportSettings:
+    """Options of an export, as on the command line: what is exported, and how its files are made.
 
     Attributes:
         min_score: pixels of a teacher's segments with lower scores are ignored; reviewed labels stay as they are.
@@ -30,6 +34,9 @@ class Selection:
 
     min_score: float = 0.0
     only: str | None = None
+    split: bool = False
+    keep_names: bool = False
+    link: bool = False
 
     def photos(self, store: LabelStore) -> Iterator[StoredPhoto]:
         """The exported photos, by ascending sha256."""
@@ -40,12 +47,37 @@ class Selection:
         labels = store.labels(photo.sha256)
         if photo.origin == "reviewed":
             return labels
-        kept = tuple(segment for segment in labels.segments if segment.detection.score >= self.min_score)
-        ignore_mask = labels.ignore_mask.copy()
+        kept, ignore_mask = [], labels.ignore_mask.copy()
         for segment in labels.segments:
-            if segment.detection.score < self.min_score:
+            if segment.detection.score >= self.min_score:
+                kept.append(segment)
+            else:
                 ignore_mask |= segment.detection.mask
-        return replace(labels, segments=kept, ignore_mask=ignore_mask)
+        return replace(labels, segments=tuple(kept), ignore_mask=ignore_mask)
+
+
+def hash_stem(photo: StoredPhoto) -> str:
+    """The default stem of a photo's files: the first digits of its sha256."""
+    return photo.sha256[:16]
+
+
+def safe_stem(photo: StoredPhoto) -> str:
+    """The photo's name as one part of a path that is valid on every system; several photos may share it."""
+    stem = _UNSAFE.sub("_", photo.name).strip()
+    if len(stem.encode()) > _BYTES_MAX:
+        stem = f"{stem.encode()[:_BYTES_MAX].decode(errors='ignore')}-{hash_stem(photo)}"
+    return f"_{stem}" if stem.startswith(".") or _RESERVED.match(stem) else stem or hash_stem(photo)
+
+
+def unique_stems(photos: Iterable[StoredPhoto]) -> dict[str, str]:
+    """The safe stems by the photos' sha256.
+
+    Folders are joined with `_`, since trainers find the folders of labels by the folders of photos. Names that several
+    photos share, in any case, end in digits of the sha256.
+    """
+    safe = [(photo, safe_stem(photo)) for photo in photos]
+    uses = Counter(_fold(stem) for _, stem in safe)
+    return {photo.sha256: stem if uses[_fold(stem)] == 1 else f"{stem}-{hash_stem(photo)}" for photo, stem in safe}
 
 
 def write_photo(
@@ -93,22 +125,24 @@ def provenance(photo: StoredPhoto) -> dict[str, Any]:
     }
 
 
+def _fold(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).casefold()
+
+
 def _link(sources: Iterable[str], data: bytes, target: Path) -> bool:
-    """Links to the first source that allows it and still has these bytes; False where none does."""
+    """Links to the first source that allows it and still has these bytes; False where none does.
+
+    A pipe or a larger file may have replaced a source.
+    """
     for source in sources:
         try:
             os.link(Path(source).resolve(), target)
         except OSError:  # another disk, a disk without links, a missing file
             continue
-        if _has_bytes(target, data):
-            return True
+        try:
+            if read_bytes(target, len(data)) == data:
+                return True
+        except OSError:
+            pass
         target.unlink()
     return False
-
-
-def _has_bytes(target: Path, data: bytes) -> bool:
-    """Whether a link leads to a file of these bytes; a pipe or a larger file may have replaced it."""
-    try:
-        return read_bytes(target, len(data)) == data
-    except OSError:
-        return False

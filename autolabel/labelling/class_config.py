@@ -55,9 +55,9 @@ class ClassSettings(OtherSettings):
     @model_validator(mode="after")
     def _require_order(self) -> ClassSettings:
         for low, high in (("unsure", "accept"), ("least_share", "most_share")):
-            if getattr(self, low) > getattr(self, high):
-                values = f"{getattr(self, low)} and {getattr(self, high)}"
-                raise ValueError(f"expected `{low}` to be at most `{high}`, got {values}")
+            least, most = getattr(self, low), getattr(self, high)
+            if least > most:
+                raise ValueError(f"expected `{low}` to be at most `{high}`, got {least} and {most}")
         if not self.prompts:
             raise ValueError("expected at least one of `prompts`, got none")
         return self
@@ -65,12 +65,9 @@ class ClassSettings(OtherSettings):
 
 @dataclass(frozen=True)
 class ClassConfig:
-    """The classes that are labelled.
+    """The classes that are labelled, in the order of `surfaces.classes.CLASSES`, and everything else.
 
-    Attributes:
-        classes: in the order of `surfaces.classes.CLASSES`.
-        other: everything else.
-        phrase_margin: a box with scores for several classes belongs to the best if it leads by this much.
+    A box with scores for several classes belongs to the best if it leads by `phrase_margin`.
     """
 
     classes: Mapping[SurfaceClass, ClassSettings]
@@ -119,10 +116,9 @@ def _build(values: Mapping[str, Any], source: str) -> ClassConfig:
     tables: dict[str, Any] = {surface.name: ClassSettings for surface in CLASSES}
     file = create_model("ClassFile", __config__=STRICT, phrase_margin=Share, other=OtherSettings, **tables)
     checked = dict(validate(file, values, source))
-    config = ClassConfig(
-        {surface: checked[surface.name] for surface in CLASSES}, checked["other"], checked["phrase_margin"]
-    )
-    for surface, settings in config.classes.items():
+    classes = {surface: checked[surface.name] for surface in CLASSES}
+    config = ClassConfig(classes, checked["other"], checked["phrase_margin"])
+    for surface, settings in classes.items():
         kind = "thing" if surface.is_thing else "stuff"
         if settings.kind != kind:
             raise SettingsError(f"{source}: expected `kind` in [{surface.name}] to be {kind!r}, got {settings.kind!r}")

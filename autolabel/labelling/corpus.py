@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
 import io
 import json
 import os
@@ -43,7 +42,7 @@ class Failure:
     """Why a photo cannot be labelled.
 
     Attributes:
-        source: of the photo, or the unreadable folder, or the broken line of a list.
+        source: of the photo, the unreadable folder, or the broken line of a list.
         kind: a word or two to group by.
         reason: one line.
         sha256: of the photo's bytes, if they could be read.
@@ -75,11 +74,11 @@ class Corpus:
 
     def shard(self, number: int, count: int) -> Corpus:
         """Part `number` (from 1) of `count`, divided by the photos' names, so that all machines agree."""
-        return replace(self, photos=tuple(p for p in self.photos if _hash(p.name) % count == number - 1))
 
-    def first(self, limit: int) -> Corpus:
-        """At most `limit` photos, the first ones."""
-        return replace(self, photos=self.photos[:limit])
+        def part_of(photo: Source) -> int:
+            return int.from_bytes(hashlib.sha256(photo.name.encode()).digest()[:8], "big") % count + 1
+
+        return replace(self, photos=tuple(photo for photo in self.photos if part_of(photo) == number))
 
     @property
     def notes(self) -> list[str]:
@@ -111,7 +110,7 @@ def read_corpus(path: Path) -> Corpus:
     if path.is_dir():
         corpus = _Listing(root, root).read_folder()
     elif path.is_file():
-        entries = iter([(1, root)]) if _is_photo(path) else _entries(path)
+        entries = [(1, root)] if _is_photo(path) else _read_entries(path)
         corpus = _Listing(root, os.path.dirname(root)).read_list(entries)  # noqa: PTH120
     else:
         raise DatasetError(f"expected a folder of photos or a list of them at {path}, got no such file or folder")
@@ -139,7 +138,7 @@ class _Listing:
             self._skip(path, UNREADABLE, reason)
         for path in found.photos:
             self._add(path)
-        return replace(self._corpus(), passed_over=found.passed_over, left_out=found.left_out)
+        return self._corpus(found.passed_over, found.left_out)
 
     def read_list(self, entries: Iterable[tuple[int, str | None]]) -> Corpus:
         for line, entry in entries:
@@ -151,19 +150,18 @@ class _Listing:
                 self._skip(f"{self._root}:{line}", BROKEN_ENTRY, str(error))
             else:
                 self._add_entry(line, path)
-        return self._corpus()
+        return self._corpus({}, ())
 
-    def _corpus(self) -> Corpus:
-        return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped))
+    def _corpus(self, passed_over: Mapping[str, int], left_out: tuple[str, ...]) -> Corpus:
+        return Corpus(self._root, tuple(self._photos.values()), tuple(self._skipped), passed_over, left_out)
 
     def _add_entry(self, line: int, path: str) -> None:
         if is_remote(path):
             try:
                 require_allowed(path)
+                self._add(path)
             except FetchError as error:
                 self._skip(path, UNREADABLE, str(error))
-            else:
-                self._add(path)
             return
         joined = os.path.join(self._base, path)  # noqa: PTH118
         # A list may name files anywhere; a relative path in the manifest of a crawl may not leave its corpus.
@@ -199,7 +197,7 @@ def _is_photo(path: Path) -> bool:
         raise DatasetError(f"expected a photo or a list of photos in {path}, got: {error.strerror}") from error
 
 
-def _entries(path: Path) -> Iterator[tuple[int, str | None]]:
+def _read_entries(path: Path) -> Iterator[tuple[int, str | None]]:
     """The paths of a list with their line numbers."""
     suffix = path.suffix.lower()
     try:
@@ -236,7 +234,7 @@ def _json_path(line: str) -> str | None:
 
 def _parquet_paths(path: Path) -> list[str | None]:
     try:
-        parquet = importlib.import_module("pyarrow.parquet")
+        from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise MissingExtraError("Parquet lists need pyarrow, which is not installed; pip install pyarrow") from error
     try:
@@ -256,7 +254,3 @@ def _require_packages(corpus: Corpus) -> None:
             raise
         except Exception:  # each photo there will report it
             continue
-
-
-def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")

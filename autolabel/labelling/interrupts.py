@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """A context manager that only records the first signal; the second ends the process as usual.
-
-    Attributes:
-        received: the first signal; None before it.
-    """
+    """A context manager that only records the first signal (`received`); the second ends the process as usual."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -24,7 +20,7 @@ class Interrupts:
         self._handlers = {number: signal.signal(number, self._record) for number in _SIGNALS}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 

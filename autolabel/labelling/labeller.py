@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,21 +11,9 @@ import numpy as np
 from autolabel.labelling.class_config import ClassConfig, default_class_config
 from autolabel.labelling.quality import photo_quality
 from autolabel.rules.boxes import BOX_RULES, select_boxes
-from autolabel.rules.candidates import Candidates, MaskRule, resolve_overlaps
-from autolabel.rules.masks import (
-    area_limits,
-    ceiling_as_floor,
-    duplicate_tables,
-    low_scores,
-    negative_regions,
-    outside_box,
-    part_of_box,
-    pinholes,
-    specks,
-    table_leaks,
-    wall_or_floor,
-)
-from autolabel.rules.semantic import PIXEL_RULES, low_beliefs, semantic_candidates
+from autolabel.rules.candidates import Candidates, resolve_overlaps
+from autolabel.rules.masks import INSTANCE_RULES
+from autolabel.rules.semantic import PIXEL_RULES, SEMANTIC_RULES, semantic_candidates
 from models.teachers.base import ChosenBox, InstancePrediction, Prediction, PromptedBoxes
 from surfaces.cli.settings_files import SettingsError, unknown_name
 from surfaces.store.records import ScoredLabels
@@ -34,28 +21,6 @@ from surfaces.store.records import ScoredLabels
 REVISION = 1
 """Raised whenever the rules make other labels of the same prediction, class config and names of rules."""
 
-
-def _by_name(*rules: MaskRule) -> Mapping[str, MaskRule]:
-    return {rule.__name__: rule for rule in rules}
-
-
-INSTANCE_RULES = _by_name(
-    pinholes,
-    part_of_box,
-    negative_regions,
-    outside_box,
-    table_leaks,
-    duplicate_tables,
-    low_scores,
-    wall_or_floor,
-    ceiling_as_floor,
-    specks,
-    area_limits,
-)
-"""For the masks of a detector and SAM, after the box rules."""
-
-SEMANTIC_RULES = _by_name(low_beliefs, ceiling_as_floor, specks, pinholes, area_limits)
-"""For the regions of a semantic teacher, after the pixel rules."""
 
 RULES = tuple(dict.fromkeys([*BOX_RULES, *INSTANCE_RULES, *PIXEL_RULES, *SEMANTIC_RULES]))
 """The names of all rules in their order; users can leave out any of them."""

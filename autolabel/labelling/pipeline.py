@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -32,8 +33,9 @@ NOT_A_PHOTO = "not a usable photo"
 TEACHER_FAILED = "teacher failed"
 CHANGED = "changed meanwhile"
 
-_CHANGED = "the file changed while it was read or labelled; run again"
 _MOST_FAILURES_IN_A_ROW = 10
+
+_DEFAULT_LIMITS = ImageLimits()
 
 T = TypeVar("T")
 Content = TypeVar("Content", covariant=True)
@@ -47,36 +49,23 @@ class TeacherError(SurfacesError):
 
 
 @dataclass(frozen=True, eq=False)
-class Photo(Generic[Content]):
-    """One photo on its way through a run.
-
-    Attributes:
-        source: of the photo.
-        sha256: of its bytes, hexadecimal.
-        stamp: changes when the file is written to; None of an object in storage.
-        content: its bytes, then pixels, prediction and size, labels; or why one of these failed.
-    """
+class _Photo(Generic[Content]):
+    """One photo on its way through a run: its bytes, then pixels, prediction, labels; or why one of these failed."""
 
     source: Source
     sha256: str
     stamp: Stamp | None
     content: Content
 
-    def with_content(self, content: R) -> Photo[R]:
-        """The photo with other content."""
-        return Photo(self.source, self.sha256, self.stamp, content)
+    def with_content(self, content: R) -> _Photo[R]:
+        return _Photo(self.source, self.sha256, self.stamp, content)
 
-    def with_failure(self, kind: str, reason: str) -> Photo[Failure]:
-        """The photo with a failure as its content."""
+    def with_failure(self, kind: str, reason: str) -> _Photo[Failure]:
         return self.with_content(Failure(self.source, kind, reason, self.sha256))
 
-    def is_unchanged(self) -> bool:
-        """Whether the file is still the one that was read."""
-        return self.stamp is None or stamp_of(self.source.path) == self.stamp
 
-
-Predicted = tuple[Prediction, tuple[int, int]]
-"""A prediction, and the height and width of its photo."""
+_SizedPrediction = tuple[Prediction, tuple[int, int]]
+"""With the height and width of the photo."""
 
 
 @dataclass
@@ -96,7 +85,7 @@ def label_corpus(
     workers: int,
     bar: Any,
     interrupted: Callable[[], bool] = lambda: False,
-    limits: ImageLimits | None = None,
+    limits: ImageLimits = _DEFAULT_LIMITS,
 ) -> Tally:
     """Labels the photos that have no labels of the settings in use in the store.
 
@@ -105,7 +94,7 @@ def label_corpus(
 
     Args:
         corpus: the photos.
-        store: gets the labels; its settings in use are those of teacher and rules.
+        store: its settings in use are those of teacher and rules.
         teacher: makes predictions.
         labelling: the rules and their settings.
         workers: threads besides the teacher's.
@@ -115,27 +104,24 @@ def label_corpus(
 
     Raises:
         TeacherError: the teacher failed on many photos in a row.
-        OutputError: the store can't be written to. Stored labels stay.
+        OutputError: the store can't be written to.
     """
     run = _Run(store, bar)
     for failure in corpus.skipped:
         run.record_failure(failure)
 
-    def read(source: Source) -> Photo[bytes] | Failure:
-        return read_photo(source, limits)
-
-    def decode(photo: Photo[bytes]) -> Photo[Image | Failure]:
+    def decode(photo: _Photo[bytes]) -> _Photo[Image | Failure]:
         try:
             return photo.with_content(decode_image(io.BytesIO(photo.content), limits))
         except DecodeError as error:
             return photo.with_failure(NOT_A_PHOTO, str(error))
 
-    def predict(photo: Photo[Image | Failure]) -> Photo[Predicted | Failure] | None:
+    def predict(photo: _Photo[Image | Failure]) -> _Photo[_SizedPrediction | Failure] | None:
         if interrupted():
             return None
         return _attempt(photo, lambda image: (teacher.predict(image), (image.shape[0], image.shape[1])))
 
-    def make_labels(photo: Photo[Predicted | Failure] | None) -> Photo[ScoredLabels | Failure] | None:
+    def make_labels(photo: _Photo[_SizedPrediction | Failure] | None) -> _Photo[ScoredLabels | Failure] | None:
         return None if photo is None else _attempt(photo, lambda predicted: _make_labels(*predicted, labelling))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
@@ -144,8 +130,9 @@ def label_corpus(
         # Decoders turn warnings off and on again, which is not safe in several threads.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            files = prefetch(read, run.unread(corpus.photos), pool, workers)
-            unlabelled = run.unlabelled(takewhile(lambda _: not interrupted(), files))
+            unread = run.drop_known_objects(corpus.photos)
+            files = prefetch(partial(_read, bytes_max=limits.bytes_max), unread, pool, workers)
+            unlabelled = run.drop_labelled(takewhile(lambda _: not interrupted(), files))
             photos = prefetch(decode, unlabelled, pool, workers)
             for photo in prefetch(make_labels, prefetch(predict, photos, teacher_thread, 1), pool, 1):
                 if photo is None:
@@ -157,19 +144,15 @@ def label_corpus(
     return run.tally
 
 
-def read_photo(source: Source, limits: ImageLimits | None = None) -> Photo[bytes] | Failure:
-    """Reads a file or an object once: the hashed bytes are those that are decoded and labelled.
-
-    Raises:
-        MissingExtraError: the package that reads the photo's storage is not installed.
-    """
+def _read(source: Source, bytes_max: int) -> _Photo[bytes] | Failure:
+    """Reads a file or an object once: the hashed bytes are those that are decoded and labelled."""
     try:
-        data, stamp = read_stamped(source.path, (limits or ImageLimits()).bytes_max)
+        data, stamp = read_stamped(source.path, bytes_max)
     except FetchError as error:
         return Failure(source, UNREADABLE, str(error))
     except DecodeError as error:
         return Failure(source, NOT_A_PHOTO, str(error))
-    return Photo(source, hashlib.sha256(data).hexdigest(), stamp, data)
+    return _Photo(source, hashlib.sha256(data).hexdigest(), stamp, data)
 
 
 def _make_labels(prediction: Prediction, size_hw: tuple[int, int], labelling: LabellingSettings) -> ScoredLabels:
@@ -179,7 +162,7 @@ def _make_labels(prediction: Prediction, size_hw: tuple[int, int], labelling: La
     return labels
 
 
-def _attempt(photo: Photo[T | Failure], make: Callable[[T], R]) -> Photo[R | Failure]:
+def _attempt(photo: _Photo[T | Failure], make: Callable[[T], R]) -> _Photo[R | Failure]:
     """Replaces the content of a photo; an exception becomes the failure of this photo alone."""
     if isinstance(photo.content, Failure):
         return photo.with_content(photo.content)
@@ -201,8 +184,7 @@ class _Run:
         in_use = store.settings_in_use()
         assert in_use
         self._store, self._settings, self._bar = store, in_use.fingerprint, bar
-        self._copies: dict[str, list[Source]] = {}
-        """Other paths of the photos in work."""
+        self._copies: dict[str, list[Source]] = {}  # other paths of the photos in work
         self._failures_in_a_row = 0
         self.tally = Tally()
 
@@ -210,11 +192,10 @@ class _Run:
         self._store.add_failure(failure.source, failure.kind, failure.reason, failure.sha256)
         self.tally.failed[failure.kind] += 1
 
-    def unread(self, photos: Iterable[Source]) -> Iterator[Source]:
+    def drop_known_objects(self, photos: Iterable[Source]) -> Iterator[Source]:
         """The photos that must be read to find out whether they are labelled.
 
-        A crawl names objects in storage by their sha256: a resumed run does not download them again. Files are always
-        read, which costs little.
+        A crawl names objects in storage by their sha256: a resumed run does not download them again.
         """
         for source in photos:
             sha256 = sha256_in_name(source.path)
@@ -223,8 +204,8 @@ class _Run:
             else:
                 yield source
 
-    def unlabelled(self, files: Iterable[Photo[bytes] | Failure]) -> Iterator[Photo[bytes]]:
-        """The photos that still have to be labelled, each once; other paths of a photo in work wait for it."""
+    def drop_labelled(self, files: Iterable[_Photo[bytes] | Failure]) -> Iterator[_Photo[bytes]]:
+        """The photos to label, each once; other paths of a photo in work wait for it."""
         for file in files:
             if isinstance(file, Failure):
                 self._fail(file)
@@ -236,19 +217,19 @@ class _Run:
                 self._copies[file.sha256] = []
                 yield file
 
-    def store(self, photo: Photo[ScoredLabels | Failure]) -> None:
+    def store(self, photo: _Photo[ScoredLabels | Failure]) -> None:
         """Stores the outcome for all paths of a photo that are known by now."""
         copies = self._copies.pop(photo.sha256)
-        if not photo.is_unchanged():
+        outcome: ScoredLabels | Failure = photo.content
+        if photo.stamp is not None and stamp_of(photo.source.path) != photo.stamp:
+            outcome = Failure(photo.source, CHANGED, "the file changed while it was read or labelled; run again")
+        if isinstance(outcome, Failure):
             for source in (photo.source, *copies):
-                self._fail(Failure(source, CHANGED, _CHANGED))
-        elif isinstance(photo.content, Failure):
-            for source in (photo.source, *copies):
-                self._fail(replace(photo.content, source=source))
-            self._count_failure(photo.content)
+                self._fail(replace(outcome, source=source))
+            self._stop_if_teacher_fails(outcome)
         else:
             self._failures_in_a_row = 0
-            self._store.add(photo.source, photo.sha256, photo.content, self._settings)
+            self._store.add(photo.source, photo.sha256, outcome, self._settings)
             self.tally.labelled += 1
             self._bar.update()
             for source in copies:
@@ -264,7 +245,7 @@ class _Run:
         self._bar.set_postfix(failed=self.tally.failed.total(), refresh=False)
         self._bar.update()
 
-    def _count_failure(self, failure: Failure) -> None:
+    def _stop_if_teacher_fails(self, failure: Failure) -> None:
         self._failures_in_a_row += failure.kind == TEACHER_FAILED
         if self._failures_in_a_row == _MOST_FAILURES_IN_A_ROW:
             raise TeacherError(

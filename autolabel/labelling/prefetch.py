@@ -13,20 +13,15 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_CGROUP = Path("/sys/fs/cgroup")
-
 
 def prefetch(function: Callable[[T], R], items: Iterable[T], pool: Executor, ahead: int) -> Iterator[R]:
     """Maps in order, with a bounded number of results ahead, so that memory does not grow with the items.
 
     Args:
-        function: called in the pool.
+        function: called in the pool; its exceptions are raised here, in place of the result.
         items: drawn one at a time, in the thread that draws the results.
         pool: several mappings may share it.
         ahead: how many results are ready or in the making beyond the one in use.
-
-    Yields:
-        The result of each item, in their order; exceptions of the function are raised here.
     """
     pending: deque[Future[R]] = deque()
     for item in items:
@@ -37,12 +32,8 @@ def prefetch(function: Callable[[T], R], items: Iterable[T], pool: Executor, ahe
         yield pending.popleft().result()
 
 
-def usable_cpus(cgroup: Path = _CGROUP) -> int:
-    """The number of CPUs that this process may use: its affinity, limited by the quota of its container.
-
-    Args:
-        cgroup: the kernel's folder of control groups, version 1 or 2.
-    """
+def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """The number of CPUs that this process may use: its affinity, limited by its control groups (version 1 or 2)."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(bound, _quota(cgroup))))
 

@@ -11,8 +11,8 @@ A higher measure never lowers the score.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -33,10 +33,7 @@ def photo_quality(
     Args:
         segments: of the photo.
         ignore_mask: bool HxW.
-        agreement: the teacher's measures of the whole photo, such as `flips` and `backends`.
-
-    Returns:
-        `score`, `worst_segment`, `sure_share`, and the entries of `agreement`.
+        agreement: the teacher's measures of the whole photo, such as `flips` and `backends`, which are returned too.
     """
     measures = {
         "worst_segment": min(map(segment_quality, segments), default=0.0),
@@ -46,7 +43,6 @@ def photo_quality(
     return {"score": geometric_mean(measures.values()), **measures}
 
 
-def geometric_mean(values: Iterable[float]) -> float:
+def geometric_mean(values: Collection[float]) -> float:
     """The geometric mean of at least one number from 0 to 1; 0 where one of them is 0."""
-    logs = [math.log(value) if value > 0 else -math.inf for value in values]
-    return min(1.0, math.exp(math.fsum(logs) / len(logs)))
+    return min(1.0, statistics.geometric_mean(values)) if min(values) > 0 else 0.0

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from pydantic import BaseModel, ConfigDict
 
 from autolabel.labelling.labeller import LabellingSettings
 from models.teachers.base import InstancePrediction, Prediction, SemanticPrediction, Teacher
+from surfaces.cli.arguments import given
 from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, validate
 from surfaces.detections import Image
 
@@ -77,21 +79,19 @@ def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOption
 
 @dataclass(frozen=True)
 class _Context:
-    folder: Path
-    """The paths of a table are relative to it."""
-    file: str
-    """Named in errors."""
+    folder: Path  # the paths of a table are relative to it
+    file: str  # named in errors
     labelling: LabellingSettings
     options: TeacherOptions
 
 
-class _TeacherTable(BaseModel):
+class _TeacherTable(BaseModel, ABC):
     """The keys of one kind of teacher."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    def open(self, context: _Context) -> Teacher:
-        raise NotImplementedError
+    @abstractmethod
+    def open(self, context: _Context) -> Teacher: ...
 
 
 class _Student(_TeacherTable):
@@ -137,6 +137,14 @@ class _GroundedSam(_TeacherTable):
         )
 
 
+class _MemberWeight(BaseModel):
+    """The key that a member of an ensemble has besides those of its kind."""
+
+    model_config = ConfigDict(strict=True)
+
+    weight: float | dict[str, float]
+
+
 class _Ensemble(_TeacherTable):
     members: list[dict[str, Any]]
     mirror: bool = True
@@ -146,20 +154,12 @@ class _Ensemble(_TeacherTable):
         from models.teachers.ensemble import Ensemble
 
         tables = [dict(member) for member in self.members]
-        weights = [validate(_Member, {"weight": t.pop("weight", 1.0)}, context.file).weight for t in tables]
+        weights = [validate(_MemberWeight, {"weight": t.pop("weight", 1.0)}, context.file).weight for t in tables]
         members = [_open(table, context) for table in tables]
         try:
             return Ensemble(members, weights, mirror=self.mirror, scales=self.scales)
         except ValueError as error:
             raise SettingsError(f"{context.file}: {error}") from error
-
-
-class _Member(BaseModel):
-    """What each kind of teacher may have as a member of an ensemble."""
-
-    model_config = ConfigDict(strict=True)
-
-    weight: float | dict[str, float]
 
 
 class _Python(_TeacherTable):
@@ -179,11 +179,10 @@ class _Python(_TeacherTable):
             teacher = getattr(importlib.import_module(module), name)(**self.arguments)
         except Exception as error:  # foreign code may raise anything
             raise SettingsError(f"{expected}, got {type(error).__name__}: {error}".splitlines()[0]) from error
-        if not all(hasattr(teacher, part) for part in ("name", "fingerprint")):
-            raise SettingsError(f"{expected}, got {teacher!r}")
-        if hasattr(teacher, "predict"):
+        is_teacher = hasattr(teacher, "name") and hasattr(teacher, "fingerprint")
+        if is_teacher and hasattr(teacher, "predict"):
             return teacher  # type: ignore[no-any-return]
-        if hasattr(teacher, "look"):
+        if is_teacher and hasattr(teacher, "look"):
             return _OldTeacher(teacher)
         raise SettingsError(f"{expected}, got {teacher!r}")
 
@@ -197,7 +196,6 @@ class _OldTeacher:
         self._teacher = teacher
 
     def predict(self, image: Image) -> Prediction:
-        """The result of `look()` as a prediction."""
         found = self._teacher.look(image)
         if isinstance(found, Prediction):
             return found
@@ -229,14 +227,8 @@ def _open(table: Mapping[str, Any], context: _Context) -> Teacher:
 
 def _table_of_options(name: str, options: TeacherOptions) -> dict[str, Any]:
     """The options of the command line in the form of a file."""
-    weights: Sequence[str] = [str(path) for path in options.weights]
-    table: dict[str, Any] = {"kind": name}
-    if options.class_map:
-        table["class_map"] = options.class_map
-    if name == "grounded-sam":
-        table["weights"] = weights
-    elif len(weights) > 1:
+    weights = [str(path) for path in options.weights]
+    if name != "grounded-sam" and len(weights) > 1:
         raise SettingsError(f"expected one file of weights for {name}, got {len(weights)}")
-    elif weights:
-        table["weights"] = weights[0]
-    return table
+    of_kind = weights if name == "grounded-sam" else next(iter(weights), None)
+    return {"kind": name} | given(weights=of_kind, class_map=options.class_map or None)

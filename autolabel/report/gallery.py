@@ -14,17 +14,24 @@ import numpy as np
 
 from surfaces.classes import DINING_TABLE
 from surfaces.datasets.sample import shrink_labels
-from surfaces.detections import Image
 from surfaces.drawing.labels import draw_labels, fitting_size
 from surfaces.errors import DatasetError, DecodeError
 from surfaces.images.encode import write_picture
 from surfaces.images.load import decode_image
 from surfaces.store.label_store import LabelStore, StoredPhoto
 
-IMAGES = "images"
-
+_IMAGES = "images"
 _THUMBNAIL = 480  # pixels, the longer side
-_AGREEMENTS = ("flips", "backends")
+_NOTES = {
+    "Lowest scores": "The lowest photo scores: the beginning of the review queue.",
+    "Lowest agreement": "Where the mirrored photo, or several teachers, agree least with each other.",
+    "Dining tables, lowest scores": "Photos by the lowest score of their dining tables.",
+    "A random sample": "The first photos by sha256, which does not depend on their content.",
+    "Highest scores": "The highest photo scores.",
+}
+
+Scored = Iterator[tuple[float, str, StoredPhoto]]
+"""A score, the photo's sha256 to order equal ones by, and the photo."""
 
 
 @dataclass(frozen=True)
@@ -38,55 +45,32 @@ class Gallery:
 
 def choose_galleries(store: LabelStore, count: int) -> list[Gallery]:
     """The galleries of a store of any size; no more than `count` photos of each are in memory."""
-    return [
-        Gallery(
-            "Lowest scores",
-            "The lowest photo scores: the beginning of the review queue.",
-            _lowest(count, _scored(store, ("score",))),
-        ),
-        Gallery(
-            "Lowest agreement",
-            "Where the mirrored photo, or several teachers, agree least with each other.",
-            _lowest(count, _scored(store, _AGREEMENTS)),
-        ),
-        Gallery(
-            "Dining tables, lowest scores",
-            "Photos by the lowest score of their dining tables.",
-            _lowest(count, _scored_by_tables(store)),
-        ),
-        Gallery(
-            "A random sample",
-            "The first photos by sha256, which does not depend on their content.",
-            list(islice(store.photos(), count)),
-        ),
-        Gallery(
-            "Highest scores",
-            "The highest photo scores.",
-            [photo for _, photo in heapq.nlargest(count, _scored(store, ("score",)), key=_order)],
-        ),
-    ]
+
+    def lowest(scored: Scored) -> list[StoredPhoto]:
+        return [photo for *_, photo in heapq.nsmallest(count, scored)]
+
+    chosen = {
+        "Lowest scores": lowest(_scored(store, "score")),
+        "Lowest agreement": lowest(_scored(store, "flips", "backends")),
+        "Dining tables, lowest scores": lowest(_scored_by_tables(store)),
+        "A random sample": list(islice(store.photos(), count)),
+        "Highest scores": [photo for *_, photo in heapq.nlargest(count, _scored(store, "score"))],
+    }
+    return [Gallery(title, _NOTES[title], photos) for title, photos in chosen.items()]
 
 
-def _lowest(count: int, scored: Iterator[tuple[float, StoredPhoto]]) -> list[StoredPhoto]:
-    return [photo for _, photo in heapq.nsmallest(count, scored, key=_order)]
-
-
-def _order(scored: tuple[float, StoredPhoto]) -> tuple[float, str]:
-    return scored[0], scored[1].sha256
-
-
-def _scored(store: LabelStore, names: Sequence[str]) -> Iterator[tuple[float, StoredPhoto]]:
+def _scored(store: LabelStore, *names: str) -> Scored:
     """Photos with the lowest of some of their quality scores; those without any are left out."""
     for photo in store.photos():
         if known := [photo.quality_scores[name] for name in names if name in photo.quality_scores]:
-            yield min(known), photo
+            yield min(known), photo.sha256, photo
 
 
-def _scored_by_tables(store: LabelStore) -> Iterator[tuple[float, StoredPhoto]]:
+def _scored_by_tables(store: LabelStore) -> Scored:
     for photo in store.photos():
-        scores = [segment.score for segment in store.segments(photo.sha256) if segment.surface is DINING_TABLE]
-        if scores:
-            yield min(scores), photo
+        segments = store.segments(photo.sha256)
+        if scores := [segment.score for segment in segments if segment.surface is DINING_TABLE]:
+            yield min(scores), photo.sha256, photo
 
 
 @dataclass(frozen=True)
@@ -117,21 +101,19 @@ class Thumbnails:
     def _draw(self, photo: StoredPhoto) -> Figure:
         score = f"{photo.quality_scores['score']:.2f}" if "score" in photo.quality_scores else "?"
         figure = Figure(score, photo.name, _lines(self._store, photo))
-        stem = f"{IMAGES}/{photo.sha256[:16]}"
+        stem = f"{_IMAGES}/{photo.sha256[:16]}"
+        plain, labelled = f"{stem}.jpg", f"{stem}_labels.jpg"
         try:
             # Only photos whose bytes have this sha256 are read, so the file name is hexadecimal.
             image = decode_image(io.BytesIO(self._store.read_photo(photo)))
-            self._write(photo, image, stem)
+            size = fitting_size(image.shape, _THUMBNAIL, _THUMBNAIL)
+            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            labels = shrink_labels(self._store.labels(photo.sha256).labels(), size)
+            write_picture(self._folder / plain, small)
+            write_picture(self._folder / labelled, draw_labels(small, labels))
         except (DatasetError, DecodeError) as error:
             return replace(figure, problem=str(error))
-        return replace(figure, photo=f"{stem}.jpg", labels=f"{stem}_labels.jpg")
-
-    def _write(self, photo: StoredPhoto, image: Image, stem: str) -> None:
-        size = fitting_size(image.shape, _THUMBNAIL, _THUMBNAIL)
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        labels = shrink_labels(self._store.labels(photo.sha256).labels(), size)
-        write_picture(self._folder / f"{stem}.jpg", small)
-        write_picture(self._folder / f"{stem}_labels.jpg", draw_labels(small, labels))
+        return replace(figure, photo=plain, labels=labelled)
 
 
 def _lines(store: LabelStore, photo: StoredPhoto) -> list[str]:

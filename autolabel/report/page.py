@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from autolabel.report.gallery import Thumbnails, choose_galleries
-from autolabel.report.statistics import Statistics, gather_statistics
-from surfaces.classes import CLASSES, SurfaceClass
-from surfaces.datasets.folders import new_folder
+from autolabel.report.statistics import describe_settings, gather_statistics
+from surfaces.classes import CLASSES
 from surfaces.drawing.web_page import PAGE_NAME, render_page
-from surfaces.store.label_store import LabelStore
+from surfaces.io.atomic_files import new_folder
+from surfaces.store.label_store import LabelStore, StoreCounts
 
 _MOST_LISTED = 100
 """Failures of a kind, and duplicates, that are listed one by one."""
@@ -38,18 +38,18 @@ def write_report(store: LabelStore, folder: Path, title: str, photos: int = 24) 
 
 def _page_values(store: LabelStore, folder: Path, photos: int) -> dict[str, object]:
     """Gathers the page's content, and draws its pictures."""
-    statistics, thumbnails = gather_statistics(store), Thumbnails(store, folder)
+    counts, statistics, thumbnails = store.counts(), gather_statistics(store), Thumbnails(store, folder)
     labelled_share = statistics.quality_scores.get("sure_share")
-    classes = statistics.classes
     return {
         "most_listed": _MOST_LISTED,
-        "counts": _counts(store),
-        "all_settings": _settings(store),
-        "classes": [(surface, _class_cells(statistics, surface)) for surface in CLASSES],
+        "counts": _tiles(counts),
+        "all_settings": [one | {"details": json.dumps(one["details"])} for one in describe_settings(store, counts)],
+        "classes": CLASSES,
+        "statistics": statistics,
         "ignored_share": 1 - labelled_share.mean if labelled_share else None,
         "histograms": {
-            "Scores of segments": {name: one.scores for name, one in classes.items()},
-            "Share of a photo that a class covers": {name: one.area_shares for name, one in classes.items()},
+            "Scores of segments": statistics.scores,
+            "Share of a photo that a class covers": statistics.area_shares,
             "Quality scores of photos": dict(sorted(statistics.quality_scores.items())),
             "Quality scores of segments": dict(sorted(statistics.segment_scores.items())),
         },
@@ -59,12 +59,11 @@ def _page_values(store: LabelStore, folder: Path, photos: int) -> dict[str, obje
             for gallery in choose_galleries(store, photos)
         ],
         "skipped": _skipped(store),
-        "duplicates": _duplicates(store),
+        "duplicates": _duplicates(store, counts),
     }
 
 
-def _counts(store: LabelStore) -> dict[str, str]:
-    counts = store.counts()
+def _tiles(counts: StoreCounts) -> dict[str, str]:
     tiles = {
         "photos labelled": counts.photos,
         "of them reviewed": counts.reviewed,
@@ -77,33 +76,6 @@ def _counts(store: LabelStore) -> dict[str, str]:
     return {name: f"{count:,}" for name, count in tiles.items()}
 
 
-def _settings(store: LabelStore) -> list[dict[str, object]]:
-    photos, in_use = store.counts().settings, store.settings_in_use()
-    return [
-        {
-            "teacher": settings.teacher,
-            "photos": photos.get(settings.fingerprint, 0),
-            "fingerprint": settings.fingerprint[:12],
-            "superseded": settings != in_use,
-            "details": json.dumps(dict(settings.details)),
-        }
-        for settings in store.settings()
-    ]
-
-
-def _class_cells(statistics: Statistics, surface: SurfaceClass) -> tuple[str, ...]:
-    """How often a class was found, and how much of the photos it covers."""
-    known, photos = statistics.classes[surface.name], max(1, statistics.photos)
-    areas = known.area_shares
-    return (
-        f"{areas.count:,}",
-        f"{areas.count / photos:.1%}",
-        f"{known.scores.count:,}",
-        f"{areas.total / photos:.1%}",
-        f"{areas.mean:.1%}" if areas.count else "",
-    )
-
-
 def _skipped(store: LabelStore) -> dict[str, dict[str, object]]:
     """The skipped photos by kind."""
     counts = store.counts().failures
@@ -114,8 +86,8 @@ def _skipped(store: LabelStore) -> dict[str, dict[str, object]]:
     return {kind: {"count": counts[kind], "lines": lines[kind]} for kind in lines}
 
 
-def _duplicates(store: LabelStore) -> dict[str, object]:
+def _duplicates(store: LabelStore, counts: StoreCounts) -> dict[str, object]:
     """The photos with several paths."""
-    count = store.counts().duplicates
-    several = (paths for photo in store.photos() if len(paths := store.sources(photo.sha256)) > 1) if count else ()
-    return {"count": count, "lines": [" = ".join(paths) for paths in islice(several, _MOST_LISTED)]}
+    several = (paths for photo in store.photos() if len(paths := store.sources(photo.sha256)) > 1)
+    listed = islice(several, _MOST_LISTED if counts.duplicates else 0)
+    return {"count": counts.duplicates, "lines": [" = ".join(paths) for paths in listed]}

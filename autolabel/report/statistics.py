@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from surfaces.classes import CLASSES
-from surfaces.store.label_store import LabelStore, StoredPhoto, StoredSegment
+from surfaces.store.label_store import LabelStore, StoreCounts
 
 BINS = 20
 
 
 @dataclass
 class Distribution:
-    """Numbers from 0 to 1.
-
-    Attributes:
-        counts: of the numbers in each of `BINS` equal parts; 1 is in the last.
-        count: of all numbers.
-        total: their sum.
-    """
+    """Numbers from 0 to 1, counted in `BINS` equal parts; 1 is in the last."""
 
     counts: list[int] = field(default_factory=lambda: [0] * BINS)
     count: int = 0
@@ -38,12 +32,12 @@ class Distribution:
         return self.total / self.count if self.count else float("nan")
 
 
-@dataclass
-class ClassStatistics:
-    """The scores of a class's segments, and the share that it covers of each photo that has it."""
+def _by_class() -> dict[str, Distribution]:
+    return {surface.name: Distribution() for surface in CLASSES}
 
-    area_shares: Distribution = field(default_factory=Distribution)
-    scores: Distribution = field(default_factory=Distribution)
+
+def _by_name() -> defaultdict[str, Distribution]:
+    return defaultdict(Distribution)
 
 
 @dataclass
@@ -52,35 +46,47 @@ class Statistics:
 
     Attributes:
         photos: number of labelled photos.
-        classes: all of them, by name.
+        area_shares: by class, the share that it covers of each photo that has it.
+        scores: of segments, by class.
         quality_scores: of photos, by name.
         segment_scores: quality scores of segments, by name.
     """
 
     photos: int = 0
-    classes: dict[str, ClassStatistics] = field(default_factory=lambda: {c.name: ClassStatistics() for c in CLASSES})
-    quality_scores: defaultdict[str, Distribution] = field(default_factory=lambda: defaultdict(Distribution))
-    segment_scores: defaultdict[str, Distribution] = field(default_factory=lambda: defaultdict(Distribution))
+    area_shares: dict[str, Distribution] = field(default_factory=_by_class)
+    scores: dict[str, Distribution] = field(default_factory=_by_class)
+    quality_scores: defaultdict[str, Distribution] = field(default_factory=_by_name)
+    segment_scores: defaultdict[str, Distribution] = field(default_factory=_by_name)
 
-    def add(self, photo: StoredPhoto, segments: Sequence[StoredSegment]) -> None:
-        """Counts a photo."""
-        self.photos += 1
-        for name, value in photo.quality_scores.items():
-            self.quality_scores[name].add(value)
-        for name, statistics in self.classes.items():
-            if of_class := [segment for segment in segments if segment.surface.name == name]:
-                area = sum(segment.area for segment in of_class)
-                statistics.area_shares.add(area / (photo.width * photo.height))
-                for segment in of_class:
-                    statistics.scores.add(segment.score)
-        for segment in segments:
-            for name, value in segment.quality_scores.items():
-                self.segment_scores[name].add(value)
+
+def describe_settings(store: LabelStore, counts: StoreCounts) -> list[dict[str, Any]]:
+    """All settings of a store's labels with their number of photos, for JSON."""
+    in_use = store.settings_in_use()
+    return [
+        {
+            "teacher": settings.teacher,
+            "fingerprint": settings.fingerprint,
+            "in_use": settings == in_use,
+            "photos": counts.settings.get(settings.fingerprint, 0),
+            "details": dict(settings.details),
+        }
+        for settings in store.settings()
+    ]
 
 
 def gather_statistics(store: LabelStore) -> Statistics:
     """Counts a whole store, one photo at a time."""
     statistics = Statistics()
     for photo in store.photos():
-        statistics.add(photo, store.segments(photo.sha256))
+        statistics.photos += 1
+        for name, value in photo.quality_scores.items():
+            statistics.quality_scores[name].add(value)
+        areas: dict[str, int] = defaultdict(int)
+        for segment in store.segments(photo.sha256):
+            areas[segment.surface.name] += segment.area
+            statistics.scores[segment.surface.name].add(segment.score)
+            for name, value in segment.quality_scores.items():
+                statistics.segment_scores[name].add(value)
+        for name, area in areas.items():
+            statistics.area_shares[name].add(area / (photo.width * photo.height))
     return statistics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,18 +49,12 @@ class Candidates:
 
     def with_masks(self, mask_of: Callable[[InstancePrediction], Mask]) -> Candidates:
         """Replaces all masks; instances whose new mask is empty are dropped."""
-        changed = ((instance, mask_of(instance)) for instance in self.instances)
-        return replace(
-            self,
-            instances=tuple(
-                old if mask is old.mask else replace(old, mask=mask) for old, mask in changed if mask.any()
-            ),
-        )
+        changed = (replace(instance, mask=mask_of(instance)) for instance in self.instances)
+        return replace(self, instances=tuple(instance for instance in changed if instance.mask.any()))
 
     def without(self, dropped: Collection[InstancePrediction]) -> Candidates:
         """Drops some of the instances."""
-        ids = {id(instance) for instance in dropped}
-        return replace(self, instances=tuple(p for p in self.instances if id(p) not in ids))
+        return replace(self, instances=tuple(p for p in self.instances if p not in dropped))
 
     def demote(self, demoted: Collection[InstancePrediction]) -> Candidates:
         """Turns some of the instances into instances of low confidence."""
@@ -72,6 +66,11 @@ class Candidates:
 
 
 MaskRule = Callable[[Candidates, ClassConfig], Candidates]
+
+
+def by_name(*rules: MaskRule) -> Mapping[str, MaskRule]:
+    """Rules by their names, in their order."""
+    return {rule.__name__: rule for rule in rules}
 
 
 def union(masks: Iterable[Mask], size_hw: tuple[int, ...]) -> Mask:
@@ -89,8 +88,7 @@ def resolve_overlaps(candidates: Candidates) -> tuple[tuple[ScoredSegment, ...],
     one segment: its score and quality scores are their means, weighted by area.
 
     Returns:
-        Segments by class, then by descending score, at most one of each stuff class; and bool HxW, the ignored pixels,
-        which no segment overlaps.
+        Segments by class, then by descending score, and the ignored pixels (bool HxW); none overlap.
     """
     ignore_mask = candidates.ignore_mask | _low_confidence_pixels(candidates)
     free = ~ignore_mask

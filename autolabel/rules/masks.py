@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from autolabel.labelling.class_config import ClassConfig, ClassSettings
-from autolabel.rules.candidates import Candidates, is_thing, union
+from autolabel.rules.candidates import Candidates, by_name, is_thing, union
 from models.inference.postprocess import LEAST_NEW_SHARE
 from models.teachers.base import Floats, InstancePrediction, box_area, common_box
 from surfaces.classes import FLOOR, WALL, SurfaceClass
@@ -83,9 +83,8 @@ def area_limits(candidates: Candidates, class_config: ClassConfig) -> Candidates
 
 def part_of_box(candidates: Candidates, class_config: ClassConfig) -> Candidates:
     """Demotes masks that fill little of their box, with the whole box as mask: SAM drew a part of the object."""
-    parts = [
-        p for p, settings in _with_settings(candidates, class_config) if p.score >= settings.unsure and _is_part(p)
-    ]
+    known = _with_settings(candidates, class_config)
+    parts = [p for p, settings in known if p.score >= settings.unsure and _is_part(p)]
     boxes = [replace(p, mask=p.mask | _rectangle(p.box_xyxy, p.mask.shape)) for p in parts]
     return candidates.without(parts).demote(boxes)
 
@@ -183,12 +182,27 @@ def wall_or_floor(candidates: Candidates, _config: ClassConfig) -> Candidates:
     both = wall & floor
     if not both.any():
         return candidates
-    smaller, larger, leaked = (
-        (wall, floor, FLOOR) if area(thinned(wall)) < area(thinned(floor)) else (floor, wall, WALL)
-    )
+    is_wall_smaller = area(thinned(wall)) < area(thinned(floor))
+    smaller, larger, leaked = (wall, floor, FLOOR) if is_wall_smaller else (floor, wall, WALL)
     if share_inside(thinned(smaller), thinned(larger)) >= SWALLOWED_SHARE:
         return candidates.with_masks(lambda p: p.mask & ~smaller if p.surface == leaked else p.mask)
     return candidates.with_ignored(both & ~candidates.covered(is_thing))
+
+
+INSTANCE_RULES = by_name(
+    pinholes,
+    part_of_box,
+    negative_regions,
+    outside_box,
+    table_leaks,
+    duplicate_tables,
+    low_scores,
+    wall_or_floor,
+    ceiling_as_floor,
+    specks,
+    area_limits,
+)
+"""For the masks of a detector and SAM, after the box rules."""
 
 
 def _with_settings(candidates: Candidates, config: ClassConfig) -> list[tuple[InstancePrediction, ClassSettings]]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autolabel.labelling.class_config import ClassConfig
-from autolabel.rules.candidates import Candidates, is_thing
+from autolabel.rules.candidates import Candidates, by_name, is_thing
+from autolabel.rules.masks import area_limits, ceiling_as_floor, pinholes, specks
 from models.inference.postprocess import BAND_PIXELS, assign_residual_regions, mean_probability, upsample_window
 from models.teachers.base import Floats, InstancePrediction, SemanticPrediction
 from surfaces.classes import DINING_TABLE, STUFF, SurfaceClass
@@ -40,20 +41,19 @@ PixelRule = Callable[[PixelBand, ClassConfig], Mask]
 
 def low_confidence(band: PixelBand, class_config: ClassConfig) -> Mask:
     """Ignores pixels whose class, "other" included, has a probability below `belief_accept`."""
-    settings = (class_config.other, *class_config.classes.values())
-    return band.confidence < _by_label([one.belief_accept for one in settings], band.labels)
+    return band.confidence < _by_label("belief_accept", band.labels, class_config)
 
 
 def disagreement(band: PixelBand, class_config: ClassConfig) -> Mask:
     """Ignores pixels where members, flips and scales differ by more than `belief_disagreement`."""
-    settings = (class_config.other, *class_config.classes.values())
-    return band.disagreement > _by_label([one.belief_disagreement for one in settings], band.labels)
+    return band.disagreement > _by_label("belief_disagreement", band.labels, class_config)
 
 
-def _by_label(values: list[float], labels: npt.NDArray[np.uint8]) -> Floats:
-    """The value of each pixel's label, float32 (rows, W)."""
+def _by_label(key: str, labels: npt.NDArray[np.uint8], class_config: ClassConfig) -> Floats:
+    """The setting of each pixel's label, float32 (rows, W)."""
     table = np.zeros(256, np.float32)
-    table[: len(values)] = values
+    for number, settings in enumerate([class_config.other, *class_config.classes.values()]):
+        table[number] = getattr(settings, key)
     return cv2.LUT(labels, table)  # type: ignore[return-value]
 
 
@@ -91,13 +91,14 @@ def semantic_candidates(
 
 def low_beliefs(candidates: Candidates, class_config: ClassConfig) -> Candidates:
     """Demotes tables whose mean probability is below `belief_accept`."""
+    things = {surface: settings for surface, settings in class_config.classes.items() if is_thing(surface)}
     return candidates.demote(
-        [
-            p
-            for p in candidates.instances
-            if p.surface is not None and is_thing(p.surface) and p.score < class_config.classes[p.surface].belief_accept
-        ]
+        [p for surface, settings in things.items() for p in candidates.of(surface) if p.score < settings.belief_accept]
     )
+
+
+SEMANTIC_RULES = by_name(low_beliefs, ceiling_as_floor, specks, pinholes, area_limits)
+"""For the regions of a semantic teacher, after the pixel rules."""
 
 
 def _instance(semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask) -> InstancePrediction:

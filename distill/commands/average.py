@@ -1,4 +1,4 @@
-"""`python -m distill average`: between a fine-tuned network and the one that it started from.
+"""`python -m distill average`: a network between a fine-tuned one and its origin.
 
 The mean of their weights keeps most of what fine-tuning gained and forgets less of what was known before (WiSE-FT:
 Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
@@ -17,7 +17,7 @@ from surfaces.io.atomic_files import refuse_overwrite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's flags."""
+    """Adds this command's arguments."""
     parser.add_argument("student", type=local_path, help="weights that `distill train` wrote (student.npz)")
     parser.add_argument(
         "origin", type=local_path, help="weights whose semantic branch is mixed in; heads are not looked at"
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def average(student: Path, origin: Path, share: float) -> Student:
-    """The student with its encoder and semantic branch mixed: `share` of its own, the rest of the origin's.
+    """The student with `share` of its own encoder and semantic branch, and the rest of the origin's.
 
     Raises:
         WeightsError: a file cannot be read, or the encoders differ.

@@ -1,4 +1,4 @@
-"""`python -m distill benchmark`: speed, size and memory on this machine, beside what one would use otherwise."""
+"""`python -m distill benchmark`: speed, size and memory on this machine, beside Mask R-CNNs of torchvision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,15 +48,28 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN
 """Runs a command from a small process: Linux counts what the parent held at the fork to the child's peak."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One contender's figures.
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A network that is ready to run on the photo.
 
     Attributes:
-        name: what was run.
-        median_ms, p90_ms: of the timed runs, warm.
-        parameters: of the network, in millions; None where it is not known.
-        cpu_ms: processor time of all threads, median: what other work on the machine hardly changes.
+        name: of the network.
+        once: runs it once.
+        parameters: in millions; None if unknown.
+        rounds: it takes part only in so many rounds of the timing, the first ones; None: in all.
+    """
+
+    name: str
+    once: Callable[[], object]
+    parameters: float | None
+    rounds: int | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of a network's timed runs, warm, and its parameters in millions (None if unknown).
+
+    `cpu_ms`, the median processor time of all threads, hardly depends on other work on the machine.
     """
 
     name: str
@@ -68,19 +81,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """`python segment.py PHOTO` as a new process.
-
-    Attributes:
-        median_s: wall time, median.
-        peak_mb: largest resident memory of any run, in MiB.
-    """
+    """`python segment.py PHOTO` as a new process: median wall time, and the largest resident memory in MiB."""
 
     median_s: float
     peak_mb: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's flags."""
+    """Adds this command's arguments."""
     parser.add_argument("photo", help="a photo: path or URL")
     parser.add_argument("--side", type=positive, default=640, help="it is shrunk to this longest side (default 640)")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads for every network (default 2)")
@@ -117,46 +125,23 @@ def downsample(image: Image, side: int) -> Image:
     if scale >= 1:
         return image
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-
-
-@dataclass(frozen=True, eq=False)
-class Contender:
-    """A network that is ready to run on the photo.
-
-    Attributes:
-        name: what it is.
-        once: runs it once.
-        parameters: in millions; None where it is not known.
-        rounds: it takes part in the first so many rounds of the timing alone; None: in all.
-    """
-
-    name: str
-    once: Callable[[], object]
-    parameters: float | None
-    rounds: int | None = None
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def contenders(image: Image, weights: Path | None, threads: int) -> list[Contender]:
-    """Ours, with and without merging, and two Mask R-CNNs of torchvision with random weights and as many detections."""
+    """Ours, without and with fusion, and two Mask R-CNNs of torchvision with random weights and as many detections."""
     segmenter = Segmenter(weights, threads)
-    ours = parameters_of_npz() if weights is None else None
+    ours = _count_shipped_parameters() if weights is None else None
     return [
         Contender("ours, network alone (ONNX Runtime)", lambda: segmenter.infer(image), ours),
         Contender("ours, photo to masks", lambda: segmenter.predict(image), ours),
-        torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", random_mask_rcnn("resnet50_fpn"), image),
-        torchvision_contender(
-            "Mask R-CNN MobileNetV3-L-FPN (torchvision)", random_mask_rcnn("mobilenet_v3_large_fpn"), image
-        ),
+        _torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", "resnet50_fpn", image),
+        _torchvision_contender("Mask R-CNN MobileNetV3-L-FPN (torchvision)", "mobilenet_v3_large_fpn", image),
     ]
 
 
 def random_mask_rcnn(name: str) -> MaskRCNN:
-    """A Mask R-CNN of torchvision with random weights, as many classes as ours, and as many detections at most.
-
-    Args:
-        name: one of `MASK_RCNNS`.
-    """
+    """One of `MASK_RCNNS` with random weights, and as many classes and detections as our network."""
     if name == "resnet50_fpn":
         return maskrcnn_resnet50_fpn(
             weights=None,
@@ -171,50 +156,26 @@ def random_mask_rcnn(name: str) -> MaskRCNN:
     )
 
 
-def torchvision_contender(name: str, network: MaskRCNN, image: Image) -> Contender:
-    """A torchvision detector at our network's input size, photo to masks."""
-    height, width = choose_input_size(image.shape[0], image.shape[1])
-    network.eval()
-    network.transform.min_size, network.transform.max_size = (min(height, width),), max(height, width)
-    tensor = torch.from_numpy(network_input(image, height, width)[0] / 255)
-
-    def once() -> object:
-        with torch.inference_mode():
-            return network([tensor])
-
-    return Contender(name, once, sum(p.numel() for p in network.parameters()) / 1e6)
-
-
-def parameters_of_npz() -> float:
-    """Millions of numbers in the shipped weights."""
-    with np.load(shipped("npz").path) as file:
-        return float(sum(array.size for array in file.values() if array.dtype.kind == "f")) / 1e6
-
-
-def time_in_turns(networks: list[Contender], runs: int) -> list[Timing]:
+def time_in_turns(networks: Sequence[Contender], runs: int) -> list[Timing]:
     """Times every network once a round, so that a busy moment of the machine hits all alike."""
     for network in networks:
         network.once()
-    times: dict[str, list[float]] = {network.name: [] for network in networks}
-    cpu_times: dict[str, list[float]] = {network.name: [] for network in networks}
+    measured: dict[str, list[tuple[float, float]]] = {network.name: [] for network in networks}
     for number in range(runs):
         for network in networks:
-            if network.rounds is not None and number >= network.rounds:
-                continue
-            started, cpu_started = time.perf_counter(), time.process_time()
-            network.once()
-            times[network.name].append(1000 * (time.perf_counter() - started))
-            cpu_times[network.name].append(1000 * (time.process_time() - cpu_started))
-    return [
-        Timing(
-            network.name,
-            statistics.median(times[network.name]),
-            float(np.percentile(times[network.name], 90)),
-            network.parameters,
-            statistics.median(cpu_times[network.name]),
+            if network.rounds is None or number < network.rounds:
+                started, cpu_started = time.perf_counter(), time.process_time()
+                network.once()
+                seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+                measured[network.name].append((1000 * seconds, 1000 * cpu_seconds))
+    timings = []
+    for network in networks:
+        times, cpu_times = zip(*measured[network.name], strict=True)
+        p90 = float(np.percentile(times, 90))
+        timings.append(
+            Timing(network.name, statistics.median(times), p90, network.parameters, statistics.median(cpu_times))
         )
-        for network in networks
-    ]
+    return timings
 
 
 def cold_start(image: Image, runs: int) -> ColdStart:
@@ -233,9 +194,9 @@ def cold_start(image: Image, runs: int) -> ColdStart:
 
 
 def machine() -> dict[str, str]:
-    """What the figures were taken on."""
+    """The machine and its libraries."""
     return {
-        "processor": processor_name(),
+        "processor": _processor_name(),
         "cpus": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f}",
         "python": platform.python_version(),
@@ -245,17 +206,7 @@ def machine() -> dict[str, str]:
     }
 
 
-def processor_name() -> str:
-    """The processor's model as Linux tells it, else as Python knows it."""
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in read_text(path).splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def table(timings: list[Timing], cold: ColdStart, image: Image) -> str:
+def table(timings: Sequence[Timing], cold: ColdStart, image: Image) -> str:
     """The figures as text."""
     facts = ", ".join(f"{key} {value}" for key, value in machine().items())
     lines = [f"{image.shape[1]}x{image.shape[0]} photo; {facts}", ""]
@@ -267,3 +218,31 @@ def table(timings: list[Timing], cold: ColdStart, image: Image) -> str:
         lines.append(f"{timing.name:44} {timing.median_ms:6.0f} ms {timing.p90_ms:6.0f} ms {ratio:7.2f} {size}")
     lines += ["", f"python segment.py, cold process: {cold.median_s:.2f} s, peak memory {cold.peak_mb:.0f} MiB"]
     return "\n".join(lines)
+
+
+def _torchvision_contender(title: str, name: str, image: Image) -> Contender:
+    """A detector at our network's input size, photo to masks."""
+    network = random_mask_rcnn(name).eval()
+    height, width = choose_input_size(image.shape[0], image.shape[1])
+    network.transform.min_size, network.transform.max_size = (min(height, width),), max(height, width)
+    tensor = torch.from_numpy(network_input(image, height, width)[0] / 255)
+
+    def once() -> object:
+        with torch.inference_mode():
+            return network([tensor])
+
+    return Contender(title, once, sum(parameter.numel() for parameter in network.parameters()) / 1e6)
+
+
+def _count_shipped_parameters() -> float:
+    """Millions of numbers in the shipped weights."""
+    with np.load(shipped("npz").path) as file:
+        return float(sum(array.size for array in file.values() if array.dtype.kind == "f")) / 1e6
+
+
+def _processor_name() -> str:
+    """From Linux' /proc/cpuinfo, else as Python knows it."""
+    path = Path("/proc/cpuinfo")
+    lines = read_text(path).splitlines() if path.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

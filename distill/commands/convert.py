@@ -27,7 +27,7 @@ PARTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's flags."""
+    """Adds this command's arguments."""
     parser.add_argument("checkpoint", type=local_path, help="efficientnet-lite0-….pth from the package")
     parser.add_argument("--out", type=local_path, required=True, help="the .npz file that `train --init` takes")
 

@@ -10,22 +10,24 @@ from pathlib import Path
 
 from distill.datasets import (
     add_dataset_arguments,
+    add_network_arguments,
     open_datasets,
     protect_inputs,
     read_options,
-    read_sample,
     require_labelled,
     subsample,
 )
 from distill.evaluation.page import IMAGES, write_page
 from distill.evaluation.report import Report, report_of, score_photo
+from surfaces.classes import DINING_TABLE
 from surfaces.cli.arguments import local_path, positive
 from surfaces.cli.progress import track
 from surfaces.datasets import Sample
+from surfaces.datasets.sample import read_sample
 from surfaces.detections import Detection, Image
 from surfaces.drawing.web_page import PAGE_NAME
 from surfaces.io.atomic_files import replace_file
-from surfaces.metrics import TableAp
+from surfaces.metrics import TableAp, match_segments
 
 JSON_NAME = "report.json"
 
@@ -36,34 +38,36 @@ def evaluate(
     min_score: float = 0.0,
     low_confidence: Callable[[Image], list[Detection]] | None = None,
 ) -> Report:
-    """Scores a model. Photos are read, predicted and let go one at a time.
+    """Scores a model, one photo at a time.
 
     Args:
         predict: from a photo (uint8 HxWx3 RGB) to its segments, masks of the photo's size.
-        samples: the dataset, one photo at the least.
+        samples: the dataset, at least one photo.
         min_score: the operating point: segments below it count for average precision alone.
-        low_confidence: the same model with tables below its minimum score, for average precision; None: `predict`.
+        low_confidence: the same model with tables below its minimum score, for average precision and the curve of
+            precision and recall; None: `predict`.
 
     Raises:
         DatasetError: a photo or its labels cannot be read, or their sizes differ.
         MissingExtraError: faster-coco-eval is not installed.
     """
     average_precision = TableAp()
-    photos = []
+    photos, low_matches = [], []
     for sample in track(samples):
         image, labels = read_sample(sample)
         detections = predict(image)
-        average_precision.add(low_confidence(image) if low_confidence else detections, labels)
-        said = [detection for detection in detections if detection.score >= min_score]
-        photos.append(score_photo(sample.name, said, labels))
-    return report_of(photos, average_precision.result(), min_score)
+        with_low_scores = low_confidence(image) if low_confidence else detections
+        average_precision.add(with_low_scores, labels)
+        low_matches.append(match_segments(with_low_scores, labels, DINING_TABLE))
+        kept = [detection for detection in detections if detection.score >= min_score]
+        photos.append(score_photo(sample.name, kept, labels))
+    return report_of(photos, average_precision.result(), min_score, low_matches)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_dataset_arguments(parser, split="val")
-    parser.add_argument("--weights", type=local_path, help="an exported network (default: the one that ships)")
-    parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default: %(default)s)")
+    add_network_arguments(parser)
     parser.add_argument(
         "--min-score",
         type=float,

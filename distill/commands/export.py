@@ -7,7 +7,7 @@ import dataclasses
 import sys
 
 from distill.datasets import open_datasets, protect_inputs, subsample
-from distill.export.network import export, rounded_to_half
+from distill.export.network import export, round_to_half
 from models.inference.postprocess import FusionSettings
 from models.student.weights import load_student, save_student
 from models.weights.registry import FOLDER, write_index
@@ -15,7 +15,7 @@ from surfaces.cli.arguments import local_path, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's flags."""
+    """Adds this command's arguments."""
     parser.add_argument("student", type=local_path, help="weights that `distill train` wrote (student.npz)")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", type=local_path, help="the ONNX file")
@@ -39,10 +39,9 @@ def run(args: argparse.Namespace) -> int:
     npz = out.with_suffix(".npz") if args.ship else None
     samples = open_datasets([args.check])
     protect_inputs([out, npz] if npz else [out], [args.check], samples, [args.student])
-    student = rounded_to_half(load_student(args.student))
+    student = round_to_half(load_student(args.student))
     images = [sample.image() for sample in subsample(samples, args.check_photos)]
-    for difference in export(student, out, args.name, settings, images):
-        print(difference, file=sys.stderr)
+    print("\n".join(export(student, out, args.name, settings, images)), file=sys.stderr)
     if npz:
         save_student(student, npz, half=True)
         write_index({"onnx": out, "npz": npz})

@@ -1,4 +1,4 @@
-"""`python -m distill inspect DATA`: a contact sheet of a dataset with its labels, and what is in it in numbers."""
+"""`python -m distill inspect DATA`: a contact sheet of a dataset with its labels, and statistics."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, read_sample, subsample
+from distill.datasets import add_dataset_arguments, open_datasets, protect_inputs, read_options, subsample
 from surfaces.classes import CLASSES, IGNORE, OTHER, OTHER_TABLE
 from surfaces.cli.arguments import local_path, positive
 from surfaces.cli.progress import track
 from surfaces.datasets import Sample
-from surfaces.datasets.sample import shrink_labels
+from surfaces.datasets.sample import read_sample, shrink_labels
 from surfaces.detections import Image
 from surfaces.drawing.contact_sheet import SheetLayout, contact_sheet
 from surfaces.drawing.labels import draw_labels, fitting_size
@@ -28,45 +27,34 @@ _VALUES = {**{c.name: c.coco_id for c in CLASSES}, "other table": OTHER_TABLE, "
 
 
 @dataclass(frozen=True)
-class LabelCounts:
-    """How often a label value occurs in a dataset.
-
-    Attributes:
-        photos: photos that have it.
-        pixel_share: mean share of a photo that it covers, 0 to 1, over all photos.
-    """
-
-    photos: int
-    pixel_share: float
-
-
-@dataclass(frozen=True)
 class Statistics:
-    """What is in a dataset.
+    """Counts of the labels of a dataset.
 
     Attributes:
-        photos: how many there are.
+        photos: in the dataset.
         tables: dining tables in all of them.
-        values: counts by the label's name: the three classes, other table, other, unlabelled.
+        photos_with: photos with a label, by its name: the three classes, other table, other, unlabelled.
+        pixel_shares: mean share of a photo that a label covers, 0 to 1, over all photos, by its name.
     """
 
     photos: int
     tables: int
-    values: dict[str, LabelCounts]
+    photos_with: dict[str, int]
+    pixel_shares: dict[str, float]
 
     def table(self) -> str:
         """The statistics as lines for a terminal."""
         lines = [f"{'label':<14}{'photos':>8}{'of all':>9}{'pixels':>9}{'regions':>9}"]
-        for name, counts in self.values.items():
+        for name, photos in self.photos_with.items():
             regions = str(self.tables) if name == "dining table" else ""
-            share = counts.photos / self.photos
-            lines.append(f"{name:<14}{counts.photos:>8}{share:>9.1%}{counts.pixel_share:>9.1%}{regions:>9}")
+            share = photos / self.photos
+            lines.append(f"{name:<14}{photos:>8}{share:>9.1%}{self.pixel_shares[name]:>9.1%}{regions:>9}")
         return "\n".join([*lines, f"{'all':<14}{self.photos:>8}"])
 
 
 def count_labels(samples: Sequence[Sample]) -> Statistics:
     """Reads all labels, one photo at a time, and counts them."""
-    shares: list[npt.NDArray[np.float64]] = []
+    shares = []
     tables = 0
     for sample in track(samples):
         labels = sample.labels()
@@ -74,24 +62,12 @@ def count_labels(samples: Sequence[Sample]) -> Statistics:
         shares.append(pixels[list(_VALUES.values())] / labels.semantic.size)
         tables += int(labels.tables.max(initial=0))
     matrix = np.stack(shares)
-    return Statistics(
-        photos=len(samples),
-        tables=tables,
-        values={
-            name: LabelCounts(int(np.count_nonzero(column)), float(column.mean()))
-            for name, column in zip(_VALUES, matrix.T, strict=True)
-        },
-    )
+    photos_with = dict(zip(_VALUES, np.count_nonzero(matrix, axis=0).tolist(), strict=True))
+    return Statistics(len(samples), tables, photos_with, dict(zip(_VALUES, matrix.mean(axis=0).tolist(), strict=True)))
 
 
 def inspect(samples: Sequence[Sample], out: Path, photos: int = 60) -> Statistics:
-    """Draws a contact sheet of photos spread evenly over a dataset, and counts the labels of all.
-
-    Args:
-        samples: the dataset.
-        out: the sheet's file, `.jpg` or `.png`.
-        photos: how many are drawn at the most.
-    """
+    """Draws a contact sheet of at most `photos` photos at even distances, `.jpg` or `.png`, and counts all labels."""
     statistics = count_labels(samples)
     layout = SheetLayout()
     write_picture(out, contact_sheet(_tiles(subsample(samples, photos), layout), layout))

@@ -9,8 +9,8 @@ from distill.datasets import add_dataset_arguments, open_datasets, read_options,
 from distill.soft_labels import add_soft_labels
 from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import write_packed
-from surfaces.datasets.folders import require_outside
 from surfaces.datasets.packed import MAX_BYTES
+from surfaces.io.atomic_files import require_outside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,28 +1,27 @@
-"""`python -m distill tune`: which operating point suits a network, on photos it was not trained on."""
+"""`python -m distill tune`: the best operating point of a network, on photos it was not trained on."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from distill.datasets import add_dataset_arguments, open_datasets, read_options, read_sample
+from distill.datasets import add_dataset_arguments, add_network_arguments, open_datasets, read_options
 from models.inference.model_output import ModelOutput
 from models.inference.postprocess import FusionSettings, fuse_tables, label_map
 from models.inference.segmenter import Segmenter
 from models.weights.registry import shipped
 from surfaces.classes import CLASSES, DINING_TABLE
-from surfaces.cli.arguments import local_path, positive
 from surfaces.cli.progress import track
 from surfaces.datasets import Labels, Sample
+from surfaces.datasets.sample import read_sample
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, match_segments, panoptic_quality, region_counts
 
@@ -36,14 +35,7 @@ GRID = {
 
 @dataclass(frozen=True)
 class Trial:
-    """An operating point and what it gives.
-
-    Attributes:
-        settings: the point.
-        iou: of dining tables, over all pixels.
-        precision, recall: of dining tables as objects, matched above half IoU.
-        pq: Panoptic Quality of dining tables.
-    """
+    """Scores of dining tables at an operating point; objects match above half IoU, `pq` is Panoptic Quality."""
 
     settings: FusionSettings
     iou: float
@@ -52,11 +44,19 @@ class Trial:
     pq: float
 
 
+@dataclass(frozen=True, eq=False)
+class PhotoOutput:
+    """A photo's outputs before fusion; `label_map` is the semantic branch's at the photo's size, uint8 HxW."""
+
+    output: ModelOutput
+    label_map: npt.NDArray[np.uint8]
+    truth: Labels
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's flags."""
+    """Adds this command's arguments."""
     add_dataset_arguments(parser, split="val")
-    parser.add_argument("--weights", type=local_path, help="an exported .onnx (default: the shipped one)")
-    parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default 2)")
+    add_network_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,64 +66,28 @@ def run(args: argparse.Namespace) -> int:
         DatasetError: no photo has a dining table.
     """
     segmenter = Segmenter(args.weights, args.threads)
-    photos = [seen(segmenter, sample) for sample in track(open_datasets(args.data, args.split, read_options(args)))]
+    samples = open_datasets(args.data, args.split, read_options(args))
+    photos = [run_network(segmenter, sample) for sample in track(samples)]
     if not any(photo.truth.tables.any() for photo in photos):
         raise DatasetError(f"expected photos with a dining table to tune on, got {len(photos)} without")
-    trials = [try_settings(photos, settings) for settings in track(combinations(segmenter.settings))]
-    names = list(GRID)
-    print(" ".join(f"{name:>14}" for name in names), "   IoU  precision  recall    PQ")
-    trials.sort(key=lambda trial: -trial.iou)
+    grid = [replace(segmenter.settings, **dict(zip(GRID, v, strict=True))) for v in itertools.product(*GRID.values())]
+    trials = sorted((try_settings(photos, settings) for settings in track(grid)), key=lambda trial: -trial.iou)
+    print(" ".join(f"{name:>14}" for name in GRID), "   IoU  precision  recall    PQ")
     for trial in trials:
-        point = " ".join(f"{getattr(trial.settings, name):14.2f}" for name in names)
+        point = " ".join(f"{getattr(trial.settings, name):14.2f}" for name in GRID)
         print(f"{point}  {trial.iou:.3f}      {_short(trial.precision):>5}   {_short(trial.recall)} {_short(trial.pq)}")
     print(export_command(args.weights, args.data[0], trials[0].settings))
     return 0
 
 
-def export_command(weights: Path | None, data: Path, settings: FusionSettings) -> str:
-    """The command that exports the same network with another operating point.
-
-    Args:
-        weights: the exported network; None: the shipped one. Which .npz file it was made of is not recorded.
-        data: a dataset to check the export on.
-        settings: the operating point.
-    """
-    student = "STUDENT.npz" if weights else str(shipped("npz").path)
-    out = weights or Path("tuned.onnx")
-    point = [
-        word
-        for field in dataclasses.fields(settings)
-        for word in (f"--{field.name.replace('_', '-')}", f"{getattr(settings, field.name):g}")
-    ]
-    return shlex.join(["python", "-m", "distill", "export", student, "--out", str(out), "--check", str(data), *point])
-
-
-def _short(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def combinations(settings: FusionSettings) -> list[FusionSettings]:
-    """All points of the grid; what the grid lacks is as in `settings`."""
-    return [replace(settings, **dict(zip(GRID, values, strict=True))) for values in itertools.product(*GRID.values())]
-
-
-@dataclass(frozen=True, eq=False)
-class SeenPhoto:
-    """What does not depend on the operating point: outputs, the branch's label map at the photo's size, truth."""
-
-    output: ModelOutput
-    label_map: npt.NDArray[np.uint8]
-    truth: Labels
-
-
-def seen(segmenter: Segmenter, sample: Sample) -> SeenPhoto:
+def run_network(segmenter: Segmenter, sample: Sample) -> PhotoOutput:
     """Runs the network on a sample."""
     image, truth = read_sample(sample)
     output = segmenter.infer(image)
-    return SeenPhoto(output, label_map(output.probabilities, image.shape[0], image.shape[1]), truth)
+    return PhotoOutput(output, label_map(output.probabilities, image.shape[0], image.shape[1]), truth)
 
 
-def try_settings(photos: Sequence[SeenPhoto], settings: FusionSettings) -> Trial:
+def try_settings(photos: Sequence[PhotoOutput], settings: FusionSettings) -> Trial:
     """Finds all photos' dining tables at one operating point and scores them."""
     counts, matches = [], []
     for photo in photos:
@@ -133,3 +97,21 @@ def try_settings(photos: Sequence[SeenPhoto], settings: FusionSettings) -> Trial
     quality = panoptic_quality(matches)
     iou = float(iou_of_counts(np.stack(counts))[CLASSES.index(DINING_TABLE)])
     return Trial(settings, iou, quality.precision, quality.recall, quality.pq)
+
+
+def export_command(weights: Path | None, data: Path, settings: FusionSettings) -> str:
+    """The command that exports the same network with another operating point.
+
+    Args:
+        weights: the exported network, which does not record the .npz file it was made of; None: the shipped one.
+        data: a dataset to check the export on.
+        settings: the operating point.
+    """
+    student = "STUDENT.npz" if weights else str(shipped("npz").path)
+    point = [(f"--{name.replace('_', '-')}", f"{value:g}") for name, value in asdict(settings).items()]
+    words = ["python", "-m", "distill", "export", student, "--out", str(weights or "tuned.onnx"), "--check", str(data)]
+    return shlex.join([*words, *itertools.chain.from_iterable(point)])
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

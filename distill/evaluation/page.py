@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from distill.datasets import read_sample
 from distill.evaluation.report import PhotoScore, Report
 from surfaces.classes import CLASSES
 from surfaces.datasets import Sample
+from surfaces.datasets.sample import read_sample
 from surfaces.detections import Detection, Image
 from surfaces.drawing.labels import draw_labels, fitting_size
 from surfaces.drawing.overlay import draw_overlay
@@ -35,56 +35,37 @@ def write_page(
     predict: Callable[[Image], list[Detection]],
     cases: int = 12,
 ) -> Path:
-    """Writes a page that needs nothing but its folder. The worst photos are read again, one at a time.
+    """Writes a page of the worst photos, which are read again, with its pictures beside it; returns its path.
 
     Args:
-        folder: where to; created where absent.
+        folder: created where absent.
         title: of the page.
-        report: the scores; photos are ranked by their share of wrong pixels, for each class.
-        samples: the dataset that was scored.
-        predict: the model that was scored.
-        cases: photos a class at the most.
-
-    Returns:
-        The page's path.
+        report: of these samples; photos are ranked by their share of wrong pixels, for each class.
+        samples: the dataset.
+        predict: the model.
+        cases: photos a class at most.
 
     Raises:
         OutputError: it cannot be written.
     """
     by_name = {sample.name: sample for sample in samples}
-    sections = {
-        surface.name: _figures(
-            folder, index, worst_photos(report.photos, index, cases), by_name, predict, report.min_score
-        )
-        for index, surface in enumerate(CLASSES)
-    }
-    path = folder / PAGE_NAME
-    page = render_page("distill/evaluation.html", title, table=report.table(), sections=sections)
-    replace_file(path, page.encode("utf-8"))
-    return path
+    sections: dict[str, list[tuple[str, str]]] = {surface.name: [] for surface in CLASSES}
+    for index, surface in enumerate(CLASSES):
+        for rank, photo in enumerate(worst_photos(report.photos, index, cases), 1):
+            picture = f"{IMAGES}/{surface.name.replace(' ', '_')}_{rank:02d}.jpg"
+            write_picture(folder / picture, _draw_panels(by_name[photo.name], predict, report.min_score))
+            sections[surface.name].append((picture, _caption(photo, index)))
+    page = render_page(
+        "distill/evaluation.html", title, table=report.table(), curve=report.tables.curve, sections=sections
+    )
+    replace_file(folder / PAGE_NAME, page.encode("utf-8"))
+    return folder / PAGE_NAME
 
 
 def worst_photos(photos: Sequence[PhotoScore], class_index: int, count: int) -> list[PhotoScore]:
     """The photos with the largest share of wrong pixels for a class, those without any left out."""
     wrong = [photo for photo in photos if photo.wrong_share(class_index) > 0]
     return sorted(wrong, key=lambda photo: -photo.wrong_share(class_index))[:count]
-
-
-def _figures(
-    folder: Path,
-    class_index: int,
-    photos: Sequence[PhotoScore],
-    samples: Mapping[str, Sample],
-    predict: Callable[[Image], list[Detection]],
-    min_score: float,
-) -> list[tuple[str, str]]:
-    """Draws photos; their pictures' paths beside the page, and captions."""
-    figures = []
-    for rank, photo in enumerate(photos, 1):
-        name = f"{IMAGES}/{CLASSES[class_index].name.replace(' ', '_')}_{rank:02d}.jpg"
-        write_picture(folder / name, _panels(samples[photo.name], predict, min_score))
-        figures.append((name, _caption(photo, class_index)))
-    return figures
 
 
 def _caption(photo: PhotoScore, class_index: int) -> str:
@@ -102,15 +83,13 @@ def _caption(photo: PhotoScore, class_index: int) -> str:
     return " · ".join(parts)
 
 
-def _panels(sample: Sample, predict: Callable[[Image], list[Detection]], min_score: float) -> Image:
+def _draw_panels(sample: Sample, predict: Callable[[Image], list[Detection]], min_score: float) -> Image:
     image, labels = read_sample(sample)
     found = [detection for detection in predict(image) if detection.score >= min_score]
-    size = fitting_size(image.shape, _PANEL, _PANEL)
-    return np.concatenate(list(_spaced(size, image, draw_labels(image, labels), draw_overlay(image, found))), axis=1)
-
-
-def _spaced(size_wh: tuple[int, int], *pictures: Image) -> Iterator[Image]:
-    for number, picture in enumerate(pictures):
-        if number:
-            yield np.full((size_wh[1], _GAP, 3), 255, np.uint8)
-        yield np.asarray(cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    width, height = fitting_size(image.shape, _PANEL, _PANEL)
+    row = [
+        cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA)
+        for panel in (image, draw_labels(image, labels), draw_overlay(image, found))
+    ]
+    gap = np.full((height, _GAP, 3), 255, np.uint8)
+    return np.asarray(np.concatenate([row[0], gap, row[1], gap, row[2]], axis=1), np.uint8)

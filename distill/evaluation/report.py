@@ -1,4 +1,4 @@
-"""The scores of a model on a dataset: what is counted in each photo, and the report made of it."""
+"""The scores of a model on a dataset: counts of each photo, and the report made of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from surfaces.datasets import Labels
 from surfaces.detections import Detection
 from surfaces.metrics import (
     AveragePrecision,
+    OperatingPoint,
     SegmentMatches,
     bootstrap_interval,
     boundary_counts,
@@ -22,19 +23,21 @@ from surfaces.metrics import (
     iou_of_counts,
     match_segments,
     panoptic_quality,
+    precision_recall_curve,
     region_counts,
 )
+
+CURVE_SCORES = tuple(step / 20 for step in range(1, 20))
+"""Minimum scores of the curve of precision and recall."""
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoScore:
-    """What was counted in one photo.
+    """Counts of one photo.
 
     Attributes:
-        name: the sample's.
         pixels: height times width.
-        regions: int64 Cx2, intersection and union of each class.
-        boundaries: int64 Cx2, the same of their boundaries.
+        regions, boundaries: int64 Cx2, intersection and union of each class and of its boundary.
         matches: of the segments of each class.
     """
 
@@ -45,7 +48,7 @@ class PhotoScore:
     matches: tuple[SegmentMatches, ...]
 
     def iou(self, class_index: int) -> float:
-        """IoU of a class in this photo; NaN where it is neither there nor predicted."""
+        """IoU of a class in this photo; NaN where it is neither present nor predicted."""
         return float(iou_of_counts(self.regions[np.newaxis])[class_index])
 
     def wrong_share(self, class_index: int) -> float:
@@ -56,16 +59,9 @@ class PhotoScore:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The scores of one class, 0 to 1; NaN where the class is neither there nor predicted.
+    """The scores of one class, 0 to 1, over all photos; NaN where it is neither present nor predicted.
 
-    Attributes:
-        iou: over all photos' pixels.
-        iou_interval: its 95 % bootstrap interval over photos.
-        boundary_iou: the same of boundaries (2 % of the diagonal).
-        boundary_iou_interval: its 95 % interval.
-        pq: Panoptic Quality.
-        sq: mean IoU of the matched segments.
-        rq: F1 of the segments.
+    Intervals are 95 % bootstrap intervals over photos. `pq`, `sq`, `rq` are Panoptic Quality, mean IoU and F1.
     """
 
     iou: float
@@ -79,17 +75,9 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class TableScores:
-    """How dining tables are found, as objects and as photos that have one; a match has an IoU above one half.
+    """Dining tables as objects (COCO's mask AP, matches above half IoU), and photos with a true or predicted one.
 
-    Attributes:
-        ap: mask AP of COCO, .50 to .95.
-        ap50: at .50.
-        precision: share of the said tables that are there.
-        recall: share of the tables that are found.
-        f1: of the two.
-        photos_there: photos with a dining table.
-        photos_said: photos in which one was said.
-        photos_both: photos with one in which one was said.
+    `curve` has precision and recall for each of CURVE_SCORES.
     """
 
     ap: float
@@ -100,6 +88,7 @@ class TableScores:
     photos_there: int
     photos_said: int
     photos_both: int
+    curve: tuple[OperatingPoint, ...]
 
 
 @dataclass(frozen=True)
@@ -110,9 +99,8 @@ class Report:
         min_score: the operating point; lower scores count for AP alone.
         classes: by the class's name.
         mean_pq: over the classes that are defined.
-        tables: of dining tables.
         calibration_error: expected calibration error of the scores of all segments.
-        photos: what was counted in each photo, in the dataset's order.
+        photos: in the dataset's order.
     """
 
     min_score: float
@@ -123,49 +111,40 @@ class Report:
     photos: tuple[PhotoScore, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON holds it; undefined numbers are null."""
-        return {
-            "min_score": self.min_score,
-            "classes": {name: _plain(asdict(scores)) for name, scores in self.classes.items()},
-            "mean_pq": _plain(self.mean_pq),
-            "tables": _plain(asdict(self.tables)),
-            "calibration_error": _plain(self.calibration_error),
+        """The report as JSON; undefined numbers are null."""
+        content = {
+            "classes": {name: asdict(scores) for name, scores in self.classes.items()},
+            "mean_pq": self.mean_pq,
+            "tables": asdict(self.tables),
+            "calibration_error": self.calibration_error,
             "photos": [
-                {"name": photo.name, "iou": {c.name: _plain(photo.iou(i)) for i, c in enumerate(CLASSES)}}
+                {"name": photo.name, "iou": {c.name: photo.iou(index) for index, c in enumerate(CLASSES)}}
                 for photo in self.photos
             ],
         }
+        return {"min_score": self.min_score, **_plain(content)}
 
     def table(self) -> str:
         """The report as lines for a terminal."""
-        head = f"{'class':<14}{'IoU':>6}{'95 %':>12}{'BIoU':>8}{'95 %':>12}{'PQ':>8}{'SQ':>6}{'RQ':>6}"
-        lines = [head]
+        t = self.tables
+        lines = [f"{'class':<14}{'IoU':>6}{'95 %':>12}{'BIoU':>8}{'95 %':>12}{'PQ':>8}{'SQ':>6}{'RQ':>6}"]
         for name, s in self.classes.items():
             iou = f"{_short(s.iou):>6}{_interval(s.iou_interval):>12}"
             boundary = f"{_short(s.boundary_iou):>8}{_interval(s.boundary_iou_interval):>12}"
             lines.append(f"{name:<14}{iou}{boundary}{_short(s.pq):>8}{_short(s.sq):>6}{_short(s.rq):>6}")
-        t = self.tables
-        return "\n".join(
-            [
-                *lines,
-                "",
-                f"dining tables: AP {_short(t.ap)}  AP50 {_short(t.ap50)}  precision {_short(t.precision)}  "
-                f"recall {_short(t.recall)}  F1 {_short(t.f1)}",
-                f"photos with a dining table: {t.photos_there}, said in {t.photos_said}, right in {t.photos_both}",
-                f"mean PQ {_short(self.mean_pq)}  calibration error {_short(self.calibration_error)}  "
-                f"photos {len(self.photos)}",
-            ]
-        )
+        lines += [
+            "",
+            f"dining tables: AP {_short(t.ap)}  AP50 {_short(t.ap50)}  precision {_short(t.precision)}  "
+            f"recall {_short(t.recall)}  F1 {_short(t.f1)}",
+            f"photos with a dining table: {t.photos_there}, said in {t.photos_said}, right in {t.photos_both}",
+            f"mean PQ {_short(self.mean_pq)}  calibration error {_short(self.calibration_error)}  "
+            f"photos {len(self.photos)}",
+        ]
+        return "\n".join(lines)
 
 
 def score_photo(name: str, detections: Sequence[Detection], labels: Labels) -> PhotoScore:
-    """Counts what is right and wrong in one photo.
-
-    Args:
-        name: the sample's.
-        detections: the prediction at the operating point.
-        labels: the truth.
-    """
+    """Counts of one photo, from the prediction at the operating point."""
     return PhotoScore(
         name=name,
         pixels=labels.semantic.size,
@@ -175,41 +154,49 @@ def score_photo(name: str, detections: Sequence[Detection], labels: Labels) -> P
     )
 
 
-def report_of(photos: Sequence[PhotoScore], average_precision: AveragePrecision, min_score: float) -> Report:
-    """The report on a dataset.
+def report_of(
+    photos: Sequence[PhotoScore],
+    average_precision: AveragePrecision,
+    min_score: float,
+    low_confidence: Sequence[SegmentMatches] = (),
+) -> Report:
+    """The report on a dataset of at least one photo.
 
     Args:
-        photos: what was counted in each photo, one at the least.
+        photos: at the operating point.
         average_precision: of dining tables.
         min_score: the operating point.
+        low_confidence: of dining tables with those of low scores, a photo each, for the curve; none: as in `photos`.
     """
+    tables = [photo.matches[CLASSES.index(DINING_TABLE)] for photo in photos]
     classes = {surface.name: _class_scores(photos, index) for index, surface in enumerate(CLASSES)}
     quality_scores = [scores.pq for scores in classes.values() if not math.isnan(scores.pq)]
     return Report(
         min_score=min_score,
         classes=classes,
         mean_pq=float(np.mean(quality_scores)) if quality_scores else math.nan,
-        tables=_table_scores([photo.matches[CLASSES.index(DINING_TABLE)] for photo in photos], average_precision),
+        tables=_table_scores(tables, average_precision, precision_recall_curve(low_confidence or tables, CURVE_SCORES)),
         calibration_error=calibration_error([s for photo in photos for match in photo.matches for s in match.scored]),
         photos=tuple(photos),
     )
 
 
 def _class_scores(photos: Sequence[PhotoScore], index: int) -> ClassScores:
-    iou, iou_interval = _iou_and_interval(np.stack([photo.regions for photo in photos]), index)
-    boundary_iou, boundary_interval = _iou_and_interval(np.stack([photo.boundaries for photo in photos]), index)
+    def iou(counts: npt.NDArray[np.int64]) -> float:
+        return float(iou_of_counts(counts)[index])
+
+    regions = np.stack([photo.regions for photo in photos])
+    boundaries = np.stack([photo.boundaries for photo in photos])
     quality = panoptic_quality([photo.matches[index] for photo in photos])
-    return ClassScores(iou, iou_interval, boundary_iou, boundary_interval, pq=quality.pq, sq=quality.sq, rq=quality.rq)
+    intervals = bootstrap_interval(regions, iou), bootstrap_interval(boundaries, iou)
+    return ClassScores(
+        iou(regions), intervals[0], iou(boundaries), intervals[1], pq=quality.pq, sq=quality.sq, rq=quality.rq
+    )
 
 
-def _iou_and_interval(counts: npt.NDArray[np.int64], index: int) -> tuple[float, tuple[float, float]]:
-    def iou(photos: npt.NDArray[np.int64]) -> float:
-        return float(iou_of_counts(photos)[index])
-
-    return iou(counts), bootstrap_interval(counts, iou)
-
-
-def _table_scores(matches: Sequence[SegmentMatches], average_precision: AveragePrecision) -> TableScores:
+def _table_scores(
+    matches: Sequence[SegmentMatches], average_precision: AveragePrecision, curve: Sequence[OperatingPoint]
+) -> TableScores:
     quality = panoptic_quality(matches)
     return TableScores(
         ap=average_precision.ap,
@@ -220,14 +207,15 @@ def _table_scores(matches: Sequence[SegmentMatches], average_precision: AverageP
         photos_there=sum(match.is_there for match in matches),
         photos_said=sum(match.is_said for match in matches),
         photos_both=sum(match.is_there and match.is_said for match in matches),
+        curve=tuple(curve),
     )
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON holds it: rounded, NaN as None, in dicts and tuples too."""
+    """A value as JSON holds it: rounded, NaN as None, in dicts, lists and tuples too."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 6)
@@ -239,4 +227,4 @@ def _short(value: float) -> str:
 
 
 def _interval(ends: tuple[float, float]) -> str:
-    return "-".join(_short(end) for end in ends) if not math.isnan(ends[0]) else "-"
+    return "-".join(map(_short, ends)) if not math.isnan(ends[0]) else "-"

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 
-def pads_into_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
+def fold_padding(model: onnx.ModelProto) -> onnx.ModelProto:
     """Lets convolutions pad unevenly themselves, as ONNX can and torch cannot.
 
     A Pad node before a convolution makes ONNX Runtime leave its fast memory layout and come back to it. Only pads with
@@ -35,7 +35,6 @@ def pads_into_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _names_read(graph: onnx.GraphProto) -> set[str]:
-    """The tensors that a node reads or that the graph gives out."""
     return {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
 
 

@@ -24,9 +24,7 @@ from surfaces.errors import SurfacesError
 Queue = Callable[[Sequence[Candidate], int, int], list[Candidate]]
 """(candidates by ascending sha256, number wanted, seed) -> the wanted ones, most useful first."""
 
-NEAR = 0.5
-"""Photos nearer than this share of the candidates' typical distance count as views of one place."""
-
+_NEAR = 0.5  # photos nearer than this share of the candidates' typical distance count as views of one place
 _EPSILON = 1e-12
 
 
@@ -40,9 +38,6 @@ def order_photos(
         candidates: in any order.
         limit: number wanted; None for all.
         seed: of the random queue.
-
-    Raises:
-        SurfacesError: there is no such queue.
     """
     if queue not in QUEUES:
         raise SurfacesError(f"expected a queue out of {', '.join(QUEUES)}, got {queue!r}")
@@ -51,22 +46,13 @@ def order_photos(
     return QUEUES[queue](known, wanted, seed)[:wanted] if wanted else []
 
 
-def _order_by_score(candidates: Sequence[Candidate], _wanted: int, _seed: int) -> list[Candidate]:
-    return sorted(candidates, key=lambda candidate: candidate.score)
-
-
-def _order_by_disagreement(candidates: Sequence[Candidate], _wanted: int, _seed: int) -> list[Candidate]:
-    return sorted(candidates, key=lambda candidate: (-(candidate.disagreement or 0.0), candidate.score))
-
-
 def _order_at_random(candidates: Sequence[Candidate], _wanted: int, seed: int) -> list[Candidate]:
     """By a hash, so that photos keep their relative order when others are added or reviewed."""
     return sorted(candidates, key=lambda candidate: hashlib.sha256(f"{seed} {candidate.sha256}".encode()).digest())
 
 
 def _order_by_class(candidates: Sequence[Candidate], wanted: int, _seed: int) -> list[Candidate]:
-    """The classes take turns, dining table (the rarest) first."""
-    chosen = _take_turns(class_utilities(candidates)[:, ::-1], wanted, _Diversity(np.zeros((len(candidates), 1))))
+    chosen = _take_turns(_class_utilities(candidates)[:, ::-1], wanted, _Diversity(np.zeros((len(candidates), 1))))
     return [candidates[index] for index in chosen]
 
 
@@ -76,18 +62,18 @@ def _order_by_expected_gain(candidates: Sequence[Candidate], wanted: int, _seed:
     The gain in a class's IoU decreases with the photos that show the class, so each class has its turn, however rare;
     so have borders, where people correct errors that no probability shows. Diversity keeps near-duplicates apart:
 
-        diversity = min(1, distance to the nearest photo before it / (NEAR x typical distance))^2
+        diversity = min(1, distance to the nearest photo before it / (_NEAR x typical distance))^2
 
     Distances are Euclidean, of descriptors; the greedy choice of distant photos is from Sener and Savarese (Active
     Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018).
     """
     border = np.array([[candidate.border_share] for candidate in candidates])
     descriptors = np.stack([candidate.descriptor for candidate in candidates]).astype(np.float64)
-    utilities = np.hstack([class_utilities(candidates)[:, ::-1], border])
+    utilities = np.hstack([_class_utilities(candidates)[:, ::-1], border])
     return [candidates[index] for index in _take_turns(utilities, wanted, _Diversity(descriptors))]
 
 
-def class_utilities(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
+def _class_utilities(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
     """Each photo's utility for wall, floor and dining table, float64 (N, 3).
 
         utility = (area of the class + errors x (1 + disagreement)) / area of the class in all photos
@@ -109,7 +95,7 @@ class _Diversity:
     def __init__(self, descriptors: npt.NDArray[np.float64]) -> None:
         typical_squared = 2 * descriptors.var(axis=0).sum()  # the mean square distance of two photos
         self._descriptors, self._squares = descriptors, (descriptors**2).sum(axis=1)
-        self._near_squared = float(NEAR**2 * typical_squared)
+        self._near_squared = float(_NEAR**2 * typical_squared)
         self.values = np.ones(len(descriptors))
 
     def choose(self, index: int) -> None:
@@ -143,8 +129,10 @@ def _take_turns(utilities: npt.NDArray[np.float64], wanted: int, diversity: _Div
 
 
 QUEUES: Mapping[str, Queue] = {
-    "doubtful": _order_by_score,
-    "disagreement": _order_by_disagreement,
+    "doubtful": lambda candidates, _wanted, _seed: sorted(candidates, key=lambda each: each.score),
+    "disagreement": lambda candidates, _wanted, _seed: sorted(
+        candidates, key=lambda each: (-(each.disagreement or 0.0), each.score)
+    ),
     "random": _order_at_random,
     "class-balanced": _order_by_class,
     "expected-gain": _order_by_expected_gain,

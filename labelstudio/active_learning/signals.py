@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -30,7 +29,6 @@ class Candidate:
     """A photo that nobody has reviewed.
 
     Attributes:
-        sha256: of the photo's file.
         score: quality of its labels, 0 to 1, 1 is best.
         disagreement: between teachers, or between views of the photo, 0 to 1: 1 minus the lower of the quality scores
             `backends` and `flips`; None if the teacher reports neither.
@@ -53,18 +51,15 @@ class Candidate:
 
 def read_candidates(store: LabelStore) -> list[Candidate]:
     """The unreviewed photos of a store, by ascending sha256; about a kilobyte each."""
-    return list(iterate_candidates(store))
-
-
-def iterate_candidates(store: LabelStore) -> Iterator[Candidate]:
-    """As `read_candidates`, one at a time."""
+    candidates = []
     for photo in store.photos():
         if photo.origin != "reviewed":
             try:
                 data = store.read_photo(photo)
             except DatasetError:  # reported once the photo is to be shown
                 data = b""
-            yield measure_candidate(photo.sha256, store.labels(photo.sha256), data)
+            candidates.append(measure_candidate(photo.sha256, store.labels(photo.sha256), data))
+    return candidates
 
 
 def measure_candidate(sha256: str, labels: ScoredLabels, photo: bytes) -> Candidate:
@@ -115,7 +110,6 @@ def soft_label_raster(labels: ScoredLabels) -> Floats:
 
 
 def _border_share(classes: npt.NDArray[np.intp]) -> float:
-    """Share of pixels whose right or lower neighbour has another class."""
     border = np.zeros(classes.shape, bool)
     border[:, :-1] |= classes[:, :-1] != classes[:, 1:]
     border[:-1] |= classes[:-1] != classes[1:]
@@ -142,7 +136,6 @@ def _decode_reduced(photo: bytes) -> Image:
 
 
 def _cell_means(planes: Floats, cells: int) -> Floats:
-    """Means of float32 (h, w, channels) over cells x cells cells, flat."""
     return np.asarray(cv2.resize(planes, (cells, cells), interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 

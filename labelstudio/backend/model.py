@@ -28,10 +28,7 @@ _CACHED_PHOTOS = 8
 class InteractiveModel:
     """Predicts regions from clicks and boxes, or all regions of a photo if nothing was drawn.
 
-    Args:
-        segmenter: encodes one photo at a time.
-        photos: of the tasks.
-        time_max_s: seconds after which a request starts no further photo.
+    A request starts no further photo after `time_max_s` seconds.
     """
 
     def __init__(self, segmenter: InteractiveSegmenter, photos: TaskPhotos, time_max_s: float = 600.0) -> None:
@@ -41,17 +38,11 @@ class InteractiveModel:
         self._computing = threading.Lock()
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> list[Any]:
-        """Predictions, one entry per task.
+        """A prediction per task, or an empty list for one whose photo cannot be read, if others can.
 
         Args:
             tasks: as Label Studio serialises them; one if something was drawn.
             context: `result` holds the prompts, see `parse_prompts`.
-
-        Returns:
-            A prediction per task; an empty list for one whose photo cannot be read, if others can.
-
-        Raises:
-            SurfacesError: none of the photos can be read, or the prompts are invalid.
         """
         if context is None or "result" not in context:
             return self._predict_photos(tasks)
@@ -85,11 +76,9 @@ class InteractiveModel:
         return predictions
 
     def _prediction(self, photo: InteractivePhoto, regions: Sequence[Detection]) -> dict[str, Any]:
-        labels = ScoredLabels(
-            tuple(ScoredSegment(region) for region in regions),
-            np.zeros(photo.size_hw, np.bool_),
-            {"score": min((float(region.score) for region in regions), default=0.0)},
-        )
+        segments = tuple(ScoredSegment(region) for region in regions)
+        score = min((float(region.score) for region in regions), default=0.0)
+        labels = ScoredLabels(segments, np.zeros(photo.size_hw, np.bool_), {"score": score})
         return labels_to_prediction(labels, self.version)
 
     def _encode(self, url: str) -> InteractivePhoto:

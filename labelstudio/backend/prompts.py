@@ -86,7 +86,6 @@ def _add_box(prompt: RegionPrompt, result: Mapping[str, Any], size_hw: tuple[int
 
 
 def _fractions(value: Mapping[str, Any], *names: str) -> list[float]:
-    """Percentages as fractions of 1."""
     numbers: list[Any] = [value.get(name) for name in names]
     # A bool is an int; NaN is not less than anything.
     if not all(type(number) in (int, float) and abs(number) < _PERCENT_MAX for number in numbers):
@@ -95,5 +94,4 @@ def _fractions(value: Mapping[str, Any], *names: str) -> list[float]:
 
 
 def _pixel_range(start: float, stop: float, side: int) -> tuple[int, int]:
-    """The pixels that a range of a side touches, clipped to the photo."""
     return max(0, math.floor(start * side + 1e-6)), min(side, math.ceil(stop * side - 1e-6))

@@ -50,7 +50,6 @@ class SamPhoto:
         return detection(prompt.surface, min(result.predicted_iou for result in results), mask)
 
     def _sam_prompts(self, prompt: RegionPrompt) -> Iterator[SamPrompt]:
-        """One for each box; without boxes one for all points."""
         for box in prompt.boxes_xyxy:
             yield _sam_prompt(np.array(box, np.float32), prompt)
         if prompt.points and not prompt.boxes_xyxy:
@@ -61,7 +60,6 @@ class SamPhoto:
 
 
 def _sam_prompt(box_xyxy: npt.NDArray[np.float32], prompt: RegionPrompt) -> SamPrompt:
-    """A box with the prompt's points inside it."""
     left, top, right, bottom = box_xyxy
     points = [(point, True) for point in prompt.points] + [(point, False) for point in prompt.negative_points]
     within = [((x, y), positive) for (x, y), positive in points if left <= x < right and top <= y < bottom]

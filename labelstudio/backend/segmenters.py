@@ -27,27 +27,23 @@ from models.inference.postprocess import detection, fuse, mean_probability, remo
 from models.inference.segmenter import Segmenter
 from surfaces.classes import SurfaceClass
 from surfaces.detections import Detection, Image, Mask
+from surfaces.metrics import class_mask
 
 Point = tuple[int, int]
 """Column and row of a pixel."""
 
 _WORKING_SIDE = 640
 _BLUR_SIGMA = 2.0
-_LAB_TOLERANCE = (20, 10, 10)
-"""Largest differences of lightness and the two colours, in OpenCV's 8-bit L*a*b*, from those of a point."""
+_LAB_TOLERANCE = (20, 10, 10)  # of lightness and the two colours, in OpenCV's 8-bit L*a*b*
 _POINT_PROBABILITY_SHARE = 0.5
 _BOX_PROBABILITY_SHARE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class RegionPrompt:
-    """Points and boxes for one region.
+    """Points inside and outside one region, and boxes around its parts.
 
-    Attributes:
-        surface: its label.
-        points: pixels inside.
-        negative_points: pixels outside.
-        boxes_xyxy: non-empty, in whole pixels of the photo, right and bottom exclusive; each encloses a part.
+    Boxes are not empty, in whole pixels of the photo, right and bottom exclusive.
     """
 
     surface: SurfaceClass
@@ -57,26 +53,19 @@ class RegionPrompt:
 
 
 class InteractivePhoto(Protocol):
-    """An encoded photo, which answers many prompts."""
+    """An encoded photo, which answers many prompts; `segments` are the student's without any prompt."""
 
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        """The photo's height and width."""
-
-    @property
-    def segments(self) -> Sequence[Detection]:
-        """The student's segments without any prompt, see `Segmenter.predict`."""
+    size_hw: tuple[int, int]
+    segments: Sequence[Detection]
 
     def predict(self, prompt: RegionPrompt) -> Detection | None:
         """The region of a prompt, whose points are on the photo; None if nothing is found."""
 
 
 class InteractiveSegmenter(Protocol):
-    """Encodes photos."""
+    """Encodes photos; its name has the version of its weights."""
 
-    @property
-    def name(self) -> str:
-        """Model and version of its weights, for provenance."""
+    name: str
 
     def encode(self, image: Image) -> InteractivePhoto:
         """Runs the slow part of the network on uint8 HxWx3 RGB."""
@@ -99,11 +88,7 @@ class StudentSegmenter:
 class StudentPhoto:
     """A photo encoded by the student; keeps a small copy of it only.
 
-    Args:
-        image: uint8 HxWx3 RGB.
-        output: of the network.
-        segments: made of the output.
-        smallest_share: of a box; smaller specks are removed from its mask.
+    Specks smaller than `smallest_share` of a box are removed from its mask.
     """
 
     def __init__(
@@ -137,7 +122,7 @@ class StudentPhoto:
             if segment.surface == surface and segment.mask[point[::-1]]:
                 return segment.mask if surface.is_thing else flood_fill(segment.mask, point)
         height, width = self._lab.shape[:2]
-        known = self._union_of_segments(surface)
+        known = class_mask(self.segments, surface, self.size_hw)
         probability = upsample_window(self._probability_of(surface), (height, width), 0, 0, width, height)
         column, row = self._to_working_size(point)
         likely = probability >= _POINT_PROBABILITY_SHARE * probability[row, column]
@@ -162,19 +147,12 @@ class StudentPhoto:
         mask = np.zeros(self.size_hw, np.bool_)
         inside = mask[top:bottom, left:right]
         if not surface.is_thing:
-            inside[:] = self._union_of_segments(surface)[top:bottom, left:right]
+            inside[:] = class_mask(self.segments, surface, self.size_hw)[top:bottom, left:right]
         if not inside.any():
             probability = upsample_window(self._probability_of(surface), self.size_hw, left, top, right, bottom)
             likely = probability >= _BOX_PROBABILITY_SHARE * probability.max()
             inside[:] = remove_specks(likely, self._smallest_share)
         return mask
-
-    def _union_of_segments(self, surface: SurfaceClass) -> Mask:
-        union = np.zeros(self.size_hw, np.bool_)
-        for segment in self.segments:
-            if segment.surface == surface:
-                union |= segment.mask
-        return union
 
     def _to_working_size(self, point: Point) -> Point:
         (height, width), (rows, columns) = self.size_hw, self._lab.shape[:2]
@@ -190,10 +168,7 @@ class StudentPhoto:
 def flood_fill(region: Mask, seed: Point, lab: Image | None = None) -> Mask:
     """The connected component (8 neighbours) of a region that contains the seed, which itself is always in it.
 
-    Args:
-        region: bool HxW.
-        seed: column and row.
-        lab: uint8 HxWx3; if given, the component is limited to colours similar to the seed's.
+    With `lab`, uint8 HxWx3, the component is limited to colours similar to the seed's.
     """
     barrier = np.pad((~region).astype(np.uint8), 1, constant_values=1)
     barrier[seed[1] + 1, seed[0] + 1] = 0
@@ -206,7 +181,6 @@ def flood_fill(region: Mask, seed: Point, lab: Image | None = None) -> Mask:
 
 
 def _blurred_lab(image: Image) -> Image:
-    """The photo at working size as L*a*b*, smoothed so that noise and texture do not stop a flood fill."""
     scale = min(1.0, _WORKING_SIDE / max(image.shape[:2]))
     size_wh = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)

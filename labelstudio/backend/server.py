@@ -1,9 +1,8 @@
 """Label Studio's protocol for ML backends over HTTP: a Starlette application, served by uvicorn.
 
 label-studio-ml on PyPI is 1.0.9 of 2022: it pins Flask 1.1.2 and werkzeug 2.0.2, needs redis and rq, and answers errors
-with tracebacks. Label Studio (1.23, `ml/api_connector.py`) sends a backend that only predicts five requests:
-`GET /health`, `GET /versions`, `POST /setup`, `POST /predict`, and `POST /webhook`, which reports changes of the
-project and expects no answer.
+with tracebacks. Label Studio (1.23, `ml/api_connector.py`) sends `/webhook` the project's changes, and expects no
+answer.
 
 Requests are untrusted: the server listens on loopback by default, answers only under its own host names (against DNS
 rebinding), accepts only JSON (which other sites' pages cannot send without a preflight) and checks the secret if there
@@ -55,9 +54,8 @@ _Result = TypeVar("_Result")
 class Access:
     """Which requests are answered.
 
-    Attributes:
-        hosts: permitted names in the Host header: names and IP addresses without port, IPv6 in brackets.
-        secret: password of HTTP basic authentication, for the user `USER`; None requires none.
+    `hosts` are permitted in the Host header: names and IP addresses without port, IPv6 in brackets. `secret` is the
+    password of HTTP basic authentication, for the user `USER`; None requires none.
     """
 
     hosts: tuple[str, ...] = LOOPBACK_HOSTS
@@ -83,7 +81,6 @@ class ServerLimits:
             annotations and predictions.
         containers_max: objects and lists in a request's JSON.
         strings_max: strings in it.
-        tasks_max: tasks in a request.
         request_s: seconds until a request must have arrived.
         response_s: seconds until its response must have been read.
         connections_max: connections that are answered; four times as many are accepted, the others get a 503.
@@ -101,29 +98,16 @@ class ServerLimits:
 
 
 class Model(Protocol):
-    """Predicts; called from several threads at once."""
+    """Predicts, called from several threads at once; `version` is the model version of its predictions."""
 
-    @property
-    def version(self) -> str:
-        """Model version of its predictions."""
+    version: str
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> list[Any]:
-        """Predictions, one entry per task: a dictionary with `result`, or a list of such.
-
-        Args:
-            tasks: as Label Studio serialises them.
-            context: what was just drawn in the browser, or None.
-
-        Raises:
-            SurfacesError: there is no prediction; with the reason.
-        """
+        """Predictions, one entry per task; see `InteractiveModel.predict`."""
 
 
 class MlServer:
-    """Serves a model on `host` while its context is entered.
-
-    Attributes:
-        port: on which it listens; a free one if 0 was given.
+    """Serves a model on `host` while its context is entered; `port` is a free one if 0 was given.
 
     Raises:
         OutputError: the port is taken, or is no port of this machine.
@@ -205,13 +189,12 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Keeps reading: a client whose request was rejected may still be sending, and read the response only then."""
+        # A client whose request was rejected may still be sending, and read the response only then.
         super().on_response_complete()
         if not self.transport.is_closing():
             self._restart_timers()
 
-    def send_400_response(self, msg: str) -> None:
-        """uvicorn calls this for requests that are no HTTP."""
+    def send_400_response(self, msg: str) -> None:  # requests that are no HTTP
         body = json.dumps({"error": msg}).encode()
         head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.transport.write(f"{head}Connection: close\r\n\r\n".encode() + body)
@@ -288,11 +271,7 @@ class _Endpoints:
 
 
 def parse_body(body: bytearray, limits: ServerLimits) -> dict[str, Any]:
-    """Parses a request's JSON object, unless that would need many times its bytes.
-
-    Raises:
-        HTTPException: it is no JSON object, or has too many parts.
-    """
+    """Parses a request's JSON object, unless that would need many times its bytes; else raises an HTTPException."""
     if body.count(b"{") + body.count(b"[") > limits.containers_max or body.count(b'"') > 2 * limits.strings_max:
         words = f"expected at most {limits.containers_max} objects and lists and {limits.strings_max} texts, got more"
         raise HTTPException(413, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 from collections import OrderedDict
@@ -15,10 +14,9 @@ import httpx
 
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.project.labeling_config import IMAGE_FIELD
-from labelstudio.server.connection import RedirectedError, Server, server_errors
-from surfaces.detections import Image
+from labelstudio.server.connection import RedirectedError, Server, same_origin, server_errors
 from surfaces.errors import FetchError
-from surfaces.images.load import decode_image, is_address
+from surfaces.images.load import is_address
 from surfaces.io.http import FetchLimits, fetch
 from surfaces.messages import without_credentials
 
@@ -32,35 +30,24 @@ Value = TypeVar("Value")
 class TaskPhotos:
     """Fetches photos from the URLs in their tasks.
 
-    Args:
-        server: the tasks' Label Studio; its token is sent to its own origin only, and there only to paths of photos
-            (`is_photo_url`). If None, only absolute URLs are fetched.
-        allow_private: whether photos elsewhere may be on this machine and in private networks, which whoever may
-            write tasks could then send requests to.
+    The token of `server` is sent to its own origin only, and there only to paths of photos (`is_photo_url`); without a
+    server only absolute URLs are fetched. With `allow_private` photos elsewhere may be on this machine and in private
+    networks, which whoever may write tasks could then send requests to.
     """
 
     def __init__(self, server: Server | None, allow_private: bool = False) -> None:
         self._server = server
         self._limits = FetchLimits(bytes_max=_BYTES_MAX, allow_private=allow_private)
 
-    def read(self, url: str) -> Image:
-        """Fetches and decodes a photo: uint8 HxWx3 RGB, upright.
+    def download(self, url: str) -> bytes:
+        """Fetches a photo's file, which is not checked.
 
         Args:
             url: a path on the server (`/data/upload/…`, `/data/local-files/?d=…`), or an http or https URL.
-
-        Raises:
-            FetchError, ServerUnavailableError, TokenError, ProjectError: it cannot be fetched.
-            DecodeError: it is no photo.
         """
-        return decode_image(io.BytesIO(self.download(url)))
-
-    def download(self, url: str) -> bytes:
-        """Fetches a photo's file, which is not checked; arguments and errors are those of `read`."""
         if len(url) > _URL_CHARACTERS_MAX or any(ord(character) < 32 or ord(character) == 127 for character in url):
-            raise FetchError(
-                f"expected an address of at most {_URL_CHARACTERS_MAX} characters, none a control character"
-            )
+            words = f"expected an address of at most {_URL_CHARACTERS_MAX} characters, none a control character"
+            raise FetchError(words)
         if not is_address(url) and not url.startswith("/"):
             raise FetchError(f"expected a photo's path on the server or an http address, got {url[:100]!r}")
         if self._server is None:
@@ -90,10 +77,7 @@ class TaskPhotos:
 
 
 class SingleFlightCache(Generic[Value]):
-    """Caches the results of a function, but no exceptions, for the `size` most recent keys.
-
-    Concurrent calls with one key compute it once.
-    """
+    """Caches the `size` newest results of a function, but no exceptions; concurrent calls with one key compute once."""
 
     def __init__(self, compute: Callable[[str], Value], size: int) -> None:
         self._compute, self._size = compute, size
@@ -151,17 +135,10 @@ def _read(server: Server, url: str) -> bytes:
 
 
 def _is_at(url: str, server: Server) -> bool:
-    """Whether a URL has the server's scheme, host and port."""
     try:
-        httpx.URL(url)
-        return _origin(url) == _origin(server.url)
+        return same_origin(httpx.URL(url), httpx.URL(server.url))
     except (ValueError, httpx.InvalidURL) as error:
         raise _not_http(url) from error
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _not_http(url: str) -> FetchError:

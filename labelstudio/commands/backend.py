@@ -98,13 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_segmenter(args: argparse.Namespace) -> InteractiveSegmenter:
-    """SAM if `args.sam` names its weights, else the student.
-
-    Raises:
-        WeightsError: the weights are missing, or of another network.
-        MissingExtraError: SAM needs a package that is not installed.
-        DeviceError: `args.device` does not exist.
-    """
+    """SAM if `args.sam` names its weights, else the student."""
     if args.sam is None:
         return StudentSegmenter(Segmenter(threads=args.threads))
     with missing_package_reported("backend --sam", "autolabel"):
@@ -121,10 +115,6 @@ def register_backend(server: Server, project: Project, url: str, secret: str | N
     Changes nothing if it is registered already; an entry of ours with another URL is updated. Label Studio also makes
     the backend's model version the shown one if none was chosen, and adds a webhook for all changes of the project;
     both are undone.
-
-    Raises:
-        ProjectError: the server rejects the URL, or cannot reach it.
-        TokenError: the token's owner may not change the project.
     """
     client = server.client
     wanted: dict[str, Any] = {"project": project.id, "url": url, "title": TITLE, "is_interactive": True}
@@ -186,14 +176,12 @@ def _bracket(host: str) -> str:
 
 
 def _host_name(text: str) -> str:
-    """A host name or IP address as in a Host header, without its port."""
     if re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", text) is None:
         raise argparse.ArgumentTypeError(f"expected a host name without port, such as gpu.example.com, got {text!r}")
     return text
 
 
 def _connect(args: argparse.Namespace) -> Server | None:
-    """The photos' Label Studio; None if it cannot be reached and `--connect` is not given, which is reported."""
     try:
         return connect(args)
     except (ServerUnavailableError, TokenError) as error:
@@ -240,7 +228,6 @@ def _blocked_address_reported(url: str) -> Iterator[None]:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set."""
     stopped = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}

@@ -1,28 +1,27 @@
 """`python -m labelstudio pull DATASET`: turns annotations into reviewed labels of the dataset.
 
-Accepted and corrected photos get the person's labels. A rejected photo becomes unsure in every pixel, so that nothing
-is learnt from it. If a person could not judge a photo, or skipped it, its labels stay. Only tasks that changed since
-the last pull are read. Of two reviews of a photo the newer one stays, in whatever order they are pulled, and labels
-that a person made elsewhere are never overwritten. Replaced automatic labels stay in the store:
-`python -m labelstudio undo` restores them.
+Only tasks that changed since the last pull are read. Of two reviews of a photo the newer one stays, in whatever order
+they are pulled, and labels that a person made elsewhere are never overwritten. Replaced automatic labels stay in the
+store: `python -m labelstudio undo` restores them.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from labelstudio.errors import AnnotationError
-from labelstudio.progress import report, task_bar
 from labelstudio.project.labeling_config import Project, add_project_argument, find_project
 from labelstudio.project.tasks import REVIEWED, SKIPPED, TaskSummary, list_tasks, read_field, read_stats, read_task
 from labelstudio.server.connection import Server, add_server_arguments, connect, server_errors
-from labelstudio.sync.agreement import mean_ious, same_labels
+from labelstudio.sync.agreement import format_ious, mean_ious, same_labels
 from labelstudio.sync.review_log import IN_LABELS, LoggedAnnotation, LoggedTask, Outcome, ReviewLog
 from labelstudio.sync.reviews import RULES, Decision, decide, describe_change, read_reviews
 from surfaces.cli.arguments import local_path
+from surfaces.cli.progress import progress_bar, write_line
 from surfaces.messages import printable
 from surfaces.store.label_store import LabelStore, StoredPhoto
 from surfaces.store.records import ScoredLabels
@@ -67,8 +66,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Pull:
-    """One pull of a project into a dataset; `failed` counts tasks with an invalid annotation."""
-
     VERB = "pulled    "
 
     def __init__(
@@ -79,15 +76,14 @@ class _Pull:
         self._photos = {photo.sha256: photo for photo in store.photos()}
         self._agreements: list[dict[str, float]] = []
         self._outcomes: Counter[Outcome] = Counter()
-        self._conflicts = 0
-        self.failed = 0
+        self._conflicts = self.failed = 0
 
     def run(self) -> None:
         """Pulls all tasks that changed, one at a time: an interruption loses no finished one."""
         key = read_stats(self._server, self._project).key
         known = {logged.task: logged for logged in self._log.tasks(key)}
         changed = [task for task in self._list_annotated() if not self._is_known(task, known.get(task.number))]
-        with task_bar(len(changed)) as bar:
+        with progress_bar(len(changed), "task", quiet=not changed) as bar:
             for task in changed:
                 try:
                     self._pull(key, task)
@@ -96,24 +92,20 @@ class _Pull:
                     self._report(task.number, f"{error}; the next pull tries again")
                 bar.update()
 
-    def summary(self) -> list[str]:
-        """Lines for people."""
+    def summary(self) -> Iterator[str]:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self._outcomes.items()))
-        lines = [f"{self.VERB} {self._outcomes.total()} tasks" + (f": {counts}" if counts else "")]
+        yield f"{self.VERB} {self._outcomes.total()} tasks" + (f": {counts}" if counts else "")
         if self._agreements:
-            ious = ", ".join(f"{name} {iou:.3f}" for name, iou in mean_ious(self._agreements).items())
-            lines.append(f"agreement  {len(self._agreements)} tasks of several people, mean IoU {ious}")
+            ious = format_ious(mean_ious(self._agreements))
+            yield f"agreement  {len(self._agreements)} tasks of several people, mean IoU {ious}"
         if self._conflicts:
-            lines.append(f"conflicts  {self._conflicts}")
+            yield f"conflicts  {self._conflicts}"
         if self.failed:
-            lines.append(f"failed     {self.failed}")
-        return lines
+            yield f"failed     {self.failed}"
 
     def _list_annotated(self) -> list[TaskSummary]:
-        """The tasks that somebody annotated or skipped, by number."""
-        tasks = {
-            task.number: task for kind in (REVIEWED, SKIPPED) for task in list_tasks(self._server, self._project, kind)
-        }
+        found = (list_tasks(self._server, self._project, kind) for kind in (REVIEWED, SKIPPED))
+        tasks = {task.number: task for task in chain.from_iterable(found)}
         return [tasks[number] for number in sorted(tasks)]
 
     def _is_known(self, task: TaskSummary, logged: LoggedTask | None) -> bool:
@@ -128,9 +120,8 @@ class _Pull:
     def _pull(self, key: str, summary: TaskSummary) -> None:
         photo = self._photos.get(summary.sha256)
         if photo is None:
-            self._report_conflict(
-                summary.number, f"its photo {summary.sha256[:12] or '(not named)'} is not in the dataset"
-            )
+            words = f"its photo {summary.sha256[:12] or '(not named)'} is not in the dataset"
+            self._report_conflict(summary.number, words)
             return
         task = read_task(self._server, summary.number)
         if task is None:
@@ -142,15 +133,8 @@ class _Pull:
         for person, count in Counter(review.logged.annotator for review in reviews).items():
             if count > 1:
                 self._report(summary.number, f"{count} annotations by {person}; of each person the newest counts")
-        logged = LoggedTask(
-            key,
-            summary.number,
-            photo.sha256,
-            read_field(task, "updated_at", str),
-            decision.decided_at,
-            decision.outcome,
-            decision.agreement,
-        )
+        decided = (decision.decided_at, decision.outcome, decision.agreement)
+        logged = LoggedTask(key, summary.number, photo.sha256, read_field(task, "updated_at", str), *decided)
         outcome = self._apply(logged, decision, photo)
         self._outcomes[outcome] += 1
         self._record(replace(logged, outcome=outcome), [review.logged for review in reviews])
@@ -158,7 +142,6 @@ class _Pull:
             self._agreements.append(dict(decision.agreement))
 
     def _apply(self, logged: LoggedTask, decision: Decision, photo: StoredPhoto) -> Outcome:
-        """Writes a decision's labels if they are the newest; returns the outcome."""
         if decision.labels is not None and not self._is_in_labels(decision, photo):
             conflict = self._find_conflict(logged, photo)
             if conflict:
@@ -190,9 +173,8 @@ class _Pull:
         if known.decided_at > logged.decided_at:
             return f"{photo.source} has a newer review, of {known.decided_at}, by {photo.reviewer}; that stays"
         if known.project != logged.project:
-            self._report(
-                logged.task, f"{photo.source} was reviewed in another project, at {known.decided_at}; replaced"
-            )
+            words = f"{photo.source} was reviewed in another project, at {known.decided_at}; replaced"
+            self._report(logged.task, words)
         return ""
 
     def _report_conflict(self, number: int, message: str) -> None:
@@ -200,7 +182,7 @@ class _Pull:
         self._report(number, message)
 
     def _report(self, number: int, message: str) -> None:
-        report(f"{self._project.url}?task={number}: {message}")
+        write_line(f"{self._project.url}?task={number}: {message}")
 
 
 class _DryPull(_Pull):

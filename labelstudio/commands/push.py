@@ -1,8 +1,7 @@
 """`python -m labelstudio push DATASET`: makes tasks of photos, the most useful first, and predictions of their labels.
 
-The server's tasks, identified by their photos' sha256, determine what is left to do: a push that was interrupted
-resumes when it is run again, and a complete one adds nothing. Deleted tasks are known from the dataset's log of
-reviews, which lists the pushed photos.
+The server's tasks, identified by their photos' sha256, determine what is left to do. Deleted tasks are known from the
+dataset's log of reviews, which lists the pushed photos.
 """
 
 from __future__ import annotations
@@ -16,31 +15,17 @@ from itertools import islice
 from typing import Any
 
 from labelstudio.active_learning import QUEUES, Candidate, order_photos, read_candidates
-from labelstudio.progress import report, task_bar
+from labelstudio.project import labeling_config
 from labelstudio.project.image_hosting import METHODS, ImageHosting, Original, open_hosting
-from labelstudio.project.labeling_config import (
-    IMAGE_FIELD,
-    UNCERTAINTY_SAMPLING,
-    Project,
-    add_project_argument,
-    find_project,
-    show_predictions,
-)
-from labelstudio.project.tasks import (
-    STARTED,
-    Batch,
-    TaskSummary,
-    delete_task,
-    list_tasks,
-    read_stats,
-    without_prediction_of,
-)
+from labelstudio.project.labeling_config import Project, add_project_argument, find_project
+from labelstudio.project.tasks import STARTED, Batch, TaskSummary, delete_task, list_tasks, read_stats
 from labelstudio.server.connection import Server, add_server_arguments, connect, server_errors
 from labelstudio.server.local_server import LocalServer
 from labelstudio.sync.regions import labels_to_prediction
 from labelstudio.sync.review_log import ReviewLog
 from surfaces.classes import CLASSES
 from surfaces.cli.arguments import local_path
+from surfaces.cli.progress import progress_bar, write_line
 from surfaces.errors import DatasetError, DecodeError, FetchError
 from surfaces.io.storage import find_bytes
 from surfaces.store.label_store import LabelSettings, LabelStore, StoredPhoto
@@ -77,14 +62,14 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     server = connect(args)
     project = find_project(server, args.project)
-    if project.sampling == UNCERTAINTY_SAMPLING:
-        report(
+    if project.sampling == labeling_config.UNCERTAINTY_SAMPLING:
+        write_line(
             f"project {project.title!r} shows tasks by the score of their prediction (uncertainty sampling), not in the"
             " order of --queue; `python -m labelstudio init` changes that"
         )
     running = LocalServer(args.home).running()
-    running = running if running and running.url == server.url else None
-    hosting = open_hosting(server, project, args.photos, args.url_base, running)
+    local = running if running and running.url == server.url else None
+    hosting = open_hosting(server, project, args.photos, args.url_base, local)
     with LabelStore.open(args.dataset) as store, ReviewLog.of(args.dataset) as log, server_errors():
         push = _Push(server, project, store, log, hosting)
         push.run(args.queue, args.limit, args.seed, args.again)
@@ -93,13 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def model_version_of(settings: LabelSettings) -> str:
-    """The model version of predictions of these settings on the server."""
+    """The model version, on the server, of predictions of these settings."""
     return f"{settings.teacher} {settings.fingerprint[:12]}"
 
 
 class _Push:
-    """One push of a dataset to a project; `failed` counts photos that could not be read."""
-
     def __init__(
         self, server: Server, project: Project, store: LabelStore, log: ReviewLog, hosting: ImageHosting
     ) -> None:
@@ -109,10 +92,7 @@ class _Push:
         self._server, self._project, self._store, self._log, self._hosting = server, project, store, log, hosting
         self._settings, self._model_version = settings, model_version_of(settings)
         self._photos = {photo.sha256: photo for photo in store.photos()}
-        self._added = 0
-        self._predicted = 0
-        self._waiting = 0
-        self.failed = 0
+        self._added = self._predicted = self._waiting = self.failed = 0
 
     def run(self, queue: str, limit: int, seed: int, again: bool) -> None:
         """Updates the project's tasks, then adds new ones until `limit` tasks of the queue wait for review."""
@@ -130,14 +110,12 @@ class _Push:
         if self._added or len(known) > outdated:
             self._show_newest_predictions()
 
-    def summary(self) -> list[str]:
-        """Lines for people."""
-        lines = [f"added      {self._added} tasks; {self._waiting + self._added} of this queue wait for review"]
+    def summary(self) -> Iterator[str]:
+        yield f"added      {self._added} tasks; {self._waiting + self._added} of this queue wait for review"
         if self._predicted:
-            lines.append(f"predicted  {self._predicted} waiting tasks got the newest labels")
+            yield f"predicted  {self._predicted} waiting tasks got the newest labels"
         if self.failed:
-            lines.append(f"failed     {self.failed} photos")
-        return lines
+            yield f"failed     {self.failed} photos"
 
     def _read_tasks(self) -> tuple[dict[str, TaskSummary], list[TaskSummary]]:
         """One task of each photo, by sha256, and duplicates that nobody started."""
@@ -155,25 +133,25 @@ class _Push:
         return {sha256: tasks[0] for sha256, tasks in by_photo.items()}, duplicates
 
     def _restore_links(self, known: Mapping[str, TaskSummary]) -> None:
-        for sha256, task in known.items():
-            photo = self._photos.get(sha256)
-            if photo:
-                with suppress(DatasetError):  # the photo no longer exists
-                    self._hosting.restore_link(task.image, partial(_read_photo_file, self._store, photo))
+        for sha256 in known.keys() & self._photos.keys():
+            with suppress(DatasetError):  # the photo no longer exists
+                read = partial(_read_photo_file, self._store, self._photos[sha256])
+                self._hosting.restore_link(known[sha256].image, read)
 
     def _show_newest_predictions(self) -> None:
         """Makes tasks open with the newest predictions, unless somebody chose those of another program."""
         shown = self._project.model_version
         ours = {model_version_of(settings) for settings in self._store.settings()}
         if shown != self._model_version and shown in ours | {""}:
-            show_predictions(self._server, self._project, self._model_version)
+            self._server.client.projects.update(self._project.id, model_version=self._model_version)
 
     def _update_predictions(self, known: Mapping[str, TaskSummary]) -> int:
         """Adds predictions of the newest labels to unreviewed tasks; returns how many tasks still have none."""
         outdated = 0
         batch = Batch(self._server, self._project, "import/predictions")
         kept = {task.number for task in known.values()}
-        for task in list_tasks(self._server, self._project, without_prediction_of(self._model_version)):
+        without = ("predictions_model_versions", "not_contains", "List", [self._model_version])
+        for task in list_tasks(self._server, self._project, without):
             photo = self._photos.get(task.sha256)
             if task.number not in kept:
                 continue
@@ -185,17 +163,16 @@ class _Push:
         return outdated
 
     def _add_tasks(self, known: Set[str], deleted: Set[str], queue: str, missing: int, seed: int) -> list[str]:
-        """Makes tasks of the best photos that can be shown; returns their sha256."""
         wanted = {sha256 for sha256, photo in self._photos.items() if self._is_wanted(photo)}
         older = sum(photo.origin != "reviewed" for photo in self._photos.values()) - len(wanted)
         if older:
-            report(f"skipped: {older} photos with labels of settings that are no longer in use")
+            write_line(f"skipped: {older} photos with labels of settings that are no longer in use")
         if wanted & deleted:
-            report(f"skipped: {len(wanted & deleted)} photos whose tasks were deleted; --again adds them again")
+            write_line(f"skipped: {len(wanted & deleted)} photos whose tasks were deleted; --again adds them again")
         left = wanted - known - deleted
         batch = Batch(self._server, self._project, "import")
         added: list[str] = []
-        with task_bar(min(missing, len(left))) as bar:
+        with progress_bar(min(missing, len(left)), "task", quiet=not left) as bar:
             tasks = (self._make_task(candidate, queue) for candidate in self._order(wanted, left, queue, missing, seed))
             for task in islice(filter(None, tasks), missing):
                 added.append(task["data"]["sha256"])
@@ -210,7 +187,7 @@ class _Push:
     def _order(self, wanted: Set[str], left: Set[str], queue: str, missing: int, seed: int) -> Iterator[Candidate]:
         """All that is left of the wanted photos, best first, since some may turn out to be unreadable.
 
-        All wanted photos are ordered: a queue that separates near-duplicates must see those that have tasks.
+        All wanted ones are ordered: a queue that separates near-duplicates must see those that have tasks.
         """
         if not left:
             return
@@ -230,24 +207,20 @@ class _Push:
         return photo.origin != "reviewed" and photo.settings == self._settings.fingerprint
 
     def _make_task(self, candidate: Candidate, queue: str) -> dict[str, Any] | None:
-        """A task with its prediction and its photo hosted; None if the photo cannot be read."""
         photo = self._photos[candidate.sha256]
         try:
             url = self._hosting.host(_read_photo_file(self._store, photo))
         except (DatasetError, DecodeError) as error:
             self.failed += 1
-            report(f"{photo.source}: {error}")
+            write_line(f"{photo.source}: {error}")
             return None
-        data = {IMAGE_FIELD: url, **self._task_columns(photo, candidate), "queue": queue}
+        data = {labeling_config.IMAGE_FIELD: url, **self._task_columns(photo, candidate), "queue": queue}
         return {"data": data, "predictions": [self._prediction(photo)]}
 
     def _task_columns(self, photo: StoredPhoto, candidate: Candidate) -> dict[str, Any]:
-        """Task data to sort and filter by; projects of version 0.1 have the same keys."""
-        segments = self._store.segments(photo.sha256)
-        areas = {
-            surface.name.replace(" ", "_"): sum(segment.area for segment in segments if segment.surface is surface)
-            for surface in CLASSES
-        }
+        areas = dict.fromkeys(CLASSES, 0)
+        for segment in self._store.segments(photo.sha256):
+            areas[segment.surface] += segment.area
         pixels = photo.width * photo.height
         return {
             "sha256": photo.sha256,
@@ -255,7 +228,7 @@ class _Push:
             "source": photo.source,
             "score": round(candidate.score, 4),
             "disagreement": None if candidate.disagreement is None else round(candidate.disagreement, 4),
-            **{name: round(area / pixels, 4) for name, area in areas.items()},
+            **{surface.name.replace(" ", "_"): round(area / pixels, 4) for surface, area in areas.items()},
             "tables": candidate.tables,
         }
 

@@ -1,20 +1,18 @@
-"""`python -m labelstudio status DATASET`: tasks that wait and are done, and the quality of predictions.
-
-Waiting tasks are counted on the server; outcomes are known of the reviews that were pulled.
-"""
+"""`python -m labelstudio status DATASET`: tasks that wait and are done, and the quality of predictions."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections import Counter
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 from labelstudio.project.labeling_config import Project, add_project_argument, find_project
 from labelstudio.project.tasks import ProjectStats, read_stats
 from labelstudio.server.connection import add_server_arguments, connect, server_errors
-from labelstudio.sync.agreement import mean_ious
+from labelstudio.sync.agreement import format_ious, mean_ious
 from labelstudio.sync.review_log import Outcome, ReviewLog
 from labelstudio.sync.reviews import JUDGED
 from surfaces.cli.arguments import local_path
@@ -41,14 +39,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read_status(project: Project, stats: ProjectStats, log: ReviewLog) -> dict[str, Any]:
-    """The status as JSON.
-
-    Returns:
-        `project`, `url`; from the server `tasks`, `waiting`, `done`, `skipped`; from the log `outcomes` (tasks by
-        outcome), `iou` (mean over reviews, prediction against review, by class), `seconds` (median of a review, or
-        None), `annotators` (reviews by person) and `agreement` (`tasks` that several people reviewed, and their mean
-        `iou` by class).
-    """
     tasks, annotations = log.tasks(stats.key), log.annotations(stats.key)
     seconds = [each.seconds for each in annotations if each.seconds is not None and each.outcome != Outcome.SKIPPED]
     agreements = [task.agreement for task in tasks if task.agreement]
@@ -67,29 +57,21 @@ def _read_status(project: Project, stats: ProjectStats, log: ReviewLog) -> dict[
     }
 
 
-def _lines(status: dict[str, Any]) -> list[str]:
+def _lines(status: dict[str, Any]) -> Iterator[str]:
     outcomes, agreement = status["outcomes"], status["agreement"]
     judged = sum(outcomes.get(outcome, 0) for outcome in JUDGED)
-    lines = [
-        f"project    {status['project']}  {status['url']}",
-        f"queue      {status['waiting']} of {status['tasks']} tasks wait for review",
-        f"done       {status['done']} tasks, {sum(outcomes.values())} pulled; {status['skipped']} times skipped",
-    ]
+    yield f"project    {status['project']}  {status['url']}"
+    yield f"queue      {status['waiting']} of {status['tasks']} tasks wait for review"
+    yield f"done       {status['done']} tasks, {sum(outcomes.values())} pulled; {status['skipped']} times skipped"
     if outcomes:
-        lines.append(f"outcomes   {', '.join(f'{count} {outcome}' for outcome, count in outcomes.items())}")
+        yield f"outcomes   {', '.join(f'{count} {outcome}' for outcome, count in outcomes.items())}"
     if judged:
-        lines.append(f"unchanged  {outcomes.get(Outcome.ACCEPTED, 0) / judged:.0%} of {judged} judged photos")
+        yield f"unchanged  {outcomes.get(Outcome.ACCEPTED, 0) / judged:.0%} of {judged} judged photos"
     if status["iou"]:
-        lines.append(f"iou        {_format_ious(status['iou'])}, mean of prediction against review")
+        yield f"iou        {format_ious(status['iou'])}, mean of prediction against review"
     if status["seconds"] is not None:
-        lines.append(f"time       {status['seconds']:.0f} s a task, median")
+        yield f"time       {status['seconds']:.0f} s a task, median"
     if len(status["annotators"]) > 1:
-        lines.append(f"people     {', '.join(f'{name} {count}' for name, count in status['annotators'].items())}")
+        yield f"people     {', '.join(f'{name} {count}' for name, count in status['annotators'].items())}"
     if agreement["tasks"]:
-        ious = _format_ious(agreement["iou"])
-        lines.append(f"agreement  {ious}, mean of {agreement['tasks']} tasks of several people")
-    return lines
-
-
-def _format_ious(ious: dict[str, float]) -> str:
-    return ", ".join(f"{name} {iou:.3f}" for name, iou in ious.items())
+        yield f"agreement  {format_ious(agreement['iou'])}, mean of {agreement['tasks']} tasks of several people"

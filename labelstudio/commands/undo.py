@@ -10,10 +10,10 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 
-from labelstudio.progress import report
 from labelstudio.sync.review_log import ReviewLog
 from labelstudio.sync.reviews import describe_change
 from surfaces.cli.arguments import local_path
+from surfaces.cli.progress import write_line
 from surfaces.errors import DatasetError
 from surfaces.store.label_store import LabelStore, StoredPhoto
 
@@ -34,9 +34,8 @@ def run(args: argparse.Namespace) -> int:
         wanted = _find_photos(args.photos, photos, store) if args.photos else sorted(replaced)
         kept = sum(photo.origin == "reviewed" and photo.sha256 not in replaced for photo in photos.values())
         if kept and not args.photos:
-            report(
-                f"left as they are: {kept} reviewed photos without automatic labels; older versions did not keep them"
-            )
+            words = f"{kept} reviewed photos without automatic labels; older versions did not keep them"
+            write_line(f"left as they are: {words}")
         with ReviewLog.of(args.dataset, create=False) as log:
             for sha256 in wanted:
                 before = store.labels(sha256)
@@ -49,11 +48,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find_photos(names: Sequence[str], photos: Mapping[str, StoredPhoto], store: LabelStore) -> list[str]:
-    """The sha256 of photos given by path, name in the store or sha256, each once.
-
-    Raises:
-        DatasetError: there is no such photo in the store, or it has no replaced labels.
-    """
     known = {key: photo.sha256 for photo in photos.values() for key in (photo.name, photo.sha256)}
     known |= {path: sha256 for sha256 in photos for path in store.sources(sha256)}
     replaced = store.replaced()

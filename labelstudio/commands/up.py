@@ -1,7 +1,4 @@
-"""`python -m labelstudio up`: starts a Label Studio on this machine.
-
-It listens on the loopback interface only, reports no usage, permits no sign-up, and keeps its data in SQLite.
-"""
+"""`python -m labelstudio up`: starts a Label Studio that listens on this machine's loopback interface only."""
 
 from __future__ import annotations
 
@@ -57,7 +54,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_same(running: Running, port: int | None, photos: Path | None) -> None:
-    """Rejects another port or folder than those of the running server."""
     other_port = port and not running.url.endswith(f":{port}")
     other_photos = photos and str(photos) != running.photos
     if other_port or other_photos:

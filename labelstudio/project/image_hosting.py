@@ -1,13 +1,4 @@
-"""Makes photos visible to the server's pages, by the first hosting method that works.
-
-    url     the corpus is on the web as well, at `--url-base`
-    local   the server reads photos from its own disk, below its document root; one that `up` started reads links to
-            pushed photos there
-    upload  photos are sent to the server
-
-Methods are tried out: what comes back must be the photo, byte for byte. Photos that are no upright JPEG or PNG are
-always uploaded, as upright JPEG files, since browsers differ in how they show the others.
-"""
+"""Makes photos visible to the server's pages, by the first hosting method that returns the same bytes."""
 
 from __future__ import annotations
 
@@ -22,20 +13,20 @@ from urllib.parse import parse_qs, quote, urlencode
 import httpx
 
 from labelstudio.errors import HostingError, ServerUnavailableError
-from labelstudio.progress import report
 from labelstudio.project.labeling_config import Project
 from labelstudio.project.tasks import read_field
 from labelstudio.server.connection import Server
 from labelstudio.server.local_server import Running
-from surfaces.datasets.codec import suffix_of
-from surfaces.datasets.normalize import normalize_photo
+from surfaces.cli.progress import write_line
 from surfaces.errors import FetchError
+from surfaces.images.encode import normalize_photo, suffix_of
 from surfaces.io.http import WHOLE_STATUSES, FetchLimits, ask, fetch
 from surfaces.io.storage import is_remote
 from surfaces.messages import printable
 from surfaces.store.records import StoredPhoto
 
 METHODS = ("url", "local", "upload")
+"""From the web at `--url-base`, from the server's own disk, and sent to the server."""
 
 _REJECTED = (400, 413)
 _REASON_CHARACTERS_MAX = 500
@@ -56,7 +47,7 @@ class HostingUnavailableError(PhotoNotHostableError):
 
 @dataclass(frozen=True)
 class Original:
-    """A photo to host: its record in the label store, the path or address of its file, and the file's bytes."""
+    """A photo to host: its record in the label store, the path or address of its file, and bytes to show."""
 
     photo: StoredPhoto
     place: str
@@ -64,11 +55,9 @@ class Original:
 
 
 class HostingMethod(Protocol):
-    """Makes photos visible in one way."""
+    """Makes photos visible in one way; `description` is reported when it is first used."""
 
-    @property
-    def description(self) -> str:
-        """Is reported when the method is first used."""
+    description: str
 
     def host(self, original: Original) -> str:
         """Hosts a photo that browsers show as it is; returns its URL for the task's data.
@@ -89,26 +78,21 @@ class Upload:
         self._verified = False
 
     def host(self, original: Original) -> str:
-        """Uploads the photo's file; see `HostingMethod`."""
-        return self.upload(original.photo.sha256, original.data)
-
-    def upload(self, sha256: str, data: bytes) -> str:
-        """Uploads a JPEG or PNG file to be shown for a photo, or finds an earlier upload; returns its URL."""
-        name = f"{sha256}{suffix_of(data)}"
+        """Uploads the photo, or finds an earlier upload; see `HostingMethod`."""
+        data = original.data
+        name = f"{original.photo.sha256}{suffix_of(data)}"
         if self._uploaded is None:
             self._uploaded = self._list_uploads()
         url = self._uploaded.get(name) or self._post(name, data)
         if not self._verified:
             response = self._server.session.get(url)
             if not response.is_success or response.content != data:
-                raise HostingError(
-                    f"the server returns other bytes than the upload of {name} (HTTP {response.status_code})"
-                )
+                words = f"the server returns other bytes than the upload of {name} (HTTP {response.status_code})"
+                raise HostingError(words)
             self._verified = True
         return url
 
     def _list_uploads(self) -> dict[str, str]:
-        """URLs of earlier uploads by name, to which the server adds a prefix."""
         response = self._server.session.get(f"/api/projects/{self._project.id}/file-uploads", params={"all": "true"})
         files = [read_field(known, "file", str, ServerUnavailableError) for known in response.raise_for_status().json()]
         return {PurePosixPath(file).name.partition("-")[2]: f"/data/{file}" for file in files}
@@ -158,16 +142,12 @@ class LocalFiles:
     name, so that synchronising it does not duplicate tasks.
     """
 
+    description = ""
+
     def __init__(self, server: Server, project: Project) -> None:
         self._server, self._project = server, project
         self._root: PurePath | None = None
-        self._folders: dict[PurePath, str] = {}
-        """Why a folder is not served; empty if it is."""
-
-    @property
-    def description(self) -> str:
-        """See `HostingMethod`."""
-        return f"the server reads them from its own disk, below {self._root}"
+        self._rejections: dict[PurePath, str] = {}  # by folder; empty if it is served
 
     def host(self, original: Original) -> str:
         """The photo's URL; the first one of each folder is fetched and compared. See `HostingMethod`."""
@@ -175,15 +155,16 @@ class LocalFiles:
             raise PhotoNotHostableError(f"not from the server's disk, {original.place} is in object storage")
         if self._root is None:
             self._root = self._ask_document_root()
+            self.description = f"the server reads them from its own disk, below {self._root}"
         relative = _relative_to(PurePath(original.place), self._root)
         if relative is None or len(relative.parts) == 1:
             raise PhotoNotHostableError(f"not from the server's disk, it serves subfolders of {self._root}")
         url = f"{_LOCAL_FILES}?{urlencode({'d': relative.as_posix()}, quote_via=quote)}"
         folder = self._root / _folder_to_serve(relative, original.photo)
-        if folder not in self._folders:
-            self._folders[folder] = self._serve(folder, url, original.data)
-        if self._folders[folder]:
-            raise PhotoNotHostableError(self._folders[folder])
+        if folder not in self._rejections:
+            self._rejections[folder] = self._serve(folder, url, original.data)
+        if self._rejections[folder]:
+            raise PhotoNotHostableError(self._rejections[folder])
         return url
 
     def _ask_document_root(self) -> PurePath:
@@ -197,16 +178,14 @@ class LocalFiles:
         return PurePath(root.group(1))
 
     def _serve(self, folder: PurePath, url: str, data: bytes) -> str:
-        """Has a folder served; returns why it is not, or an empty text."""
         storage = self._create_storage(folder)
         if isinstance(storage, str):
             return f"not from the server's disk: {storage}"
         response = self._server.session.get(url)
         if response.is_success and response.content == data:
             if storage is not None:
-                report(
-                    f"opened {folder} to the people of project {self._project.title!r}: they can read all files in it"
-                )
+                people = f"the people of project {self._project.title!r}"
+                write_line(f"opened {folder} to {people}: they can read all files in it")
             return ""
         if storage is not None:
             self._server.session.delete(f"{_STORAGES}{storage}").raise_for_status()
@@ -263,7 +242,10 @@ class LinkedFiles:
 
 
 class ImageHosting:
-    """Hosts each photo by the first method that can, or by `upload` if browsers do not show it as it is."""
+    """Hosts each photo by the first method that can.
+
+    Photos that are no upright JPEG or PNG are uploaded, as upright JPEG files: browsers differ in how they show them.
+    """
 
     def __init__(self, methods: Sequence[HostingMethod], upload: Upload) -> None:
         self._methods, self._upload = methods, upload
@@ -279,7 +261,7 @@ class ImageHosting:
         """
         shown = normalize_photo(original.data)
         if shown is not original.data:
-            return self._upload.upload(original.photo.sha256, shown)
+            return self._upload.host(replace(original, data=shown))
         reasons: list[str] = []
         for method in self._methods:
             if method in self._unavailable:
@@ -294,7 +276,7 @@ class ImageHosting:
                 continue
             if method not in self._used:
                 self._used.add(method)
-                report("; ".join([f"photos: {method.description}", *reasons]))
+                write_line("; ".join([f"photos: {method.description}", *reasons]))
             return url
         raise HostingError(f"the server cannot show {original.place}: {'; '.join(reasons)}")
 
@@ -309,14 +291,14 @@ class ImageHosting:
 def open_hosting(
     server: Server, project: Project, method: str, url_base: str | None, running: Running | None = None
 ) -> ImageHosting:
-    """Prepares hosting for a project.
+    """Prepares hosting by one of `METHODS`, or by all of them for `auto`.
 
     Args:
         server: which shows the photos.
         project: for which they are.
-        method: one of `METHODS`, or `auto` for all of them.
+        method: its name.
         url_base: address of the corpus on the web.
-        running: the server, if `up` started it.
+        running: the server, if `up` started it: it reads links to pushed photos.
     """
     files = LocalFiles(server, project)
     local = LinkedFiles(files, Path(running.photos), Path(running.links)) if running and running.links else files

@@ -40,10 +40,7 @@ floor.
 
 def instructions_html() -> str:
     """Both guides as HTML, in the few tags that Label Studio keeps."""
-    paragraphs = f"{CLASSES_GUIDE}\n{TOOLS_GUIDE}".strip().split("\n\n")
+    paragraphs = html.escape(f"{CLASSES_GUIDE}\n{TOOLS_GUIDE}", quote=False).strip().split("\n\n")
     # Label Studio leaves no space between paragraphs, and drops attributes such as style.
-    return "\n<br>\n".join(f"<p>{_bold(' '.join(paragraph.split()))}</p>" for paragraph in paragraphs)
-
-
-def _bold(paragraph: str) -> str:
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(paragraph, quote=False))
+    text = "\n<br>\n".join(f"<p>{' '.join(paragraph.split())}</p>" for paragraph in paragraphs)
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)

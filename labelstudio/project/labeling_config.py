@@ -49,8 +49,6 @@ class Project:
     """A project with our labelling interface.
 
     Attributes:
-        id: on the server.
-        title: of the project.
         url: of its list of tasks.
         model_version: whose predictions tasks open with; "" for any.
         sampling: order of tasks, as Label Studio names it.
@@ -89,9 +87,8 @@ def label_config() -> str:
     choices = ET.SubElement(column, "Choices", name=VERDICT, toName=TO_NAME, choice="single", showInline="true")
     ET.SubElement(choices, "Choice", value=UNSURE, hint="I cannot judge this photo", hotkey="8")
     ET.SubElement(choices, "Choice", value=REJECT, hint="not an interior, a collage, or useless", hotkey="9")
-    ET.SubElement(
-        column, "TextArea", name=COMMENT, toName=TO_NAME, placeholder="comment", maxSubmissions="1", editable="true"
-    )
+    comment = {"placeholder": "comment", "maxSubmissions": "1", "editable": "true"}
+    ET.SubElement(column, "TextArea", {"name": COMMENT, "toName": TO_NAME} | comment)
     image = {"name": TO_NAME, "value": f"${IMAGE_FIELD}", "zoom": "true", "zoomControl": "true"}
     image |= {"brightnessControl": "true", "contrastControl": "true", "rotateControl": "false", "crosshair": "false"}
     # The brush's size is chosen beside the toolbar: a full-width photo would be under it.
@@ -135,26 +132,15 @@ def update_project(server: Server, title: str, annotators: int | None = None) ->
 
 
 def find_project(server: Server, title: str) -> Project:
-    """Finds the project of that title, with our interface.
-
-    Raises:
-        ProjectError: there is none, there are several, or its interface is another one.
-    """
+    """Finds the one project of that title, with our interface; raises a ProjectError if there is none."""
     found = _find(server, title)
     if found is None:
         raise ProjectError(f"there is no project {title!r} on {server.url}; `python -m labelstudio init` creates it")
     difference = find_difference(str(found.label_config))
     if difference:
-        raise ProjectError(
-            f"project {title!r} has another labelling interface: {difference}; `python -m labelstudio init` updates it"
-        )
+        words = f"project {title!r} has another labelling interface: {difference}"
+        raise ProjectError(f"{words}; `python -m labelstudio init` updates it")
     return _project(server, found)
-
-
-def show_predictions(server: Server, project: Project, model_version: str) -> None:
-    """Makes tasks open with the predictions of one model version, of which there must be some."""
-    with server_errors():
-        server.client.projects.update(project.id, model_version=model_version)
 
 
 def find_difference(config: str) -> str | None:
@@ -190,7 +176,6 @@ def _required_settings() -> dict[str, Any]:
 
 
 def _find(server: Server, title: str) -> Any:
-    """The server's record of a project, whatever its interface; None if there is none."""
     with server_errors():
         similar: Iterable[Any] = server.client.projects.list(title=title)
         same = [found for found in similar if found.title == title]
@@ -211,8 +196,7 @@ def _add_labels(
     control = ET.SubElement(view, tag, {"name": name, "toName": TO_NAME} | attributes)
     for label in labels:
         hotkey = {"hotkey": hotkeys[label]} if label in hotkeys else {}
-        background = "#{:02x}{:02x}{:02x}".format(*colours_rgb[label])
-        ET.SubElement(control, "Label", {"value": label, "background": background} | hotkey)
+        ET.SubElement(control, "Label", {"value": label, "background": f"#{bytes(colours_rgb[label]).hex()}"} | hotkey)
 
 
 def _hotkeys(keys: str) -> dict[str, str]:

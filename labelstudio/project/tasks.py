@@ -29,22 +29,15 @@ _BATCH_BYTES = 4 << 20
 _NOT_FOUND = 404
 
 
-def without_prediction_of(model_version: str) -> Filter:
-    """The tasks that have no prediction of this model version."""
-    return ("predictions_model_versions", "not_contains", "List", [model_version])
-
-
 @dataclass(frozen=True)
 class TaskSummary:
-    """A task without predictions and annotations.
+    """A task without predictions and annotations, with the URL of its photo.
 
     Attributes:
         number: its id on the server.
         sha256: of its photo; empty for tasks that `push` did not make.
-        queue: for which it was pushed.
         updated_at: when it or one of its annotations last changed, as the server writes it.
         annotations: count without skipped ones.
-        image: URL of its photo.
     """
 
     number: int
@@ -52,7 +45,7 @@ class TaskSummary:
     queue: str
     updated_at: str
     annotations: int
-    image: str = ""
+    image: str
 
 
 @dataclass(frozen=True)
@@ -85,14 +78,9 @@ def read_field(record: Any, name: str, kind: type[Kind], error: type[SurfacesErr
 def read_stats(server: Server, project: Project) -> ProjectStats:
     """Asks for the project's counts."""
     found = _get_json(server, f"/api/projects/{project.id}/")
-    number = read_field(found, "id", int, ServerUnavailableError)
-    created_at = read_field(found, "created_at", str, ServerUnavailableError)
-    return ProjectStats(
-        f"{number} of {created_at}",
-        read_field(found, "task_number", int, ServerUnavailableError),
-        read_field(found, "num_tasks_with_annotations", int, ServerUnavailableError),
-        read_field(found, "skipped_annotations_number", int, ServerUnavailableError),
-    )
+    counts = ("task_number", "num_tasks_with_annotations", "skipped_annotations_number")
+    number, *numbers = [read_field(found, name, int, ServerUnavailableError) for name in ("id", *counts)]
+    return ProjectStats(f"{number} of {read_field(found, 'created_at', str, ServerUnavailableError)}", *numbers)
 
 
 def list_tasks(server: Server, project: Project, *filters: Filter) -> Iterator[TaskSummary]:
@@ -147,11 +135,8 @@ class Batch:
         count = len(self._items)
         if count:
             # Not retried when the connection breaks: it may have arrived. The next run looks.
-            self._server.session.post(
-                self._path,
-                content=b"[" + b",".join(self._items) + b"]",
-                headers={"Content-Type": "application/json"},
-            ).raise_for_status()
+            content, headers = b"[" + b",".join(self._items) + b"]", {"Content-Type": "application/json"}
+            self._server.session.post(self._path, content=content, headers=headers).raise_for_status()
             self._items.clear()
         return count
 
@@ -170,14 +155,10 @@ def _read_page(server: Server, project: Project, filters: tuple[Filter, ...]) ->
 def _summary_of(task: Any) -> TaskSummary:
     data = task.get("data") if isinstance(task, Mapping) else None
     data = data if isinstance(data, Mapping) else {}  # `push` did not make this task
-    return TaskSummary(
-        read_field(task, "id", int, ServerUnavailableError),
-        encodable(str(data.get("sha256", ""))),
-        encodable(str(data.get("queue", ""))),
-        read_field(task, "updated_at", str, ServerUnavailableError),
-        read_field(task, "total_annotations", int, ServerUnavailableError),
-        encodable(str(data.get(IMAGE_FIELD, ""))),
-    )
+    sha256, queue, image = (encodable(str(data.get(name, ""))) for name in ("sha256", "queue", IMAGE_FIELD))
+    number, annotations = (read_field(task, name, int, ServerUnavailableError) for name in ("id", "total_annotations"))
+    updated_at = read_field(task, "updated_at", str, ServerUnavailableError)
+    return TaskSummary(number, sha256, queue, updated_at, annotations, image)
 
 
 def _get_json(server: Server, path: str, **parameters: str | int) -> Any:

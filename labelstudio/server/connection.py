@@ -41,21 +41,17 @@ class RedirectedError(httpx.HTTPStatusError):
 
 
 class RetryClient(httpx.Client):
-    """`httpx.Client` with three retries, after half a second, one and two seconds.
+    """`httpx.Client` with three retries, and responses of at most 200 MB.
 
-    Responses are read up to 200 MB. Requests that could not be sent are always retried; those that may have arrived
-    only where the method is idempotent. Redirects raise `RedirectedError`: a token or a photo is for this server alone.
+    Requests that may have arrived are only retried where the method is idempotent. Redirects raise `RedirectedError`: a
+    token or a photo is for this server alone.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(event_hooks={"response": [_bound]}, headers={"Accept-Encoding": "identity"}, **options)
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """As `httpx.Client.send`.
-
-        Raises:
-            RedirectedError: the server redirects.
-        """
+        """As `httpx.Client.send`; raises a RedirectedError if the server redirects."""
         response = self._send(request, **(options | {"follow_redirects": False}))
         if response.has_redirect_location:
             response.close()
@@ -80,12 +76,9 @@ class RetryClient(httpx.Client):
 
 @dataclass(frozen=True)
 class Server:
-    """A Label Studio server that accepted our token.
+    """A Label Studio server, its URL without a trailing slash, that accepted our token.
 
-    Attributes:
-        url: without a trailing slash.
-        client: Label Studio's own client.
-        session: for API calls that `client` lacks; paths are relative to `url`, and the token is sent nowhere else.
+    `session` is for API calls that Label Studio's own `client` lacks; the token is sent nowhere else.
     """
 
     url: str
@@ -103,12 +96,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(args: argparse.Namespace) -> Server:
-    """Connects to the server that the arguments of `add_server_arguments` and the environment name.
-
-    Raises:
-        ServerUnavailableError: no server is named and none was started, or it does not answer.
-        TokenError: there is no token, or the server rejects it.
-    """
+    """Connects to the server that the arguments of `add_server_arguments`, or the environment, name."""
     local = LocalServer(args.home)
     running = local.running()
     named = args.url or os.environ.get("LABEL_STUDIO_URL")
@@ -123,9 +111,8 @@ def connect(args: argparse.Namespace) -> Server:
     if not token and running and running.url == url.rstrip("/"):
         account = local.account_at(running)
         if account is None:
-            raise ServerUnavailableError(
-                f"Label Studio at {url} is not up yet; `python -m labelstudio up` waits for it"
-            )
+            words = f"Label Studio at {url} is not up yet; `python -m labelstudio up` waits for it"
+            raise ServerUnavailableError(words)
         token = account.token
     if not token:
         raise TokenError(f"no token for {url}; set LABEL_STUDIO_API_KEY to one of the server's Account & Settings page")
@@ -152,6 +139,11 @@ def open_server(url: str, token: str) -> Server:
     if not isinstance(user, Mapping) or "email" not in user:
         raise ServerUnavailableError(f"the server at {url} is no Label Studio")
     return Server(url, client, session)
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Whether two URLs have the same scheme, host and port; httpx drops default ports."""
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
 @contextmanager
@@ -185,13 +177,11 @@ def server_errors() -> Iterator[None]:
 
 
 class _ClientToken(httpx.Auth):
-    """Adds the client's current token to requests to the server's own origin."""
-
     def __init__(self, url: str, client: LabelStudio) -> None:
-        self._origin, self._client = _origin(httpx.URL(url)), client
+        self._url, self._client = httpx.URL(url), client
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if _origin(request.url) == self._origin:
+        if same_origin(request.url, self._url):
             request.headers["Authorization"] = self._client._client_wrapper.get_headers()["Authorization"]
         yield request
 
@@ -204,8 +194,7 @@ class _BoundedStream(httpx.SyncByteStream):
         received = 0
         for chunk in self._stream:
             received += len(chunk)
-            if received > _BODY_BYTES_MAX:
-                raise _too_large()
+            _check_length(received)
             yield chunk
 
     def close(self) -> None:
@@ -215,37 +204,33 @@ class _BoundedStream(httpx.SyncByteStream):
 def _bound(response: httpx.Response) -> None:
     """Bounds a response's body before it is read, so that an endless one cannot fill the memory."""
     length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) > _BODY_BYTES_MAX and response.request.method != "HEAD":
-        raise _too_large()
+    if length.isdecimal() and response.request.method != "HEAD":
+        _check_length(int(length))
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise httpx.DecodingError("expected an uncompressed response, as requested")
     if isinstance(response.stream, httpx.SyncByteStream):
         response.stream = _BoundedStream(response.stream)
 
 
-def _too_large() -> httpx.DecodingError:
-    return httpx.DecodingError(f"expected a response of at most {_BODY_BYTES_MAX / 1e6:g} MB, got a larger one")
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+def _check_length(length: int) -> None:
+    if length > _BODY_BYTES_MAX:
+        raise httpx.DecodingError(f"expected a response of at most {_BODY_BYTES_MAX / 1e6:g} MB, got a larger one")
 
 
 def _checked_url(url: str) -> str:
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ServerUnavailableError(
-            "the server's address cannot be read; expected such as http://localhost:8080"
-        ) from None
+        words = "the server's address cannot be read; expected such as http://localhost:8080"
+        raise ServerUnavailableError(words) from None
     if parts.username or parts.password:
-        raise ServerUnavailableError(
-            "the server's address has a user name or password in it; expected none, but a token"
-        )
+        words = "the server's address has a user name or password in it; expected none, but a token"
+        raise ServerUnavailableError(words)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ServerUnavailableError(f"expected an address such as http://localhost:8080, got {url!r}")
-    return url.strip().rstrip("/")
+    return url.rstrip("/")
 
 
 def _checked_token(token: str) -> str:
@@ -269,7 +254,6 @@ def _error_of_status(status: int, body: Any) -> ServerUnavailableError | TokenEr
 
 
 def _detail(body: Any) -> str:
-    """The server's error message on one line; empty if the body is no JSON object, such as a web page."""
     if not isinstance(body, Mapping):
         return ""
     detail: Any = body.get("validation_errors") or body.get("detail") or body

@@ -15,14 +15,7 @@ REQUIREMENT = "label-studio==1.23.2"
 
 
 def find_executable(path: Path | None, home: Path) -> Path:
-    """Finds the program: `path`, else LABEL_STUDIO_EXECUTABLE, else the one in `home`/venv, installed where needed.
-
-    Installing takes minutes and is reported on stderr.
-
-    Raises:
-        ServerUnavailableError: there is no program at the given path, or pip failed.
-        OutputError: the virtual environment cannot be written.
-    """
+    """Finds the program: `path`, else LABEL_STUDIO_EXECUTABLE, else the one in `home`/venv, installed if needed."""
     given = path or os.environ.get("LABEL_STUDIO_EXECUTABLE")
     if not given:
         return _installed(home / "venv")
@@ -33,7 +26,6 @@ def find_executable(path: Path | None, home: Path) -> Path:
 
 
 def _installed(venv: Path) -> Path:
-    """The program in a virtual environment, which is rebuilt unless it was finished for this very requirement."""
     executable, finished = venv / "bin" / "label-studio", venv / "installed"
     if executable.exists() and finished.exists() and finished.read_text("utf-8") == REQUIREMENT:
         return executable
@@ -52,7 +44,6 @@ def _installed(venv: Path) -> Path:
 
 
 def _run(command: list[str], name: str) -> None:
-    """Runs a program and copies its output to stderr; the last line is part of the error if it fails."""
     last = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None

@@ -1,9 +1,4 @@
-"""A Label Studio server on this machine: its folder, its account, its process.
-
-Its folder holds `data` (SQLite and uploads), `links` (to photos that were pushed), `account.json` (user name, password
-and token, mode 600), `label-studio.log` and `server.json` (the running process). The process holds a lock on
-`server.json` as long as it lives, so that another process with a dead server's id is never mistaken for the server.
-"""
+"""A Label Studio server on this machine: its folder, its account, its process."""
 
 from __future__ import annotations
 
@@ -54,7 +49,7 @@ _INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 
 @dataclass(frozen=True)
 class Account:
-    """Our account on a local server."""
+    """An account on a local server."""
 
     username: str
     password: str = field(repr=False)
@@ -65,11 +60,8 @@ class Account:
 class Running:
     """A running server.
 
-    Attributes:
-        pid: process id.
-        url: of the server.
-        photos: folder whose photos need no upload.
-        links: folder of links to pushed photos, the document root; empty if `photos` is served itself.
+    Photos in the folder `photos` need no upload. `links`, the document root, has links to those that were pushed, and
+    is empty if `photos` is served itself.
     """
 
     pid: int
@@ -105,7 +97,12 @@ def check_supported() -> None:
 
 
 class LocalServer:
-    """The server in a folder; creating this object starts nothing."""
+    """The server in a folder; creating this object starts nothing.
+
+    The folder holds `data` (SQLite and uploads), `links`, `account.json` (mode 600), `label-studio.log` and
+    `server.json`. The process holds a lock on `server.json` as long as it lives, so that another process with a dead
+    server's id is never mistaken for the server.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home.expanduser().absolute()
@@ -122,17 +119,11 @@ class LocalServer:
             raise ServerUnavailableError(f"{self.account_path} holds no account of a Label Studio") from None
 
     def account_at(self, running: Running) -> Account | None:
-        """The account, if the running server itself listens at its address; None if nothing listens there.
-
-        Raises:
-            ServerUnavailableError: another program listens there, or there is no account.
-        """
+        """The account, if the running server itself listens at its address; None if nothing listens there."""
         is_ours = listens(HOST, urlsplit(running.url).port or 0, running.pid)
         if is_ours is False:
-            raise ServerUnavailableError(
-                f"another program than Label Studio, process {running.pid}, listens at {running.url}; "
-                "choose another one with --port"
-            )
+            words = f"another program than Label Studio, process {running.pid}, listens at {running.url}"
+            raise ServerUnavailableError(f"{words}; choose another one with --port")
         return self.account() if is_ours else None
 
     def running(self) -> Running | None:
@@ -143,9 +134,8 @@ class LocalServer:
                 return Running(**json.loads(self._state_path.read_text("utf-8")))
             except (ValueError, TypeError):
                 if time.monotonic() > deadline:
-                    raise ServerUnavailableError(
-                        f"a Label Studio runs, but {self._state_path} does not say which"
-                    ) from None
+                    words = f"a Label Studio runs, but {self._state_path} does not say which"
+                    raise ServerUnavailableError(words) from None
             time.sleep(_POLL_S)
         return None
 
@@ -157,8 +147,7 @@ class LocalServer:
         Args:
             executable: the `label-studio` program.
             port: on the loopback interface; 0 chooses a free one.
-            photos: folder whose photos need no upload: links to them are served. If None, `served/photos` in the
-                server's own folder is served itself.
+            photos: folder whose photos need no upload; if None, `served/photos` in the server's own folder.
             timeout_s: the first start prepares the database, which takes a minute.
 
         Raises:
@@ -168,7 +157,7 @@ class LocalServer:
         """
         check_supported()
         # Opened before the launch, since it imports modules: Python 3.11 reports SIGINT during some imports as a crash.
-        with _http_client() as client:
+        with httpx.Client(trust_env=False, timeout=5.0) as client:
             try:
                 self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
                 launched = self._launch(executable, port, photos)
@@ -183,7 +172,7 @@ class LocalServer:
 
     def wait(self, timeout_s: float = 300.0) -> Running:
         """Waits until a started server answers and accepts our account; errors are those of `start`."""
-        with _http_client() as client:
+        with httpx.Client(trust_env=False, timeout=5.0) as client:
             return self._wait(client, timeout_s)
 
     def stop(self, max_wait_s: float = 15.0) -> bool:
@@ -217,14 +206,11 @@ class LocalServer:
         raise ServerUnavailableError(f"Label Studio stopped while it started; {self._log_end()}")
 
     def _accepts(self, client: httpx.Client, running: Running, account: Account) -> bool:
-        """Whether the server knows our account; also False if it is too busy to answer."""
         headers = {"Authorization": f"Token {account.token}"}
         status = client.get(f"{running.url}/api/current-user/whoami", headers=headers).status_code
         if status in (401, 403, 404):
-            raise ServerUnavailableError(
-                f"the server at {running.url} does not know the account of {self.account_path}; "
-                f"delete {self.home} where nobody has reviewed there yet"
-            )
+            words = f"the server at {running.url} does not know the account of {self.account_path}"
+            raise ServerUnavailableError(f"{words}; delete {self.home} where nobody has reviewed there yet")
         return status == 200
 
     def _is_locked(self) -> bool:
@@ -275,22 +261,20 @@ class LocalServer:
         return True
 
     def _make_account(self) -> None:
-        """Writes an account if there is none; its file is readable by this user alone from the first byte."""
         if self.account_path.exists():
             return
         account = Account(USERNAME, secrets.token_urlsafe(12), secrets.token_hex(20))
         temporary = self.account_path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
+        # Readable by this user alone from the first byte.
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(account), file, indent=2)
         temporary.replace(self.account_path)
 
     def _environment(self, document_root: Path) -> dict[str, str]:
-        """Variables of the server's process; it serves folders below the document root, not the root's own files."""
         account = self.account()
-        inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
         return {
-            **inherited,
+            **{name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ},
             **_SETTINGS,
             "LABEL_STUDIO_USERNAME": account.username,
             "LABEL_STUDIO_PASSWORD": account.password,
@@ -299,13 +283,9 @@ class LocalServer:
         }
 
     def _log_end(self) -> str:
-        lines = self.log_path.read_text("utf-8", "replace").split("\n") if self.log_path.exists() else []
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+        log = self.log_path.read_text("utf-8", "replace").strip() if self.log_path.exists() else ""
+        last = log.split("\n")[-1].strip() or "nothing"
         return f"{self.log_path} ends: {last}"
-
-
-def _http_client() -> httpx.Client:
-    return httpx.Client(trust_env=False, timeout=5.0)
 
 
 def _free_port(port: int) -> int:
@@ -315,7 +295,6 @@ def _free_port(port: int) -> int:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ServerUnavailableError(
-                f"port {port} is not available: {error.strerror}; choose another one with --port"
-            ) from None
+            words = f"port {port} is not available: {error.strerror}; choose another one with --port"
+            raise ServerUnavailableError(words) from None
         return int(probe.getsockname()[1])

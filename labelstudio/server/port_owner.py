@@ -42,7 +42,6 @@ def _listening_sockets(host: str, port: int) -> set[str]:
 
 
 def _sockets_of(session: int) -> set[str]:
-    """Open files of a session's processes, as far as we may see them."""
     found = set()
     for process in _PROC.glob("[0-9]*"):
         with suppress(OSError):  # the process has ended, or is another user's

@@ -8,13 +8,12 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from surfaces.classes import BY_ID, CLASSES, IGNORE, OTHER
-from surfaces.detections import Detection, Mask, box_of_mask
+from labelstudio.sync.overlaps import labels_of_masks
+from surfaces.classes import BY_ID, CLASSES, IGNORE, OTHER, SurfaceClass
+from surfaces.detections import Mask
 from surfaces.masks.table_parts import distance_to
 from surfaces.metrics import iou_of_counts, region_counts
-from surfaces.store.records import ScoredLabels, ScoredSegment
-
-MAJORITY_ANNOTATORS_MIN = 3
+from surfaces.store.records import ScoredLabels
 
 
 def same_labels(one: ScoredLabels, other: ScoredLabels) -> bool:
@@ -39,37 +38,35 @@ def mean_ious(ious: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in by_class.items() if values}
 
 
+def format_ious(ious: Mapping[str, float]) -> str:
+    """IoU by class on one line."""
+    return ", ".join(f"{name} {iou:.3f}" for name, iou in ious.items())
+
+
 def pairwise_agreement(labels: Sequence[ScoredLabels]) -> dict[str, float]:
     """Mean IoU by class over all pairs of annotators, each taken as the truth once; empty for one annotator."""
     return mean_ious([class_ious(found, truth) for found, truth in permutations(labels, 2)])
 
 
 def majority_vote(labels: Sequence[ScoredLabels]) -> ScoredLabels:
-    """The class that more than half of the annotators give each pixel; unsure where there is none.
+    """The class that more than half of the annotators, the newest last, give each pixel; unsure where there is none.
 
     Tables are separated as in the last labels that have tables: each pixel belongs to the nearest of those.
-
-    Args:
-        labels: of one photo, the newest last.
     """
     votes = np.stack([each.labels().semantic for each in labels])
     semantic = np.full(votes.shape[1:], IGNORE, np.uint8)
     for value in (OTHER, *BY_ID):
         semantic[2 * np.count_nonzero(votes == value, axis=0) > len(labels)] = value
-    segments = []
+    found: list[tuple[SurfaceClass, Mask]] = []
     for surface in CLASSES:
         mask: Mask = semantic == surface.coco_id
         parts = _separate_tables(mask, labels) if surface.is_thing and mask.any() else [mask]
-        detections = [Detection(surface, 1.0, box_of_mask(part), part) for part in parts if part.any()]
-        segments += [ScoredSegment(found) for found in detections]
-    return ScoredLabels(tuple(segments), np.asarray(semantic == IGNORE, np.bool_))
+        found += [(surface, part) for part in parts]
+    return labels_of_masks(found, np.asarray(semantic == IGNORE, np.bool_))
 
 
 def _separate_tables(mask: Mask, labels: Sequence[ScoredLabels]) -> list[Mask]:
-    tables = next(filter(None, map(_table_masks, reversed(labels))))
-    nearest: npt.NDArray[np.intp] = np.argmin([distance_to(table) for table in tables], axis=0)
+    found = ([each.detection for each in known.segments if each.detection.surface.is_thing] for known in labels[::-1])
+    tables = next(filter(None, found))
+    nearest: npt.NDArray[np.intp] = np.argmin([distance_to(table.mask) for table in tables], axis=0)
     return [mask & (nearest == number) for number in range(len(tables))]
-
-
-def _table_masks(labels: ScoredLabels) -> list[Mask]:
-    return [segment.detection.mask for segment in labels.segments if segment.detection.surface.is_thing]

@@ -46,30 +46,22 @@ def encode_brush(mask: Mask) -> list[int]:
 
 
 def decode_brush(rle: Any, height: int, width: int) -> Mask:
-    """Decodes RLE of Label Studio's editor, its converter or `encode_brush`.
+    """Decodes RLE of Label Studio's editor, its converter or `encode_brush` to a mask, bool HxW.
 
-    Args:
-        rle: a list of bytes, as the server sent it.
-        height: of the photo.
-        width: of the photo.
-
-    Returns:
-        bool HxW, True where alpha is above 127: strokes in the editor are antialiased.
-
-    Raises:
-        AnnotationError: it is no such list, is truncated, or belongs to a photo of another size.
+    Inside is where alpha is above 127: strokes in the editor are antialiased. Raises an AnnotationError for anything
+    that is no list of bytes, truncated, or of another size.
     """
     stream = _read_header(rle)
     expected = height * width * _CHANNELS
     if stream.values != expected:
         raise AnnotationError(f"expected brush RLE of {expected} values ({width}x{height}), got {stream.values}")
-    groups = _read_groups(stream)
-    ends = np.cumsum(groups.counts)
-    last = int(np.searchsorted(ends, expected))
-    if last == ends.size or ends[last] != expected:
-        got = ends[: last + 1].max(initial=0)
+    positions, counts, are_runs = _read_groups(stream)
+    ends = np.cumsum(counts)
+    count = int(np.searchsorted(ends, expected)) + 1
+    if count > ends.size or ends[count - 1] != expected:
+        got = ends[:count].max(initial=0)
         raise AnnotationError(f"expected brush RLE of {expected} values, got groups of {got}")
-    counts, alpha = _read_values(stream, groups.until(last))
+    counts, alpha = _read_values(stream, positions[:count], counts[:count], are_runs[:count])
     # Alpha is each fourth value, so a quarter of the values before any position are alpha values.
     pixels = np.diff(np.cumsum(counts) // _CHANNELS, prepend=0)
     return np.repeat(alpha > _OPAQUE, pixels).reshape(height, width)
@@ -101,18 +93,6 @@ class _Stream:
     widths: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Groups:
-    """Positions of the groups' values, how many values each stands for, and whether it is a run."""
-
-    positions: Integers
-    counts: Integers
-    are_runs: npt.NDArray[np.bool_]
-
-    def until(self, last: int) -> _Groups:
-        return _Groups(self.positions[: last + 1], self.counts[: last + 1], self.are_runs[: last + 1])
-
-
 def _read_header(rle: Any) -> _Stream:
     if not isinstance(rle, list):
         raise AnnotationError(f"expected brush RLE as a list of bytes, got {type(rle).__name__}")
@@ -131,8 +111,8 @@ def _read_header(rle: Any) -> _Stream:
     return _Stream(data, size, int.from_bytes(data[:4], "big"), widths)
 
 
-def _read_groups(stream: _Stream) -> _Groups:
-    """All complete groups, including those that the padding after the last one happens to form."""
+def _read_groups(stream: _Stream) -> tuple[Integers, Integers, npt.NDArray[np.bool_]]:
+    """All complete groups, also those that the padding happens to form: positions of values, counts, which are runs."""
     starts = _find_group_starts(stream)
     kinds = _numbers(stream, starts, np.full_like(starts, _KIND_BITS))
     widths = np.array(stream.widths)[kinds & 0b11]
@@ -140,7 +120,7 @@ def _read_groups(stream: _Stream) -> _Groups:
     are_runs = kinds & 0b100 > 0
     positions = starts + _KIND_BITS + widths
     complete = positions + np.where(are_runs, 1, counts) * _VALUE_BITS <= stream.size
-    return _Groups(positions[complete], counts[complete], are_runs[complete])
+    return positions[complete], counts[complete], are_runs[complete]
 
 
 def _find_group_starts(stream: _Stream) -> Integers:
@@ -170,23 +150,23 @@ def _length_of_singles(stream: _Stream, start: int) -> int:
     return _KIND_BITS + width + count * _VALUE_BITS
 
 
-def _read_values(stream: _Stream, groups: _Groups) -> tuple[Integers, Integers]:
+def _read_values(
+    stream: _Stream, positions: Integers, counts: Integers, are_runs: npt.NDArray[np.bool_]
+) -> tuple[Integers, Integers]:
     """Counts and values: a run's count with its value, 1 with each single value."""
-    values = np.where(groups.are_runs, 1, groups.counts)
-    counts = np.repeat(np.where(groups.are_runs, groups.counts, 1), values)
-    place = np.arange(counts.size) - np.repeat(np.cumsum(values) - values, values)
-    positions = np.repeat(groups.positions, values) + place * _VALUE_BITS
-    return counts, _numbers(stream, positions, np.full_like(positions, _VALUE_BITS))
+    values = np.where(are_runs, 1, counts)
+    repeated = np.repeat(np.where(are_runs, counts, 1), values)
+    place = np.arange(repeated.size) - np.repeat(np.cumsum(values) - values, values)
+    value_positions = np.repeat(positions, values) + place * _VALUE_BITS
+    return repeated, _numbers(stream, value_positions, np.full_like(value_positions, _VALUE_BITS))
 
 
 def _number(data: bytes, position: int, width: int) -> int:
-    """The number of `width` bits, up to 25, at a position."""
     word = int.from_bytes(data[position >> 3 : (position >> 3) + 4], "big")
     return word >> (32 - (position & 7) - width) & ((1 << width) - 1)
 
 
 def _numbers(stream: _Stream, positions: Integers, widths: Integers) -> Integers:
-    """As `_number`, at many positions."""
     data = np.frombuffer(stream.data, np.uint8)
     word = np.zeros_like(positions)
     for place in range(4):

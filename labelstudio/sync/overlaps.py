@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelstudio.project.labeling_config import UNSURE
-from surfaces.classes import CLASSES, DINING_TABLE, STUFF
+from surfaces.classes import CLASSES, DINING_TABLE, STUFF, SurfaceClass
 from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.store.records import ScoredLabels, ScoredSegment
 
@@ -28,20 +28,12 @@ class Region:
 
 
 def resolve_overlaps(regions: Sequence[Region], predicted: Sequence[Region], size_hw: tuple[int, int]) -> ScoredLabels:
-    """Resolves overlaps.
+    """Resolves overlaps of an annotation's regions, given those of the prediction that the person started from.
 
     All regions of wall are one, as are those of floor and of unsure; each of dining table is a table. A pixel in
     regions of several labels goes to those that the person added there: floor painted over predicted wall
     that was not erased means floor. Among those, dining tables win over wall and floor. A pixel that is still in
     unsure, or in both wall and floor, is unsure; between tables the earlier one wins.
-
-    Args:
-        regions: of the annotation, in its order.
-        predicted: of the prediction that the person started from, or empty.
-        size_hw: of the photo.
-
-    Returns:
-        Segments of score 1, without quality scores or soft labels.
     """
     masks = _resolve_labels(regions, predicted, size_hw)
     table = masks[DINING_TABLE.name]
@@ -50,7 +42,12 @@ def resolve_overlaps(regions: Sequence[Region], predicted: Sequence[Region], siz
     found = [(surface, mask & ~ignore_mask) for surface, mask in stuff.items()]
     tables = [region for region in regions if region.label == DINING_TABLE.name]
     found += [(DINING_TABLE, mask) for mask in _separate_tables(tables, predicted, table & ~ignore_mask)]
-    detections = [Detection(surface, 1.0, box_of_mask(mask), mask) for surface, mask in found if mask.any()]
+    return labels_of_masks(found, ignore_mask)
+
+
+def labels_of_masks(masks: Iterable[tuple[SurfaceClass, Mask]], ignore_mask: Mask) -> ScoredLabels:
+    """Labels of score 1; empty masks are left out."""
+    detections = [Detection(surface, 1.0, box_of_mask(mask), mask) for surface, mask in masks if mask.any()]
     return ScoredLabels(tuple(map(ScoredSegment, detections)), ignore_mask)
 
 

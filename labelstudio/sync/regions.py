@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -16,35 +15,26 @@ from labelstudio.project.labeling_config import BRUSH, COMMENT, POLYGON, REJECT,
 from labelstudio.sync.brush import decode_brush, encode_brush
 from labelstudio.sync.overlaps import Region, resolve_overlaps
 from surfaces.classes import BY_NAME
-from surfaces.datasets.coco_regions import LONGEST_OUTLINE, outline_length
 from surfaces.detections import Mask
+from surfaces.masks.rle import LONGEST_OUTLINE, outline_length
 from surfaces.messages import brief
 from surfaces.store.records import MAX_TABLES, ScoredLabels
 
-_CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}
-"""Controls that draw masks, by the type of their regions."""
+_CONTROLS = {"brushlabels": BRUSH, "polygonlabels": POLYGON}  # that draw masks, by the type of their regions
+# Results on the whole photo, or on regions that are in the result as well.
 _TYPES_WITHOUT_OUTLINE = frozenset(
     ("choices", "textarea", "rating", "number", "datetime", "taxonomy", "pairwise", "ranker", "relation")
 )
-"""Types of results on the whole photo, or on regions that are in the result as well."""
 _PHOTO_CONTROLS = (VERDICT, COMMENT)
 _PERCENT_MAX = 10_000.0
 _POINTS_MIN, _POINTS_MAX = 3, 20_000
-_PIXELS_MAX = 4 << 30
-"""Of all regions of an annotation together: each is a mask of the photo's size."""
-_REGIONS_MIN = 300
-"""Permitted for photos of any size: all tables, and some of wall, floor and unsure."""
+_PIXELS_MAX = 4 << 30  # of all regions of an annotation together: each is a mask of the photo's size
+_REGIONS_MIN = 300  # permitted for photos of any size: all tables, and some of wall, floor and unsure
 
 
 @dataclass(frozen=True, eq=False)
 class Reviewed:
-    """A parsed annotation.
-
-    Attributes:
-        labels: what the person drew, or left as predicted; score 1, without quality scores or soft labels.
-        verdict: `unsure` (cannot be judged), `reject` (useless photo), or None.
-        comment: on the photo, or empty.
-    """
+    """A parsed annotation: labels of score 1, the verdict `unsure`, `reject` or None, and a comment on the photo."""
 
     labels: ScoredLabels
     verdict: str | None
@@ -56,25 +46,19 @@ def labels_to_prediction(labels: ScoredLabels, model_version: str) -> dict[str, 
 
     It has a brush region for each segment, and one for unsure pixels. `annotation_to_labels` restores the same masks.
     """
-    scores = [float(segment.detection.score) for segment in labels.segments]
-    # The last region, unsure, has no score.
-    result = [_result_of(region, score) for region, score in zip_longest(_regions_of(labels), scores)]
+    result = [_result_of(region) for region in _regions_of(labels)]
+    for region, segment in zip(result, labels.segments, strict=False):  # unsure, the last region, has no score
+        region["score"] = float(segment.detection.score)
     score = float(labels.quality_scores.get("score", 1.0))
     return {"model_version": model_version, "score": score, "result": result}
 
 
 def annotation_to_labels(result: Any, height: int, width: int, predicted: ScoredLabels | None = None) -> Reviewed:
-    """Converts the regions of an annotation to labels.
+    """Converts the regions of an annotation, or of a prediction, to labels of the upright photo.
 
     Only an annotation without regions means that no class is in the photo: regions that are no masks (box, ellipse,
     click, video), regions that are all empty, and nothing but answers to unknown controls are errors. Beside regions
     such answers, and relations, are ignored, and so is a rotation in the editor.
-
-    Args:
-        result: of an annotation, or of a prediction, which restores the labels that were pushed.
-        height: of the upright photo.
-        width: of the upright photo.
-        predicted: labels that the person started from, or None; needed to resolve overlaps, see `resolve_overlaps`.
 
     Raises:
         AnnotationError: a region, label, shape or size is invalid; names the region.
@@ -84,9 +68,8 @@ def annotation_to_labels(result: Any, height: int, width: int, predicted: Scored
     count = sum(_has_outline(entry) for entry in result)
     count_max = max(_REGIONS_MIN, _PIXELS_MAX // (height * width))
     if count > count_max:
-        raise AnnotationError(
-            f"expected at most {count_max} regions of a photo of {width}x{height} pixels, got {count}"
-        )
+        words = f"expected at most {count_max} regions of a photo of {width}x{height} pixels"
+        raise AnnotationError(f"{words}, got {count}")
     regions = list(_parse_regions(result, height, width))
     _check_empty(result, regions)
     before = [] if predicted is None else list(_regions_of(predicted))
@@ -100,13 +83,8 @@ def annotation_to_labels(result: Any, height: int, width: int, predicted: Scored
 def rasterize_polygon(points_xy: npt.NDArray[np.float64], height: int, width: int) -> Mask:
     """The pixels, bool HxW, whose centres are inside a polygon by the non-zero winding rule, as in HTML's canvas.
 
-    COCO's even-odd rule, with its growth by half a pixel, would give another mask than the reviewer saw.
-
-    Args:
-        points_xy: float64 Nx2, pixels from the photo's upper left corner; may be outside of the photo, intersect
-            themselves, and have either orientation.
-        height: of the photo.
-        width: of the photo.
+    COCO's even-odd rule, with its growth by half a pixel, would give another mask than the reviewer saw. The points,
+    float64 Nx2, may be outside of the photo, and the outline may intersect itself, in either orientation.
     """
     turns = np.zeros((height, width + 1), np.int32)
     for (x0, y0), (x1, y1) in zip(points_xy.tolist(), np.roll(points_xy, -1, axis=0).tolist(), strict=True):
@@ -132,9 +110,9 @@ def _regions_of(labels: ScoredLabels) -> Iterator[Region]:
         yield Region(UNSURE, UNSURE, labels.ignore_mask)
 
 
-def _result_of(region: Region, score: float | None) -> dict[str, Any]:
+def _result_of(region: Region) -> dict[str, Any]:
     height, width = region.mask.shape
-    result = {
+    return {
         "id": region.id,
         "from_name": BRUSH,
         "to_name": TO_NAME,
@@ -145,7 +123,6 @@ def _result_of(region: Region, score: float | None) -> dict[str, Any]:
         "image_rotation": 0,
         "value": {"format": "rle", "rle": encode_brush(region.mask), "brushlabels": [region.label]},
     }
-    return result if score is None else result | {"score": score}
 
 
 def _parse_regions(result: Sequence[dict[str, Any]], height: int, width: int) -> Iterator[Region]:
@@ -243,7 +220,6 @@ def _parse_comment(result: Sequence[dict[str, Any]]) -> str:
 
 
 def _values_of(result: Sequence[dict[str, Any]], control: str, field: str) -> list[Any]:
-    """The values of a control, each of which may be a list."""
     values = [_value_of(entry).get(field) for entry in result if entry.get("from_name") == control]
     return [each for value in values for each in (value if isinstance(value, list) else [value])]
 

@@ -1,8 +1,4 @@
-"""The log of pulled reviews: each annotation with its outcome, and which review a photo's labels are from.
-
-It is written before labels are, and once more afterwards: a pull that was killed in between pulls the same task again,
-and knows that the labels it finds may be its own.
-"""
+"""The log of pulled reviews: each annotation with its outcome, and which review a photo's labels are from."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from surfaces.errors import DatasetError
 from surfaces.store.database import Database
@@ -37,7 +34,6 @@ class Outcome(StrEnum):
 
 IN_LABELS = (Outcome.ACCEPTED, Outcome.CORRECTED, Outcome.REJECTED, Outcome.PENDING)
 """Outcomes that change the dataset's labels."""
-
 _IN_LABELS = ", ".join(f"'{outcome}'" for outcome in IN_LABELS)
 
 
@@ -46,13 +42,10 @@ class LoggedAnnotation:
     """A pulled annotation.
 
     Attributes:
-        number: its id on the server.
         annotator: e-mail address or number.
         updated_at: UTC, in ISO 8601 with microseconds.
-        outcome: compared with the prediction.
         seconds: that the person took, if known.
         iou: of prediction and annotation, by class.
-        comment: of the person.
     """
 
     number: int
@@ -66,17 +59,7 @@ class LoggedAnnotation:
 
 @dataclass(frozen=True)
 class LoggedTask:
-    """A pulled task.
-
-    Attributes:
-        project: key of the project (`ProjectStats`).
-        task: its id on the server.
-        sha256: of the photo.
-        updated_at: of the task, when it was read.
-        decided_at: when the newest of the deciding annotations changed.
-        outcome: of the task.
-        agreement: of annotators, see `Decision`.
-    """
+    """A pulled task: its project (`ProjectStats.key`), its number, its `Decision`, and when it had changed."""
 
     project: str
     task: int
@@ -87,7 +70,13 @@ class LoggedTask:
     agreement: Mapping[str, float] = field(default_factory=dict)
 
 
-class _LogFile(Database):
+class ReviewLog(Database):
+    """The log, as a context manager.
+
+    A task is recorded before labels are written, and once more afterwards: a pull that was killed in between pulls the
+    same task again, and knows that the labels it finds may be its own.
+    """
+
     HOLDS = "reviews"
     IS = "a log of reviews"
     VERSION = 1
@@ -124,42 +113,30 @@ CREATE TABLE pushed (
 ) WITHOUT ROWID;
 """
 
-
-class ReviewLog:
-    """The log, as a context manager; without `create` a missing file is an empty log that drops records.
-
-    Raises:
-        DatasetError: the file is no such log.
-        OutputError: it cannot be read or written.
-    """
-
-    def __init__(self, path: Path, create: bool = True) -> None:
-        self._path = path
-        absent = not create and not path.exists()
-        self._file = _LogFile(path, create=create or absent, in_memory=absent)
-
     @classmethod
-    def of(cls, dataset: Path, create: bool = True) -> ReviewLog:
-        """The log of a label store's folder."""
-        return cls(dataset / LOG_NAME, create)
+    def of(cls, dataset: Path, create: bool = True) -> Self:
+        """The log of a label store's folder; without `create` a missing file is an empty log that drops records."""
+        path = dataset / LOG_NAME
+        absent = not create and not path.exists()
+        return cls(path, create=create or absent, in_memory=absent)
 
-    def __enter__(self) -> ReviewLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
     def record(self, task: LoggedTask, annotations: Sequence[LoggedAnnotation]) -> None:
         """Replaces all records of a task, in one transaction."""
         key = (task.project, task.task)
-        with self._file.transaction():
-            self._file.run("DELETE FROM annotations WHERE project = ? AND task = ?", *key)
-            self._file.run(
+        with self.transaction():
+            self.run("DELETE FROM annotations WHERE project = ? AND task = ?", *key)
+            self.run(
                 "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)",
                 *(*key, task.sha256, task.updated_at, task.decided_at, task.outcome, json.dumps(dict(task.agreement))),
             )
             for known in annotations:
-                self._file.run(
+                self.run(
                     "INSERT OR REPLACE INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     *(*key, known.number, task.sha256, known.annotator, known.updated_at, known.outcome),
                     *(known.seconds, json.dumps(dict(known.iou)), known.comment),
@@ -176,14 +153,11 @@ class ReviewLog:
 
     def note_undone(self, sha256: str) -> None:
         """Records that a photo's reviews, of all projects, are no longer in its labels."""
-        with self._file.transaction():
-            self._file.run(
-                f"UPDATE tasks SET outcome = ? WHERE sha256 = ? AND outcome IN ({_IN_LABELS})", Outcome.UNDONE, sha256
-            )
+        self.run(f"UPDATE tasks SET outcome = ? WHERE sha256 = ? AND outcome IN ({_IN_LABELS})", Outcome.UNDONE, sha256)
 
     def annotations(self, project: str) -> list[LoggedAnnotation]:
         """All pulled annotations of a project, by number."""
-        rows = self._file.rows(
+        rows = self.rows(
             "SELECT number, annotator, updated_at, outcome, seconds, iou, comment FROM annotations"
             " WHERE project = ? ORDER BY number",
             project,
@@ -196,16 +170,16 @@ class ReviewLog:
 
     def note_pushed(self, project: str, photos: Iterable[str]) -> None:
         """Records that photos, given by sha256, have tasks in a project."""
-        with self._file.transaction():
+        with self.transaction():
             for sha256 in photos:
-                self._file.run("INSERT OR IGNORE INTO pushed VALUES (?, ?)", project, sha256)
+                self.run("INSERT OR IGNORE INTO pushed VALUES (?, ?)", project, sha256)
 
     def pushed(self, project: str) -> set[str]:
         """The photos that ever had a task in a project, as far as known, by sha256."""
-        return {sha256 for (sha256,) in self._file.rows("SELECT sha256 FROM pushed WHERE project = ?", project)}
+        return {sha256 for (sha256,) in self.rows("SELECT sha256 FROM pushed WHERE project = ?", project)}
 
     def _tasks(self, where: str, value: str) -> list[LoggedTask]:
-        rows = self._file.rows(
+        rows = self.rows(
             f"SELECT project, task, sha256, updated_at, decided_at, outcome, agreement FROM tasks {where}", value
         )
         with self._damage_reported():
@@ -219,7 +193,7 @@ class ReviewLog:
         try:
             yield
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise DatasetError(f"expected a log of reviews in {self._path}, it is damaged: {error}") from error
+            raise DatasetError(f"expected a log of reviews in {self.path}, it is damaged: {error}") from error
 
 
 def _parse_ious(text: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +13,10 @@ import numpy as np
 from labelstudio.errors import AnnotationError
 from labelstudio.project.labeling_config import REJECT, UNSURE
 from labelstudio.project.tasks import read_field
-from labelstudio.sync.agreement import (
-    MAJORITY_ANNOTATORS_MIN,
-    class_ious,
-    majority_vote,
-    pairwise_agreement,
-    same_labels,
-)
+from labelstudio.sync.agreement import class_ious, majority_vote, pairwise_agreement, same_labels
 from labelstudio.sync.regions import annotation_to_labels
 from labelstudio.sync.review_log import LoggedAnnotation, Outcome
-from surfaces.classes import CLASSES
+from surfaces.classes import CLASSES, IGNORE
 from surfaces.messages import brief, encodable, printable
 from surfaces.store.records import ScoredLabels
 
@@ -30,6 +24,7 @@ RULES = ("majority", "newest")
 JUDGED = (Outcome.ACCEPTED, Outcome.CORRECTED)
 """Outcomes of annotations that say where the classes are."""
 
+_MAJORITY_PEOPLE_MIN = 3
 _SECONDS_MAX = 1e9
 _NAME_CHARACTERS_MAX = 320
 """An e-mail address has no more."""
@@ -37,7 +32,7 @@ _NAME_CHARACTERS_MAX = 320
 
 @dataclass(frozen=True, eq=False)
 class Review:
-    """An annotation: its record, its labels unless the person skipped it, and labels that the person started from."""
+    """An annotation, its labels unless it was skipped, and the labels that the person started from."""
 
     logged: LoggedAnnotation
     labels: ScoredLabels | None
@@ -49,7 +44,6 @@ class Decision:
     """The result of all reviews of a photo.
 
     Attributes:
-        outcome: of the photo.
         labels: for the dataset; None leaves its labels unchanged.
         reviewer: names of the deciding annotators.
         decided_at: when the newest of the deciding reviews changed.
@@ -60,15 +54,11 @@ class Decision:
     labels: ScoredLabels | None
     reviewer: str
     decided_at: str
-    agreement: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float]
 
 
 def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Review]:
-    """Parses the annotations of a task, given as the server's JSON, and sorts them, the oldest first.
-
-    Raises:
-        AnnotationError: an annotation cannot be converted to labels.
-    """
+    """Parses the annotations of a task, given as the server's JSON, and sorts them, the oldest first."""
     predictions = {read_field(known, "id", int): known for known in read_field(task, "predictions", list)}
     predicted: dict[int, ScoredLabels | None] = {}
     reviews = []
@@ -81,22 +71,17 @@ def read_reviews(task: Mapping[str, Any], height: int, width: int) -> list[Revie
 
 
 def decide(reviews: Sequence[Review], rule: str) -> Decision | None:
-    """Combines the reviews of a photo; of each person the newest counts, skipped ones only if there are no others.
+    """Combines the reviews of a photo, the oldest first; None if there are none.
 
-    Args:
-        reviews: the oldest first.
-        rule: `newest` takes the newest; `majority` lets three or more people vote, first on whether the photo is
-            usable, then on each pixel, and takes the newest of fewer.
-
-    Returns:
-        None if there are no reviews.
+    Of each person the newest counts, skipped ones only if there are no others. The rule `newest` takes the newest of
+    these; `majority` lets three or more people vote, first on whether the photo is usable, then on each pixel.
     """
     by_person = {review.logged.annotator: review for review in reviews}
     newest_each = sorted(by_person.values(), key=reviews.index)
     people = [review for review in newest_each if review.labels is not None] or newest_each
     if not people:
         return None
-    if rule == "majority" and len(people) >= MAJORITY_ANNOTATORS_MIN:
+    if rule == "majority" and len(people) >= _MAJORITY_PEOPLE_MIN:
         return _decide_by_majority(people)
     return _decide_by_newest(people)
 
@@ -108,13 +93,10 @@ def describe_change(before: ScoredLabels, after: ScoredLabels) -> str:
 
 
 def _count_pixels(labels: ScoredLabels) -> dict[str, int]:
-    found = [segment.detection for segment in labels.segments]
-    pixels = {
-        surface.name: sum(int(np.count_nonzero(each.mask)) for each in found if each.surface == surface)
-        for surface in CLASSES
-    }
-    unsure = int(np.count_nonzero(labels.ignore_mask))
-    return pixels | {UNSURE: unsure, "tables": sum(each.surface.is_thing for each in found)}
+    maps = labels.labels()
+    counts = np.bincount(maps.semantic.ravel(), minlength=IGNORE + 1)
+    pixels = {surface.name: int(counts[surface.coco_id]) for surface in CLASSES}
+    return pixels | {UNSURE: int(counts[IGNORE]), "tables": int(maps.tables.max(initial=0))}
 
 
 def _decide_by_newest(people: Sequence[Review]) -> Decision:
@@ -129,7 +111,7 @@ def _decide_by_majority(people: Sequence[Review]) -> Decision:
         if 2 * len(same) > len(people):
             return _decision(outcome, _labels_for(outcome, same[-1].labels), same, people)
     judged = [review for review in people if review.logged.outcome in JUDGED]
-    if len(judged) < MAJORITY_ANNOTATORS_MIN:
+    if len(judged) < _MAJORITY_PEOPLE_MIN:
         return _decide_by_newest(judged or people)
     labels = majority_vote([review.labels for review in judged if review.labels is not None])
     return _decision(_outcome(None, labels, judged[-1].predicted), labels, judged, people)
@@ -180,7 +162,6 @@ def _outcome(verdict: str | None, labels: ScoredLabels, predicted: ScoredLabels 
 
 
 def _start_of(annotation: Mapping[str, Any], predictions: Mapping[int, Any]) -> int | None:
-    """The prediction that an annotation started from: as the browser says, else the newest."""
     parent = annotation.get("parent_prediction") if isinstance(annotation, Mapping) else None
     return parent if isinstance(parent, int) and parent in predictions else max(predictions, default=None)
 
@@ -192,7 +173,6 @@ def _labels_of_prediction(prediction: Mapping[str, Any], height: int, width: int
 
 
 def _normalize_time(timestamp: str) -> str:
-    """A timestamp in a form that sorts by time; the server omits a zero fraction."""
     try:
         return datetime.fromisoformat(timestamp).astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError) as error:
@@ -205,7 +185,6 @@ def _seconds_of(annotation: Mapping[str, Any]) -> float | None:
 
 
 def _annotator_of(annotation: Mapping[str, Any]) -> str:
-    """The annotator's e-mail address, or number if the server does not show it."""
     person = annotation.get("completed_by")
     name = person.get("email") or person.get("id") if isinstance(person, Mapping) else person
     return printable(str(name)[:_NAME_CHARACTERS_MAX])

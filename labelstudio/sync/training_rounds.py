@@ -15,8 +15,7 @@ from surfaces.errors import DatasetError, SurfacesError
 from surfaces.io.atomic_files import make_folder, replace_file
 from surfaces.store.samples import StoredSample, open_store
 
-_LONGEST_SIDE = 800
-"""To which photos are packed; the student sees about 640x512."""
+_LONGEST_SIDE = 800  # to which photos are packed; the student sees about 640x512
 
 
 class TrainingError(SurfacesError):
@@ -32,8 +31,8 @@ class TrainingRound:
     folder: Path
 
     def __post_init__(self) -> None:
-        self.reviewed = self.folder / "reviewed"  # packed photos
-        self.auto = self.folder / "auto"  # packed photos that nobody reviewed, if there are any
+        self.reviewed = self.folder / "reviewed"
+        self.auto = self.folder / "auto"  # photos that nobody reviewed, if there are any
         self.network = self.folder / "student.onnx"
         self.record = self.folder / "round.json"  # written once the data is packed
 
@@ -43,9 +42,9 @@ class TrainingRound:
 
 
 def due_round(run: Path, dataset: Path, after: int) -> TrainingRound | None:
-    """The round in folder `run` to work on, or None: the last one if it is unfinished, else a new one.
+    """The round in folder `run` to work on: the last one if it is unfinished, else a new one if enough was reviewed.
 
-    A new one is due once at least `after` photos of the label store in `dataset` were reviewed since the last round.
+    That is at least `after` photos of the label store in `dataset` since the last round.
     """
     rounds = [TrainingRound(path) for path in sorted(run.glob("round-[0-9][0-9][0-9]"))]
     if rounds and not rounds[-1].network.is_file():
@@ -61,11 +60,8 @@ def run_round(this: TrainingRound, dataset: Path, human: Sequence[str], train_ar
     Args:
         this: the round.
         dataset: folder of the label store.
-        human: further datasets that people labelled, to train on as well.
-        train_arguments: further arguments of `python -m distill train`, which override those given here.
-
-    Raises:
-        TrainingError: training or export failed.
+        human: further datasets that people labelled.
+        train_arguments: of `python -m distill train`, which override those given here.
     """
     make_folder(this.folder)
     if not this.record.is_file():
@@ -83,7 +79,6 @@ def run_round(this: TrainingRound, dataset: Path, human: Sequence[str], train_ar
 
 
 def _split_by_origin(dataset: Path) -> tuple[list[Sample], list[Sample]]:
-    """The reviewed photos of a label store, and the others."""
     reviewed: list[Sample] = []
     auto: list[Sample] = []
     for sample in open_store(dataset):

@@ -15,7 +15,7 @@ TARGET_AREA = 640 * 512
 MAX_AREA = 768 * 512
 MAX_SIDE = 1536
 AREA_WEIGHT = 0.15
-"""How much a wrong area counts beside a wrong aspect ratio, both as logarithms."""
+"""Weight of the area's error relative to the aspect ratio's, both as logarithms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,6 @@ class ModelOutput:
     Attributes:
         probabilities: float32 (4, h, w): other, wall, floor, dining table; they cover the whole photo and sum to 1.
         boxes: float32 (T, 4) xyxy as shares of the photo's width and height; dining tables by descending score.
-        scores: float32 (T,).
         masks: float32 (T, M, M): each box's mask probabilities, stretched over the box.
     """
 
@@ -36,14 +35,7 @@ class ModelOutput:
 
 
 def choose_input_size(height: int, width: int) -> tuple[int, int]:
-    """The network's input size for a photo: about TARGET_AREA, sides multiples of SIZE_MULTIPLE, aspect nearly kept.
-
-    Args:
-        height, width: of the photo in pixels.
-
-    Returns:
-        (height, width).
-    """
+    """The network's input (height, width) for a photo: about TARGET_AREA, multiples of SIZE_MULTIPLE, its aspect."""
     sides = range(SIZE_MULTIPLE, MAX_SIDE + 1, SIZE_MULTIPLE)
     candidates = [(h, w) for h in sides for w in sides if h * w <= MAX_AREA]
 

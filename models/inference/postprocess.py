@@ -1,9 +1,4 @@
-"""From the network's outputs to segments that do not overlap.
-
-Wall and floor come from the semantic branch, dining tables from boxes and masks, as in Panoptic FPN (Kirillov et al.,
-2019). A table's mask is decided by mask head and branch together, as in UPSNet's panoptic head (Xiong et al., 2019):
-the branch draws finer edges, the head knows which pixels belong to one table.
-"""
+"""Panoptic fusion: from the network's outputs to segments that do not overlap."""
 
 from __future__ import annotations
 
@@ -22,66 +17,22 @@ from surfaces.masks.table_parts import distance_to, group_table_parts
 
 LARGEST_GAP = 0.05
 """Share of the photo's diagonal: regions that are nearer to a found table belong to it."""
+RASTER_SCALE = 2
+"""Side of the raster on which a large photo is segmented, in sides of the network's probabilities."""
+MARGIN_STEPS = 127
+"""Steps of a margin in 8 bits."""
+BAND_PIXELS = 1 << 20
+"""Pixels that are upsampled to floats at once: bounds memory on large photos."""
+LEAST_NEW_SHARE = 0.5
+"""A table is a duplicate if less than this share of it is outside better tables."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualRegions:
-    """Table regions that no box covers.
-
-    Attributes:
-        additions: bool HxW for each found table: the regions merged into it.
-        groups: bool HxW each: the other regions, grouped by distance.
-    """
+    """Table regions that no box covers, as masks: those merged into each found table, and groups of the others."""
 
     additions: list[Mask]
     groups: list[Mask]
-
-
-def assign_residual_regions(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int]) -> ResidualRegions:
-    """Assigns each connected region of `rest` to the nearest table within LARGEST_GAP.
-
-    Args:
-        rest: bool HxW, table pixels outside every box.
-        tables: bool HxW each.
-        raster: (h, w) on which distances are measured.
-    """
-    coarse_rest = downsample(rest, raster)
-    count, regions = cv2.connectedComponents(coarse_rest.astype(np.uint8), connectivity=8)
-    owner = np.zeros(raster, np.uint8)
-    if tables:
-        distances = np.stack([distance_to(downsample(table, raster)) for table in tables])
-        reach = LARGEST_GAP * math.hypot(*raster)
-        for number in range(1, count):
-            nearest = distances[:, regions == number].min(axis=1)
-            if nearest.min() <= reach:
-                owner[regions == number] = nearest.argmin() + 1
-    owners = upsample_labels(owner, rest.shape)
-    groups = upsample_labels(group_table_parts(coarse_rest & (owner == 0)), rest.shape)
-    return ResidualRegions(
-        [rest & (owners == index + 1) for index in range(len(tables))],
-        [rest & (groups == number) for number in range(1, int(groups.max()) + 1)],
-    )
-
-
-def downsample(mask: Mask, raster: tuple[int, int]) -> Mask:
-    """A mask (H, W) on a coarser raster of rows x columns: True where any of its pixels is."""
-    share = cv2.resize(mask.astype(np.float32), raster[::-1], interpolation=cv2.INTER_AREA)
-    touched: Mask = share > 0
-    return touched
-
-
-def upsample_labels(numbers: npt.NDArray[np.uint8], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Upsamples region numbers (h, w) to the photo's size (H, W); each region is dilated by one cell."""
-    dilated = cv2.dilate(numbers, np.ones((3, 3), np.uint8))
-    filled = np.where(numbers > 0, numbers, dilated)
-    return cv2.resize(filled, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
-
-
-BAND_PIXELS = 1 << 20
-"""Pixels that are upsampled to floats at once: bounds memory on large photos."""
-
-LEAST_NEW_SHARE = 0.5
-"""A table is a duplicate if less than this share of it lies outside better tables."""
 
 
 @dataclass(frozen=True)
@@ -101,20 +52,67 @@ class FusionSettings:
     smallest_share: float = 0.0005
 
 
-def fuse(output: ModelOutput, height: int, width: int, settings: FusionSettings) -> list[Detection]:
-    """Fuses the network's outputs to segments.
+def assign_residual_regions(rest: Mask, tables: Sequence[Mask], raster: tuple[int, int]) -> ResidualRegions:
+    """Assigns each connected region of `rest`, table pixels outside every box, to the nearest table within LARGEST_GAP.
 
-    Args:
-        output: the network's outputs.
-        height, width: of the photo in pixels.
-        settings: the operating point.
+    Distances are measured on a `raster` of rows x columns.
+    """
+    coarse_rest = _downsample(rest, raster)
+    count, regions = cv2.connectedComponents(coarse_rest.astype(np.uint8), connectivity=8)
+    owner = np.zeros(raster, np.uint8)
+    if tables:
+        distances = np.stack([distance_to(_downsample(table, raster)) for table in tables])
+        reach = LARGEST_GAP * math.hypot(*raster)
+        for number in range(1, count):
+            nearest = distances[:, regions == number].min(axis=1)
+            if nearest.min() <= reach:
+                owner[regions == number] = nearest.argmin() + 1
+    owners = _upsample_labels(owner, rest.shape)
+    groups = _upsample_labels(group_table_parts(coarse_rest & (owner == 0)), rest.shape)
+    return ResidualRegions(
+        [rest & (owners == index + 1) for index in range(len(tables))],
+        [rest & (groups == number) for number in range(1, int(groups.max()) + 1)],
+    )
+
+
+def _downsample(mask: Mask, raster: tuple[int, int]) -> Mask:
+    """True where any of a cell's pixels is."""
+    touched: Mask = cv2.resize(mask.astype(np.float32), raster[::-1], interpolation=cv2.INTER_AREA) > 0
+    return touched
+
+
+def _upsample_labels(numbers: npt.NDArray[np.uint8], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Region numbers at the photo's size (H, W); each region is dilated by one cell."""
+    filled = np.where(numbers > 0, numbers, cv2.dilate(numbers, np.ones((3, 3), np.uint8)))
+    return cv2.resize(filled, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+
+
+def fuse(output: ModelOutput, height: int, width: int, settings: FusionSettings) -> list[Detection]:
+    """Fuses the network's outputs to segments of a photo of `height` x `width` pixels.
+
+    Wall and floor come from the semantic branch, tables from boxes and masks (Kirillov et al., Panoptic FPN, 2019). A
+    table's mask is decided by mask head and branch together, as in UPSNet's panoptic head (Xiong et al., 2019): the
+    branch draws finer edges, the head knows which pixels belong to one table.
+
+    Photos larger than RASTER_SCALE times the network's probabilities are segmented on such a raster; then the
+    decision is upsampled, so that the time hardly grows with the photo.
 
     Returns:
         Wall, floor, then dining tables by descending score; empty segments are omitted. Masks do not overlap.
     """
-    labels = label_map(output.probabilities, height, width)
-    tables = fuse_tables(output, labels, settings)
-    assigned = np.zeros((height, width), bool)
+    rows, columns = (RASTER_SCALE * side for side in output.probabilities.shape[1:])
+    if height * width <= rows * columns:
+        labels, _ = decide(output.probabilities, height, width)
+        return _fuse_on_raster(output, labels, settings)
+    labels, margin = decide(output.probabilities, rows, columns)
+    return upsample_segments(_fuse_on_raster(output, labels, settings, margin), margin, height, width)
+
+
+def _fuse_on_raster(
+    output: ModelOutput, labels: npt.NDArray[np.uint8], settings: FusionSettings, margin: Floats | None = None
+) -> list[Detection]:
+    tables = fuse_tables(output, labels, settings, margin)
+    assigned = np.zeros(labels.shape, bool)
     for table in tables:
         assigned |= table.mask
     found = []
@@ -125,32 +123,41 @@ def fuse(output: ModelOutput, height: int, width: int, settings: FusionSettings)
     return found + tables
 
 
+def upsample_segments(segments: Sequence[Detection], margin: Floats, height: int, width: int) -> list[Detection]:
+    """Segments of a raster as segments of a photo of `height` x `width` pixels.
+
+    A segment is where the bilinearly upsampled margin, negative outside of the segment, is not: between two classes
+    that is the edge of the upsampled probabilities. Where that leaves an overlap, later segments win.
+
+    Args:
+        segments: masks of the raster's size that do not overlap.
+        margin: of the raster, what `decide` returns.
+    """
+    steps = np.clip(MARGIN_STEPS * margin, 1, MARGIN_STEPS).astype(np.uint8)
+    assigned = np.zeros((height, width), bool)
+    upsampled: list[Detection] = []
+    for segment in reversed(segments):
+        signed = np.where(segment.mask, MARGIN_STEPS + steps, MARGIN_STEPS - steps)
+        mask = np.asarray(cv2.resize(signed, (width, height), interpolation=cv2.INTER_LINEAR)) >= MARGIN_STEPS
+        mask &= ~assigned
+        if mask.any():
+            assigned |= mask
+            upsampled.append(detection(segment.surface, segment.score, mask))
+    return upsampled[::-1]
+
+
 def detection(surface: SurfaceClass, score: float, mask: Mask) -> Detection:
     """A Detection of a mask, bool HxW, with its tight box."""
     return Detection(surface, score, box_of_mask(mask), mask)
 
 
-def sampling_matrix(source: tuple[int, int], target: tuple[int, int], left: int, top: int) -> npt.NDArray[np.float64]:
-    """The affine map from pixel (x, y) of a window of the target to the source; half-pixel centres.
-
-    Args:
-        source, target: sizes (height, width) of two rasters of the same photo.
-        left, top: the window's corner in the target.
-    """
-    scale_y, scale_x = source[0] / target[0], source[1] / target[1]
-    return np.array(
-        [
-            [scale_x, 0, (left + 0.5) * scale_x - 0.5],
-            [0, scale_y, (top + 0.5) * scale_y - 0.5],
-        ]
-    )
-
-
 def upsample_window(values: Floats, target: tuple[int, int], left: int, top: int, right: int, bottom: int) -> Floats:
     """A window of a float32 (h, w) raster as it is after bilinear upsampling to `target`, without making the rest."""
+    scale_y, scale_x = values.shape[0] / target[0], values.shape[1] / target[1]
+    first_x, first_y = (left + 0.5) * scale_x - 0.5, (top + 0.5) * scale_y - 0.5  # half-pixel centres
     return cv2.warpAffine(  # type: ignore[return-value]
         values,
-        sampling_matrix((values.shape[0], values.shape[1]), target, left, top),
+        np.array([[scale_x, 0, first_x], [0, scale_y, first_y]]),
         (right - left, bottom - top),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
@@ -159,31 +166,48 @@ def upsample_window(values: Floats, target: tuple[int, int], left: int, top: int
 
 def label_map(probabilities: Floats, height: int, width: int) -> npt.NDArray[np.uint8]:
     """The most probable class of each pixel, uint8 (height, width); probabilities are upsampled first."""
-    labels = np.empty((height, width), np.uint8)
+    return decide(probabilities, height, width)[0]
+
+
+def decide(probabilities: Floats, height: int, width: int) -> tuple[npt.NDArray[np.uint8], Floats]:
+    """The most probable class of each pixel, and its lead.
+
+    Args:
+        probabilities: float32 (C, h, w), upsampled here.
+        height, width: of the result.
+
+    Returns:
+        The class, uint8 (height, width); by how much its probability exceeds the second, float32 (height, width).
+    """
+    labels = np.zeros((height, width), np.uint8)
+    margin = np.empty((height, width), np.float32)
     rows = max(1, BAND_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        band = [upsample_window(p, (height, width), 0, top, width, bottom) for p in probabilities]
-        labels[top:bottom] = np.argmax(np.stack(band), axis=0)
-    return labels
+        first = upsample_window(probabilities[0], (height, width), 0, top, width, bottom)
+        second = np.zeros_like(first)
+        for number, values in enumerate(probabilities[1:], start=1):
+            band = upsample_window(values, (height, width), 0, top, width, bottom)
+            labels[top:bottom][band > first] = number
+            second = np.maximum(second, np.minimum(first, band))
+            first = np.maximum(first, band)
+        margin[top:bottom] = first - second
+    return labels, margin
 
 
-def fuse_tables(output: ModelOutput, labels: npt.NDArray[np.uint8], settings: FusionSettings) -> list[Detection]:
-    """Dining tables by descending score: first those that boxes explain, then residual regions of the branch.
+def fuse_tables(
+    output: ModelOutput, labels: npt.NDArray[np.uint8], settings: FusionSettings, margin: Floats | None = None
+) -> list[Detection]:
+    """Dining tables, by descending score, from boxes and residual regions; their masks do not overlap.
 
-    Args:
-        labels: uint8 HxW, the most probable class of each pixel of the photo.
-        settings: the operating point.
-
-    Returns:
-        Tables whose masks, HxW, do not overlap.
+    `labels` and `margin` are what `decide` returns. At tables' edges, which boxes decide, `margin` is overwritten.
     """
     branch = labels == DINING_TABLE.coco_id
     soft_labels = output.probabilities[DINING_TABLE.coco_id]
     assigned = np.zeros(labels.shape, bool)
     tables = []
     for box, score, mask in zip(output.boxes, output.scores, output.masks, strict=True):
-        whole = table_mask(box, mask, soft_labels, branch, settings)
+        whole = _table_mask(box, mask, soft_labels, branch, settings, margin)
         own = remove_specks(whole & ~assigned, settings.smallest_share)
         if own.sum() < LEAST_NEW_SHARE * whole.sum():
             continue
@@ -193,21 +217,13 @@ def fuse_tables(output: ModelOutput, labels: npt.NDArray[np.uint8], settings: Fu
             tables.append(detection(DINING_TABLE, final, own))
             assigned |= own
     rest = remove_specks(branch & ~assigned, settings.smallest_share)
-    return sorted(add_residual_regions(tables, rest, soft_labels, settings), key=lambda table: -table.score)
+    return sorted(_add_residual_regions(tables, rest, soft_labels, settings), key=lambda table: -table.score)
 
 
-def table_mask(box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, settings: FusionSettings) -> Mask:
-    """The pixels of one table: the weighted mean of mask head and branch is above 0.5.
-
-    Args:
-        box: (4,) xyxy as shares of the photo.
-        mask: (M, M) the head's probabilities over the box.
-        soft_labels: (h, w), the branch's probability of dining table over the photo.
-        branch: bool (H, W), where the branch's most probable class is dining table.
-
-    Returns:
-        bool (H, W).
-    """
+def _table_mask(
+    box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, settings: FusionSettings, margin: Floats | None
+) -> Mask:
+    """The pixels of one table: the weighted mean of mask head and branch is above 0.5; `margin` is set at its edge."""
     height, width = branch.shape
     left, top = max(0, round(float(box[0]) * width)), max(0, round(float(box[1]) * height))
     right, bottom = min(width, round(float(box[2]) * width)), min(height, round(float(box[3]) * height))
@@ -216,21 +232,19 @@ def table_mask(box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, set
         return out
     head = upsample_window(mask, (bottom - top, right - left), 0, 0, right - left, bottom - top)
     seen = upsample_window(soft_labels, (height, width), left, top, right, bottom)
-    out[top:bottom, left:right] = settings.mask_weight * head + (1 - settings.mask_weight) * seen > 0.5
+    mixed = settings.mask_weight * head + (1 - settings.mask_weight) * seen
+    inside = out[top:bottom, left:right]
+    inside[:] = mixed > 0.5
+    if margin is not None:
+        edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        margin[top:bottom, left:right][edge] = np.abs(2 * mixed - 1)[edge]
     return out
 
 
-def add_residual_regions(
+def _add_residual_regions(
     tables: list[Detection], rest: Mask, soft_labels: Floats, settings: FusionSettings
 ) -> list[Detection]:
-    """Merges table pixels outside every box into the nearest table, or adds them as tables.
-
-    Args:
-        tables: found by boxes.
-        rest: bool HxW, the branch's table pixels outside of them.
-        soft_labels: float32 (h, w), the branch's probability of dining table, at any resolution.
-        settings: the operating point.
-    """
+    """Merges table pixels outside every box into the nearest table, or adds them as tables."""
     height, width = soft_labels.shape
     residual = assign_residual_regions(rest, [table.mask for table in tables], (height, width))
     completed = [

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from models.inference.model_output import Floats, ModelOutput, choose_input_size
 from models.inference.postprocess import FusionSettings, fuse
-from models.inference.session import open_session
+from models.inference.session import first_line, open_session
 from models.weights.registry import WeightsFile, sha256_of, shipped
 from models.weights.training_photos import TrainingPhotos
 from surfaces.classes import NUM_CHANNELS
@@ -33,14 +33,8 @@ class Segmenter:
     """Finds walls, floors and dining tables.
 
     Args:
-        weights: path of an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
+        weights: an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
         threads: CPU threads for the network; None: ONNX Runtime's choice, one a core.
-
-    Attributes:
-        name: the model's name.
-        sha256: of its file.
-        settings: of panoptic fusion, from the file.
-        training_photos: as far as the file records them.
 
     Raises:
         WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
@@ -62,10 +56,7 @@ class Segmenter:
         self._path = file.path
 
     def infer(self, image: Image) -> ModelOutput:
-        """The network's outputs before panoptic fusion.
-
-        Args:
-            image: uint8 HxWx3 RGB.
+        """The network's outputs for a photo, uint8 HxWx3 RGB, before panoptic fusion.
 
         Raises:
             WeightsError: the network fails on it, or gives something else than a network of ours.
@@ -74,8 +65,7 @@ class Segmenter:
         try:
             outputs = self._session.run(None, {"image": network_input(image, height, width)})
         except Exception as error:  # onnxruntime's errors share no public base class
-            message = (str(error) or repr(error)).splitlines()[0]
-            raise WeightsError(f"expected {self._path} to take a photo, got: {message}") from error
+            raise WeightsError(f"expected {self._path} to take a photo, got: {first_line(error)}") from error
         if not _is_ours(outputs):
             shapes = ", ".join(str(list(np.shape(array))) for array in outputs)
             raise WeightsError(
@@ -87,8 +77,7 @@ class Segmenter:
         """Finds the surfaces of one photo.
 
         Args:
-            image: uint8 HxWx3 RGB of any size, EXIF orientation applied; or what `surfaces.images.load.as_image` takes:
-                a path, an address, a Pillow image, grey or RGBA pixels.
+            image: uint8 HxWx3 RGB of any size, EXIF orientation applied, or what `surfaces.images.load.as_image` takes.
 
         Returns:
             Detections with masks of the photo's size that do not overlap: wall, floor, then dining tables by
@@ -114,7 +103,6 @@ def _chosen(weights: str | os.PathLike[str]) -> WeightsFile:
 
 
 def _settings(text: str) -> FusionSettings:
-    """Raises ValueError or TypeError where it is none."""
     values = json.loads(text)
     for name, value in values.items() if isinstance(values, dict) else ():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -148,12 +136,9 @@ def network_input(image: Image, height: int, width: int) -> Floats:
 
 
 def model_output(outputs: list[Floats], height: int, width: int) -> ModelOutput:
-    """ModelOutput from the network's four arrays.
+    """ModelOutput from the network's arrays, whose boxes are in pixels of its `height` x `width` input.
 
-    Args:
-        outputs: float32: probabilities (1, 4, h, w), boxes (N, 4) xyxy in pixels of the input, scores (N,), masks
-            (N, 1, M, M).
-        height, width: of the input in pixels.
+    They are float32: probabilities (1, 4, h, w), boxes (N, 4) xyxy, scores (N,), masks (N, 1, M, M).
     """
     probabilities, boxes, scores, masks = outputs
     shares = boxes / np.array([width, height, width, height], np.float32)

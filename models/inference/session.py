@@ -27,13 +27,12 @@ _LOCATION = b"location"
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIELDS_MAX = 5_000_000
+_BYTES_MAX = 2_147_483_647  # of a message in protobuf, which ONNX files are
+_ERRORS_ONLY = 3
 
 
 def has_external_data(content: bytes) -> bool:
     """Whether any tensor of an ONNX file is stored in another file.
-
-    Args:
-        content: the file's bytes.
 
     Raises:
         ValueError: they are not Protocol Buffers, or more fields than a network has, as far as they are read.
@@ -83,17 +82,13 @@ def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
     raise ValueError("it is damaged or cut off")
 
 
-_BYTES_MAX = 2_147_483_647  # of a message in protobuf, which ONNX files are
-_ERRORS_ONLY = 3
-
-
 def open_session(path: Path, threads: int | None = None, sha256: str | None = None) -> onnxruntime.InferenceSession:
     """A session of ONNX Runtime.
 
     Args:
         path: the ONNX file; all of its tensors are in it.
         threads: CPU threads; None: ONNX Runtime's choice, one a core.
-        sha256: of its bytes, hexadecimal, by which it was identified; None: not checked.
+        sha256: of the file's bytes, hexadecimal; None: not checked.
 
     Raises:
         WeightsError: the file is missing, is not an ONNX file, keeps tensors in another one, or has other bytes.
@@ -109,7 +104,12 @@ def open_session(path: Path, threads: int | None = None, sha256: str | None = No
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no public base class
-        raise WeightsError(f"expected an ONNX file at {path}: {(str(error) or repr(error)).splitlines()[0]}") from error
+        raise WeightsError(f"expected an ONNX file at {path}: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message; its name where it has none."""
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def _read(path: Path) -> bytes:

@@ -110,19 +110,13 @@ class Encoder(nn.Module):
         self.features = pointwise(last, spec.features) if spec.features else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encodes a batch.
-
-        Args:
-            images: float (N, 3, H, W), RGB, 0 to 255; H and W multiples of 16.
-
-        Returns:
-            Features (N, C4, H/4, W/4), (N, C8, H/8, W/8), (N, C16, H/16, W/16); channels as `spec.channels`.
-        """
+        """From float (N, 3, H, W), RGB 0 to 255, H and W multiples of 16, to features at strides 4, 8 and 16."""
         x = (images - self.spec.pixel_mean) / self.spec.pixel_scale
         x = self.stem(x).clamp(0.0, self.spec.activation_max)
-        taps: dict[int, Tensor] = {}
-        for index, block in enumerate(self.blocks):
-            x, taps[index] = block(x)
+        filtered: list[Tensor] = []
+        for block in self.blocks:
+            x, features = block(x)
+            filtered.append(features)
         if self.features is not None:
             x = F.relu(self.features(x))
-        return taps[self.spec.stride4], taps[self.spec.stride8], x
+        return filtered[self.spec.stride4], filtered[self.spec.stride8], x

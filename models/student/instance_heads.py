@@ -35,15 +35,12 @@ class InstancePyramid(nn.Module):
         self.smooth64 = SeparableConv(CHANNELS, CHANNELS, 5)
 
     def forward(self, stride8: Tensor, pyramid: Tensor, probabilities: Tensor) -> dict[str, Tensor]:
-        """Builds the levels.
+        """Builds the levels, by stride; each is (N, CHANNELS, H/stride, W/stride).
 
         Args:
             stride8: (N, C, H/8, W/8), the encoder's features.
             pyramid: (N, CHANNELS, H/16, W/16), the semantic branch's context.
             probabilities: (N, semantic_channels, H/4, W/4), the branch's; detached.
-
-        Returns:
-            {"8": …, "16": …, "32": …, "64": …}, each (N, CHANNELS, H/stride, W/stride).
         """
         soft_labels = probabilities.detach()
         level8 = self.lateral8(stride8) + upsample(pyramid, 2)
@@ -87,14 +84,9 @@ class TableTargets:
 
 
 def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
-    """The share of each box inside a mask, from an integral image.
+    """The share of each box (B, 4) xyxy inside a mask (H, W), from an integral image.
 
-    Args:
-        mask: (H, W) bool.
-        boxes: (B, 4) xyxy; clamped to the mask, rounded to whole pixels, of which each has one at the least.
-
-    Returns:
-        (B,) float, 0 to 1.
+    Boxes are clamped to the mask and rounded to whole pixels, of which each has one at the least.
     """
     height, width = mask.shape
     integral = F.pad(mask.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
@@ -112,15 +104,7 @@ class TableProposals(RegionProposalNetwork):  # type: ignore[misc]
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """torchvision's assignment, without the background of which more than IGNORED_SHARE is ignored.
-
-        Args:
-            anchors: a photo each, float (A, 4), absolute pixels of the network's input, xyxy.
-            targets: a photo each, what `TableTargets.as_torchvision` returns.
-
-        Returns:
-            A photo each: labels float (A,), 1 table, 0 background, -1 neither; matched boxes (A, 4).
-        """
+        """torchvision's assignment, without the background of which more than IGNORED_SHARE is ignored."""
         labels, matched = super().assign_targets_to_anchors(anchors, targets)
         for image_labels, image_anchors, target in zip(labels, anchors, targets, strict=True):
             unknown = share_inside(target["ignored"], image_anchors) > IGNORED_SHARE
@@ -199,7 +183,7 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
 
 
 def region_proposal_network() -> TableProposals:
-    """The region proposal network over the instance pyramid."""
+    """The region proposals over the instance pyramid."""
     anchors = AnchorGenerator(ANCHOR_SIZES, (ANCHOR_RATIOS,) * len(ANCHOR_SIZES))
     head = RPNHead(CHANNELS, len(ANCHOR_RATIOS))
     head.conv = SeparableConv(CHANNELS, CHANNELS)

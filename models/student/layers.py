@@ -8,22 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def same_padding(kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
-    """TensorFlow's SAME padding before and after, for sizes that the stride divides."""
-    total = max(0, dilation * (kernel - 1) + 1 - stride)
-    return total // 2, total - total // 2
-
-
 class SameConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding for inputs whose size the stride divides.
-
-    With stride 2 the padding is uneven (3x3: 0 before, 1 after; 5x5: 1 before, 2 after).
-    """
+    """A convolution with TensorFlow's SAME padding, uneven with stride 2, for inputs whose size the stride divides."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
     ) -> None:
-        before, after = same_padding(kernel, stride, dilation)
+        total = max(0, dilation * (kernel - 1) + 1 - stride)
+        before, after = total // 2, total - total // 2
         self.uneven = before != after
         super().__init__(in_channels, out_channels, kernel, stride, 0 if self.uneven else before, dilation, groups)
         self.pad_sides = (before, after, before, after)
@@ -75,10 +67,7 @@ class BlockSpec:
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise, project (Sandler et al., MobileNetV2, 2018); residual where the shapes agree.
-
-    Without `expand` where the block does not widen its input.
-    """
+    """Expand, depthwise, project (Sandler et al., MobileNetV2, 2018); residual where the shapes agree."""
 
     def __init__(self, spec: BlockSpec, activation_max: float) -> None:
         super().__init__()
@@ -88,28 +77,19 @@ class InvertedResidual(nn.Module):
         self.residual = spec.stride == 1 and spec.in_channels == spec.out_channels
         self.activation_max = activation_max
 
-    def activate(self, x: Tensor) -> Tensor:
-        """ReLU, cut off at `activation_max`."""
+    def _activate(self, x: Tensor) -> Tensor:
         return F.relu(x) if self.activation_max == float("inf") else x.clamp(0.0, self.activation_max)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, in, H, W) to (N, out, H / stride, W / stride), and the depthwise output, for decoders."""
-        wide = x if self.expand is None else self.activate(self.expand(x))
-        tapped = self.activate(self.depthwise(wide))
-        out = self.project(tapped)
-        return (x + out if self.residual else out), tapped
+        wide = x if self.expand is None else self._activate(self.expand(x))
+        filtered = self._activate(self.depthwise(wide))
+        out = self.project(filtered)
+        return (x + out if self.residual else out), filtered
 
 
 def upsample(x: Tensor, factor: int) -> Tensor:
-    """Bilinear upsampling with TensorFlow 1's grid: output i reads input i / factor, clamped at the end.
-
-    Args:
-        x: (N, C, H, W).
-        factor: whole number.
-
-    Returns:
-        (N, C, factor*H, factor*W).
-    """
+    """Bilinear upsampling of (N, C, H, W) with TensorFlow 1's grid: output i reads input i / factor."""
     height, width = x.shape[-2] * factor, x.shape[-1] * factor
     padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
     upsampled = F.interpolate(padded, size=(height + 1, width + 1), mode="bilinear", align_corners=True)

@@ -41,15 +41,7 @@ class StudentOutput:
 
 
 class SemanticBranch(nn.Module):
-    """Encoder, pyramid and decoder: a photo's classes by pixel, without tables as instances.
-
-    Args:
-        encoder: a key of ENCODERS.
-
-    Attributes:
-        encoder_name: the same.
-        training_photos: what it was trained on.
-    """
+    """Encoder, pyramid and decoder: a photo's classes by pixel, without tables as instances."""
 
     def __init__(self, encoder: str = "mosaic") -> None:
         super().__init__()
@@ -86,9 +78,6 @@ def encoder_spec(name: str) -> EncoderSpec:
 class Student(SemanticBranch):
     """Wall and floor from a semantic branch, dining tables from boxes and masks, all from one encoder.
 
-    Args:
-        encoder: a key of ENCODERS.
-
     Raises:
         SurfacesError: no such encoder.
     """
@@ -108,7 +97,7 @@ class Student(SemanticBranch):
         soft_labels: Tensor,
         soft_labelled: Tensor,
     ) -> dict[str, Tensor]:
-        """Training losses.
+        """Training losses by name, scalars.
 
         Args:
             images: float (N, 3, H, W) RGB 0 to 255.
@@ -117,9 +106,6 @@ class Student(SemanticBranch):
             targets: each photo's tables.
             soft_labels: float (N, 4, H/4, W/4), teachers' probabilities.
             soft_labelled: bool (N, H, W), True where the semantic branch learns them instead of the labels.
-
-        Returns:
-            Scalars: semantic, soft_labels, objectness, proposal_shape, box_class, box_shape, mask.
         """
         logits, stride8, pyramid = self.features(images)
         log_p = grouped_log_probabilities(logits.float())
@@ -156,12 +142,8 @@ def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -
     """Cross-entropy against soft labels (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
 
     Args:
-        log_p: (N, 4, h, w) the student's log-probabilities.
-        soft_labels: (N, 4, h, w) the teachers' probabilities.
-        soft_labelled: bool (N, H, W), which are learnt; H a multiple of h. Sampled down to h x w.
-
-    Returns:
-        The mean over these pixels; 0 where there is none.
+        log_p, soft_labels: (N, 4, h, w), the student's log-probabilities and the teachers' probabilities.
+        soft_labelled: bool (N, H, W), which are learnt; H a multiple of h. The loss is 0 where there is none.
     """
     step = soft_labelled.shape[-1] // log_p.shape[-1]
     weight = soft_labelled[:, step // 2 :: step, step // 2 :: step].to(log_p)

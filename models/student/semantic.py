@@ -56,7 +56,7 @@ class Pyramid(nn.Module):
 
 
 class SemanticDecoder(nn.Module):
-    """From the pyramid and the encoder's taps to class scores at stride 4."""
+    """From the pyramid and the encoder's features to class scores at stride 4."""
 
     def __init__(self, stride4: int, stride8: int) -> None:
         super().__init__()
@@ -73,14 +73,7 @@ class SemanticDecoder(nn.Module):
 
 
 def grouped_log_probabilities(logits: Tensor) -> Tensor:
-    """Sums the pre-training's classes to ours.
-
-    Args:
-        logits: (N, ADE_CLASSES, H, W).
-
-    Returns:
-        Log-probabilities (N, 4, H, W): other, wall, floor, table.
-    """
+    """Sums the pre-training's classes, logits (N, ADE_CLASSES, H, W), to ours: log-probabilities (N, 4, H, W)."""
     rest = [index for index in range(ADE_CLASSES) if index not in _OURS]
     log_p = F.log_softmax(logits, dim=1)
     other = torch.logsumexp(log_p[:, rest], dim=1, keepdim=True)
@@ -88,7 +81,7 @@ def grouped_log_probabilities(logits: Tensor) -> Tensor:
 
 
 def grouped_probabilities(logits: Tensor) -> Tensor:
-    """Probabilities (N, BELIEF_CHANNELS, H, W); as grouped_log_probabilities, but cheaper: for inference."""
+    """Probabilities (N, 4, H, W); as `grouped_log_probabilities`, but faster: for inference."""
     groups = torch.zeros(NUM_CHANNELS, ADE_CLASSES, 1, 1, device=logits.device)
     groups[0] = 1.0
     for ours, theirs in enumerate(_OURS, start=1):

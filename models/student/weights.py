@@ -33,10 +33,7 @@ _FIRST_CHANNELS = 4
 """Of the semantic branch in the shipped weights."""
 _UNPACKED_MAX = 256_000_000
 """Many times the bytes of a student's tensors."""
-_HEADERS: dict[Any, Callable[..., Any]] = {
-    (1, 0): npy.read_array_header_1_0,
-    (2, 0): npy.read_array_header_2_0,
-}
+_HEADERS: dict[Any, Callable[..., Any]] = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def save_student(student: Student, path: Path, half: bool = False) -> None:
@@ -83,12 +80,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
 
 
 def _check_sizes(file: IO[bytes], path: Path) -> None:
-    """Refuses arrays that are larger than their bytes, or than any student: NumPy makes room before it reads them.
-
-    Raises:
-        WeightsError: the file has such an array.
-        Exception: of zipfile and NumPy, where it is damaged.
-    """
+    """Refuses arrays that are larger than their bytes, or than any student: NumPy allocates before it reads them."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
@@ -113,7 +105,7 @@ def _finite(tensors: dict[str, Array], path: Path) -> dict[str, Array]:
 
 
 def load_student(path: Path) -> Student:
-    """A student as `save_student` wrote it.
+    """A student that `save_student` wrote.
 
     Raises:
         WeightsError: the file is not one, or lacks a tensor.

@@ -18,7 +18,7 @@ _WORDS = re.compile(r"[^\W_]+(?:[ '-][^\W_]+)*")
 
 
 class PromptError(SurfacesError):
-    """A text is no prompt: a typo in a class config, or more words than the detector reads at once."""
+    """A text is no prompt, or has more words than the detector reads at once."""
 
     exit_code = 11
 
@@ -28,12 +28,9 @@ class Prompt:
     """Words that a detector looks for.
 
     Attributes:
-        text: lower case, words apart by single spaces, hyphens or apostrophes: "dining table". Full stops and question
-            marks separate prompts in what the detector reads, so a prompt has none.
+        text: lower case, words apart by single spaces, hyphens or apostrophes. Full stops and question marks separate
+            prompts in a caption, so a prompt has none; else a PromptError is raised.
         surface: the class that it finds; None for a negative prompt, whose regions keep the classes off.
-
-    Raises:
-        PromptError: the text is not written so.
     """
 
     text: str
@@ -52,11 +49,10 @@ class InstancePrediction:
     """One predicted region; regions of one photo may overlap.
 
     Attributes:
-        surface: its class; None for what a negative prompt found ("desk"), which is there to keep others off.
+        surface: its class; None for what a negative prompt found.
         prompt: the words it was found by, or the class's name where the teacher knows no prompts.
         score: the teacher's confidence, 0 to 1.
-        box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive: what the detector drew, or the
-            mask's tight box.
+        box_xyxy: float32 (4,), pixels of the photo, right and bottom exclusive; the detector's or the mask's.
         mask: bool HxW at the photo's own size.
         quality_scores: further measures from 0 to 1 by name, such as `predicted_iou` and `stability` of SAM.
     """
@@ -85,13 +81,9 @@ class SemanticPrediction:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """A teacher's prediction for one photo: instances, or semantic probabilities.
+    """A teacher's prediction for one photo: instances, best first, or semantic probabilities.
 
-    Attributes:
-        instances: regions, best first.
-        semantic: dense class probabilities.
-        agreement: measures of the whole photo from 0 to 1 by name, such as `flips` and `backends` (mean IoU of the
-            classes between them); empty where nothing was compared.
+    `agreement` has measures of the whole photo from 0 to 1, such as the mean IoU between `flips` or `backends`.
     """
 
     instances: tuple[InstancePrediction, ...] = ()
@@ -136,7 +128,7 @@ class PromptedBoxes:
     """Boxes with a score for every prompt; one box may score for several.
 
     Attributes:
-        boxes_xyxy: float32 (N, 4), absolute pixels of the photo, right and bottom exclusive, inside the photo.
+        boxes_xyxy: float32 (N, 4), pixels of the photo, right and bottom exclusive, inside the photo.
         scores: float32 (N, P), 0 to 1: how much each box is each prompt, from the tokens of the prompt alone.
         prompts: the P prompts.
     """
@@ -155,13 +147,7 @@ class PromptedBoxes:
 
 @dataclass(frozen=True, eq=False)
 class ChosenBox:
-    """A box that the rules gave to one prompt.
-
-    Attributes:
-        prompt: what it is.
-        score: how much it is that, 0 to 1.
-        box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive, inside the photo.
-    """
+    """A box, as in `PromptedBoxes`, that the rules gave to one prompt, with its score for that, 0 to 1."""
 
     prompt: Prompt
     score: float

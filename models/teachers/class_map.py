@@ -1,143 +1,117 @@
-"""How a foreign semantic network is fed and read: a small TOML file, of which `mosaic.toml` beside it is an example."""
+"""The class map of a foreign semantic network: a TOML file such as `mosaic.toml`."""
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Strict, field_validator, model_validator
 
 from surfaces.classes import CLASSES
+from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, validate
 from surfaces.errors import WeightsError
-from surfaces.io.local_files import read_text
 
-MOSAIC = Path(__file__).parent / "mosaic.toml"
+MOSAIC = Path(__file__).with_name("mosaic.toml")
 
-LAYOUTS = ("nchw", "nhwc")
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+Layout = Literal["nchw", "nhwc"]
+Number = int | float  # an integer stays one: fingerprints hold the numbers as they are written
+WholeNumbers = Annotated[tuple[int, ...], Strict(False)]  # TOML has lists
+Numbers = Annotated[tuple[Number, ...], Strict(False)]
 
 
-@dataclass(frozen=True)
-class InputForm:
-    """What a network takes; the keys of `[input]`. Either `size` is given or the two after it.
+class InputForm(BaseModel):
+    """A network's input, `[input]`. Either `size` is given or the two after it.
 
     Attributes:
         size: rows and columns of a fixed input, to which every photo is stretched.
         multiple_of: the input keeps the photo's shape, its sides are rounded to multiples of this.
         longest_side: of such an input, pixels.
-        layout: nchw or nhwc.
-        channels: rgb or bgr.
         mean, std: by channel; the network takes (pixel - mean) / std, pixels from 0 to 255.
     """
 
-    size: tuple[int, int] | None = None
+    model_config = STRICT
+
+    size: WholeNumbers | None = None
     multiple_of: int = 0
     longest_side: int = 0
-    layout: str = "nchw"
-    channels: str = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    layout: Layout = "nchw"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    mean: Numbers = (0.0, 0.0, 0.0)
+    std: Numbers = (1.0, 1.0, 1.0)
 
-    def __post_init__(self) -> None:
-        shaped = self.multiple_of > 0 and self.longest_side >= self.multiple_of
-        if (self.size is None) != shaped:
-            raise WeightsError("expected `size`, or `multiple_of` and a `longest_side` not below it")
+    @model_validator(mode="after")
+    def _check_sizes(self) -> InputForm:
+        keeps_shape = self.multiple_of > 0 and self.longest_side >= self.multiple_of
+        if (self.size is None) != keeps_shape:
+            raise ValueError("expected `size`, or `multiple_of` and a `longest_side` not below it")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
-            raise WeightsError(f"expected `size` as rows and columns, got {list(self.size)}")
-        _require("layout", self.layout, LAYOUTS)
-        _require("channels", self.channels, ("rgb", "bgr"))
+            raise ValueError(f"expected `size` as rows and columns, got {list(self.size)}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise WeightsError("expected three numbers in `mean`, and three above 0 in `std`")
+            raise ValueError("expected three numbers in `mean`, and three above 0 in `std`")
+        return self
 
     def size_for(self, height: int, width: int) -> tuple[int, int]:
         """The input's rows and columns for a photo of this height and width."""
         if self.size is not None:
-            return self.size
+            return self.size[0], self.size[1]
         scale = self.longest_side / max(height, width) / self.multiple_of
-        return (
-            max(1, round(height * scale)) * self.multiple_of,
-            max(1, round(width * scale)) * self.multiple_of,
-        )
+        rows, columns = (max(1, round(side * scale)) * self.multiple_of for side in (height, width))
+        return rows, columns
 
 
-@dataclass(frozen=True)
-class OutputForm:
-    """What a network gives, its first output; the keys of `[output]`.
+class OutputForm(BaseModel):
+    """A network's first output, `[output]`: logits (for a softmax), probabilities, or argmax (class numbers)."""
 
-    Attributes:
-        kind: logits (a softmax makes probabilities), probabilities, or argmax (class numbers).
-        classes: how many classes the network knows.
-        layout: nchw or nhwc; argmax has no channels.
-    """
+    model_config = STRICT
 
     classes: int
-    kind: str = "logits"
-    layout: str = "nchw"
-
-    def __post_init__(self) -> None:
-        _require("kind", self.kind, ("logits", "probabilities", "argmax"))
-        _require("layout", self.layout, LAYOUTS)
+    kind: Literal["logits", "probabilities", "argmax"] = "logits"
+    layout: Layout = "nchw"
 
 
-@dataclass(frozen=True)
-class ClassMap:
-    """The form of a network's input and output, and which of its classes are ours.
+class ClassMap(BaseModel):
+    """A network's input and output, and, for each of `CLASSES`, the network's class numbers; the others are `other`.
 
-    Attributes:
-        input: what it takes.
-        output: what it gives.
-        classes: for each of `CLASSES` the network's class numbers, whose probabilities are summed; all others are
-            `other`.
+    The file, and `classes` where a map is made in Python, have them by the names of our classes.
     """
+
+    model_config = STRICT
 
     input: InputForm
     output: OutputForm
-    classes: tuple[tuple[int, ...], ...]
+    classes: tuple[WholeNumbers, ...]
 
-    def __post_init__(self) -> None:
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _order_classes(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            raise ValueError("expected [classes] to be a table")
+        names = [surface.name for surface in CLASSES]
+        for name in table:
+            if name not in names:
+                raise ValueError(unknown_name("key", name, names))
+        return tuple(table.get(name, ()) for name in names)
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> ClassMap:
         numbers = [number for group in self.classes for number in group]
         if not numbers:
-            raise WeightsError("expected class numbers for one of our classes, got none")
+            raise ValueError("expected class numbers for one of our classes, got none")
         if len(set(numbers)) < len(numbers):
-            raise WeightsError(f"expected each class number once, got {numbers}")
+            raise ValueError(f"expected each class number once, got {numbers}")
         if min(numbers) < 0 or max(numbers) >= self.output.classes:
-            raise WeightsError(f"expected class numbers from 0 to {self.output.classes - 1}, got {numbers}")
+            raise ValueError(f"expected class numbers from 0 to {self.output.classes - 1}, got {numbers}")
+        return self
 
     @classmethod
     def read(cls, path: Path) -> ClassMap:
         """Reads a class map.
 
         Raises:
-            WeightsError: the file is missing, is not TOML, or has keys or values of no meaning.
+            WeightsError: the file is missing, is not TOML, or has unknown keys or values.
         """
         try:
-            content = tomllib.loads(read_text(path))
-            _require_keys("the file", content, {"input", "output", "classes"})
-            _require_keys("[classes]", content["classes"], {surface.name for surface in CLASSES})
-            groups = tuple(tuple(content["classes"].get(surface.name, ())) for surface in CLASSES)
-            if not all(type(number) is int for group in groups for number in group):
-                raise WeightsError(f"expected whole numbers in [classes], got {content['classes']}")
-            return cls(_table(InputForm, content, "input"), _table(OutputForm, content, "output"), groups)
-        except OSError as error:
-            raise WeightsError(f"expected a class map at {path}: {error.strerror}") from error
-        except WeightsError as error:
-            raise WeightsError(f"{error} (class map {path})") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise WeightsError(f"expected a class map in {path}, got: {error}".splitlines()[0]) from error
-
-
-def _table(form: type[Any], content: dict[str, Any], name: str) -> Any:
-    table = content[name]
-    _require_keys(f"[{name}]", table, {field.name for field in dataclasses.fields(form)})
-    return form(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
-
-
-def _require_keys(where: str, table: dict[str, Any], known: set[str]) -> None:
-    for key in table:
-        if key not in known:
-            raise WeightsError(f"expected the keys {', '.join(sorted(known))} in {where}, got {key!r}")
-
-
-def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise WeightsError(f"expected `{name}` to be {' or '.join(allowed)}, got {value!r}")
+            return validate(cls, read_toml(path), f"class map {path}")
+        except SettingsError as error:
+            raise WeightsError(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import cv2
@@ -20,11 +21,8 @@ from surfaces.detections import Image
 MemberWeight = float | Mapping[str, float]
 """How much a member counts: for all classes alike, or by a class's name; classes that are not named count 1."""
 
-_RASTER_SIDE = 256
-"""Longest side in pixels of the raster on which instances become probabilities."""
-
-_LEAST_SHARE = 0.001
-"""Classes below this share of the photo do not count for agreement."""
+_RASTER_SIDE = 256  # longest side in pixels of the raster on which instances become probabilities
+_LEAST_SHARE = 0.001  # classes below this share of the photo do not count for agreement
 
 
 class Ensemble:
@@ -32,14 +30,9 @@ class Ensemble:
 
     Args:
         members: teachers; instances of those without semantic probabilities are rasterized.
-        weights: one a member; None: all alike. With weights by class the mean of each class is taken for itself, and
-            the result is normalized to sum to 1.
+        weights: one a member; None: all alike. Means by class are normalized to sum to 1.
         mirror: whether the mirrored photo is predicted too.
         scales: from 1: multiples of the photo's size, predicted in sliding windows.
-
-    Attributes:
-        name: `ensemble (MEMBER, …)`, for provenance.
-        fingerprint: SHA-256 over the members' fingerprints and the settings.
 
     Raises:
         ValueError: no member, another number of weights, a weight below 0, none above it, or a scale below 1.
@@ -68,17 +61,12 @@ class Ensemble:
     def predict(self, image: Image) -> Prediction:
         """The mean probabilities on the finest raster of any member, and the members' agreement.
 
-        Args:
-            image: uint8 HxWx3 RGB.
-
-        Returns:
-            Probabilities with their disagreement; `agreement` has `flips` with mirroring and `backends` with several
-            members: the mean IoU of the most probable classes.
+        That is the mean IoU of the most probable classes, between `flips` and between `backends` (members).
         """
         views = [self._views(member, image) for member in self._members]
         shapes = [view.shape[1:] for member in views for orientation in member for view in orientation]
         rows, columns = np.max(shapes, axis=0)
-        raster = np.array([[[_resized(v, rows, columns) for v in scales] for scales in member] for member in views])
+        raster = np.array([[[_upsample(v, rows, columns) for v in scales] for scales in member] for member in views])
         mean = _weighted_mean(raster.mean(axis=(1, 2)), self._weights)
         return Prediction(
             semantic=SemanticPrediction(mean, _disagreement(raster, mean)), agreement=self._agreement(raster)
@@ -86,10 +74,7 @@ class Ensemble:
 
     def _views(self, member: Teacher, image: Image) -> list[list[Floats]]:
         """A member's probabilities (4, h, w), for each orientation at each scale."""
-
-        def predict(part: Image) -> Floats:
-            return _predict_probabilities(member, part)
-
+        predict = partial(_predict_probabilities, member)
         upright = [predict_windows(image, scale, predict) for scale in self._scales]
         if not self._mirror:
             return [upright]
@@ -146,7 +131,7 @@ def _disagreement(raster: Floats, mean: Floats) -> Floats:
 
 
 def _mean_iou(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> float:
-    """Mean IoU of the classes that are there in one of two label maps; 1 where none is."""
+    """Mean IoU of the classes that either label map has; 1 where none has any."""
     ious = []
     for surface in CLASSES:
         first, second = one == surface.coco_id, other == surface.coco_id
@@ -156,8 +141,7 @@ def _mean_iou(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> float:
     return float(np.mean(ious)) if ious else 1.0
 
 
-def _resized(semantic: Floats, rows: int, columns: int) -> Floats:
-    """Probabilities (4, h, w) on a raster at least as fine."""
+def _upsample(semantic: Floats, rows: int, columns: int) -> Floats:
     if semantic.shape[1:] == (rows, columns):
         return semantic
     bilinear = cv2.resize(semantic.transpose(1, 2, 0), (columns, rows), interpolation=cv2.INTER_LINEAR)

@@ -1,8 +1,4 @@
-"""The zero-shot teacher: Grounding DINO finds boxes for words, SAM makes them masks.
-
-The composition is that of Grounded-SAM (Ren et al., Grounded SAM, 2024), but that of wall and floor SAM is asked for
-whole regions.
-"""
+"""The zero-shot teacher: Grounding DINO finds boxes for words, SAM makes them masks."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -35,18 +30,14 @@ from surfaces.detections import Image
 
 
 def rasterize_instances(instances: Iterable[InstancePrediction], size_hw: tuple[int, int]) -> SemanticPrediction:
-    """Rasterizes instances over each other: walls and floors first, then things and negative prompts, by score.
+    """Rasterizes a photo's instances over each other: walls and floors, then things and negative prompts, by score.
 
     Inside an instance its class has the score as probability and `other` the rest; elsewhere `other` has 1. Mask edges
     are antialiased.
-
-    Args:
-        instances: of one photo.
-        size_hw: rows and columns of the result.
     """
     probabilities = np.zeros((1 + len(CLASSES), *size_hw), np.float32)
     probabilities[OTHER] = 1
-    for instance in sorted(instances, key=_raster_order):
+    for instance in sorted(instances, key=lambda instance: (instance.surface not in STUFF, instance.score)):
         cover = _cover(instance, size_hw)
         probabilities *= 1 - cover
         if instance.surface is None:
@@ -55,10 +46,6 @@ def rasterize_instances(instances: Iterable[InstancePrediction], size_hw: tuple[
             probabilities[OTHER] += (1 - instance.score) * cover
             probabilities[instance.surface.coco_id] += instance.score * cover
     return SemanticPrediction(probabilities, np.zeros(size_hw, np.float32))
-
-
-def _raster_order(instance: InstancePrediction) -> tuple[bool, float]:
-    return instance.surface not in STUFF, instance.score
 
 
 def _cover(instance: InstancePrediction, size_hw: tuple[int, int]) -> Floats:
@@ -76,35 +63,20 @@ Select = Callable[[PromptedBoxes, tuple[int, int]], Sequence[ChosenBox]]
 """Selects boxes for SAM from the detected boxes and the photo's height and width."""
 
 
-class Detector(Protocol):
-    """Finds boxes for words; the same photo and words give the same boxes."""
-
-    @property
-    def name(self) -> str:
-        """For provenance."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever boxes may: a sha256 over weights and settings."""
-
-    def detect(self, image: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
-        """Boxes and their scores for the prompts, on a photo, uint8 HxWx3 RGB."""
-
-
 class GroundedSam:
-    """A teacher of a detector and SAM.
+    """A teacher of a detector and SAM (Ren et al., Grounded SAM, 2024); walls and floors are prompted as whole regions.
 
     Args:
         detector: finds boxes.
         sam: makes them masks.
-        prompts: what the detector is asked for, negative prompts among them.
+        prompts: for the detector, negative prompts among them.
         select: chooses among the boxes. Not part of the fingerprint.
-        settings: how SAM is asked.
+        settings: of SAM's prompts.
     """
 
     def __init__(
         self,
-        detector: Detector,
+        detector: GroundingDino,
         sam: Sam,
         prompts: Sequence[Prompt],
         select: Select,
@@ -126,31 +98,21 @@ class GroundedSam:
         self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def predict(self, image: Image) -> Prediction:
-        """Predicts an instance for each thing and negative box, and one for each region of stuff.
-
-        Args:
-            image: uint8 HxWx3 RGB.
-
-        Returns:
-            Instances, best first; boxes with an empty mask give none.
-        """
+        """Predicts an instance for each thing and negative box and for each region of stuff whose mask is not empty."""
         size_hw = image.shape[0], image.shape[1]
         chosen = self._select(self._detector.detect(image, self._prompts), size_hw)
         if not chosen:
             return Prediction()
         photo = self._sam.encode(image)
-        instances = [*self._things(photo, chosen), *self._regions(photo, chosen, size_hw)]
-        found = (instance for instance in instances if instance.mask.any())
+        found = (instance for instance in self._instances(photo, chosen, size_hw) if instance.mask.any())
         return Prediction(tuple(sorted(found, key=lambda instance: -instance.score)))
 
-    def _things(self, photo: EncodedPhoto, chosen: Sequence[ChosenBox]) -> Iterator[InstancePrediction]:
+    def _instances(
+        self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
+    ) -> Iterator[InstancePrediction]:
         for box in chosen:
             if box.prompt.surface not in STUFF:
                 yield _instance(box, box.box_xyxy, photo.thing(thing_prompt(box.box_xyxy), self._settings))
-
-    def _regions(
-        self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
-    ) -> Iterator[InstancePrediction]:
         for surface in STUFF:
             for group in overlapping_groups([b for b in chosen if b.prompt.surface == surface]):
                 best = max(group, key=lambda box: box.score)
@@ -172,20 +134,7 @@ def open_grounded_sam(
 ) -> GroundedSam:
     """The teacher with official weights, downloaded where they are neither given nor cached.
 
-    Args:
-        prompts: what the detector is asked for.
-        select: chooses among the boxes.
-        detector_size: `swint` or `swinb`.
-        sam_size: `vit_b`, `vit_l` or `vit_h`.
-        weights: the user's own files under their official names, or folders of such.
-        cache: where downloads are kept; `cache_folder()` where None.
-        device: as torch names it; a GPU where there is one and none is named.
-        detector_settings: how boxes are looked for.
-        sam_settings: how SAM is asked.
-
-    Raises:
-        WeightsError: weights can't be had or are other ones.
-        DeviceError: there is no such device.
+    Arguments and errors as of `GroundedSam`, `find_weights` and `pick_device`; `sam_size` is a key of `official.SAM`.
     """
     wanted = (GROUNDING_DINO[detector_size], BERT_VOCABULARY, SAM[sam_size])
     detector_file, vocabulary, sam_file = (find_weights(checkpoint, weights, cache) for checkpoint in wanted)
@@ -193,6 +142,6 @@ def open_grounded_sam(
     return GroundedSam(detector, Sam.load(sam_size, sam_file, device), prompts, select, sam_settings)
 
 
-def _instance(box: ChosenBox, box_xyxy: Floats, answer: SamMask) -> InstancePrediction:
-    quality_scores = {"predicted_iou": answer.predicted_iou, "stability": answer.stability}
-    return InstancePrediction(box.prompt.surface, box.prompt.text, box.score, box_xyxy, answer.mask, quality_scores)
+def _instance(box: ChosenBox, box_xyxy: Floats, found: SamMask) -> InstancePrediction:
+    quality_scores = {"predicted_iou": found.predicted_iou, "stability": found.stability}
+    return InstancePrediction(box.prompt.surface, box.prompt.text, box.score, box_xyxy, found.mask, quality_scores)

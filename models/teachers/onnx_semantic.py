@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.inference.segmenter import network_input
-from models.inference.session import open_session
+from models.inference.session import first_line, open_session
 from models.teachers.base import Floats, Prediction, SemanticPrediction
 from models.teachers.class_map import ClassMap
 from models.weights.registry import sha256_of
@@ -27,24 +26,14 @@ _INPUT_TYPES: dict[str, npt.DTypeLike] = {
 
 
 class OnnxSemantic:
-    """A teacher that runs a semantic network.
-
-    Args:
-        weights: the ONNX file; one input, its first output is read.
-        class_map: how it is fed and read.
-        threads: CPU threads; None: ONNX Runtime's choice, one a core.
-
-    Attributes:
-        name: `onnx (FILE)`, for provenance.
-        fingerprint: SHA-256 over weights and class map.
+    """A teacher that runs a semantic network with one input, of which the first output is read.
 
     Raises:
-        WeightsError: the file is missing, is not an ONNX file, has tensors in other files, or takes what no class
-            map can describe.
+        WeightsError: the file is missing, is not an ONNX file, has tensors in other files, or another input.
     """
 
     def __init__(self, weights: Path, class_map: ClassMap, threads: int | None = None) -> None:
-        described = json.dumps(dataclasses.asdict(class_map), sort_keys=True)
+        described = json.dumps(class_map.model_dump(), sort_keys=True)
         self.name = f"onnx ({weights.stem})"
         sha256 = sha256_of(weights)
         self.fingerprint = hashlib.sha256(f"{sha256} {described}".encode()).hexdigest()
@@ -58,13 +47,10 @@ class OnnxSemantic:
         self._input_name, self._input_type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
 
     def predict(self, image: Image) -> Prediction:
-        """The network's probabilities, at its output's resolution.
-
-        Args:
-            image: uint8 HxWx3 RGB.
+        """The probabilities for a photo, uint8 HxWx3 RGB, at the output's resolution.
 
         Raises:
-            WeightsError: the network takes or gives something else than the class map says.
+            WeightsError: the network's input or output is not that of the class map.
         """
         probabilities = self._grouped(self._run(image))
         return Prediction(semantic=SemanticPrediction(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
@@ -81,12 +67,12 @@ class OnnxSemantic:
         try:
             outputs = self._session.run(None, {self._input_name: np.ascontiguousarray(values, self._input_type)})
         except Exception as error:  # onnxruntime's errors share no public base class
-            message = (str(error) or repr(error)).splitlines()[0]
-            raise WeightsError(f"expected {self._path} to take {list(values.shape)}, got: {message}") from error
+            raise WeightsError(
+                f"expected {self._path} to take {list(values.shape)}, got: {first_line(error)}"
+            ) from error
         return np.asarray(outputs[0])
 
     def _grouped(self, output: npt.NDArray[Any]) -> Floats:
-        """The network's output as probabilities (4, h, w): other, wall, floor, dining table."""
         classes = self._map.output.classes
         if self._map.output.kind == "argmax":
             numbers = self._class_numbers(output)
@@ -113,6 +99,6 @@ class OnnxSemantic:
 
 
 def _with_other(groups: Floats) -> Floats:
-    """Probabilities of our classes (3, h, w) and, before them, what is left to 1."""
+    """Adds the channel `other` before our classes' (3, h, w), so that all sum to 1."""
     other = np.maximum(1 - groups.sum(axis=0, keepdims=True), 0)
     return np.concatenate([other, groups], dtype=np.float32)

@@ -15,19 +15,7 @@ from surfaces.errors import WeightsError
 
 
 class StudentTeacher:
-    """A teacher that runs a student's semantic branch.
-
-    Args:
-        weights: an ONNX file that `python -m distill export` wrote; None: the shipped one.
-        threads: CPU threads; None: ONNX Runtime's choice, one a core.
-
-    Attributes:
-        name: `student (NAME)`, for provenance.
-        fingerprint: SHA-256 over the weights.
-
-    Raises:
-        WeightsError: the file is missing or is not such a file.
-    """
+    """A teacher that runs a student's semantic branch; arguments and errors as of `Segmenter`."""
 
     def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
         self._segmenter = Segmenter(weights, threads)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,15 +13,8 @@ from surfaces.detections import Image
 
 _LEAST_WEIGHT = 1e-3  # at a window's edge: where no other window sees a pixel this one decides
 
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a photo, in its pixels; right and bottom exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
+Window = tuple[slice, slice]
+"""Rows and columns of a photo."""
 
 
 def predict_windows(image: Image, scale: float, predict: Callable[[Image], Floats]) -> Floats:
@@ -34,35 +26,35 @@ def predict_windows(image: Image, scale: float, predict: Callable[[Image], Float
         predict: gives the probabilities (4, h, w) of a window, or of a photo.
 
     Returns:
-        float32 (4, h', w') over the whole photo; where windows overlap, the nearer to a window's middle the more it
-        counts.
+        float32 (4, h', w') over the whole photo; pixels count more the nearer they are to a window's middle.
     """
     if scale == 1:
         return predict(image)
+    height, width = image.shape[:2]
     total = np.zeros((0, 0, 0), np.float32)
-    for window in windows_of(image.shape[0], image.shape[1], scale):
-        part = predict(np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right]))
+    for window in windows_of(height, width, scale):
+        part = predict(np.ascontiguousarray(image[window]))
         if total.size == 0:
             rows, columns = round(part.shape[1] * scale), round(part.shape[2] * scale)
             total = np.zeros((rows, columns, 1 + len(part)), np.float32)
         weight = _weight(part.shape[1], part.shape[2])
         weighted = np.concatenate([part * weight, weight[np.newaxis]]).transpose(1, 2, 0)
-        total += _placed(weighted, window, (image.shape[0], image.shape[1]), (total.shape[0], total.shape[1]))
+        total += _place(weighted, window, (height, width), (total.shape[0], total.shape[1]))
     return np.ascontiguousarray((total[:, :, :-1] / total[:, :, -1:]).transpose(2, 0, 1))
 
 
 def windows_of(height: int, width: int, scale: float) -> Iterator[Window]:
     """Windows of the photo's shape that cover it and overlap, row by row; one where `scale` is 1."""
-    for top, bottom in _spans(height, scale):
-        for left, right in _spans(width, scale):
-            yield Window(left, top, right, bottom)
+    for rows in _spans(height, scale):
+        for columns in _spans(width, scale):
+            yield rows, columns
 
 
-def _spans(length: int, scale: float) -> list[tuple[int, int]]:
+def _spans(length: int, scale: float) -> list[slice]:
     size = math.ceil(length / scale)  # rounded down, windows might leave a gap between them
     count = math.floor(scale) + 1 if scale > 1 else 1
     starts = np.round(np.linspace(0, length - size, count)).astype(int)
-    return [(int(start), int(start) + size) for start in starts]
+    return [slice(int(start), int(start) + size) for start in starts]
 
 
 def _weight(rows: int, columns: int) -> Floats:
@@ -74,29 +66,21 @@ def _weight(rows: int, columns: int) -> Floats:
     return np.outer(down, across).astype(np.float32)
 
 
-def _placed(part: Floats, window: Window, photo_hw: tuple[int, int], raster_hw: tuple[int, int]) -> Floats:
+def _place(part: Floats, window: Window, photo_hw: tuple[int, int], raster_hw: tuple[int, int]) -> Floats:
     """A window's raster (h, w, n) on a raster of the whole photo, zeros outside; half-pixel centres.
 
-    The weight is one of its channels: mixed bilinearly like them, it stays what they are divided by.
+    The weight is one of its channels, so that the others can be divided by it after the bilinear resampling.
     """
-    rows, columns = part.shape[:2]
-    step_x, first_x = _sampling(columns, window.left, window.right, photo_hw[1], raster_hw[1])
-    step_y, first_y = _sampling(rows, window.top, window.bottom, photo_hw[0], raster_hw[0])
+    step_y, first_y = _sampling(part.shape[0], window[0], photo_hw[0], raster_hw[0])
+    step_x, first_x = _sampling(part.shape[1], window[1], photo_hw[1], raster_hw[1])
     matrix = np.array([[step_x, 0, first_x], [0, step_y, first_y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     placed = cv2.warpAffine(part, matrix, raster_hw[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(placed, np.float32)
 
 
-def _sampling(pixels: int, start: int, end: int, length: int, raster: int) -> tuple[float, float]:
-    """Along one axis: the step between, and the place of the first of, a raster's pixels in a window's pixels.
-
-    Args:
-        pixels: of the window's raster.
-        start, end: the window's edges in the photo.
-        length: of the photo.
-        raster: pixels of the photo's raster.
-    """
-    per_photo_pixel = pixels / (end - start)
+def _sampling(pixels: int, span: slice, length: int, raster: int) -> tuple[float, float]:
+    """Along one axis, in pixels of a window's raster: the distance and the first position of the photo's raster."""
+    per_photo_pixel = pixels / (span.stop - span.start)
     step = length / raster * per_photo_pixel
-    return step, step / 2 - start * per_photo_pixel - 0.5
+    return step, step / 2 - span.start * per_photo_pixel - 0.5

@@ -13,7 +13,7 @@ from surfaces.errors import WeightsError
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What `torch.save` wrote, as long as it is data and no code; tensors on the CPU.
+    """The content of a file that `torch.save` wrote, if it is data and no code; tensors on the CPU.
 
     Raises:
         WeightsError: the file is missing or not such a file.
@@ -29,12 +29,7 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def load_exactly(network: torch.nn.Module, tensors: object, what: str) -> None:
-    """Copies tensors into a network.
-
-    Args:
-        network: its tensors' names and shapes are what is expected.
-        tensors: a mapping of names to tensors.
-        what: for the message, such as `SAM vit_b weights at PATH`.
+    """Copies tensors by name into a network; `what` names them in messages, such as `weights of SAM vit_b at PATH`.
 
     Raises:
         WeightsError: a tensor is missing, left over, or of another shape or kind.

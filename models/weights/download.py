@@ -6,8 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -34,11 +33,11 @@ class DownloadError(WeightsError):
 
 
 class _TransientError(DownloadError):
-    """An error that may be gone at the next attempt."""
+    pass
 
 
 class _NoConnectionError(_TransientError):
-    """The server was not reached at all."""
+    pass
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,7 @@ class DownloadLimits:
 
 
 class _Session(requests.Session):
-    """A session that follows redirects as those of photos are followed."""
-
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """The address of a redirect, None of another answer; raises DownloadError where it may not be asked."""
         target = super().get_redirect_target(resp)
         if target:
             _check_redirect(urljoin(resp.url, target), resp.url)
@@ -86,7 +82,7 @@ def _check_redirect(place: str, source: str) -> None:
 
 @dataclass(frozen=True)
 class _Part:
-    """What has come so far, and the server's tag of the version that it belongs to (HTTP's `If-Range`)."""
+    """The bytes downloaded so far, and the server's tag of their version (HTTP's `If-Range`)."""
 
     path: Path
 
@@ -121,15 +117,15 @@ class _Part:
 def download(address: str, path: Path, size: int, sha256: str, limits: DownloadLimits | None = None) -> None:
     """Downloads a file unless it is there; it gets its name when it is whole.
 
-    Data is kept in `PATH.part`, from which an interrupted download resumes. Of several processes that want
-    the same file one downloads, the others wait.
+    An interrupted download resumes from `PATH.part`. Of several processes that want the same file one downloads, the
+    others wait. Redirects are followed, to the public internet alone unless they stay on the host.
 
     Args:
-        address: http or https; redirects are followed, to the public internet alone unless they stay on the host.
+        address: http or https.
         path: of the file; folders are created.
-        size: its bytes.
+        size: bytes of the file.
         sha256: of its bytes, hexadecimal.
-        limits: the defaults of `DownloadLimits` where None.
+        limits: None: the defaults.
 
     Raises:
         DownloadError: the server can't be reached, refuses, breaks off too often, or has a file of other bytes.
@@ -138,7 +134,7 @@ def download(address: str, path: Path, size: int, sha256: str, limits: DownloadL
     part = _Part(path.with_name(f"{path.name}.part"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with _lock(path):
             if not path.is_file():
                 _check_space(part, size)
                 _fetch(address, part, size, limits or DownloadLimits())
@@ -148,18 +144,13 @@ def download(address: str, path: Path, size: int, sha256: str, limits: DownloadL
         raise WeightsError(f"could not write {path}: {error.strerror or error}") from error
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> AbstractContextManager[object]:
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         print(f"waiting for another process that downloads {path.name}", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 def _check_space(part: _Part, size: int) -> None:
@@ -198,7 +189,11 @@ def _attempt(address: str, part: _Part, size: int, limits: DownloadLimits) -> No
     try:
         with _Session() as session:
             session.max_redirects = _REDIRECTS_MAX
-            session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | _resume_headers(part))
+            session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+            if part.length:
+                session.headers["Range"] = f"bytes={part.length}-"
+                if part.tag:
+                    session.headers["If-Range"] = part.tag
             with session.get(address, stream=True, timeout=(limits.connect_s, limits.read_s)) as response:
                 _begin_or_resume(response, address, part, size)
                 _append(response, part, size)
@@ -206,20 +201,15 @@ def _attempt(address: str, part: _Part, size: int, limits: DownloadLimits) -> No
         raise _explained(error, address, limits) from error
 
 
-def _resume_headers(part: _Part) -> dict[str, str]:
-    if not part.length:
-        return {}
-    return {"Range": f"bytes={part.length}-"} | ({"If-Range": part.tag} if part.tag else {})
-
-
 def _begin_or_resume(response: requests.Response, address: str, part: _Part, size: int) -> None:
-    """Makes the part ready for the answer's body, or raises."""
+    """Makes the part ready for the response's body, or raises."""
     status = response.status_code
     if status == requests.codes.ok:
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) != size:
             raise DownloadError(f"expected {size} bytes from {address}, the server offers {announced}")
-        part.begin(_tag_of(response))
+        tag = response.headers.get("ETag", "")
+        part.begin(tag if tag.startswith('"') and tag.isascii() else "")  # HTTP resumes by no weak tag
     elif status in (requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
         if response.headers.get("Content-Range") != f"bytes {part.length}-{size - 1}/{size}":
             part.drop()
@@ -227,12 +217,6 @@ def _begin_or_resume(response: requests.Response, address: str, part: _Part, siz
     else:
         kind = _TransientError if status in TRANSIENT_STATUSES else DownloadError
         raise kind(f"expected a file at {address}, the server answered {status} {response.reason}".rstrip())
-
-
-def _tag_of(response: requests.Response) -> str:
-    """What tells this version of the file from others; a weak ETag doesn't, as HTTP has it."""
-    tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') and tag.isascii() else ""
 
 
 def _append(response: requests.Response, part: _Part, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Official weights: what they are, where they come from, where they are kept."""
+"""Official weights: their URLs and hashes, and the cache that they are downloaded to."""
 
 from __future__ import annotations
 
@@ -11,26 +11,20 @@ from models.weights.download import DownloadError, DownloadLimits, download
 from models.weights.registry import sha256_of
 from surfaces.errors import WeightsError
 
-CACHE_VARIABLE = "INTERIOR_SURFACES_CACHE"
-
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that its authors published.
+    """A file that its authors published: URL, bytes, their SHA-256 in hexadecimal, SPDX identifier of the licence."""
 
-    Attributes:
-        name: the file's.
-        address: where its authors offer it.
-        size: bytes.
-        sha256: of its bytes, hexadecimal.
-        licence: SPDX identifier.
-    """
-
-    name: str
     address: str
     size: int
     sha256: str
     licence: str = "Apache-2.0"
+
+    @property
+    def name(self) -> str:
+        """The file's."""
+        return self.address.rpartition("/")[2]
 
 
 # The files of Grounding DINO and SAM were not at hand when this was written and their authors publish no SHA-256: sizes
@@ -41,13 +35,11 @@ _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 
 GROUNDING_DINO = {
     "swint": Checkpoint(
-        "groundingdino_swint_ogc.pth",
         f"{_DINO}/v0.1.0-alpha/groundingdino_swint_ogc.pth",
         693_997_677,
         "3b3ca2563c77c69f651d7bd133e97139c186df06231157a64c507099c52bc799",
     ),
     "swinb": Checkpoint(
-        "groundingdino_swinb_cogcoor.pth",
         f"{_DINO}/v0.1.0-alpha2/groundingdino_swinb_cogcoor.pth",
         938_057_991,
         "46270f7a822e6906b655b729c90613e48929d0f2bb8b9b76fd10a856f3ac6ab7",
@@ -57,19 +49,16 @@ GROUNDING_DINO = {
 
 SAM = {
     "vit_b": Checkpoint(
-        "sam_vit_b_01ec64.pth",
         f"{_SAM}/sam_vit_b_01ec64.pth",
         375_042_383,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     ),
     "vit_l": Checkpoint(
-        "sam_vit_l_0b3195.pth",
         f"{_SAM}/sam_vit_l_0b3195.pth",
         1_249_524_607,
         "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     ),
     "vit_h": Checkpoint(
-        "sam_vit_h_4b8939.pth",
         f"{_SAM}/sam_vit_h_4b8939.pth",
         2_564_550_879,
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
@@ -78,23 +67,20 @@ SAM = {
 """SAM (Kirillov et al., Segment Anything, 2023) by image encoder, as segment-anything names them."""
 
 BERT_VOCABULARY = Checkpoint(
-    "vocab.txt",
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/86b5e0934494bd15c9632b12f734a8a67f723594/vocab.txt",
     231_508,
     "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 )
-"""The word pieces of bert-base-uncased, into which Grounding DINO takes its prompts apart."""
+"""The word pieces of bert-base-uncased, the text encoder of Grounding DINO."""
 
 _ALL = (*GROUNDING_DINO.values(), *SAM.values(), BERT_VOCABULARY)
 
 
 def cache_folder() -> Path:
     """Where downloaded weights are kept: $INTERIOR_SURFACES_CACHE, or a folder in the user's cache."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
+    if chosen := os.environ.get("INTERIOR_SURFACES_CACHE"):
         return Path(chosen)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "interior-surfaces" / "weights"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "interior-surfaces" / "weights"
 
 
 def find_weights(
@@ -103,23 +89,26 @@ def find_weights(
     """The file of a checkpoint: the user's own one, else the cached one, else downloaded into the cache.
 
     Args:
-        checkpoint: which.
+        checkpoint: an official file.
         given: the user's own files under their official names, or folders of such. Their bytes may be others (weights
-            that were trained further); whoever loads them checks their tensors.
+            that were trained further); loading checks their tensors.
         folder: the cache; `cache_folder()` where None.
         limits: of the download.
 
     Raises:
-        WeightsError: nothing there and no way to get it, something given that is not known, or other bytes than
-            expected in the cache.
+        WeightsError: the file can't be found or downloaded, `given` names an unknown one, or the cached one differs.
     """
-    own = _own_file(checkpoint, given)
-    if own:
+    if own := _own_file(checkpoint, given):
         return own
     folder = folder or cache_folder()
     path = folder / checkpoint.name
     if path.is_file():
-        _check(path, checkpoint)
+        found = sha256_of(path)
+        if found != checkpoint.sha256:
+            raise WeightsError(
+                f"expected sha256 {checkpoint.sha256[:12]}… of {path}, got {found[:12]}…: remove it, "
+                "or name it with --weights where it is meant"
+            )
         return path
     try:
         download(checkpoint.address, path, checkpoint.size, checkpoint.sha256, limits)
@@ -140,12 +129,3 @@ def _own_file(checkpoint: Checkpoint, given: Sequence[Path]) -> Path | None:
             raise WeightsError(f"expected a folder or one of {', '.join(names)} as --weights, got {path}")
     files = (path / checkpoint.name if path.is_dir() else path for path in given)
     return next((path for path in files if path.name == checkpoint.name and path.is_file()), None)
-
-
-def _check(path: Path, checkpoint: Checkpoint) -> None:
-    found = sha256_of(path)
-    if found != checkpoint.sha256:
-        raise WeightsError(
-            f"expected sha256 {checkpoint.sha256[:12]}… of {path}, got {found[:12]}…: remove it, "
-            "or name it with --weights where it is meant"
-        )

@@ -1,4 +1,4 @@
-"""Which weights are shipped, and the check that they are the ones."""
+"""The shipped weights, checked against their recorded hashes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ INDEX = FOLDER / "shipped.toml"
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights.
-
-    Attributes:
-        path: of the file.
-        sha256: of its bytes, hexadecimal.
-    """
+    """A file of weights, and the SHA-256 of its bytes, hexadecimal."""
 
     path: Path
     sha256: str
@@ -42,10 +37,7 @@ def sha256_of(path: Path) -> str:
 
 
 def shipped(kind: str) -> WeightsFile:
-    """The shipped file of a kind, checked against the recorded hash.
-
-    Args:
-        kind: `onnx` for the runtime, `npz` to go on training from.
+    """The shipped file of a kind: `onnx` for the runtime, `npz` to train from.
 
     Raises:
         WeightsError: the file or the record of its hash is missing, or it has other bytes.

@@ -92,12 +92,7 @@ def run_command(
 
 @contextmanager
 def missing_package_reported(command: str | None, extra: str) -> Iterator[None]:
-    """Turns a missing package into a MissingExtraError that names the extra to install.
-
-    Args:
-        command: as the user wrote it.
-        extra: of the distribution.
-    """
+    """Turns a missing package into a MissingExtraError that names the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:

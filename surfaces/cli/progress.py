@@ -16,10 +16,7 @@ _LOG_INTERVAL_S = 30.0
 def track(items: Iterable[T], unit: str = "photo", quiet: bool | None = None) -> Iterator[T]:
     """Iterates with a progress bar; without tqdm (an environment for training alone) there is none.
 
-    Args:
-        items: sized, so that the bar can show the time that is left.
-        unit: the singular noun for an item.
-        quiet: show no bar; None shows one only on a terminal.
+    `quiet` shows no bar; None shows one only on a terminal. Of sized items, the bar can show the time that is left.
     """
     try:
         from tqdm import tqdm
@@ -31,11 +28,7 @@ def track(items: Iterable[T], unit: str = "photo", quiet: bool | None = None) ->
 def progress_bar(total: int | None, unit: str = "photo", quiet: bool | None = False, **options: Any) -> Any:
     """A tqdm bar (a context manager with `update`, `set_postfix`); where stderr is a file, a line every 30 s.
 
-    Args:
-        total: the number of items; None where it is unknown.
-        unit: the singular noun for an item.
-        quiet: show no bar; None shows one only on a terminal.
-        options: further options of tqdm.
+    `quiet` shows no bar; None shows one only on a terminal. `options` are further ones of tqdm.
     """
     from tqdm import tqdm
 

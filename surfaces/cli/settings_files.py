@@ -35,11 +35,7 @@ class SettingsError(SurfacesError):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        SettingsError: there is no such file, or it is not TOML.
-    """
+    """The content of a TOML file; raises SettingsError where there is no such file, or it is not TOML."""
     try:
         return tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
@@ -47,15 +43,9 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Model:
-    """Checks the content of a file, or one of its tables.
+    """Checks the content of a file, or one of its tables, against a model with the same keys; nested models are tables.
 
-    Args:
-        model: its keys are those of the file; nested models are tables.
-        values: the content.
-        source: the file's name, which begins each error.
-
-    Raises:
-        SettingsError: a key is unknown or absent, or a value is not as expected; the first error in one line.
+    Raises SettingsError, which begins with `source`, for the first unknown or absent key or unexpected value.
     """
     from pydantic import ValidationError  # only who reads such a file needs the package
 

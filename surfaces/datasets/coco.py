@@ -1,9 +1,8 @@
-"""Reads datasets in COCO's format, of this project and of other tools.
+"""Reads datasets in COCO's format (Lin et al., Microsoft COCO, ECCV 2014), of this project and of other tools.
 
 Wall and floor are one annotation per photo, each dining table is one. Unlabelled regions have `iscrowd` and `ignore`: a
 table of another kind as a dining table (predicting one is no error), any other region once for each class. `iscrowd`
 alone is COCO's crowd: dining tables without instances.
-The format is that of Lin et al., Microsoft COCO, ECCV 2014 (https://cocodataset.org/#format-data).
 """
 
 from __future__ import annotations
@@ -45,9 +44,6 @@ class CocoSample:
 
     Attributes:
         name: the photo's path below `images` (or below the file's folder) without its suffix.
-        image_path: the photo's file.
-        size_hw: height and width in the COCO file.
-        regions: the photo's annotations.
         background: the label of pixels outside of all regions: OTHER, or IGNORE where an annotation was left out.
         scope: the classes without a category in the file are unlabelled.
     """
@@ -99,10 +95,7 @@ def open_coco(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample
     """The samples of a COCO file, in the file's order; notes on its peculiarities are written to stderr.
 
     Categories are matched by name, ignoring case, `_` and `-`; other categories are left out. Classes without a
-    category are unlabelled (`LabelScope`).
-
-    Raises:
-        DatasetError: it is no COCO file, or it has faults, which are listed.
+    category are unlabelled (`LabelScope`). Raises DatasetError, which lists the faults.
     """
     return list(_open_file(path, options))
 
@@ -110,8 +103,7 @@ def open_coco(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample
 def open_coco_splits(paths: Sequence[Path], options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
     """The samples of several COCO files as one dataset; each name begins with its split's.
 
-    Raises:
-        DatasetError: as of `open_coco`; or a photo is in several files.
+    Raises DatasetError as of `open_coco`, or where a photo is in several files.
     """
     samples = [
         replace(sample, name=f"{_split_name(path)}/{sample.name}")
@@ -132,9 +124,7 @@ def coco_files(folder: Path) -> list[Path]:
     """The COCO files of a folder: one, or one for each of its splits (`train`, `valid`, `instances_train.json`, …).
 
     They are searched for in the folder, in its `annotations`, then in its other folders, each of which is a split.
-
-    Raises:
-        DatasetError: a folder has several, and their names are not those of splits.
+    Raises DatasetError where a folder has several, and their names are not those of splits.
     """
     for place in (folder, folder / _ANNOTATIONS):
         if files := _files_directly_in(place):
@@ -165,10 +155,7 @@ def _split_name(file: Path) -> str:
 
 @dataclass(frozen=True)
 class _FoundPhoto:
-    """The photo of a COCO image: its file, and the path below the searched folder, with forward slashes.
-
-    `by_tail` says that only the end of the image's `file_name` led to it.
-    """
+    """The file of a COCO image's photo; `by_tail` says that only the end of the image's `file_name` led to it."""
 
     path: Path
     name: str
@@ -200,9 +187,6 @@ class _PhotoFinder:
 
         Backslashes count as slashes, and percent-encoded names are tried as they are and decoded. Of absolute paths,
         URLs, and every name below `--images`, the longest end that is a file counts.
-
-        Raises:
-            DatasetError: the name, or a link, leads out of the dataset.
         """
         for spelling in dict.fromkeys((file_name, unquote(file_name))):
             path = spelling.replace("\\", "/")

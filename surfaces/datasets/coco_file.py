@@ -29,13 +29,7 @@ Id = int | str
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An entry of `images`.
-
-    Attributes:
-        id: unique in the file.
-        file_name: as in the file.
-        size_hw: height and width, pixels.
-    """
+    """An entry of `images`."""
 
     id: Id
     file_name: str
@@ -44,14 +38,7 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoRegion:
-    """An annotation of one of our classes.
-
-    Attributes:
-        surface: its class.
-        segmentation: checked, for `decode_segmentation`.
-        crowd: whether it is several objects without instances.
-        ignored: whether its pixels are unlabelled.
-    """
+    """An annotation of one of our classes, its segmentation checked; `crowd` is several objects without instances."""
 
     surface: SurfaceClass
     segmentation: Any
@@ -59,32 +46,10 @@ class CocoRegion:
     ignored: bool
 
 
-@dataclass(frozen=True)
-class CocoContent:
-    """The content of a COCO file for our classes.
-
-    Attributes:
-        images: in the file's order.
-        regions: the valid ones by the image's id, in the file's order.
-        classes: those among the file's categories; the others are unlabelled.
-        faults: a line for each fault of categories and images.
-        invalid: a line for each invalid annotation.
-        incomplete: the images that have one; their pixels outside of all regions are unlabelled.
-    """
-
-    images: list[CocoImage]
-    regions: dict[Id, list[CocoRegion]]
-    classes: frozenset[SurfaceClass]
-    faults: list[str]
-    invalid: list[str]
-    incomplete: frozenset[Id]
-
-
 def read_coco(path: Path, options: ReadOptions) -> CocoContent:
     """Reads and checks a COCO file (UTF-8, UTF-16 or UTF-32); notes on its peculiarities are written to stderr.
 
-    Raises:
-        DatasetError: it is no COCO file, or has none of our classes.
+    Raises DatasetError where it is no COCO file, or has none of our classes.
     """
     try:
         content = json.loads(read_bytes(path, COCO_BYTES_MAX))
@@ -93,28 +58,37 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DatasetError(f"expected a COCO file in {path}, got no list of {key}")
-    checker = _Checker(content, options)
-    given = listed([repr(name) for name in checker.categories.values()]) or "none"
-    if not checker.surfaces:
-        refuse_faults(checker.faults, str(path))
+    coco = CocoContent(content, options)
+    given = listed([repr(name) for name in coco.categories.values()]) or "none"
+    if not coco.classes:
+        refuse_faults(coco.faults, str(path))
         raise DatasetError(f"expected the categories {', '.join(BY_NAME)}, got {given} ({path})")
-    classes = frozenset(checker.surfaces.values())
-    missing = [surface.name for surface in CLASSES if surface not in classes]
+    missing = [surface.name for surface in CLASSES if surface not in coco.classes]
     if missing:
         note(f"{path}: no category for {', '.join(missing)} among {given}: pixels outside the others are unlabelled")
-    if checker.others:
-        count = counted(checker.others.total(), "annotation")
-        note(f"{path}: left out {count} of other categories: {listed([repr(name) for name in checker.others])}")
-    if checker.empty:
-        note(f"{path}: left out {counted(len(checker.empty), 'annotation')} without a pixel: {listed(checker.empty)}")
-    if shared := [brief(key) for key, count in checker.annotation_ids.items() if count > 1]:
+    if coco.others:
+        count = counted(coco.others.total(), "annotation")
+        note(f"{path}: left out {count} of other categories: {listed([repr(name) for name in coco.others])}")
+    if coco.empty:
+        note(f"{path}: left out {counted(len(coco.empty), 'annotation')} without a pixel: {listed(coco.empty)}")
+    if shared := [brief(key) for key, count in coco.annotation_ids.items() if count > 1]:
         note(f"{path}: {counted(len(shared), 'id')} of several annotations, each of which is read: {listed(shared)}")
-    regions = checker.regions if checker.is_own else _resolve_crowds(checker.regions, path, options)
-    return CocoContent(checker.images, regions, classes, checker.faults, checker.invalid, frozenset(checker.incomplete))
+    if not coco.is_own:
+        coco.regions = _resolve_crowds(coco.regions, path, options)
+    return coco
 
 
-class _Checker:
-    """Checks a COCO file's content entry by entry; `faults` refuse the file, `invalid` annotations can be left out."""
+class CocoContent:
+    """The content of a COCO file for our classes, checked entry by entry.
+
+    Attributes:
+        images: in the file's order.
+        regions: the valid ones by the image's id, in the file's order.
+        classes: those among the file's categories; the others are unlabelled.
+        faults: a line for each fault of categories and images, which refuse the file.
+        invalid: a line for each invalid annotation, which can be left out.
+        incomplete: the images that have one; their pixels outside of all regions are unlabelled.
+    """
 
     def __init__(self, content: dict[str, list[Any]], options: ReadOptions) -> None:
         self.faults: list[str] = []
@@ -125,8 +99,12 @@ class _Checker:
         self.others: Counter[str] = Counter()
         self.options = options
         self.categories = self._categories(content["categories"])
-        names = {key: BY_NAME.get(_normalize_name(name)) for key, name in self.categories.items()}
+        names = {
+            key: BY_NAME.get(" ".join(re.split(r"[\s_-]+", name.casefold().strip())))
+            for key, name in self.categories.items()
+        }
         self.surfaces = {key: surface for key, surface in names.items() if surface}
+        self.classes = frozenset(self.surfaces.values())
         # In this project's oldest files, recognised by their categories, each crowd is ignored.
         self.is_own = all(
             isinstance(entry, dict) and entry.keys() == _OWN_KEYS and str(entry["name"]) in BY_NAME
@@ -235,10 +213,6 @@ def _ignore_shared_crowds(regions: Sequence[CocoRegion]) -> list[CocoRegion]:
         replace(region, crowd=False, ignored=True) if key and len(classes[key]) > 1 else region
         for key, region in zip(keys, regions, strict=True)
     ]
-
-
-def _normalize_name(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
 
 
 def _id_of(entry: Any, key: str) -> Id:

@@ -27,11 +27,9 @@ _ANNOTATIONS_PART = ".annotations.part"
 
 @dataclass(frozen=True, eq=False)
 class LabelRegion:
-    """A region of a photo's labels, as in COCO.
+    """A region of a photo's labels that is not empty, as in COCO.
 
     Attributes:
-        surface: its class.
-        mask: bool HxW, not empty.
         crowd: whether evaluators leave it out: it is ignored, or objects without instances.
         ignored: whether its pixels are unlabelled.
     """
@@ -51,37 +49,24 @@ class CocoWriter:
         self.images = self.annotations = 0
 
     def add_image(self, file_name: str, size_hw: tuple[int, int], **more: object) -> int:
-        """Adds a photo and returns its id.
-
-        Args:
-            file_name: relative to the COCO file.
-            size_hw: height and width in pixels.
-            more: further keys.
-        """
+        """Adds a photo and returns its id; the file name is relative to the COCO file, `more` are further keys."""
         self.images += 1
         entry = {"id": self.images, "file_name": file_name, "width": size_hw[1], "height": size_hw[0], **more}
         _append(self._images, entry, first=self.images == 1)
         return self.images
 
     def add_region(self, image_id: int, surface: SurfaceClass, mask: Mask, crowd: bool, **more: object) -> None:
-        """Adds a region, bool HxW, of a photo; further arguments are further keys."""
+        """Adds a region of a photo; `more` are further keys."""
         self.annotations += 1
         entry = {"id": self.annotations, "image_id": image_id, **coco_annotation(surface, mask, crowd), **more}
         _append(self._annotations, entry, first=self.annotations == 1)
 
 
 def write_coco(samples: Sequence[Sample], folder: Path) -> int:
-    """Writes a dataset as COCO JSON and photos. The folder appears whole or not at all.
+    """Writes a dataset as COCO JSON and photos, one at a time; returns the number of photos.
 
     Upright JPEG and PNG files are copied byte for byte to `images/`, other photos are converted. Regions are packed
-    RLE, which keeps holes and separate parts.
-
-    Args:
-        samples: read one at a time.
-        folder: must not exist yet.
-
-    Returns:
-        The number of photos.
+    RLE, which keeps holes and separate parts. The folder appears whole or not at all.
 
     Raises:
         DatasetError: two samples share a name, a name leads out of the folder, or a photo or its labels are invalid.
@@ -104,12 +89,7 @@ def write_coco(samples: Sequence[Sample], folder: Path) -> int:
 
 @contextmanager
 def new_coco(folder: Path, info: Mapping[str, object] | None = None) -> Iterator[CocoWriter]:
-    """Opens a writer for the COCO file of an existing folder; the file is complete when the block ends.
-
-    Args:
-        folder: of the file.
-        info: the content of COCO's `info`.
-    """
+    """Opens a writer for the COCO file of an existing folder; the file is complete when the block ends."""
     part = folder / _ANNOTATIONS_PART
     with (
         (folder / COCO_NAME).open("w", encoding="utf-8", newline="\n") as images,
@@ -151,7 +131,7 @@ def coco_categories() -> list[dict[str, Any]]:
 
 
 def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool) -> dict[str, Any]:
-    """A region (bool HxW) as a COCO annotation without `id` and `image_id`; a crowd is also `ignore`."""
+    """A region as a COCO annotation without `id` and `image_id`; a crowd is also `ignore`."""
     left, top, right, bottom = (int(side) for side in box_of_mask(mask))
     return {
         "category_id": surface.coco_id,

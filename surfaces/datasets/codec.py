@@ -16,7 +16,6 @@ from surfaces.errors import DatasetError, DecodeError
 from surfaces.images import load
 from surfaces.images.encode import encode_jpeg as encode_jpeg
 from surfaces.images.encode import encode_png
-from surfaces.images.encode import suffix_of as suffix_of
 from surfaces.images.guards import FORMATS, check_decompression_bomb, format_of
 from surfaces.io import local_files
 
@@ -36,11 +35,7 @@ _BGR_FIRST = [2, 1, 0, 3]  # OpenCV writes the first three channels in reverse o
 
 
 def read_bytes(path: Path, most: int = LIMITS.bytes_max) -> bytes:
-    """The bytes of a dataset's file, at most `most`.
-
-    Raises:
-        DatasetError: it is missing, no regular file, unreadable or larger.
-    """
+    """The bytes of a dataset's file; raises DatasetError where it is missing, no regular file, unreadable or larger."""
     try:
         return local_files.read_bytes(path, most)
     except OSError as error:
@@ -53,15 +48,7 @@ def read_photo(path: Path) -> bytes:
 
 
 def require_photo(data: bytes, source: str) -> bytes:
-    """Returns the bytes of a photo, so that no other file is copied.
-
-    Args:
-        data: the file.
-        source: its name in error messages.
-
-    Raises:
-        DatasetError: its first bytes are of no supported format.
-    """
+    """Returns the bytes of a photo; raises DatasetError for others, so that no other file is copied."""
     if format_of(data) is None:
         raise DatasetError(f"{source}: expected a photo ({', '.join(FORMATS)}), got {len(data)} bytes that are none")
     return data
@@ -76,17 +63,10 @@ def decode_image(data: bytes, source: str) -> Image:
 
 
 def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
-    """Decodes a label map without scaling its values.
+    """Decodes a label map without scaling its values, uint8 HxW; raises DatasetError where the bytes are none.
 
-    Args:
-        data: a PNG file with one number per pixel: grey of 1, 2, 4 or 8 bits, or a palette, whose indices are returned.
-        source: its name in error messages.
-
-    Returns:
-        uint8 HxW.
-
-    Raises:
-        DatasetError: the bytes are not such an image.
+    The PNG file has one number per pixel: grey of 1, 2, 4 or 8 bits, or a palette, whose indices are returned. `source`
+    is its name in error messages.
     """
     bits, colour = _checked_png(data, source)
     if bits > 8 or colour not in (_GREY, _PALETTE):
@@ -98,17 +78,9 @@ def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
 
 
 def decode_soft_labels(data: bytes, source: str) -> npt.NDArray[np.uint8]:
-    """Decodes the PNG file of `encode_soft_labels`.
+    """Decodes the PNG file of `encode_soft_labels` to uint8 (NUM_CHANNELS, h, w), as in `Labels`.
 
-    Args:
-        data: the file.
-        source: its name in error messages.
-
-    Returns:
-        uint8 (NUM_CHANNELS, h, w), as in `Labels`.
-
-    Raises:
-        DatasetError: the bytes are not such an image, or one of another number of classes.
+    Raises DatasetError where the bytes are not such an image, or one of another number of classes.
     """
     bits, _ = _checked_png(data, source)
     if bits != 8:
@@ -129,7 +101,7 @@ def encode_soft_labels(soft_labels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _checked_png(data: bytes, source: str) -> tuple[int, int]:
-    """Bit depth and colour type of a PNG file, whose size is checked."""
+    """Bit depth and colour type of a PNG file."""
     try:
         _, kind, width, height, bits, colour = struct.unpack_from(_PNG_HEADER, data)
     except struct.error:
@@ -146,7 +118,6 @@ def _checked_png(data: bytes, source: str) -> tuple[int, int]:
 
 
 def _decode_png(data: bytes, source: str) -> npt.NDArray[np.uint8]:
-    """The pixels of a checked PNG file, uint8 HxW or HxWxC."""
     try:
         # Not by OpenCV, which expands a file's texts without a limit.
         with Pillow.open(io.BytesIO(data), formats=("PNG",)) as image:

@@ -26,15 +26,7 @@ class SheetLayout:
 
 
 def contact_sheet(tiles: Iterable[tuple[str, Image]], layout: SheetLayout) -> Image:
-    """Arranges pictures in rows.
-
-    Args:
-        tiles: caption and picture (uint8 HxWx3 RGB, no larger than a tile) of each.
-        layout: of the sheet.
-
-    Returns:
-        uint8 HxWx3 RGB.
-    """
+    """Arranges captioned pictures (uint8 HxWx3 RGB, no larger than a tile) in rows; returns one picture."""
     row_height = layout.tile_height + layout.caption_height
     rows: list[Image] = []
     for index, (caption, picture) in enumerate(tiles):

@@ -129,12 +129,10 @@ def _overlap(one: _Box, other: _Box) -> bool:
 
 
 def _label_point(detection: Detection, label_wh: tuple[int, int], taken: Sequence[_Box]) -> tuple[float, float, bool]:
-    """The point of a mask that is farthest from its edges and from other labels (the pole of inaccessibility).
+    """The point (x, y) of a mask that is farthest from its edges and from other labels (the pole of inaccessibility).
 
-    Distances are in label widths and heights, on a grid where a label is a square of `_LABEL_CELLS` cells.
-
-    Returns:
-        The point's x and y in pixels, and whether a label around it is inside the mask.
+    Distances are in label widths and heights, on a grid where a label is a square of `_LABEL_CELLS` cells. Also returns
+    whether a label around the point is inside the mask.
     """
     height, width = detection.mask.shape
     cell_w, cell_h = (side / _LABEL_CELLS for side in label_wh)

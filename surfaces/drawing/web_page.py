@@ -1,7 +1,4 @@
-"""Renders HTML pages without scripts and network access; all values are escaped.
-
-Jinja2 belongs to an extra and is imported when a page is rendered.
-"""
+"""Renders HTML pages without scripts and network access; all values are escaped."""
 
 from __future__ import annotations
 
@@ -24,11 +21,8 @@ _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 def render_page(template: str, title: str, styles: Sequence[str] = (), **values: object) -> str:
     """Renders a page with a content security policy that allows only its style, and pictures beside it.
 
-    Args:
-        template: `PACKAGE/FILE` in that package's folder `templates`; it extends `surfaces/page.html`.
-        title: plain text.
-        styles: CSS files, named likewise, besides that of all pages.
-        values: of the template.
+    Templates and styles (CSS, besides that of all pages) are `PACKAGE/FILE` in that package's folder `templates`. The
+    template extends `surfaces/page.html`.
     """
     from markupsafe import Markup
 
@@ -38,11 +32,6 @@ def render_page(template: str, title: str, styles: Sequence[str] = (), **values:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     shown = {**values, "title": title, "style": Markup(style), "style_sha256": digest}
     return environment.get_template(template).render(shown)
-
-
-def render_part(template: str, **values: object) -> str:
-    """Renders a template that is no page, such as an SVG picture; arguments as of `render_page`."""
-    return _environment(template).get_template(template).render(values)
 
 
 def _environment(template: str) -> Environment:

@@ -29,29 +29,25 @@ _Grey = npt.NDArray[Any]
 def write_srgb(photo: Pillow.Image, image: Image) -> None:
     """Converts a photo to sRGB: applies its profile, blends with white, reduces deep channels to 8 bits.
 
-    Pillow's own conversions hold three copies of a photo; this one holds a strip.
-
-    Args:
-        photo: decoded, of any mode.
-        image: uint8 HxWx3 of the photo's size, written to; may be a transposed or flipped view.
-
-    Raises:
-        DecodeError: floating-point pixels outside of the known ranges.
+    Pillow's own conversions hold three copies of a photo; this one holds a strip. The image (uint8 HxWx3) is written to
+    and may be a transposed or flipped view. Raises DecodeError for floating-point pixels outside of the known ranges.
     """
     to_eight_bits = _depth_conversion(photo)
     transform = _profile_transform(photo)
     for rows, strip in _strips(photo):
-        colours, opacity = _split_alpha(_to_base_mode(to_eight_bits(strip)))
+        base = _to_base_mode(to_eight_bits(strip))
+        opacity = base.getchannel("A") if base.mode in ("LA", "RGBA") else None
+        colours = base if opacity is None else base.convert(base.mode[:-1])
         colours = transform.apply(colours) if transform else colours.convert("RGB")
-        image[rows] = np.asarray(_blend_with_white(colours, opacity))
+        if opacity is not None:
+            white = Pillow.new("RGB", colours.size, "white")
+            white.paste(colours, mask=opacity)
+            colours = white
+        image[rows] = np.asarray(colours)
 
 
 def scale_transparent_colour(photo: ImageFile.ImageFile) -> None:
-    """Scales the transparent colour of a PNG to 8 bits per channel, as Pillow scales the pixels.
-
-    Args:
-        photo: opened and not yet decoded; its `info` is modified.
-    """
+    """Scales the transparent colour of a PNG, opened and not yet decoded, to 8 bits, as Pillow scales the pixels."""
     colour = photo.info.get("transparency")
     if photo.format != "PNG" or photo.mode not in ("L", "RGB") or colour is None:
         return
@@ -135,17 +131,3 @@ def _profile_transform(photo: Pillow.Image) -> ImageCms.ImageCmsTransform | None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), _profile_mode(photo.mode), "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None  # a broken profile, or one of another colour space, is ignored
-
-
-def _split_alpha(strip: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | None]:
-    if strip.mode not in ("LA", "RGBA"):
-        return strip, None
-    return strip.convert(strip.mode[:-1]), strip.getchannel("A")
-
-
-def _blend_with_white(colours: Pillow.Image, opacity: Pillow.Image | None) -> Pillow.Image:
-    if opacity is None:
-        return colours
-    white = Pillow.new("RGB", colours.size, "white")
-    white.paste(colours, mask=opacity)
-    return white

@@ -1,8 +1,7 @@
 """Detects a photo's format, and refuses files whose structure makes decoders do excessive work.
 
-Decoders check the number of pixels, but not the work that a file's structure causes: a JPEG of a few megabytes can have
-100,000 scans, a PNG as many compressed texts, a TIFF tag values that take twenty times their size in memory. Each check
-follows the path of Pillow's reader in a bounded number of steps, and leaves all other faults to the decoder.
+A JPEG of a few megabytes can have 100,000 scans, a PNG as many compressed texts, a TIFF tag values that take twenty
+times their size in memory. Each check follows the path of Pillow's reader in a bounded number of steps.
 """
 
 from __future__ import annotations
@@ -55,13 +54,7 @@ _BMP_RUN_LENGTHS = (1, 2)
 
 
 class JpegSegment(NamedTuple):
-    """A marker of a JPEG.
-
-    Attributes:
-        kind: its second byte.
-        junk: the number of bytes between the end of the previous segment and the marker.
-        position: of the byte after the marker: the segment's length, where it has one.
-    """
+    """A marker of a JPEG: its second byte, the number of bytes between it and the previous segment, and its end."""
 
     kind: int
     junk: int
@@ -87,15 +80,7 @@ def format_of(data: bytes) -> str | None:
 
 
 def check_decompression_bomb(name: str, data: bytes) -> None:
-    """Refuses a file whose structure makes decoders do excessive work.
-
-    Args:
-        name: its format, from `format_of`.
-        data: the whole file.
-
-    Raises:
-        DecodeError: it has more parts than cameras and programs write.
-    """
+    """Raises DecodeError for a file with more parts than cameras and programs write; `name` is from `format_of`."""
     check = _CHECKS.get(name)
     if check is None:  # the libraries that read the other containers have limits of their own
         return
@@ -120,8 +105,7 @@ def is_sound_exif(block: bytes) -> bool:
 def jpeg_segments(data: bytes) -> Iterator[JpegSegment]:
     """The markers of a JPEG up to the first end marker after a scan, or up to the end of the data.
 
-    Raises:
-        struct.error: the data end within a segment.
+    Raises struct.error where the data end within a segment.
     """
     has_scan = False
     position = 2
@@ -144,8 +128,7 @@ def tiff_order(data: bytes) -> str:
 def tiff_entries(data: bytes, order: str, position: int) -> Iterator[tuple[int, int, int, int]]:
     """The tag, type, count and (where it is one integer) value of each entry of a directory (TIFF 6.0, section 2).
 
-    Raises:
-        struct.error: the directory is outside of the data.
+    Raises struct.error where the directory is outside of the data.
     """
     (entries,) = struct.unpack_from(order + "H", data, position)
     for start in range(position + 2, position + 2 + 12 * entries, 12):
@@ -162,11 +145,8 @@ def _at_most(most: int, count: int, what: str) -> None:
 def _check_tiff(data: bytes) -> None:
     """Checks the cost of reading the directories of a TIFF file, or of EXIF from its byte order on.
 
-    Values and directories outside of the data cost nothing and are left to the reader.
-
-    Raises:
-        DecodeError: the cost exceeds that of what cameras and programs write.
-        struct.error: a directory is outside of the data.
+    Values and directories outside of the data cost nothing and are left to the reader. Raises struct.error where the
+    first directory is outside.
     """
     order = tiff_order(data)
     waiting = list(struct.unpack_from(order + "I", data, 4))

@@ -34,8 +34,6 @@ _TRANSPOSED = (5, 6, 7, 8)
 
 # Set once, since `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
 is_address = is_remote
 
 
@@ -44,10 +42,10 @@ class ImageLimits:
     """Limits of a photo's size.
 
     Attributes:
-        pixels_max: most pixels, at most 178 million; checked before decoding.
+        pixels_max: at most 178 million; checked before decoding.
         bytes_max: of the file.
-        side_min: fewest pixels of the shorter side.
-        side_max: most pixels of the longer side; JPEG files can't hold more.
+        side_min: of the shorter side.
+        side_max: of the longer side; JPEG files can't hold more.
     """
 
     pixels_max: int = 50_000_000
@@ -61,9 +59,7 @@ def load_image(
 ) -> Image:
     """Loads a photo from an http or https URL, a path, or a file URL (`file:///…`).
 
-    Raises:
-        FetchError: the URL or the file cannot be read.
-        DecodeError: the bytes are not a usable photo.
+    Raises FetchError where it cannot be read, DecodeError where it is not a usable photo.
     """
     source = local_path(os.fspath(source))
     if is_remote(source):
@@ -82,9 +78,7 @@ def as_image(photo: Image | Pillow.Image | str | os.PathLike[str]) -> Image:
             HxWx3 RGB, HxWx4 RGBA, HxW or HxWx1 grey. Transparent parts are blended with white.
 
     Raises:
-        FetchError: the file cannot be read.
-        DecodeError: it is not a usable photo.
-        NotAnImageError: another value.
+        NotAnImageError: another value; further errors as of `load_image`.
     """
     if isinstance(photo, str | os.PathLike):
         try:
@@ -120,14 +114,13 @@ def _from_pillow(photo: Pillow.Image) -> Image:
 def _open_file(path: str) -> BinaryIO:
     try:
         if not Path(path).is_file():  # a pipe or a device could block forever
-            raise FetchError(f"expected a photo's address or file, there is {_kind_of(Path(path))}")
+            kind = (
+                "a folder" if Path(path).is_dir() else "a pipe or a device" if Path(path).exists() else "no such file"
+            )
+            raise FetchError(f"expected a photo's address or file, there is {kind}")
         return Path(path).open("rb")
     except (OSError, ValueError) as error:
         raise FetchError(f"the file could not be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _kind_of(path: Path) -> str:
-    return "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "no such file"
 
 
 def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
@@ -135,10 +128,7 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
 
     Colours are converted to sRGB by the embedded profile, transparent parts are blended with white, deep grey is scaled
     to 8 bits. The first frame of an animation is decoded, and the largest page of a TIFF. Faults that common viewers
-    accept are repaired (`surfaces.images.repairs`).
-
-    Raises:
-        DecodeError: empty, not an image, truncated, corrupt, too small or too large.
+    accept are repaired (`surfaces.images.repairs`). Raises DecodeError for others, and photos too small or too large.
     """
     limits = limits or ImageLimits()
     name, data = _checked(file.read(limits.bytes_max + 1), limits)
@@ -151,13 +141,9 @@ def decode_image(file: BinaryIO, limits: ImageLimits | None = None) -> Image:
         return _to_array(photo)
 
 
-def check_photo(data: bytes, limits: ImageLimits | None = None) -> None:
-    """Checks a photo as `decode_image` does, without decoding pixels.
-
-    Raises:
-        DecodeError: as of `decode_image`, except for faults that only decoding shows, such as truncation.
-    """
-    limits = limits or ImageLimits()
+def check_photo(data: bytes) -> None:
+    """Checks a photo as `decode_image` does, except for faults that only decoding shows, such as truncation."""
+    limits = ImageLimits()
     name, data = _checked(data, limits)
     with _decode_errors(limits), _open_photo(name, data, limits):
         pass
@@ -237,7 +223,7 @@ def _sniff_type(head: bytes) -> str:
 
 
 def _to_array(photo: Pillow.Image) -> Image:
-    orientation = _orientation(photo)
+    orientation = exif_orientation(photo)
     width, height = photo.size
     is_transposed = orientation in _TRANSPOSED
     image = np.empty((width, height, 3) if is_transposed else (height, width, 3), np.uint8)
@@ -246,8 +232,8 @@ def _to_array(photo: Pillow.Image) -> Image:
     return image
 
 
-def _orientation(photo: Pillow.Image) -> int:
-    """EXIF orientation of a decoded photo (Exif 3.0, 4.6.5.1); 1 where the reader has applied it, as TIFF's does."""
+def exif_orientation(photo: Pillow.Image) -> int:
+    """EXIF orientation of a photo (Exif 3.0, 4.6.5.1); 1 where the reader has applied it, as TIFF's does."""
     if photo.format == "HEIF":  # the container's orientation is applied; EXIF only repeats it (ISO/IEC 23008-12, A.2.1)
         return 1
     with suppress(Exception):  # broken EXIF is no reason to refuse the pixels

@@ -1,7 +1,7 @@
 """Repairs faults that common viewers accept, and hides EXIF that is unsafe to read.
 
-Each function returns the repaired file, or the same bytes. Pillow's switch for truncated photos is global, and accepts
-photos that are mostly missing.
+Each function returns the repaired file, or the same bytes. Pillow's own switch also accepts photos that are mostly
+missing.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_STRIPS, _TIFF_TILES = 256, 257, 273, 324
 
 
 def with_jpeg_end(data: bytes) -> bytes:
-    """Adds the end marker to a JPEG that lacks it, if at most its last few pixels are missing.
-
-    Args:
-        data: a file that passed `check_decompression_bomb`, of an allowed size.
-    """
+    """Adds the end marker to a JPEG that lacks it, if at most its last few pixels are missing."""
     try:
         if [segment.kind for segment in jpeg_segments(data)][-1] == _JPEG_END[1] or not _has_all_scans(data):
             return data
@@ -56,8 +52,7 @@ def with_jpeg_end(data: bytes) -> bytes:
 def without_damaged_notes(data: bytes) -> bytes:
     """Removes ancillary chunks (texts, profile, time) with a wrong checksum from a PNG, as libpng does, and bad EXIF.
 
-    Raises:
-        DecodeError: the checksum of a critical chunk is wrong.
+    Raises DecodeError where the checksum of a critical chunk is wrong.
     """
     kept: list[bytes] = []
     view = memoryview(data)
@@ -79,12 +74,7 @@ def without_damaged_notes(data: bytes) -> bytes:
 
 
 def without_hostile_exif(name: str, data: bytes) -> bytes:
-    """Renames the EXIF of a photo, so that readers skip it, if reading it costs too much (`surfaces.images.guards`).
-
-    Args:
-        name: the photo's format, from `format_of`.
-        data: a file that passed `check_decompression_bomb`.
-    """
+    """Renames the EXIF of a photo, so that readers skip it, if reading it costs too much (`surfaces.images.guards`)."""
     if name == "AVIF":  # the container has the orientation, EXIF is not needed (ISO/IEC 23008-12, A.2.1)
         return _overwrite(data, _exif_types_of_avif(data), b"none")
     find, hidden = _EXIF_FINDERS.get(name, (None, b""))

@@ -18,11 +18,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]+\.tmp")
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a folder and its parents where absent, and checks that it is writable.
-
-    Raises:
-        OutputError: it cannot be created, is not a folder, or is not writable.
-    """
+    """Creates a folder and its parents where absent; raises OutputError where that fails, or it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as cleanup:
@@ -68,11 +64,8 @@ def replace_file(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Opens a temporary file that replaces `path` when the block ends, and is removed on an exception.
 
-    Args:
-        path: its folder is created where absent. A link is replaced, not followed.
-
-    Raises:
-        OutputError: the file system refuses; the old file is unchanged.
+    Its folder is created where absent. A link is replaced, not followed. Raises OutputError where the file system
+    refuses; the old file is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +83,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder that is renamed to `folder` when the block ends, and is removed on an exception.
 
-    Raises:
-        OutputError: the folder exists, or the file system refuses.
+    Raises OutputError where the folder exists, or the file system refuses.
     """
     if folder.exists():
         raise OutputError(f"expected a new folder to write to, got {folder}, which exists")
@@ -114,10 +106,7 @@ def temporary_path(folder: Path) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Removes temporary files that killed processes left below a folder; no other process may be writing there.
-
-    Links are neither removed nor followed.
-    """
+    """Removes temporary files that killed processes left below a folder; no other process may be writing there."""
     for path in folder.rglob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name) and is_plain_file(path):
             path.unlink(missing_ok=True)
@@ -129,14 +118,9 @@ def is_plain_file(path: Path) -> bool:
 
 
 def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuses outputs that would overwrite an input.
+    """Refuses outputs (files, folders) that would overwrite an input (a file, or one of a folder's), links followed.
 
-    Args:
-        outputs: files to write, and folders to fill.
-        inputs: files to read, and folders whose files are read.
-
-    Raises:
-        OutputError: an output is an input (links followed), a folder that contains one, or an existing file in one.
+    Raises OutputError where an output is an input, a folder that contains one, or an existing file in one.
     """
     read = {path.resolve() for path in inputs}
     folders = {folder for path in read for folder in path.parents}
@@ -151,11 +135,7 @@ def refuse_overwrite(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def require_outside(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuses an output, which need not exist, that is an input or inside one, links followed.
-
-    Raises:
-        OutputError: it is.
-    """
+    """Raises OutputError for an output, which need not exist, that is an input or inside one, links followed."""
     places = [place for place in (output.resolve(), *output.resolve().parents) if place.exists()]
     for source in inputs:
         if source.exists() and any(place.samefile(source) for place in places):

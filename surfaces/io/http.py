@@ -47,16 +47,13 @@ _BREAKS = (urllib3.exceptions.ProtocolError, http.client.IncompleteRead, Connect
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Limits of a download.
+    """Limits of a download; `bytes_max` counts both received and decoded bytes, `_s` is in seconds.
 
     Attributes:
-        bytes_max: of the body, both as received and decoded.
-        connect_s: longest wait for a connection, seconds.
-        read_s: longest silence of the server, seconds.
-        total_s: longest time for everything (name resolution, redirects, retries, the body), seconds.
-        redirects_max: most redirects that are followed.
+        read_s: longest silence of the server.
+        total_s: for everything: name resolution, redirects, retries, the body.
         attempts: in all, for transient errors (429, 5xx, a broken connection).
-        pause_s: wait before the second attempt, seconds; doubled before each further one.
+        pause_s: wait before the second attempt; doubled before each further one.
         allow_private: whether loopback and private networks are allowed.
     """
 
@@ -90,7 +87,6 @@ class Response:
 
     Attributes:
         url: the requested URL, normalized.
-        status: HTTP's.
         headers: values by lower-case name; repeated ones joined by commas.
         body: decoded; empty unless the status is 200 to 299.
         address: the server's IP address.
@@ -104,11 +100,7 @@ class Response:
 
     @property
     def redirect(self) -> str | None:
-        """The absolute URL that the response redirects to; None where it is no redirect.
-
-        Raises:
-            FetchError: it is no URL.
-        """
+        """The absolute URL that the response redirects to; None without one. Raises FetchError where it is invalid."""
         place = self.headers.get("location")
         if self.status not in REDIRECT_STATUSES or place is None:
             return None
@@ -161,13 +153,8 @@ def ask(
 ) -> Response:
     """Sends one GET request, without redirects, retries, cookies, proxies or credentials of the environment.
 
-    The host is resolved once, all of its addresses must be allowed, and the connection goes to one of them.
-
-    Args:
-        url: http or https.
-        limits: of time and size.
-        headers: additions to the default ones, or replacements.
-        resolve: the resolver.
+    The host is resolved once, all of its addresses must be allowed, and the connection goes to one of them. `headers`
+    are added to the default ones or replace them.
 
     Raises:
         AddressError: the URL is not allowed; no connection was made.

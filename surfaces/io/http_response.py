@@ -27,21 +27,11 @@ _FRAMING = ("Transfer-Encoding", "Content-Length", "Connection", "Keep-Alive", "
 
 
 def unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """Decodes an HTTP content coding (RFC 9110, section 8.4.1).
+    """Decodes an HTTP content coding (RFC 9110, section 8.4.1), the value of `Content-Encoding`, piece by piece.
 
     Names that are no codings (`aws-chunked`, `UTF-8`, `none`) are ignored, as in browsers. Registered codings other
     than gzip and deflate, and nested ones, are refused: a few kilobytes can expand to terabytes inside a decoder that
-    cannot be interrupted.
-
-    Args:
-        chunks: of the body.
-        coding: the header `Content-Encoding`, or an empty string.
-
-    Yields:
-        Pieces of at most 64 KiB, possibly empty, where something is decoded; else the chunks.
-
-    Raises:
-        FetchError: another coding, or the data are damaged or incomplete.
+    cannot be interrupted. Decoded pieces have at most 64 KiB. Raises FetchError, also for damaged or incomplete data.
     """
     named = [name.strip().lower() for name in coding.split(",")]
     packed = [name for name in named if name in _CODINGS or name in _OTHER_CODINGS]
@@ -86,11 +76,7 @@ class BoundedResponse(http.client.HTTPResponse):
     """A response whose head is bounded in bytes; http.client bounds only the number of headers, by a global."""
 
     def begin(self) -> None:
-        """Reads the head.
-
-        Raises:
-            HTTPException: it is invalid or too long.
-        """
+        """Reads the head; raises HTTPException where it is invalid or too long."""
         if self.headers is not None:
             return
         status, headers = _read_head(self.fp)

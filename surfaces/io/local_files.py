@@ -52,22 +52,14 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def plain_name(name: object) -> str:
-    """Returns a file name that has no folder.
-
-    Raises:
-        DatasetError: it is no text, is empty, `.` or `..`, contains a separator, a colon or a NUL, or is not Unicode.
-    """
+    """Returns a file name; raises DatasetError for others: with a folder, a colon or a NUL, or not Unicode."""
     if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0") or not is_unicode(name):
         raise DatasetError(f"expected a file's name without a folder, got {brief(name)}")
     return name
 
 
 def relative_path(path: str) -> str:
-    """Returns a relative path with forward slashes.
-
-    Raises:
-        DatasetError: it is empty, absolute, or leads out of its folder.
-    """
+    """Returns a relative path with forward slashes; raises DatasetError where it leads out of its folder."""
     parts = PurePosixPath(path)
     if not parts.name or parts.is_absolute() or ".." in parts.parts or "\\" in path:
         raise DatasetError(f"expected a path inside the dataset, got {path!r}")
@@ -85,15 +77,9 @@ def is_inside(folder: Path | str, path: Path | str) -> bool:
 
 
 def require_inside(folder: Path, path: Path, remedy: str = "") -> Path:
-    """Returns a path below a folder.
+    """Returns a path below a folder, which may itself be reached by links that the user chose.
 
-    Args:
-        folder: may itself be reached by links, which the user chose.
-        path: begins with the folder's.
-        remedy: the end of the message.
-
-    Raises:
-        DatasetError: a link leads out of the folder; the message names it.
+    Raises DatasetError, which ends with the remedy, where a link leads out of the folder.
     """
     if is_inside(folder, path):
         return path

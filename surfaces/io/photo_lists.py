@@ -15,13 +15,8 @@ from surfaces.images.guards import format_of
 from surfaces.io.local_files import is_inside
 from surfaces.messages import counted, printable
 
-PHOTO_SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-        *(".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-        *(".avif", ".heic", ".heif", ".hif"),
-    }
-)
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"})
+PHOTO_SUFFIXES |= {".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
 """Lower case; one or more for each format of `surfaces.images.guards.FORMATS`."""
 
 STORE_NAME = "labels.sqlite"
@@ -60,8 +55,7 @@ class FolderPhotos:
 def list_text(data: bytes) -> str:
     """The text of a list in UTF-8 or UTF-16; bytes that are not UTF-8 become surrogates, as in file names.
 
-    Raises:
-        ValueError: it is no text; the message says what it is.
+    Raises ValueError where it is no text; the message says what it is.
     """
     if is_photo(data):
         raise ValueError(f"a photo ({format_of(data)}), no text")
@@ -114,11 +108,9 @@ def corpora_around(folder: str) -> list[str]:
 
 
 def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
-    """Searches a folder and its subfolders, each once. Links are followed, but not out of a crawled corpus.
+    """Searches a folder and its subfolders, each once, except those to leave out.
 
-    Args:
-        base: the folder.
-        leave_out: folders below it that are not entered.
+    Links are followed, but not out of a crawled corpus.
     """
     photos: list[str] = []
     unreadable: list[tuple[str, str]] = []
@@ -172,7 +164,6 @@ def suffix_counts(files: Mapping[str, int]) -> str:
 
 
 def _identity(folder: str) -> object:
-    """A value that is the same for all paths of a folder."""
     try:
         status = os.stat(folder)  # noqa: PTH116
     except (OSError, ValueError):  # it has just vanished

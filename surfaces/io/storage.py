@@ -36,8 +36,7 @@ def is_remote(place: str) -> bool:
 def local_path(place: str) -> str:
     """The path of `file:///…` (also `file://localhost/…` and `file:/…`, RFC 8089); other locations are returned as is.
 
-    Raises:
-        FetchError: the file would be on another machine, or the URL has no path.
+    Raises FetchError where the file would be on another machine, or the URL has no path.
     """
     if not place.lower().startswith("file:/"):
         return place
@@ -66,11 +65,8 @@ def require_allowed(address: str) -> None:
     """Refuses URLs by which an untrusted list or store could reach more than object storage.
 
     Most of fsspec's file systems contact hosts that the URL names, chains (`::`) read one through another, and some
-    run what they read.
-
-    Raises:
-        FetchError: the URL chains file systems, contains a password, or its scheme is neither that of S3 or Google
-            Cloud Storage nor named in INTERIOR_SURFACES_STORAGE.
+    run what they read. Raises FetchError where the URL chains file systems, contains a password, or its scheme is
+    neither that of S3 or Google Cloud Storage nor named in INTERIOR_SURFACES_STORAGE.
     """
     scheme, _, rest = address.partition("://")
     if _WEB.search(address):
@@ -85,14 +81,10 @@ def require_allowed(address: str) -> None:
 
 
 def open_remote(address: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path within it.
+    """The fsspec file system of a URL, and the path within it; raises whatever fsspec raises for unreadable URLs.
 
-    fsspec caches file systems, so this is cheap. Call it in each process: connections do not survive a fork.
-
-    Raises:
-        FetchError: as of `require_allowed`.
-        MissingExtraError: the package that fsspec needs for it is not installed.
-        Exception: whatever fsspec raises for URLs that it cannot read.
+    fsspec caches file systems, so this is cheap. Call it in each process: connections do not survive a fork. Further
+    errors as of `require_allowed`, and MissingExtraError where a package is not installed.
     """
     require_allowed(address)
     scheme = address.partition("://")[0].lower()
@@ -109,10 +101,8 @@ def open_remote(address: str) -> tuple[Any, str]:
 def read_bytes(place: str, bytes_max: int = BYTES_MAX) -> bytes:
     """All bytes of a file or an object.
 
-    Raises:
-        FetchError: it cannot be read.
-        DecodeError: it has more than `bytes_max` bytes, of which at most that many are read.
-        MissingExtraError: the package that fsspec needs for the URL is not installed.
+    Raises FetchError where it cannot be read, DecodeError where it has more than `bytes_max` bytes, MissingExtraError
+    where fsspec needs another package for the URL.
     """
     return read_stamped(place, bytes_max)[0]
 
@@ -125,9 +115,7 @@ def read_stamped(place: str, bytes_max: int = BYTES_MAX) -> tuple[bytes, Stamp |
 def find_bytes(places: Iterable[str], sha256: str) -> tuple[str, bytes]:
     """The first location whose bytes have a sha256 (64 hexadecimal digits), and these bytes.
 
-    Raises:
-        FetchError: there is none; the message says what is wrong with the last one.
-        MissingExtraError: as of `read_bytes`.
+    Raises FetchError where there is none; the message says what is wrong with the last one.
     """
     reason = "no place of it is known"
     for place in places:

@@ -1,8 +1,7 @@
 """Parses untrusted URLs strictly and resolves their hosts to public IP addresses, against server-side request forgery.
 
-See https://cheatsheetseries.owasp.org (Server Side Request Forgery Prevention). A URL that can be parsed in two ways is
-refused. The host is resolved once, and `surfaces.io.http` connects to one of the checked addresses, so that a DNS
-record that changes in between (DNS rebinding) has no effect.
+A URL that can be parsed in two ways is refused. The host is resolved once, and `surfaces.io.http` connects to one of
+the checked addresses, so that a DNS record that changes in between (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import quote, urlsplit
 
 import idna
@@ -42,14 +41,12 @@ _GLOBAL_IPV6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 # Reserved ranges that `is_global` of some Python versions lacks, ranges that embed an IPv4 address (6to4; Teredo is in
 # 2001::/23), and 168.63.129.16, Azure's metadata service.
-_NOT_PUBLIC = tuple(IPv4Network(text) for text in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")) + tuple(
-    IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
-)
-_PRIVATE = tuple(
-    IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-) + tuple(IPv6Network(text) for text in ("::1/128", "fc00::/7"))
+_NOT_PUBLIC_TEXTS = "168.63.129.16/32 192.0.0.0/24 192.88.99.0/24 2001::/23 2001:db8::/32 2002::/16 3fff::/20"
+_NOT_PUBLIC = tuple(map(ip_network, _NOT_PUBLIC_TEXTS.split()))
+_PRIVATE_TEXTS = "10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ::1/128 fc00::/7"
+_PRIVATE = tuple(map(ip_network, _PRIVATE_TEXTS.split()))
 # In private ranges: Alibaba's, AWS' and Google's.
-_METADATA = frozenset(ip_address(text) for text in ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254"))
+_METADATA = frozenset(map(ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
 
 
 class AddressError(FetchError):
@@ -67,7 +64,6 @@ class ParsedUrl:
     Attributes:
         scheme: `http` or `https`.
         host: a name in lower-case ASCII without a trailing dot, or an IP address without brackets.
-        port: 1 to 65535.
         path: the path and the query, percent-encoded.
     """
 
@@ -93,10 +89,7 @@ def parse_url(url: str) -> ParsedUrl:
 
     Refused are schemes other than http and https, credentials, control characters, IPv4 addresses other than four
     decimal numbers (`0x7f.1`, `2130706433`, which resolvers accept), IPv6 zones, and ports of other protocols: those
-    below 1024 except 80 and 443, and those that browsers refuse.
-
-    Raises:
-        AddressError: the URL is refused; the message does not repeat what may be a password.
+    below 1024 except 80 and 443, and those that browsers refuse. Raises AddressError, which repeats no password.
     """
     if len(url) > _URL_MAX:
         raise AddressError(f"expected an address of at most {_URL_MAX} characters, got {len(url)}")
@@ -146,7 +139,7 @@ def resolve_public(target: ParsedUrl, allow_private: bool, resolve: Resolver, wa
     if not addresses:
         raise AddressError(f"expected a host with an address, {target.host!r} has none")
     for address in addresses:
-        is_private = _is_private(address)
+        is_private = address not in _METADATA and any(address in network for network in _PRIVATE)
         if not (is_public(address) or (allow_private and is_private)):
             place = target.host if literal else f"{target.host} at {address}"
             message = f"expected a host on the public internet, got {place}"
@@ -201,10 +194,6 @@ def _ip_address(host: str) -> IPAddress | None:
 def _encoded(text: str) -> str:
     # undecodable bytes of argv are surrogates
     return quote(_STRAY_PERCENT.sub("%25", text), safe="%/?:@!$&'()*+,;=~[]", errors="surrogateescape")
-
-
-def _is_private(address: IPAddress) -> bool:
-    return address not in _METADATA and any(address in network for network in _PRIVATE)
 
 
 def _call_within(seconds: float, work: Callable[[], Sequence[str]]) -> Sequence[str]:

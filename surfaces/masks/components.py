@@ -52,12 +52,8 @@ def filled(mask: Mask, largest_share: float) -> Mask:
 def small_parts(mask: Mask, least_area: float, enclosed: bool = False) -> Mask:
     """The connected parts of a mask that have less than `least_area` pixels, bool HxW.
 
-    Large masks are reduced to cells of k x k pixels for speed; parts closer than a cell count as one.
-
-    Args:
-        mask: bool HxW.
-        least_area: in pixels.
-        enclosed: leave out parts that touch the border.
+    Large masks are reduced to cells of k x k pixels for speed; parts closer than a cell count as one. `enclosed` leaves
+    out parts that touch the border.
     """
     step = max(1, math.isqrt(mask.size // PARTED_CELLS))
     touched = cv2.dilate(mask.astype(np.uint8), np.ones((step, step), np.uint8), anchor=(0, 0))[::step, ::step]

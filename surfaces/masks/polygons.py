@@ -19,21 +19,14 @@ _PAIRS_AT_ONCE = 1 << 20
 
 
 def polygon_of_mask(mask: Mask, points_max: int | None = None) -> Points:
-    """One closed polygon, a keyhole polygon, through the outermost pixels of a mask.
+    """One closed polygon, a keyhole polygon, through the outermost pixels of a mask (bool HxW, not empty).
 
     The outlines of holes and separate parts are connected by the shortest bridges (their minimum spanning tree), each
     traversed in both directions. Filled as by `cv2.fillPoly` (even-odd rule, outline drawn), the polygon is the mask
-    and the bridges, one pixel wide.
+    and the bridges, one pixel wide. It has three points or more; the last is connected to the first.
 
     A polygon of more points than allowed is simplified by Douglas and Peucker's algorithm (1973) with the smallest
     sufficient tolerance; outlines that surround less than 5x5 squares of it are left out.
-
-    Args:
-        mask: bool HxW, not empty.
-        points_max: most points, 3 or more; None for no limit.
-
-    Returns:
-        Three points or more; the last is connected to the first.
     """
     left, top, right, bottom = box_of_mask(mask).astype(int)
     part = np.ascontiguousarray(mask[top:bottom, left:right], np.uint8)

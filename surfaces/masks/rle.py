@@ -45,18 +45,9 @@ def decode(rle: Rle) -> Mask:
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
-    """Decodes the `segmentation` of an annotation; polygons are filled as by pycocotools.
+    """Decodes the `segmentation` of an annotation (RLE, or polygons `[x0, y0, x1, y1, …]` in pixels) to bool HxW.
 
-    Args:
-        segmentation: RLE, or a list of polygons `[x0, y0, x1, y1, …]` in pixels.
-        height: of the photo, pixels.
-        width: of the photo, pixels.
-
-    Returns:
-        bool HxW.
-
-    Raises:
-        DatasetError: it is neither, or does not fit a photo of this size.
+    Polygons are filled as by pycocotools. Raises DatasetError where it does not fit a photo of this size.
     """
     if isinstance(segmentation, dict):
         runs = _checked_runs(segmentation, height, width)
@@ -72,11 +63,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
 
 
 def draws_nothing(segmentation: Any, height: int, width: int) -> bool:
-    """Checks a segmentation without decoding it, and says whether its mask is empty.
-
-    Raises:
-        DatasetError: as of `decode_segmentation`.
-    """
+    """Checks a segmentation as `decode_segmentation` does, without decoding it, and says whether its mask is empty."""
     if isinstance(segmentation, dict):
         return not _checked_runs(segmentation, height, width)[1::2].any()
     polygons = _checked_polygons(segmentation, height, width)

@@ -16,16 +16,10 @@ _SPECK_SHARE = 0.0005  # of the photo
 
 
 def group_table_parts(mask: Mask) -> npt.NDArray[np.uint8]:
-    """Groups the parts of a mask into tables by distance.
+    """Groups the parts of a mask of dining tables by distance: uint8 HxW, 0 outside tables, k in the k-th table.
 
     Parts join where the gap between them is at most a tenth of the photo's diagonal; then parts far smaller than the
     largest table join the nearest table. Where no part reaches 0.05 % of the photo, there is no table.
-
-    Args:
-        mask: bool HxW, True on dining tables.
-
-    Returns:
-        uint8 HxW: 0 outside tables, k in the k-th table.
     """
     tables = np.zeros(mask.shape, np.uint8)
     if not mask.any():

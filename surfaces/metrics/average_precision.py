@@ -15,12 +15,7 @@ from surfaces.errors import MissingExtraError
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """COCO's average precision, from 0 to 1; NaN where no photo has a dining table.
-
-    Attributes:
-        ap: mean over the IoU thresholds .50, .55, … .95.
-        ap50: at IoU .50.
-    """
+    """COCO's average precision (mean over IoU .50, .55, … .95) and that at IoU .50; NaN without a dining table."""
 
     ap: float
     ap50: float
@@ -38,12 +33,7 @@ class TableAp:
         self._found: list[dict[str, Any]] = []
 
     def add(self, detections: Sequence[Detection], labels: Labels) -> None:
-        """Adds a photo.
-
-        Args:
-            detections: the prediction, with those of low scores.
-            labels: the truth.
-        """
+        """Adds a photo: its predictions, with those of low scores, and its true labels."""
         height, width = labels.size_hw
         photo = len(self._photos) + 1
         self._photos.append({"id": photo, "height": height, "width": width})
@@ -57,11 +47,7 @@ class TableAp:
                 self._found.append({"image_id": photo, "score": detection.score, **region})
 
     def result(self) -> AveragePrecision:
-        """AP over the added photos.
-
-        Raises:
-            MissingExtraError: faster-coco-eval is not installed.
-        """
+        """AP over the added photos; raises MissingExtraError where faster-coco-eval is not installed."""
         try:
             from faster_coco_eval import COCO, COCOeval_faster
         except ModuleNotFoundError as error:

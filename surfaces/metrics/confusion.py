@@ -45,11 +45,7 @@ def counted_pixels(labels: Labels, surface: SurfaceClass) -> Mask:
 
 
 def confusion_matrix(detections: Sequence[Detection], labels: Labels) -> npt.NDArray[np.int64]:
-    """Labelled pixels of one photo by truth and prediction.
-
-    Args:
-        detections: the prediction, of the photo's size; a pixel counts for each class that has a detection there.
-        labels: the truth.
+    """Labelled pixels of one photo by truth and prediction; a pixel counts for each class that has a detection there.
 
     Returns:
         int64 (C+2, C+2). Rows are the values of `Labels.semantic`: other, CLASSES, another kind of table. Columns are
@@ -63,7 +59,7 @@ def confusion_matrix(detections: Sequence[Detection], labels: Labels) -> npt.NDA
 
 
 def region_counts(detections: Sequence[Detection], labels: Labels) -> Counts:
-    """Intersection and union of prediction and truth in one photo; arguments as of `confusion_matrix`."""
+    """Intersection and union of prediction and truth in one photo."""
     confusion = confusion_matrix(detections, labels)
     counts = []
     for surface in CLASSES:
@@ -77,23 +73,18 @@ def region_counts(detections: Sequence[Detection], labels: Labels) -> Counts:
     return np.array(counts, np.int64)
 
 
-def boundary_counts(detections: Sequence[Detection], labels: Labels, ratio: float = BOUNDARY_RATIO) -> Counts:
+def boundary_counts(detections: Sequence[Detection], labels: Labels) -> Counts:
     """Intersection and union of the boundaries of prediction and truth in one photo.
 
     Boundary IoU of Cheng et al., CVPR 2021 (github.com/bowenc0221/boundary-iou-api), its counts summed as for IoU.
-    A mask's boundary is its pixels closer to its outside than `ratio` of the diagonal; as in the reference, the photo's
-    edge is outside. Pixels that do not count are outside of both masks, so that the border of an unlabelled region is
-    the same for both.
-
-    Args:
-        detections: the prediction, of the photo's size.
-        labels: the truth.
-        ratio: width of the band, as a share of the diagonal.
+    A mask's boundary is its pixels closer to its outside than `BOUNDARY_RATIO` of the diagonal; as in the reference,
+    the photo's edge is outside. Pixels that do not count are outside of both masks, so that the border of an unlabelled
+    region is the same for both.
     """
     counts = []
     for surface in CLASSES:
         found = class_mask(detections, surface, labels.size_hw) & counted_pixels(labels, surface)
-        bands = mask_boundary(found, ratio), mask_boundary(labels.semantic == surface.coco_id, ratio)
+        bands = mask_boundary(found), mask_boundary(labels.semantic == surface.coco_id)
         counts.append([np.count_nonzero(np.logical_and(*bands)), np.count_nonzero(np.logical_or(*bands))])
     return np.array(counts, np.int64)
 
@@ -108,13 +99,9 @@ def mask_boundary(mask: Mask, ratio: float = BOUNDARY_RATIO) -> Mask:
 
 
 def iou_of_counts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """IoU of each class over a dataset.
+    """IoU of each class over a dataset, float64 (C,), from the counts of N photos (int64 NxCx2).
 
-    Args:
-        counts: int64 NxCx2, of N photos.
-
-    Returns:
-        float64 (C,): sum of intersections over sum of unions; NaN where a class is neither present nor predicted.
+    NaN where a class is neither present nor predicted.
     """
     intersection, union = counts.sum(axis=0).T
     with np.errstate(invalid="ignore"):

@@ -1,10 +1,9 @@
 """Panoptic Quality, precision and recall of segments.
 
-PQ of Kirillov et al., Panoptic Segmentation, CVPR 2019 (github.com/cocodataset/panopticapi): a predicted and a true
-segment of a class match where their IoU is above one half. Wall and floor are one segment per photo, each dining table
-is one. Unlabelled pixels are void; tables of another kind and crowds are void for dining tables. Void pixels do not
-count in IoU, and an unmatched prediction that is mostly void is no false positive. Unlike in panoptic PNGs, detections
-may overlap; then the higher score is matched first.
+PQ of Kirillov et al., Panoptic Segmentation, CVPR 2019 (github.com/cocodataset/panopticapi): segments match where their
+IoU is above one half. Wall and floor are one segment per photo. Unlabelled pixels, and for dining tables crowds and
+tables of another kind, are void: they do not count in IoU, and an unmatched prediction that is mostly void is no false
+positive. Unlike in panoptic PNGs, detections may overlap; then the higher score is matched first.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ class SegmentMatches:
     Attributes:
         matched_ious: IoU of every match, that is of every true positive.
         false_positives: unmatched predictions, except those on void.
-        false_negatives: unmatched true segments.
         scored: the score of every prediction that counts, and whether it is matched, for calibration.
     """
 
@@ -51,14 +49,11 @@ class SegmentMatches:
 
 @dataclass(frozen=True)
 class PanopticQuality:
-    """PQ of a class and its parts, each from 0 to 1; NaN where the class is neither present nor predicted.
+    """PQ of a class (sq * rq) and its parts, each from 0 to 1; NaN where the class is neither present nor predicted.
 
     Attributes:
-        pq: sq * rq.
         sq: mean IoU of the matches; NaN where nothing matched.
         rq: F1 of the segments.
-        precision: share of the predicted segments that match.
-        recall: share of the true segments that are matched.
     """
 
     pq: float
@@ -69,13 +64,7 @@ class PanopticQuality:
 
 
 def match_segments(detections: Sequence[Detection], labels: Labels, surface: SurfaceClass) -> SegmentMatches:
-    """Matches the predicted and the true segments of one class in one photo.
-
-    Args:
-        detections: the prediction, of all classes and the photo's size.
-        labels: the truth.
-        surface: the class.
-    """
+    """Matches the predicted and the true segments of one class in one photo."""
     counted = counted_pixels(labels, surface)
     if surface.is_thing:
         counted &= ~labels.table_crowd()

@@ -20,13 +20,7 @@ from surfaces.segmenting.pipeline import Outcome
 
 @dataclass(frozen=True)
 class Sources:
-    """The photos that the command line names.
-
-    Attributes:
-        photos: URLs and paths, in the given order.
-        problems: a line for each folder or list entry that cannot be read.
-        notes: lines about skipped files.
-    """
+    """The photos that the command line names, a line for each unreadable place, and lines about skipped files."""
 
     photos: tuple[str, ...]
     problems: tuple[str, ...] = ()
@@ -39,16 +33,15 @@ def is_batch(sources: Sequence[str]) -> bool:
 
 
 def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path) -> Sources:
-    """Expands folders and the list on stdin to photos.
+    """Expands folders (searched with their subfolders) and the list on stdin (`-`) to photos.
+
+    Raises FetchError where there is no photo at all, or the list cannot be read.
 
     Args:
-        sources: URLs, files, folders (searched with their subfolders), or `-` for stdin.
+        sources: URLs, files, folders, or `-`.
         stdin: a list, one source per line, in UTF-8 or UTF-16; blank lines and comments (`#`) are skipped. None where
             it is closed.
         output: the folder of the results, which is not searched.
-
-    Raises:
-        FetchError: there is no photo at all, or the list on stdin cannot be read.
     """
     photos: list[str] = []
     problems: list[str] = []
@@ -74,18 +67,10 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
 
 
 def run_batch(sources: Sequence[str], segment: Callable[[str], Outcome], quiet: bool) -> int:
-    """Segments photos with a progress bar on stderr.
+    """Segments photos with a progress bar on stderr; `quiet` shows neither it nor notes.
 
-    Args:
-        sources: URLs and files.
-        segment: processes one of them.
-        quiet: neither progress bar nor notes.
-
-    Returns:
-        The number of photos that could not be fetched or decoded; each is reported on stderr.
-
-    Raises:
-        SurfacesError: another error, which would occur for all photos.
+    Returns the number of photos that could not be fetched or decoded; each is reported on stderr. Other errors, which
+    would occur for all photos, are raised.
     """
     failures = 0
     for source in track(sources, quiet=quiet):

@@ -30,19 +30,10 @@ class Signature:
 def resolve_signature(
     surname: str | None, name: str | None, environment: Mapping[str, str], settings_files: Sequence[Path]
 ) -> Signature:
-    """Reads the signature from options, else from the environment, else from settings files.
+    """Reads the signature from options, else from the environment, else from TOML files in order of precedence.
 
-    Args:
-        surname: the option's value.
-        name: the option's value.
-        environment: may contain `INTERIOR_SURFACES_SURNAME` and `INTERIOR_SURFACES_NAME`.
-        settings_files: TOML files in order of precedence; missing ones are skipped.
-
-    Returns:
-        Parts made safe for file names; where nothing remains of a part, the next source is used.
-
-    Raises:
-        SurfacesError: a settings file cannot be read, or a value is no text.
+    Parts are made safe for file names; where nothing remains of a part, the next source is used. Raises SurfacesError
+    where a settings file cannot be read, or a value is no text.
     """
     signature = {"surname": Signature.surname, "name": Signature.name}
     for settings in [

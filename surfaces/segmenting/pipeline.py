@@ -46,14 +46,10 @@ class Settings:
 
     Attributes:
         folder: of the results; must exist.
-        signature: in the results' names.
-        classes: that are kept.
         min_score: of segments, in addition to the network's own thresholds.
         alpha: opacity of the tint.
         json: write a COCO-style JSON file beside each picture.
         masks: write a PNG file per segment beside each picture.
-        fetch_limits: of downloads.
-        image_limits: of photos.
     """
 
     folder: Path
@@ -76,18 +72,7 @@ class Outcome:
 
 
 def segment_photo(source: str, predictor: Predictor, settings: Settings) -> Outcome:
-    """Segments a photo and writes its results.
-
-    Args:
-        source: an http or https URL, a path, or a file URL.
-        predictor: the network.
-        settings: of the run.
-
-    Raises:
-        FetchError: the photo cannot be read.
-        DecodeError: it is not a usable photo.
-        OutputError: the results cannot be written; none of them is left behind.
-    """
+    """Segments a photo (an http or https URL, a path, or a file URL) and writes its results; errors as of its parts."""
     image = load_image(source, settings.image_limits, settings.fetch_limits)
     detections = [
         detection
@@ -107,22 +92,10 @@ def save_results(
     settings: Settings,
     names: Iterable[str],
 ) -> Path:
-    """Writes the results of a photo; all of them or, on an error, none.
+    """Writes the results of a photo under the first free name; all of them or, on an error, none.
 
-    Args:
-        source: of the photo.
-        picture: uint8 HxWx3 RGB, of the photo's size.
-        detections: of the same size.
-        predictor: that found them.
-        settings: of the run.
-        names: file names without suffix, of which the first free one is used.
-
-    Returns:
-        The picture's path, `{name}.jpg`. Beside it are `{name}.json`, and `{name}_wall.png`,
-        `{name}_dining-table-1.png`, … (255 inside, 0 outside).
-
-    Raises:
-        OutputError: they cannot be written.
+    Returns the picture's path, `{name}.jpg`. Beside it are `{name}.json`, and `{name}_wall.png`,
+    `{name}_dining-table-1.png`, … (255 inside, 0 outside). Raises OutputError.
     """
     fixed = {".jpg": encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True)}
     if settings.masks:

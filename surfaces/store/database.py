@@ -1,9 +1,8 @@
 """SQLite files: tables, transactions, and one-line errors.
 
-A rollback journal, not a write-ahead log, which needs shared memory that network disks lack, and two more files. Both
-survive SIGKILL: the next process rolls an unfinished transaction back. `synchronous=FULL` also survives a power cut,
-for some milliseconds per photo. The journal is truncated after each transaction, which is several times faster than
-removing it, and removed at the end.
+A write-ahead log needs shared memory that network disks lack, so there is a rollback journal. The next process rolls an
+unfinished transaction back. `synchronous=FULL` also survives a power cut, for some milliseconds per photo. Truncating
+the journal after each transaction is several times faster than removing it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from surfaces.errors import DatasetError, OutputError
 from surfaces.io.atomic_files import is_plain_file
 from surfaces.io.local_files import require_inside
 
-_VERSION = 1
 _SAFETY = ("trusted_schema = OFF", "cell_size_check = ON")  # the file is untrusted
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # at a journal's end: it names a super-journal
 _BUSY_SECONDS = 60.0  # longest wait for the transactions of other processes
@@ -77,24 +75,17 @@ class Database:
     The constants are those of a label store; subclasses for other files have their own.
     """
 
-    VERSION = _VERSION
+    VERSION = 1
     TABLES = _TABLES
     SETTINGS: tuple[str, ...] = ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON")
     HOLDS = "labels"
     IS = "a store of labels"
 
     def __init__(self, path: Path, create: bool, in_memory: bool = False) -> None:
-        """Opens the file.
+        """Opens the file; `create` creates it, with empty tables, where absent.
 
-        Args:
-            path: the file.
-            create: create it, with empty tables, where absent.
-            in_memory: an empty database in memory, without a file.
-
-        Raises:
-            DatasetError: there is no file, it is none of this kind and version, or it or its journal leads out of its
-                folder.
-            OutputError: it cannot be created.
+        Raises DatasetError where there is no file, it is none of this kind and version, or it or its journal leads out
+        of its folder; OutputError where it cannot be created.
         """
         self.path = path
         if not in_memory:
@@ -155,7 +146,8 @@ class Database:
             self.run(f"PRAGMA {setting}")
         if create and self._version() == 0:
             with self.transaction():
-                if self._is_empty():  # else it is another program's, or another process was quicker
+                # Else it is another program's, or another process was quicker.
+                if self._version() == 0 and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1"):
                     for statement in filter(str.strip, self.TABLES.split(";\n")):
                         self.run(statement)
                     self.run(f"PRAGMA user_version = {self.VERSION}")
@@ -172,9 +164,6 @@ class Database:
         )
         if found:
             raise DatasetError(f"expected {self.IS} of plain tables in {path}, got {found[0][0]} {found[0][1]!r}")
-
-    def _is_empty(self) -> bool:
-        return self._version() == 0 and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
 
     def _version(self) -> int:
         return int(self.rows("PRAGMA user_version")[0][0])

@@ -1,7 +1,4 @@
-"""The label store: photos by their sha256, their labels and quality scores, in one SQLite file.
-
-Photos stay where they are; the store holds their paths. Teachers add labels, people review them, exports read them.
-"""
+"""The label store: photos by their sha256, their labels and quality scores, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -60,11 +57,7 @@ class LabelStore:
 
     @classmethod
     def open(cls, folder: Path) -> LabelStore:
-        """Opens a folder's labels.
-
-        Raises:
-            DatasetError: there are none, or the file is damaged.
-        """
+        """Opens a folder's labels; raises DatasetError where there are none, or the file is damaged."""
         path = folder / STORE_NAME
         if not path.is_file():
             raise DatasetError(f"expected labels at {path}, got no such file")
@@ -72,12 +65,7 @@ class LabelStore:
 
     @classmethod
     def create(cls, folder: Path) -> LabelStore:
-        """Opens a folder's labels; folder and file are created where absent.
-
-        Raises:
-            OutputError: the folder or the file cannot be created or written to.
-            DatasetError: the file is no label store.
-        """
+        """Opens a folder's labels; folder and file are created where absent. Raises OutputError where that fails."""
         make_folder(folder)
         return cls(Database(folder / STORE_NAME, create=True))
 
@@ -134,11 +122,7 @@ class LabelStore:
             return [settings_of(row) for row in rows]
 
     def labels(self, sha256: str) -> ScoredLabels:
-        """The labels of a photo.
-
-        Raises:
-            DatasetError: the photo has none.
-        """
+        """The labels of a photo; raises DatasetError where it has none."""
         width, height, quality_scores, ignore_mask, soft_labels = self._row(
             "width, height, qualities, unsure, belief", sha256
         )
@@ -187,12 +171,7 @@ class LabelStore:
         return known == [(sha256, source.name, source.corpus)]
 
     def read_photo(self, photo: StoredPhoto) -> bytes:
-        """The bytes of a photo's file, checked against its sha256.
-
-        Raises:
-            DatasetError: none of its paths has them.
-            MissingExtraError: a package for object storage is not installed.
-        """
+        """The bytes of a photo's file, checked against its sha256; raises DatasetError where no path of it has them."""
         try:
             return find_bytes(self.sources(photo.sha256), photo.sha256)[1]
         except FetchError as error:
@@ -210,8 +189,7 @@ class LabelStore:
     def use_settings(self, settings: LabelSettings, relabel: bool = False) -> None:
         """Sets the settings of the labels that will be added; with `relabel`, they replace labels of other settings.
 
-        Raises:
-            SettingsChangedError: the store has labels of other settings, and `relabel` is False.
+        Raises SettingsChangedError where the store has labels of other settings, and `relabel` is False.
         """
         with self._database.transaction():
             known = self.settings_in_use()
@@ -239,16 +217,9 @@ class LabelStore:
         )
 
     def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
-        """Adds a teacher's labels of a photo, in one transaction.
+        """Adds a teacher's labels of a photo, in one transaction; `settings` is a fingerprint.
 
-        Args:
-            source: of the photo.
-            sha256: of the photo's file.
-            labels: of the photo's size.
-            settings: the fingerprint of settings in use.
-
-        Returns:
-            False where the photo already has labels of these settings, or of a person, which are kept.
+        Returns False where the photo already has labels of these settings, or of a person, which are kept.
         """
         with self._database.transaction():
             new = not self.is_labelled(sha256, settings)
@@ -267,13 +238,7 @@ class LabelStore:
     def add_review(self, sha256: str, labels: ScoredLabels, reviewer: str) -> None:
         """Replaces the labels of a photo by a person's; automatic ones are kept for `restore`.
 
-        Args:
-            sha256: of a labelled photo.
-            labels: of the photo's size.
-            reviewer: the person.
-
-        Raises:
-            DatasetError: the photo has no labels, or they are of another size.
+        Raises DatasetError where the photo has no labels, or they are of another size.
         """
         with self._database.transaction():
             width, height, settings, origin = self._row("width, height, settings, origin", sha256)
@@ -307,13 +272,9 @@ class LabelStore:
         return True
 
     def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
-        """Records a path that was not labelled.
+        """Records a path that was not labelled; `kind` is a word or two to group by, the reason one line.
 
-        Args:
-            source: the path.
-            kind: a word or two to group by.
-            reason: one line.
-            sha256: of its current bytes; where given, the path no longer belongs to a photo of other bytes.
+        Where the sha256 of its current bytes is given, the path no longer belongs to a photo of other bytes.
         """
         with self._database.transaction():
             if sha256:
@@ -323,14 +284,9 @@ class LabelStore:
             )
 
     def forget_absent(self, corpus: str, present: Collection[str]) -> int:
-        """Deletes failures and paths of a corpus that are no longer in it; labels, and paths that exist, are kept.
+        """Deletes failures and paths of a corpus that are not `present`; labels, and paths that exist, are kept.
 
-        Args:
-            corpus: as in `Source`.
-            present: all paths that were found in it, failures included.
-
-        Returns:
-            The number of deleted paths of photos.
+        Returns the number of deleted paths of photos.
         """
         failed = self._database.rows("SELECT path FROM failures WHERE corpus = ?", corpus)
         found = self._database.rows("SELECT path FROM sources WHERE corpus = ?", corpus)
@@ -346,11 +302,8 @@ class LabelStore:
     def merge(self, folder: Path) -> Merged:
         """Copies the labels of another folder's store that has the same settings, in one transaction.
 
-        A person's labels win over a teacher's; where both stores have a person's, this one's are kept.
-
-        Raises:
-            DatasetError: there is no such store, or it is this one.
-            SettingsChangedError: it has other settings.
+        A person's labels win over a teacher's; where both stores have a person's, this one's are kept. Raises
+        DatasetError where there is no such store, or it is this one; SettingsChangedError where its settings differ.
         """
         with LabelStore.open(folder) as other:
             settings = other.settings_in_use()
@@ -401,8 +354,7 @@ class LabelStore:
     def _paged(self, sql: str) -> Iterator[Row]:
         """The rows of a query, in pages, so that other processes can write in between.
 
-        Args:
-            sql: selects ascending keys, its first column, above the first parameter, as many as the second says.
+        It selects ascending keys, its first column, above the first parameter, as many as the second says.
         """
         rows: list[Row] = [("",)]
         while rows:

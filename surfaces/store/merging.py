@@ -46,12 +46,7 @@ _REPLACED_STATEMENTS = (
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of a merge.
-
-    Attributes:
-        taken: photos whose labels were copied.
-        conflicts: photos with different labels of people in both stores; those of the receiving store are kept.
-    """
+    """The number of photos whose labels were copied, and of conflicts: different labels of people, ours are kept."""
 
     taken: int
     conflicts: int
@@ -60,12 +55,7 @@ class Merged:
 def merge_file(database: Database, path: Path) -> Merged:
     """Copies photos that are unlabelled or have worse labels here, with their segments, and all sources and failures.
 
-    Args:
-        database: of the receiving store.
-        path: the other store's file.
-
-    Raises:
-        DatasetError: the other file is this one, or it names photos at URLs that are not allowed.
+    Raises DatasetError where the other file is this one, or it names photos at URLs that are not allowed.
     """
     if database.path.samefile(path):  # it would lock itself out
         raise DatasetError(f"expected another store than {database.path} to merge, got the same file")

@@ -28,7 +28,6 @@ class ScoredSegment:
     """A segment and its quality.
 
     Attributes:
-        detection: class, score, box and mask.
         quality_scores: from 0 to 1 by name, 1 is best: `detector` or `belief` (the score), `predicted_iou`,
             `stability`, `agreement`; those that the teacher does not have are absent.
     """
@@ -84,13 +83,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """The settings that labels were made with.
-
-    Attributes:
-        fingerprint: changes whenever labels may.
-        teacher: its name.
-        details: for people, as JSON.
-    """
+    """The settings that labels were made with; the fingerprint changes whenever labels may, details are for people."""
 
     fingerprint: str
     teacher: str
@@ -106,12 +99,10 @@ class StoredPhoto:
         name: unique in the store: the name of the source, with the first digits of the sha256 where several share it.
         source: absolute path or URL, the first by sort order of several.
         width: pixels, EXIF orientation applied, as `height`.
-        height: pixels.
         origin: `auto` or `reviewed`.
         reviewer: empty for automatic labels.
         teacher: its name, of reviewed labels that of the labels before.
         settings: the fingerprint of the teacher's settings.
-        quality_scores: of the whole photo, as in `ScoredLabels`.
     """
 
     sha256: str

@@ -1,7 +1,4 @@
-"""Checks rows of a label store, which may be another's: SQLite keeps any value in any column.
-
-The functions raise ValueError, TypeError or KeyError for invalid values, which `rows_checked` reports.
-"""
+"""Checks rows of a label store, which may be another's; invalid values raise errors that `rows_checked` reports."""
 
 from __future__ import annotations
 

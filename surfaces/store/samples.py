@@ -49,10 +49,6 @@ class StoredSample:
 
 
 def open_store(folder: Path) -> list[Sample]:
-    """The labelled photos of a store, sorted by name.
-
-    Raises:
-        DatasetError: there is no store, or it is damaged.
-    """
+    """The labelled photos of a store, sorted by name; raises DatasetError where it is absent or damaged."""
     with LabelStore.open(folder) as store:
         return sorted((StoredSample(folder, photo) for photo in store.photos()), key=lambda sample: sample.name)

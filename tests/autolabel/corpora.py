@@ -11,7 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
+from autolabel.__main__ import main
 from models.teachers.base import Prediction, SemanticPrediction
 from surfaces.detections import Image
 from surfaces.store.label_store import LabelStore
@@ -110,6 +112,17 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Waits for a process; its exit code, stdout and stderr."""
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def check_error(capsys: pytest.CaptureFixture[str], code: int, message: str, *arguments: str) -> str:
+    """Runs a command that fails with one line, which is returned, and prints nothing else."""
+    assert main(list(arguments)) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("autolabel: ")
+    assert shown.err.count("\n") == 1
+    assert message in shown.err
+    return shown.err
 
 
 def failures(folder: Path) -> dict[str, tuple[str, str]]:

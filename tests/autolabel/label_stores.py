@@ -43,6 +43,16 @@ def add_photo(store: LabelStore, path: Path, labels: ScoredLabels) -> str:
     return sha256
 
 
+def store_of(folder: Path, labels: ScoredLabels, *photos: Path, reviewer: str = "") -> Path:
+    """Adds photos, all with the same labels, to a store."""
+    with LabelStore.create(folder) as store:
+        for photo in photos:
+            sha256 = add_photo(store, photo, labels)
+            if reviewer:
+                store.add_review(sha256, labels, reviewer)
+    return folder
+
+
 def rooms_store(folder: Path, count: int = 4, reverse: bool = False) -> Path:
     """A store of the first rendered rooms, with rising scores; every other has ignored pixels."""
     rooms = list(enumerate(open_dataset(ROOMS)[:count]))

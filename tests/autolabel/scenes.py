@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
 from autolabel.labelling.class_config import default_class_config
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
 from autolabel.rules.boxes import select_boxes
-from models.teachers.base import Floats, InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
+from models.teachers.base import InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
 from surfaces.classes import BY_ID, DINING_TABLE, FLOOR, IGNORE, WALL, SurfaceClass
 from surfaces.detections import Mask, box_of_mask
 from surfaces.store.records import ScoredLabels
@@ -32,30 +33,24 @@ def rectangle(box: Box, size_hw: tuple[int, int] = SIZE_HW) -> Mask:
 WALL_MASK = rectangle(WALL_BOX)
 FLOOR_MASK = rectangle(FLOOR_BOX)
 TABLE_MASK = rectangle(TABLE_BOX)
+NONE = np.zeros(SIZE_HW, bool)
+MASKS = {WALL: WALL_MASK, FLOOR: FLOOR_MASK, DINING_TABLE: TABLE_MASK, None: ~NONE}
 
 
 def instance(
-    surface: SurfaceClass | None, mask: Mask, score: float = 0.8, box: Box | None = None, **quality_scores: float
+    surface: SurfaceClass | None,
+    mask: Mask | None = None,
+    score: float = 0.8,
+    box: Box | None = None,
+    **quality_scores: float,
 ) -> InstancePrediction:
     """SAM's mask for a box, by default its tight box."""
+    mask = MASKS[surface] if mask is None else mask
     box_xyxy = box_of_mask(mask) if box is None else np.array(box, np.float32)
     return InstancePrediction(surface, surface.name if surface else "negative", score, box_xyxy, mask, quality_scores)
 
 
-def wall(mask: Mask = WALL_MASK, score: float = 0.8, box: Box | None = None) -> InstancePrediction:
-    return instance(WALL, mask, score, box)
-
-
-def floor(mask: Mask = FLOOR_MASK, score: float = 0.8, box: Box | None = None) -> InstancePrediction:
-    return instance(FLOOR, mask, score, box)
-
-
-def table(mask: Mask = TABLE_MASK, score: float = 0.8, box: Box | None = None) -> InstancePrediction:
-    return instance(DINING_TABLE, mask, score, box)
-
-
-def negative(mask: Mask, score: float = 0.8) -> InstancePrediction:
-    return instance(None, mask, score)
+wall, floor, table, negative = (partial(instance, surface) for surface in MASKS)
 
 
 def labelled(*instances: InstancePrediction, without: Iterable[str] = ()) -> ScoredLabels:
@@ -85,7 +80,7 @@ def with_probability(
     semantic: SemanticPrediction, surface: SurfaceClass, mask: Mask, probability: float
 ) -> SemanticPrediction:
     """The prediction with another probability of a class inside a mask."""
-    probabilities: Floats = semantic.probabilities.copy()
+    probabilities = semantic.probabilities.copy()
     probabilities[:, mask] = (1 - probability) / 3
     probabilities[surface.coco_id][mask] = probability
     return SemanticPrediction(probabilities, semantic.disagreement)
@@ -95,22 +90,14 @@ def masks_of(labels: ScoredLabels, surface: SurfaceClass) -> list[Mask]:
     return [s.detection.mask for s in labels.segments if s.detection.surface == surface]
 
 
-def mask_of(labels: ScoredLabels, surface: SurfaceClass) -> Mask:
-    """All pixels of a class."""
-    return np.any([np.zeros(labels.ignore_mask.shape, bool), *masks_of(labels, surface)], axis=0)
-
-
-NONE = np.zeros(SIZE_HW, bool)
-
-
 def check(
     labels: ScoredLabels, wall: Mask = NONE, floor: Mask = NONE, table: Mask = NONE, ignored: Mask = NONE
 ) -> None:
     """Compares the pixels of each class and the ignored ones."""
     check_invariants(labels)
-    for surface, expected in ((WALL, wall), (FLOOR, floor), (DINING_TABLE, table)):
-        np.testing.assert_array_equal(mask_of(labels, surface), expected, surface.name)
-    np.testing.assert_array_equal(labels.ignore_mask, ignored, "ignored")
+    semantic = labels.labels().semantic
+    for value, expected in ((1, wall), (2, floor), (3, table), (IGNORE, ignored)):
+        np.testing.assert_array_equal(semantic == value, expected, str(value))
 
 
 def check_invariants(labels: ScoredLabels) -> None:
@@ -136,12 +123,9 @@ def check_invariants(labels: ScoredLabels) -> None:
 def found_boxes(*found: tuple[Box, dict[str, float]]) -> PromptedBoxes:
     """A detector's boxes, each with scores by prompt."""
     prompts = default_class_config().prompts()
-    columns = {prompt.text: index for index, prompt in enumerate(prompts)}
-    scores = np.zeros((len(found), len(prompts)), np.float32)
-    for row, (_, by_text) in enumerate(found):
-        for text, score in by_text.items():
-            scores[row, columns[text]] = score
-    return PromptedBoxes(np.array([box for box, _ in found], np.float32).reshape(-1, 4), scores, prompts)
+    scores = [[by_text.get(prompt.text, 0.0) for prompt in prompts] for _, by_text in found]
+    boxes_xyxy = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
+    return PromptedBoxes(boxes_xyxy, np.array(scores, np.float32).reshape(-1, len(prompts)), prompts)
 
 
 def chosen(*found: tuple[Box, dict[str, float]], without: Iterable[str] = ()) -> list[tuple[str, float, Box]]:

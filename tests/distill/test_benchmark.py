@@ -1,5 +1,3 @@
-"""Timing the exported network beside others."""
-
 from __future__ import annotations
 
 import json

@@ -4,8 +4,6 @@ import html
 import json
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -26,15 +24,12 @@ from surfaces.datasets import Labels, MemorySample, Sample, open_dataset, write_
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
 from tests.coco_files import annotation, runs, write_room
-from tests.distill.training import small_config
-
-ROOT = Path(__file__).parents[2]
-ROOMS = ROOT / "tests" / "data" / "rooms"
+from tests.distill.training import ROOMS, run_distill, small_config
 
 
 def _truth(labels: Labels, score: float = 1.0) -> list[Detection]:
     masks = [(surface, labels.semantic == surface.coco_id) for surface in (WALL, FLOOR)]
-    masks += [(DINING_TABLE, labels.tables == k) for k in range(1, int(labels.tables.max()) + 1)]
+    masks += [(DINING_TABLE, mask) for mask in labels.table_masks()]
     return [Detection(surface, score, box_of_mask(mask), mask) for surface, mask in masks if mask.any()]
 
 
@@ -60,7 +55,7 @@ def test_the_truth_scores_one() -> None:
     assert report.calibration_error == 0
 
 
-def test_a_model_that_says_nothing() -> None:
+def test_a_model_that_finds_nothing() -> None:
     rooms = open_dataset(ROOMS)[:8]
     report = evaluate(lambda _: [], rooms)
     assert {name: scores.iou for name, scores in report.classes.items()} == {c.name: 0 for c in CLASSES}
@@ -73,23 +68,23 @@ def test_a_model_that_says_nothing() -> None:
     assert "-" in report.table()
 
 
-def test_the_operating_point_and_the_doubtful_tables() -> None:
-    semantic = np.zeros((40, 60), np.uint8)
-    semantic[10:20, 10:30] = semantic[30:38, 10:30] = 3
-    tables = np.zeros_like(semantic)
+def test_operating_point_and_tables_of_low_confidence() -> None:
+    semantic, tables = np.zeros((40, 60), np.uint8), np.zeros((40, 60), np.uint8)
     tables[10:20, 10:30], tables[30:38, 10:30] = 1, 2
+    semantic[tables > 0] = 3
     sample = MemorySample("room", np.zeros((40, 60, 3), np.uint8), Labels(semantic, tables))
-    sure, ignore_mask = _truth(sample.labels())
-    ignore_mask = Detection(ignore_mask.surface, 0.2, ignore_mask.box_xyxy, ignore_mask.mask)
-    report = evaluate(lambda _: [sure, ignore_mask], [sample], min_score=0.5)
+    sure, other = _truth(sample.labels())
+    unsure = Detection(other.surface, 0.2, other.box_xyxy, other.mask)
+    report = evaluate(lambda _: [sure, unsure], [sample], min_score=0.5)
     assert report.tables.recall == 0.5
     assert report.tables.ap == pytest.approx(1)
     assert report.classes["dining table"].iou == pytest.approx(200 / 360)
-    alone = evaluate(lambda _: [sure], [sample])
-    assert alone.tables.ap < 0.6
-    assert evaluate(
-        lambda _: [sure], [sample], low_confidence=lambda _: [sure, ignore_mask]
-    ).tables.ap == pytest.approx(1)
+    assert evaluate(lambda _: [sure], [sample]).tables.ap < 0.6
+    both = evaluate(lambda _: [sure], [sample], low_confidence=lambda _: [sure, unsure])
+    assert both.tables.ap == pytest.approx(1)
+    recalls = {point.min_score: point.recall for point in both.tables.curve}
+    assert (recalls[0.2], recalls[0.25]) == (1, 0.5)
+    assert both.to_json()["tables"]["curve"][0] == {"min_score": 0.05, "precision": 1, "recall": 1}
 
 
 def test_the_page_shows_the_worst_photos_first(tmp_path: Path) -> None:
@@ -116,45 +111,36 @@ def test_the_page_shows_the_worst_photos_first(tmp_path: Path) -> None:
         assert width > 3 * 300
         assert height > 200
     assert text.count("No pixel is wrong.") == 2
+    assert text.count("<polyline") == 2
+    assert "Dining tables by minimum score" in text
 
 
-def test_spread() -> None:
+def test_subsample() -> None:
     samples = open_dataset(ROOMS)
     assert [s.name for s in subsample(samples, 3)] == [samples[0].name, samples[6].name, samples[12].name]
     assert len(subsample(samples, None)) == len(subsample(samples, 99)) == 18
 
 
 def test_the_command_with_the_weights_that_ship(tmp_path: Path) -> None:
-    from models import Segmenter
-
-    try:
-        Segmenter()
-    except WeightsError as error:
-        pytest.skip(f"no network ships yet: {error}")
-    arguments = [
-        "evaluate",
-        str(ROOMS),
-        "--split",
-        "all",
-        "--limit",
-        "4",
-        "--cases",
-        "1",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run([sys.executable, "-m", "distill", *arguments], cwd=ROOT, capture_output=True, text=True)
+    out = tmp_path / "out"
+    done = run_distill("evaluate", str(ROOMS), *["--split", "all", "--limit", "4", "--cases", "1", "--out"], str(out))
     assert done.returncode == 0, done.stderr
     assert "dining table" in done.stdout
-    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    content = json.loads((out / "report.json").read_text())
     assert content["data"]["photos"] == 4
     assert content["classes"]["wall"]["iou"] > 0.5
     assert len(content["model"]["sha256"]) == 64
-    assert (tmp_path / "out" / "index.html").is_file()
+    assert (out / "index.html").is_file()
     assert "report.json" in done.stderr
 
 
-def test_nothing_labelled_is_told_before_anything_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_weights_are_one_line(tmp_path: Path) -> None:
+    done = run_distill("evaluate", str(ROOMS), "--split", "all", "--weights", str(tmp_path / "none.onnx"))
+    assert done.returncode == WeightsError.exit_code
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_unlabelled_photos_are_refused_before_scoring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unlabelled = [annotation(key, key, runs((0, 0, 60, 40)), iscrowd=1, ignore=1) for key in (1, 2)]
     folder = write_room(tmp_path / "room", unlabelled)
     assert main(["evaluate", str(folder), "--split", "all", "--out", str(tmp_path / "out")]) == 8
@@ -162,21 +148,24 @@ def test_nothing_labelled_is_told_before_anything_is_scored(tmp_path: Path, caps
     assert not (tmp_path / "out").exists()
 
 
-def test_weights_that_are_missing_are_one_line(tmp_path: Path) -> None:
-    arguments = ["evaluate", str(ROOMS), "--split", "all", "--weights", str(tmp_path / "none.onnx")]
-    done = subprocess.run([sys.executable, "-m", "distill", *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == WeightsError.exit_code
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_too_few_photos_to_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_packed(open_dataset(ROOMS)[:2], tmp_path / "data")
+    assert main(["evaluate", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 8
+    out, err = capsys.readouterr()
+    assert out == ""
+    message = r"distill: expected photos on the val side of .*, got none: .* `--split all` takes all photos\n"
+    assert re.fullmatch(message, err)
+    assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", ["evaluate", "worst"])
+@pytest.mark.parametrize("command", ["evaluate", "errors"])
 def test_the_network_runs_once_per_photo(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[bytes] = []
-    output = Segmenter.infer
+    infer = Segmenter.infer
 
     def counted(self: Segmenter, image: Image) -> ModelOutput:
         run.append(image.tobytes())
-        return output(self, image)
+        return infer(self, image)
 
     monkeypatch.setattr(Segmenter, "infer", counted)
     photos = open_dataset(ROOMS)[:2]
@@ -196,20 +185,7 @@ def test_remembered_segments_are_those_that_were_found() -> None:
             np.testing.assert_array_equal(got.mask, expected.mask)
 
 
-def test_too_few_photos_to_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_packed(open_dataset(ROOMS)[:2], tmp_path / "data")
-    assert main(["evaluate", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 8
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(
-        r"distill: expected photos on the val side of .*, got none: .* `--split all` takes all photos\n", err
-    )
-    assert not (tmp_path / "out").exists()
-
-
-def test_photos_that_the_network_was_trained_on_are_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_photos_of_the_training_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Through training, averaging and export, and whatever the format of the dataset."""
     photos = open_dataset(ROOMS)
     write_packed(photos[:2], tmp_path / "trained")

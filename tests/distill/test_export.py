@@ -1,5 +1,3 @@
-"""A trained student as the ONNX file that is shipped."""
-
 from __future__ import annotations
 
 import re
@@ -15,11 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import distill.commands.export
-import distill.export.parity
+import distill.export.network
 from distill.__main__ import main
-from distill.export.network import ExportError, export, rounded_to_half
-from distill.export.padding import pads_into_convolutions
-from distill.export.parity import TOLERANCES, largest_difference, torch_output
+from distill.export.network import TOLERANCES, ExportError, export, largest_difference, round_to_half, torch_output
+from distill.export.padding import fold_padding
 from models import Segmenter
 from models.inference.postprocess import FusionSettings
 from models.student.network import Student
@@ -35,7 +32,7 @@ SETTINGS = FusionSettings(table_score=0.45, mask_weight=0.25)
 @pytest.fixture(scope="module")
 def student() -> Student:
     torch.set_num_threads(1)
-    return rounded_to_half(load_student(shipped("npz").path))
+    return round_to_half(load_student(shipped("npz").path))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(folder: Path) -> subprocess.CompletedProcess[str]:
-    """What `distill export` says as a process; it writes FOLDER/trial.onnx."""
+    """`distill export` as a process, which writes FOLDER/trial.onnx."""
     flags = ["--table-score", "0.45", "--mask-weight", "0.25", "--check", str(ROOMS), "--check-photos", "2"]
     out = folder / "trial.onnx"
     return run_distill("export", str(shipped("npz").path), "--out", str(out), "--name", "trial", *flags)
@@ -93,11 +90,10 @@ def test_weights_are_stored_as_float16(segmenter: Segmenter, folder: Path, stude
 def test_a_network_that_differs_is_not_written(
     tmp_path: Path, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distill.export.parity, "TOLERANCES", {**TOLERANCES, "masks": -1.0})
+    monkeypatch.setattr(distill.export.network, "TOLERANCES", {**TOLERANCES, "masks": -1.0})
     images = [open_dataset(ROOMS)[0].image()]
-    with pytest.raises(
-        ExportError, match=r"expected .* to agree with torch, got masks differ .* \(tolerance -1e\+00\)"
-    ):
+    message = r"expected .* to agree with torch, got masks differ .* \(tolerance -1e\+00\)"
+    with pytest.raises(ExportError, match=message):
         export(student, tmp_path / "net.onnx", "net", FusionSettings(), images)
     assert list(tmp_path.iterdir()) == []
 
@@ -135,27 +131,19 @@ def test_differences() -> None:
     assert largest_difference(zeros, ones * np.inf) == np.inf
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["none.npz", "--out", "x.onnx", "--check", str(ROOMS)], 7, r"expected an \.npz file of weights at none\.npz"),
-        ([str(shipped("npz").path), "--out", "x.onnx", "--check", "none"], 8, "expected a dataset at none"),
-    ],
-)
-def test_wrong_files_are_told(
-    arguments: list[str],
-    code: int,
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_wrong_files_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["export", *arguments]) == code
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(rf"distill: {words}.*\n", err)
-    assert list(tmp_path.iterdir()) == []
+    for student, check, code, message in (
+        ("none.npz", str(ROOMS), 7, r"expected an \.npz file of weights at none\.npz"),
+        (str(shipped("npz").path), "none", 8, "expected a dataset at none"),
+    ):
+        assert main(["export", student, "--out", "x.onnx", "--check", check]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert re.fullmatch(rf"distill: {message}.*\n", err)
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("photos", ["0", "-1", "many"])
@@ -175,7 +163,7 @@ def test_no_convolution_of_the_shipped_network_waits_for_a_pad_node() -> None:
 
 
 def padded_network(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> onnx.ModelProto:
-    """A network of one photo with the pads `even` (1 on each side) and `uneven` (1 below and right), and one kernel."""
+    """With the pads `even` (1 on each side) and `uneven` (1 below and right), and one kernel."""
     constants = {
         "even": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
         "uneven": np.array([0, 0, 0, 0, 0, 0, 1, 1]),
@@ -190,10 +178,6 @@ def padded_network(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> o
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-
-
-def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(kind, inputs.split(), [output], name=output, **attributes)
 
 
 @pytest.mark.parametrize(
@@ -211,11 +195,14 @@ def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.Node
 def test_pads_move_into_convolutions(nodes: str, kept: list[str]) -> None:
     attributes = {"Conv": {"pads": [1, 0, 0, 1]}, "Cast": {"to": TensorProto.INT64}}
     parsed = [line.split() for line in nodes.split("/")]
-    made = [node(kind, " ".join(given), output, **attributes.get(kind, {})) for kind, *given, output in parsed]
+    made = [
+        helper.make_node(kind, given, [output], name=output, **attributes.get(kind, {}))
+        for kind, *given, output in parsed
+    ]
     outputs = [output for kind, *_, output in parsed if kind in ("Conv", "Relu")]
     image = np.random.default_rng(0).random((1, 1, 8, 8)).astype(np.float32)
     expected = ReferenceEvaluator(padded_network(made, outputs)).run(None, {"image": image})
-    model = pads_into_convolutions(padded_network(made, outputs))
+    model = fold_padding(padded_network(made, outputs))
     onnx.checker.check_model(model)
     assert [one.name for one in model.graph.node if one.op_type == "Pad"] == kept
     for got, wanted in zip(ReferenceEvaluator(model).run(None, {"image": image}), expected, strict=True):

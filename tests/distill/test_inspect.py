@@ -1,31 +1,27 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from distill.__main__ import main
 from distill.commands.inspect import count_labels, inspect
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
 from surfaces.datasets import Labels, MemorySample, open_dataset
 from surfaces.drawing.contact_sheet import SheetLayout, contact_sheet
 from surfaces.drawing.labels import draw_labels
 from surfaces.errors import DatasetError
-
-ROOT = Path(__file__).parents[2]
-ROOMS = ROOT / "tests" / "data" / "rooms"
+from tests.distill.training import ROOMS
 
 
 def _labels() -> Labels:
-    semantic = np.zeros((40, 80), np.uint8)
+    semantic, tables = np.zeros((40, 80), np.uint8), np.zeros((40, 80), np.uint8)
     semantic[:20], semantic[20:, :40] = WALL.coco_id, FLOOR.coco_id
     semantic[20:, 40:60], semantic[20:, 60:] = OTHER_TABLE, IGNORE
-    semantic[30:36, 4:14] = semantic[30:36, 20:30] = DINING_TABLE.coco_id
-    tables = np.zeros_like(semantic)
     tables[30:36, 4:14], tables[30:36, 20:30] = 1, 2
+    semantic[tables > 0] = DINING_TABLE.coco_id
     return Labels(semantic, tables)
 
 
@@ -34,17 +30,11 @@ def test_labels_are_counted() -> None:
     empty = Labels(np.zeros((40, 80), np.uint8), np.zeros((40, 80), np.uint8))
     statistics = count_labels([MemorySample("a", photo, _labels()), MemorySample("b", photo, empty)])
     assert (statistics.photos, statistics.tables) == (2, 2)
-    assert {name: counts.photos for name, counts in statistics.values.items()} == {
-        "wall": 1,
-        "floor": 1,
-        "dining table": 1,
-        "other table": 1,
-        "other": 1,
-        "unlabelled": 1,
-    }
-    assert statistics.values["wall"].pixel_share == pytest.approx(0.25)
-    assert statistics.values["dining table"].pixel_share == pytest.approx(120 / 3200 / 2)
-    assert sum(counts.pixel_share for counts in statistics.values.values()) == pytest.approx(1)
+    names = ("wall", "floor", "dining table", "other table", "other", "unlabelled")
+    assert statistics.photos_with == dict.fromkeys(names, 1)
+    assert statistics.pixel_shares["wall"] == pytest.approx(0.25)
+    assert statistics.pixel_shares["dining table"] == pytest.approx(120 / 3200 / 2)
+    assert sum(statistics.pixel_shares.values()) == pytest.approx(1)
 
 
 def test_labels_are_drawn_in_their_colours() -> None:
@@ -66,22 +56,23 @@ def test_a_sheet_has_room_for_every_photo() -> None:
     assert [tuple(sheet[y, x]) for y, x in ((20, 15), (20, 65), (78, 15))] == colours
 
 
-def test_photo_and_labels_of_different_sizes_are_told(tmp_path: Path) -> None:
+def test_photo_and_labels_of_different_sizes_are_refused(tmp_path: Path) -> None:
     sample = MemorySample("room", np.zeros((40, 81, 3), np.uint8), _labels())
     with pytest.raises(DatasetError, match=r"\(40, 81\) for room, got \(40, 80\)"):
         inspect([sample], tmp_path / "sheet.png")
 
 
-def test_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "photos"), [([], 18), (["--with", "dining table"], 12)])
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], photos: int) -> None:
     out = tmp_path / "new" / "sheet.png"
-    done = _distill("inspect", str(ROOMS), "--out", str(out), "--photos", "5")
-    assert done.returncode == 0, done.stderr
-    lines = {line.split("  ")[0]: line.split() for line in done.stdout.splitlines()}
+    assert main(["inspect", str(ROOMS), "--out", str(out), "--photos", "5", *options]) == 0
+    shown, err = capsys.readouterr()
+    lines = {line.split("  ")[0]: line.split() for line in shown.splitlines()}
     with_table = sum(bool(room.labels().tables.any()) for room in open_dataset(ROOMS))
-    assert lines["wall"][1] == "18"
+    assert lines["wall"][1] == str(photos)
     assert lines["dining table"][2] == str(with_table)
-    assert lines["all"][-1] == "18"
-    assert str(out) in done.stderr
+    assert lines["all"][-1] == str(photos)
+    assert str(out) in err
     layout = SheetLayout()
     assert cv2.imread(str(out)).shape == (layout.tile_height + layout.caption_height, 6 * layout.tile_width, 3)
 
@@ -96,13 +87,11 @@ def test_the_command(tmp_path: Path) -> None:
     ],
     ids=["no data", "no picture", "nothing with it", "nothing on that side"],
 )
-def test_what_goes_wrong_is_one_line(arguments: list[str], code: int, message: str) -> None:
-    done = _distill("inspect", *arguments)
-    assert done.returncode == code
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stdout == ""
-
-
-def _distill(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "distill", *arguments], cwd=ROOT, capture_output=True, text=True)
+def test_bad_input_is_one_line(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""

@@ -1,5 +1,3 @@
-"""Operating points: each is scored as evaluate would score it."""
-
 from __future__ import annotations
 
 import argparse
@@ -18,12 +16,11 @@ from models.inference.postprocess import FusionSettings
 from models.inference.segmenter import Segmenter
 from models.weights.registry import shipped
 from surfaces.datasets import Labels, MemorySample, open_dataset, write_packed
+from tests.distill.training import ROOMS
 
-ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 
-
-def photo_with_a_sure_and_a_doubtful_table() -> tune.SeenPhoto:
-    """Two tables are said: the true one with score 1, a false one, of the same size, with score .36."""
+def photo_with_a_true_and_a_false_table() -> tune.PhotoOutput:
+    """Two predicted tables of one size: a true one with score 1, a false one with score .36."""
     semantic = np.zeros((64, 128), np.uint8)
     semantic[16:48, 8:40] = 3
     probabilities = np.zeros((4, 64, 128), np.float32)
@@ -34,13 +31,12 @@ def photo_with_a_sure_and_a_doubtful_table() -> tune.SeenPhoto:
     boxes = np.array([[8 / 128, 0.25, 40 / 128, 0.75], [80 / 128, 0.25, 112 / 128, 0.75]], np.float32)
     masks = np.ones((2, 56, 56), np.float32)
     output = ModelOutput(probabilities, boxes, np.array([1.0, 0.36], np.float32), masks)
-    return tune.SeenPhoto(
-        output, probabilities.argmax(axis=0).astype(np.uint8), Labels(semantic, (semantic == 3).astype(np.uint8))
-    )
+    truth = Labels(semantic, (semantic == 3).astype(np.uint8))
+    return tune.PhotoOutput(output, probabilities.argmax(axis=0).astype(np.uint8), truth)
 
 
 def test_a_higher_threshold_trades_recall_for_precision() -> None:
-    photo = photo_with_a_sure_and_a_doubtful_table()
+    photo = photo_with_a_true_and_a_false_table()
     low = tune.try_settings([photo], FusionSettings(table_score=0.5, residual_score=1.01))
     high = tune.try_settings([photo], FusionSettings(table_score=0.7, residual_score=1.01))
     assert (low.iou, low.precision, low.recall) == pytest.approx((0.5, 0.5, 1.0), abs=0.02)

@@ -1,8 +1,9 @@
-"""What the checks of documents read out of Markdown: fenced blocks, inline code, links, anchors."""
+"""Parses the parts of Markdown that the tests of documents need: fenced blocks, inline code, links, anchors."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,13 +17,7 @@ _ANCHOR = re.compile(r"<a\s+(?:id|name)=\"(?P<name>[^\"]+)\"")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block.
-
-    Attributes:
-        language: what stands behind the opening fence; "" where nothing does.
-        text: between the fences.
-        line: of its first line, from 1.
-    """
+    """A fenced block; `line` is the number of its first line, from 1."""
 
     language: str
     text: str
@@ -30,7 +25,6 @@ class Block:
 
 
 def blocks(document: str) -> list[Block]:
-    """The fenced blocks, in order."""
     return [
         Block(found["language"], found["text"], document.count("\n", 0, found.start("text")) + 1)
         for found in _FENCE.finditer(document)
@@ -60,16 +54,10 @@ def links(document: str) -> Iterator[tuple[int, str]]:
 def anchors(document: str) -> set[str]:
     """The fragments that GitHub gives a document's headings, and those that it names itself."""
     named = {found["name"] for found in _ANCHOR.finditer(prose(document))}
-    taken: dict[str, int] = {}
+    count = Counter[str]()
     for found in _HEADING.finditer(prose(document)):
-        slug = _slug(found["title"])
-        before = taken.get(slug, 0)
-        taken[slug] = before + 1
-        named.add(f"{slug}-{before}" if before else slug)
+        shown = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", found["title"])
+        slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        named.add(f"{slug}-{count[slug]}" if count[slug] else slug)
+        count[slug] += 1
     return named
-
-
-def _slug(title: str) -> str:
-    """A heading's anchor as GitHub makes it: markup gone, lower case, only letters, digits, `-` and `_`."""
-    shown = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", title)
-    return re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")

@@ -31,8 +31,8 @@ CHECKS = {
         write_coco([MemorySample("a", np.zeros((7, 9, 3), np.uint8), labels)], Path("coco"))
         again = open_dataset(Path("coco"))[0].labels()
         assert (again.semantic == labels.semantic).all() and (again.tables == labels.tables).all()
-        belief = np.arange(len(CLASSES) + 1, dtype=np.uint8)[:, None, None] * np.ones((1, 6, 4), np.uint8)
-        assert (decode_soft_labels(encode_soft_labels(belief), "it") == belief).all()
+        soft_labels = np.arange(len(CLASSES) + 1, dtype=np.uint8)[:, None, None] * np.ones((1, 6, 4), np.uint8)
+        assert (decode_soft_labels(encode_soft_labels(soft_labels), "it") == soft_labels).all()
     """,
     "a semantic teacher's ceiling becomes a label, and a person's does": """
         import numpy as np
@@ -46,13 +46,13 @@ CHECKS = {
         assert ClassMap.read(MOSAIC).classes == ((1,), (4,), (16,), (6,))
         probabilities = np.full((5, 8, 8), 0.02, np.float32)
         probabilities[4, :4], probabilities[1, 4:] = 0.92, 0.92
-        belief = SemanticPrediction(probabilities, np.zeros((8, 8), np.float32))
-        found = label_prediction(Prediction(semantic=belief), (64, 64), LabellingSettings(default_class_config()))
+        semantic = SemanticPrediction(probabilities, np.zeros((8, 8), np.float32))
+        found = label_prediction(Prediction(semantic=semantic), (64, 64), LabellingSettings(default_class_config()))
         assert {s.detection.surface.name for s in found.segments} == {"wall", "ceiling"}
         half = np.zeros((8, 8), bool)
         half[:5] = True
-        settled = resolve_overlaps([Region("1", "ceiling", half), Region("2", "wall", ~half)], [], (8, 8))
-        assert [s.detection.surface.name for s in settled.segments] == ["wall", "ceiling"]
+        resolved = resolve_overlaps([Region("1", "ceiling", half), Region("2", "wall", ~half)], [], (8, 8))
+        assert [s.detection.surface.name for s in resolved.segments] == ["wall", "ceiling"]
         assert label_config().count('value="ceiling"') == 3
     """,
     "a network of three classes is no teacher": """
@@ -76,11 +76,11 @@ CHECKS = {
         student = Student()
         given = read_tensors(FOLDER / "surfaces.npz")
         assert start_from(student, given) == []
-        taken = student.fpn.smooth8.state_dict()
-        name = next(name for name, tensor in taken.items() if tensor.ndim == 4 and tensor.shape[1] > 1)
+        loaded = student.fpn.smooth8.state_dict()
+        name = next(name for name, tensor in loaded.items() if tensor.ndim == 4 and tensor.shape[1] > 1)
         old = torch.from_numpy(given[f"fpn.smooth8.{name}"]).float()
-        assert taken[name].shape[1] == old.shape[1] + 1
-        assert torch.equal(taken[name][:, :-1], old) and not taken[name][:, -1].any()
+        assert loaded[name].shape[1] == old.shape[1] + 1
+        assert torch.equal(loaded[name][:, :-1], old) and not loaded[name][:, -1].any()
         with torch.no_grad():
             assert student.eval()(torch.zeros(1, 3, 128, 128)).shape == (1, 5, 32, 32)
     """,

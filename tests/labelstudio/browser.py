@@ -1,8 +1,4 @@
-"""A person at Label Studio's editor, played by a headless Chromium; points are x, y in the photo's own pixels.
-
-What is seen is read off screenshots. The editor's own store (`window.Htx`) tells only when it is ready, where on the
-page the photo lies, and what is selected.
-"""
+"""A person at Label Studio's editor, played by a headless Chromium; points are x, y in the photo's own pixels."""
 
 from __future__ import annotations
 
@@ -12,32 +8,24 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Response, Route, sync_playwright
 
 from surfaces.detections import Image
 
 SIZE_WH = (1440, 900)
 _KEPT_SIZE_WH = (1152, 720)
-OVERLAY_OPACITY = 0.6
-"""How Label Studio lays brush masks on a photo."""
+OVERLAY_OPACITY = 0.6  # of brush masks on a photo
 
 _ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--force-color-profile=srgb",
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--force-color-profile=srgb"),
 )
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PATIENCE_MS = 60_000
@@ -57,21 +45,16 @@ _PLACE = """() => {
 }"""
 _REGIONS = """() => window.Htx.annotationStore.selected.regions.filter(r => r.type).map(
     r => [r.type, r.labels.join(), !!r.selected, r.touches?.length || 0, !!r.closed, !!r.isDrawing])"""
+_LABELS = """() => window.Htx.annotationStore.selected.toNames.get('photo').flatMap(
+    control => control.isLabelsControl || /labels$/.test(control.type) ? control.selectedValues() : [])"""
 _BRUSH = """() => {
     const photo = window.Htx.annotationStore.selected.names.get('photo');
     return photo.getToolsManager().findSelectedTool()?.strokeWidth / photo.stageZoom;
 }"""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a photo lies on the page.
-
-    Attributes:
-        left, top: of its upper left corner, page pixels.
-        scale: page pixels a photo's pixel.
-        width, height: of the photo as the browser shows it, its own pixels.
-    """
+class Place(NamedTuple):
+    """Where a photo lies on the page: its corner and scale in page pixels, its size in its own pixels."""
 
     left: float
     top: float
@@ -83,8 +66,7 @@ class Place:
         return self.left + point_xy[0] * self.scale, self.top + point_xy[1] * self.scale
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A region as the editor holds it: `brushregion` or `polygonregion`, its label, and what is done with it."""
 
     kind: str
@@ -111,23 +93,21 @@ class Editor:
         self.page.wait_for_url(lambda url: "/user/login" not in url)
 
     def open_stream(self, project: int) -> int:
-        """Begins to label all tasks, as Label Studio hands them out; returns the first one's id.
-
-        The instructions lie over it.
-        """
+        """Begins to label all tasks as Label Studio hands them out, instructions over the first; returns its id."""
         self.page.goto(f"{self._url}/projects/{project}/data")
         self.page.get_by_role("button", name="Label All Tasks", exact=True).click()
         self.page.locator(_INSTRUCTIONS).wait_for(state="visible")
         return self.wait_ready()
 
-    def open_list(self, project: int) -> None:
+    def open_first(self, project: int, screenshot: str | None = None) -> None:
+        """Opens the first task of the list, of which a picture may be kept."""
         self.page.goto(f"{self._url}/projects/{project}/data")
-        self.page.locator("[data-testid=table-row]").first.wait_for(state="visible")
-
-    def open_listed(self, number: int = 0) -> int:
-        """Clicks the task of this number, from 0, in the list that is open; returns the task's id."""
-        self.page.locator("[data-testid=table-row]").nth(number).click()
-        return self.wait_ready()
+        row = self.page.locator("[data-testid=table-row]").first
+        row.wait_for(state="visible")
+        if screenshot:
+            self.screenshot(screenshot)
+        row.click()
+        self.wait_ready()
 
     def wait_ready(self) -> int:
         """Waits until a task's photo and its regions are drawn; returns the task's id."""
@@ -153,12 +133,7 @@ class Editor:
         return [Region(*row) for row in self.page.evaluate(_REGIONS)]
 
     def chosen_labels(self) -> list[str]:
-        return list(
-            self.page.evaluate(
-                "() => window.Htx.annotationStore.selected.toNames.get('photo')"
-                ".flatMap(c => c.isLabelsControl || /labels$/.test(c.type) ? c.selectedValues() : [])"
-            )
-        )
+        return list(self.page.evaluate(_LABELS))
 
     def press(self, key: str) -> None:
         self.page.keyboard.press(key)
@@ -219,22 +194,18 @@ class Editor:
 
     def submit(self) -> dict[str, Any]:
         """Submits, or updates what was submitted; returns what the server made of it."""
-        button = self.page.locator("[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]").first
-        with self.page.expect_response(
-            lambda response: (
-                re.search(r"/api/(tasks/\d+/)?annotations", response.url) is not None
-                and response.request.method in ("POST", "PATCH")
-            )
-        ) as answer:
-            button.click()
-        assert answer.value.ok, answer.value.text()
-        return dict(answer.value.json())
+        return self._send("[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]")
 
     def skip(self) -> dict[str, Any]:
-        with self.page.expect_response(
-            lambda response: "/annotations" in response.url and response.request.method == "POST"
-        ) as answer:
-            self.page.locator("[data-testid=bottombar-skip-button]").click()
+        return self._send("[data-testid=bottombar-skip-button]")
+
+    def _send(self, button: str) -> dict[str, Any]:
+        def is_answer(response: Response) -> bool:
+            is_annotation = re.search(r"/api/(tasks/\d+/)?annotations", response.url)
+            return is_annotation is not None and response.request.method in ("POST", "PATCH")
+
+        with self.page.expect_response(is_answer) as answer:
+            self.page.locator(button).first.click()
         assert answer.value.ok, answer.value.text()
         return dict(answer.value.json())
 
@@ -242,18 +213,11 @@ class Editor:
         return Place(*self.page.evaluate(_PLACE))
 
     def shown(self) -> Image:
-        """The photo with what lies on it as the screen shows it, sampled at the middle of each of its pixels.
-
-        Returns:
-            uint8 HxWx3 of the photo's own size.
-        """
+        """The photo as the screen shows it, uint8 HxWx3, sampled at the middle of each of its own pixels."""
         screen, place = np.asarray(self._screen()), self.place()
         rows = np.floor(place.top + (np.arange(place.height) + 0.5) * place.scale).astype(int)
         columns = np.floor(place.left + (np.arange(place.width) + 0.5) * place.scale).astype(int)
-        inside = (
-            rows.max() < screen.shape[0] and columns.max() < screen.shape[1] and min(rows.min(), columns.min()) >= 0
-        )
-        assert inside, f"expected the whole photo on the screen, it lies at {place}"
+        assert min(rows.min(), columns.min()) >= 0, f"expected the whole photo on the screen, it lies at {place}"
         return np.ascontiguousarray(screen[np.ix_(rows, columns)])
 
     def screenshot(self, name: str) -> Path:
@@ -305,12 +269,7 @@ needs_chromium = pytest.mark.skipif(
 
 @contextmanager
 def open_editor(url: str, profile: Path) -> Iterator[Editor]:
-    """Opens a browser at a Label Studio; on leaving, holds that it asked nobody but this machine.
-
-    Args:
-        url: of the server.
-        profile: a folder for the browser's own files.
-    """
+    """Opens a browser at a Label Studio; on leaving, holds that it asked nobody but this machine."""
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile,

@@ -13,6 +13,9 @@ import pytest
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.project.labeling_config import Project, create_project
 from labelstudio.server.local_server import LocalServer
+from models import Segmenter
+from surfaces.detections import Mask
+from surfaces.images.load import load_image
 from tests.labelstudio.review_scenes import Scene
 from tests.labelstudio.servers import TestServer, running_server
 
@@ -40,7 +43,6 @@ def scene(label_studio: TestServer, project: Project, tmp_path: Path, monkeypatc
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[[str], Path]:
-
     def write(code: str) -> Path:
         path = tmp_path / "label-studio"
         path.write_text(f"#!{sys.executable}\n{code}", "utf-8")
@@ -57,3 +59,9 @@ def local(tmp_path: Path) -> Iterator[LocalServer]:
     yield server
     with contextlib.suppress(ServerUnavailableError):
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def student(room_path: Path) -> dict[str, Mask]:
+    """What the shipped network finds in the photo of a room."""
+    return {found.surface.name: found.mask for found in Segmenter(threads=1).predict(load_image(str(room_path)))}

@@ -14,9 +14,7 @@ _CHUNK = 1 << 16
 class CutLine:
     """Forwards connections to a server, and breaks for good at the n-th request that begins with given bytes.
 
-    Attributes:
-        url: to connect to.
-        seen: requests that began with those bytes.
+    `seen` counts the requests that began with those bytes.
     """
 
     def __init__(self, url: str, request: bytes, at: int, after_answer_began: bool) -> None:
@@ -44,28 +42,20 @@ class CutLine:
                 server = socket.create_connection(self._target)
                 self._open += [client, server]
                 breaks = threading.Event()
-                for forward in (self._forward_requests, self._forward_answers):
-                    threading.Thread(target=forward, args=(client, server, breaks), daemon=True).start()
+                for ends, is_request in (((client, server), True), ((server, client), False)):
+                    threading.Thread(target=self._forward, args=(*ends, breaks, is_request), daemon=True).start()
 
-    def _forward_requests(self, client: socket.socket, server: socket.socket, breaks: threading.Event) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, breaks: threading.Event, is_request: bool) -> None:
         with suppress(OSError):
-            while data := client.recv(_CHUNK):
-                if data.startswith(self._request):
+            while data := source.recv(_CHUNK):
+                if is_request and data.startswith(self._request):
                     self.seen += 1
                     if self.seen == self._at:
                         breaks.set()
-                        if not self._answer:
-                            self.cut()
-                server.sendall(data)
-        _close(client, server)
-
-    def _forward_answers(self, client: socket.socket, server: socket.socket, breaks: threading.Event) -> None:
-        with suppress(OSError):
-            while data := server.recv(_CHUNK):
-                if breaks.is_set():
+                if breaks.is_set() and is_request != self._answer:
                     self.cut()
-                client.sendall(data)
-        _close(client, server)
+                target.sendall(data)
+        _close(source, target)
 
 
 def _close(*sockets: socket.socket) -> None:
@@ -77,14 +67,7 @@ def _close(*sockets: socket.socket) -> None:
 
 @contextmanager
 def cut_line(url: str, request: str, at: int = 1, after_answer_began: bool = False) -> Iterator[CutLine]:
-    """A line to a server that breaks.
-
-    Args:
-        url: the server's.
-        request: how the request begins at which it breaks, such as `POST /api/projects`.
-        at: which one of those.
-        after_answer_began: only once the server has done what was asked for, so that nobody hears of it.
-    """
+    """A line that breaks at the n-th request such as `POST /api/projects`, or once the server has answered that."""
     line = CutLine(url, request.encode(), at, after_answer_began)
     try:
         yield line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,19 @@ class Scene:
     def pull(self, *arguments: str) -> int:
         return self.run("pull", *arguments)
 
-    def add(
-        self,
-        name: str,
-        labels: ScoredLabels,
-        settings: LabelSettings = SETTINGS,
-        orientation: int = 1,
-        suffix: str = ".png",
-    ) -> str:
+    def add(self, name: str, labels: ScoredLabels, settings: LabelSettings = SETTINGS, **looks: Any) -> str:
         """Writes a photo of the labels' size and adds them to the dataset; returns its sha256."""
-        path = self.photos / f"{name}{suffix}"
+        path = self.photos / f"{name}{looks.get('suffix', '.png')}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(photo_bytes(name, *labels.ignore_mask.shape, orientation, suffix))
+        path.write_bytes(photo_bytes(name, *labels.ignore_mask.shape, **looks))
         return self.label(path, labels, settings)
+
+    def push_photos(self, count: int, *arguments: str) -> list[dict[str, Any]]:
+        """Adds photos that the server has on its disk, and pushes them; returns their tasks."""
+        for seed in range(count):
+            self.add(f"{seed}", simple_labels(seed=seed))
+        assert self.push(*arguments) == 0
+        return list(self.tasks().values())
 
     def label(self, path: Path, labels: ScoredLabels, settings: LabelSettings = SETTINGS) -> str:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -86,26 +86,23 @@ class Scene:
         found: dict[str, Any] = self.server.session.get(f"/api/tasks/{number}/").raise_for_status().json()
         return found
 
-    def submit(
-        self,
-        task: Mapping[str, Any],
-        result: Sequence[Mapping[str, Any]] | None = None,
-        session: Any = None,
-        **fields: Any,
-    ) -> int:
+    def submit(self, task: dict[str, Any], result: list[dict[str, Any]] | None = None, **fields: Any) -> int:
         """Submits an annotation as the browser does, by default the newest prediction as it is; returns its number."""
         prediction = max(task["predictions"], key=lambda known: known["id"])
-        body = {
-            "result": prediction["result"] if result is None else list(result),
-            "parent_prediction": prediction["id"],
-            "lead_time": 12.5,
-            **fields,
-        }
-        response = (session or self.server.session).post(f"/api/tasks/{task['id']}/annotations/", json=body)
+        body = {"result": prediction["result"] if result is None else result, "parent_prediction": prediction["id"]}
+        response = self.server.session.post(
+            f"/api/tasks/{task['id']}/annotations/", json=body | {"lead_time": 12.5} | fields
+        )
         return int(response.raise_for_status().json()["id"])
 
-    def change(self, annotation: int, result: Sequence[Mapping[str, Any]]) -> None:
-        self.server.session.patch(f"/api/annotations/{annotation}/", json={"result": list(result)}).raise_for_status()
+    def change(self, annotation: int, result: list[dict[str, Any]]) -> None:
+        self.server.session.patch(f"/api/annotations/{annotation}/", json={"result": result}).raise_for_status()
+
+    def colleague(self, name: str) -> tuple[int, str]:
+        """A further person's number and e-mail address."""
+        email = f"{name}-{self.project.id}@example.com"
+        person = self.server.session.post("/api/users/", json={"username": email.partition("@")[0], "email": email})
+        return int(person.raise_for_status().json()["id"]), email
 
 
 def result_of(labels: ScoredLabels) -> list[dict[str, Any]]:
@@ -128,13 +125,9 @@ def files_in(folder: Path) -> dict[str, tuple[int, bytes]]:
 def labels_of_masks(
     masks: Sequence[tuple[str, Mask]], ignore_mask: Mask | None = None, score: float = 0.5
 ) -> ScoredLabels:
-    segments = [
-        ScoredSegment(Detection(BY_NAME[name], score, box_of_mask(mask), mask)) for name, mask in masks if mask.any()
-    ]
-    shape = masks[0][1].shape
-    return ScoredLabels(
-        tuple(segments), np.zeros(shape, bool) if ignore_mask is None else ignore_mask, {"score": score}
-    )
+    found = [Detection(BY_NAME[name], score, box_of_mask(mask), mask) for name, mask in masks if mask.any()]
+    ignored = np.zeros(masks[0][1].shape, bool) if ignore_mask is None else ignore_mask
+    return ScoredLabels(tuple(map(ScoredSegment, found)), ignored, {"score": score})
 
 
 def simple_labels(height: int = 48, width: int = 64, seed: int = 0) -> ScoredLabels:
@@ -155,8 +148,7 @@ def simple_labels(height: int = 48, width: int = 64, seed: int = 0) -> ScoredLab
 def photo_bytes(name: str, height: int, width: int, orientation: int = 1, suffix: str = ".png") -> bytes:
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]))
     small: npt.NDArray[np.uint8] = rng.integers(0, 256, (8, 8, 3), np.uint8)
-    turned = orientation >= 5
-    size_wh = (height, width) if turned else (width, height)
+    size_wh = (height, width) if orientation >= 5 else (width, height)
     photo = Pillow.fromarray(small).resize(size_wh, Pillow.Resampling.BICUBIC)
     exif = Pillow.Exif()
     exif[0x0112] = orientation

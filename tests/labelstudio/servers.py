@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +15,13 @@ from labelstudio.server.connection import Server, open_server
 from labelstudio.server.installation import find_executable
 from labelstudio.server.local_server import Account, LocalServer
 
+# Kept between runs: Label Studio's program and a server that was started once, since its database takes a minute.
 TEMPLATE = Path(__file__).parents[2] / ".venv-labelstudio"
-"""Kept between runs: Label Studio's program and a server that was started once, since its database takes a minute."""
 
 
 @dataclass(frozen=True)
 class TestServer(Server):
-    """A Label Studio of our own.
-
-    Attributes:
-        photos: whose photos it shows without an upload; tests may write there.
-        local: what started it.
-        account: whom `client` and `session` act for.
-        executable: the program, to start it again.
-    """
+    """A Label Studio of our own, which shows photos in the folder `photos` without an upload."""
 
     __test__ = False
 
@@ -69,3 +63,22 @@ def copy_started_home(home: Path) -> Path:
     shutil.copytree(started / "data", home / "data")
     shutil.copy(started / "account.json", home)
     return executable
+
+
+ANSWERS = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({whoami} if "whoami" in self.path else 200)
+        self.end_headers()
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+HANGS = "import time\nprint('migrating', flush=True)\nprint('', flush=True)\ntime.sleep(60)"
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20, pause_s: float = 0.02) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(pause_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +22,7 @@ from labelstudio.commands.backend import register_backend
 from labelstudio.project.labeling_config import Project, create_project
 from labelstudio.project.tasks import read_stats
 from labelstudio.sync.agreement import same_labels
-from labelstudio.sync.review_log import ReviewLog
+from labelstudio.sync.review_log import LoggedAnnotation, ReviewLog
 from models import Segmenter
 from surfaces.classes import BY_ID, BY_NAME, DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
 from surfaces.detections import Image, Mask
@@ -39,10 +38,10 @@ ROOMS = Path(__file__).parents[1] / "data" / "rooms"
 PHOTO = (ROOMS / "images" / "room_07.jpg").read_bytes()
 UNSURE_RGB = (128, 128, 128)
 
+# Rows and columns of a dark door, which the teacher of these tests takes for a table, and of a picture, of which it is
+# unsure.
 DOOR = (slice(30, 150), slice(40, 60))
-"""Rows and columns of a dark door in the photo, which the teacher of these tests takes for a table."""
 PICTURE = (slice(5, 40), slice(355, 400))
-"""Rows and columns of a picture there, of which it is unsure."""
 
 
 @pytest.fixture
@@ -64,7 +63,6 @@ def test_untouched_predictions_lie_where_they_should_and_come_back_exactly(
 ) -> None:
     photos = {add_room(scene, "upright"): PHOTO, add_room(scene, "turned", turned_photo()): turned_photo()}
     assert scene.push() == 0
-
     task = editor.open_stream(scene.project.id)
     editor.screenshot("review-guide")
     assert "A window is a hole in the wall's mask." in " ".join(editor.instructions().split())
@@ -93,9 +91,7 @@ def test_drawings_arrive_in_the_dataset_and_nothing_else_changes(
     painted, rubbed, ignore_mask = [(430, 105), (480, 165)], [(400, 225), (440, 235)], [(25, 200), (40, 215)]
     table = [(372, 310), (424, 312), (430, 335), (378, 330)]
 
-    editor.open_list(scene.project.id)
-    editor.screenshot("review-tasks")
-    editor.open_listed()
+    editor.open_first(scene.project.id, "review-tasks")
     editor.select("wall")
     editor.press("b")
     painted_width = editor.stroke(painted)
@@ -170,14 +166,12 @@ def test_hotkeys_choose_labels_and_verdicts_and_tasks_can_be_skipped(
 def test_updates_of_submitted_reviews_are_pulled(scene: Scene, editor: Editor) -> None:
     sha256 = add_room(scene, "room")
     assert scene.push() == 0
-    editor.open_list(scene.project.id)
-    editor.open_listed()
+    editor.open_first(scene.project.id)
     editor.submit()
     assert scene.pull() == 0
     assert same_labels(scene.labels(sha256), labels_of_room())
 
-    editor.open_list(scene.project.id)
-    editor.open_listed()
+    editor.open_first(scene.project.id)
     editor.select("dining table", 1)
     editor.delete_selected()
     editor.submit()
@@ -190,10 +184,10 @@ def test_updates_of_submitted_reviews_are_pulled(scene: Scene, editor: Editor) -
 def test_a_click_is_answered_with_a_mask(scene: Scene, editor: Editor) -> None:
     sha256 = add_room(scene, "room", labels=labels_of_masks([("wall", np.zeros(door().shape, bool))]))
     assert scene.push() == 0
-    with answering_backend(scene) as address:
-        register_backend(scene.server, scene.project, address)
-        editor.open_list(scene.project.id)
-        editor.open_listed()
+    model = InteractiveModel(StudentSegmenter(Segmenter(threads=1)), TaskPhotos(scene.server))
+    with MlServer("127.0.0.1", 0, model) as backend:
+        register_backend(scene.server, scene.project, f"http://127.0.0.1:{backend.port}")
+        editor.open_first(scene.project.id)
         editor.annotate_automatically()
         editor.press("m")
         editor.press("s")
@@ -226,22 +220,13 @@ def test_seconds_a_review_takes_the_tool_alone(scene: Scene, editor: Editor) -> 
             editor.submit()
             task = editor.wait_next(task) if number < 7 else task
         assert scene.pull() == 0
-        with ReviewLog.of(scene.dataset) as log:
-            reviews = log.annotations(read_stats(scene.server, scene.project).key)
-        seconds = [review.seconds for review in reviews if review.outcome == kind and review.seconds is not None]
+        seconds = [review.seconds for review in reviews_of(scene) if review.outcome == kind and review.seconds]
         assert len(seconds) == 8
         medians[kind] = median(seconds)
     assert all(0 < seconds < 60 for seconds in medians.values())
     written = ARTEFACTS / "review-seconds.json"
     written.write_text(json.dumps({"photos": 8, "seconds": medians}, indent=1) + "\n", "utf-8")
     print(f"\nseconds a review, of the tool alone: {medians}; {written}")
-
-
-@contextmanager
-def answering_backend(scene: Scene) -> Iterator[str]:
-    model = InteractiveModel(StudentSegmenter(Segmenter(threads=1)), TaskPhotos(scene.server))
-    with MlServer("127.0.0.1", 0, model) as backend:
-        yield f"http://127.0.0.1:{backend.port}"
 
 
 def add_room(scene: Scene, name: str, data: bytes = PHOTO, labels: ScoredLabels | None = None) -> str:
@@ -262,8 +247,7 @@ def correct_room(editor: Editor) -> None:
 
 
 def recompressed_photo(quality: int) -> bytes:
-    file = io.BytesIO()
-    Pillow.open(io.BytesIO(PHOTO)).save(file, "JPEG", quality=quality)
+    Pillow.open(io.BytesIO(PHOTO)).save(file := io.BytesIO(), "JPEG", quality=quality)
     return file.getvalue()
 
 
@@ -271,8 +255,8 @@ def turned_photo() -> bytes:
     """The photo as a camera that was held on its side writes it: the sensor's picture, and how to turn it."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
-    file = io.BytesIO()
-    Pillow.open(io.BytesIO(PHOTO)).transpose(Pillow.Transpose.ROTATE_90).save(file, "JPEG", quality=95, exif=exif)
+    turned = Pillow.open(io.BytesIO(PHOTO)).transpose(Pillow.Transpose.ROTATE_90)
+    turned.save(file := io.BytesIO(), "JPEG", quality=95, exif=exif)
     return file.getvalue()
 
 
@@ -295,25 +279,25 @@ def door() -> Mask:
     return mask
 
 
-def comments(scene: Scene) -> list[str]:
+def reviews_of(scene: Scene) -> list[LoggedAnnotation]:
     with ReviewLog.of(scene.dataset) as log:
-        reviews = log.annotations(read_stats(scene.server, scene.project).key)
-        return [review.comment for review in reviews if review.comment]
+        return log.annotations(read_stats(scene.server, scene.project).key)
+
+
+def comments(scene: Scene) -> list[str]:
+    return [review.comment for review in reviews_of(scene) if review.comment]
 
 
 def views(photo: Image) -> dict[int, npt.NDArray[np.float64]]:
+    seen = {OTHER: photo.astype(np.float64)}
     colours = {number: surface.colour_rgb for number, surface in BY_ID.items()} | {IGNORE: UNSURE_RGB}
-    laid_on = {
-        number: (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb) for number, rgb in colours.items()
-    }
-    return {OTHER: photo.astype(np.float64)} | laid_on
+    for number, rgb in colours.items():
+        seen[number] = (1 - OVERLAY_OPACITY) * photo + OVERLAY_OPACITY * np.array(rgb)
+    return seen
 
 
 def assert_shown(shown: Image, photo: Image, labels: ScoredLabels) -> None:
-    """Holds that the screen shows every pixel of the photo under the colour of its class.
-
-    Pixels beside a mask's edge are skipped: they mix when the photo is enlarged.
-    """
+    """Every pixel has the colour of its class; those beside a mask's edge are skipped: they mix when enlarged."""
     semantic = labels.labels().semantic
     edges = cv2.morphologyEx(semantic, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     for number in np.unique(semantic):

@@ -1,5 +1,3 @@
-"""The comparison of models: scores on the same photos, paired differences, finished work of earlier runs."""
-
 from __future__ import annotations
 
 import json
@@ -20,6 +18,7 @@ from surfaces.datasets import open_dataset
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import DatasetError, WeightsError
 from surfaces.metrics import AveragePrecision, SegmentMatches
+from tests.conftest import ROOMS
 from tests.models.teachers.networks import write_network
 from tools.compare_models.__main__ import dataset_fingerprint, main, score_model
 from tools.compare_models.config import read_config
@@ -33,7 +32,6 @@ from tools.compare_models.models import (
 from tools.compare_models.statistics import difference_of, scores_of
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ROOT / "tests" / "data" / "rooms"
 
 CLASS_MAP = """
 [input]
@@ -79,7 +77,6 @@ weights = ["{folder}/none.onnx"]
 
 @pytest.fixture
 def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two tiny networks, and one that is missing."""
     for wall in (1, 4):
         (tmp_path / f"{wall}.toml").write_text(CLASS_MAP.format(wall=wall))
     monkeypatch.setenv("BENCHMARK_DATA", str(ROOMS))
@@ -103,14 +100,10 @@ def report(*photos: PhotoScore) -> Any:
 
 
 def test_scores_are_sums_over_photos_with_intervals() -> None:
-    found = scores_of(
-        report(
-            photo("a", (50, 100), (10, 10), (0, 10), tables=(0, 1, 1)),
-            photo("b", (100, 100), (0, 10), (30, 30), tables=(2, 0, 1)),
-        )
-    )
-    assert found["wall IoU"]["value"] == 0.75
-    assert found["wall IoU"]["interval"] == [0.5, 1]
+    one = photo("a", (50, 100), (10, 10), (0, 10), tables=(0, 1, 1))
+    other = photo("b", (100, 100), (0, 10), (30, 30), tables=(2, 0, 1))
+    found = scores_of(report(one, other))
+    assert found["wall IoU"] == {"value": 0.75, "interval": [0.5, 1]}
     assert found["floor IoU"]["value"] == 0.5
     assert found["mean IoU"]["value"] == pytest.approx((0.75 + 0.5 + 0.75) / 3)
     assert found["wall BIoU"]["value"] == 0.75
@@ -128,7 +121,7 @@ def test_an_absent_class_has_no_score() -> None:
 
 
 def test_differences_are_paired() -> None:
-    """Photos differ widely, both sides alike: the scores have wide intervals, the difference a narrow one."""
+    # Photos differ widely, both sides alike: the scores have wide intervals, the difference a narrow one.
     hard = [photo(str(n), (5 * n, 100), (10, 10), (10, 10)) for n in range(20)]
     easier = [photo(str(n), (5 * n + 4, 100), (10, 10), (10, 10)) for n in range(20)]
     low, high = scores_of(report(*hard))["wall IoU"]["interval"]
@@ -151,35 +144,30 @@ def test_semantic_probabilities_give_the_most_probable_class() -> None:
     assert [round(one.score, 2) for one in found] == [0.4, 0.6, 0.35, 0.35]
 
 
-class CountingModel:
-    """Predicts a wall everywhere; counts its calls."""
+def test_finished_scores_are_read(tmp_path: Path) -> None:
+    rooms = open_dataset(ROOMS)[:2]
+    seen = []
 
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, image: Image) -> list[Detection]:
-        self.calls += 1
+    def predict_wall(image: Image) -> list[Detection]:
+        seen.append(image)
         mask = np.ones(image.shape[:2], bool)
         return [Detection(WALL, 0.9, box_of_mask(mask), mask)]
 
-
-def test_finished_scores_are_read(tmp_path: Path) -> None:
-    rooms = open_dataset(ROOMS)[:2]
-    model = CountingModel()
-    loaded = LoadedModel(model, "first", 1, 1)
+    loaded = LoadedModel(predict_wall, "first", 1, 1)
     path = tmp_path / "cells" / "one.json"
     data = dataset_fingerprint(rooms)
     first = score_model(path, loaded, rooms, data)
-    calls = model.calls
+    assert seen
+    seen.clear()
     again = score_model(path, loaded, rooms, data)
-    assert model.calls == calls
+    assert seen == []
     assert scores_of(again) == scores_of(first)
-    direct = score_photo(rooms[0].name, model(rooms[0].image()), rooms[0].labels())
+    direct = score_photo(rooms[0].name, predict_wall(rooms[0].image()), rooms[0].labels())
     assert again.photos[0].matches == direct.matches
     np.testing.assert_array_equal(again.photos[0].regions, direct.regions)
-    calls = model.calls
+    seen.clear()
     score_model(path, replace(loaded, fingerprint="second"), rooms, data)
-    assert model.calls > calls
+    assert seen
     assert dataset_fingerprint(rooms[:1]) != data
     path.write_text("{}")
     with pytest.raises(DatasetError, match="remove it"):
@@ -235,9 +223,8 @@ def test_mistakes_are_one_line(
     benchmark: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     benchmark.write_text(benchmark.read_text().replace(*change, 1))
-    code = main(["--config", str(benchmark), "--run", str(benchmark.parent / "run")])
+    assert main(["--config", str(benchmark), "--run", str(benchmark.parent / "run")]) == ConfigError.exit_code
     error = capsys.readouterr().err.splitlines()[-1]
-    assert code == ConfigError.exit_code
     assert error.startswith("compare_models: ")
     assert message in error
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from models.weights.registry import shipped
-from surfaces.classes import BY_ID, IGNORE
+from surfaces.classes import BY_ID, BY_NAME, IGNORE
 from surfaces.datasets.codec import encode_jpeg, encode_map
 from surfaces.detections import Detection, box_of_mask
 from surfaces.store.label_store import LabelSettings, LabelStore, Source
@@ -89,14 +89,13 @@ def test_every_queue_is_tried_with_every_number_of_reviews(finished: Path) -> No
 def test_a_run_resumes(
     drawn: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that was stopped ends with the same log and results; where no trial is missing, nothing is set up."""
     log = (finished / "cells.jsonl").read_text().splitlines()
     (tmp_path / "cells.jsonl").write_text("\n".join(log[:4]) + "\n")
     assert simulate(drawn, tmp_path, "--queues", "random", "expected-gain") == 0
     assert (tmp_path / "cells.jsonl").read_text().splitlines() == log
     assert trials_in(tmp_path) == trials_in(finished)
 
-    monkeypatch.setattr(simulation, "setup", None)
+    monkeypatch.setattr(simulation, "setup", None)  # not needed where no trial is missing
     capsys.readouterr()
     assert simulate(drawn, tmp_path, "--queues", "random") == 0
     table = capsys.readouterr().out
@@ -153,12 +152,8 @@ def test_reviews_needed_are_interpolated() -> None:
 
 def trials(**scores: list[float]) -> list[Trial]:
     """Trials of queues with 10, 20, … reviews, and one without."""
-    found = [Trial("none", 0, 0, dict.fromkeys(("wall", "floor", "dining table"), 0.5), 0)]
-    for queue, values in scores.items():
-        for index, value in enumerate(values, start=1):
-            iou = dict.fromkeys(("wall", "floor", "dining table"), value)
-            found.append(Trial(queue, 10 * index, 0, iou, index))
-    return found
+    points = [(queue, *point) for queue, values in scores.items() for point in enumerate(values, 1)]
+    return [Trial(q, 10 * n, 0, dict.fromkeys(BY_NAME, value), n) for q, n, value in [("none", 0, 0.5), *points]]
 
 
 def test_queues_are_compared_with_the_random_one() -> None:

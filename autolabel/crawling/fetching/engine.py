@@ -8,23 +8,24 @@ database and the blob store, and interrupts, end the crawl.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from autolabel.crawling.database import FILE_LANES, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.fetching.robots import RULES_MAX, RobotsRules, robots_origin
 from autolabel.crawling.fetching.schedule import Schedule
-from autolabel.crawling.found_requests import FoundRequests
+from autolabel.crawling.found_requests import FoundLimits, FoundRequests
 from autolabel.crawling.records import (
     ITEM_ERROR,
     TOO_MANY,
     AnyRequest,
     Delayed,
     Ended,
+    Kind,
     Outcome,
     QueuedRequest,
     Redirected,
@@ -33,9 +34,6 @@ from autolabel.crawling.records import (
     State,
     Superseded,
 )
-from autolabel.crawling.requests import Kind
-from autolabel.crawling.settings import CrawlCounts, CrawlSettings
-from autolabel.crawling.sources.parsers import API_KINDS
 from autolabel.crawling.sources.parsing import one_line
 from surfaces.errors import DatasetError, OutputError
 from surfaces.io.urls import AddressError, parse_url
@@ -43,9 +41,40 @@ from surfaces.io.urls import AddressError, parse_url
 _WAIT_MAX_S = 0.5  # so that an interrupt is noticed soon
 _RULES_MEMORY, _RULES_OVERHEAD = 100_000, 200  # lines of robots.txt that stay parsed; one file counts for 200 more
 _DETAIL_MAX = 300
-_FINDING = API_KINDS | {Kind.PAGE, Kind.SITEMAP}
-_NO_ROBOTS = API_KINDS | {Kind.FILE}
+# Without robots.txt: these APIs are published for programs, under terms of their own, and Wikimedia Commons' robots.txt
+# excludes unknown crawlers from all of `/w/`. The robots.txt of the photos that they list is honoured.
+_API_KINDS = frozenset({Kind.OPENVERSE, Kind.WIKIMEDIA})
+_FINDING = _API_KINDS | {Kind.PAGE, Kind.SITEMAP}
+_NO_ROBOTS = _API_KINDS | {Kind.FILE}
 _PHOTOS = (Kind.PHOTO, Kind.FILE)
+
+
+@dataclass(frozen=True)
+class CrawlSettings:
+    """Politeness and limits of a crawl."""
+
+    rate: float = 1.0  # requests per second and host; a pause of 1 / rate follows each response
+    workers: int = 16  # requests in flight
+    limit: int | None = None  # photos to keep in this run
+    tries_max: int = 3  # attempts at a request that fails transiently
+    pause_s: float = 2.0  # after a transient failure; doubled after each further consecutive one
+    failures_max: int = 5  # consecutive failures after which a host is suspended until the next run
+    wait_max_s: float = 600.0  # a host that asks for a longer pause is suspended
+    robots_age_s: float = 86_400.0  # how long a robots.txt is valid
+    found: FoundLimits = field(default_factory=FoundLimits)  # on the URLs that responses name
+
+
+@dataclass
+class CrawlCounts:
+    """Counts of one run."""
+
+    requests: int = 0  # including robots.txt and files
+    kept: int = 0  # increase in the number of photos of the corpus
+    superseded: int = 0  # photos that are no longer kept because a better copy came
+    ended: Counter[str] = field(default_factory=Counter)  # crawl requests by the reason of their end
+    suspended: dict[str, str] = field(default_factory=dict)  # reasons by host
+    cut: int = 0  # responses that name more URLs than are taken from one
+    left_out: Counter[str] = field(default_factory=Counter)  # URLs beyond the limits, by the host that named them
 
 
 class Crawl:
@@ -54,7 +83,7 @@ class Crawl:
     Args:
         on_end: called with each result and the number of active hosts.
         interrupted: when true, no more requests are started.
-        resumed: an earlier run may have contacted the hosts just before, so each is first left to pause.
+        resumed: whether each host pauses first, since an earlier run may have just contacted it.
     """
 
     def __init__(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from autolabel.crawling.blob_store import BlobStore, blob_name
 from autolabel.crawling.fetching.robots import BYTES_MAX, OPT_OUTS, directives
@@ -15,8 +17,10 @@ from autolabel.crawling.filters.image_filter import ImageFilter
 from autolabel.crawling.records import (
     PRIVATE_ADDRESS,
     AnyRequest,
+    CrawlRequest,
     Delayed,
     Ended,
+    Kind,
     Outcome,
     Photo,
     QueuedRequest,
@@ -25,9 +29,10 @@ from autolabel.crawling.records import (
     RobotsText,
     State,
 )
-from autolabel.crawling.requests import CrawlRequest, Kind
-from autolabel.crawling.sources.parsers import headers_for, parsers_by_kind
+from autolabel.crawling.sources.pages import parse_page
 from autolabel.crawling.sources.parsing import BusyError, Found, ParseError, ParseSettings, RefusedError
+from autolabel.crawling.sources.searches import parse_openverse, parse_wikimedia
+from autolabel.crawling.sources.sitemaps import parse_sitemap
 from autolabel.crawling.sources.urls import normalize
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.io.http import (
@@ -62,7 +67,7 @@ class FetchSettings:
 
     limits: FetchLimits = field(default_factory=FetchLimits)  # of one request
     redirects_max: int = 5
-    parsing: ParseSettings = field(default_factory=ParseSettings)  # what is taken, and whether opt-outs are honoured
+    parsing: ParseSettings = field(default_factory=ParseSettings)
     contact: str = ""  # a web or mail address for the User-Agent
     filter_threads: int = 2  # photos decoded and filtered at once; each needs memory
     resolve: Resolver = look_up
@@ -89,10 +94,9 @@ class Fetcher:
         kind = request.request.kind
         if kind is Kind.FILE:
             return self._read_file(request.url), time.monotonic()
+        headers = _ACCEPT.get(kind, {}) | headers_for(kind, request.url, self._settings.parsing)
         try:
-            response = self._get(
-                request.url, _ACCEPT.get(kind, {}) | headers_for(kind, request.url, self._settings.parsing)
-            )
+            response = self._get(request.url, headers)
         except FetchError as error:
             return _failure(error), time.monotonic()
         responded = time.monotonic()
@@ -167,6 +171,28 @@ class Fetcher:
         path = self._store.put(blob_name(stats.sha256, data), data) if result.kept else ""
         photo = Photo(stats, path, fetched, headers, result.duplicate_of)
         return Ended(State.DONE, str(result.reason), result.detail, photo=photo, supersedes=result.supersedes)
+
+
+def parsers_by_kind(settings: ParseSettings) -> dict[Kind, Callable[[CrawlRequest, Response], list[CrawlRequest]]]:
+    """Returns a parser for each kind but photos and files: it returns the crawl requests that a response leads to, and
+    raises only ParseError and its subclasses."""
+    return {
+        Kind.PAGE: partial(parse_page, settings=settings),
+        Kind.SITEMAP: parse_sitemap,
+        Kind.OPENVERSE: partial(parse_openverse, settings=settings),
+        Kind.WIKIMEDIA: partial(parse_wikimedia, settings=settings),
+    }
+
+
+def headers_for(kind: Kind, url: str, settings: ParseSettings) -> dict[str, str]:
+    """Returns additional headers of a request: Openverse's token, at Openverse's own address only (not in redirects).
+
+    The token of a registered user is read from the environment each time and stored nowhere.
+    """
+    token = os.environ.get("OPENVERSE_TOKEN")
+    if token and kind is Kind.OPENVERSE and url.startswith(f"{settings.openverse}/"):
+        return {"Authorization": f"Bearer {token}"}
+    return {}
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from protego import Protego
 
@@ -37,22 +38,15 @@ class RobotsRules:
     Only the lines for this crawler are parsed, so the cost does not grow with agents times rules. Excess is read
     cautiously: `Disallow` paths over 2,000 characters or 20 wildcards are cut, such `Allow` lines are ignored, and
     more than `RULES_MAX` lines disallow everything. A status of 4xx allows everything (RFC 9309, section 2.3.1.3).
-
-    Attributes:
-        size: number of lines for this crawler.
     """
 
     def __init__(self, text: RobotsText) -> None:
         body = text.body[:BYTES_MAX].decode("utf-8-sig", "replace") if text.status == 200 else ""
         lines = _own_lines(body)
         self.size = len(lines)
+        self.is_too_long = self.size > RULES_MAX
         # Protego would match agents by substrings; our lines are selected already.
         self._rules = Protego.parse("\n".join(["User-agent: *", *([] if self.is_too_long else lines)]))
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether there are more than `RULES_MAX` lines; nothing is allowed then."""
-        return self.size > RULES_MAX
 
     def allows(self, url: str) -> bool:
         """Whether a URL of the origin may be requested."""
@@ -111,18 +105,12 @@ def _bounded_line(kind: str, value: str) -> str:
         case "disallow":
             return f"Disallow: {path}" if value else ""
         case "delay":
-            return f"Crawl-delay: {_bounded_delay(value)}"
+            with suppress(ValueError):  # some versions of Protego ignore an infinite delay
+                value = f"{DELAY_MAX_S:g}" if float(value) > DELAY_MAX_S else value
+            return f"Crawl-delay: {value}"
         case "rate":
             return f"Request-rate: {value}"
     return ""
-
-
-def _bounded_delay(delay: str) -> str:
-    """Some versions of Protego ignore an infinite delay."""
-    try:
-        return f"{DELAY_MAX_S:g}" if float(delay) > DELAY_MAX_S else delay
-    except ValueError:
-        return delay
 
 
 def robots_origin(target: ParsedUrl) -> str:
@@ -135,9 +123,6 @@ def directives(headers: Mapping[str, str]) -> frozenset[str]:
 
     Several headers are joined by commas, which hides where the directives for another agent
     (`X-Robots-Tag: otherbot: noindex, nofollow`) end, so only the first one after its name is taken as its own.
-
-    Args:
-        headers: by lower-case name.
     """
     found = set()
     for word in headers.get("x-robots-tag", "").lower().split(","):

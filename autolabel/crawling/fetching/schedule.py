@@ -24,7 +24,7 @@ class _Host:
 
 
 class Schedule:
-    """The hosts of a crawl, ordered by the time of their next request, so that none starves. For one thread."""
+    """The hosts of a crawl, ordered by the time of their next request. For one thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class Schedule:
         self._hosts.setdefault(host, _Host(_State.SUSPENDED, 0.0)).state = _State.SUSPENDED
 
     def is_busy(self, host: str) -> bool:
-        """Whether a request to a host is in flight."""
+        """Whether `pop` returned a host, and nothing was called for it since."""
         return self._hosts[host].state is _State.BUSY
 
     def is_suspended(self, host: str) -> bool:

@@ -64,19 +64,12 @@ class FilterSettings:
 
 @dataclass(frozen=True)
 class FilterResult:
-    """The decision on a photo.
-
-    Attributes:
-        reason: `Reason.KEPT`, or why it is dropped.
-        detail: the measured value, a few words.
-        duplicate_of: sha256 of the kept photo that it resembles; empty where there is none.
-        supersedes: kept photos that it resembles and is better than; they become near-duplicates of it.
-    """
+    """The decision on a photo."""
 
     reason: Reason
-    detail: str = ""
-    duplicate_of: str = ""
-    supersedes: tuple[Superseded, ...] = ()
+    detail: str = ""  # the measured value, a few words
+    duplicate_of: str = ""  # sha256 of the kept photo that it resembles
+    supersedes: tuple[Superseded, ...] = ()  # kept photos that it resembles and is better than
 
     @property
     def kept(self) -> bool:
@@ -88,8 +81,7 @@ class ImageFilter:
     """Filters photos. `measure` is heavy and thread-safe; `classify` is quick and not thread-safe.
 
     Args:
-        settings: the thresholds.
-        known: the statistics of each photo that the corpus already keeps.
+        known: the statistics of the photos that the corpus keeps.
         scene_of: computes wall, floor, table and room of a photo (uint8 HxWx3 RGB); None: the student network.
 
     Raises:
@@ -140,8 +132,7 @@ class ImageFilter:
         return replace(stats, wall=wall, floor=floor, table=table, room=room)
 
     def classify(self, stats: ImageStats) -> FilterResult:
-        """Decides on a photo, and remembers kept ones: of near-duplicates the best is kept (`ImageStats.worth`), of
-        equal ones the first."""
+        """Decides on a photo. Of near-duplicates the best is kept (`ImageStats.worth`), of equal ones the first."""
         measured = stats.width or stats.unreadable  # else `measure` knew it; a better copy may have come since
         if stats.sha256 in self._kept or not measured:
             return FilterResult(Reason.DUPLICATE, duplicate_of=stats.sha256)
@@ -167,27 +158,27 @@ class ImageFilter:
         self._near.add(stats.sha256, stats.near_hash)
 
     def _reject(self, stats: ImageStats) -> FilterResult | None:
-        """Why a photo is dropped regardless of other photos, as far as it is measured; None where it is not."""
+        """Why a photo is dropped regardless of other photos, as far as it is measured; None if it is not."""
         settings = self._settings
         if stats.unreadable:
             return FilterResult(Reason.UNREADABLE, stats.unreadable)
         if min(stats.width, stats.height) < settings.side_min:
             return FilterResult(Reason.TOO_SMALL, f"a side of {min(stats.width, stats.height)} pixels")
-        return None if settings.any_picture else self._reject_content(stats)
+        return None if settings.any_picture else _reject_content(stats, settings)
 
-    def _reject_content(self, stats: ImageStats) -> FilterResult | None:
-        settings = self._settings
-        if stats.text is not None and stats.text > settings.text_max:
-            return FilterResult(Reason.TEXT, f"{stats.text:.0%} text")
-        if stats.entropy is not None and stats.entropy < settings.entropy_min:
-            return FilterResult(Reason.TEXT, f"drawn: {stats.entropy:.1f} bits of grey levels")
-        if stats.seams:
-            return FilterResult(Reason.COLLAGE, f"{stats.seams} seams")
-        if stats.colour is not None and stats.colour < settings.colour_min:
-            return FilterResult(Reason.GREY, f"colours spread by {stats.colour:.1f}")
-        if stats.room is not None and stats.room < settings.room_min:
-            return FilterResult(Reason.NOT_INTERIOR, f"{stats.room:.0%} like a room")
-        return None
+
+def _reject_content(stats: ImageStats, settings: FilterSettings) -> FilterResult | None:
+    if stats.text is not None and stats.text > settings.text_max:
+        return FilterResult(Reason.TEXT, f"{stats.text:.0%} text")
+    if stats.entropy is not None and stats.entropy < settings.entropy_min:
+        return FilterResult(Reason.TEXT, f"drawn: {stats.entropy:.1f} bits of grey levels")
+    if stats.seams:
+        return FilterResult(Reason.COLLAGE, f"{stats.seams} seams")
+    if stats.colour is not None and stats.colour < settings.colour_min:
+        return FilterResult(Reason.GREY, f"colours spread by {stats.colour:.1f}")
+    if stats.room is not None and stats.room < settings.room_min:
+        return FilterResult(Reason.NOT_INTERIOR, f"{stats.room:.0%} like a room")
+    return None
 
 
 def _shrink(image: Image, side: int) -> Image:

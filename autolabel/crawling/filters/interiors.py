@@ -54,7 +54,7 @@ class InteriorClassifier:
 def interior_features(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
     """Computes the classifier's features: natural logarithms of shares of the photo, and three means.
 
-    Colours are left out: classifiers with them lost more interiors of sources that they were not fitted to.
+    With colours, classifiers lost more interiors of sources that they were not fitted to.
 
     Args:
         probabilities: float32 (4, h, w): other, wall, floor, dining table.
@@ -80,7 +80,7 @@ def _log(shares: npt.NDArray[np.generic]) -> float:
 
 
 class SceneShares(NamedTuple):
-    """Mean probabilities of wall, floor and dining table, and the interior score, each 0 to 1."""
+    """Mean probabilities of wall, floor and dining table, and the interior score."""
 
     wall: float
     floor: float
@@ -95,7 +95,7 @@ def scene_shares(probabilities: npt.NDArray[np.float32], classifier: InteriorCla
 
 
 class SceneModel:
-    """Computes `scene_shares` with a student network; thread-safe.
+    """Computes `scene_shares` of a photo, uint8 HxWx3 RGB, with a student network; thread-safe.
 
     Args:
         weights: an ONNX file that `python -m distill export` wrote; None: the shipped one.
@@ -111,5 +111,5 @@ class SceneModel:
         self._segmenter, self._classifier = Segmenter(weights, threads), InteriorClassifier.load()
 
     def __call__(self, image: Image) -> SceneShares:
-        """Runs on a photo, uint8 HxWx3 RGB."""
+        """Runs the network."""
         return scene_shares(self._segmenter.infer(image).probabilities, self._classifier)

@@ -1,4 +1,4 @@
-"""Copies of a photo, scaled, recompressed, brightened or cut, told by perceptual hashes."""
+"""Finds copies of a photo (scaled, recompressed, brightened, cropped) by perceptual hashes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,12 @@ _CUT_LONGEST = 256  # pixels: cuts are hashed at less than the photo's size, sin
 
 
 def near_hash(image: Image) -> str:
-    """Perceptual hashes of the photo and of five parts of it: a tenth is cut off all around, or at one of its sides.
+    """Returns perceptual hashes of a photo (uint8 HxWx3 RGB) and of five parts, each without a tenth of its sides.
 
-    Hashes bear cuts of 5 %. A copy that is cut more is found by the part of the original that it resembles, or the
-    other way round. Each is two hashes of 256 bits: of 64 bits, as ImageHash has them by default, different photos of
-    rooms come too close: of 1,718 the nearest two are as near as copies that were cropped by 5 %.
-
-    Args:
-        image: uint8 HxWx3 RGB.
-
-    Returns:
-        128 hexadecimal digits for the photo, and for each part: `phash`, whose bits are the signs of the lowest
-        frequencies (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), then `dhash`,
-        the signs of gradients (Krawetz, 2013).
+    Hashes tolerate crops of 5 %; the parts find larger ones. Each has 128 hexadecimal digits: `phash`, the signs of the
+    lowest frequencies (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), and `dhash`,
+    the signs of gradients (Krawetz, 2013), of 256 bits each. With 64 bits, the default of ImageHash, the nearest two of
+    1,718 different rooms are as near as copies that were cropped by 5 %.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, fitting_size(image.shape, _CUT_LONGEST, _CUT_LONGEST), interpolation=cv2.INTER_AREA)
@@ -59,22 +52,17 @@ class NearDuplicateIndex:
     """
 
     def __init__(self, distance_max: int) -> None:
-        self._distance_max = distance_max
         self._wholes, self._parts = _Table(distance_max), _Table(distance_max)
 
     def add(self, name: str, hashed: str) -> None:
-        """Adds a photo; `hashed` is what `near_hash` returned, or, from older ledgers, its first 128 digits."""
+        """Adds a photo by its `near_hash`; older databases have only the first 128 digits."""
         whole, *parts = _split(hashed)
         self._wholes.add(name, whole)
         for part in parts:
             self._parts.add(name, part)
 
-    def find(self, hashed: str) -> tuple[str, int] | None:
-        """The nearest photo, and in how many bits the hash that differs more does; None where none is near."""
-        return next(iter(self.find_all(hashed)), None)
-
     def find_all(self, hashed: str) -> list[tuple[str, int]]:
-        """All near photos as `find` has them, the nearest first."""
+        """The near photos, nearest first, with the number of differing bits of the hash that differs more."""
         whole, *parts = _split(hashed)
         found = [self._wholes.near(whole), self._parts.near(whole), *map(self._wholes.near, parts)]
         nearest: dict[str, int] = {}
@@ -112,15 +100,14 @@ class _Table:
             self._names.pop()
 
     def near(self, pair: Bytes) -> list[tuple[int, str]]:
-        """The distances and the names of all that are near."""
         if not self._names:
             return []
         first, second = pair
         matches = self._matcher.radiusMatch(first[None], self._hashes[0, : len(self._names)], self._distance_max)[0]
-        near = [
-            (max(round(match.distance), _distance(second, self._hashes[1, match.trainIdx])), match.trainIdx)
-            for match in matches
-        ]
+        near = []
+        for match in matches:
+            distance = int(cv2.norm(second, self._hashes[1, match.trainIdx], cv2.NORM_HAMMING))
+            near.append((max(round(match.distance), distance), match.trainIdx))
         return [(distance, self._names[index]) for distance, index in sorted(near) if distance <= self._distance_max]
 
 
@@ -136,7 +123,3 @@ def _split(hashed: str) -> Bytes:
         return np.frombuffer(bytes.fromhex(hashed or "none"), np.uint8).reshape(-1, 2, _BYTES)
     except ValueError as error:  # of a crawl's database that others made
         raise DatasetError(f"expected pairs of hashes of {_BYTES} bytes each, got {brief(hashed)}") from error
-
-
-def _distance(one: Bytes, other: Bytes) -> int:
-    return int(cv2.norm(one, other, cv2.NORM_HAMMING))

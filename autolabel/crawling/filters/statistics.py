@@ -1,10 +1,8 @@
-"""Statistics of a photo that filters read: the record of them, colours, text, collages."""
+"""Statistics of a photo that filters use: colours, text, collages."""
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -35,37 +33,22 @@ class ImageStats:
 
     @property
     def worth(self) -> tuple[int, int]:
-        """Of two copies of a photo the one of greater worth is kept: more pixels, then more bytes."""
+        """Pixels, then bytes: of two copies of a photo the one of greater worth is kept."""
         return self.width * self.height, self.size
 
-    def to_json(self) -> str:
-        """One line of JSON; what is missing is left out."""
-        known = {name: value for name, value in asdict(self).items() if value != getattr(ImageStats, name, None)}
-        if self.thumbnail:
-            known["thumbnail"] = base64.b64encode(self.thumbnail).decode("ascii")
-        return json.dumps(known, separators=(",", ":"))
 
-    @classmethod
-    def from_json(cls, text: str) -> ImageStats:
-        """The record that `to_json` wrote; what an older version measured and this one doesn't is left out."""
-        read = json.loads(text)
-        known = {field.name: read[field.name] for field in fields(cls) if field.name in read}
-        return cls(**known | {"thumbnail": base64.b64decode(read.get("thumbnail", ""))})
-
+Ints = npt.NDArray[np.int32]
+Grey = npt.NDArray[np.uint8]
 
 _COLOUR_SIDE = 160  # pixels; noise and JPEG's blocks vanish, colours stay
 _LEVELS = 16
 
 
 def colour_spread(image: Image) -> float:
-    """How far the colours of a photo depart from one tone.
+    """Returns how far the colours of a photo (uint8 HxWx3 RGB) depart from one tone.
 
-    A black-and-white photo has one colour at each lightness, also where it is toned, such as in sepia. What counts is
-    the distance from it in a*b* of CIE L*a*b*, which 1 % of the pixels exceed: 0 for black and white, above 10 for
-    nearly all photos in colour.
-
-    Args:
-        image: uint8 HxWx3 RGB.
+    A black-and-white photo has one colour at each lightness, even if it is toned. The result is the 99th percentile of
+    the distance from it in a*b* of CIE L*a*b*: 0 for black and white, above 10 for nearly all photos in colour.
     """
     small = cv2.resize(image, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
     lightness, *colours = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3).T
@@ -76,16 +59,11 @@ def colour_spread(image: Image) -> float:
 
 
 def lightness_entropy(image: Image) -> float:
-    """Shannon's entropy of the grey levels in bits, 0 to 8; `image` is uint8 HxWx3 RGB.
-
-    Photographs have all levels; drawings, plans, pages and screenshots are mostly paper.
-    """
+    """Shannon's entropy of the grey levels in bits, 0 to 8; drawings and pages have less than photos (RGB)."""
     shares = np.bincount(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).ravel(), minlength=256) / (image.size // 3)
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum())
 
-
-Ints = npt.NDArray[np.int32]
 
 _WINDOW, _OFFSET = 31, 18  # ink differs from the mean of a window by so many grey levels
 _HEIGHT_LEAST, _HEIGHT_MOST = 5, 0.15  # of a character: pixels, share of the picture's height
@@ -106,23 +84,23 @@ def text_share(image: Image) -> float:
     return float(covered.mean())
 
 
-def _cover_lines(grey: npt.NDArray[np.uint8], covered: Mask) -> None:
+def _cover_lines(grey: Grey, covered: Mask) -> None:
     """Marks the lines of text that is darker than its ground."""
-    ink = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, _WINDOW, _OFFSET).astype(
-        np.uint8
-    )
+    mean, below = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
+    ink = np.asarray(cv2.adaptiveThreshold(grey, 255, mean, below, _WINDOW, _OFFSET), np.uint8)
     characters = _characters(ink)
     heights = characters[:, cv2.CC_STAT_HEIGHT]
     least = float(_HEIGHT_LEAST)
     while least <= heights.max(initial=0):
         for left, top, right, bottom in _lines(characters[(heights >= least) & (heights < 2 * least)], grey.shape):
             place = np.s_[top:bottom, left:right]
-            if _is_on_plain_ground(grey[place], ink[place] > 0):
+            letters, ground = grey[place][ink[place] > 0], grey[place][ink[place] == 0]
+            if ground.mean() - letters.mean() > _CONTRAST_LEAST * ground.std():
                 covered[place] = True
         least *= _OCTAVES
 
 
-def _characters(ink: npt.NDArray[np.uint8]) -> Ints:
+def _characters(ink: Grey) -> Ints:
     """Boxes (left, top, width, height, area) of the components that may be characters."""
     boxes = np.asarray(cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:], np.int32)
     _, _, width, height, area = boxes.T
@@ -154,13 +132,6 @@ def _lines(characters: Ints, shape: tuple[int, ...]) -> list[tuple[int, int, int
     return found
 
 
-def _is_on_plain_ground(grey: npt.NDArray[np.uint8], ink: Mask) -> bool:
-    ground = grey[~ink]
-    return bool(ground.mean() - grey[ink].mean() > _CONTRAST_LEAST * ground.std())
-
-
-Grey = npt.NDArray[np.uint8]
-
 _STEP_LEAST = 15  # grey levels between two photos that meet
 _SHARPNESS_LEAST = 3  # how many times the steps beside it
 _BANDS, _BANDS_LEAST = 8, 6  # bands of the picture, and those a seam goes through: photos may look the same in some
@@ -171,13 +142,9 @@ _EDGE = 0.12  # share of the picture in which no seam is looked for, at each sid
 
 
 def count_seams(image: Image) -> int:
-    """How many straight steps cut the picture from edge to edge: where photos meet, or a photo meets a gutter.
+    """Counts straight steps from edge to edge of a picture (uint8 HxWx3 RGB), where the photos of a collage meet.
 
-    Doors, corners of rooms and shelves are straight too, but neither as sharp nor from edge to edge. Margins around the
-    whole are no seams.
-
-    Args:
-        image: uint8 HxWx3 RGB, best as it was put together, since scaling blurs seams.
+    Doors, corners of rooms and shelves are less sharp or shorter; margins do not count. Scaling blurs seams.
     """
     grey = _trim(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8))
     return sum(_count_upright(np.ascontiguousarray(turned)) for turned in (grey, grey.T))

@@ -1,4 +1,4 @@
-"""Where a crawl begins: what its command line names, as leads."""
+"""The sources of a crawl: command-line arguments as crawl requests."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.records import CrawlRequest, Kind
 from autolabel.crawling.sources.licences import CODES, GROUPS, read_licences
-from autolabel.crawling.sources.openverse import openverse_query
 from autolabel.crawling.sources.parsing import OPENVERSE, WIKIMEDIA, ParseError, ParseSettings, one_line
+from autolabel.crawling.sources.searches import openverse_query, wikimedia_query
 from autolabel.crawling.sources.urls import normalize, resolve
-from autolabel.crawling.sources.wikimedia import wikimedia_query
 from autolabel.labelling.corpus import read_corpus
 from surfaces.cli.arguments import local_path
 from surfaces.io.local_files import LIST_BYTES_MAX, read_bytes
@@ -25,7 +24,7 @@ from surfaces.io.photo_lists import list_lines, list_text
 from surfaces.io.urls import AddressError
 from surfaces.messages import without_credentials
 
-_TOLD_LINES = 10
+_LINES_REPORTED = 10
 _COLUMNS = {
     "page": ("page",),
     "title": ("title",),
@@ -34,68 +33,37 @@ _COLUMNS = {
     "licence_url": ("licence_url", "license_url"),
 }
 
-Entry = Mapping[str, Any] | None
-"""One line of a list: `url` and what else is known; None where it cannot be read."""
+Entry = Mapping[str, Any] | None  # a line of a list, with `url` and provenance; None if it can't be read
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that `first_requests` and `read_settings` read."""
     add = parser.add_argument_group("where photos come from").add_argument
-    add(
-        "--urls",
-        nargs="+",
-        default=[],
-        metavar="LIST",
-        help="photos' addresses: text, .csv or .jsonl with url (page, title, author, licence, licence_url); - is stdin",
-    )
-    add("--page", type=_address, nargs="+", default=[], metavar="URL", help="web pages that show photos")
+    several: dict[str, Any] = {"nargs": "+", "default": []}
+    lists = "photos' addresses: text, .csv or .jsonl with url (page, title, author, licence, licence_url); - is stdin"
+    add("--urls", **several, metavar="LIST", help=lists)
+    add("--page", **several, type=_url, metavar="URL", help="web pages that show photos")
     add("--follow", action="store_true", help="also the pages of the same host that these link to, no further")
-    add("--sitemap", type=_address, nargs="+", default=[], metavar="URL", help="sitemaps of pages or photos")
-    add("--openverse", nargs="+", default=[], metavar="QUERY", help="searches, such as 'dining room interior'")
-    add("--wikimedia", nargs="+", default=[], metavar="QUERY", help="the same in Wikimedia Commons")
-    add(
-        "--licence",
-        type=_licences,
-        default=GROUPS["any"],
-        metavar="LICENCES",
-        help=f"what is taken from these two searches: {', '.join((*GROUPS, *CODES))}; several with commas between them "
-        "(default: any of these)",
-    )
-    add(
-        "--folder",
-        type=local_path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="folders of photos, or lists of their paths",
-    )
-    for name, address in (("OPENVERSE", OPENVERSE), ("WIKIMEDIA", WIKIMEDIA)):
-        variable = f"{name}_ADDRESS"
-        add(
-            f"--{name.lower()}-address",
-            type=_origin,
-            default=os.environ.get(variable, address),
-            metavar="URL",
-            help=f"where the API is (default: ${variable}, else {address})",
-        )
+    add("--sitemap", **several, type=_url, metavar="URL", help="sitemaps of pages or photos")
+    add("--openverse", **several, metavar="QUERY", help="searches, such as 'dining room interior'")
+    add("--wikimedia", **several, metavar="QUERY", help="the same in Wikimedia Commons")
+    taken = f"what is taken from these two searches: {', '.join((*GROUPS, *CODES))}; several with commas between them "
+    taken += "(default: any of these)"
+    add("--licence", type=_licences, default=GROUPS["any"], metavar="LICENCES", help=taken)
+    add("--folder", **several, type=local_path, metavar="DIR", help="folders of photos, or lists of their paths")
+    for name, url in (("OPENVERSE", OPENVERSE), ("WIKIMEDIA", WIKIMEDIA)):
+        default = os.environ.get(f"{name}_ADDRESS", url)
+        where = f"where the API is (default: ${name}_ADDRESS, else {url})"
+        add(f"--{name.lower()}-address", type=_origin, default=default, metavar="URL", help=where)
 
 
 def read_settings(args: argparse.Namespace, ignore_opt_outs: bool) -> ParseSettings:
-    """How answers are read.
-
-    Args:
-        args: with what `add_source_arguments` added.
-        ignore_opt_outs: see `ParseSettings`.
-    """
+    """Reads the settings of parsers from the arguments of `add_source_arguments`."""
     return ParseSettings(args.licence, args.follow, ignore_opt_outs, args.openverse_address, args.wikimedia_address)
 
 
 def first_requests(args: argparse.Namespace, settings: ParseSettings) -> Iterator[CrawlRequest]:
-    """All that the command line names. Lines that name nothing are told on stderr and passed over.
-
-    Args:
-        args: with what `add_source_arguments` added.
-        settings: from `read_settings`.
+    """Yields the crawl requests that the arguments name. Lines without a URL are reported on stderr and skipped.
 
     Raises:
         ParseError: a list cannot be read.
@@ -123,7 +91,7 @@ def _listed(place: str) -> Iterator[CrawlRequest]:
             yield _photo(entry)
         except AddressError as error:
             bad += 1
-            if bad <= _TOLD_LINES:
+            if bad <= _LINES_REPORTED:
                 print(f"autolabel: {name}:{number}: {error}", file=sys.stderr)
     if bad:
         print(f"autolabel: {name}: {bad} line{'s'[: bad > 1]} passed over", file=sys.stderr)
@@ -133,18 +101,15 @@ def _photo(entry: Entry) -> CrawlRequest:
     url = (entry or {}).get("url")
     if entry is None or not isinstance(url, str):
         raise AddressError("expected an entry with a url")
-    known = {field: _first(entry, names) for field, names in _COLUMNS.items()}
-    for field in ("page", "licence_url"):  # what stands there is shown as a link
+    known = {}
+    for field, names in _COLUMNS.items():
+        known[field] = next((one_line(text, 2000) for name in names if isinstance(text := entry.get(name), str)), "")
+    for field in ("page", "licence_url"):  # which are shown as links
         known[field] = resolve("", known[field])
     return CrawlRequest(normalize(url), Kind.PHOTO, "urls", **known)
 
 
-def _first(entry: Mapping[str, Any], names: Iterable[str]) -> str:
-    return next((one_line(value, 2000) for name in names if isinstance(value := entry.get(name), str)), "")
-
-
 def _entries(place: str) -> Iterator[tuple[int, Entry]]:
-    """A list's entries with the numbers of their lines."""
     path = Path(place)
     try:
         stdin = sys.stdin.buffer if sys.stdin else io.BytesIO()  # closed: empty
@@ -184,7 +149,7 @@ def _files(folder: Path) -> Iterator[CrawlRequest]:
     yield from (CrawlRequest(photo.path, Kind.FILE, "folder") for photo in corpus.photos)
 
 
-def _address(text: str) -> str:
+def _url(text: str) -> str:
     try:
         return normalize(text)
     except AddressError as error:
@@ -192,7 +157,7 @@ def _address(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    return _address(text).rstrip("/")
+    return _url(text).rstrip("/")
 
 
 def _licences(text: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Creative Commons' licences: their codes, names and addresses, and which of them a crawl is after."""
+"""Creative Commons' licences: codes, names, URLs and groups."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ _SPECIAL_NAMES = {"cc0": "CC0", "pdm": "Public Domain Mark"}
 
 
 def read_licences(text: str) -> frozenset[str]:
-    """Licences' codes, from codes and groups with commas between them.
-
-    Raises:
-        ValueError: one of them is unknown.
-    """
+    """Parses codes and groups with commas between them. Raises ValueError if one is unknown."""
     codes: set[str] = set()
     for word in text.lower().replace(" ", "").split(","):
         if word not in GROUPS and word not in CODES:
@@ -37,20 +33,19 @@ def read_licences(text: str) -> frozenset[str]:
 
 
 def name_of(code: str, version: str = "") -> str:
-    """A licence's short name, such as `CC BY-SA 4.0`."""
+    """Returns a licence's short name, such as `CC BY-SA 4.0`."""
     name = _SPECIAL_NAMES.get(code, f"CC {code.upper()}")
     return f"{name} {version}" if version else name
 
 
 def name_at(url: str) -> str:
-    """The short name of the licence at an address; empty where it is none of Creative Commons'."""
-    match = _ADDRESS.search(url)
-    code = code_of("", url)
+    """Returns the short name of the licence at a URL, or "" if it is none of Creative Commons'."""
+    match, code = _ADDRESS.search(url), code_of("", url)
     return name_of(code, match[2] or "") if match and code else ""
 
 
 def code_of(name: str, url: str) -> str | None:
-    """A licence's code, from its address or, where that tells nothing, its short name; None for others."""
+    """Returns a licence's code by its URL, else by its short name; None for others."""
     if match := _ADDRESS.search(url):
         code = _ADDRESS_CODES.get(match[1].lower(), match[1].lower())
         return code if code in CODES else None

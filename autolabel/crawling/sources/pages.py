@@ -12,20 +12,18 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from lxml import etree
 
 from autolabel.crawling.fetching.robots import AGENT, OPT_OUTS, directives
-from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.records import CrawlRequest, Kind
 from autolabel.crawling.sources.licences import name_at
 from autolabel.crawling.sources.parsing import Found, ParseError, ParseSettings, RefusedError, one_line
 from autolabel.crawling.sources.urls import may_be_photo, names_photo, resolve, suffix
 from surfaces.io.http import Response
 
-BYTES_MAX = 4_000_000
-"""How much of a page is read."""
+BYTES_MAX = 4_000_000  # of a page that are read
 
 _CHUNK_BYTES = 65_536
 _TAGS_MAX, _DEPTH_MAX = 50_000, 512
@@ -50,15 +48,10 @@ def parse_page(request: CrawlRequest, response: Response, settings: ParseSetting
 
     Photos come from `<img>` and `<picture>` (the largest candidate of `srcset`), links to image files (instead of the
     thumbnail inside the link), `og:image` and `twitter:image`. Their licence is the page's (`rel=license`) if it names
-    exactly one.
-
-    Args:
-        request: of the page.
-        response: its bytes; only the first 4 MB, 50,000 tags and 512 levels are read.
-        settings: whether links are followed, and opt-outs honoured.
+    exactly one. Only the first 4 MB, 50,000 tags and 512 levels are read.
 
     Returns:
-        At most 2,000 photos and 500 pages in the page's order, each address once, of at most 2,000 characters.
+        At most 2,000 photos and 500 pages, in the page's order.
 
     Raises:
         ParseError: it is not HTML.
@@ -76,8 +69,8 @@ def parse_page(request: CrawlRequest, response: Response, settings: ParseSetting
     # Links of pages that were themselves found by following are not followed.
     follow = settings.follow and page.may_follow and not request.page
     found = Found(page.photos() + (page.links() if follow else []))
-    found.is_cut = page.has_more_photos or (follow and page.has_more_links) or len(response.body) > BYTES_MAX
-    found.is_cut |= page.is_full
+    has_more = page.has_more_photos or (follow and page.has_more_links)
+    found.is_cut = has_more or page.is_full or len(response.body) > BYTES_MAX
     return found
 
 
@@ -112,17 +105,11 @@ def _encoding(body: bytes, content_type: str) -> str | None:
 
 
 class _Page:
-    """Target of lxml's parser: collects what a page's tags contain.
-
-    Attributes:
-        directives: for robots, in lower case, of the header `X-Robots-Tag` and of `<meta>`.
-        is_full: whether there are more tags or levels than are read.
-        has_more_photos: whether there are more than are taken; the same of links.
-    """
+    """Target of lxml's parser: collects what a page's tags contain."""
 
     def __init__(self, request: CrawlRequest, url: str, ignore_nofollow: bool) -> None:
-        self.directives: set[str] = set()
-        self.is_full = False
+        self.directives: set[str] = set()  # of `X-Robots-Tag` and `<meta>`
+        self.is_full = False  # whether there are more tags or levels than are read
         self._tags = self._depth = 0
         self.has_more_photos = self.has_more_links = False
         self._ignore_nofollow = ignore_nofollow
@@ -170,17 +157,14 @@ class _Page:
 
     @property
     def may_follow(self) -> bool:
-        """Whether links may be followed, as far as the page was read."""
         return self._ignore_nofollow or "nofollow" not in self.directives
 
     def photos(self) -> list[CrawlRequest]:
-        """The photos with the page's licence."""
         licence_url = next(iter(self._licences)) if len(self._licences) == 1 else ""
         licence = name_at(licence_url)
         return [replace(photo, licence=licence, licence_url=licence_url) for photo in self._photos.values()]
 
     def links(self) -> list[CrawlRequest]:
-        """The pages of the same host that the page links to."""
         return [CrawlRequest(url, Kind.PAGE, self._source, page=self._url) for url in self._links]
 
     def _resolve(self, reference: str) -> str:
@@ -245,8 +229,7 @@ def _largest(srcsets: list[str]) -> str:
         url, number, unit = match[1].rstrip(","), float(match[2] or 1), match[3]
         if url and not _is_inline(url):
             candidates.append((number if unit == "w" else 0, number if unit == "x" else 1, url))
-    best: tuple[Any, ...] = max(candidates, key=lambda candidate: candidate[:2], default=("",))
-    return str(best[-1])
+    return max(candidates, key=lambda candidate: candidate[:2], default=(0, 0, ""))[-1]
 
 
 def _relations(attrib: Mapping[str, str]) -> set[str]:

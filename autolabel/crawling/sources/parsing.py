@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import html
 
-from autolabel.crawling.requests import CrawlRequest
+from autolabel.crawling.records import CrawlRequest
 from autolabel.crawling.sources.licences import GROUPS
 from surfaces.errors import SurfacesError
 from surfaces.io.http import Response
@@ -44,14 +44,14 @@ class ParseSettings:
     """Settings of parsers."""
 
     licences: frozenset[str] = GROUPS["any"]  # codes of the photos that are taken from search APIs
-    follow: bool = False  # pages lead to the pages of the same host that they link to; these lead no further
+    follow: bool = False  # whether the pages of the same host that a page links to are read; these lead no further
     ignore_opt_outs: bool = False  # take photos from pages that say `noai` and the like; follow `nofollow` links
     openverse: str = OPENVERSE  # the API's address, without path
     wikimedia: str = WIKIMEDIA  # the same
 
 
 def parse_json_object(response: Response, api: str) -> dict[str, Any]:
-    """Parses the JSON object of an API (its name is for errors). Raises ParseError for anything else, or over 5 MB."""
+    """Parses the JSON object of an API. Raises ParseError for anything else, or over 5 MB."""
     if len(response.body) > _JSON_BYTES_MAX:
         raise ParseError(f"expected {api}'s JSON of at most {_JSON_BYTES_MAX / 1e6:g} MB, it is larger")
     try:

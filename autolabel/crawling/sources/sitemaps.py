@@ -1,4 +1,4 @@
-"""Reads sitemaps: https://www.sitemaps.org/protocol.html, with the image extension of Google's."""
+"""Reads sitemaps (https://www.sitemaps.org/protocol.html) with Google's image extension."""
 
 from __future__ import annotations
 
@@ -6,190 +6,157 @@ import gzip
 import io
 import re
 import zlib
-from typing import TYPE_CHECKING
 
-from autolabel.crawling.requests import CrawlRequest, Kind
+from lxml import etree
+
+from autolabel.crawling.records import CrawlRequest, Kind
 from autolabel.crawling.sources.licences import name_at
 from autolabel.crawling.sources.parsing import Found, ParseError, one_line
 from autolabel.crawling.sources.urls import may_be_photo, names_photo, resolve
+from surfaces.io.http import Response
 
-if TYPE_CHECKING:
-    from surfaces.io.http import Response
-
-# The protocol's own limits.
-_MOST_BYTES = 52_428_800
-_MOST_ENTRIES = 50_000
+_BYTES_MAX, _ENTRIES_MAX = 52_428_800, 50_000  # the protocol's own limits
 # No sitemap comes near these; hostile ones would fill the memory.
-_LONGEST_TEXT = 10_000
 _OVERLONG_TAG = re.compile(rb"<[^<]{65536}")
-_DEEPEST = 10
-_MOST_ELEMENTS = 500_000
-_MOST_IMAGES = 1000
+_DEPTH_MAX, _ELEMENTS_MAX, _IMAGES_MAX, _TEXT_MAX = 10, 500_000, 1000, 10_000
+_CHUNK_BYTES = 65_536  # libxml2 refuses inputs of 10 MB at once
 
 
 def parse_sitemap(request: CrawlRequest, response: Response) -> Found:
-    """Tells what a sitemap leads to.
+    """Finds the pages, photos and sitemaps of a sitemap: XML, or text with a URL per line; either may be gzip.
 
-    A page whose photos the sitemap lists (`image:image`) leads to these and is not asked itself; any other leads to
-    the page. An index leads to its sitemaps; within those no further index is taken, as the protocol has it.
-
-    Args:
-        request: what the sitemap was asked for.
-        response: XML, or text with an address a line; either may be a gzip file.
+    A page whose photos the sitemap lists (`image:image`) leads to these and is not requested itself. An index leads to
+    its sitemaps; within those no further index is read, as the protocol has it.
 
     Returns:
-        At most 50,000 pages, photos or sitemaps, each with an address of at most 2,000 characters.
+        At most 50,000 pages, photos or sitemaps.
 
     Raises:
         ParseError: it is no sitemap, has a document type (entities can be bombs), is larger than 50 MB unpacked, or is
             an index that another index led to.
     """
-    body = _unpacked(response.body)
+    body = _unpack(response.body)
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
-        found, is_cut = _read_xml(body, request, response.url)
+        requests, is_cut = _read_xml(body, request, response.url)
     else:
-        found, is_cut = _read_text(body, request)
+        requests, is_cut = _read_text(body, request)
     unique: dict[str, CrawlRequest] = {}
-    for each in found:
+    for each in requests[:_ENTRIES_MAX]:
         unique.setdefault(each.url, each)
-    leads = Found(unique.values())
-    leads.is_cut = is_cut
-    return leads
+    found = Found(unique.values())
+    found.is_cut = is_cut or len(requests) > _ENTRIES_MAX
+    return found
 
 
-def _unpacked(body: bytes) -> bytes:
+def _unpack(body: bytes) -> bytes:
     if not body.startswith(b"\x1f\x8b"):
         return body
     try:
-        unpacked = gzip.GzipFile(fileobj=io.BytesIO(body)).read(_MOST_BYTES + 1)
+        unpacked = gzip.GzipFile(fileobj=io.BytesIO(body)).read(_BYTES_MAX + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ParseError(f"expected a sitemap, got a damaged gzip file: {error}") from error
-    if len(unpacked) > _MOST_BYTES:
-        raise ParseError(f"expected a sitemap of at most {_MOST_BYTES / 1e6:.0f} MB, it is larger")
+    if len(unpacked) > _BYTES_MAX:
+        raise ParseError(f"expected a sitemap of at most {_BYTES_MAX / 1e6:.0f} MB, it is larger")
     return unpacked
 
 
 def _read_text(body: bytes, request: CrawlRequest) -> tuple[list[CrawlRequest], bool]:
     try:
-        lines = body.decode("utf-8-sig").split("\n", _MOST_ENTRIES)
+        *lines, rest = f"{body.decode('utf-8-sig')}\n".split("\n", _ENTRIES_MAX)
     except UnicodeDecodeError as error:
         raise ParseError("expected a sitemap: XML, or text with an address a line") from error
-    addresses = [resolve("", line) for line in lines[:_MOST_ENTRIES]]
-    if not any(addresses):
+    urls = [url for line in lines if (url := resolve("", line))]
+    if not urls:
         raise ParseError("expected a sitemap: XML, or text with an address a line")
-    is_cut = bool("".join(lines[_MOST_ENTRIES:]).strip())
-    return [_page_or_photo(address, request) for address in addresses if address], is_cut
+    return [_page_or_photo(url, request) for url in urls], bool(rest.strip())
 
 
-def _read_xml(body: bytes, request: CrawlRequest, url: str) -> tuple[list[CrawlRequest], bool]:
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import DefusedXMLParser
-    from defusedxml.ElementTree import ParseError as XmlError
-
+def _read_xml(body: bytes, request: CrawlRequest, base: str) -> tuple[list[CrawlRequest], bool]:
     if _OVERLONG_TAG.search(body):
         raise ParseError("expected a sitemap, got one with an endless tag or text")
-    sitemap = _Sitemap(request, url)
-    # The target makes leads at once: a tree would take ten times the file's size.
-    parser = DefusedXMLParser(target=sitemap, forbid_dtd=True)
+    sitemap = _Sitemap(request, base)
+    parser = etree.XMLParser(target=sitemap, resolve_entities=False, no_network=True)
     try:
-        parser.feed(body)
+        for start in range(0, len(body), _CHUNK_BYTES):
+            parser.feed(body[start : start + _CHUNK_BYTES])
         parser.close()
     except _Enough:
-        sitemap.is_cut = True
-    except DefusedXmlException as error:
-        raise ParseError("expected a sitemap without document type and entities") from error
-    except (XmlError, LookupError, ValueError) as error:
+        return sitemap.requests, True
+    except etree.LxmlError as error:
         raise ParseError(f"expected a sitemap, got broken XML: {one_line(str(error), 100)}") from error
-    return sitemap.leads, sitemap.is_cut
+    return sitemap.requests, sitemap.is_cut
 
 
 class _Enough(Exception):
-    """As much as a sitemap may hold was found."""
+    """As much was found as is taken from a sitemap."""
 
 
 class _Sitemap:
-    """What the XML parser calls; collects leads.
+    """Target of lxml's parser: collects requests. A tree would take up to 40 times the memory of the file."""
 
-    Attributes:
-        leads: what was found.
-        is_cut: whether there was more.
-    """
-
-    def __init__(self, request: CrawlRequest, url: str) -> None:
-        self.leads: list[CrawlRequest] = []
+    def __init__(self, request: CrawlRequest, base: str) -> None:
+        self.requests: list[CrawlRequest] = []
         self.is_cut = False
-        self._lead, self._url = request, url
+        self._request, self._base = request, base
         self._path: list[str] = []
-        self._text: list[str] = []
-        self._length = self._elements = 0
-        self._page = ""
+        self._text = ""
+        self._elements = 0
+        self._url = ""
         self._image: dict[str, str] = {}
         self._images: list[dict[str, str]] = []
 
-    def start(self, tag: str, _attributes: dict[str, str]) -> None:
-        name = tag.rpartition("}")[2]
+    def doctype(self, *_: object) -> None:
+        raise ParseError("expected a sitemap without document type and entities")
+
+    def start(self, tag: str, _attributes: object) -> None:
+        name = etree.QName(tag).localname
         if not self._path and name not in ("urlset", "sitemapindex"):
             raise ParseError(f"expected a sitemap, got XML with <{one_line(name, 40)}>")
-        if name == "sitemapindex" and self._lead.page:
+        if name == "sitemapindex" and self._request.page:
             raise ParseError("expected a sitemap, got an index within an index")
-        self._elements += 1
-        if self._elements > _MOST_ELEMENTS or len(self.leads) >= _MOST_ENTRIES:
-            raise _Enough
-        if len(self._path) == _DEEPEST:
+        if len(self._path) == _DEPTH_MAX:
             raise ParseError("expected a sitemap, got XML with too many levels")
+        self._elements += 1
+        if self._elements > _ELEMENTS_MAX or len(self.requests) >= _ENTRIES_MAX:
+            raise _Enough
         self._path.append(name)
-        self._text, self._length = [], 0
+        self._text = ""
         if name == "image":
             self._image = {}
 
     def data(self, text: str) -> None:
-        self._length += len(text)
-        if self._length <= _LONGEST_TEXT:
-            self._text.append(text)
+        if len(self._text) < _TEXT_MAX:
+            self._text += text
 
     def end(self, _tag: str) -> None:
-        text, self._text = "".join(self._text).strip(), []
+        text = self._text.strip()
         match self._path[-2:]:
             case ["url" | "sitemap", "loc"]:
-                self._page = resolve(self._url, text)
+                self._url = resolve(self._base, text)
             case ["image", "loc" | "title" | "caption" | "license" as part]:
                 self._image.setdefault(part, text)
-            case [_, "image"] if len(self._images) == _MOST_IMAGES:
+            case [_, "image"] if len(self._images) == _IMAGES_MAX:
                 self.is_cut = True
             case [_, "image"]:
                 self._images.append(self._image)
             case [_, "url"]:
-                self._add(self._photos() or ([_page_or_photo(self._page, self._lead)] if self._page else []))
-            case [_, "sitemap"] if self._page:
-                self._add([CrawlRequest(self._page, Kind.SITEMAP, self._lead.source, page=self._url)])
+                photos = [photo for image in self._images if (photo := self._photo(image))]
+                self.requests += photos or ([_page_or_photo(self._url, self._request)] if self._url else [])
+            case [_, "sitemap"] if self._url:
+                self.requests.append(CrawlRequest(self._url, Kind.SITEMAP, self._request.source, page=self._base))
         if self._path.pop() in ("url", "sitemap"):
-            self._page, self._images = "", []
+            self._url, self._images = "", []
+        self._text = ""
 
     def close(self) -> None: ...
 
-    def _add(self, leads: list[CrawlRequest]) -> None:
-        room = _MOST_ENTRIES - len(self.leads)
-        self.leads += leads[:room]
-        self.is_cut |= len(leads) > room
-
-    def _photos(self) -> list[CrawlRequest]:
-        found = []
-        for image in self._images:
-            url = resolve(self._url, image.get("loc", ""))
-            if url and may_be_photo(url):
-                licence_url = resolve(self._url, image.get("license", ""))
-                found.append(
-                    CrawlRequest(
-                        url,
-                        Kind.PHOTO,
-                        self._lead.source,
-                        page=self._page,
-                        title=one_line(image.get("title") or image.get("caption", "")),
-                        licence=name_at(licence_url),
-                        licence_url=licence_url,
-                    )
-                )
-        return found
+    def _photo(self, image: dict[str, str]) -> CrawlRequest | None:
+        url, licence_url = resolve(self._base, image.get("loc", "")), resolve(self._base, image.get("license", ""))
+        title = one_line(image.get("title") or image.get("caption", ""))
+        if not url or not may_be_photo(url):
+            return None
+        source, licence = self._request.source, name_at(licence_url)
+        return CrawlRequest(url, Kind.PHOTO, source, self._url, title, licence=licence, licence_url=licence_url)
 
 
 def _page_or_photo(url: str, request: CrawlRequest) -> CrawlRequest:

@@ -1,4 +1,4 @@
-"""Web addresses as pages write them: resolved, and in one form only, so that what is the same is asked for once."""
+"""Resolves and normalizes the URLs of pages, so that each is requested once."""
 
 from __future__ import annotations
 
@@ -15,24 +15,18 @@ _QUERY = re.compile(r"(?=[?#])")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _DOTS = re.compile(r"/(?:\.|%2[eE])")
 _LEFT_OUT = "".join(map(chr, range(0x21)))  # the WHATWG URL standard's "C0 control or space"
-FOUND_MAX = 2000
-"""Longest address that is taken from an answer, characters; what is in a list of the user's own may be longer."""
-
+FOUND_MAX = 2000  # characters of a URL in a response; those in a user's list may be longer
 _UNUSABLE_SUFFIXES = frozenset({".svg", ".svgz", ".ico", ".cur"})
 
 
 def normalize(url: str) -> str:
-    """As `normalize_parsed`, as text."""
+    """Returns the URL of `normalize_parsed`."""
     return normalize_parsed(url).url
 
 
 def normalize_parsed(url: str) -> ParsedUrl:
-    """An address in its normal form (RFC 3986, section 6.2.2): scheme and host in lower case, no default port, no
-    fragment, no dot segments, percent-encoding in capitals.
-
-    Raises:
-        AddressError: it is no address that may be asked (see `surfaces.io.urls.read_address`).
-    """
+    """Normalizes a URL (RFC 3986, section 6.2.2): scheme and host in lower case, no default port, no fragment, no dot
+    segments, percent-encoding in capitals. Raises AddressError as `parse_url`."""
     target = parse_url(_IGNORED.sub("", url.strip(_LEFT_OUT)))
     path, question_mark, query = target.path.partition("?")
     whole = _ESCAPE.sub(lambda escape: escape[0].upper(), _without_dots(path) + question_mark + query)
@@ -40,13 +34,8 @@ def normalize_parsed(url: str) -> ParsedUrl:
 
 
 def resolve(base: str, reference: str) -> str:
-    """Where a page's reference leads, in its normal form; empty where that is nothing that may be asked for,
-    or longer than `FOUND_MAX`.
-
-    Args:
-        base: an address.
-        reference: as it stands in the page, such as `../sofa.jpg`; backslashes are slashes, as browsers have it.
-    """
+    """Resolves a reference of a page, such as `../sofa.jpg`, to a normalized URL; backslashes are slashes, as in
+    browsers. Returns "" if it may not be requested or is longer than `FOUND_MAX`."""
     path, *rest = _QUERY.split(_IGNORED.sub("", reference.strip(_LEFT_OUT)), maxsplit=1)
     if not path and not rest:
         return ""
@@ -58,17 +47,17 @@ def resolve(base: str, reference: str) -> str:
 
 
 def suffix(url: str) -> str:
-    """What ends the path, in lower case, such as `.jpg`; empty where nothing does."""
+    """Returns the suffix of a URL's path in lower case, such as `.jpg`, or ""."""
     return PurePosixPath(urlsplit(url).path).suffix.lower()
 
 
 def names_photo(url: str) -> bool:
-    """Whether an address ends as photos do."""
+    """Whether a URL has the suffix of a photo."""
     return suffix(url) in PHOTO_SUFFIXES
 
 
 def may_be_photo(url: str) -> bool:
-    """Whether there may be a photo behind an address: drawings and icons tell themselves by their suffixes."""
+    """Whether a URL may be a photo's: those of drawings and icons have their suffixes."""
     return suffix(url) not in _UNUSABLE_SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""Prompts as token ids, captions of several prompts with their token spans, and scores from these tokens."""
+"""Captions of several prompts with their token spans, and each prompt's score from its tokens."""
 
 from __future__ import annotations
 
@@ -15,17 +15,13 @@ from models.teachers.base import Floats, Prompt, PromptError
 from surfaces.errors import WeightsError
 
 CLS, SEP, STOP = 101, 102, 1012
-"""Ids of `[CLS]`, `[SEP]` and `.`: the detector's code knows them by number, so a vocabulary must have them there."""
-
+"""Ids of `[CLS]`, `[SEP]` and `.`, which the detector's code knows by number."""
 _UNKNOWN = "[UNK]"
 _FIXED = {"[PAD]": 0, _UNKNOWN: 100, "[CLS]": CLS, "[SEP]": SEP, ".": STOP, "?": 1029}
 
 
 class Vocabulary:
-    """Splits words into the pieces of bert-base-uncased (Devlin et al., BERT, 2019; Wu et al., WordPiece, 2016).
-
-    Args:
-        words: the pieces; their order is their ids.
+    """Splits words into the pieces of bert-base-uncased (Devlin et al., BERT, 2019); a piece's index is its id.
 
     Raises:
         WeightsError: the pieces that the detector knows by number are elsewhere.
@@ -44,10 +40,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """Reads a vocabulary.
-
-        Args:
-            path: `vocab.txt` of bert-base-uncased, one piece a line, or a folder that holds it.
+        """Reads `vocab.txt` of bert-base-uncased, one piece a line, or that of a folder.
 
         Raises:
             WeightsError: it is missing, can't be read, or is another one.
@@ -77,19 +70,16 @@ class Vocabulary:
 
 Passes = Literal["one", "class"]
 """`one`: all prompts in one caption; `class`: a caption a class, and one for the negative prompts."""
-
 TokenScore = Literal["mean", "max"]
-"""How the probabilities of a prompt's tokens become its score."""
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What the detector reads in one pass: `[CLS] wall . floor . dining table . [SEP]`.
+    """The input of one pass: `[CLS] wall . floor . dining table . [SEP]`.
 
     Attributes:
-        token_ids: ids of all tokens.
-        spans: first and one past the last position of each prompt's tokens; its full stop is not part of it.
-        prompts: the prompt of each span, as an index into the prompts that were asked for.
+        spans: first and one past the last position of each prompt's tokens, without its full stop.
+        prompts: the prompt of each span, as an index into all prompts.
     """
 
     token_ids: tuple[int, ...]
@@ -103,21 +93,24 @@ def captions_of(
     """Joins prompts to as few captions as their length allows; order is kept within a caption.
 
     Args:
-        prompts: what is looked for.
+        prompts: all prompts.
         token_ids: of each prompt's words.
-        passes: which prompts may stand in one caption.
-        limit: the most tokens of a caption, its beginning and end included.
+        passes: which prompts may share a caption.
+        limit: the most tokens of a caption, [CLS] and [SEP] included.
 
     Raises:
-        PromptError: one prompt alone is longer than a caption may be.
+        PromptError: a prompt alone is longer.
     """
     for prompt, ids in zip(prompts, token_ids, strict=True):
         if _length([ids]) > limit:
             raise PromptError(
                 f"expected prompts of at most {limit - 3} word pieces, {prompt.text[:40]!r} has {len(ids)}"
             )
-    groups = [list(range(len(prompts)))] if passes == "one" else _by_class(prompts)
-    return [_caption(part, token_ids) for group in groups for part in _filled(group, token_ids, limit)]
+    surfaces = dict.fromkeys(prompt.surface for prompt in prompts)
+    groups = [[i for i, prompt in enumerate(prompts) if prompt.surface == surface] for surface in surfaces]
+    if passes == "one":
+        groups = [list(range(len(prompts)))]
+    return [_caption(part, token_ids) for group in groups for part in _split(group, token_ids, limit)]
 
 
 def prompt_scores(probabilities: Floats, caption: Caption, token_score: TokenScore, count: int) -> Floats:
@@ -127,10 +120,10 @@ def prompt_scores(probabilities: Floats, caption: Caption, token_score: TokenSco
     table is not a dining table for its second word. Its demonstration takes the largest.
 
     Args:
-        probabilities: float32 (N, T), a probability for each box and token of the caption.
+        probabilities: float32 (N, T), for each box and token of the caption.
         caption: T tokens.
         token_score: mean or largest.
-        count: how many prompts were asked for, P.
+        count: the number of all prompts, P.
 
     Returns:
         float32 (N, P); 0 for prompts that are not in this caption.
@@ -142,16 +135,11 @@ def prompt_scores(probabilities: Floats, caption: Caption, token_score: TokenSco
     return scores
 
 
-def _by_class(prompts: Sequence[Prompt]) -> list[list[int]]:
-    surfaces = dict.fromkeys(prompt.surface for prompt in prompts)
-    return [[i for i, prompt in enumerate(prompts) if prompt.surface == surface] for surface in surfaces]
-
-
 def _length(token_ids: Sequence[Sequence[int]]) -> int:
     return 2 + sum(len(ids) + 1 for ids in token_ids)
 
 
-def _filled(group: Sequence[int], token_ids: Sequence[Sequence[int]], limit: int) -> Iterator[list[int]]:
+def _split(group: Sequence[int], token_ids: Sequence[Sequence[int]], limit: int) -> Iterator[list[int]]:
     part: list[int] = []
     for prompt in group:
         if part and _length([token_ids[i] for i in [*part, prompt]]) > limit:

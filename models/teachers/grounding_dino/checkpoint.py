@@ -1,7 +1,6 @@
-"""Grounding DINO's network with the weights its authors published (Liu et al., Grounding DINO, 2023).
+"""Transformers' port of Grounding DINO (Liu et al., 2023) with the weights that its authors published.
 
-The network is transformers' port, which is maintained. The authors' files hold the same tensors under other names, with
-query, key and value of an attention in one; here they are renamed to what transformers' own checkpoints call them.
+Their files hold the same tensors under other names, with query, key and value of an attention in one.
 """
 
 from __future__ import annotations
@@ -22,118 +21,85 @@ from surfaces.errors import WeightsError
 from surfaces.io.local_files import read_text
 from surfaces.messages import brief
 
-# What files hold beside the network: labels that only training used, BERT's head, tables that follow from sizes.
+# Tensors that the network lacks: labels that only training used, BERT's head, tables that follow from sizes.
 _UNUSED = re.compile(r"label_enc\.|bert\.pooler\.|bert\.embeddings\.position_ids$|.*\.relative_position_index$")
 
 _QKV = "{qkv}"
 _FEED_FORWARD = {"linear1.": "fc1.", "linear2.": "fc2."}
-_DEFORMABLE = "deformable_layer."
-_TEXT = "text_enhancer_layer."
-_FUSION = "fusion_layer."
 _VISION = "model.backbone.conv_encoder.model."
+_ENCODER = r"model.encoder.layers.\1."
 
-# The beginning of a name, what it becomes, and what the part after it becomes.
-_RENAMES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    (
-        r"backbone\.0\.layers\.(\d+)\.blocks\.(\d+)\.",
-        _VISION + r"encoder.layers.\1.blocks.\2.",
-        {
-            "norm1.": "layernorm_before.",
-            "norm2.": "layernorm_after.",
-            "attn.relative_position_bias_table": "attention.self.relative_position_bias_table",
-            "attn.qkv.": f"attention.self.{_QKV}.",
-            "attn.proj.": "attention.output.dense.",
-            "mlp.fc1.": "intermediate.dense.",
-            "mlp.fc2.": "output.dense.",
-        },
-    ),
-    (
-        r"backbone\.0\.",
-        _VISION,
-        {
-            "patch_embed.proj.": "embeddings.patch_embeddings.projection.",
-            "patch_embed.norm.": "embeddings.norm.",
-            "layers.": "encoder.layers.",
-            "norm1.": "hidden_states_norms.stage2.",
-            "norm2.": "hidden_states_norms.stage3.",
-            "norm3.": "hidden_states_norms.stage4.",
-        },
-    ),
-    (
-        r"transformer\.encoder\.layers\.(\d+)\.",
-        r"model.encoder.layers.\1.",
-        {
-            "self_attn.": _DEFORMABLE + "self_attn.",
-            "norm1.": _DEFORMABLE + "self_attn_layer_norm.",
-            "norm2.": _DEFORMABLE + "final_layer_norm.",
-            **{old: _DEFORMABLE + new for old, new in _FEED_FORWARD.items()},
-        },
-    ),
-    (
-        r"transformer\.encoder\.text_layers\.(\d+)\.",
-        r"model.encoder.layers.\1.",
-        {
-            "self_attn.in_proj_": f"{_TEXT}self_attn.{_QKV}.",
-            "self_attn.": _TEXT + "self_attn.",
-            "norm1.": _TEXT + "layer_norm_before.",
-            "norm2.": _TEXT + "layer_norm_after.",
-            **{old: _TEXT + new for old, new in _FEED_FORWARD.items()},
-        },
-    ),
-    (
-        r"transformer\.encoder\.fusion_layers\.(\d+)\.",
-        r"model.encoder.layers.\1.",
-        {
-            "gamma_v": _FUSION + "vision_param",
-            "gamma_l": _FUSION + "text_param",
-            "layer_norm_v.": _FUSION + "layer_norm_vision.",
-            "layer_norm_l.": _FUSION + "layer_norm_text.",
-            "attn.v_proj.": _FUSION + "attn.vision_proj.",
-            "attn.l_proj.": _FUSION + "attn.text_proj.",
-            "attn.values_v_proj.": _FUSION + "attn.values_vision_proj.",
-            "attn.values_l_proj.": _FUSION + "attn.values_text_proj.",
-            "attn.out_v_proj.": _FUSION + "attn.out_vision_proj.",
-            "attn.out_l_proj.": _FUSION + "attn.out_text_proj.",
-        },
-    ),
-    (
-        r"transformer\.decoder\.layers\.(\d+)\.",
-        r"model.decoder.layers.\1.",
-        {
-            "self_attn.in_proj_": f"self_attn.{_QKV}.",
-            "self_attn.": "self_attn.",
-            "norm2.": "self_attn_layer_norm.",
-            "ca_text.in_proj_": f"encoder_attn_text.{_QKV}.",
-            "ca_text.": "encoder_attn_text.",
-            "catext_norm.": "encoder_attn_text_layer_norm.",
-            "cross_attn.": "encoder_attn.",
-            "norm1.": "encoder_attn_layer_norm.",
-            "norm3.": "final_layer_norm.",
-            **_FEED_FORWARD,
-        },
-    ),
-    (
-        r"transformer\.",
-        "model.",
-        {
-            "level_embed": "level_embed",
-            "tgt_embed.": "query_position_embeddings.",
-            "enc_output": "enc_output",
-            "enc_out_bbox_embed.": "encoder_output_bbox_embed.",
-            "decoder.norm.": "decoder.layer_norm.",
-            "decoder.ref_point_head.": "decoder.reference_points_head.",
-            "decoder.bbox_embed.": "decoder.bbox_embed.",
-        },
-    ),
-    (r"", "model.", {"bert.": "text_backbone.", "feat_map.": "text_projection.", "input_proj.": "input_proj_vision."}),
-)
+# By the beginning of a name and what it becomes: what the part after it becomes.
+_RENAMES: dict[tuple[str, str], dict[str, str]] = {
+    (r"backbone\.0\.layers\.(\d+)\.blocks\.(\d+)\.", _VISION + r"encoder.layers.\1.blocks.\2."): {
+        "norm1.": "layernorm_before.",
+        "norm2.": "layernorm_after.",
+        "attn.relative_position_bias_table": "attention.self.relative_position_bias_table",
+        "attn.qkv.": f"attention.self.{_QKV}.",
+        "attn.proj.": "attention.output.dense.",
+        "mlp.fc1.": "intermediate.dense.",
+        "mlp.fc2.": "output.dense.",
+    },
+    (r"backbone\.0\.", _VISION): {
+        "patch_embed.proj.": "embeddings.patch_embeddings.projection.",
+        "patch_embed.norm.": "embeddings.norm.",
+        "layers.": "encoder.layers.",
+        "norm1.": "hidden_states_norms.stage2.",
+        "norm2.": "hidden_states_norms.stage3.",
+        "norm3.": "hidden_states_norms.stage4.",
+    },
+    (r"transformer\.encoder\.layers\.(\d+)\.", f"{_ENCODER}deformable_layer."): {
+        "self_attn.": "self_attn.",
+        "norm1.": "self_attn_layer_norm.",
+        "norm2.": "final_layer_norm.",
+        **_FEED_FORWARD,
+    },
+    (r"transformer\.encoder\.text_layers\.(\d+)\.", f"{_ENCODER}text_enhancer_layer."): {
+        "self_attn.in_proj_": f"self_attn.{_QKV}.",
+        "self_attn.": "self_attn.",
+        "norm1.": "layer_norm_before.",
+        "norm2.": "layer_norm_after.",
+        **_FEED_FORWARD,
+    },
+    (r"transformer\.encoder\.fusion_layers\.(\d+)\.", f"{_ENCODER}fusion_layer."): {
+        "gamma_v": "vision_param",
+        "gamma_l": "text_param",
+        "layer_norm_v.": "layer_norm_vision.",
+        "layer_norm_l.": "layer_norm_text.",
+        "attn.v_proj.": "attn.vision_proj.",
+        "attn.l_proj.": "attn.text_proj.",
+        "attn.values_v_proj.": "attn.values_vision_proj.",
+        "attn.values_l_proj.": "attn.values_text_proj.",
+        "attn.out_v_proj.": "attn.out_vision_proj.",
+        "attn.out_l_proj.": "attn.out_text_proj.",
+    },
+    (r"transformer\.decoder\.layers\.(\d+)\.", r"model.decoder.layers.\1."): {
+        "self_attn.in_proj_": f"self_attn.{_QKV}.",
+        "self_attn.": "self_attn.",
+        "norm2.": "self_attn_layer_norm.",
+        "ca_text.in_proj_": f"encoder_attn_text.{_QKV}.",
+        "ca_text.": "encoder_attn_text.",
+        "catext_norm.": "encoder_attn_text_layer_norm.",
+        "cross_attn.": "encoder_attn.",
+        "norm1.": "encoder_attn_layer_norm.",
+        "norm3.": "final_layer_norm.",
+        **_FEED_FORWARD,
+    },
+    (r"transformer\.", "model."): {
+        "level_embed": "level_embed",
+        "tgt_embed.": "query_position_embeddings.",
+        "enc_output": "enc_output",
+        "enc_out_bbox_embed.": "encoder_output_bbox_embed.",
+        "decoder.norm.": "decoder.layer_norm.",
+        "decoder.ref_point_head.": "decoder.reference_points_head.",
+        "decoder.bbox_embed.": "decoder.bbox_embed.",
+    },
+    (r"", "model."): {"bert.": "text_backbone.", "feat_map.": "text_projection.", "input_proj.": "input_proj_vision."},
+}
 
 
 def rename_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of an official checkpoint under the names of transformers' checkpoints.
-
-    What the network does not have is left out; a name that is not known stays as it is.
-    """
+    """The network's tensors of an official checkpoint, under transformers' names; unknown names are kept."""
     result: dict[str, torch.Tensor] = {}
     for key, tensor in tensors.items():
         key = key.removeprefix("module.")
@@ -149,7 +115,7 @@ def rename_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
 
 
 def _rename(key: str) -> str:
-    for beginning, replacement, parts in _RENAMES:
+    for (beginning, replacement), parts in _RENAMES.items():
         if match := re.match(beginning, key):
             rest = key[match.end() :]
             for part, name in parts.items():
@@ -160,7 +126,7 @@ def _rename(key: str) -> str:
 
 DinoSize = Literal["swint", "swinb"]
 
-# Swin-T and Swin-B as the authors of Swin Transformer (Liu et al., 2021) sized them.
+# Swin-T and Swin-B (Liu et al., Swin Transformer, 2021).
 _SWIN: dict[DinoSize, dict[str, Any]] = {
     "swint": {
         "image_size": 224,
@@ -189,19 +155,17 @@ def dino_config(size: DinoSize) -> GroundingDinoConfig:
 
 
 def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForObjectDetection:
-    """Builds the network from a checkpoint as its authors publish it, without asking any hub.
-
-    Args:
-        path: a `.pth` file; `{"model": {"module." + name: tensor}}`.
-        config: the architecture.
-
-    Returns:
-        The network on the CPU, for inference.
+    """Builds the network on the CPU, for inference, from an official `.pth` file, without contacting any hub.
 
     Raises:
         WeightsError: the file is missing, is no such checkpoint, or is one of another architecture.
     """
-    tensors = _read(path)
+    document = read_checkpoint(path)
+    tensors = document.get("model") if isinstance(document, dict) else None
+    if not isinstance(tensors, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
+    ):
+        raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}, it has no tensors under 'model'")
     try:
         state_dict = rename_tensors(tensors)
     except (RuntimeError, ValueError) as error:  # query, key and value can't be told apart
@@ -213,15 +177,14 @@ def load_folder(path: Path) -> GroundingDinoForObjectDetection:
     """Builds the network from a folder that transformers wrote: `config.json` and its weights.
 
     Raises:
-        WeightsError: the folder lacks one of the two, they don't fit, or the network has parts that transformers would
-            look for at a hub.
+        WeightsError: the folder lacks one of the two, they don't fit, or the network has parts from a hub.
     """
     _refuse_other_parts(path / "config.json")
     return _network(path, pretrained_model_name_or_path=path)
 
 
 def _refuse_other_parts(file: Path) -> None:
-    """Checks a network's settings before transformers reads them, which asks a hub for backbones that they name."""
+    """Checks a network's settings before transformers reads them: it downloads the backbones that they name."""
     try:
         config = json.loads(read_text(file))
         kinds = [config.get(part, {}).get("model_type", kind) for part, kind in _PARTS.items()]
@@ -234,21 +197,11 @@ def _refuse_other_parts(file: Path) -> None:
         raise WeightsError(f"expected the sizes of a Swin backbone and of BERT in {file}, got {brief(named or kinds)}")
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    document = read_checkpoint(path)
-    tensors = document.get("model") if isinstance(document, dict) else None
-    if not isinstance(tensors, dict) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
-    ):
-        raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}, it has no tensors under 'model'")
-    return tensors
-
-
 def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
     build: Callable[..., Any] = GroundingDinoForObjectDetection.from_pretrained
     network: GroundingDinoForObjectDetection
     try:
-        with _quiet(transformers_logging):
+        with _silence_transformers():
             network, report = build(
                 **source, local_files_only=True, ignore_mismatched_sizes=True, output_loading_info=True
             )
@@ -270,8 +223,9 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet(logs: Any) -> Iterator[None]:
-    """Keeps transformers from drawing bars and tables: what is wrong with the weights becomes one line here."""
+def _silence_transformers() -> Iterator[None]:
+    """Without its progress bars and tables: errors of the weights become one line here."""
+    logs: Any = transformers_logging
     verbosity, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
     logs.set_verbosity_error()
     logs.disable_progress_bar()

@@ -27,13 +27,12 @@ _DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 @dataclass(frozen=True)
 class DinoSettings:
-    """How boxes are looked for.
+    """Settings of the detection.
 
     Attributes:
-        box_threshold: boxes that score less for every prompt are dropped; the rules' own thresholds lie above it.
-        passes: `one` reads all prompts together; `class` those of one class at a time, so that no phrases of two
-            classes merge, which takes longer.
-        token_score: a prompt's score from its tokens; see `models.teachers.grounding_dino.captions.prompt_scores`.
+        box_threshold: boxes that score less for every prompt are dropped; the rules' own thresholds are higher.
+        passes: `one` for all prompts together; `class` is slower, but never merges phrases of two classes.
+        token_score: see `models.teachers.grounding_dino.captions.prompt_scores`.
         shortest_side: pixels that the photo's shorter side is resized to.
         longest_side: the longer side is never resized to more.
         half: computes in 16 bits where that is safe (autocast); on GPUs only.
@@ -48,18 +47,18 @@ class DinoSettings:
 
 
 class GroundingDino:
-    """A detector of whatever words name.
+    """A detector with prompts of words.
 
     Args:
-        network: transformers' `GroundingDinoForObjectDetection` or what answers as it does: called with `pixel_values`
+        network: transformers' `GroundingDinoForObjectDetection` or an equivalent: called with `pixel_values`
             (1, 3, h, w) and `input_ids` (1, T), it returns `logits` (1, N, T or more) and `pred_boxes` (1, N, 4):
             centre, width and height as shares of the photo.
         vocabulary: of the network's text encoder.
         name: for provenance.
         weights_sha256: of the network's weights.
         tokens_max: the longest caption that the network reads.
-        device: where the network is.
-        settings: how boxes are looked for.
+        device: of the network.
+        settings: of the detection.
     """
 
     def __init__(
@@ -91,21 +90,20 @@ class GroundingDino:
         device: str | None = None,
         settings: DinoSettings | None = None,
     ) -> GroundingDino:
-        """Loads a network from local files; no hub is asked.
+        """Loads a network from local files, without contacting any hub.
 
         Args:
-            size: the architecture of an official file: `swint` (groundingdino_swint_ogc.pth) or `swinb`
-                (groundingdino_swinb_cogcoor.pth).
-            weights: an official `.pth` file, or a folder that transformers wrote, which tells its architecture itself.
-            vocabulary: `vocab.txt` of bert-base-uncased or its folder; where None, it lies with the weights.
-            device: as torch names it; a GPU where there is one and none is named.
-            settings: how boxes are looked for.
+            size: the architecture of an official file.
+            weights: an official `.pth` file, or a folder that transformers wrote, whose architecture may be another.
+            vocabulary: `vocab.txt` of bert-base-uncased or its folder; None: beside the weights.
+            device: as of `pick_device`.
+            settings: of the detection.
 
         Raises:
             WeightsError: a file is missing or is not the expected one.
             DeviceError: there is no such device.
         """
-        place = pick_device(device)
+        torch_device = pick_device(device)
         words = Vocabulary.load(vocabulary or (weights if weights.is_dir() else weights.parent))
         network = load_folder(weights) if weights.is_dir() else load_official(weights, dino_config(size))
         config: Any = network.config
@@ -113,25 +111,21 @@ class GroundingDino:
         if len(words) > known:
             raise WeightsError(f"expected a vocabulary of {known} word pieces, as the weights have, got {len(words)}")
         return cls(
-            torch.nn.Module.to(network, place),
+            torch.nn.Module.to(network, torch_device),
             words,
             name=f"grounding-dino {size}",
             weights_sha256=_sha256(weights),
             tokens_max=config.max_text_len,
-            device=place,
+            device=torch_device,
             settings=settings,
         )
 
     def detect(self, image: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
-        """Finds boxes.
-
-        Args:
-            image: uint8 HxWx3, RGB, EXIF orientation already applied.
-            prompts: what is looked for.
+        """Finds boxes in a photo, uint8 HxWx3 RGB.
 
         Returns:
             The boxes that reach the threshold for a prompt, best first. A box scores for each prompt of the pass that
-            found it, and 0 for others. Boxes may repeat: nothing is suppressed here.
+            found it, and 0 for others. Boxes may repeat: there is no non-maximum suppression.
 
         Raises:
             PromptError: a prompt is too long, or has characters that the vocabulary doesn't know.
@@ -146,30 +140,26 @@ class GroundingDino:
             boxes.append(boxes_in_photo(shares, image.shape[0], image.shape[1]))
             scores.append(prompt_scores(probabilities, caption, self._settings.token_score, len(prompts)))
         found = PromptedBoxes(np.concatenate(boxes), np.concatenate(scores), tuple(prompts))
-        return _best(found, self._settings.box_threshold)
+        if not found.prompts:
+            return found
+        best = found.scores.max(axis=1)
+        sides = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
+        order = np.argsort(-best, kind="stable")
+        return found.take(order[((best >= self._settings.box_threshold) & (sides > 0).all(axis=1))[order]])
 
     @torch.inference_mode()
     def _run(self, pixels: torch.Tensor, caption: Caption) -> tuple[Floats, Floats]:
-        """One pass: boxes as shares of the photo (N, 4), and the probability of each token (N, T)."""
+        """Boxes as shares of the photo (N, 4), and the probability of each token (N, T)."""
         input_ids = torch.tensor([caption.token_ids], device=self._device)
         half = self._settings.half and self._device.type == "cuda"
         with torch.autocast(self._device.type, dtype=torch.float16, enabled=half):
-            answer = self._network(pixel_values=pixels, input_ids=input_ids)
-        probabilities = answer.logits[0, :, : len(caption.token_ids)].float().sigmoid()
-        return answer.pred_boxes[0].float().cpu().numpy(), probabilities.cpu().numpy()
+            output = self._network(pixel_values=pixels, input_ids=input_ids)
+        probabilities = output.logits[0, :, : len(caption.token_ids)].float().sigmoid()
+        return output.pred_boxes[0].float().cpu().numpy(), probabilities.cpu().numpy()
 
 
 def network_input(image: Image, shortest_side: int, longest_side: int) -> torch.Tensor:
-    """Resizes and normalises a photo as Grounding DINO's own code does for inference.
-
-    Args:
-        image: uint8 HxWx3, RGB.
-        shortest_side: what the shorter side becomes, in pixels.
-        longest_side: where the longer side would exceed this, both become less.
-
-    Returns:
-        float32 (1, 3, h, w).
-    """
+    """Resizes and normalises a photo to float32 (1, 3, h, w) as Grounding DINO's own code does for inference."""
     size_wh = resized_size(image.shape[1], image.shape[0], shortest_side, longest_side)
     photo = Pillow.fromarray(image)
     if photo.size != size_wh:
@@ -179,7 +169,7 @@ def network_input(image: Image, shortest_side: int, longest_side: int) -> torch.
 
 
 def resized_size(width: int, height: int, shortest_side: int, longest_side: int) -> tuple[int, int]:
-    """Width and height that a photo is resized to; rounded as in Grounding DINO's code, and never to nothing."""
+    """Width and height that a photo is resized to; rounded as in Grounding DINO's code, but at least 1."""
     shorter, longer = min(width, height), max(width, height)
     side = shortest_side
     if longer / shorter * side > longest_side:
@@ -190,29 +180,10 @@ def resized_size(width: int, height: int, shortest_side: int, longest_side: int)
 
 
 def boxes_in_photo(shares: Floats, height: int, width: int) -> Floats:
-    """Boxes in absolute pixels, clipped to the photo.
-
-    Args:
-        shares: float32 (N, 4): centre x, centre y, width, height, as shares of the photo.
-        height: of the photo, in pixels.
-        width: of the photo, in pixels.
-
-    Returns:
-        float32 (N, 4) xyxy, right and bottom exclusive.
-    """
+    """Boxes (N, 4) xyxy in pixels, clipped to the photo, from centre, width and height as shares of the photo."""
     centres, halves = shares[:, :2], shares[:, 2:] / 2
     corners = np.concatenate([centres - halves, centres + halves], axis=1)
     return np.asarray(np.clip(corners, 0, 1) * [width, height, width, height], np.float32)
-
-
-def _best(found: PromptedBoxes, threshold: float) -> PromptedBoxes:
-    """The boxes that enclose something and reach the threshold, best first."""
-    if not found.prompts:
-        return found
-    best = found.scores.max(axis=1)
-    sides = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
-    order = np.argsort(-best, kind="stable")
-    return found.take(order[((best >= threshold) & (sides > 0).all(axis=1))[order]])
 
 
 def _sha256(weights: Path) -> str:

@@ -1,4 +1,4 @@
-"""What SAM is asked with: boxes, and points where the detector is sure."""
+"""Prompts for SAM: boxes, and points deep inside them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy.typing as npt
 from models.teachers.base import ChosenBox, Floats, box_area, common_box
 from surfaces.detections import Mask
 
-# Points are looked for on a grid this long, and at least so many cells deep inside their region.
+# Points are centres of cells of a grid this long, and at least so many cells deep inside their region.
 _GRID_CELLS = 128
 _DEPTH_CELLS_MIN = 2.0
 
 
 @dataclass(frozen=True)
 class SamSettings:
-    """How SAM is asked; each of these can be switched off to see what it is worth.
+    """How SAM is prompted; each of these can be switched off to measure its effect.
 
     Attributes:
         whole_over_part: things: of SAM's three candidates take the one that fills the box, so that a table isn't its
-            top; else SAM's single mask, as Grounded-SAM does it.
+            top; else SAM's single mask, as in Grounded SAM.
         iou_tolerance: how much lower the predicted IoU of the one that fills the box may be than the best one's.
-        interior_points: stuff: most points inside the class, for each group of overlapping boxes; 0 for none.
-        negative_points: stuff: most points inside other boxes (windows, doors, tables), likewise; 0 for none.
-        feedback_rounds: stuff: how often the low-resolution mask is fed back; 0 for never.
+        interior_points: stuff: most points inside the class, for each group of overlapping boxes.
+        negative_points: stuff: most points inside other boxes (windows, doors, tables), likewise.
+        feedback_rounds: stuff: how often the low-resolution mask is fed back.
     """
 
     whole_over_part: bool = True
@@ -39,12 +39,12 @@ class SamSettings:
 
 @dataclass(frozen=True, eq=False)
 class SamPrompt:
-    """One question.
+    """A box and points.
 
     Attributes:
-        box_xyxy: float32 (4,), absolute pixels of the photo, right and bottom exclusive.
+        box_xyxy: float32 (4,), pixels of the photo, right and bottom exclusive.
         points_xy: float32 (N, 2): column and row of pixels of the photo; whole numbers.
-        inside: bool (N,): whether each point is on what is looked for, or beside it.
+        inside: bool (N,): False for negative points.
     """
 
     box_xyxy: Floats
@@ -53,12 +53,12 @@ class SamPrompt:
 
 
 def thing_prompt(box_xyxy: Floats) -> SamPrompt:
-    """A box alone, float32 (4,) in pixels of the photo: SAM segments what it encloses."""
+    """A box alone, float32 (4,): SAM segments what it encloses."""
     return SamPrompt(box_xyxy, np.zeros((0, 2), np.float32), np.zeros(0, np.bool_))
 
 
 def overlapping_groups(boxes: Sequence[ChosenBox]) -> list[list[ChosenBox]]:
-    """Boxes whose common boxes overlap, together: regions of stuff that SAM can be asked for at once."""
+    """Groups boxes until their hulls don't overlap: each group is one prompt."""
     groups: list[list[ChosenBox]] = []
     for box in boxes:
         group = [box]
@@ -78,11 +78,11 @@ def hull(boxes: Sequence[ChosenBox]) -> Floats:
 def stuff_prompt(
     group: Sequence[ChosenBox], chosen: Sequence[ChosenBox], size_hw: tuple[int, int], settings: SamSettings
 ) -> SamPrompt:
-    """The common box of a group of boxes of one class, and points.
+    """The hull of a group of overlapping boxes of one class, and points.
 
-    A place belongs to the smallest box that covers it: of a wall's box, what a floor's, a window's or a table's box
-    inside it covers, is not wall. Points inside are the deepest places that belong to the class, points beside it the
-    deepest place of each other box within the common one, best boxes first.
+    A pixel belongs to the smallest box that covers it, so that a window's box inside a wall's is not wall. Interior
+    points are the deepest ones that belong to the class, negative points the deepest one of each other box within the
+    hull, best boxes first.
 
     Args:
         group: the class's boxes that overlap.
@@ -96,25 +96,22 @@ def stuff_prompt(
     own = [i for i, box in enumerate(chosen) if box.prompt.surface == surface]
     others = sorted((i for i in range(len(chosen)) if i not in own), key=lambda i: -chosen[i].score)
     inside = _deepest(np.isin(owners, own) & within, settings.interior_points)
-    beside = [cell for i in others for cell in _deepest((owners == i) & within, 1)][: settings.negative_points]
+    negative = [cell for i in others for cell in _deepest((owners == i) & within, 1)][: settings.negative_points]
+    centres_yx = (np.array([*inside, *negative], np.float64).reshape(-1, 2) + 0.5) * size_hw / owners.shape
     return SamPrompt(
         hull(group),
-        _pixels_of([*inside, *beside], size_hw, owners.shape),
-        np.array([True] * len(inside) + [False] * len(beside), np.bool_),
+        np.floor(centres_yx[:, ::-1]).astype(np.float32),
+        np.array([True] * len(inside) + [False] * len(negative), np.bool_),
     )
 
 
 def _owners(chosen: Sequence[ChosenBox], size_hw: tuple[int, int]) -> npt.NDArray[np.intp]:
     """The index of the smallest box over each cell of the grid, -1 where there is none; of equal ones the better."""
-    owners = np.full(_grid_shape(size_hw), -1, np.intp)
+    scale = min(1.0, _GRID_CELLS / max(size_hw))
+    owners = np.full([max(1, round(side * scale)) for side in size_hw], -1, np.intp)
     for i in sorted(range(len(chosen)), key=lambda i: (-box_area(chosen[i].box_xyxy), chosen[i].score)):
         owners[_cells_of(chosen[i].box_xyxy, size_hw, owners.shape)] = i
     return owners
-
-
-def _grid_shape(size_hw: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, _GRID_CELLS / max(size_hw))
-    return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
 
 
 def _cells_of(box_xyxy: Floats, size_hw: tuple[int, int], shape: tuple[int, ...]) -> Mask:
@@ -122,12 +119,6 @@ def _cells_of(box_xyxy: Floats, size_hw: tuple[int, int], shape: tuple[int, ...]
     left, top, right, bottom = box_xyxy
     y, x = ((np.arange(cells) + 0.5) * side / cells for side, cells in zip(size_hw, shape, strict=True))
     return np.outer((y >= top) & (y < bottom), (x >= left) & (x < right))
-
-
-def _pixels_of(cells_yx: Sequence[tuple[int, int]], size_hw: tuple[int, int], shape: tuple[int, ...]) -> Floats:
-    """The pixels at the centres of cells, as (column, row)."""
-    centres_yx = (np.array(cells_yx, np.float64).reshape(-1, 2) + 0.5) * size_hw / shape
-    return np.floor(centres_yx[:, ::-1]).astype(np.float32)
 
 
 def _deepest(region: Mask, count: int) -> list[tuple[int, int]]:

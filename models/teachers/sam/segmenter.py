@@ -1,4 +1,4 @@
-"""SAM turns boxes and points into masks: segment-anything as it is (Kirillov et al., Segment Anything, 2023)."""
+"""SAM turns boxes and points into masks (Kirillov et al., Segment Anything, 2023)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from models.weights.checkpoint_files import load_exactly, read_checkpoint
 from models.weights.registry import sha256_of
 from surfaces.detections import Image, Mask
 
-# How far the threshold of the logits is moved either way to see how stable a mask is: SAM's own choice.
-_STABILITY_OFFSET = 1.0
-# The share of a mask's pixels at each side that its extent leaves out: specks far off don't make a part whole.
-_EXTENT_TRIM = 0.005
+_STABILITY_OFFSET = 1.0  # of the logits' threshold, either way: SAM's own choice
+_EXTENT_TRIM = 0.005  # share of a mask's pixels at each side that its extent leaves out, so that specks don't count
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class SamMask:
         mask: bool HxW at the photo's own size.
         predicted_iou: how well SAM thinks it fits, 0 to 1.
         stability: IoU of the masks at a higher and a lower threshold, 0 to 1.
-        low_res_logits: float32 (1, 256, 256) of the square that SAM pads photos to; can be fed back.
+        low_res_logits: float32 (1, 256, 256) of the square that SAM pads photos to; for feedback.
     """
 
     mask: Mask
@@ -43,13 +41,7 @@ class SamMask:
 
 
 class Sam:
-    """A promptable segmenter.
-
-    Args:
-        network: segment-anything's `Sam`, in evaluation mode, on the device it shall compute on.
-        name: short, for provenance.
-        weights_sha256: of the weights; what a teacher's fingerprint needs to know of SAM.
-    """
+    """A promptable segmenter from segment-anything's `Sam`, in evaluation mode."""
 
     def __init__(self, network: torch.nn.Module, name: str = "sam", weights_sha256: str = "") -> None:
         self._network = network
@@ -58,35 +50,26 @@ class Sam:
 
     @classmethod
     def load(cls, size: str, weights: Path, device: str | None = None) -> Sam:
-        """SAM with weights as its authors publish them.
-
-        Args:
-            size: `vit_b`, `vit_l` or `vit_h`.
-            weights: an official `.pth` file, which holds a plain state_dict.
-            device: as torch names it; a GPU where there is one and none is named.
+        """SAM (`vit_b`, `vit_l` or `vit_h`) with the weights of an official `.pth` file; device as of `pick_device`.
 
         Raises:
             WeightsError: no file of weights, or another network's.
             DeviceError: no such device.
         """
-        place = pick_device(device)
+        torch_device = pick_device(device)
         network = sam_model_registry[size]()
         load_exactly(network, read_checkpoint(weights), f"weights of SAM {size} at {weights}")
-        return cls(network.to(place), f"sam {size}", sha256_of(weights))
+        return cls(network.to(torch_device), f"sam {size}", sha256_of(weights))
 
     def encode(self, image: Image) -> EncodedPhoto:
-        """Looks at a photo, uint8 HxWx3 RGB, once for many questions; this is what takes SAM's time."""
+        """Encodes a photo, uint8 HxWx3 RGB, once for many prompts; this takes most of SAM's time."""
         predictor = SamPredictor(self._network)
         predictor.set_image(image)
         return EncodedPhoto(predictor)
 
 
 class EncodedPhoto:
-    """A photo that SAM answers questions about.
-
-    Args:
-        predictor: segment-anything's, with the photo set.
-    """
+    """A photo that takes prompts, from segment-anything's predictor with the photo set."""
 
     def __init__(self, predictor: Any) -> None:
         self._predictor = predictor
@@ -98,21 +81,18 @@ class EncodedPhoto:
         return choose_whole(self.candidates(prompt, several=True), prompt.box_xyxy, settings.iou_tolerance)
 
     def stuff(self, prompt: SamPrompt, settings: SamSettings) -> SamMask:
-        """The mask of a region of stuff: of all rounds of feedback the one that SAM thinks best."""
+        """The mask of a region of stuff: of all rounds of feedback the one with the highest predicted IoU."""
         # With several prompts for one region SAM's single mask is the one that was trained.
         rounds = [self.candidates(prompt, several=False)[0]]
         for _ in range(settings.feedback_rounds):
             rounds += self.candidates(prompt, several=False, feedback=rounds[-1].low_res_logits)
-        return max(rounds, key=lambda answer: answer.predicted_iou)
+        return max(rounds, key=lambda mask: mask.predicted_iou)
 
     @torch.inference_mode()
     def candidates(self, prompt: SamPrompt, several: bool, feedback: Floats | None = None) -> tuple[SamMask, ...]:
-        """SAM's answers to a question.
+        """SAM's one mask for a prompt, or several: a part, the whole, and what encloses it.
 
-        Args:
-            prompt: a box, and points.
-            several: three masks, of part, whole and what encloses it, rather than one.
-            feedback: float32 (1, 256, 256), the low-resolution logits of an earlier answer.
+        `feedback` is the low-resolution logits of an earlier mask.
         """
         logits, predicted_iou, low_res_logits = self._predictor.predict_torch(
             *self._points(prompt),
@@ -125,8 +105,8 @@ class EncodedPhoto:
         # A mask without a pixel at either threshold has no stability.
         stability = calculate_stability_score(logits[0], threshold, _STABILITY_OFFSET).nan_to_num(0.0)
         return tuple(
-            SamMask(*answer)
-            for answer in zip(
+            SamMask(*values)
+            for values in zip(
                 (logits[0] > threshold).cpu().numpy(),
                 predicted_iou[0].clamp(0, 1).tolist(),
                 stability.tolist(),
@@ -153,13 +133,7 @@ class EncodedPhoto:
 
 
 def choose_whole(candidates: Sequence[SamMask], box_xyxy: Floats, iou_tolerance: float) -> SamMask:
-    """The candidate that fills the box best, among those that SAM thinks nearly as good as the best one.
-
-    Args:
-        candidates: at least one.
-        box_xyxy: float32 (4,), absolute pixels, right and bottom exclusive.
-        iou_tolerance: how much lower the predicted IoU may be.
-    """
+    """The candidate that fills the box best, among those whose predicted IoU is nearly as high as the best one's."""
     best = max(candidate.predicted_iou for candidate in candidates)
     good = [candidate for candidate in candidates if candidate.predicted_iou >= best - iou_tolerance]
     return max(good, key=lambda candidate: (box_iou(_extent(candidate.mask), box_xyxy), candidate.predicted_iou))
@@ -167,14 +141,11 @@ def choose_whole(candidates: Sequence[SamMask], box_xyxy: Floats, iou_tolerance:
 
 def _extent(mask: Mask) -> Floats:
     """The box around a mask without its outermost pixels; zeros where it is empty."""
-    left, right = _range(mask.sum(axis=0))
-    top, bottom = _range(mask.sum(axis=1))
-    return np.array([left, top, right, bottom], np.float32)
-
-
-def _range(counts: Any) -> tuple[int, int]:
-    below = np.cumsum(counts)
-    if not below[-1]:
-        return 0, 0
-    trimmed = below[-1] * _EXTENT_TRIM
-    return int(np.searchsorted(below, trimmed, side="right")), int(np.searchsorted(below, below[-1] - trimmed)) + 1
+    total = np.count_nonzero(mask)
+    if not total:
+        return np.zeros(4, np.float32)
+    trimmed = total * _EXTENT_TRIM
+    below = [np.cumsum(mask.sum(axis=axis)) for axis in (0, 1)]
+    firsts = [np.searchsorted(counts, trimmed, side="right") for counts in below]
+    lasts = [np.searchsorted(counts, total - trimmed) + 1 for counts in below]
+    return np.array([*firsts, *lasts], np.float32)

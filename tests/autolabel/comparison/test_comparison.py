@@ -14,9 +14,9 @@ from autolabel.comparison.agreement import compare
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
 from surfaces.datasets import Labels
 from surfaces.detections import Mask
-from surfaces.store.label_store import LabelStore
 from surfaces.store.records import ScoredLabels
-from tests.autolabel.label_stores import ROOMS, add_photo, rooms_store, segment
+from tests.autolabel.corpora import check_error
+from tests.autolabel.label_stores import ROOMS, rooms_store, segment, store_of
 
 
 def columns(left: int, right: int) -> Mask:
@@ -48,6 +48,7 @@ def test_pixels_are_counted_by_hand() -> None:
     assert of_wall == [(0, 0), (0.5, 0), (0.6, 0), (0.7, 0), (0.8, 0), (0.9, 1)]
     assert found.groups["wall"][-1].precision == pytest.approx(0.8)
     assert found.groups["floor"][2].segments == 1
+    assert found.belief_groups == {}
 
 
 def test_photos_are_summed_by_pixels_and_segments_averaged() -> None:
@@ -71,6 +72,7 @@ def test_labelled_pixels_are_grouped_by_the_probability_of_their_class() -> None
     semantic[1, :, :40], semantic[1, :, 40:60], semantic[1, :, 60:] = 204, 255, 100
     auto = ScoredLabels((segment(WALL, columns(0, 60)),), columns(0, 0), soft_labels=semantic)
     found = compare([(auto, truth(wall=(10, 60)))])
+    assert "calibration error 0.033" in found.table()
     groups = {group.least: group for group in found.belief_groups["wall"]}
     assert {least: group.pixels for least, group in groups.items() if group.pixels} == {0.8: 400, 0.95: 200}
     assert groups[0.8].belief == pytest.approx(0.8)
@@ -79,11 +81,6 @@ def test_labelled_pixels_are_grouped_by_the_probability_of_their_class() -> None
     assert groups[0.5].precision is None
     assert found.classes["wall"].calibration_error == pytest.approx((400 * 0.05 + 0) / 600)
     assert found.classes["floor"].calibration_error is None
-
-
-def test_without_soft_labels_there_are_no_groups_of_pixels() -> None:
-    auto = ScoredLabels((segment(WALL, columns(0, 50)),), columns(0, 0))
-    assert compare([(auto, truth(wall=(0, 50)))]).belief_groups == {}
 
 
 def test_intervals_are_over_photos() -> None:
@@ -114,15 +111,9 @@ def test_perfect_labels_score_one(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def photo_store(folder: Path, *photos: Path, review: bool = False) -> Path:
     """A store of photos of 30x40 pixels whose upper half is wall."""
-    wall = np.zeros((30, 40), bool)
-    wall[:15] = True
+    wall = np.arange(30)[:, None] < np.full(40, 15)
     labels = ScoredLabels((segment(WALL, wall),), np.zeros_like(wall))
-    with LabelStore.create(folder) as store:
-        for photo in photos:
-            sha256 = add_photo(store, photo, labels)
-            if review:
-                store.add_review(sha256, labels, "ann")
-    return folder
+    return store_of(folder, labels, *photos, reviewer="ann" if review else "")
 
 
 def save_room(path: Path, seed: int = 0, **options: object) -> Path:
@@ -135,41 +126,28 @@ def save_room(path: Path, seed: int = 0, **options: object) -> Path:
     return path
 
 
-def save_awkward(folder: Path) -> list[Path]:
-    """Photos that every export encodes again."""
-    exif = Pillow.Exif()
-    exif[274] = 6  # rotate clockwise
-    return [
-        save_room(folder / "webp.webp", 1, quality=80),
-        save_room(folder / "turned.jpg", 2, exif=exif, quality=95),
-        save_room(folder / "bmp.bmp", 3),
-    ]
-
-
-def test_label_stores_share_photos_of_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    photos = save_awkward(tmp_path / "photos")
-    store = photo_store(tmp_path / "labels", *photos)
-    truth = photo_store(tmp_path / "truth", *photos, review=True)
-    assert main(["compare", str(store), "--truth", str(truth)]) == 0
-    shown = capsys.readouterr()
-    assert "3 photos, sure of 1.000 of the pixels" in shown.out
-    assert shown.err.endswith("3 photos matched by their files, 0 by name and look\n")
-
-
 @pytest.mark.parametrize("form", ["coco", "png"])
 @pytest.mark.parametrize("names", [[], ["--keep-names"]], ids=["by digits", "by names"])
-def test_exported_copies_are_found(
+def test_stores_and_exported_copies_are_matched(
     tmp_path: Path, form: str, names: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photos = [*save_awkward(tmp_path / "photos"), save_room(tmp_path / "photos" / "plain.jpg")]
+    exif = Pillow.Exif()
+    exif[274] = 6  # rotate clockwise
+    photos = [  # every export encodes the first three again
+        save_room(tmp_path / "webp.webp", 1, quality=80),
+        save_room(tmp_path / "turned.jpg", 2, exif=exif, quality=95),
+        save_room(tmp_path / "bmp.bmp", 3),
+        save_room(tmp_path / "plain.jpg"),
+    ]
+    store = photo_store(tmp_path / "labels", *photos)
     truth = photo_store(tmp_path / "reviewed", *photos, review=True)
     assert main(["export", str(truth), "--format", form, "--out", str(tmp_path / "truth"), *names]) == 0
-    store = photo_store(tmp_path / "labels", *photos)
-    capsys.readouterr()
-    assert main(["compare", str(store), "--truth", str(tmp_path / "truth")]) == 0
-    shown = capsys.readouterr()
-    assert "4 photos, sure of 1.000" in shown.out
-    assert shown.err.endswith("1 photos matched by their files, 3 by name and look\n")
+    for dataset, same_file in ((truth, 4), (tmp_path / "truth", 1)):
+        capsys.readouterr()
+        assert main(["compare", str(store), "--truth", str(dataset)]) == 0
+        shown = capsys.readouterr()
+        assert "4 photos, sure of 1.000 of the pixels" in shown.out
+        assert shown.err.endswith(f"{same_file} photos matched by their files, {4 - same_file} by name and look\n")
 
 
 def test_photos_of_the_same_name_that_look_different_are_not_compared(
@@ -187,18 +165,14 @@ def test_photos_of_the_same_name_that_look_different_are_not_compared(
     )
 
 
-def test_reviewed_photos_are_not_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = save_room(tmp_path / "a.png")
-    store = photo_store(tmp_path / "mine", photo, review=True)
-    assert main(["compare", str(store), "--truth", str(store)]) == 8
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "1 are left out since their labels are reviewed" in shown.err
-
-
-def test_datasets_without_a_common_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = rooms_store(tmp_path / "set", count=0)
-    assert main(["compare", str(store), "--truth", str(ROOMS)]) == 8
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("autolabel: expected photos of")
+    reviewed = str(photo_store(tmp_path / "reviewed", photo, review=True))
+    message = "1 are left out since their labels are reviewed"
+    check_error(capsys, 8, message, "compare", reviewed, "--truth", reviewed)
+    empty = str(rooms_store(tmp_path / "empty", count=0))
+    check_error(capsys, 8, "autolabel: expected photos of", "compare", empty, "--truth", str(ROOMS))
+    small = np.zeros((10, 10), bool)
+    store_of(tmp_path / "small", ScoredLabels((segment(WALL, ~small),), small), photo)
+    message = "expected labels of (30, 40) rows, columns for a, got (10, 10)"
+    check_error(capsys, 8, message, "compare", str(tmp_path / "small"), "--truth", reviewed)

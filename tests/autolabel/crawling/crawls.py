@@ -8,12 +8,10 @@ from pathlib import Path
 
 from autolabel.crawling.blob_store import open_blob_store
 from autolabel.crawling.database import CrawlDatabase
-from autolabel.crawling.fetching.engine import Crawl
+from autolabel.crawling.fetching.engine import Crawl, CrawlCounts, CrawlSettings
 from autolabel.crawling.fetching.fetcher import Fetcher, FetchSettings
 from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
-from autolabel.crawling.records import PhotoEntry, State
-from autolabel.crawling.requests import CrawlRequest, Kind
-from autolabel.crawling.settings import CrawlCounts, CrawlSettings
+from autolabel.crawling.records import CrawlRequest, Kind, PhotoEntry, State
 from surfaces.io.http import FetchLimits
 
 QUICK = CrawlSettings(rate=50.0, workers=8, pause_s=0.05)

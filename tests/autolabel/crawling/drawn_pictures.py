@@ -14,21 +14,16 @@ from PIL import ImageDraw, ImageFont
 from surfaces.detections import Image
 
 _WORDS = (
-    "the",
-    "room",
-    "has",
-    "a",
-    "wide",
-    "table",
-    "and",
-    "four",
-    "chairs",
-    "near",
-    "window",
-    "price",
-    "offer",
-    "sale",
+    *("the", "room", "has", "a", "wide", "table", "and", "four", "chairs", "near", "window", "price", "offer", "sale"),
 )
+
+
+def scaled(image: Image, factor: float) -> Image:
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def gray(image: Image) -> Image:
+    return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
 
 
 def jpeg(image: Image, quality: int = 85) -> bytes:
@@ -102,8 +97,7 @@ def collage(photos: Sequence[Image], rows: int, gutter: int, colour: int = 255, 
 
 def framed(photo: Image, margin: int, colour: int = 255) -> Image:
     """A photo with a margin around it."""
-    sides = ((margin, margin), (margin, margin), (0, 0))
-    return np.pad(photo, sides, constant_values=colour)
+    return np.pad(photo, ((margin, margin), (margin, margin), (0, 0)), constant_values=colour)
 
 
 def meadow(seed: int) -> Image:

@@ -1,4 +1,4 @@
-"""A loopback site of many hosts, each an address of 127.0.0.0/8, which records the requests."""
+"""A loopback site of many hosts, each an address of 127.0.0.0/8, which records the requests; recorded responses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from math import inf
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+from surfaces.io.http import Response
 
 ALLOW_ALL = b"User-agent: *\nDisallow:\n"
 
@@ -25,20 +30,31 @@ def photo_bytes(seed: int, size_hw: tuple[int, int] = (48, 64)) -> bytes:
     return cv2.imencode(".jpg", np.clip(image, 0, 255).astype(np.uint8))[1].tobytes()
 
 
+def recorded(name: str) -> bytes:
+    """The body of a recorded response of a page or an API."""
+    return (Path(__file__).parent / "recorded" / name).read_bytes()
+
+
+def response(url: str, body: bytes, **headers: str) -> Response:
+    """A response of status 200, with headers such as `content_type`."""
+    return Response(url, 200, {name.replace("_", "-"): value for name, value in headers.items()}, body, "192.0.2.1")
+
+
 @dataclass(frozen=True)
 class Reply:
-    """A response."""
-
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
 
 
+def numbered_photo(_host: str, path: str) -> Reply | None:
+    """Different photos at `/pNUMBER.jpg`."""
+    return Reply(photo_bytes(int(path[2:-4]))) if path.startswith("/p") else None
+
+
 @dataclass(frozen=True)
 class Asked:
-    """A request as the host received it; times of `time.monotonic`."""
-
     host: str
     path: str
     came: float
@@ -46,14 +62,10 @@ class Asked:
     agent: str
 
 
-def _allow_all(_host: str, path: str) -> Reply | None:
-    return Reply(ALLOW_ALL) if path == "/robots.txt" else None
-
-
 class Site:
-    """`count` hosts; `reply` makes the response at a host to a path without `serve`, None is 404. A context manager."""
+    """Hosts; `reply` responds at a host to paths without `serve`; else robots.txt allows all, and others are 404."""
 
-    def __init__(self, count: int, reply: Callable[[str, str], Reply | None] = _allow_all) -> None:
+    def __init__(self, count: int, reply: Callable[[str, str], Reply | None] = lambda _host, _path: None) -> None:
         self.hosts = [f"127.0.{1 + number // 200}.{1 + number % 200}" for number in range(count)]
         self.replies: dict[tuple[str, str], list[Reply]] = {}
         self.asked: list[Asked] = []
@@ -75,7 +87,6 @@ class Site:
         self._stack.close()
 
     def url(self, host: int, path: str) -> str:
-        """The URL of a path at a host."""
         return f"http://{self.hosts[host]}:{self.port}{path}"
 
     def serve(self, host: int, path: str, *replies: Reply) -> str:
@@ -84,36 +95,23 @@ class Site:
         return self.url(host, path)
 
     def serve_photo(self, host: int, path: str, seed: int = 1, **headers: str) -> str:
-        """Serves a photo; returns its URL."""
-        return self.serve(
-            host, path, Reply(photo_bytes(seed), headers={k.replace("_", "-"): v for k, v in headers.items()})
-        )
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.serve(host, path, Reply(photo_bytes(seed), headers=named))
 
     def reply(self, host: str, path: str) -> Reply:
-        """The next response."""
         known = self.replies.get((host, path))
         if known:
             return known.pop(0) if len(known) > 1 else known[0]
-        return self._reply(host, path) or Reply(b"not here", 404)
+        nothing = Reply(ALLOW_ALL) if path == "/robots.txt" else Reply(b"not here", 404)
+        return self._reply(host, path) or nothing
 
     def times_asked(self) -> Counter[tuple[str, str]]:
-        """Numbers of requests by host and path."""
         return Counter((asked.host, asked.path) for asked in self.asked)
-
-    def shortest_gap_s(self) -> float:
-        """The shortest time at any host between two requests."""
-        return min((later - sooner for sooner, later in self._pairs("came")), default=float("inf"))
 
     def shortest_pause_s(self) -> float:
         """The shortest time at any host from a response to the next request; negative if they overlap."""
-        return min((later - sooner for sooner, later in self._pairs("answered")), default=float("inf"))
-
-    def _pairs(self, since: str) -> list[tuple[float, float]]:
-        pairs = []
-        for host in self.hosts:
-            times = sorted((asked.came, getattr(asked, since)) for asked in self.asked if asked.host == host)
-            pairs += [(times[n][1], times[n + 1][0]) for n in range(len(times) - 1)]
-        return pairs
+        asked = sorted(self.asked, key=lambda one: (one.host, one.came))
+        return min((later.came - one.answered for one, later in pairwise(asked) if one.host == later.host), default=inf)
 
 
 class _Server(ThreadingHTTPServer):

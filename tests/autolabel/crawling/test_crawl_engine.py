@@ -1,12 +1,12 @@
-"""A crawl of loopback hosts: which requests are made, when, and their results."""
+"""A crawl of loopback hosts: which requests are made, when, and their results; the schedule of hosts."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import permutations
@@ -15,27 +15,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autolabel.crawling.database import CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
-from autolabel.crawling.records import AnyRequest, Outcome, RobotsRequest, RobotsText
-from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.fetching.schedule import Schedule
+from autolabel.crawling.records import AnyRequest, CrawlRequest, Kind, Outcome, RobotsRequest, RobotsText
 from autolabel.crawling.sources.parsing import ParseSettings
 from tests.autolabel.crawling.crawls import LOOPBACK, QUICK, crawl, ends, photos
 from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
 
 _FOLLOW = replace(LOOPBACK, parsing=ParseSettings(follow=True))
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site(4) as site:
-        yield site
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    return tmp_path / "c"
 
 
 def _page(site: Site, content: str, **headers: str) -> CrawlRequest:
@@ -174,19 +165,14 @@ def test_a_redirect_is_a_request_to_the_new_host(site: Site, corpus: Path) -> No
     assert [asked.path for asked in site.asked if asked.host == site.hosts[1]] == ["/robots.txt", "/y.jpg"]
 
 
-def test_redirects_are_followed_politely(site: Site, corpus: Path) -> None:
+def test_five_redirects_are_followed_politely(site: Site, corpus: Path) -> None:
     for number in range(5):
         site.serve(0, f"/{number}", _redirect(f"/{number + 1}", 301))
     site.serve_photo(0, "/5")
-    crawl(corpus, [site.url(0, "/0")], replace(QUICK, rate=5.0))
-    assert ends(corpus) == {"kept": 1}
+    crawl(corpus, [site.url(0, "/0"), site.serve(1, "/x", _redirect("/x", 307))], replace(QUICK, rate=5.0))
+    assert ends(corpus) == {"kept": 1, "too-many-redirects": 1}
+    assert _num_asked(site, "/x", 1) == 6
     assert site.shortest_pause_s() >= 0.2
-
-
-def test_six_redirects_are_too_many(site: Site, corpus: Path) -> None:
-    crawl(corpus, [site.serve(0, "/x", _redirect("/x", 307))])
-    assert ends(corpus) == {"too-many-redirects": 1}
-    assert _num_asked(site, "/x") == 6
 
 
 def test_a_redirect_to_a_known_url_is_not_followed(site: Site, corpus: Path) -> None:
@@ -216,11 +202,19 @@ def test_robots_txt_is_valid_for_a_day(site: Site, corpus: Path) -> None:
     assert ends(corpus) == {"kept": 2, "robots": 1}
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_everything_is_allowed_without_robots_txt(site: Site, corpus: Path, status: int) -> None:
-    site.serve(0, "/robots.txt", Reply(b"User-agent: *\nDisallow: /", status))
+_ENDLESS = _redirect("/robots.txt", 301)
+
+
+@pytest.mark.parametrize(
+    ("reply", "asked"),
+    [*((Reply(b"User-agent: *\nDisallow: /", status), 1) for status in (401, 403, 404)), (_ENDLESS, 6)],
+    ids=["401", "403", "404", "endless redirects"],
+)
+def test_everything_is_allowed_without_robots_txt(site: Site, corpus: Path, reply: Reply, asked: int) -> None:
+    site.serve(0, "/robots.txt", reply)
     crawl(corpus, [site.serve_photo(0, "/x.jpg")])
     assert ends(corpus) == {"kept": 1}
+    assert _num_asked(site, "/robots.txt") == asked
 
 
 def test_nothing_is_requested_while_robots_txt_fails(site: Site, corpus: Path) -> None:
@@ -247,13 +241,6 @@ def test_robots_txt_of_another_host_that_fails(site: Site, corpus: Path) -> None
     counts = crawl(corpus, [site.serve_photo(0, "/x.jpg")])
     assert set(counts.suspended) == set(site.hosts[:2])
     assert ends(corpus) == {"todo": 1}
-
-
-def test_robots_txt_with_endless_redirects_allows_everything(site: Site, corpus: Path) -> None:
-    site.serve(0, "/robots.txt", _redirect("/robots.txt", 301))
-    crawl(corpus, [site.serve_photo(0, "/x.jpg")])
-    assert ends(corpus) == {"kept": 1}
-    assert _num_asked(site, "/robots.txt") == 6
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -339,13 +326,9 @@ def test_photos_of_a_page_are_fetched(site: Site, corpus: Path) -> None:
     ],
 )
 def test_pages_that_are_not_read(site: Site, corpus: Path, content: str, headers: dict[str, str], end: str) -> None:
-    crawl(corpus, [_page(site, content, **headers)], fetching=_FOLLOW)
-    assert ends(corpus) == {end: 1}
-
-
-def test_a_page_without_content_fails(site: Site, corpus: Path) -> None:
-    crawl(corpus, [CrawlRequest(site.serve(0, "/", Reply(b"", 204)), Kind.PAGE, "pages")])
-    assert ends(corpus) == {"http-204": 1}
+    empty = CrawlRequest(site.serve(1, "/", Reply(b"", 204)), Kind.PAGE, "pages")
+    crawl(corpus, [_page(site, content, **headers), empty], fetching=_FOLLOW)
+    assert ends(corpus) == {end: 1, "http-204": 1}
 
 
 @pytest.mark.parametrize(
@@ -369,10 +352,8 @@ def test_nofollow_in_the_header_of_a_page(site: Site, corpus: Path, tag: str, re
 def test_files_are_imported(tmp_path: Path, corpus: Path) -> None:
     for seed in range(30):
         (tmp_path / f"{seed}.jpg").write_bytes(photo_bytes(seed))
-    names = [*map(str, range(30)), "gone"]
-    assert (
-        crawl(corpus, [CrawlRequest(str(tmp_path / f"{name}.jpg"), Kind.FILE, "folder") for name in names]).kept == 30
-    )
+    paths = [tmp_path / f"{name}.jpg" for name in (*range(30), "gone")]
+    assert crawl(corpus, [CrawlRequest(str(path), Kind.FILE, "folder") for path in paths]).kept == 30
     assert ends(corpus) == {"kept": 30, "no-file": 1}
 
 
@@ -380,10 +361,9 @@ def test_a_slow_host_delays_no_other(site: Site, corpus: Path) -> None:
     slow = [site.serve(0, f"/{n}.jpg", Reply(photo_bytes(n), delay_s=1.0)) for n in range(3)]
     crawl(corpus, slow + [site.serve_photo(1, f"/{n}.jpg", 10 + n) for n in range(10)], replace(QUICK, workers=2))
     assert ends(corpus) == {"kept": 13}
-    last_quick = max(asked.answered for asked in site.asked if asked.host == site.hosts[1])
-    assert last_quick < next(
-        asked.answered for asked in site.asked if (asked.host, asked.path) == (site.hosts[0], "/2.jpg")
-    )
+    *_, last_quick = (asked.answered for asked in site.asked if asked.host == site.hosts[1])
+    *_, last_slow = (asked.answered for asked in site.asked if asked.host == site.hosts[0])
+    assert last_quick < last_slow
 
 
 def test_the_limit_is_exact(site: Site, corpus: Path) -> None:
@@ -424,3 +404,74 @@ def test_a_refused_connection_is_retried(site: Site, corpus: Path) -> None:
     counts = crawl(corpus, [site.serve_photo(0, "/x.jpg"), f"{down}/y.jpg"])
     assert ends(corpus) == {"kept": 1, "unreachable": 1}
     assert counts.requests == 2 + QUICK.tries_max
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def schedule(clock: Clock) -> Schedule:
+    return Schedule(clock)
+
+
+def test_an_idle_host_keeps_its_time(schedule: Schedule, clock: Clock) -> None:
+    schedule.add("a")
+    schedule.pop()
+    schedule.reschedule("a", 5.0)
+    clock.now += 5.0
+    schedule.pop()
+    schedule.idle("a")
+    assert (schedule.wait_s(), schedule.num_active) == (None, 0)
+    schedule.add("a")
+    assert schedule.pop() == "a"
+
+
+def test_a_new_host_may_wait_first_and_a_suspended_one_gets_no_requests(schedule: Schedule, clock: Clock) -> None:
+    schedule.add("a", wait_s=3.0)
+    schedule.add("a")
+    assert schedule.pop() is None
+    clock.now += 3.0
+    assert schedule.pop() == "a"
+    schedule.suspend("a")
+    schedule.add("a")
+    assert schedule.pop() is None
+    assert (schedule.is_suspended("a"), schedule.is_suspended("b")) == (True, False)
+
+
+def test_consecutive_failures_are_counted(schedule: Schedule) -> None:
+    schedule.add("a")
+    assert [schedule.count_failure("a"), schedule.count_failure("a")] == [1, 2]
+    schedule.reset_failures("a")
+    assert schedule.count_failure("a") == 1
+
+
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 1000))
+def test_every_host_gets_its_turn_and_its_pause(hosts: int, workers: int, seed: int) -> None:
+    rng, clock = random.Random(seed), Clock()
+    schedule = Schedule(clock)
+    turns: dict[str, list[float]] = {f"h{number}": [] for number in range(hosts)}
+    for host in turns:
+        schedule.add(host)
+    working: list[str] = []
+    for _ in range(300):
+        while len(working) < workers and (host := schedule.pop()):
+            assert host not in working
+            assert not turns[host] or clock.now >= turns[host][-1] + 1.0
+            working.append(host)
+        clock.now += 0.1
+        if working and rng.random() < 0.8:
+            done = working.pop(rng.randrange(len(working)))
+            turns[done].append(clock.now)
+            schedule.reschedule(done, 1.0)
+    counts = sorted(len(times) for times in turns.values())
+    # Responses at random times may cost a host some turns; none starves.
+    assert counts[-1] - counts[0] <= 3 + workers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from autolabel.__main__ import main
 from autolabel.commands.crawl import SOME_WAIT
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
-from autolabel.crawling.records import AnyRequest, Outcome, RobotsText
-from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.records import AnyRequest, CrawlRequest, Kind, Outcome, RobotsText
 from autolabel.crawling.sources.parsing import ParseSettings
 from surfaces.errors import OutputError
 from tests.autolabel.crawling.crawls import LOOPBACK, crawl, ends
@@ -26,14 +24,6 @@ from tests.autolabel.crawling.sites import Reply, Site, photo_bytes
 pytestmark = pytest.mark.security
 
 _ERRORS = [ValueError("a\nb\x00"), MemoryError(), RecursionError("too deep"), OverflowError("int"), KeyError("x")]
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site(2) as site:
-        for host in range(2):
-            site.serve_photo(host, "/good.jpg", host)
-        yield site
 
 
 def _raise_at(part: str, error: Exception) -> type[Fetcher]:
@@ -50,46 +40,44 @@ def _raise_at(part: str, error: Exception) -> type[Fetcher]:
 
 
 def _good(site: Site) -> list[CrawlRequest]:
-    return [CrawlRequest(site.url(host, "/good.jpg"), Kind.PHOTO, "urls") for host in range(2)]
+    return [CrawlRequest(site.serve_photo(host, "/good.jpg", host), Kind.PHOTO, "urls") for host in range(2)]
 
 
 @pytest.mark.parametrize("error", _ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("kind", list(Kind), ids=str)
-def test_an_exception_ends_one_request(site: Site, tmp_path: Path, kind: Kind, error: Exception) -> None:
+def test_an_exception_ends_one_request(site: Site, corpus: Path, kind: Kind, error: Exception) -> None:
     bad = site.serve_photo(0, "/bad.jpg", 7)
     if kind is Kind.FILE:
-        (tmp_path / "bad.jpg").write_bytes(photo_bytes(7))
-        bad = str(tmp_path / "bad.jpg")
+        (corpus.parent / "bad.jpg").write_bytes(photo_bytes(7))
+        bad = str(corpus.parent / "bad.jpg")
     requests = [CrawlRequest(bad, kind, "urls"), *_good(site)]
-    counts = crawl(tmp_path / "c", requests, fetcher_type=_raise_at("/bad", error))
+    counts = crawl(corpus, requests, fetcher_type=_raise_at("/bad", error))
     assert (counts.kept, counts.ended["error"], counts.suspended) == (2, 1, {})
-    assert ends(tmp_path / "c") == {"kept": 2, "error": 1}
-    assert crawl(tmp_path / "c", requests, resumed=True).requests == 0
-    assert main(["crawl", "--out", str(tmp_path / "c"), "--report", str(tmp_path / "report")]) == 0
+    assert ends(corpus) == {"kept": 2, "error": 1}
+    assert crawl(corpus, requests, resumed=True).requests == 0
+    assert main(["crawl", "--out", str(corpus), "--report", str(corpus.parent / "report")]) == 0
 
 
 @pytest.mark.parametrize("error", _ERRORS, ids=lambda error: type(error).__name__)
-def test_an_exception_at_robots_txt_ends_the_requests_of_its_origin(
-    site: Site, tmp_path: Path, error: Exception
-) -> None:
-    counts = crawl(tmp_path / "c", _good(site), fetcher_type=_raise_at(site.url(0, "/robots.txt"), error))
+def test_an_exception_at_robots_txt_ends_the_requests_of_its_origin(site: Site, corpus: Path, error: Exception) -> None:
+    counts = crawl(corpus, _good(site), fetcher_type=_raise_at(site.url(0, "/robots.txt"), error))
     assert (counts.kept, counts.ended["error"]) == (1, 1)
-    with sqlite3.connect(tmp_path / "c" / DATABASE_NAME) as file:
+    with sqlite3.connect(corpus / DATABASE_NAME) as file:
         ((detail,),) = file.execute("SELECT detail FROM leads WHERE reason = 'error'").fetchall()
     assert detail.startswith(f"robots.txt: {type(error).__name__}")
     assert detail.isprintable()
-    assert crawl(tmp_path / "c", _good(site), resumed=True).requests == 0
+    assert crawl(corpus, _good(site), resumed=True).requests == 0
 
 
-def test_a_full_disk_ends_the_crawl_and_loses_nothing(site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_crawl_and_loses_nothing(site: Site, corpus: Path) -> None:
     bad = site.serve_photo(0, "/bad.jpg", 7)
     with pytest.raises(OutputError, match="disk full"):
-        crawl(tmp_path / "c", [bad], fetcher_type=_raise_at("/bad", OutputError("disk full")))
-    assert ends(tmp_path / "c") == {"todo": 1}
-    assert crawl(tmp_path / "c", []).kept == 1
+        crawl(corpus, [bad], fetcher_type=_raise_at("/bad", OutputError("disk full")))
+    assert ends(corpus) == {"todo": 1}
+    assert crawl(corpus, []).kept == 1
 
 
-def test_hostile_responses_of_every_kind(site: Site, tmp_path: Path) -> None:
+def test_hostile_responses_of_every_kind(site: Site, corpus: Path) -> None:
     """Each once ended the crawl, or is similar; honest photos beside them are kept."""
     deep = b"[" * 100_000
     rows = np.random.default_rng(0).integers(0, 255, (16, 60_000, 3)).astype(np.uint8)
@@ -105,13 +93,9 @@ def test_hostile_responses_of_every_kind(site: Site, tmp_path: Path) -> None:
         CrawlRequest(site.serve(0, "/w/api.php", Reply(deep, headers=json)), Kind.WIKIMEDIA, "wikimedia"),
         _good(site)[1],
     ]
-    address = site.url(0, "")
-    crawl(
-        tmp_path / "c",
-        requests,
-        fetching=replace(LOOPBACK, parsing=ParseSettings(openverse=address, wikimedia=address)),
-    )
-    assert ends(tmp_path / "c") == {"kept": 2, "read": 1, "not-as-expected": 3}
+    parsing = ParseSettings(openverse=site.url(0, ""), wikimedia=site.url(0, ""))
+    crawl(corpus, requests, fetching=replace(LOOPBACK, parsing=parsing))
+    assert ends(corpus) == {"kept": 2, "read": 1, "not-as-expected": 3}
 
 
 def _corpus_with_robots(site: Site, folder: Path, robots: object) -> Path:
@@ -126,8 +110,8 @@ def _corpus_with_robots(site: Site, folder: Path, robots: object) -> Path:
     return folder
 
 
-def test_a_stored_robots_txt_with_an_endless_delay_does_not_end_a_resumed_crawl(site: Site, tmp_path: Path) -> None:
-    corpus = _corpus_with_robots(site, tmp_path, b"User-agent: *\nRequest-rate: 1/" + b"9" * 400)
+def test_a_stored_robots_txt_with_an_endless_delay_does_not_end_a_resumed_crawl(site: Site, corpus: Path) -> None:
+    corpus = _corpus_with_robots(site, corpus.parent, b"User-agent: *\nRequest-rate: 1/" + b"9" * 400)
     quick = ("--allow-private", "--any-picture", "--min-side", "16", "--rate", "50")
     for _ in range(2):
         assert main(["crawl", "--out", str(corpus), *quick]) == SOME_WAIT
@@ -135,6 +119,6 @@ def test_a_stored_robots_txt_with_an_endless_delay_does_not_end_a_resumed_crawl(
 
 
 @pytest.mark.parametrize("robots", ["text instead of bytes", 7, None], ids=["text", "number", "none"])
-def test_a_stored_robots_txt_of_another_type_is_fetched_again(site: Site, tmp_path: Path, robots: object) -> None:
-    assert crawl(_corpus_with_robots(site, tmp_path, robots), []).kept == 2
+def test_a_stored_robots_txt_of_another_type_is_fetched_again(site: Site, corpus: Path, robots: object) -> None:
+    assert crawl(_corpus_with_robots(site, corpus.parent, robots), []).kept == 2
     assert site.times_asked()[site.hosts[0], "/robots.txt"] == 1

@@ -11,19 +11,16 @@ import subprocess
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import pyarrow.parquet
 import pytest
 
 from autolabel.crawling.database import DATABASE_NAME
 from tests.autolabel.corpora import finish, start
 from tests.autolabel.crawling.crawls import ends
-from tests.autolabel.crawling.sites import ALLOW_ALL, Reply, Site, photo_bytes
-
-
-def _reply(_host: str, path: str) -> Reply:
-    """Different photos at `/pNUMBER.jpg`."""
-    return Reply(ALLOW_ALL) if path == "/robots.txt" else Reply(photo_bytes(int(path[2:-4])))
+from tests.autolabel.crawling.sites import Site, numbered_photo
 
 
 def _write_list(site: Site, folder: Path, count: int) -> Path:
@@ -51,8 +48,7 @@ def _check_nothing_lost(corpus: Path, count: int) -> None:
     rows = pyarrow.parquet.read_table(corpus / "manifest.parquet").to_pylist()
     assert len(rows) == count == len({row["url"] for row in rows})
     for row in rows:
-        number = int(re.search(r"/p(\d+)\.jpg", row["url"])[1])  # type: ignore[index]
-        assert (corpus / row["path"]).read_bytes() == photo_bytes(number)
+        assert (corpus / row["path"]).read_bytes() == numbered_photo("", urlsplit(row["url"]).path).body
     assert len(list((corpus / "photos").rglob("*.jpg"))) == count
 
 
@@ -85,7 +81,7 @@ def _kill_and_resume(site: Site, tmp_path: Path, count: int, kills: int, rate: f
 
 
 def test_two_kills_lose_nothing(tmp_path: Path) -> None:
-    with Site(6, _reply) as site:
+    with Site(6, numbered_photo) as site:
         _kill_and_resume(site, tmp_path, count=60, kills=2, rate=10.0, workers=8)
         _check_nothing_lost(tmp_path / "c", 60)
         # A kill repeats at most one request per host, whose photo was fetched or filtered but not recorded.
@@ -95,7 +91,7 @@ def test_two_kills_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_crawl_after_the_requests_in_flight(tmp_path: Path, number: signal.Signals) -> None:
-    with Site(4, _reply) as site:
+    with Site(4, numbered_photo) as site:
         corpus = tmp_path / "c"
         process = _start(corpus, _write_list(site, tmp_path, 200), 10.0)
         while process.poll() is None and len(_recorded(corpus)) < 5:
@@ -112,21 +108,15 @@ def test_a_signal_ends_the_crawl_after_the_requests_in_flight(tmp_path: Path, nu
         assert _num_repeated(site) == 0
 
 
-def _memory_of(process: subprocess.Popen[str]) -> int:
-    """A process's resident memory in KiB."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
-
-
 @pytest.mark.slow
 def test_ten_thousand_photos_of_fifty_hosts_with_twenty_kills(tmp_path: Path) -> None:
     count, hosts, kills, rate, workers = 10_000, 50, 20, 20.0, 16
-    with Site(hosts, _reply) as site:
+    with Site(hosts, numbered_photo) as site:
         started = time.monotonic()
         _kill_and_resume(site, tmp_path, count, kills, rate, workers)
         seconds = time.monotonic() - started
         print(f"{len(site.asked)} requests in {seconds:.0f} s, {_num_repeated(site)} of them again after {kills} kills")
-        print(f"shortest gap at a host {site.shortest_gap_s():.4f} s, pause {site.shortest_pause_s():.4f} s")
+        print(f"shortest pause at a host {site.shortest_pause_s():.4f} s")
         _check_nothing_lost(tmp_path / "c", count)
         # A kill repeats at most one request per worker.
         assert _num_repeated(site) <= workers * kills
@@ -136,21 +126,21 @@ def test_ten_thousand_photos_of_fifty_hosts_with_twenty_kills(tmp_path: Path) ->
 @pytest.mark.slow
 def test_rate_and_memory_of_ten_thousand_photos(tmp_path: Path) -> None:
     count, hosts, rate = 10_000, 50, 1.0
-    with Site(hosts, _reply) as site:
+    with Site(hosts, numbered_photo) as site:
         corpus = tmp_path / "c"
         process = _start(corpus, _write_list(site, tmp_path, count), rate)
         samples: list[tuple[int, int]] = []
         while process.poll() is None:
             time.sleep(1)
-            with suppress(FileNotFoundError, TypeError):  # the process has just ended
-                samples.append((len(_recorded(corpus)), _memory_of(process)))
+            with suppress(psutil.Error):  # the process has just ended
+                samples.append((len(_recorded(corpus)), psutil.Process(process.pid).memory_info().rss // 1024))
         assert finish(process)[0] == 0
         spent = max(asked.answered for asked in site.asked) - min(asked.came for asked in site.asked)
         early = max(memory for ended, memory in samples if 500 <= ended <= 1500)
         late = max(memory for ended, memory in samples if 9000 <= ended < count)
         most = max(memory for _, memory in samples)
         print(f"{len(site.asked) / spent:.1f} requests a second of {hosts * rate:.0f} permitted")
-        print(f"shortest gap at a host {site.shortest_gap_s():.4f} s, pause {site.shortest_pause_s():.4f} s")
+        print(f"shortest pause at a host {site.shortest_pause_s():.4f} s")
         print(f"memory: {early} KiB at 1,000 photos, {late} KiB at 10,000, {most} KiB with the manifest's writing")
         assert _num_repeated(site) == 0
         assert site.shortest_pause_s() >= 1 / rate

@@ -19,9 +19,8 @@ from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
 from autolabel.crawling.filters.statistics import ImageStats
 from autolabel.crawling.manifest import MANIFEST_NAME, write_manifest
-from autolabel.crawling.records import Ended, Photo, QueuedRequest, RobotsRequest, RobotsText, State
+from autolabel.crawling.records import CrawlRequest, Ended, Kind, Photo, QueuedRequest, RobotsRequest, RobotsText, State
 from autolabel.crawling.report import write_crawl_report
-from autolabel.crawling.requests import CrawlRequest, Kind
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 from tests.autolabel.crawling.sites import photo_bytes
 

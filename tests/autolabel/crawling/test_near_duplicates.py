@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -15,16 +16,12 @@ from autolabel.crawling.filters.image_filter import FilterSettings
 from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
 from surfaces.detections import Image
 from surfaces.images.load import load_image
-from tests.autolabel.crawling.drawn_pictures import jpeg
+from tests.autolabel.crawling.drawn_pictures import jpeg, scaled
 from tests.conftest import ROOMS
 
 NEAR_MAX = FilterSettings.near_max
 ROOM_PATHS = sorted((ROOMS / "images").iterdir())
 SHARED = Path(__file__).parents[4] / "shared" / "data"
-
-
-def scaled(image: Image, scale: float) -> Image:
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def recompressed(image: Image, quality: int) -> Image:
@@ -66,10 +63,6 @@ def bits(hashed: str) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bytes.fromhex(hashed[:128]), np.uint8)).reshape(2, 256)
 
 
-def distance(one: str, other: str) -> int:
-    return int((bits(one) != bits(other)).sum(axis=1).max())
-
-
 def flipped(hashed: str, first: int, second: int) -> str:
     """Another hash: so many bits of the first half differ, and so many of the second."""
     changed = bits(hashed).copy()
@@ -88,112 +81,97 @@ def rooms() -> dict[str, Image]:
 
 
 @pytest.fixture(scope="module")
-def index(rooms: dict[str, Image]) -> NearDuplicateIndex:
-    known = NearDuplicateIndex(NEAR_MAX)
-    for name, image in rooms.items():
-        known.add(name, near_hash(image))
-    return known
+def hashes(rooms: dict[str, Image]) -> dict[str, str]:
+    return {name: near_hash(image) for name, image in rooms.items()}
+
+
+def indexed(hashes: Mapping[str, str], distance_max: int = NEAR_MAX) -> NearDuplicateIndex:
+    index = NearDuplicateIndex(distance_max)
+    for name, hashed in hashes.items():
+        index.add(name, hashed)
+    return index
 
 
 @pytest.mark.parametrize("copy", COPIES)
-def test_copies_are_found(rooms: dict[str, Image], index: NearDuplicateIndex, copy: str) -> None:
+def test_copies_are_found(rooms: dict[str, Image], hashes: dict[str, str], copy: str) -> None:
+    index = indexed(hashes)
     for name, image in rooms.items():
-        found = index.find(near_hash(COPIES[copy](image)))
-        assert found is not None
-        assert found[0] == name
+        assert index.find_all(near_hash(COPIES[copy](image)))[0][0] == name
 
 
 @pytest.mark.parametrize("copy", ["cropped by 10 %", "10 % cut off below", "10 % cut off on the left"])
-def test_what_is_cut_may_come_first(rooms: dict[str, Image], copy: str) -> None:
-    index = NearDuplicateIndex(NEAR_MAX)
-    for name, image in rooms.items():
-        index.add(name, near_hash(COPIES[copy](image)))
-    for name, image in rooms.items():
-        found = index.find(near_hash(image))
-        assert found is not None
-        assert found[0] == name
+def test_a_cropped_copy_may_come_first(rooms: dict[str, Image], hashes: dict[str, str], copy: str) -> None:
+    index = indexed({name: near_hash(COPIES[copy](image)) for name, image in rooms.items()})
+    for name, hashed in hashes.items():
+        assert index.find_all(hashed)[0][0] == name
 
 
-def test_older_ledgers_know_the_whole_photo_only(rooms: dict[str, Image]) -> None:
+def test_older_databases_have_hashes_of_the_whole_photo_only(rooms: dict[str, Image], hashes: dict[str, str]) -> None:
     name, image = next(iter(rooms.items()))
-    index = NearDuplicateIndex(NEAR_MAX)
-    index.add(name, near_hash(image)[:128])
-    assert index.find(near_hash(image)) == (name, 0)
-    assert index.find(near_hash(cropped(image, 0.1))) is None
-    other = NearDuplicateIndex(NEAR_MAX)
-    other.add(name, near_hash(cropped(image, 0.1))[:128])
-    assert other.find(near_hash(image)) is not None, "the new photo has parts"
+    crop = near_hash(cropped(image, 0.1))
+    index = indexed({name: hashes[name][:128]})
+    assert index.find_all(hashes[name]) == [(name, 0)]
+    assert index.find_all(crop) == []
+    assert indexed({name: crop[:128]}).find_all(hashes[name]), "the new photo has parts"
 
 
-def test_other_photos_are_not(rooms: dict[str, Image]) -> None:
-    index = NearDuplicateIndex(NEAR_MAX)
-    for name, image in rooms.items():
-        assert index.find(near_hash(image)) is None, name
-        index.add(name, near_hash(image))
+def test_other_photos_are_not_found(hashes: dict[str, str]) -> None:
+    index = indexed({})
+    for name, hashed in hashes.items():
+        assert index.find_all(hashed) == [], name
+        index.add(name, hashed)
 
 
-def test_hashes_are_those_that_older_ledgers_hold() -> None:
-    """Within what another decoder of JPEG changes; else a corpus would be given its photos a second time."""
+def test_hashes_are_those_of_older_databases(hashes: dict[str, str]) -> None:
+    """But for the differences of JPEG decoders; else a corpus would get its photos a second time."""
     golden = (
         "ad84a7a4696b1978a39c3ce75e0e181b30e75ce61b1b3d26f0f13b3c25a68e19"
         "3e5d3159b119b05bb65b1a5a1a5a315af936c996cd09a65cc765872d8a1d59ad"
     )
-    assert distance(near_hash(load_image(str(ROOM_PATHS[0]))), golden) <= 6
+    assert (bits(hashes[ROOM_PATHS[0].stem]) != bits(golden)).sum(axis=1).max() <= 6
 
 
 @given(st.integers(0, 80), st.integers(0, 80))
 def test_both_hashes_have_to_be_near(first: int, second: int) -> None:
     hashed = random_hashes(1)[0]
-    index = NearDuplicateIndex(64)
-    index.add("kept", hashed)
-    expected = ("kept", max(first, second)) if max(first, second) <= 64 else None
-    assert index.find(flipped(hashed, first, second)) == expected
+    expected = [("kept", max(first, second))] if max(first, second) <= 64 else []
+    assert indexed({"kept": hashed}, 64).find_all(flipped(hashed, first, second)) == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70)), max_size=12))
-def test_the_nearest_is_found(differences: list[tuple[int, int]]) -> None:
+def test_near_ones_are_found_in_order(differences: list[tuple[int, int]]) -> None:
     wanted = random_hashes(1)[0]
-    index = NearDuplicateIndex(64)
-    for number, (first, second) in enumerate(differences):
-        index.add(str(number), flipped(wanted, first, second))
-    found = index.find(wanted)
-    nearest = min((max(pair) for pair in differences), default=65)
-    assert (found[1] if found else 65) == min(nearest, 65)
-    assert found is None or max(differences[int(found[0])]) == nearest
+    found = indexed({str(n): flipped(wanted, *pair) for n, pair in enumerate(differences)}, 64).find_all(wanted)
+    assert [distance for _, distance in found] == sorted(max(pair) for pair in differences if max(pair) <= 64)
+    assert all(max(differences[int(name)]) == distance for name, distance in found)
 
 
 def test_what_is_discarded_is_not_found() -> None:
     wanted, *others = random_hashes(4)
-    index = NearDuplicateIndex(64)
-    for name, hashed in (("a", wanted), ("b", flipped(wanted, 5, 5)), *zip("cde", others, strict=False)):
-        index.add(name, hashed)
+    index = indexed({"a": wanted, "b": flipped(wanted, 5, 5)} | dict(zip("cde", others, strict=True)), 64)
     assert index.find_all(wanted) == [("a", 0), ("b", 5)]
     index.discard("a")
     assert index.find_all(wanted) == [("b", 5)]
     index.discard("b")
-    assert index.find(wanted) is None
-    assert [index.find(hashed) for hashed in others] == [(name, 0) for name in "cde"]
+    assert index.find_all(wanted) == []
+    assert [index.find_all(hashed) for hashed in others] == [[(name, 0)] for name in "cde"]
 
 
 def test_an_index_grows() -> None:
-    index = NearDuplicateIndex(64)
     hashes = random_hashes(3000)
-    for number, hashed in enumerate(hashes):
-        index.add(str(number), hashed)
+    index = indexed({str(number): hashed for number, hashed in enumerate(hashes)}, 64)
     for number in (0, 1023, 1024, 2999):
-        assert index.find(flipped(hashes[number], 5, 7)) == (str(number), 7)
+        assert index.find_all(flipped(hashes[number], 5, 7)) == [(str(number), 7)]
 
 
 @pytest.mark.slow
 def test_a_million_are_searched_in_milliseconds() -> None:
     """Each has the hashes of six pictures, which are random here; processor time, since others may work too."""
-    index = NearDuplicateIndex(64)
     hashes = [row.tobytes().hex() for row in np.random.default_rng(0).integers(0, 256, (1_000_000, 384), np.uint8)]
-    for number, hashed in enumerate(hashes):
-        index.add(str(number), hashed)
+    index = indexed({str(number): hashed for number, hashed in enumerate(hashes)}, 64)
     asked = [flipped(hashed, 20, 30) + hashed[128:] for hashed in hashes[:: len(hashes) // 20]]
     started = time.process_time()
-    assert all(index.find(hashed) for hashed in asked)
+    assert all(index.find_all(hashed) for hashed in asked)
     milliseconds = 1000 * (time.process_time() - started) / len(asked)
     print(f"\n{milliseconds:.1f} ms a search among 1,000,000")
     assert milliseconds < 500
@@ -214,15 +192,13 @@ def test_copies_of_real_photos() -> None:
     hashes = {path.name: near_hash(load_image(str(path))) for path in paths}
     index, pairs = NearDuplicateIndex(NEAR_MAX), []
     for name, hashed in hashes.items():
-        if found := index.find(hashed):
-            pairs.append((name, *found))
+        pairs += [(name, *found) for found in index.find_all(hashed)[:1]]
         index.add(name, hashed)
     print(f"{len(paths)} photos, {len(pairs)} of them near an earlier one:")
     print(*(f"  {one} = {other}, {bits} bits" for one, other, bits in pairs), sep="\n")
     shares = {}
     for copy, change in COPIES.items():
-        found_in = [index.find(near_hash(change(image))) for image in images]
-        shares[copy] = np.mean([found is not None for found in found_in])
+        shares[copy] = np.mean([bool(index.find_all(near_hash(change(image)))) for image in images])
         print(f"{copy:<50} {shares[copy]:7.1%} of {len(images)} found")
     assert len(pairs) <= 20
     assert all(share >= 0.98 for share in shares.values())

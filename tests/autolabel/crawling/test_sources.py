@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from autolabel.crawling.requests import CrawlRequest, Kind
+from autolabel.crawling.records import CrawlRequest, Kind
 from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
 from autolabel.crawling.sources.licences import CODES, GROUPS, code_of, name_at, read_licences
 from autolabel.crawling.sources.parsing import ParseError
@@ -25,7 +25,7 @@ def _parse(*arguments: str | Path) -> argparse.Namespace:
     return parser.parse_args([str(argument) for argument in arguments])
 
 
-def _leads(*arguments: str | Path) -> list[CrawlRequest]:
+def _requests(*arguments: str | Path) -> list[CrawlRequest]:
     args = _parse(*arguments)
     return list(first_requests(args, read_settings(args, ignore_opt_outs=False)))
 
@@ -40,47 +40,36 @@ def test_a_text_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         b"\xef\xbb\xbf# rooms\nHTTPS://Example.com:443/a/../b.jpg#top\r\n\n  http://example.com  \nnot an address\n"
         b"https://example.com/caf\xe9.jpg\nftp://example.com/c.jpg\nhttp://user:secret@example.com/\nhttps://example.com/b.jpg\n"
     )
-    assert _leads("--urls", path) == [
+    assert _requests("--urls", path) == [
         _photo("https://example.com/b.jpg"),
         _photo("http://example.com/"),
         _photo("https://example.com/caf%E9.jpg"),
         _photo("https://example.com/b.jpg"),
     ]
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert [line.split(": ")[1] for line in told.err.splitlines()] == [f"{path}:{n}" for n in (5, 7, 8)] + [str(path)]
-    assert told.err.splitlines()[0].endswith("expected an http or https address, got one of ''")
-    assert told.err.splitlines()[-1].endswith("3 lines passed over")
-    assert "secret" not in told.err
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [f"{path}:{n}" for n in (5, 7, 8)] + [str(path)]
+    assert lines[0].endswith("expected an http or https address, got one of ''")
+    assert lines[-1].endswith("3 lines passed over")
+    assert "secret" not in err
 
 
-def test_many_bad_lines_are_counted_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "urls.txt"
-    path.write_text("nothing\n" * 1000 + "https://example.com/a.jpg\n", "utf-8")
-    assert len(_leads("--urls", path)) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 11
-    assert told[-1] == f"autolabel: {path}: 1000 lines passed over"
-
-
-def test_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"https://example.com/a.jpg\nno\n")))
-    assert _leads("--urls", "-") == [_photo("https://example.com/a.jpg")]
-    assert "stdin:2: " in capsys.readouterr().err
+def test_many_bad_lines_of_stdin_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"https://example.com/a.jpg\n" + b"no\n" * 1000)))
+    assert _requests("--urls", "-") == [_photo("https://example.com/a.jpg")]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [*(f"stdin:{number}" for number in range(2, 12)), "stdin"]
+    assert lines[-1] == "autolabel: stdin: 1000 lines passed over"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 @pytest.mark.parametrize(("name", "text"), [("l.txt", "{}"), ("l.csv", "url\n{}"), ("l.jsonl", '{{"url": "{}"}}')])
 def test_lists_as_other_systems_write_them(tmp_path: Path, encoding: str, name: str, text: str) -> None:
     (tmp_path / name).write_text(text.format("https://example.com/a.jpg"), encoding)
-    assert _leads("--urls", tmp_path / name) == [_photo("https://example.com/a.jpg")]
-
-
-def test_a_folders_other_files_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("a.jpg", "b.mov"):
-        (tmp_path / name).touch()
-    assert len(_leads("--folder", tmp_path)) == 1
-    assert capsys.readouterr().err == f"autolabel: {tmp_path}: 1 file passed over: 1 .mov\n"
+    assert _requests("--urls", tmp_path / name) == [_photo("https://example.com/a.jpg")]
 
 
 def test_a_csv_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +81,7 @@ def test_a_csv_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "utf-8",
     )
     by = {"licence": "CC BY 4.0", "licence_url": "https://creativecommons.org/licenses/by/4.0/"}
-    assert _leads("--urls", path) == [
+    assert _requests("--urls", path) == [
         _photo("https://example.com/a.jpg", title="A room", author="Lee, Ann", **by),
         _photo("https://example.com/b.jpg"),
     ]
@@ -106,7 +95,7 @@ def test_a_json_lines_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         '[]\n{"url": 5}\n{"url": "https://example.com/\\ud800"}\n{nothing\n' + "[" * 100_000 + "\n",
         "utf-8",
     )
-    assert _leads("--urls", path) == [_photo("https://example.com/a.jpg", licence="CC0")]
+    assert _requests("--urls", path) == [_photo("https://example.com/a.jpg", licence="CC0")]
     assert [line.split(":")[2] for line in capsys.readouterr().err.splitlines()[:-1]] == ["3", "4", "5", "6", "7"]
 
 
@@ -114,21 +103,21 @@ def test_a_json_lines_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_lists_that_cannot_be_read(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(ParseError, match="expected a list of addresses in"):
-        _leads("--urls", tmp_path / name)
+        _requests("--urls", tmp_path / name)
     with pytest.raises(ParseError, match="No such file"):
-        _leads("--urls", tmp_path / "absent.txt")
+        _requests("--urls", tmp_path / "absent.txt")
 
 
 def test_pages_sitemaps_and_searches() -> None:
     pages = ("--page", "https://Example.com", "--sitemap", "https://example.com/sitemap.xml#a")
-    leads = _leads(*pages, "--openverse", "dining room", "kitchen", "--wikimedia", "hall")
-    assert [(request.kind, request.source) for request in leads] == [
+    requests = _requests(*pages, "--openverse", "dining room", "kitchen", "--wikimedia", "hall")
+    assert [(request.kind, request.source) for request in requests] == [
         *[(Kind.OPENVERSE, "openverse")] * 2,
         (Kind.WIKIMEDIA, "wikimedia"),
         (Kind.SITEMAP, "sitemaps"),
         (Kind.PAGE, "pages"),
     ]
-    assert [request.url for request in leads[3:]] == ["https://example.com/sitemap.xml", "https://example.com/"]
+    assert [request.url for request in requests[3:]] == ["https://example.com/sitemap.xml", "https://example.com/"]
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,13 +139,14 @@ def test_arguments_that_mean_nothing(arguments: tuple[str, ...], capsys: pytest.
     assert "expected" in capsys.readouterr().err
 
 
-def test_a_folder(tmp_path: Path, room_path: Path) -> None:
+def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / "room.jpg").write_bytes(room_path.read_bytes())
-    (tmp_path / "notes.txt").write_text("no photo", "utf-8")
-    assert _leads("--folder", tmp_path) == [CrawlRequest(str(tmp_path / "inner" / "room.jpg"), Kind.FILE, "folder")]
+    for name in ("inner/room.jpg", "film.mov"):
+        (tmp_path / name).touch()
+    assert _requests("--folder", tmp_path) == [CrawlRequest(str(tmp_path / "inner" / "room.jpg"), Kind.FILE, "folder")]
+    assert capsys.readouterr().err == f"autolabel: {tmp_path}: 1 file passed over: 1 .mov\n"
     with pytest.raises(DatasetError, match="no such file or folder"):
-        _leads("--folder", tmp_path / "absent")
+        _requests("--folder", tmp_path / "absent")
 
 
 @pytest.mark.parametrize(
@@ -210,26 +200,8 @@ _urls = st.builds(
 
 _list_pieces = st.sampled_from(
     [
-        *(
-            "url",
-            "page",
-            "title",
-            ",",
-            '"',
-            "\n",
-            "\r",
-            "\0",
-            "\t",
-            "#",
-            "{",
-            "}",
-            ":",
-            "[",
-            "]",
-            "null",
-            '{"url": "',
-            '"}',
-        ),
+        *'," \n\r\0\t#{}:[]',
+        *("url", "page", "title", "null", '{"url": "', '"}'),
         *("https://a.example/b.jpg", "//[", "http://[::1", "\ud800", "\\ud800", "é", "9" * 5000, "x" * 9000, "url\n"),
     ]
 )
@@ -242,11 +214,11 @@ def test_any_list_is_read_or_refused_in_a_line(tmp_path: Path, text: str, suffix
     path = tmp_path / f"list{suffix}"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        leads = _leads("--urls", path)
+        requests = _requests("--urls", path)
     except ParseError as error:
         refused = str(error)
     else:
-        assert all(request.url.startswith("https://a.example/") for request in leads)
+        assert all(request.url.startswith("https://a.example/") for request in requests)
         refused = ""
     assert "\n" not in refused
     assert len(refused) < 1000
@@ -289,17 +261,14 @@ def test_any_reference_resolves_or_leads_nowhere(reference: str) -> None:
         ("", "", None),
     ],
 )
-def test_licences_by_name_and_address(name: str, url: str, code: str | None) -> None:
+def test_licences_by_name_and_url(name: str, url: str, code: str | None) -> None:
     assert code_of(name, url) == code
 
 
-def test_names_of_licences() -> None:
+def test_names_and_groups_of_licences() -> None:
     assert name_at("https://creativecommons.org/licenses/by-sa/4.0/deed.de") == "CC BY-SA 4.0"
     assert name_at("https://creativecommons.org/publicdomain/zero/1.0/") == "CC0 1.0"
     assert name_at("https://example.com/terms") == ""
-
-
-def test_groups_of_licences() -> None:
     assert read_licences("commercial") == {"cc0", "pdm", "by", "by-sa", "by-nd"}
     assert read_licences("BY, cc0") == {"by", "cc0"}
     with pytest.raises(ValueError, match="got 'gpl'"):

@@ -1,10 +1,9 @@
-"""From the predictions of both kinds of teachers to labels; the rules by name."""
+"""From the predictions of both kinds of teachers to labels; the rules by name; quality scores."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -14,20 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel.labelling.class_config import default_class_config
-from autolabel.labelling.labeller import (
-    INSTANCE_RULES,
-    RULES,
-    SEMANTIC_RULES,
-    LabellingSettings,
-    label_prediction,
-)
-from models.teachers.base import InstancePrediction, Prediction, PromptedBoxes, SemanticPrediction
-from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
+from autolabel.labelling.labeller import INSTANCE_RULES, RULES, SEMANTIC_RULES, LabellingSettings, label_prediction
+from autolabel.labelling.quality import geometric_mean, photo_quality, segment_quality
+from models.teachers.base import InstancePrediction, Prediction, SemanticPrediction
+from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL, SurfaceClass
 from surfaces.cli.settings_files import SettingsError
+from surfaces.store.records import ScoredSegment
+from tests.autolabel import label_stores
 from tests.autolabel.corpora import ROOT
 from tests.autolabel.scenes import (
     FLOOR_BOX,
     FLOOR_MASK,
+    MASKS,
     SIZE_HW,
     TABLE_BOX,
     TABLE_MASK,
@@ -49,17 +46,6 @@ FINGERPRINT = "0002972d54d010f41716f838ab722f9a9f63cdd9058a3e27d8a80f11746e0f8d"
 """Of the shipped class config and all rules, in version 0.1."""
 
 
-def drawn(boxes: PromptedBoxes, without: Iterable[str] = ()) -> Prediction:
-    """The prediction of a detector whose SAM draws the part of a class's region inside a box."""
-    regions = {WALL: WALL_MASK, FLOOR: FLOOR_MASK, DINING_TABLE: TABLE_MASK, None: np.ones(SIZE_HW, bool)}
-    rules = LabellingSettings(without=frozenset(without))
-    instances = []
-    for box in rules.select_boxes(boxes, SIZE_HW):
-        inside = rectangle(tuple(box.box_xyxy.tolist())) & regions[box.prompt.surface]
-        instances.append(replace(instance(box.prompt.surface, inside, box.score), box_xyxy=box.box_xyxy))
-    return Prediction(tuple(instances), agreement={"flips": 0.9})
-
-
 def test_from_boxes_to_labels() -> None:
     boxes = found_boxes(
         (WALL_BOX, {"wall": 0.6, "floor": 0.3}),
@@ -69,8 +55,14 @@ def test_from_boxes_to_labels() -> None:
         ((98, 120, 200, 202), {"dining table": 0.45}),
         ((40, 30, 90, 90), {"window": 0.4}),
     )
+    instances = []
+    for box in LabellingSettings().select_boxes(boxes, SIZE_HW):
+        corners = tuple(box.box_xyxy.tolist())
+        sam_mask = rectangle(corners) & MASKS[box.prompt.surface]
+        instances.append(instance(box.prompt.surface, sam_mask, box.score, corners))
+    prediction = Prediction(tuple(instances), agreement={"flips": 0.9})
     window = rectangle((40, 30, 90, 90))
-    labels = label_prediction(drawn(boxes), SIZE_HW, LabellingSettings())
+    labels = label_prediction(prediction, SIZE_HW, LabellingSettings())
     check_invariants(labels)
     expected = np.zeros(SIZE_HW, np.uint8)
     expected[WALL_MASK & ~window] = 1
@@ -163,10 +155,9 @@ def semantic_predictions(draw: st.DrawFn) -> SemanticPrediction:
 left_out = st.one_of(st.just(frozenset[str]()), st.frozensets(st.sampled_from(RULES)))
 
 
-@settings(max_examples=60, deadline=None)
-@given(instances(), left_out)
-def test_invariants_for_any_instances(found: tuple[InstancePrediction, ...], without: frozenset[str]) -> None:
-    labels, again = labelled(*found, without=without), labelled(*found, without=without)
+def check_twice(prediction: Prediction, size_hw: tuple[int, int], without: frozenset[str]) -> None:
+    rules = LabellingSettings(without=without)
+    labels, again = (label_prediction(prediction, size_hw, rules) for _ in range(2))
     check_invariants(labels)
     assert np.array_equal(labels.labels().tables, again.labels().tables)
     assert np.array_equal(labels.labels().semantic, again.labels().semantic)
@@ -174,15 +165,17 @@ def test_invariants_for_any_instances(found: tuple[InstancePrediction, ...], wit
 
 
 @settings(max_examples=60, deadline=None)
+@given(instances(), left_out)
+def test_invariants_for_any_instances(found: tuple[InstancePrediction, ...], without: frozenset[str]) -> None:
+    check_twice(Prediction(found), SIZE_HW, without)
+
+
+@settings(max_examples=60, deadline=None)
 @given(semantic_predictions(), left_out, st.tuples(st.integers(1, 90), st.integers(1, 90)))
 def test_invariants_for_any_probabilities(
     semantic: SemanticPrediction, without: frozenset[str], size_hw: tuple[int, int]
 ) -> None:
-    rules = LabellingSettings(without=without)
-    labels, again = (label_prediction(Prediction(semantic=semantic), size_hw, rules) for _ in range(2))
-    check_invariants(labels)
-    assert np.array_equal(labels.labels().semantic, again.labels().semantic)
-    assert labels.quality_scores == again.quality_scores
+    check_twice(Prediction(semantic=semantic), size_hw, without)
 
 
 @settings(max_examples=30, deadline=None)
@@ -213,3 +206,60 @@ def test_rules_are_fast(size_hw: tuple[int, int], seconds: float) -> None:
     finally:
         cv2.setNumThreads(threads)
     assert min(taken) < seconds
+
+
+def segment(surface: SurfaceClass = WALL, score: float = 0.5, **measures: float) -> ScoredSegment:
+    return label_stores.segment(surface, np.ones((2, 2), bool), score, **measures)
+
+
+def ignored(quarters: int) -> np.ndarray:
+    return np.arange(4).reshape(2, 2) < quarters
+
+
+def test_a_segments_quality_is_the_geometric_mean_of_its_measures() -> None:
+    assert segment_quality(segment(detector=0.4, predicted_iou=0.9)) == pytest.approx(0.6)
+    assert segment_quality(segment(detector=0.4)) == pytest.approx(0.4)
+    assert segment_quality(segment(score=0.7)) == pytest.approx(0.7)
+
+
+def test_a_photos_score_is_the_geometric_mean_of_the_worst_segment_and_the_photos_measures() -> None:
+    segments = segment(detector=0.9), segment(FLOOR, detector=0.8), segment(DINING_TABLE, detector=0.5)
+    measures = {"worst_segment": 0.5, "sure_share": 0.75, "flips": 0.6, "backends": 0.9}
+    found = photo_quality(segments, ignored(1), {"flips": 0.6, "backends": 0.9})
+    assert found == {"score": pytest.approx((0.5 * 0.75 * 0.6 * 0.9) ** (1 / 4)), **measures}
+    found = photo_quality(segments, ignored(0), {})  # unknown measures are left out
+    assert found == {"score": pytest.approx(0.5**0.5), "worst_segment": 0.5, "sure_share": 1.0}
+
+
+def test_a_photo_without_segments_or_all_ignored_scores_0() -> None:
+    assert photo_quality([], ignored(0), {"flips": 1.0})["score"] == 0
+    assert photo_quality([segment(detector=1.0)], ignored(4), {})["score"] == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1))
+def test_the_geometric_mean_is_between_least_and_most(values: list[float]) -> None:
+    mean = geometric_mean(values)
+    assert min(values) * (1 - 1e-9) <= mean <= max(values) * (1 + 1e-9)
+    assert 0 <= mean <= 1
+
+
+measures_of_segments = st.dictionaries(st.sampled_from(["detector", "stability"]), st.floats(0, 1), min_size=1)
+
+
+@given(st.lists(measures_of_segments, min_size=1, max_size=4), st.data(), st.floats(0, 1), st.integers(0, 4))
+def test_a_better_measure_never_lowers_a_score(
+    measured: list[dict[str, float]], data: st.DataObject, flips: float, quarters: int
+) -> None:
+    improved = [dict(one) for one in measured]
+    changed = data.draw(st.sampled_from(improved))
+    name = data.draw(st.sampled_from(sorted(changed)))
+    changed[name] = data.draw(st.floats(changed[name], 1))
+
+    def score(one: list[dict[str, float]], agreed: float, quarters: int) -> float:
+        segments = [segment(**measures) for measures in one]
+        return photo_quality(segments, ignored(quarters), {"flips": agreed})["score"]
+
+    least = score(measured, flips, quarters) - 1e-12
+    assert score(improved, flips, quarters) >= least
+    assert score(measured, (flips + 1) / 2, quarters) >= least
+    assert score(measured, flips, max(0, quarters - 1)) >= least

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,10 +55,9 @@ def _wall(teacher: Teacher) -> float:
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
     """A network whose output is its input; in its class map the red channel is wall."""
-    shape = [1, 3, 8, 8]
     scaled = helper.make_node("Mul", ["input", "scale"], ["output"])
     scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [1 / 255])
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "output")]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in ("input", "output")]
     graph = helper.make_graph([scaled], "echo", values[:1], values[1:], [scale])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, str(tmp_path / "net.onnx"))
@@ -94,28 +92,20 @@ def test_a_python_teacher(tmp_path: Path) -> None:
     assert isinstance(teacher, ColourTeacher)
 
 
-@dataclass(frozen=True)
-class OldResult:
-    """The result of `look()` in version 0.1."""
-
-    proposals: tuple[object, ...]
-    belief: SemanticPrediction | None
-    agreement: dict[str, float]
-
-
 class OldTeacher:
     """A teacher for version 0.1: it has `look()` rather than `predict()`."""
 
     def __init__(self, proposes: bool) -> None:
         self.name, self.fingerprint, self._proposes = "old", "0" * 64, proposes
 
-    def look(self, image: np.ndarray) -> OldResult:
+    def look(self, image: np.ndarray) -> SimpleNamespace:
         semantic = SemanticPrediction(np.full((4, 2, 2), 0.25, np.float32), np.zeros((2, 2), np.float32))
         box, mask = np.array([0, 0, 2, 2], np.float32), np.ones(image.shape[:2], bool)
         proposal = SimpleNamespace(
             surface=WALL, prompt="wall", score=0.5, box_xyxy=box, mask=mask, qualities={"predicted_iou": 0.9}
         )
-        return OldResult((proposal,) if self._proposes else (), None if self._proposes else semantic, {"flips": 0.8})
+        found = {"proposals": (proposal,), "belief": None} if self._proposes else {"proposals": (), "belief": semantic}
+        return SimpleNamespace(**found, agreement={"flips": 0.8})
 
 
 @pytest.mark.parametrize("proposes", [False, True])
@@ -213,7 +203,9 @@ def test_an_error_is_one_line_that_names_the_file(tmp_path: Path, content: str, 
     assert "\n" not in str(raised.value)
 
 
-def test_options_that_do_not_fit(tmp_path: Path) -> None:
+def test_missing_weights_and_options_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none\.onnx"):
+        _open(tmp_path / "t.toml", 'kind = "onnx"\nweights = "none.onnx"\nclass_map = "mosaic"\n')
     with pytest.raises(SettingsError, match=r"in .*t\.toml rather than on the command line"):
         _open(tmp_path / "t.toml", 'kind = "student"', weights=(Path("x"),))
     for name, options, shown in (
@@ -224,8 +216,3 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     ):
         with pytest.raises(SettingsError, match=shown):
             open_teacher(name, LabellingSettings(), options)
-
-
-def test_missing_weights(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"none\.onnx"):
-        _open(tmp_path / "t.toml", 'kind = "onnx"\nweights = "none.onnx"\nclass_map = "mosaic"\n')

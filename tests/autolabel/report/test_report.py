@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image as Pillow
 
 from autolabel.__main__ import main
 from autolabel.report.gallery import choose_galleries
@@ -19,61 +18,33 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.datasets import open_dataset
 from surfaces.store.label_store import LabelStore, Source
 from surfaces.store.records import ScoredLabels
-from tests.autolabel.label_stores import ROOMS, add_photo, rooms_store, scored_labels, segment
+from tests.autolabel.corpora import check_error, write_photo
+from tests.autolabel.label_stores import ROOMS, rooms_store, scored_labels, segment, store_of
+from tests.page_checks import Page
 
 
-class Page(HTMLParser):
-    """A page's text, its links, and its tags that are open."""
-
-    _VOID = ("meta", "img", "br")
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.links: set[str] = set()
-        self.open: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in self._VOID:
-            self.open.append(tag)
-        self.links |= {value or "" for name, value in attrs if name in ("src", "href")}
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        pass
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
+def text_of(path: Path) -> str:
+    tags = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
+    return " ".join(html.unescape(tags.sub(" ", path.read_text(encoding="utf-8"))).split())
 
 
-def page_of(store: Path, out: Path, photos: int = 24) -> Page:
+def page_of(store: Path, out: Path) -> tuple[str, set[Path]]:
+    """The text of a store's report, and the pictures it shows."""
     with LabelStore.open(store) as opened:
-        path = write_report(opened, out, "Labels of <rooms>", photos)
+        path = write_report(opened, out, "Labels of <rooms>")
     assert path == out / "index.html"
-    return Page(path.read_text(encoding="utf-8"))
+    return text_of(path), Page(path).pictures
 
 
 def one_photo(folder: Path, labels: ScoredLabels, name: str = "photo") -> Path:
-    folder.mkdir(exist_ok=True)
-    Pillow.fromarray(np.full((*labels.ignore_mask.shape, 3), len(name), np.uint8)).save(folder / f"{name}.png")
-    with LabelStore.create(folder) as store:
-        add_photo(store, folder / f"{name}.png", labels)
-    return folder
+    photo = write_photo(folder / f"{name}.png", np.full((*labels.ignore_mask.shape, 3), len(name), np.uint8))
+    return store_of(folder, labels, photo)
 
 
 def test_the_page_needs_nothing_outside_its_folder(tmp_path: Path) -> None:
-    page = page_of(rooms_store(tmp_path / "store"), tmp_path / "out")
-    assert page.open == []
-    assert len(page.links) == 2 * 4
-    pictures = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out" / "images").iterdir()}
-    assert page.links == pictures
+    _, pictures = page_of(rooms_store(tmp_path / "store"), tmp_path / "out")
+    assert len(pictures) == 2 * 4
+    assert pictures == set((tmp_path / "out" / "images").iterdir())
     assert "://" not in (tmp_path / "out" / "index.html").read_text()
 
 
@@ -88,7 +59,7 @@ def test_the_text(tmp_path: Path) -> None:
             opened.add_failure(Source(f"/corpus/{index}.jpg", "x", "/corpus"), "unreadable", "expected <a photo>")
         opened.add_failure(Source("/corpus/big.jpg", "x", "/corpus"), "too large", "far too many pixels")
         opened.add_review(first.sha256, opened.labels(first.sha256), "Ann & Bob")
-    text = page_of(store, tmp_path / "out").text
+    text, _ = page_of(store, tmp_path / "out")
     for words in (
         "Labels of <rooms>",
         "4 photos labelled",
@@ -120,14 +91,14 @@ def test_classes_are_counted(tmp_path: Path) -> None:
     with LabelStore.open(tmp_path / "store") as store:
         statistics = gather_statistics(store)
     assert statistics.photos == 2
-    tables = statistics.classes["dining table"]
-    assert (tables.area_shares.count, tables.scores.count) == (1, 2)
-    assert tables.area_shares.mean == pytest.approx(0.1)
-    assert tables.scores.counts[8] == tables.scores.counts[BINS - 1] == 1
-    assert statistics.classes["wall"].area_shares.total == pytest.approx(0.5)
-    assert statistics.classes["floor"].area_shares.count == 0
+    shares, scores = statistics.area_shares, statistics.scores["dining table"]
+    assert (shares["dining table"].count, scores.count) == (1, 2)
+    assert shares["dining table"].mean == pytest.approx(0.1)
+    assert scores.counts[8] == scores.counts[BINS - 1] == 1
+    assert shares["wall"].total == pytest.approx(0.5)
+    assert shares["floor"].count == 0
     assert {name: values.count for name, values in statistics.quality_scores.items()} == {"score": 2, "sure_share": 1}
-    text = page_of(tmp_path / "store", tmp_path / "out").text
+    text, _ = page_of(tmp_path / "store", tmp_path / "out")
     assert re.search(r"dining table +1 +50\.0% +2 +5\.0% +10\.0%", text)
     assert "75.0% of a photo" in text
     assert "nothing found" in text
@@ -162,37 +133,34 @@ def test_labels_are_drawn_on_the_photo(tmp_path: Path) -> None:
 def test_missing_photos_are_reported(tmp_path: Path) -> None:
     one_photo(tmp_path / "store", ScoredLabels((), np.zeros((20, 20), bool), {"score": 0.1}))
     (tmp_path / "store" / "photo.png").unlink()
-    page = page_of(tmp_path / "store", tmp_path / "out")
-    assert "gone or has changed" in page.text
-    assert page.links == set()
+    text, pictures = page_of(tmp_path / "store", tmp_path / "out")
+    assert "gone or has changed" in text
+    assert pictures == set()
 
 
 def test_a_store_without_photos(tmp_path: Path) -> None:
     LabelStore.create(tmp_path / "store").close()
-    text = page_of(tmp_path / "store", tmp_path / "out").text
+    text, _ = page_of(tmp_path / "store", tmp_path / "out")
     assert "0 photos labelled" in text
     assert text.count("There are none.") == 6
 
 
 def test_histograms(tmp_path: Path) -> None:
     values = Distribution()
-    for value in (0.0, 0.01, 0.5, 1.0):
+    for index, value in enumerate((0.0, 0.01, 0.5, 1.0), 1):
         values.add(value)
-    with LabelStore.create(tmp_path / "store") as store:
-        for index, value in enumerate((0.0, 0.01, 0.5, 1.0)):
-            photo = tmp_path / f"{index}.png"
-            Pillow.fromarray(np.full((20, 20, 3), index, np.uint8)).save(photo)
-            add_photo(store, photo, ScoredLabels((), np.zeros((20, 20), bool), {"a_<_b": value}))
+        one_photo(tmp_path / "store", ScoredLabels((), np.zeros((20, 20), bool), {"a_<_b": value}), "x" * index)
+    with LabelStore.open(tmp_path / "store") as store:
         assert gather_statistics(store).quality_scores["a_<_b"] == values
     page_of(tmp_path / "store", tmp_path / "out")
-    html = (tmp_path / "out" / "index.html").read_text()
-    assert "<b>a &lt; b</b> 4 · mean 0.38</figcaption>" in html
-    bars = re.findall(r'<rect x="(.+?)" y="(.+?)" width="14" height="(.+?)" .*?<title>(.+?)</title>', html)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "<b>a &lt; b</b> 4 · mean 0.38</figcaption>" in page
+    bars = re.findall(r'<rect x="(.+?)" y="(.+?)" width="14" height="(.+?)" .*?<title>(.+?)</title>', page)
     assert [label for *_, label in bars] == ["0.00 to 0.05: 2", "0.50 to 0.55: 1", "0.95 to 1.00: 1"]
     assert [float(height) for _, _, height, _ in bars] == [90, 45, 45]
     assert [float(y) for _, y, _, _ in bars] == [14, 59, 59]
     assert float(bars[1][0]) == pytest.approx(4 + 150 + 0.5)
-    assert "<b>wall</b> none</figcaption>" in html
+    assert "<b>wall</b> none</figcaption>" in page
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,10 +168,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out = tmp_path / "new" / "page"
     assert main(["report", str(tmp_path / "rooms"), "--out", str(out), "--photos", "1"]) == 0
     assert capsys.readouterr().out == f"{out / 'index.html'}\n"
-    assert Page((out / "index.html").read_text()).text.count("Labels of rooms") == 2
-    assert main(["report", str(tmp_path / "rooms"), "--out", str(out)]) == 6
-    assert main(["report", str(tmp_path / "nowhere"), "--out", str(tmp_path / "other")]) == 8
-    shown = capsys.readouterr()
-    assert [line.split(":")[0] for line in shown.err.splitlines()] == ["autolabel", "autolabel"]
-    assert shown.out == ""
-    assert not (tmp_path / "other").exists()
+    assert text_of(out / "index.html").count("Labels of rooms") == 2
+    check_error(capsys, 6, "exists", "report", str(tmp_path / "rooms"), "--out", str(out))

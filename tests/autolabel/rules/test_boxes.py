@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,9 +31,7 @@ def test_a_merged_phrase_belongs_to_the_class_that_leads() -> None:
     merged = (WALL_BOX, {"wall": 0.5, "floor": 0.4})
     assert chosen(merged) == [("wall", 0.5, WALL_BOX)]
     assert chosen(merged, without=["merged_phrases"]) == [("wall", 0.5, WALL_BOX), ("floor", 0.4, WALL_BOX)]
-
-
-def test_a_merged_phrase_without_a_leader_scores_just_below_accept() -> None:
+    # Without a leader it scores just below `accept`.
     merged = (WALL_BOX, {"wall": 0.52, "floor": 0.5})
     (box,) = select_boxes(found_boxes(merged), SIZE_HW, default_class_config())
     assert (box.prompt.surface, tuple(box.box_xyxy)) == (WALL, WALL_BOX)
@@ -65,12 +62,9 @@ def test_a_whole_image_wall_is_dropped_beside_an_accepted_one() -> None:
     found = (WHOLE, {"wall": 0.7}), (WALL_BOX, {"wall": 0.5}), (FLOOR_BOX, {"floor": 0.5})
     assert chosen(*found) == [("wall", 0.5, WALL_BOX), ("floor", 0.5, FLOOR_BOX)]
     assert chosen(*found, without=["whole_image_boxes"])[0] == ("wall", 0.7, WHOLE)
-
-
-@pytest.mark.parametrize("name", ["wall", "floor"])
-def test_a_whole_image_box_alone_has_low_confidence(name: str) -> None:
-    assert chosen((WHOLE, {name: 0.7})) == [(name, ACCEPT[name], WHOLE)]
-    assert chosen((WHOLE, {name: 0.7}), without=["whole_image_boxes"]) == [(name, 0.7, WHOLE)]
+    for name in ("wall", "floor"):  # alone it has low confidence
+        assert chosen((WHOLE, {name: 0.7})) == [(name, ACCEPT[name], WHOLE)]
+        assert chosen((WHOLE, {name: 0.7}), without=["whole_image_boxes"]) == [(name, 0.7, WHOLE)]
 
 
 def test_the_higher_score_of_table_and_desk_has_the_box() -> None:

@@ -1,24 +1,34 @@
-"""Known errors of a detector and SAM, with every rule on and off."""
+"""Known errors of detectors and SAM, specks, pinholes, implausible places and sizes: every rule on and off."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from autolabel.labelling.class_config import default_class_config
-from surfaces.classes import DINING_TABLE
+from autolabel.rules.masks import PINHOLE_SHARE, SPECK_SHARE
+from surfaces.classes import DINING_TABLE, FLOOR, WALL
+from surfaces.detections import Mask
+from surfaces.masks import components
+from surfaces.masks.components import cleaned, filled, small_parts
 from tests.autolabel.scenes import (
     FLOOR_MASK,
     NONE,
+    SIZE_HW,
     TABLE_BOX,
     TABLE_MASK,
     WALL_MASK,
     check,
     floor,
     labelled,
+    labelled_semantic,
     masks_of,
     negative,
     rectangle,
+    semantic_of,
     table,
     wall,
 )
@@ -43,7 +53,7 @@ def test_windows_are_holes() -> None:
 def test_a_wall_as_large_as_a_curtain_keeps_or_loses_the_common_part_by_score() -> None:
     curtain = rectangle((0, 0, 300, 140))
     check(labelled(wall(score=0.8), negative(curtain, 0.5)), wall=WALL_MASK)
-    check(labelled(wall(score=0.5), negative(curtain, 0.8)), wall=WALL_MASK & ~curtain)
+    check(labelled(wall(score=0.5), negative(curtain, 0.8)), wall=WALL_MASK & ~curtain)  # and is no part of its box
 
 
 def test_a_desk_is_no_table() -> None:
@@ -112,21 +122,17 @@ def test_a_mask_of_half_the_box_is_a_part(right: int, is_part: bool) -> None:
     check(labelled(table(part, 0.8, TABLE_BOX)), table=part & (not is_part), ignored=TABLE_MASK & is_part)
 
 
-def test_a_wall_behind_a_curtain_and_a_table_with_thin_legs_are_no_parts() -> None:
-    curtain = rectangle((0, 0, 310, 140))
+def test_a_table_with_thin_legs_is_no_part() -> None:
     legs = TABLE_MASK & ~rectangle((104, 130, 196, 200))
-    check(labelled(wall(score=0.5), negative(curtain, 0.8)), wall=WALL_MASK & ~curtain)
     check(labelled(table(legs)), table=legs)
+
+
+ACCEPT, UNSURE = TABLE_SETTINGS.accept, TABLE_SETTINGS.unsure
 
 
 @pytest.mark.parametrize(
     ("score", "is_label", "is_ignored"),
-    [
-        (TABLE_SETTINGS.accept, True, False),
-        (TABLE_SETTINGS.accept - 0.01, False, True),
-        (TABLE_SETTINGS.unsure, False, True),
-        (TABLE_SETTINGS.unsure - 0.01, False, False),
-    ],
+    [(ACCEPT, True, False), (ACCEPT - 0.01, False, True), (UNSURE, False, True), (UNSURE - 0.01, False, False)],
 )
 def test_pixels_of_low_scores_are_ignored_and_very_low_scores_dropped(
     score: float, is_label: bool, is_ignored: bool
@@ -152,13 +158,11 @@ def test_pixels_of_both_wall_and_floor_are_ignored() -> None:
     check(labelled(*found, without=["wall_or_floor"]), wall=reaching_down & ~TABLE_MASK, **rest)
 
 
-@pytest.mark.parametrize(("wall_score", "floor_score"), [(0.9, 0.5), (0.5, 0.9)])
-def test_a_wall_around_the_floor_leaked(wall_score: float, floor_score: float) -> None:
-    labels = labelled(wall(rectangle((0, 0, 320, 225)), wall_score), floor(score=floor_score))
-    check(labels, wall=WALL_MASK, floor=FLOOR_MASK)
-
-
-def test_a_floor_around_the_wall_leaked() -> None:
+def test_a_region_around_the_other_leaked() -> None:
+    around_floor = rectangle((0, 0, 320, 225))
+    for wall_score, floor_score in ((0.9, 0.5), (0.5, 0.9)):
+        labels = labelled(wall(around_floor, wall_score), floor(score=floor_score))
+        check(labels, wall=WALL_MASK, floor=FLOOR_MASK)
     small_wall = rectangle((0, 60, 320, 120))
     labels = labelled(wall(small_wall), floor(rectangle((0, 60, 320, 240))))
     check(labels, wall=small_wall, floor=rectangle((0, 120, 320, 240)))
@@ -177,3 +181,106 @@ def test_without_instances_there_are_no_segments() -> None:
         check(labels)
         assert labels.segments == ()
         assert labels.quality_scores["score"] == 0
+
+
+SPECK = rectangle((10, 200, 16, 206))
+PINHOLE = rectangle((50, 50, 52, 52))
+SOCKET = rectangle((80, 40, 90, 50))
+AREA = SIZE_HW[0] * SIZE_HW[1]
+
+
+def test_specks_are_ignored() -> None:
+    assert SPECK.sum() < SPECK_SHARE * AREA
+    check(labelled(wall(WALL_MASK | SPECK)), wall=WALL_MASK, ignored=SPECK)
+    check(labelled(wall(WALL_MASK | SPECK), without=["specks"]), wall=WALL_MASK | SPECK)
+    labels = labelled(wall(WALL_MASK | SPECK, 0.9), floor(), without=["wall_or_floor"])
+    check(labels, wall=WALL_MASK, floor=FLOOR_MASK)
+
+
+def test_pinholes_are_filled_and_real_holes_stay() -> None:
+    assert PINHOLE.sum() < PINHOLE_SHARE * AREA < SOCKET.sum()
+    found = wall(WALL_MASK & ~PINHOLE & ~SOCKET)
+    check(labelled(found), wall=WALL_MASK & ~SOCKET)
+    check(labelled(found, without=["pinholes"]), wall=WALL_MASK & ~PINHOLE & ~SOCKET)
+
+
+def test_semantic_predictions_are_cleaned_too() -> None:
+    holed, rest = WALL_MASK & ~PINHOLE & ~SOCKET | SPECK, FLOOR_MASK & ~SPECK
+    semantic = semantic_of({WALL: holed, FLOOR: rest})
+    check(labelled_semantic(semantic), wall=WALL_MASK & ~SOCKET, floor=rest, ignored=SPECK)
+    check(labelled_semantic(semantic, without=["specks", "pinholes"]), wall=holed, floor=rest)
+
+
+def test_floor_that_touches_the_upper_edge_is_ignored() -> None:
+    ceiling, beneath = rectangle((0, 0, 320, 30)), rectangle((0, 30, 320, 140))
+    found = wall(beneath), floor(FLOOR_MASK | ceiling)
+    semantic = semantic_of({WALL: beneath, FLOOR: FLOOR_MASK | ceiling})
+    for labels in (labelled(*found), labelled_semantic(semantic)):
+        check(labels, wall=beneath, floor=FLOOR_MASK, ignored=ceiling)
+    check(labelled(*found, without=["ceiling_as_floor"]), wall=beneath, floor=FLOOR_MASK | ceiling)
+    steep = rectangle((100, 0, 320, 240))  # seen from above
+    check(labelled(floor(steep)), floor=steep)
+
+
+@pytest.mark.parametrize("mask", [rectangle((100, 100, 110, 114)), rectangle((0, 0, 320, 180))])
+def test_a_table_beyond_its_limits_is_ignored(mask: Mask) -> None:
+    check(labelled(table(mask)), ignored=mask)
+    check(labelled(table(mask), without=["area_limits"]), table=mask)
+    assert masks_of(labelled_semantic(semantic_of({DINING_TABLE: mask})), DINING_TABLE) == []
+
+
+def test_ignored_pixels_do_not_count_for_the_limits() -> None:
+    mask, disputed = rectangle((100, 100, 113, 113)), rectangle((100, 100, 103, 110))
+    check(labelled_semantic(semantic_of({DINING_TABLE: mask})), table=mask)
+    check(labelled_semantic(semantic_of({DINING_TABLE: mask}, disagreement=disputed)), ignored=mask)
+
+
+def test_limits_of_stuff_apply_to_all_of_it() -> None:
+    """Each part is smaller than the least wall, both together are not."""
+    parts = rectangle((0, 0, 14, 14)), rectangle((100, 0, 114, 14))
+    check(labelled(*map(wall, parts)), wall=parts[0] | parts[1])
+    assert masks_of(labelled(wall(parts[0])), WALL) == []
+    assert masks_of(labelled(wall(rectangle((0, 0, 320, 238)))), WALL) == []
+
+
+def test_holes_at_the_border_are_not_filled() -> None:
+    mask = np.ones((60, 60), bool)
+    mask[0, 10] = mask[30, 30] = False
+    assert np.argwhere(~filled(mask, 0.01)).tolist() == [[0, 10]]
+
+
+def test_clean_masks_are_not_copied() -> None:
+    assert cleaned(WALL_MASK, SPECK_SHARE) is WALL_MASK
+    assert filled(WALL_MASK, PINHOLE_SHARE) is WALL_MASK
+
+
+masks = arrays.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)), fill=st.nothing()).filter(np.any)
+
+
+@given(masks, st.floats(0, 0.2))
+def test_cleaning_only_removes_and_filling_only_adds(mask: Mask, share: float) -> None:
+    left = cleaned(mask, share)
+    assert not (left & ~mask).any()
+    assert not left.any() or cleaned(left, share) is left
+    assert not (mask & ~filled(mask, share)).any()
+    border = np.ones_like(mask)
+    border[1:-1, 1:-1] = False
+    assert not ((filled(mask, share) ^ mask) & border).any()
+
+
+@settings(max_examples=50)
+@given(masks, st.integers(1, 60), st.integers(2, 3))
+def test_large_masks_are_parted_in_cells(mask: Mask, least: int, cell: int) -> None:
+    """Each part in cells is a union of true parts; no part of `least` pixels is small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components, "PARTED_CELLS", max(1, mask.size // cell**2))
+        coarse = small_parts(mask, least)
+    assert not (coarse & ~small_parts(mask, least)).any()
+
+
+def test_large_masks_lose_the_same_specks_as_small_ones() -> None:
+    large = np.kron(WALL_MASK | SPECK, np.ones((9, 9), bool))
+    assert large.size > 4 * components.PARTED_CELLS
+    assert np.array_equal(cleaned(large, SPECK_SHARE), np.kron(WALL_MASK, np.ones((9, 9), bool)))
+    holed = np.kron(WALL_MASK & ~PINHOLE & ~SOCKET, np.ones((9, 9), bool))
+    assert np.array_equal(filled(holed, PINHOLE_SHARE), np.kron(WALL_MASK & ~SOCKET, np.ones((9, 9), bool)))

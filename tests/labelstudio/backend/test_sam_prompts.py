@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from models.teachers.sam.segmenter import Sam
 from models.weights.registry import sha256_of
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.errors import WeightsError
+from tests.labelstudio.backend.clicks import iou
 from tests.models.teachers.sam.tiny_sam import bright_sam, tiny_sam
 
 SIZE = (90, 120)
@@ -31,13 +33,9 @@ class RecordingSam:
     def __init__(self) -> None:
         self.asked: list[tuple[str, list[float], list[tuple[float, float, bool]]]] = []
 
-    def thing(self, prompt: SamPrompt, _: SamSettings) -> Any:
-        return self._answer("thing", prompt)
+        self.thing, self.stuff = partial(self._answer, "thing"), partial(self._answer, "stuff")
 
-    def stuff(self, prompt: SamPrompt, _: SamSettings) -> Any:
-        return self._answer("stuff", prompt)
-
-    def _answer(self, kind: str, prompt: SamPrompt) -> Any:
+    def _answer(self, kind: str, prompt: SamPrompt, _: SamSettings) -> Any:
         points = [
             (*point.tolist(), bool(inside)) for point, inside in zip(prompt.points_xy, prompt.inside, strict=True)
         ]
@@ -96,8 +94,7 @@ def test_sam_segments_a_box() -> None:
     assert photo.size_hw == SIZE
     found = photo.predict(RegionPrompt(DINING_TABLE, boxes_xyxy=((28, 18, 82, 62),)))
     assert found is not None
-    truth = image[:, :, 0] > 0
-    assert (found.mask & truth).sum() / (found.mask | truth).sum() > 0.9
+    assert iou(found.mask, image[:, :, 0] > 0) > 0.9
     assert found.score == pytest.approx(0.9)
     assert [segment.surface for segment in photo.segments] == [
         segment.surface for segment in Segmenter(threads=1).predict(image)

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,14 @@ import httpx
 import numpy as np
 import pytest
 
-from labelstudio.backend.task_photos import TaskPhotos
 from labelstudio.project.labeling_config import Project
-from models import Segmenter
 from surfaces.detections import Mask
-from surfaces.errors import FetchError, MissingExtraError, SurfacesError
-from surfaces.images.load import load_image
+from surfaces.errors import MissingExtraError
 from tests.absent_packages import command_without
-from tests.labelstudio.backend.clicks import box, click, masks_of
+from tests.labelstudio.backend.clicks import FLOOR_CLICK, box, click, iou, masks_of, question
 from tests.labelstudio.servers import TestServer
 
 ROOT = Path(__file__).parents[3]
-SIZE = (384, 512)
 _PATIENCE_S = 90
 
 
@@ -52,8 +47,7 @@ def test_sam_without_its_packages_names_the_extra_that_brings_them(tmp_path: Pat
     program = command_without(["torch"], "labelstudio")
     words = ["backend", "--home", str(tmp_path), "--sam", str(tmp_path / "sam.pth")]
     ran = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, text=True, capture_output=True, check=False)
-    assert ran.returncode == MissingExtraError.exit_code
-    assert ran.stdout == ""
+    assert (ran.returncode, ran.stdout) == (MissingExtraError.exit_code, "")
     assert ran.stderr.splitlines()[-1] == (
         "labelstudio: `backend --sam` needs torch, which is not installed; pip install 'interior-surfaces[autolabel]'"
     )
@@ -93,25 +87,14 @@ def start_beside(start: Start, label_studio: TestServer, project: Project) -> St
     return lambda *arguments, **environment: start("--project", project.title, *arguments, **named, **environment)
 
 
-@pytest.fixture(scope="module")
-def student(room_path: Path) -> dict[str, Mask]:
-    found = Segmenter(threads=1).predict(load_image(str(room_path)))
-    return {segment.surface.name: segment.mask for segment in found}
-
-
 def upload(server: TestServer, project: Project, path: Path) -> int:
     files = {"photo": (path.name, path.read_bytes())}
     server.session.post(f"/api/projects/{project.id}/import", files=files).raise_for_status()
-    return newest(server, project)
-
-
-def newest(server: TestServer, project: Project) -> int:
     return max(int(task.id) for task in server.client.tasks.list(project=project.id))
 
 
-def predict(running: Running, task: dict[str, Any], drawn: list[Any] | None) -> dict[str, Any]:
-    question = {"tasks": [task], "params": {"context": None if drawn is None else {"result": drawn}}}
-    response = httpx.post(f"{running.address}/predict", json=question, trust_env=False, timeout=60)
+def predict(running: Running, image: str, drawn: list[Any] | None) -> dict[str, Any]:
+    response = httpx.post(f"{running.address}/predict", json=question(image, drawn), trust_env=False, timeout=60)
     (prediction,) = response.raise_for_status().json()["results"]
     return dict(prediction)
 
@@ -133,15 +116,15 @@ def test_clicks_in_a_project_are_answered(
     assert list(label_studio.client.webhooks.list(project=project.id)) == []
     task = upload(label_studio, project, room_path)
 
-    floor = masks_of(ask(label_studio, entry.id, task, [click("floor", (256, 370), SIZE)])["data"])["floor"]
+    floor = masks_of(ask(label_studio, entry.id, task, [FLOOR_CLICK])["data"])["floor"]
     assert floor[370, 256]
-    assert (floor & student["floor"]).sum() / (floor | student["floor"]).sum() > 0.95
+    assert iou(floor, student["floor"]) > 0.95
     edges = (100, 50, 300, 120)
-    wall = masks_of(ask(label_studio, entry.id, task, [box("wall", edges, SIZE)])["data"])["wall"]
+    wall = masks_of(ask(label_studio, entry.id, task, [box("wall", edges)])["data"])["wall"]
     np.testing.assert_array_equal(wall[50:120, 100:300], student["wall"][50:120, 100:300])
     assert not wall[:50].any()
     assert ask(label_studio, entry.id, task, [])["data"]["result"] == []
-    (failure,) = ask(label_studio, entry.id, task, [click("curtain", (1, 1), SIZE)])["errors"]
+    (failure,) = ask(label_studio, entry.id, task, [click("curtain", (1, 1))])["errors"]
     assert "422" in failure
 
     code, err = running.stop()
@@ -150,7 +133,7 @@ def test_clicks_in_a_project_are_answered(
     told, refused = err.splitlines()
     assert told == f"clicks and boxes are answered in {project.title!r}, {project.url}"
     assert refused == "labelstudio: expected a label of wall, floor, dining table, got 'curtain'"
-    (failure,) = ask(label_studio, entry.id, task, [click("floor", (256, 370), SIZE)])["errors"]
+    (failure,) = ask(label_studio, entry.id, task, [FLOOR_CLICK])["errors"]
     assert "Connection refused" in failure
 
 
@@ -181,7 +164,7 @@ def test_label_studio_is_given_the_secret_and_sends_it(
     assert (entry.url, entry.auth_method, entry.state) == (running.address, "BASIC_AUTH", "CO")
     assert httpx.get(f"{running.address}/health", trust_env=False).status_code == 401
     task = upload(label_studio, project, room_path)
-    assert masks_of(ask(label_studio, entry.id, task, [click("floor", (256, 370), SIZE)])["data"])["floor"][370, 256]
+    assert masks_of(ask(label_studio, entry.id, task, [FLOOR_CLICK])["data"])["floor"][370, 256]
     code, err = running.stop()
     assert code == 0
     assert secret not in err
@@ -219,40 +202,10 @@ def test_photos_of_the_servers_disk_are_read_and_nothing_is_entered_that_should_
     (folder / "a&b.jpg").write_bytes(room_path.read_bytes())
     storage = {"project": project.id, "path": str(folder), "use_blob_urls": True, "regex_filter": "none"}
     label_studio.session.post("/api/storages/localfiles", json=storage).raise_for_status()
-    task = {"id": 1, "data": {"image": f"/data/local-files/?d={folder.parent.name}/backend%20rooms/a%26b.jpg"}}
-    prediction = predict(running, task, [click("floor", (256, 370), SIZE)])
-    assert masks_of(prediction)["floor"][370, 256]
+    image = f"/data/local-files/?d={folder.parent.name}/backend%20rooms/a%26b.jpg"
+    assert masks_of(predict(running, image, [FLOOR_CLICK]))["floor"][370, 256]
     assert list(label_studio.client.ml.list(project=project.id)) == []
     assert running.stop() == (0, "")
-
-
-def test_the_token_goes_to_the_server_alone(label_studio: TestServer, photo_server: Any, room_path: Path) -> None:
-    seen: list[str | None] = []
-    photo = room_path.read_bytes()
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        seen.append(request.headers.get("Authorization"))
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(photo)))
-        request.end_headers()
-        request.wfile.write(photo)
-
-    photos = TaskPhotos(label_studio, allow_private=True)
-    address = photo_server.answer("/room.jpg", answer)
-    assert photos.read(address).shape == (*SIZE, 3)
-    assert photos.read(address.replace("http:", "", 1)).shape == (*SIZE, 3)
-    assert seen == [None, None]
-
-
-def test_photos_that_the_server_does_not_give_are_reported(label_studio: TestServer) -> None:
-    photos = TaskPhotos(label_studio)
-    for address in ("/data/upload/99/none.jpg", "/data/local-files/?d=none/none.jpg", "/nowhere", "http://[", "/../.."):
-        with pytest.raises(SurfacesError) as caught:
-            photos.read(address)
-        assert "\n" not in str(caught.value)
-        assert label_studio.account.token not in str(caught.value)
-    with pytest.raises(FetchError, match="public internet"):
-        photos.read(f"{label_studio.url}/user/login/")
 
 
 def test_without_a_label_studio_photos_on_the_web_are_answered(
@@ -260,8 +213,7 @@ def test_without_a_label_studio_photos_on_the_web_are_answered(
 ) -> None:
     running = start("--allow-private")
     address = photo_server.serve("/room.jpg", room_path.read_bytes())
-    prediction = predict(running, {"id": 1, "data": {"image": address}}, None)
-    assert list(masks_of(prediction)) == ["wall", "floor", "dining table"]
+    assert list(masks_of(predict(running, address, None))) == ["wall", "floor", "dining table"]
     code, err = running.stop(signal.SIGINT)
     assert code == 0
     assert err.startswith("labelstudio: no Label Studio is configured, and none was started here")

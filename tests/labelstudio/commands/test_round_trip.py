@@ -1,12 +1,25 @@
-"""Dataset, predictions, annotations, dataset: exact to the pixel, through a real Label Studio."""
+"""Dataset, predictions, annotations, dataset: exact to the pixel, a thousand tasks, and the loop with training."""
 
 from __future__ import annotations
 
-import numpy as np
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from labelstudio.errors import ServerUnavailableError
+from labelstudio.project.labeling_config import create_project
+from labelstudio.project.tasks import read_stats
 from labelstudio.sync.agreement import same_labels
+from labelstudio.sync.review_log import ReviewLog
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.review_scenes import Scene, labels_of_masks, simple_labels
+from tests.labelstudio.servers import running_server, wait_for
 
 
 def shapes() -> dict[str, ScoredLabels]:
@@ -41,8 +54,11 @@ def test_labels_come_back_exact_to_the_pixel(scene: Scene) -> None:
     for orientation in range(2, 9):
         labels = simple_labels(60 + orientation, 90, orientation)
         pushed[scene.add(f"turned-{orientation}", labels, orientation=orientation, suffix=".jpg")] = labels
-    labels = simple_labels(70, 50)
-    pushed[scene.add("webp", labels, suffix=".webp")] = labels
+    for name, labels, suffix in (
+        ("webp", simple_labels(70, 50), ".webp"),
+        ("large", simple_labels(3000, 4000), ".jpg"),
+    ):
+        pushed[scene.add(name, labels, suffix=suffix)] = labels
 
     assert scene.push() == 0
     for task in scene.tasks().values():
@@ -54,13 +70,94 @@ def test_labels_come_back_exact_to_the_pixel(scene: Scene) -> None:
         assert same_labels(scene.labels(sha256), labels)
 
 
-def test_twelve_megapixels_come_back_exact_to_the_pixel(scene: Scene) -> None:
-    labels = simple_labels(3000, 4000)
-    sha256 = scene.add("large", labels, suffix=".jpg")
+TRAIN = "--steps 1 --batch 1 --crop 128 --threads 1"
 
-    assert scene.push() == 0
-    scene.submit(scene.tasks()[sha256])
-    assert scene.pull() == 0
 
-    assert same_labels(scene.labels(sha256), labels)
-    assert scene.origins()[sha256][0] == "reviewed"
+def test_a_round_of_the_loop(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(4):
+        scene.add(f"room-{number}", simple_labels(96, 128, number))
+    rounds = tmp_path / "run"
+
+    def sync() -> list[str]:
+        limits = ("--limit", "2", "--queue", "doubtful", "--after", "2")
+        assert scene.run("sync", *limits, "--run", str(rounds), "--train", TRAIN) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert sync()[-1].startswith("added      2 tasks")
+    assert not rounds.exists()
+    first = scene.tasks()
+    for task in first.values():
+        scene.submit(task)
+    told = sync()
+    assert str(rounds / "round-001" / "student.onnx") in told
+    assert told[-1].startswith("added      2 tasks")
+    assert {sha256 for sha256, (origin, _) in scene.origins().items() if origin == "reviewed"} == set(first)
+    assert sync() == ["pulled     0 tasks", "added      0 tasks; 2 of this queue wait for review"]
+    assert sorted(path.name for path in rounds.iterdir()) == ["round-001"]
+
+
+COUNT = 1000
+_PATIENCE_S = 1800
+
+
+def run(scene: Scene, command: str, *arguments: str) -> subprocess.Popen[str]:
+    named = ("--project", scene.project.title, "--url", scene.server.url)
+    return subprocess.Popen(
+        [sys.executable, "-m", "labelstudio", command, str(scene.dataset), *named, *arguments],
+        env={**os.environ, "LABEL_STUDIO_API_KEY": scene.server.account.token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_with_the_server_killed_half_way(scene: Scene, progress: Callable[[], int], *command: str) -> None:
+    process = run(scene, *command)
+    wait_for(lambda: process.poll() is not None or progress() >= COUNT / 2, _PATIENCE_S, 0.5)
+    assert process.poll() is None, process.communicate()
+    local = scene.server.local
+    os.kill(local.running().pid, signal.SIGKILL)
+    _, err = process.communicate()
+    assert process.returncode == ServerUnavailableError.exit_code, err
+    assert "does not answer" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+    local.start(scene.server.executable, port=int(scene.server.url.rsplit(":", 1)[1]))
+    out, err = run(scene, *command).communicate()
+    assert "Traceback" not in err
+    assert out.startswith(("added", "pulled")), err
+
+
+@pytest.mark.slow
+def test_a_thousand_tasks_survive_a_server_that_is_killed(tmp_path: Path) -> None:
+    with running_server(tmp_path / "home") as started:
+        scene = Scene(started, create_project(started, "a thousand"), tmp_path)
+        pushed = {}
+        for seed in range(COUNT):
+            labels = simple_labels(seed=seed)
+            pushed[scene.add(f"{seed}", labels)] = labels
+        key = read_stats(started, scene.project).key
+
+        def in_project() -> int:
+            return read_stats(started, scene.project).tasks
+
+        run_with_the_server_killed_half_way(scene, in_project, "push", "--queue", "random", "--limit", str(COUNT))
+        tasks = scene.tasks()
+        assert set(tasks) == set(pushed)
+        assert all(len(task["predictions"]) == 1 for task in tasks.values())
+        for task in tasks.values():
+            scene.submit(task)
+
+        def in_log() -> int:
+            with ReviewLog.of(scene.dataset) as log:
+                return len(log.tasks(key))
+
+        run_with_the_server_killed_half_way(scene, in_log, "pull")
+        assert in_log() == COUNT
+        assert set(scene.origins().values()) == {("reviewed", started.account.username)}
+        assert all(same_labels(scene.labels(sha256), labels) for sha256, labels in pushed.items())
+
+        out, _ = run(scene, "push", "--queue", "random", "--limit", "0").communicate()
+        assert out == "added      0 tasks; 0 of this queue wait for review\n"
+        out, _ = run(scene, "pull").communicate()
+        assert out == "pulled     0 tasks\n"

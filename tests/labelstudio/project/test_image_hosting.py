@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from labelstudio.errors import HostingError
-from labelstudio.project.image_hosting import LocalFiles, Original, PhotoNotHostableError
+from labelstudio.project.image_hosting import ImageHosting, LocalFiles, Original, PhotoNotHostableError, Upload
 from labelstudio.project.labeling_config import create_project
+from surfaces.errors import DecodeError
 from surfaces.images.load import load_image
 from surfaces.store.label_store import LabelStore, StoredPhoto
 from tests.labelstudio.review_scenes import Scene, photo_bytes, simple_labels
@@ -29,16 +29,14 @@ def shown(scene: Scene, address: str) -> bytes:
     return bytes(scene.server.session.get(address).raise_for_status().content)
 
 
-def stored_photos(scene: Scene) -> Iterator[StoredPhoto]:
+def stored_photo(scene: Scene) -> StoredPhoto:
     with LabelStore.open(scene.dataset) as store:
-        yield from store.photos()
+        return next(iter(store.photos()))
 
 
 def storages(scene: Scene) -> list[Any]:
-    found: list[Any] = scene.server.session.get(
-        "/api/storages/localfiles/", params={"project": scene.project.id}
-    ).json()
-    return found
+    project = {"project": scene.project.id}
+    return list(scene.server.session.get("/api/storages/localfiles/", params=project).json())
 
 
 def test_photos_on_the_servers_disk_are_read_there(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +53,9 @@ def test_photos_on_the_servers_disk_are_read_there(scene: Scene, capsys: pytest.
     told = capsys.readouterr().err
     assert "from its own disk" in told
     assert f"opened {scene.photos} to the people of project" in told
+    [storage] = storages(scene)
+    scene.server.session.post(f"/api/storages/localfiles/{storage['id']}/sync").raise_for_status()
+    assert len(scene.numbers()) == 2, "a storage that somebody synchronises makes no tasks"
 
 
 def test_a_local_server_sees_links_to_pushed_photos_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,19 +93,9 @@ def test_photos_on_the_servers_disk_are_found_through_other_spellings(scene: Sce
 
 def test_photos_in_object_storage_are_not_sought_on_a_disk(scene: Scene) -> None:
     scene.add("a", simple_labels())
-    original = Original(next(stored_photos(scene)), "s3://bucket/a.png", b"")
+    original = Original(stored_photo(scene), "s3://bucket/a.png", b"")
     with pytest.raises(PhotoNotHostableError, match=r"s3://bucket/a\.png is in object storage"):
         LocalFiles(scene.server, scene.project).host(original)
-
-
-def test_a_storage_that_somebody_synchronises_makes_no_tasks(scene: Scene) -> None:
-    scene.add("a", simple_labels())
-    assert scene.push() == 0
-    [storage] = storages(scene)
-
-    scene.server.session.post(f"/api/storages/localfiles/{storage['id']}/sync").raise_for_status()
-
-    assert len(scene.numbers()) == 1
 
 
 def test_photos_elsewhere_are_uploaded(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +174,7 @@ def test_a_folder_that_is_another_one_on_the_server_is_not_opened(scene: Scene) 
     """As where the server is on another machine that happens to have a folder of that name."""
     scene.add("a", simple_labels())
     path = scene.photos / "a.png"
-    original = Original(next(stored_photos(scene)), str(path), path.read_bytes())
+    original = Original(stored_photo(scene), str(path), path.read_bytes())
     path.write_bytes(b"what the server has there")
 
     with pytest.raises(PhotoNotHostableError, match="which has other bytes in"):
@@ -205,11 +196,22 @@ def test_a_chosen_hosting_method_that_does_not_work_is_reported(
     assert scene.numbers() == []
 
 
-@pytest.mark.slow
-def test_uploads_are_taken_again(scene: Scene) -> None:
-    sha256 = scene.add("a", simple_labels())
-    assert scene.push("--photos", "upload") == 0
-    before = addresses(scene)
-    scene.server.client.tasks.delete(str(scene.tasks()[sha256]["id"]))
-    assert scene.push("--photos", "upload", "--again") == 0
-    assert addresses(scene) == before
+class Recorder:
+    description = "recorded"
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    def host(self, original: Original) -> str:
+        self.taken.append(original.data)
+        return "/data/1.jpg"
+
+
+@pytest.mark.security
+def test_files_that_are_no_photos_are_not_hosted() -> None:
+    photo = StoredPhoto("a" * 64, "secret", "/home/me/secret.jpg", 64, 40, "auto", "", "teacher", "f" * 64, {})
+    recorder = Recorder()
+    hosting = ImageHosting([recorder], cast(Upload, recorder))
+    with pytest.raises(DecodeError, match=r"expected a photo \(JPEG, "):
+        hosting.host(Original(photo, photo.source, b"-----BEGIN OPENSSH PRIVATE KEY-----"))
+    assert recorder.taken == []

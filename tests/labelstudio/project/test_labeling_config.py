@@ -19,7 +19,6 @@ from labelstudio.project.labeling_config import (
     create_project,
     find_project,
     label_config,
-    show_predictions,
 )
 from surfaces.classes import CLASSES
 from tests.labelstudio.review_scenes import entry
@@ -160,7 +159,7 @@ def test_predictions_of_the_chosen_model_are_shown(label_studio: TestServer, pro
     task = label_studio.client.tasks.create(project=project.id, data={"image": "/photo.jpg"})
     for version in ("first", "second"):
         label_studio.client.predictions.create(task=task.id, result=[brushed("wall")], score=0.5, model_version=version)
-    show_predictions(label_studio, project, "second")
+    label_studio.client.projects.update(project.id, model_version="second")
 
     assert find_project(label_studio, project.title).model_version == "second"
     shown = label_studio.session.get(f"/api/projects/{project.id}/next").json()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
-import json
 import logging
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,57 +19,13 @@ import pytest
 
 from labelstudio.errors import ProjectError, ServerUnavailableError, TokenError
 from labelstudio.server.connection import add_server_arguments, connect, open_server, server_errors
+from tests.labelstudio.impostors import WHO, Impostor, Response, impostor_at, redirects, says
 from tests.labelstudio.servers import TestServer
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-Response = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Impostor(ThreadingHTTPServer):
-    """Gives the answers it is told to, one a request, the last of them for ever."""
-
-    daemon_threads = True
-
-    def __init__(self, *answers: Response) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers, self.seen = list(answers), []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    def handle_error(self, *_: object) -> None:
-        pass
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Impostor
-
-    def do_GET(self) -> None:
-        self.server.seen.append((self.command, self.path, self.headers.get("Authorization")))
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answers = self.server.answers
-        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
-
-    do_POST = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def says(status: int, body: Any, kind: str = "application/json", **headers: str) -> Response:
-    data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    return answer
-
-
-def redirects(place: str, status: int = 302) -> Response:
-    return says(status, "", Location=place)
+BAD_GATEWAY = says(502, "<html>Bad gateway</html>", "text/html")
+PACKED = says(200, gzip.compress(b" " * 100_000), Content_Encoding="gzip")
+Start = Callable[..., Impostor]
 
 
 def breaks_off(handler: BaseHTTPRequestHandler) -> None:
@@ -83,22 +37,18 @@ def breaks_off(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
-WHO = says(200, {"id": 1, "email": "reviewer@example.com"})
-BAD_GATEWAY = says(502, "<html>Bad gateway</html>", "text/html")
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b" " * 4096)
 
 
 @pytest.fixture
-def impostor() -> Iterator[Callable[..., Impostor]]:
-    servers: list[Impostor] = []
-
-    def start(*answers: Response) -> Impostor:
-        servers.append(Impostor(*answers))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def impostor() -> Iterator[Start]:
+    with contextlib.ExitStack() as stack:
+        yield lambda *answers: stack.enter_context(impostor_at(*answers))
 
 
 @pytest.fixture
@@ -121,7 +71,9 @@ def personal_token(label_studio: TestServer) -> Iterator[str]:
     label_studio.session.post("/api/token/blacklist/", json={"refresh": answer.json()["token"]})
 
 
-def test_a_legacy_token(label_studio: TestServer) -> None:
+def test_a_legacy_token(label_studio: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # not for loopback
+    monkeypatch.delenv("NO_PROXY", raising=False)
     server = open_server(label_studio.url + "/", label_studio.account.token + "\n")
     assert server.url == label_studio.url
     assert server.client.users.whoami().email == label_studio.account.username
@@ -170,61 +122,29 @@ def test_no_token_is_printed_or_logged(
         assert secret not in told
 
 
-def test_the_token_goes_to_its_server_alone(label_studio: TestServer, impostor: Callable[..., Impostor]) -> None:
+def test_the_token_goes_to_its_server_alone(label_studio: TestServer, impostor: Start) -> None:
     other = impostor(WHO)
     label_studio.session.get(f"{other.url}/photo.jpg")
     assert other.seen == [("GET", "/photo.jpg", None)]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_call_follows_to_another_server(impostor: Callable[..., Impostor], status: int) -> None:
+def test_no_call_follows_to_another_server(impostor: Start, status: int) -> None:
     other = impostor(WHO)
     opened = open_server(impostor(WHO, redirects(f"{other.url}/api/", status)).url, TOKEN)
+    words = rf"redirects to {other.url}/api/, which is not followed.* with --url"
     for call in (lambda: opened.session.get("/api/projects/1"), lambda: opened.client.projects.create(title="new")):
-        with (
-            pytest.raises(
-                ServerUnavailableError, match=rf"redirects to {other.url}/api/, which is not followed.* with --url"
-            ),
-            server_errors(),
-        ):
+        with pytest.raises(ServerUnavailableError, match=words), server_errors():
             call()
     assert other.seen == []
 
 
-def test_a_personal_token_is_not_refreshed_elsewhere(impostor: Callable[..., Impostor]) -> None:
+def test_a_personal_token_is_not_refreshed_elsewhere(impostor: Start) -> None:
     other = impostor(says(200, {"access": "theirs"}))
     token = jwt.encode({"exp": 1 << 33, "token_type": "refresh"}, "k" * 32)
     with pytest.raises(ServerUnavailableError, match="redirects to"):
         open_server(impostor(redirects(f"{other.url}/api/token/refresh/", 307)).url, token)
     assert other.seen == []
-
-
-def endless(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    with contextlib.suppress(OSError):
-        while True:
-            handler.wfile.write(b" " * 4096)
-
-
-def huge(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1" * 12)
-    handler.end_headers()
-
-
-packed = says(200, gzip.compress(b" " * 100_000), Content_Encoding="gzip")
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"), [(endless, "at most 0.01 MB"), (huge, "at most 0.01 MB"), (packed, "an uncompressed response")]
-)
-def test_an_answer_without_end_is_broken_off(
-    impostor: Callable[..., Impostor], answer: Response, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("labelstudio.server.connection._BODY_BYTES_MAX", 10_000)
-    with pytest.raises(ServerUnavailableError, match=words):
-        open_server(impostor(answer).url, TOKEN)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -237,7 +157,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_transient_errors_are_retried(impostor: Callable[..., Impostor]) -> None:
+def test_transient_errors_are_retried(impostor: Start) -> None:
     flaky = impostor(BAD_GATEWAY, breaks_off, says(429, {}), WHO)
     assert open_server(flaky.url, TOKEN).client.users.whoami().email == "reviewer@example.com"
     assert len(flaky.seen) == 5
@@ -247,6 +167,9 @@ def test_transient_errors_are_retried(impostor: Callable[..., Impostor]) -> None
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (endless, "at most 0.01 MB"),
+        (says(200, "", Content_Length="1" * 12), "at most 0.01 MB"),
+        (PACKED, "an uncompressed response"),
         (BAD_GATEWAY, r"failed \(HTTP 502\); try"),
         (breaks_off, "does not answer: peer closed connection"),
         (says(404, "<html>Not found</html>", "text/html"), r"HTTP 404\)$"),
@@ -259,8 +182,9 @@ def test_transient_errors_are_retried(impostor: Callable[..., Impostor]) -> None
     ],
 )
 def test_a_server_that_is_no_working_label_studio(
-    impostor: Callable[..., Impostor], answer: Response, words: str
+    impostor: Start, answer: Response, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("labelstudio.server.connection._BODY_BYTES_MAX", 10_000)
     with pytest.raises(ProjectError if "404" in words else ServerUnavailableError, match=words) as caught:
         open_server(impostor(answer).url, TOKEN)
     assert str(caught.value).isprintable()
@@ -268,7 +192,7 @@ def test_a_server_that_is_no_working_label_studio(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_requests_that_may_have_arrived_are_not_retried(impostor: Callable[..., Impostor]) -> None:
+def test_requests_that_may_have_arrived_are_not_retried(impostor: Start) -> None:
     server = impostor(WHO, breaks_off)
     opened = open_server(server.url, TOKEN)
     with pytest.raises(ServerUnavailableError), server_errors():
@@ -285,7 +209,7 @@ def test_requests_that_may_have_arrived_are_not_retried(impostor: Callable[..., 
     ],
 )
 def test_the_servers_words_on_one_line(
-    impostor: Callable[..., Impostor], status: int, body: Any, error: type[Exception], words: str
+    impostor: Start, status: int, body: Any, error: type[Exception], words: str
 ) -> None:
     opened = open_server(impostor(WHO, says(status, body)).url, TOKEN)
     with pytest.raises(error, match=words) as caught, server_errors():
@@ -312,12 +236,12 @@ def test_invalid_server_urls(url: str, words: str) -> None:
 
 
 def test_the_environment_names_the_server(
-    label_studio: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impostor: Callable[..., Impostor]
+    label_studio: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impostor: Start
 ) -> None:
-    other = impostor(WHO)
+    home, other = label_studio.local.home, impostor(WHO)
     monkeypatch.setenv("LABEL_STUDIO_URL", other.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
-    assert connect(arguments(label_studio.local.home)).url == other.url
+    assert connect(arguments(home)).url == other.url
     assert connect(arguments(tmp_path)).url == other.url
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.account.token)
     assert connect(arguments(tmp_path, "--url", label_studio.url)).url == label_studio.url
@@ -326,15 +250,11 @@ def test_the_environment_names_the_server(
     with pytest.raises(ServerUnavailableError, match="python -m labelstudio up"):
         connect(arguments(tmp_path))
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "of another server")
-    assert connect(arguments(label_studio.local.home)).url == label_studio.url, "the started one, with its own token"
+    assert connect(arguments(home)).url == label_studio.url, "the started one, with its own token"
 
-
-def test_a_named_server_without_a_token(
-    label_studio: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY")
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
-    assert connect(arguments(label_studio.local.home)).url == label_studio.url, "our own account"
+    assert connect(arguments(home)).url == label_studio.url, "our own account"
     with pytest.raises(TokenError, match="LABEL_STUDIO_API_KEY"):
         connect(arguments(tmp_path))
 
@@ -345,11 +265,3 @@ def test_the_command_tells_it_in_one_line(label_studio: TestServer, tmp_path: Pa
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (TokenError.exit_code, "")
     assert done.stderr == "labelstudio: Label Studio rejects the token (HTTP 401): Invalid token.\n"
-
-
-def test_loopback_servers_are_reached_without_a_proxy(
-    label_studio: TestServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    assert open_server(label_studio.url, label_studio.account.token)

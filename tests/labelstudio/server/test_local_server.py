@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -23,12 +24,14 @@ from labelstudio.__main__ import main
 from labelstudio.errors import ServerUnavailableError
 from labelstudio.server.connection import open_server
 from labelstudio.server.installation import REQUIREMENT, find_executable
-from labelstudio.server.local_server import LocalServer, default_home
+from labelstudio.server.local_server import LocalServer, Running, default_home
+from labelstudio.server.port_owner import listens
 from surfaces.errors import OutputError
-from tests.labelstudio.server.programs import ANSWERS, HANGS, wait_for
-from tests.labelstudio.servers import TestServer, copy_started_home
+from tests.labelstudio.impostors import WHO, Impostor, impostor_at
+from tests.labelstudio.servers import ANSWERS, HANGS, TestServer, copy_started_home, wait_for
 
 RUNS = ANSWERS.replace("{whoami}", "200")
+Program = Callable[[str], Path]
 
 
 def ps(pid: int, columns: str) -> str:
@@ -39,6 +42,12 @@ def ps(pid: int, columns: str) -> str:
 def lives(pid: int) -> bool:
     """Whether a process runs; one that waits for its parent's attention does not."""
     return ps(pid, "stat=")[:1] not in ("", "Z")
+
+
+def up_process(local: LocalServer, executable: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "labelstudio", "up", "--home", str(local.home), "--port", "0"]
+    command += ["--label-studio", str(executable)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_up_and_down_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +86,7 @@ def test_up_and_down_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
         assert secret not in "".join([*first, *again, *other])
 
 
-def test_secrets_are_for_us_alone(label_studio: TestServer) -> None:
+def test_secrets_are_for_us_alone_and_the_server_for_this_machine(label_studio: TestServer) -> None:
     local = label_studio.local
     assert stat.S_IMODE(local.account_path.stat().st_mode) == 0o600
     assert stat.S_IMODE(local.log_path.stat().st_mode) == 0o600
@@ -85,12 +94,8 @@ def test_secrets_are_for_us_alone(label_studio: TestServer) -> None:
     assert "start" in command
     assert local.account().token not in command
     assert local.account().password not in command
-
-
-def test_the_server_listens_on_this_machine_alone(label_studio: TestServer) -> None:
-    port = int(label_studio.url.rpartition(":")[2])
     with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.2", port)) != 0
+        assert probe.connect_ex(("127.0.0.2", int(label_studio.url.rpartition(":")[2]))) != 0
 
 
 def test_nobody_signs_up(label_studio: TestServer) -> None:
@@ -126,7 +131,7 @@ for name in ("LABEL_STUDIO_HOST", "DJANGO_DB", "LABEL_STUDIO_USERNAME"):
     ids=["stops", "is another server", "shows its environment"],
 )
 def test_a_program_that_does_not_start(
-    local: LocalServer, program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, code: str, words: str
+    local: LocalServer, program: Program, monkeypatch: pytest.MonkeyPatch, code: str, words: str
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_HOST", "https://elsewhere.example")
     monkeypatch.setenv("DJANGO_DB", "default")
@@ -136,7 +141,7 @@ def test_a_program_that_does_not_start(
     assert local.running() is None
 
 
-def test_a_program_that_never_answers(local: LocalServer, program: Callable[[str], Path]) -> None:
+def test_a_program_that_never_answers(local: LocalServer, program: Program) -> None:
     seen: list[int] = []
     started = threading.Thread(target=lambda: (wait_for(local.running), seen.append(local.running().pid)))
     started.start()
@@ -147,7 +152,7 @@ def test_a_program_that_never_answers(local: LocalServer, program: Callable[[str
     assert not lives(seen[0])
 
 
-def test_a_program_that_cannot_be_started(local: LocalServer, program: Callable[[str], Path]) -> None:
+def test_a_program_that_cannot_be_started(local: LocalServer, program: Program) -> None:
     executable = program("")
     executable.write_text("no program", "utf-8")
     with pytest.raises(OutputError, match=r"could not start Label Studio in .*: Exec format error"):
@@ -155,20 +160,16 @@ def test_a_program_that_cannot_be_started(local: LocalServer, program: Callable[
     assert local.running() is None
 
 
-def test_a_port_that_is_taken(
-    tmp_path: Path, program: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_that_is_taken(local: LocalServer, program: Program, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        arguments = ["--home", str(tmp_path / "home"), "--port", str(port), "--label-studio", str(program(HANGS))]
+        arguments = ["--home", str(local.home), "--port", str(port), "--label-studio", str(program(HANGS))]
         assert main(["up", *arguments]) == ServerUnavailableError.exit_code
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"labelstudio: port {port} is not available: Address")
-    assert LocalServer(tmp_path / "home").running() is None
+    assert local.running() is None
 
 
-def test_another_process_with_a_dead_servers_id_is_not_touched(
-    local: LocalServer, program: Callable[[str], Path]
-) -> None:
+def test_another_process_with_a_dead_servers_id_is_not_touched(local: LocalServer, program: Program) -> None:
     with subprocess.Popen(["sleep", "60"]) as innocent:
         local.home.mkdir()
         stale = {"pid": innocent.pid, "url": "http://127.0.0.1:8080", "photos": "/photos"}
@@ -182,7 +183,7 @@ def test_another_process_with_a_dead_servers_id_is_not_touched(
 
 
 def test_a_killed_server_is_started_again_and_one_that_ignores_sigterm_is_stopped(
-    local: LocalServer, program: Callable[[str], Path]
+    local: LocalServer, program: Program
 ) -> None:
     first = local.start(program(RUNS), port=0)
     account = local.account()
@@ -196,7 +197,7 @@ def test_a_killed_server_is_started_again_and_one_that_ignores_sigterm_is_stoppe
     assert not lives(second.pid)
 
 
-def test_many_starts_at_once_start_one(local: LocalServer, program: Callable[[str], Path]) -> None:
+def test_many_starts_at_once_start_one(local: LocalServer, program: Program) -> None:
     executable = program(RUNS)
     found: list[int] = []
     starts = [
@@ -212,10 +213,8 @@ def test_many_starts_at_once_start_one(local: LocalServer, program: Callable[[st
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_start_that_is_interrupted(local: LocalServer, program: Callable[[str], Path], number: int) -> None:
-    command = [sys.executable, "-m", "labelstudio", "up", "--home", str(local.home), "--port", "0"]
-    command += ["--label-studio", str(program(HANGS))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+def test_a_start_that_is_interrupted(local: LocalServer, program: Program, number: int) -> None:
+    with up_process(local, program(HANGS)) as up:
         wait_for(local.running)
         pid = local.running().pid
         up.send_signal(number)
@@ -231,7 +230,7 @@ def test_a_start_that_is_interrupted(local: LocalServer, program: Callable[[str]
     assert not lives(pid)
 
 
-def test_a_damaged_account(local: LocalServer, program: Callable[[str], Path]) -> None:
+def test_a_damaged_account(local: LocalServer, program: Program) -> None:
     local.home.mkdir()
     local.account_path.write_text("{", "utf-8")
     with pytest.raises(ServerUnavailableError, match="holds no account"):
@@ -255,13 +254,64 @@ def test_where_servers_live(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_up_with_missing_paths(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    local: LocalServer, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    assert main(["up", "--home", str(tmp_path / "home"), *arguments]) == ServerUnavailableError.exit_code
+    assert main(["up", "--home", str(local.home), *arguments]) == ServerUnavailableError.exit_code
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith(f"labelstudio: {words}")
-    assert not (tmp_path / "home").exists()
+    assert not local.home.exists()
+
+
+@pytest.fixture
+def silent(local: LocalServer, program: Program, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """A server that runs and listens nowhere, since `up` was killed while it started."""
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    with up_process(local, program(HANGS)) as up:
+        wait_for(local.running)
+        up.kill()
+    running = local.running()
+    assert running
+    return running
+
+
+@pytest.fixture
+def eavesdropper(silent: Running) -> Iterator[Impostor]:
+    with impostor_at(WHO, port=int(silent.url.rpartition(":")[2])) as server:
+        yield server
+        assert not any(token for _, _, token in server.seen)
+
+
+@pytest.mark.security
+@pytest.mark.usefixtures("eavesdropper")
+def test_another_program_on_the_port_gets_no_token(local: LocalServer, capsys: pytest.CaptureFixture[str]) -> None:
+    words = r"another program than Label Studio, process \d+, listens at http://127\.0\.0\.1:\d+"
+    with pytest.raises(ServerUnavailableError, match=words):
+        local.wait(5)
+    assert main(["init", "--home", str(local.home)]) == ServerUnavailableError.exit_code
+    assert "another program than Label Studio" in capsys.readouterr().err
+
+
+@pytest.mark.security
+@pytest.mark.usefixtures("silent")
+def test_a_command_that_comes_before_the_server_listens(local: LocalServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--home", str(local.home)]) == ServerUnavailableError.exit_code
+    assert "is not up yet; `python -m labelstudio up` waits for it" in capsys.readouterr().err
+
+
+@pytest.mark.security
+@pytest.mark.skipif(not shutil.which("lsof"), reason="needs lsof, which tells it where there is no /proc")
+@pytest.mark.parametrize(("place", "expected"), [("ours", True), ("others", False), ("nobody's", None)])
+def test_the_owner_of_a_port_is_found_without_proc(
+    place: str, expected: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelstudio.server.port_owner._TCP", tmp_path / "none")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        if place != "nobody's":
+            held.listen()
+        group = os.getpgid(0) if place == "ours" else 1
+        assert listens("127.0.0.1", held.getsockname()[1], group) is expected
 
 
 @pytest.mark.slow
@@ -271,20 +321,24 @@ def test_pip_installs_it_once(
     """pip and the virtual environment are real, the package that it finds is a small one of that name."""
     monkeypatch.delenv("LABEL_STUDIO_EXECUTABLE", raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    shelf = tmp_path / "shelf"
+    shelf, venv = tmp_path / "shelf", tmp_path / "venv"
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     shelf.mkdir()
-    venv = tmp_path / "venv"
     venv.mkdir()
     (venv / "left by an interrupted install").touch()
 
-    with pytest.raises(
-        ServerUnavailableError, match=rf"could not install {REQUIREMENT}: pip ended with 1: ERROR: No match"
-    ):
+    words = rf"could not install {REQUIREMENT}: pip ended with 1: ERROR: No match"
+    with pytest.raises(ServerUnavailableError, match=words):
         find_executable(None, tmp_path)
     assert "No matching distribution" in capfd.readouterr().err
 
-    write_wheel(shelf)
+    name, info = "label_studio-1.23.2", "label_studio-1.23.2.dist-info"
+    with zipfile.ZipFile(shelf / f"{name}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("small_label_studio.py", "def main():\n    print('small')\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: label-studio\nVersion: 1.23.2\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\nlabel-studio = small_label_studio:main\n")
+        wheel.writestr(f"{info}/RECORD", "")
     executable = find_executable(None, tmp_path)
     assert [path.name for path in venv.iterdir() if "interrupted" in path.name] == []
     assert subprocess.run([executable], capture_output=True, text=True, check=True).stdout == "small\n"
@@ -296,22 +350,11 @@ def test_pip_installs_it_once(
     assert capfd.readouterr().err == ""
 
 
-def write_wheel(shelf: Path) -> None:
-    name, info = "label_studio-1.23.2", "label_studio-1.23.2.dist-info"
-    with zipfile.ZipFile(shelf / f"{name}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("small_label_studio.py", "def main():\n    print('small')\n")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: label-studio\nVersion: 1.23.2\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\nlabel-studio = small_label_studio:main\n")
-        wheel.writestr(f"{info}/RECORD", "")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("after_s", [4.0, 12.0])
 def test_a_first_start_that_is_killed_is_made_up_for(
     local: LocalServer, label_studio: TestServer, after_s: float
 ) -> None:
-
     def start() -> None:
         with contextlib.suppress(ServerUnavailableError):
             LocalServer(local.home).start(label_studio.executable, port=0)

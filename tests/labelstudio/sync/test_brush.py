@@ -1,24 +1,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from label_studio_sdk.converter import brush as converter
 
 from labelstudio.errors import AnnotationError
 from labelstudio.sync.brush import decode_brush, encode_brush
-from tests.labelstudio.sync.brush_streams import stream
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.booleans())
 
+WIDTHS = (3, 4, 8, 16)
+Group = tuple[str, int, list[int]]
+"""`run` or `singles`, the index of a width, and the run's count and value, or all single values."""
 STROKE_ALPHA = [[0, 0, 64, 127, 128, 255], [255, 255, 200, 96, 0, 0]]
+
+
+def stream(values: int, groups: Iterable[Group], widths: tuple[int, ...] = WIDTHS, value_bits: int = 8) -> list[int]:
+    """The bytes of a stream of rle-pack that states a number of values, whatever its groups hold."""
+    bits = f"{values:032b}{value_bits - 1:05b}" + "".join(f"{width - 1:04b}" for width in widths)
+    for kind, index, numbers in groups:
+        count, told = (numbers[0], numbers[1:]) if kind == "run" else (len(numbers), numbers)
+        bits += f"{int(kind == 'run')}{index:02b}{count - 1:0{widths[index]}b}"
+        bits += "".join(f"{value:0{value_bits}b}" for value in told)
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[place : place + 8], 2) for place in range(0, len(bits), 8)]
 
 
 def by_converter(mask: np.ndarray) -> list[int]:
@@ -26,16 +40,10 @@ def by_converter(mask: np.ndarray) -> list[int]:
 
 
 @given(masks)
-@settings(deadline=None)
-def test_any_mask_survives(mask: np.ndarray) -> None:
+def test_any_mask_survives_and_the_converter_writes_and_reads_the_same(mask: np.ndarray) -> None:
     decoded = decode_brush(encode_brush(mask), *mask.shape)
     assert decoded.dtype == np.bool_
     assert np.array_equal(decoded, mask)
-
-
-@given(masks)
-@settings(max_examples=50, deadline=None)
-def test_the_converter_writes_and_reads_the_same(mask: np.ndarray) -> None:
     assert encode_brush(mask) == by_converter(mask)
     values = converter.decode_rle(encode_brush(mask)).reshape(*mask.shape, 4)
     assert np.array_equal(values, np.repeat(mask[..., np.newaxis] * np.uint8(255), 4, axis=2))
@@ -87,13 +95,12 @@ def test_strokes_of_the_browser_are_cut_at_half_their_alpha(rle: str) -> None:
     assert np.array_equal(decode_brush(list(bytes.fromhex(rle)), 2, 6), np.array(STROKE_ALPHA) > 127)
 
 
-def test_a_long_run_of_the_browser() -> None:
-    rle = [0, 5, 126, 64, 57, 27, *[255] * 17, 254, 252, 127, 254]
-    assert decode_brush(rle, 300, 300).all()
+def test_long_runs_of_the_browser_and_groups_across_the_blocks_in_which_a_stream_is_read() -> None:
+    assert decode_brush([0, 5, 126, 64, 57, 27, *[255] * 17, 254, 252, 127, 254], 300, 300).all()
+    assert decode_brush(stream(6 * 65_536, [("singles", 3, [255] * 65_536)] * 6), 1, 6 * 16_384).all()
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_any_groups_are_read_as_by_the_converter(data: st.DataObject) -> None:
     widths = tuple(data.draw(st.lists(st.integers(1, 16), min_size=4, max_size=4)))
     groups, left = [], data.draw(st.integers(1, 60)) * 4
@@ -110,12 +117,6 @@ def test_any_groups_are_read_as_by_the_converter(data: st.DataObject) -> None:
     rle = stream(values, groups, widths)
     alpha = converter.decode_rle(rle).reshape(-1, 4)[:, 3]
     assert np.array_equal(decode_brush(rle, 1, values // 4)[0], alpha > 127)
-
-
-def test_groups_across_the_blocks_in_which_a_stream_is_read() -> None:
-    singles = [("singles", 3, [255] * 65_536)] * 6
-    rle = stream(6 * 65_536, singles)
-    assert decode_brush(rle, 1, 6 * 16_384).all()
 
 
 WHOLE = encode_brush(np.eye(16, dtype=bool))
@@ -151,7 +152,6 @@ def test_invalid_rle_is_rejected_in_one_line(rle: Any, message: str) -> None:
 
 
 @given(st.lists(st.integers(0, 255), max_size=60))
-@settings(deadline=None)
 def test_any_bytes_are_a_mask_or_rejected(tail: list[int]) -> None:
     header = stream(64, [])
     with suppress(AnnotationError):
@@ -159,7 +159,6 @@ def test_any_bytes_are_a_mask_or_rejected(tail: list[int]) -> None:
 
 
 @given(st.integers(0, len(WHOLE) - 3))
-@settings(deadline=None)
 def test_a_cut_stream_is_rejected(length: int) -> None:
     with pytest.raises(AnnotationError):
         decode_brush(WHOLE[:length], 16, 16)

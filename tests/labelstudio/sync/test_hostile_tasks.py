@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstudio.errors import AnnotationError
-from labelstudio.progress import report
 from labelstudio.project.labeling_config import Project, find_difference
 from labelstudio.project.tasks import list_tasks, read_stats, read_task
 from labelstudio.server.connection import open_server, server_errors
 from labelstudio.sync.regions import annotation_to_labels
 from labelstudio.sync.review_log import LoggedTask, ReviewLog
 from labelstudio.sync.reviews import decide, read_reviews
+from surfaces.cli.progress import write_line
 from surfaces.errors import SurfacesError
+from tests.labelstudio.impostors import WHO, Response, impostor_at, says
 from tests.labelstudio.review_scenes import entry, simple_labels
-from tests.labelstudio.server.test_connection import WHO, Impostor, Response, says
 from tests.labelstudio.sync.test_reviews import SIZE_HW, annotation, prediction
 
 pytestmark = pytest.mark.security
@@ -68,7 +68,7 @@ def mutated(draw: st.DrawFn, value: Any) -> Any:
     return value
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.builds(task).flatmap(mutated))
 def test_mutated_tasks_are_reviews_or_errors(tmp_path_factory: pytest.TempPathFactory, mutation: Any) -> None:
     try:
@@ -79,7 +79,7 @@ def test_mutated_tasks_are_reviews_or_errors(tmp_path_factory: pytest.TempPathFa
     if decision is None:
         return
     logged = LoggedTask("key", 1, "sha256", "now", decision.decided_at, decision.outcome, decision.agreement)
-    with ReviewLog(tmp_path_factory.getbasetemp() / "none.sqlite", create=False) as log:
+    with ReviewLog.of(tmp_path_factory.getbasetemp() / "none", create=False) as log:
         log.record(logged, [review.logged for review in reviews])
         assert len(log.annotations("key")) == len({review.logged.number for review in reviews})
 
@@ -106,16 +106,13 @@ def test_annotations_that_cannot_be_are_reported(changes: dict[str, Any]) -> Non
 
 def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     person = {"email": "a\x1b[2J\ud800\u202e@example.com" + "x" * 1000}
-    [review] = read_reviews(
-        {"predictions": [], "annotations": [annotation(1, simple_labels(), completed_by=person, lead_time=10**400)]},
-        HEIGHT,
-        WIDTH,
-    )
+    hostile = annotation(1, simple_labels(), completed_by=person, lead_time=10**400)
+    [review] = read_reviews({"predictions": [], "annotations": [hostile]}, HEIGHT, WIDTH)
     assert review.logged.annotator.isprintable()
     assert review.logged.annotator.startswith("a\\x1b[2J\\ud800\\u202e@example.com")
     assert len(review.logged.annotator) < 400
     assert review.logged.seconds is None
-    report("title \x1b]0;owned\x07")
+    write_line("title \x1b]0;owned\x07")
     assert capsys.readouterr().err == "title \\x1b]0;owned\\x07\n"
 
 
@@ -140,24 +137,20 @@ FACTS = {"id": 1, "created_at": "now", "task_number": 1, "num_tasks_with_annotat
     ids=["deep", "list", "empty-tasks", "incomplete", "cut-off"],
 )
 def test_a_server_that_answers_anything_is_reported(answer: Response) -> None:
-    impostor = Impostor(WHO, answer)
-    server = open_server(impostor.url, "a-token")
-    for ask in (read_stats, lambda *known: list(list_tasks(*known))):
-        with pytest.raises(SurfacesError) as caught, server_errors():
-            ask(server, PROJECT)
-        assert str(caught.value).isprintable()
-    impostor.shutdown()
-    impostor.server_close()
+    with impostor_at(WHO, answer) as impostor:
+        server = open_server(impostor.url, "a-token")
+        for ask in (read_stats, lambda *known: list(list_tasks(*known))):
+            with pytest.raises(SurfacesError) as caught, server_errors():
+                ask(server, PROJECT)
+            assert str(caught.value).isprintable()
 
 
 def test_a_server_that_gives_the_same_page_for_ever_is_reported() -> None:
     page = [{"id": 1, "data": [], "updated_at": "now", "total_annotations": 0}] * 200
-    impostor = Impostor(WHO, says(200, {"tasks": page}))
-    server = open_server(impostor.url, "a-token")
-    with pytest.raises(SurfacesError, match="expected tasks after number 1, got number 1"):
-        list(list_tasks(server, PROJECT))
-    impostor.answers = [says(200, [])]
-    with pytest.raises(SurfacesError, match=r"expected a task, got \[\]"):
-        read_task(server, 1)
-    impostor.shutdown()
-    impostor.server_close()
+    with impostor_at(WHO, says(200, {"tasks": page})) as impostor:
+        server = open_server(impostor.url, "a-token")
+        with pytest.raises(SurfacesError, match="expected tasks after number 1, got number 1"):
+            list(list_tasks(server, PROJECT))
+        impostor.answers = [says(200, [])]
+        with pytest.raises(SurfacesError, match=r"expected a task, got \[\]"):
+            read_task(server, 1)

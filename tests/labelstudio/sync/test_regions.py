@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
 from labelstudio.errors import AnnotationError
 from labelstudio.project.labeling_config import label_config
 from labelstudio.sync.brush import encode_brush
-from labelstudio.sync.regions import annotation_to_labels, labels_to_prediction
+from labelstudio.sync.regions import annotation_to_labels, labels_to_prediction, rasterize_polygon
 from surfaces.store.records import ScoredLabels
 from tests.labelstudio.review_scenes import entry, labels_of_masks
 from tests.labelstudio.sync.drawn_labels import any_labels, drawing_of, drawn, mask_of
@@ -39,7 +40,6 @@ def polygon(points: Any, label: str = "dining table", **changes: Any) -> dict[st
 
 
 @given(any_labels)
-@settings(deadline=None)
 def test_accepted_predictions_restore_the_labels(labels: ScoredLabels) -> None:
     size = labels.ignore_mask.shape
     for predicted in (labels, None):
@@ -69,8 +69,6 @@ def test_a_prediction_has_regions_scores_and_stable_ids() -> None:
 
 RATING = entry("quality", "rating", rating=4)
 RELATION = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
-
-
 EDITOR_FIELDS = {
     "hidden": True,
     "locked": True,
@@ -149,21 +147,24 @@ def test_regions_that_cannot_be_used_are_errors(region: dict[str, Any], others: 
         annotation_to_labels([*beside[others], region], HEIGHT, WIDTH, ROOM)
 
 
-EMPTY = brush("wall", *["........"] * 4)
+EMPTY = brush("wall", *NOTHING)
 
 
 @pytest.mark.parametrize(
     ("result", "message"),
     [
         ([EMPTY], "expected regions with pixels, got only empty ones"),
-        ([EMPTY, brush("floor", *["........"] * 4, id="floor"), RATING], "expected regions with pixels"),
+        ([EMPTY, ERASED_FLOOR, RATING], "expected regions with pixels"),
         ([RATING], "expected regions, or an annotation without any result, got only 'rating' of 'quality'"),
         ([RELATION], "got only 'relation' of None"),
         ([entry("room", "choices", choices=["kitchen"]), RATING], "got only 'choices' of 'room', 'rating' of"),
+        *(
+            (no, "expected an annotation's result as a list of regions, got ")
+            for no in (None, {}, "[]", [None], [["a"]])
+        ),
     ],
-    ids=["empty brush", "empty brushes", "rating", "relation", "choices"],
 )
-def test_annotations_are_empty_only_on_purpose(result: list[dict[str, Any]], message: str) -> None:
+def test_annotations_are_empty_only_on_purpose_and_lists_of_regions(result: Any, message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
         annotation_to_labels(result, HEIGHT, WIDTH, ROOM)
 
@@ -195,6 +196,7 @@ def test_verdict_and_comment(verdict: str) -> None:
 
 
 FULL = ["xxxxxxxx"] * 4
+OPEN = entry("polygon", "polygonlabels", (HEIGHT, WIDTH), points=[], closed=False, polygonlabels=["dining table"])
 
 
 @pytest.mark.parametrize(
@@ -227,6 +229,7 @@ FULL = ["xxxxxxxx"] * 4
         (polygon([[0, 0], [float("nan"), 1], [2, 2]]), "in per cent of the photo"),
         (polygon([[0, 0], [1e300, 1], [2, 2]]), "in per cent of the photo"),
         (polygon([[0, 0], [9, 1], [2, 2]], original_width=9), "expected a photo of 8x4 pixels, got 9x4"),
+        (OPEN, "expected a closed polygon, got an open one"),
         (entry("verdict", "choices", choices=["maybe"]), "expected the verdict unsure or reject, got ['maybe']"),
         (entry("verdict", "choices", choices=["unsure", "reject"]), "expected the verdict unsure or reject, got"),
         (entry("verdict", "choices"), "expected the verdict unsure or reject, got [None]"),
@@ -243,14 +246,44 @@ def test_invalid_regions_are_rejected_in_one_line(region: dict[str, Any], messag
     assert json.dumps(given_regions) == json.dumps(untouched)
 
 
-def test_an_open_polygon_is_rejected() -> None:
-    unfinished = polygon([[0, 0], [50, 0], [50, 50]])
-    unfinished["value"]["closed"] = False
-    with pytest.raises(AnnotationError, match="expected a closed polygon, got an open one"):
-        annotation_to_labels([unfinished], HEIGHT, WIDTH)
+def filled(points: list[tuple[float, float]], height: int = 4, width: int = 5) -> np.ndarray:
+    return rasterize_polygon(np.array(points, np.float64), height, width)
 
 
-@pytest.mark.parametrize("result", [None, {}, "[]", [None], [["wall"]]])
-def test_a_result_that_is_no_list_of_regions_is_rejected(result: Any) -> None:
-    with pytest.raises(AnnotationError, match="expected an annotation's result as a list of regions, got "):
-        annotation_to_labels(result, HEIGHT, WIDTH)
+SQUARE = [(1.4, 0.6), (3.6, 0.6), (3.6, 2.4), (1.4, 2.4)]
+
+
+@pytest.mark.parametrize(
+    ("points", "rows"),
+    [
+        (SQUARE, [".....", ".xxx.", ".....", "....."]),
+        (SQUARE[::-1], [".....", ".xxx.", ".....", "....."]),
+        ([(0, 0), (4, 4), (0, 4)], [".....", "x....", "xx...", "xxx.."]),
+        ([(-50, -60), (90, -60), (90, 70), (-50, 70)], ["xxxxx"] * 4),
+        ([(3, -9), (99, -9), (99, 2), (3, 2)], ["...xx", "...xx", ".....", "....."]),
+        ([(-9, -9), (-1, -9), (-1, -1)], ["....."] * 4),
+        ([(0, 0), (5, 4), (5, 0), (0, 4)], ["x...x", "xx.xx", "xx.xx", "x...x"]),
+        ([(0, 0), (5, 0), (5, 4), (0, 4)] * 2, ["xxxxx"] * 4),
+        ([(0, 1.5), (5, 1.5), (2, 1.5)], ["....."] * 4),
+        ([(2.5, 2.5)] * 3, ["....."] * 4),
+    ],
+    ids=[
+        *("pixels whose centres are inside", "turned round", "triangle", "around the photo", "clipped", "outside"),
+        *("bow tie", "twice round", "line", "point"),
+    ],
+)
+def test_polygons_are_filled_as_a_canvas_fills_them(points: list[tuple[float, float]], rows: list[str]) -> None:
+    assert np.array_equal(filled(points), mask_of(*rows))
+
+
+def test_polygons_that_meet_share_no_pixel_and_a_star_is_filled() -> None:
+    left, right = [(0, 0), (2.5, 0), (2.5, 4), (0, 4)], [(2.5, 0), (5, 0), (5, 4), (2.5, 4)]
+    assert np.array_equal(filled(left) ^ filled(right), np.ones((4, 5), bool))
+    star = filled([(3.5, 0), (5.6, 6.5), (0.1, 2.5), (6.9, 2.5), (1.4, 6.5)], 7, 7)
+    assert star[3, 3], "the even-odd rule would not fill it"
+
+
+@given(st.lists(st.tuples(st.floats(-9, 19), st.floats(-9, 19)), min_size=3, max_size=9), st.integers(0, 8))
+def test_where_a_polygon_begins_does_not_matter(points: list[tuple[float, float]], turn: int) -> None:
+    turn %= len(points)
+    assert np.array_equal(filled(points, 11, 13), filled(points[turn:] + points[:turn], 11, 13))

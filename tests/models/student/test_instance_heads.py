@@ -1,5 +1,3 @@
-"""The table heads learn nothing from regions that nobody labelled."""
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -104,7 +102,7 @@ def test_share_inside_by_counting(seed: int, places: list[tuple[float, float, fl
             assert share == pytest.approx(share_by_counting(mask, box), abs=1e-6)
 
 
-def test_a_box_smaller_than_a_pixel_lies_where_it_lies() -> None:
+def test_a_box_smaller_than_a_pixel_counts_as_one() -> None:
     mask = region(0, 0, 64, SIDE)
     slivers = torch.tensor([[10.2, 10, 10.4, 90], [10, 10.2, 60, 10.3], [100.2, 10, 100.4, 90], [128, 0, 128, 9]])
     assert share_inside(mask, slivers).tolist() == [1, 1, 0, 0]
@@ -138,7 +136,7 @@ def test_proposals_in_ignored_regions_are_not_background(student: Student, monke
 
 
 def test_without_ignored_regions_they_are_background(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two tests above can fail: the same regions teach as soon as they are labelled."""
+    # The two tests above can fail: the same regions teach as soon as they are labelled.
     corner = region(0, 0, SIDE, 25) | region(100, 0, SIDE, SIDE)
     proposals = recorded(monkeypatch, student.tables, "select_training_samples")
     losses(student, photo(torch.zeros_like(corner), box=None))

@@ -1,5 +1,3 @@
-"""The convolutions and resizes that the pre-trained weights expect, against loops written out."""
-
 from __future__ import annotations
 
 import numpy as np

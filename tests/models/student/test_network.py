@@ -1,5 +1,3 @@
-"""The networks as wholes: their size, their outputs, and MOSAIC rebuilt."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -80,7 +78,7 @@ def test_mosaic_is_rebuilt(name: str) -> None:
     np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
 
 
-def test_a_mirrored_photo_is_believed_to_be_the_mirror_image() -> None:
+def test_a_mirrored_photo_has_mirrored_probabilities() -> None:
     student = calm_student(2).eval()
     photo = torch.rand(1, 3, 128, 256) * 255
     with torch.no_grad():

@@ -9,14 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.weights.download import DownloadLimits
-from models.weights.official import (
-    BERT_VOCABULARY,
-    GROUNDING_DINO,
-    SAM,
-    Checkpoint,
-    cache_folder,
-    find_weights,
-)
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, Checkpoint, cache_folder, find_weights
 from surfaces.errors import WeightsError
 from tests.models.weights.weights_server import ServedFile
 from tests.photo_servers import PhotoServer
@@ -29,8 +22,8 @@ LIMITS = DownloadLimits(connect_s=2, read_s=2, attempts=2, pause_s=0.01)
 def checkpoint(photo_server: PhotoServer) -> Checkpoint:
     """SAM vit_b's name with bytes that the loopback server has."""
     served = ServedFile(BODY)
-    url = photo_server.answer("/sam", served)
-    return dataclasses.replace(SAM["vit_b"], address=url, size=len(BODY), sha256=served.sha256)
+    url = photo_server.answer(f"/sam/{SAM['vit_b'].name}", served)
+    return Checkpoint(url, len(BODY), served.sha256)
 
 
 @pytest.fixture
@@ -38,18 +31,18 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def refused(checkpoint: Checkpoint, given: tuple[Path, ...], cache: Path) -> str:
+def check_refused(checkpoint: Checkpoint, cache: Path, *words: str, given: tuple[Path, ...] = ()) -> None:
     with pytest.raises(WeightsError) as caught:
         find_weights(checkpoint, given, cache, LIMITS)
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 def test_weights_are_fetched_once(checkpoint: Checkpoint, cache: Path, photo_server: PhotoServer) -> None:
     path = find_weights(checkpoint, (), cache, LIMITS)
     assert path == cache / "sam_vit_b_01ec64.pth"
     assert path.read_bytes() == BODY
-    assert find_weights(checkpoint, (), cache, LIMITS) == path
+    assert find_weights(checkpoint, (cache.parent,), cache, LIMITS) == path
     assert len(photo_server.asked) == 1
 
 
@@ -81,42 +74,31 @@ def test_own_files_go_first_whatever_they_hold(
     assert photo_server.asked == []
 
 
-def test_what_is_not_among_the_own_files_is_cached(checkpoint: Checkpoint, tmp_path: Path, cache: Path) -> None:
-    assert find_weights(checkpoint, (tmp_path,), cache, LIMITS) == cache / checkpoint.name
-
-
-def test_own_files_that_are_not_there_or_unknown_are_told(checkpoint: Checkpoint, tmp_path: Path, cache: Path) -> None:
-    assert "there is no such file or folder" in refused(checkpoint, (tmp_path / "absent",), cache)
+def test_own_files_that_are_absent_or_unknown_are_reported(checkpoint: Checkpoint, tmp_path: Path, cache: Path) -> None:
+    check_refused(checkpoint, cache, "there is no such file or folder", given=(tmp_path / "absent",))
     (tmp_path / "mine.pth").write_bytes(BODY)
-    words = refused(checkpoint, (tmp_path / "mine.pth",), cache)
-    assert checkpoint.name in words
-    assert "mine.pth" in words
+    check_refused(checkpoint, cache, checkpoint.name, "mine.pth", given=(tmp_path / "mine.pth",))
 
 
-def test_other_bytes_in_the_cache_are_told_and_left_alone(checkpoint: Checkpoint, cache: Path) -> None:
+def test_other_bytes_in_the_cache_are_reported_and_kept(checkpoint: Checkpoint, cache: Path) -> None:
     cache.mkdir()
     path = cache / checkpoint.name
     path.write_bytes(b"put here by hand")
-    words = refused(checkpoint, (), cache)
-    assert str(path) in words
-    assert checkpoint.sha256[:12] in words
-    assert hashlib.sha256(b"put here by hand").hexdigest()[:12] in words
+    found = hashlib.sha256(b"put here by hand").hexdigest()
+    check_refused(checkpoint, cache, str(path), checkpoint.sha256[:12], found[:12])
     assert path.read_bytes() == b"put here by hand"
 
 
-def test_offline_says_which_file_is_wanted_where(checkpoint: Checkpoint, cache: Path) -> None:
+def test_without_the_file_the_message_says_what_to_put_where(
+    checkpoint: Checkpoint, cache: Path, photo_server: PhotoServer
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/sam_vit_b_01ec64.pth"
-    words = refused(dataclasses.replace(checkpoint, address=address), (), cache)
-    for part in ("no connection", address, "sam_vit_b_01ec64.pth", str(cache), "--weights"):
-        assert part in words
-
-
-def test_a_file_that_is_gone_says_so(checkpoint: Checkpoint, cache: Path, photo_server: PhotoServer) -> None:
-    words = refused(dataclasses.replace(checkpoint, address=photo_server.url("/gone")), (), cache)
-    assert "answered 404" in words
-    assert "--weights" in words
+    offline = dataclasses.replace(checkpoint, address=address)
+    check_refused(offline, cache, "no connection", address, "sam_vit_b_01ec64.pth", str(cache), "--weights")
+    gone = dataclasses.replace(checkpoint, address=photo_server.url("/gone"))
+    check_refused(gone, cache, "answered 404", "--weights")
 
 
 def test_the_table_is_whole() -> None:
@@ -125,6 +107,6 @@ def test_the_table_is_whole() -> None:
     assert set(SAM) == {"vit_b", "vit_l", "vit_h"}
     for entry in table:
         assert entry.address.startswith("https://")
-        assert entry.address.endswith(f"/{entry.name}")
+        assert re.fullmatch(r"\w+\.(pth|txt)", entry.name)
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
     assert len({entry.sha256 for entry in table}) == len({entry.name for entry in table}) == len(table)

@@ -1,5 +1,3 @@
-"""The shipped weights and the hashes that vouch for them."""
-
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +13,7 @@ from models.weights.registry import sha256_of, shipped, write_index
 from surfaces.errors import WeightsError
 
 MOST_BYTES = 20_000_000
-"""What the repository may carry in weights, all files together."""
+"""Limit of all weights in the repository together."""
 
 
 @pytest.fixture
@@ -28,34 +26,31 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
+def check_refused(words: str, kind: str = "onnx") -> None:
+    with pytest.raises(WeightsError, match=words):
+        shipped(kind)
+
+
 @pytest.mark.parametrize("kind", ["onnx", "npz"])
-def test_the_shipped_files_are_the_recorded_ones(kind: str) -> None:
+def test_the_shipped_files_are_the_recorded_ones_and_a_changed_byte_is_found(folder: Path, kind: str) -> None:
     file = shipped(kind)
+    data = bytearray(file.path.read_bytes())
+    assert file.path.parent == folder
     assert file.path.suffix == f".{kind}"
-    assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
+    assert file.sha256 == hashlib.sha256(data).hexdigest()
+    data[len(data) // 2] ^= 1
+    file.path.write_bytes(data)
+    check_refused(rf"expected {file.path.name} with sha256 .*, got .*: reinstall", kind)
 
 
-def test_the_shipped_files_are_small() -> None:
+def test_the_shipped_files_are_small_and_hold_the_same_numbers() -> None:
     assert sum(path.stat().st_size for path in registry.FOLDER.iterdir()) <= MOST_BYTES
-
-
-def test_both_files_hold_the_same_numbers() -> None:
     with np.load(shipped("npz").path, allow_pickle=False) as file:
-        numbers = sum(file[name].size for name in file.files if name != "encoder_name")
-        assert all(file[name].dtype == np.float16 for name in file.files if name != "encoder_name")
+        tensors = [file[name] for name in file.files if name != "encoder_name"]
+    numbers = sum(tensor.size for tensor in tensors)
+    assert all(tensor.dtype == np.float16 for tensor in tensors)
     assert numbers <= 12_000_000
     assert shipped("onnx").path.stat().st_size == pytest.approx(2 * numbers, rel=0.1)
-
-
-@pytest.mark.parametrize("kind", ["onnx", "npz"])
-def test_a_changed_byte_is_found(folder: Path, kind: str) -> None:
-    path = shipped(kind).path
-    assert path.parent == folder
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(WeightsError, match=rf"expected {path.name} with sha256 .*, got .*: reinstall"):
-        shipped(kind)
 
 
 def test_the_segmenter_does_not_run_a_changed_file(folder: Path) -> None:
@@ -65,17 +60,15 @@ def test_the_segmenter_does_not_run_a_changed_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["surfaces.onnx", "shipped.toml"])
-def test_a_lost_file_is_told(folder: Path, lost: str) -> None:
+def test_a_lost_file_is_reported(folder: Path, lost: str) -> None:
     (folder / lost).unlink()
-    with pytest.raises(WeightsError, match=rf"expected .*{lost}.*No such file or directory"):
-        shipped("onnx")
+    check_refused(rf"expected .*{lost}.*No such file or directory")
 
 
 @pytest.mark.parametrize("text", ["", "[onnx", "[onnx]\nfile = 'surfaces.onnx'\n", "onnx = 1\n"])
-def test_an_index_that_is_none_is_told(folder: Path, text: str) -> None:
+def test_a_damaged_index_is_reported(folder: Path, text: str) -> None:
     (folder / "shipped.toml").write_text(text)
-    with pytest.raises(WeightsError, match=r"expected .*shipped\.toml, got .*: reinstall"):
-        shipped("onnx")
+    check_refused(r"expected .*shipped\.toml, got .*: reinstall")
 
 
 def test_an_index_is_written_and_read(folder: Path) -> None:

@@ -1,5 +1,3 @@
-"""The record of the photos that a network was trained on."""
-
 from __future__ import annotations
 
 from pathlib import Path

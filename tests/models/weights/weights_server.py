@@ -1,4 +1,4 @@
-"""A file on a loopback server that resumes, breaks off and changes as told."""
+"""A file on a loopback server that resumes, and breaks off as told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ class ServedFile:
     """Answers requests for one file.
 
     Attributes:
-        body: its bytes.
         etag: its version, quoted; empty for none.
         cuts: after how many bytes of the body each answer breaks off; whole answers when used up.
         ranges: whether parts are served.
@@ -42,21 +41,26 @@ class ServedFile:
         start = 0
         if wanted and self.ranges and tag in (None, self.etag):
             start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])  # type: ignore[index]
+        headers = {"ETag": self.etag} if self.etag else {}
         if start >= len(self.body):
-            request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(self.body)}")
-            request.end_headers()
+            answer(request, 416, content_range=f"bytes */{len(self.body)}")
             return
-        request.send_response(206 if start else 200)
         if start:
-            request.send_header("Content-Range", f"bytes {start}-{len(self.body) - 1}/{len(self.body)}")
-        if self.etag:
-            request.send_header("ETag", self.etag)
-        request.send_header("Content-Length", str(len(self.body) - start))
-        request.end_headers()
+            headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
+        answer(request, 206 if start else 200, content_length=len(self.body) - start, **headers)
         stop = start + self.cuts.pop(0) if self.cuts else len(self.body)
         for begin in range(start, min(stop, len(self.body)), self.piece):
             piece = self.body[begin : min(begin + self.piece, stop)]
             request.wfile.write(piece)
             self.sent += len(piece)
             time.sleep(self.pause_s)
+
+
+def answer(request: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: object) -> None:
+    """Sends a status, headers such as `content_range`, and a body without its length."""
+    request.send_response(status)
+    for name, value in headers.items():
+        request.send_header(name.replace("_", "-"), str(value))
+    request.end_headers()
+    request.wfile.write(body)
+    request.wfile.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,35 +18,28 @@ def test_valid_numbers() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1_000", " 1", "one", "", "\u00b9", "\u0661"])
-def test_positive_refuses(text: str) -> None:
+def test_local_paths() -> None:
+    for text in ("labels", "/labels", "C:\\labels", "a:b/labels"):
+        assert local_path(text) == Path(text)
+    for text in ("file:///my%20labels", "file://localhost/my%20labels"):
+        assert local_path(text) == Path("/my labels")
+
+
+_REFUSED = [(positive, text, f"a number from 1, got {text}") for text in ("0", "-1", "1.5", "1_000", " 1", "one", "")]
+_REFUSED += [(positive, digit, f"a number from 1, got {digit}") for digit in "\u00b9\u0661"]
+_NO_SHARES = ["-0.01", "1.01", "nan", "inf", "half", "", "50%"]
+_REFUSED += [(share, text, f"a number from 0 to 1, got {text!r}") for text in _NO_SHARES]
+_REFUSED += [
+    (local_path, url, f"a path on this machine, got the address {url}")
+    for url in ("s3://bucket/labels", "https://host/labels", "zip://labels::s3://bucket/a.zip")
+]
+
+
+@pytest.mark.parametrize(("read", "text", "message"), _REFUSED)
+def test_refused_values(read: Callable[[str], object], text: str, message: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
-        positive(text)
-    assert str(caught.value) == f"expected a number from 1, got {text}"
-
-
-@pytest.mark.parametrize("text", ["labels", "/labels", "C:\\labels", "a:b/labels"])
-def test_local_paths(text: str) -> None:
-    assert local_path(text) == Path(text)
-
-
-@pytest.mark.parametrize("text", ["file:///my%20labels", "file://localhost/my%20labels"])
-def test_file_urls_are_paths(text: str) -> None:
-    assert local_path(text) == Path("/my labels")
-
-
-@pytest.mark.parametrize("text", ["s3://bucket/labels", "https://host/labels", "zip://labels::s3://bucket/a.zip"])
-def test_local_path_refuses_urls(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError) as caught:
-        local_path(text)
-    assert str(caught.value) == f"expected a path on this machine, got the address {text}"
-
-
-@pytest.mark.parametrize("text", ["-0.01", "1.01", "nan", "inf", "half", "", "50%"])
-def test_share_refuses(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError) as caught:
-        share(text)
-    assert str(caught.value) == f"expected a number from 0 to 1, got {text!r}"
+        read(text)
+    assert str(caught.value) == f"expected {message}"
 
 
 @pytest.mark.parametrize(

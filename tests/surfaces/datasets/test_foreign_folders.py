@@ -172,59 +172,37 @@ def _crawl(folder: Path) -> CrawlDatabase:
     return CrawlDatabase.open(folder, create=True)
 
 
-_ARCHIVES = {
-    "parent": "..",
-    "dot": ".",
-    "empty": "",
-    "up": "../secret",
-    "absolute": "/etc/passwd",
-    "down and up": "a/../../secret",
-    "backslash": "a\\b",
-    "null": "a\0",
-    "half a pair": "\ud800",
-    "nothing": None,
-    "number": 3,
-    "list": ["part-000.zip"],
+_NAMES = {"empty": "", "null": "a\0", "half a pair": "\ud800", "nothing": None, "number": 3, "absolute": "/etc/passwd"}
+_NAMES |= {"up": "../secret", "down and up": "a/../../secret"}
+_ARCHIVES = _NAMES | {"parent": "..", "dot": ".", "backslash": "a\\b", "list": ["part-000.zip"]}
+_INDEX = r"index of a packed dataset in .*packed\.json"
+_MEMBERS: dict[str, tuple[dict[str, object], str]] = {
+    **{
+        f"archive: {kind}": ({"archive": name}, f"{_INDEX}, got: expected a file's name")
+        for kind, name in _ARCHIVES.items()
+    },
+    "offset as text": ({"offset": "0"}, _INDEX),
+    "negative offset": ({"offset": -1}, _INDEX),
+    "no size": ({"size": None}, _INDEX),
+    "beyond the end": ({"offset": 0, "size": 200_000_000}, r"expected 200000000 bytes or more in .*part-000\.zip"),
+    "too large": ({"offset": 0, "size": 10**12}, "no part of an archive"),
 }
 
 
-@pytest.mark.parametrize("archive", _ARCHIVES.values(), ids=_ARCHIVES)
-def test_names_of_archives(tmp_path: Path, archive: object) -> None:
-    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(archive=archive))
-    with pytest.raises(DatasetError, match=r"index of a packed dataset in .*packed\.json, got: expected a file's name"):
+@pytest.mark.parametrize(("changed", "message"), _MEMBERS.values(), ids=_MEMBERS)
+def test_invalid_members(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(changed))
+    if changed.get("size") == 10**12:
+        with (tmp_path / "set" / "part-000.zip").open("r+b") as file:
+            file.truncate(10**12)  # a hole, which takes no space
+    with pytest.raises(DatasetError, match=message):
         open_dataset(tmp_path / "set")
 
 
-_SAMPLES = {
-    "empty": "",
-    "absolute": "/a",
-    "up": "../a",
-    "down and up": "a/../../b",
-    "null": "a\0b",
-    "half a pair": "\ud800",
-    "nothing": None,
-    "number": 3,
-}
-
-
-@pytest.mark.parametrize("name", _SAMPLES.values(), ids=_SAMPLES)
+@pytest.mark.parametrize("name", _NAMES.values(), ids=_NAMES)
 def test_names_of_samples(tmp_path: Path, name: object) -> None:
     _changed_index(tmp_path / "set", lambda entry: entry.update(name=name))
-    with pytest.raises(DatasetError, match=r"index of a packed dataset in .*packed\.json"):
-        open_dataset(tmp_path / "set")
-
-
-def test_members_beyond_the_end_are_refused(tmp_path: Path) -> None:
-    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(offset=0, size=200_000_000))
-    with pytest.raises(DatasetError, match=r"expected 200000000 bytes or more in .*part-000\.zip"):
-        open_dataset(tmp_path / "set")
-
-
-def test_too_large_members_are_not_read(tmp_path: Path) -> None:
-    _changed_index(tmp_path / "set", lambda entry: entry["photo"].update(offset=0, size=10**12))
-    with (tmp_path / "set" / "part-000.zip").open("r+b") as file:
-        file.truncate(10**12)  # a hole, which takes no space
-    with pytest.raises(DatasetError, match="no part of an archive"):
+    with pytest.raises(DatasetError, match=_INDEX):
         open_dataset(tmp_path / "set")
 
 

@@ -19,7 +19,7 @@ from surfaces.datasets.codec import decode_map, decode_soft_labels, encode_map, 
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.masks.rle import decode_segmentation, draws_nothing, encode
 from tests.coco_files import SIZE_HW, TABLE, annotation, coco_content, polygon, room, runs, write_coco_file, write_room
-from tests.surfaces.images.handmade_images import PNG_SIGNATURE, png, png_chunk, unfiltered
+from tests.surfaces.images.photo_files import PNG_SIGNATURE, png, png_chunk, unfiltered
 
 pytestmark = pytest.mark.security
 
@@ -50,17 +50,29 @@ def test_too_many_annotations(tmp_path: Path) -> None:
         open_dataset(write_room(tmp_path, walls))
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["[" * 200_000, '{"images": ' * 100_000, '{"images": [], "annotations": [], "categories": [' + "9" * 5000 + "]}"],
-    ids=["lists without end", "objects without end", "a number without end"],
-)
-def test_invalid_json(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "annotations.json"
-    path.write_text(text, "utf-8")
-    with pytest.raises(DatasetError, match="expected a COCO file") as error:
-        open_dataset(path)
+_NO_COCO = {
+    "empty": ("", "COCO file"),
+    "list": ("[]", "COCO file"),
+    "no annotations": ('{"images": []}', "COCO file"),
+    "other categories": (
+        '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}',
+        "categories wall, floor",
+    ),
+    "no text": ("\udcff" * 1000, "COCO file .*invalid start byte"),
+    "lists without end": ("[" * 200_000, "COCO file"),
+    "objects without end": ('{"images": ' * 100_000, "COCO file"),
+    "a number without end": ('{"images": [], "annotations": [], "categories": [' + "9" * 5000 + "]}", "COCO file"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), _NO_COCO.values(), ids=_NO_COCO)
+def test_files_that_are_not_coco(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "annotations.json").write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(DatasetError, match=f"expected .*{message}") as error:
+        open_dataset(tmp_path)
     assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 def test_too_large_files_are_not_read(tmp_path: Path) -> None:
@@ -167,18 +179,20 @@ def _nodes(value: Any) -> list[tuple[Any, Any]]:
     return [pair for key in keys for pair in ((value, key), *_nodes(value[key]))]
 
 
-@settings(_FUZZING, max_examples=100)
-@given(place=st.integers(0, 500), value=_JSON, skip=st.booleans())
+@settings(_FUZZING, max_examples=150)
+@given(changes=st.lists(st.tuples(st.integers(0, 500), _JSON), min_size=1, max_size=3), skip=st.booleans())
 def test_any_json_at_any_node_of_a_coco_file(
-    tmp_path_factory: pytest.TempPathFactory, place: int, value: Any, skip: bool
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, Any]], skip: bool
 ) -> None:
     packed = encode(np.pad(np.ones((10, 10), bool), ((5, 25), (5, 45))))
     content = coco_content([*room(), annotation(21, 1, runs(TABLE), iscrowd=1), annotation(22, 2, packed, ignore=0)])
-    nodes = _nodes(content)
-    holder, key = nodes[place % len(nodes)]
-    holder[key] = value
+    for place, value in changes:
+        nodes = _nodes(content)
+        holder, key = nodes[place % len(nodes)]
+        holder[key] = value
+        content = json.loads(json.dumps(content))
     folder = write_room(tmp_path_factory.mktemp("coco"))
-    write_coco_file(folder / "annotations.json", json.loads(json.dumps(content)))
+    write_coco_file(folder / "annotations.json", content)
     with suppress(SurfacesError):
         for sample in open_dataset(folder, ReadOptions(skip_invalid=skip)):
             assert sample.labels().semantic.shape == sample.image().shape[:2]

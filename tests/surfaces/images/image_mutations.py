@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from PIL import ImageCms
 
 from surfaces.errors import DecodeError
 from surfaces.images.load import decode_image
-from tests.surfaces.images.handmade_images import PNG_SIGNATURE, cmyk_profile, png, png_chunk, tiff, unfiltered
+from tests.surfaces.images.photo_files import PNG_SIGNATURE, cmyk_profile, png, png_chunk, saved, tiff, unfiltered
 
 SECONDS_MAX = 5
 _SIDE = 48
@@ -54,14 +55,15 @@ def sound_photos() -> dict[str, bytes]:
     )
     lab.info.clear()  # of a profile with the time
 
-    def saved(photo: Pillow.Image, kind: str, **options: object) -> bytes:
-        buffer = io.BytesIO()
-        photo.copy().save(buffer, kind, **options)  # saving as JPEG leaves traces in a photo
-        return buffer.getvalue()
-
     def animated(kind: str, **options: object) -> bytes:
         return saved(rgb, kind, save_all=True, append_images=[frame.copy() for frame in frames], **options)
 
+    texts = [
+        (b"zTXt", b"a\0\0" + zlib.compress(bytes(999))),
+        (b"iTXt", b"b\0\1\0en\0b\0" + zlib.compress(b"c" * 99)),
+        (b"tEXt", b"Raw profile type exif\0\nexif\n 8\n4d4d002a00000008\n"),
+        (b"gAMA", struct.pack(">I", 45455)),
+    ]
     photos = {
         "JPEG": saved(rgb, "JPEG", **extras),
         "JPEG progressive": saved(rgb, "JPEG", progressive=True, subsampling=0, comment="table"),
@@ -73,17 +75,7 @@ def sound_photos() -> dict[str, bytes]:
         "PNG palette": saved(palette, "PNG", transparency=bytes(range(32))),
         "PNG 16 bits": png(_SIDE, _SIDE, 16, 0, unfiltered(deep.tobytes(), _SIDE), (b"tRNS", b"\1\2")),
         "PNG colour 16 bits": png(_SIDE, _SIDE, 16, 2, unfiltered(pixels[..., :3].tobytes() * 2, _SIDE)),
-        "PNG texts": png(
-            _SIDE,
-            _SIDE,
-            8,
-            0,
-            unfiltered(bytes(_SIDE * _SIDE), _SIDE),
-            (b"zTXt", b"a\0\0" + zlib.compress(bytes(999))),
-            (b"iTXt", b"b\0\1\0en\0b\0" + zlib.compress(b"c" * 99)),
-            (b"tEXt", b"Raw profile type exif\0\nexif\n 8\n4d4d002a00000008\n"),
-            (b"gAMA", struct.pack(">I", 45455)),
-        ),
+        "PNG texts": png(_SIDE, _SIDE, 8, 0, unfiltered(bytes(_SIDE * _SIDE), _SIDE), *texts),
         "PNG animated": animated("PNG"),
         "GIF": saved(palette, "GIF", transparency=3, comment=b"chair"),
         "GIF animated": animated("GIF", loop=0, duration=40, disposal=2),
@@ -110,14 +102,9 @@ def sound_photos() -> dict[str, bytes]:
         "AVIF opacity": saved(rgba, "AVIF", speed=10),
         "AVIF animated": _TIMES.sub(rb"\1" + bytes(16), animated("AVIF", speed=10)),
     }
-    try:
-        from pillow_heif import from_pillow
-    except ImportError:
-        return photos
-    for name, photo in (("HEIC", rgb), ("HEIC opacity", rgba), ("HEIC grey", grey)):
-        buffer = io.BytesIO()
-        from_pillow(photo).save(buffer, exif=exif.tobytes())
-        photos[name] = buffer.getvalue()
+    if find_spec("pillow_heif"):
+        for name, photo in (("HEIC", rgb), ("HEIC opacity", rgba), ("HEIC grey", grey)):
+            photos[name] = saved(photo, "HEIF", exif=exif.tobytes())
     return photos
 
 
@@ -175,9 +162,8 @@ def _repeat_part(data: bytes, generator: random.Random) -> bytes:
 def _join(data: bytes, generator: random.Random) -> bytes:
     """Continues as another photo, which may be of another format."""
     other = generator.choice(list(sound_photos().values()))
-    return (
-        data[: generator.randrange(1, len(data) + 1)] + other[generator.choice((0, generator.randrange(len(other)))) :]
-    )
+    stop = generator.randrange(1, len(data) + 1)
+    return data[:stop] + other[generator.choice((0, generator.randrange(len(other)))) :]
 
 
 def _shuffle_chunks(data: bytes, generator: random.Random) -> bytes:
@@ -210,19 +196,8 @@ def _place(data: bytes, generator: random.Random) -> int:
     return generator.randrange(min(len(data), generator.choice((32, 256, len(data)))))
 
 
-_HURTS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    _flip_bits,
-    _flip_bits,
-    _truncate,
-    _put_extremes,
-    _put_extremes,
-    _swap_parts,
-    _remove_part,
-    _repeat_part,
-    _join,
-    _shuffle_chunks,
-    _shuffle_chunks,
-)
+_HURTS: list[Callable[[bytes, random.Random], bytes]] = [_flip_bits, _flip_bits, _truncate, _put_extremes]
+_HURTS += [_put_extremes, _swap_parts, _remove_part, _repeat_part, _join, _shuffle_chunks, _shuffle_chunks]
 
 
 def peak_megabytes() -> int:

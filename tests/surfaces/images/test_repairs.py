@@ -10,12 +10,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
 
-from surfaces.detections import Image
-from surfaces.errors import DecodeError
-from surfaces.images.load import decode_image
-from tests.surfaces.images.handmade_images import png, png_chunk, tiff
-from tests.surfaces.images.seeded_photos import saved
+from surfaces.images.encode import normalize_photo
+from tests.surfaces.images.photo_files import decoded, png, png_chunk, refused, saved, tiff
 
 KINDS = {
     "baseline": {},
@@ -24,17 +22,6 @@ KINDS = {
     "restarts": {"restart_marker_blocks": 3},
 }
 MODES = ["RGB", "L", "CMYK"]
-
-
-def decoded(data: bytes) -> Image:
-    return decode_image(io.BytesIO(data))
-
-
-def refused(data: bytes) -> str:
-    with pytest.raises(DecodeError) as caught:
-        decoded(data)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def jpeg(mode: str, kind: str) -> bytes:
@@ -155,3 +142,27 @@ def test_cyclic_and_missing_pages(target: int) -> None:
     data = pages(40)
     end = 8 + 2 + 12 * struct.unpack_from("<H", data, 8)[0]
     assert decoded(data[:end] + struct.pack("<I", target) + data[end + 4 :]).shape == (40, 40, 3)
+
+
+def with_a_damaged_note() -> bytes:
+    note = PngInfo()
+    note.add_text("Title", "a room")
+    data = saved(Pillow.radial_gradient("L").convert("RGB"), "PNG", pnginfo=note)
+    checksum = zlib.crc32(b"tEXtTitle\0a room").to_bytes(4, "big")
+    assert checksum in data
+    return data.replace(checksum, bytes(4))
+
+
+@pytest.mark.parametrize(
+    "data", [jpeg("RGB", "baseline")[:-2], with_a_damaged_note()], ids=["a JPEG without its end", "a damaged note"]
+)
+def test_repairable_photos_are_reencoded(data: bytes) -> None:
+    with Pillow.open(io.BytesIO(normalize_photo(data))) as photo:
+        photo.load()
+        assert np.array_equal(photo.size[::-1], decoded(data).shape[:2])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_normalized_photos_are_copied(kind: str) -> None:
+    data = saved(Pillow.radial_gradient("L").convert("RGB"), kind)
+    assert normalize_photo(data) is data

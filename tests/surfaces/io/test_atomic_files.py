@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -118,21 +117,13 @@ def test_make_folder(tmp_path: Path) -> None:
     make_folder(folder)
     make_folder(folder)
     assert names(folder) == set()
-
-
-def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match=r"could not write to .*: "):
             make_folder(folder)
 
-
-def test_missing_folder(tmp_path: Path) -> None:
-    def contents(_: str) -> Mapping[str, bytes]:
-        return SET
-
     with pytest.raises(OutputError, match="No such file or directory"):
-        write_together(tmp_path / "absent", ["a"], contents)
+        write_together(tmp_path / "absent", ["a"], lambda _: SET)
 
 
 @pytest.mark.parametrize(

@@ -21,36 +21,38 @@ pytestmark = pytest.mark.security
 TOTAL_S = 0.7
 READ_S = 0.4
 MEGABYTES_MAX = 120  # 600 are allowed
-_PLAIN = b"HTTP/1.1 200 OK\r\n\r\n"
-_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+_OK = b"HTTP/1.1 200 OK\r\n"
+_PLAIN = _OK + b"\r\n"
+_CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _FLOOD = bytes(1 << 20)
+_FLOOD_CHUNK = b"100000\r\n" + _FLOOD + b"\r\n"
 
 Sends = Iterator[bytes]
 
 
-def dripping(first: bytes, drop: bytes) -> Callable[[], Sends]:
-    """Something every 50 ms, for ever: no silence is long enough to be noticed."""
+def flooding(first: bytes, wave: bytes, pause_s: float = 0) -> Callable[[], Sends]:
+    """The same for ever."""
 
-    def sends() -> Sends:
-        yield first
-        while True:
-            yield drop
-            time.sleep(0.05)
-
-    return sends
-
-
-def flooding(first: bytes, wave: bytes) -> Callable[[], Sends]:
     def sends() -> Sends:
         yield first
         while True:
             yield wave
+            time.sleep(pause_s)
 
     return sends
 
 
+def dripping(first: bytes, drop: bytes) -> Callable[[], Sends]:
+    """Something every 50 ms, for ever: no silence is long enough to be noticed."""
+    return flooding(first, drop, 0.05)
+
+
 def sending(*parts: bytes) -> Callable[[], Sends]:
     return lambda: iter(parts)
+
+
+def announced(length: bytes, more: bytes = b"") -> bytes:
+    return _OK + b"Content-Length: " + length + b"\r\n" + more + b"\r\n"
 
 
 def silence() -> Sends:
@@ -91,6 +93,7 @@ _EMPTY_MEMBER = bytes.fromhex("1f8b08000000000000030300000000000000000000")[:20]
 _SLOW = f"expected the whole answer within {TOTAL_S:g} s, it took longer"
 _LARGE = "expected at most 20 MB, the answer is larger"
 _SILENT = f"the server was silent for {READ_S:g} s"
+_FAILED = "could not be downloaded"
 _LONG = "got more than 262144 bytes of headers"
 _PACKED = "expected an answer that is not packed, or by one of gzip, x-gzip, deflate; got another"
 
@@ -98,10 +101,10 @@ SERVERS: dict[str, tuple[Callable[[], Sends], str]] = {
     # drips
     "silence": (silence, _SILENT),
     "drip of the status line": (dripping(b"HTTP/1.1 200 ", b"O"), _SLOW),
-    "drip of one header": (dripping(b"HTTP/1.1 200 OK\r\nA: ", b"b"), _SLOW),
-    "drip of headers": (dripping(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), _SLOW),
+    "drip of one header": (dripping(_OK + b"A: ", b"b"), _SLOW),
+    "drip of headers": (dripping(_OK, b"A: b\r\n"), _SLOW),
     "drip of the body": (dripping(_PLAIN, b"x"), _SLOW),
-    "drip of a body that is announced": (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x"), _SLOW),
+    "drip of a body that is announced": (dripping(announced(b"9999"), b"x"), _SLOW),
     "drip of chunks": (dripping(_CHUNKED, b"1\r\nx\r\n"), _SLOW),
     "drip of a chunk's size": (dripping(_CHUNKED, b"0"), _SLOW),
     "drip of a chunk's extension": (dripping(_CHUNKED + b"5;", b"x"), _SLOW),
@@ -111,45 +114,33 @@ SERVERS: dict[str, tuple[Callable[[], Sends], str]] = {
     "https: silence": (silence, _SLOW),
     "https: drip of a handshake": (dripping(b"\x16\x03\x03\x40\x00", b"\x02"), _SLOW),
     # lies
-    "less than announced": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"), "the connection broke off"),
-    "more than announced": (flooding(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto", _FLOOD), "5 bytes"),
-    "announced: too much": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 20000001\r\n\r\n"), _LARGE),
-    "announced: terabytes": (
-        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n", _FLOOD),
-        _LARGE,
-    ),
-    "announced: a number too long": (
-        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 60_000 + b"\r\n\r\n", _FLOOD),
-        "could not be downloaded: Exceeds the limit",
-    ),
-    "announced: less than nothing": (flooding(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", _FLOOD), _LARGE),
+    "less than announced": (sending(announced(b"99") + b"x"), "the connection broke off"),
+    "more than announced": (flooding(announced(b"5") + b"photo", _FLOOD), "5 bytes"),
+    "announced: too much": (sending(announced(b"20000001")), _LARGE),
+    "announced: terabytes": (flooding(announced(b"9" * 40), _FLOOD), _LARGE),
+    "announced: a number too long": (flooding(announced(b"9" * 60_000), _FLOOD), f"{_FAILED}: Exceeds the limit"),
+    "announced: less than nothing": (flooding(announced(b"-1"), _FLOOD), _LARGE),
     "announced: twice": (
-        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 50000000\r\n\r\n", _FLOOD),
-        "could not be downloaded: Content-Length contained multiple unmatching values (5, 50000000)",
+        flooding(announced(b"5", b"Content-Length: 50000000\r\n"), _FLOOD),
+        f"{_FAILED}: Content-Length contained multiple unmatching values (5, 50000000)",
     ),
-    "announced, and in chunks": (
-        flooding(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-            b"100000\r\n" + _FLOOD + b"\r\n",
-        ),
-        _LARGE,
-    ),
+    "announced, and in chunks": (flooding(announced(b"5", b"Transfer-Encoding: chunked\r\n"), _FLOOD_CHUNK), _LARGE),
     "a chunk of terabytes": (flooding(_CHUNKED + b"fffffffffff\r\n", _FLOOD), _LARGE),
     "a chunk of less than nothing": (flooding(_CHUNKED + b"-5\r\n", _FLOOD), _LARGE),
     "a chunk of no size": (sending(_CHUNKED + b"size\r\n"), "the connection broke off"),
     # floods
     "a body without end": (flooding(_PLAIN, _FLOOD), _LARGE),
-    "chunks without end": (flooding(_CHUNKED, b"100000\r\n" + _FLOOD + b"\r\n"), _LARGE),
+    "chunks without end": (flooding(_CHUNKED, _FLOOD_CHUNK), _LARGE),
     "chunks with extensions without end": (flooding(_CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n"), _SLOW),
     "a chunk's size without end": (flooding(_CHUNKED, b"0" * 100_000), "got more than 65536 bytes"),
     "trailers without end": (flooding(_CHUNKED + b"1\r\nx\r\n0\r\n", b"A: b\r\n" * 9999), _SLOW),
     "go-aheads without end": (flooding(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999), "got more than 32 interim"),
     "hints without end": (flooding(b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a>\r\n" * 999), _LONG),
-    "a header without end": (flooding(b"HTTP/1.1 200 OK\r\nA: ", b"x" * 100_000), _LONG),
+    "a header without end": (flooding(_OK + b"A: ", b"x" * 100_000), _LONG),
     "a status line without end": (flooding(b"HTTP/1.1 200 ", b"x" * 100_000), _LONG),
-    "headers without end": (flooding(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 9999), _LONG),
-    "long headers without end": (flooding(b"HTTP/1.1 200 OK\r\n", b"A: " + b"x" * 65_000 + b"\r\n"), _LONG),
-    "something else without end": (flooding(b"", b"x" * 100_000), "could not be downloaded"),
+    "headers without end": (flooding(_OK, b"A: b\r\n" * 9999), _LONG),
+    "long headers without end": (flooding(_OK, b"A: " + b"x" * 65_000 + b"\r\n"), _LONG),
+    "something else without end": (flooding(b"", b"x" * 100_000), _FAILED),
     # bombs
     "gzip bomb": (bomb("gzip", 31), _LARGE),
     "gzip bomb by another name": (bomb("X-GZIP", 31), _LARGE),
@@ -164,7 +155,7 @@ SERVERS: dict[str, tuple[Callable[[], Sends], str]] = {
     "half of a gzip file": (sending(packed_head("gzip"), zlib.compress(b"photo" * 99)[:-6]), "not complete"),
     # words for the terminal
     "a status of escapes": (sending(b"HTTP/1.1 404 \x1b[31mred\x07\r\n\r\n"), "the server answered 404 Not Found"),
-    "no HTTP but escapes": (sending(b"\x1b]0;title\x07\x1b[31m\r\n\r\n"), "could not be downloaded: "),
+    "no HTTP but escapes": (sending(b"\x1b]0;title\x07\x1b[31m\r\n\r\n"), f"{_FAILED}: "),
 }
 
 _CLIENT = """
@@ -216,8 +207,7 @@ class HostileServer:
 
 @pytest.fixture(scope="module")
 def outcomes() -> Iterator[dict[str, Any]]:
-    """What a process says of each server, one after the other: its words, seconds, its peak memory so far in MB,
-    threads and open files."""
+    """A process's words on each server, seconds, its peak memory so far in MB, threads and open files."""
     servers = {
         name: HostileServer(sends, "https" if name.startswith("https") else "http")
         for name, (sends, _) in SERVERS.items()

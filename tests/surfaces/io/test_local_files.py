@@ -11,30 +11,17 @@ from surfaces.io.local_files import plain_name, require_inside
 
 pytestmark = pytest.mark.security
 
-_NAMES = {
-    "empty": "",
-    "dot": ".",
-    "parent": "..",
-    "up": "../a",
-    "folder": "a/b",
-    "absolute": "/etc/passwd",
-    "backslash": "a\\b",
-    "drive": "C:a",
-    "null": "a\0b",
-    "half a pair": "a\ud800",
-    "number": 3,
-    "nothing": None,
-}
+_NAMES = ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\\b", "C:a", "a\0b", "a\ud800", 3, None]
 
 
-@pytest.mark.parametrize("name", _NAMES.values(), ids=_NAMES)
+@pytest.mark.parametrize("name", _NAMES)
 def test_plain_name_refuses(name: object) -> None:
     with pytest.raises(DatasetError, match="expected a file's name without a folder, got ") as told:
         plain_name(name)
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("name", ["part-000.zip", "..a", "Küche", "a b"], ids=["plain", "dots", "accents", "space"])
+@pytest.mark.parametrize("name", ["part-000.zip", "..a", "Küche", "a b"])
 def test_plain_name_accepts(name: str) -> None:
     assert plain_name(name) == name
 

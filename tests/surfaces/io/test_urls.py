@@ -43,17 +43,14 @@ def test_parse_url(url: str, target: ParsedUrl) -> None:
     assert parse_url(target.url) == target
 
 
-@pytest.mark.parametrize(
-    ("url", "authority"),
-    [
-        ("http://a.example:80/", "a.example"),
-        ("https://a.example:443/", "a.example"),
-        ("https://a.example:80/", "a.example:80"),
-        ("http://[2606:4700::1]:8080/", "[2606:4700::1]:8080"),
-    ],
-)
-def test_authority(url: str, authority: str) -> None:
-    assert parse_url(url).authority == authority
+def test_authority() -> None:
+    authorities = {
+        "http://a.example:80/": "a.example",
+        "https://a.example:443/": "a.example",
+        "https://a.example:80/": "a.example:80",
+        "http://[2606:4700::1]:8080/": "[2606:4700::1]:8080",
+    }
+    assert {url: parse_url(url).authority for url in authorities} == authorities
 
 
 @pytest.mark.parametrize(

@@ -216,24 +216,15 @@ def test_table_ap_equals_pycocotools(tmp_path: Path) -> None:
     predictions: list[list[Detection]] = []
     for number in range(12):
         top, left = rng.integers(0, 20, 2)
-        labels = _labels(
-            (10, top, left, top + 12, left + 20),
-            (OTHER_TABLE, 35, 0, 40, 20),
-            (IGNORE, 35, 40, 40, 60),
-            (1, 0, 50, 9, 60),
-        )
+        others = (OTHER_TABLE, 35, 0, 40, 20), (IGNORE, 35, 40, 40, 60), (1, 0, 50, 9, 60)
+        labels = _labels((10, top, left, top + 12, left + 20), *others)
         shifts = rng.integers(0, 6, 3)
-        predictions.append(
-            [
-                *(
-                    _found(DINING_TABLE, top + s, left + s, top + 12, left + 20, float(rng.random()))
-                    for s in shifts[: number % 4]
-                ),
-                _found(DINING_TABLE, 35, 0, 40, 20, 0.95),
-                _found(DINING_TABLE, 35, 40, 40, 60, 0.96),
-                _found(WALL, 0, 50, 9, 60),
-            ]
-        )
+        found = [
+            _found(DINING_TABLE, top + shift, left + shift, top + 12, left + 20, float(rng.random()))
+            for shift in shifts[: number % 4]
+        ]
+        found += [_found(DINING_TABLE, 35, 0, 40, 20, 0.95), _found(DINING_TABLE, 35, 40, 40, 60, 0.96)]
+        predictions.append([*found, _found(WALL, 0, 50, 9, 60)])
         samples.append(MemorySample(f"room_{number:02d}", np.zeros((*SHAPE, 3), np.uint8), labels))
     gathered = TableAp()
     for sample, found in zip(samples, predictions, strict=True):

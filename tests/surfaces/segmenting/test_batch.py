@@ -15,18 +15,8 @@ OUTPUT = Path("output")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    names = (
-        "b.JPG",
-        "a.png",
-        "c.webp",
-        "d.heic",
-        "e.jfif",
-        "notes.txt",
-        ".hidden.jpg",
-        "below.jpg/f.MPO",
-        ".git/g.jpg",
-    )
-    for name in names:
+    photos = ["b.JPG", "a.png", "c.webp", "d.heic", "e.jfif", "below.jpg/f.MPO"]
+    for name in [*photos, "notes.txt", ".hidden.jpg", ".git/g.jpg"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path

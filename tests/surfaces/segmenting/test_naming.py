@@ -39,16 +39,13 @@ def test_any_text_gives_a_valid_part(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("Doe", "Doe"),
         ("O'Neill", "O-Neill"),
         ("von  der Leyen", "von-der-Leyen"),
-        ("Łukasz", "Łukasz"),
+        *((name, name) for name in ("Doe", "Łukasz", "नमस्ते", "")),
         ("李 小龙", "李-小龙"),
-        ("नमस्ते", "नमस्ते"),
         ("../../etc", "etc"),
         ("snake_case", "snake-case"),
         ("!!!", ""),
-        ("", ""),
         ("\u212b", "\u00c5"),
         ("ж" * 80, "ж" * 32),
     ],

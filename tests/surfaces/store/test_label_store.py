@@ -16,20 +16,42 @@ from PIL import Image as Pillow
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, WALL
 from surfaces.datasets import open_dataset
 from surfaces.datasets.sample import Labels
-from surfaces.detections import Detection, box_of_mask
+from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.errors import DatasetError, OutputError
 from surfaces.store.label_store import (
     STORE_NAME,
+    LabelSettings,
     LabelStore,
     SettingsChangedError,
     Source,
     StoredFailure,
     StoredPhoto,
 )
+from surfaces.store.merging import Merged
 from surfaces.store.records import ScoredLabels, ScoredSegment
 from tests.surfaces.datasets.label_strategies import assert_same_labels
 from tests.surfaces.datasets.label_strategies import labels as random_labels
-from tests.surfaces.store.store_samples import OTHERS, SETTINGS, graded_wall, sha_of, source_of
+
+SETTINGS = LabelSettings("a" * 64, "teacher", {"rules": ["one", "two"]})
+OTHERS = LabelSettings("b" * 64, "teacher")
+
+
+def sha_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_of(name: str, corpus: str = "/corpus") -> Source:
+    return Source(f"{corpus}/{name}.jpg", name, corpus)
+
+
+def graded_wall(mask: Mask | None = None, score: float = 0.75) -> ScoredLabels:
+    if mask is None:
+        mask = np.zeros((6, 9), bool)
+        mask[1:4, 2:8], mask[2, 4] = True, False
+    wall = ScoredSegment(Detection(WALL, score, box_of_mask(mask), mask), {"detector": score, "agreement": 1 / 3})
+    ignore_mask = np.zeros_like(mask)
+    ignore_mask[-1] = ~mask[-1]
+    return ScoredLabels((wall,), ignore_mask, {"score": 0.1, "flips": 2 / 3})
 
 
 @pytest.fixture
@@ -46,20 +68,8 @@ def _photos(store: LabelStore) -> list[StoredPhoto]:
 def test_labels_round_trip(store: LabelStore) -> None:
     labels = graded_wall()
     assert store.add(source_of("a/room"), sha_of("1"), labels, SETTINGS.fingerprint)
-    assert _photos(store) == [
-        StoredPhoto(
-            sha_of("1"),
-            "a/room",
-            "/corpus/a/room.jpg",
-            9,
-            6,
-            "auto",
-            "",
-            "teacher",
-            "a" * 64,
-            dict(labels.quality_scores),
-        )
-    ]
+    size_wh, made_by = (9, 6), ("auto", "", "teacher", "a" * 64, dict(labels.quality_scores))
+    assert _photos(store) == [StoredPhoto(sha_of("1"), "a/room", "/corpus/a/room.jpg", *size_wh, *made_by)]
     back = store.labels(sha_of("1"))
     assert back.quality_scores == labels.quality_scores
     np.testing.assert_array_equal(back.ignore_mask, labels.ignore_mask)
@@ -121,9 +131,8 @@ def test_several_paths_of_one_photo(store: LabelStore) -> None:
 
 
 def test_names_are_unique_ignoring_case(store: LabelStore) -> None:
-    for number, source in enumerate(
-        (source_of("room", "/x"), source_of("room", "/y"), source_of("Room"), source_of("other"))
-    ):
+    sources = (source_of("room", "/x"), source_of("room", "/y"), source_of("Room"), source_of("other"))
+    for number, source in enumerate(sources):
         store.add(source, sha_of(str(number)), graded_wall(), SETTINGS.fingerprint)
     names = {photo.sha256: photo.name for photo in store.photos()}
     assert names == {
@@ -437,3 +446,74 @@ def test_store_as_dataset(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").unlink()
     with pytest.raises(DatasetError, match="gone"):
         plain.image()
+
+
+# Labels of several stores become one
+
+
+def _store_of(folder: Path, settings: LabelSettings = SETTINGS, **scores: float) -> LabelStore:
+    store = LabelStore.create(folder)
+    store.use_settings(settings)
+    for name, score in scores.items():
+        store.add(source_of(name, str(folder)), sha_of(name), graded_wall(score=score), settings.fingerprint)
+    return store
+
+
+def _scores(store: LabelStore) -> dict[str, float]:
+    return {photo.name: store.labels(photo.sha256).segments[0].detection.score for photo in store.photos()}
+
+
+def test_merge(tmp_path: Path) -> None:
+    one = _store_of(tmp_path / "1", a=0.1, both=0.2)
+    two = _store_of(tmp_path / "2", both=0.2, c=0.4)
+    one.add_failure(source_of("x"), "broken", "here")
+    one.add_failure(source_of("c", str(tmp_path / "2")), "broken", "mended there")
+    two.add_failure(source_of("y"), "broken", "there")
+    with LabelStore.create(tmp_path / "all") as merged:
+        assert [merged.merge(tmp_path / number).taken for number in "12"] == [2, 1]
+        assert [merged.merge(tmp_path / number).taken for number in "12"] == [0, 0]
+        assert _scores(merged) == {"a": 0.1, "both": 0.2, "c": 0.4}
+        assert len(merged.sources(sha_of("both"))) == 2
+        assert [failure.reason for failure in merged.failures()] == ["here", "there"]
+        assert merged.settings_in_use() == SETTINGS
+    with pytest.raises(SettingsChangedError):
+        one.merge(_store_of(tmp_path / "3", OTHERS, d=0.5).path.parent)
+    assert set(_scores(one)) == {"a", "both"}
+
+
+def test_merge_keeps_reviews(tmp_path: Path) -> None:
+    mine, theirs = (_store_of(tmp_path / name, a=0.1, b=0.1, c=0.1) for name in ("mine", "theirs"))
+    mine.add_review(sha_of("a"), graded_wall(score=0.2), "me")
+    mine.add_review(sha_of("b"), graded_wall(score=0.2), "me")
+    other_wall = np.zeros((6, 9), bool)
+    other_wall[:3, :3] = True
+    theirs.add_review(sha_of("b"), graded_wall(other_wall, score=0.3), "they")
+    theirs.add_review(sha_of("c"), graded_wall(score=0.3), "they")
+    assert mine.merge(tmp_path / "theirs") == Merged(taken=1, conflicts=1)
+    assert {photo.name: photo.reviewer for photo in mine.photos()} == {"a": "me", "b": "me", "c": "they"}
+    assert _scores(mine) == {"a": 0.2, "b": 0.2, "c": 0.3}
+    assert all(mine.restore(sha_of(name)) for name in "abc")
+    assert _scores(mine) == {"a": 0.1, "b": 0.1, "c": 0.1}
+
+
+def test_merge_replaces_labels_of_older_settings(tmp_path: Path) -> None:
+    mine = _store_of(tmp_path / "mine", a=0.1)
+    mine.use_settings(OTHERS, relabel=True)
+    _store_of(tmp_path / "theirs", OTHERS, a=0.4)
+    assert mine.merge(tmp_path / "theirs").taken == 1
+    assert _scores(mine) == {"a": 0.4}
+
+
+def test_equal_reviews_are_no_conflict(tmp_path: Path) -> None:
+    mine, theirs = (_store_of(tmp_path / name, a=0.1) for name in ("mine", "theirs"))
+    for store in (mine, theirs):
+        store.add_review(sha_of("a"), graded_wall(), "me")
+    assert mine.merge(tmp_path / "theirs") == Merged(taken=0, conflicts=0)
+
+
+def test_merge_into_itself_is_refused(tmp_path: Path) -> None:
+    store = _store_of(tmp_path / "one", a=0.1)
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    with pytest.raises(DatasetError, match="expected another store"):
+        store.merge(tmp_path / "link")
+    assert _scores(store) == {"a": 0.1}

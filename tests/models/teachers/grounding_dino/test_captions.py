@@ -1,5 +1,3 @@
-"""Captions, the tokens of each prompt in them, and scores from those tokens alone."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -32,37 +30,28 @@ def captions(prompts: list[Prompt], passes: Passes = "one", limit: int = 256) ->
     return captions_of(prompts, [VOCABULARY.token_ids(prompt.text) for prompt in prompts], passes, limit)
 
 
-def words_of(caption: Caption) -> list[str]:
-    return [tiny_dino.WORDS[number] for number in caption.token_ids]
+def words_of(token_ids: tuple[int, ...]) -> list[str]:
+    return [tiny_dino.WORDS[number] for number in token_ids]
 
 
 def test_one_caption_with_a_span_a_prompt() -> None:
-    (caption,) = captions([WALL_PROMPT, FLOOR_PROMPT, TABLE_PROMPT])
-    assert words_of(caption) == ["[CLS]", "wall", ".", "floor", ".", "dining", "table", ".", "[SEP]"]
-    assert caption.spans == ((1, 2), (3, 4), (5, 7))
+    (caption,) = captions([WALL_PROMPT, FLOOR_PROMPT, Prompt("dinning table", DINING_TABLE)])
+    pieces = ["[CLS]", "wall", ".", "floor", ".", "din", "##n", "##ing", "table", ".", "[SEP]"]
+    assert words_of(caption.token_ids) == pieces
+    assert caption.spans == ((1, 2), (3, 4), (5, 9))
     assert caption.prompts == (0, 1, 2)
-
-
-def test_pieces_of_a_split_word_are_in_its_span() -> None:
-    (caption,) = captions([Prompt("dinning table", DINING_TABLE), FLOOR_PROMPT])
-    assert words_of(caption)[1:5] == ["din", "##n", "##ing", "table"]
-    assert caption.spans == ((1, 5), (6, 7))
+    assert captions([]) == []
 
 
 def test_one_class_a_pass() -> None:
     side = Prompt("desk", None)
     found = captions([WALL_PROMPT, COFFEE_PROMPT, TABLE_PROMPT, Prompt("wall door", WALL), side], passes="class")
     assert [caption.prompts for caption in found] == [(0, 3), (1, 4), (2,)]
-    assert words_of(found[1]) == ["[CLS]", "coffee", "table", ".", "desk", ".", "[SEP]"]
-
-
-def test_no_prompts_no_captions() -> None:
-    assert captions([]) == []
+    assert words_of(found[1].token_ids) == ["[CLS]", "coffee", "table", ".", "desk", ".", "[SEP]"]
 
 
 @given(prompt_lists, st.sampled_from(["one", "class"]), st.integers(32, 256))
-def test_captions_are_what_bert_reads(prompts: list[Prompt], passes: Passes, limit: int) -> None:
-    """Each caption is the text of its prompts as BERT's tokenizer splits it, and spans hold a prompt's words alone."""
+def test_captions_are_tokenized_as_by_bert(prompts: list[Prompt], passes: Passes, limit: int) -> None:
     found = captions(prompts, passes, limit)
     for caption in found:
         asked = [prompts[i] for i in caption.prompts]
@@ -71,7 +60,7 @@ def test_captions_are_what_bert_reads(prompts: list[Prompt], passes: Passes, lim
         assert len(caption.token_ids) <= limit
         for prompt, (start, stop) in zip(asked, caption.spans, strict=True):
             assert caption.token_ids[start:stop] == VOCABULARY.token_ids(prompt.text)
-            assert words_of(caption)[stop] == "."
+            assert words_of(caption.token_ids)[stop] == "."
         if passes == "class":
             assert len({prompt.surface for prompt in asked}) == 1
     assert sorted(i for caption in found for i in caption.prompts) == list(range(len(prompts)))
@@ -93,7 +82,7 @@ def test_prompts_longer_than_a_caption_are_one_line() -> None:
     "text",
     ["", " ", "Wall", "wall.", "wall . floor", "is it?", " wall", "wall  floor", "[SEP]", "##ing", "wall_", "-wall"],
 )
-def test_texts_that_are_no_prompts(text: str) -> None:
+def test_invalid_prompts(text: str) -> None:
     with pytest.raises(PromptError, match=r"\Aexpected a prompt of lower-case words such as 'dining table', got "):
         Prompt(text, WALL)
 
@@ -118,7 +107,7 @@ def test_prompts_of_other_captions_score_nothing() -> None:
 
 
 def test_mean_is_the_originals_evaluation_on_coco() -> None:
-    """The authors' map from tokens to classes, made from character positions, gives the same scores."""
+    # The authors' map from tokens to classes, made from character positions, gives the same scores.
     vl_utils = pytest.importorskip("groundingdino.util.vl_utils", reason="needs groundingdino-py, see the Makefile")
     transformers = pytest.importorskip("transformers")
     import torch
@@ -134,18 +123,17 @@ def test_mean_is_the_originals_evaluation_on_coco() -> None:
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
-# The vocabulary
-
-
-def words_of_ids(ids: tuple[int, ...]) -> list[str]:
-    return [tiny_dino.WORDS[number] for number in ids]
-
-
-def test_words_become_pieces_greedily() -> None:
-    assert words_of_ids(VOCABULARY.token_ids("wall")) == ["wall"]
-    assert words_of_ids(VOCABULARY.token_ids("dining table")) == ["dining", "table"]
-    assert words_of_ids(VOCABULARY.token_ids("dinning table")) == ["din", "##n", "##ing", "table"]
-    assert words_of_ids(VOCABULARY.token_ids("half-wall")) == ["h", "##a", "##l", "##f", "-", "wall"]
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("wall", "wall"),
+        ("dining table", "dining table"),
+        ("dinning table", "din ##n ##ing table"),
+        ("half-wall", "h ##a ##l ##f - wall"),
+    ],
+)
+def test_words_become_pieces_greedily(text: str, pieces: str) -> None:
+    assert words_of(VOCABULARY.token_ids(text)) == pieces.split()
 
 
 def test_accents_are_dropped_and_other_scripts_refused() -> None:
@@ -166,24 +154,22 @@ def test_odd_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "vocab.txt"
     path.write_bytes("\r\n".join(tiny_dino.WORDS).encode())
     assert Vocabulary.load(path).sha256 == VOCABULARY.sha256
-    path.write_text(
-        "\n".join(["[PAD]", "\u2028", *tiny_dino.WORDS[2:]]), "utf-8"
-    )  # a piece that other readers take for a line's end
+    # This piece is a line's end for other readers.
+    path.write_text("\n".join(["[PAD]", "\u2028", *tiny_dino.WORDS[2:]]), "utf-8")
     assert Vocabulary.load(path).token_ids("wall") == VOCABULARY.token_ids("wall")
 
 
-def test_another_vocabulary_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "vocab.txt"
-    path.write_text("\n".join(tiny_dino.WORDS[1:]), "utf-8")
-    with pytest.raises(
-        WeightsError, match=r"\Aexpected bert-base-uncased's vocabulary, got \d+ word pieces with '.*\Z"
-    ):
-        Vocabulary.load(path)
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(WeightsError, match=r"\Aexpected BERT's vocabulary at .*, got another file: .*\Z"):
-        Vocabulary.load(path)
-
-
-def test_missing_vocabulary_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"\Aexpected BERT's vocabulary at .*vocab.txt: No such file or directory\Z"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("\n".join(tiny_dino.WORDS[1:]).encode(), r"bert-base-uncased's vocabulary, got \d+ word pieces with '.*"),
+        (b"\xff\xfe\x00", r"BERT's vocabulary at .*, got another file: .*"),
+        (None, r"BERT's vocabulary at .*vocab.txt: No such file or directory"),
+    ],
+    ids=["other words", "no text", "missing"],
+)
+def test_another_vocabulary_is_one_line(tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "vocab.txt").write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"\Aexpected {words}\Z"):
         Vocabulary.load(tmp_path)

@@ -1,5 +1,3 @@
-"""Official checkpoints: the same answers as the authors' own code, and one line where the file is another."""
-
 from __future__ import annotations
 
 import json
@@ -19,6 +17,9 @@ TOLERANCE = 1e-4
 """Largest difference of logits and of boxes (shares of the photo) between the two implementations."""
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+CONFIG = tiny_dino.tiny_config()
 
 
 def check_same_answers(original: torch.nn.Module, network: torch.nn.Module, height: int, width: int) -> None:
@@ -50,7 +51,7 @@ def official_file(original: torch.nn.Module, tmp_path_factory: pytest.TempPathFa
 def test_tiny_network_answers_as_the_original(
     original: torch.nn.Module, official_file: Path, height: int, width: int
 ) -> None:
-    check_same_answers(original, load_official(official_file, tiny_dino.tiny_config()), height, width)
+    check_same_answers(original, load_official(official_file, CONFIG), height, width)
 
 
 @pytest.mark.slow
@@ -65,32 +66,32 @@ def test_full_size_answers_as_the_original(size: str, config_file: str, tmp_path
     check_same_answers(original, network, 405, 613)
 
 
-def test_no_connection_is_made(official_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder(official_file: Path, tmp_path: Path) -> Path:
+    """As transformers writes it."""
+    load_official(official_file, CONFIG).save_pretrained(tmp_path / "folder")
+    return tmp_path / "folder"
+
+
+def test_nothing_is_printed_and_no_connection_is_made(
+    official_file: Path, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a connection was tried")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    load_official(official_file, tiny_dino.tiny_config())
-
-
-def test_nothing_is_printed(official_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    network = load_official(official_file, tiny_dino.tiny_config())
-    network.save_pretrained(tmp_path)
     capfd.readouterr()
-    load_official(official_file, tiny_dino.tiny_config())
-    load_folder(tmp_path)
+    load_official(official_file, CONFIG)
+    load_folder(folder)
     assert capfd.readouterr() == ("", "")
 
 
-def test_folder_of_transformers_answers_as_the_original(
-    original: torch.nn.Module, official_file: Path, tmp_path: Path
-) -> None:
-    load_official(official_file, tiny_dino.tiny_config()).save_pretrained(tmp_path)
-    check_same_answers(original, load_folder(tmp_path), 150, 200)
+def test_folder_of_transformers_answers_as_the_original(original: torch.nn.Module, folder: Path) -> None:
+    check_same_answers(original, load_folder(folder), 150, 200)
 
 
-def changed(official_file: Path, path: Path, **tensors: torch.Tensor | None) -> Path:
+def change(official_file: Path, path: Path, **tensors: torch.Tensor | None) -> Path:
     """A copy of a checkpoint with tensors replaced, added, or (None) left out."""
     model = torch.load(official_file, weights_only=True)["model"]
     model = {name: tensor for name, tensor in (model | tensors).items() if tensor is not None}
@@ -114,10 +115,10 @@ def test_other_tensors_are_one_line(
     words: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(
-        WeightsError, match=rf"\Aexpected weights of this size of Grounding DINO at .*; tensors: {words}\Z"
-    ):
-        load_official(changed(official_file, tmp_path / "other.pth", **tensors), tiny_dino.tiny_config())
+    path = change(official_file, tmp_path / "other.pth", **tensors)
+    message = rf"\Aexpected weights of this size of Grounding DINO at .*; tensors: {words}\Z"
+    with pytest.raises(WeightsError, match=message):
+        load_official(path, CONFIG)
     assert capfd.readouterr() == ("", "")
 
 
@@ -126,14 +127,7 @@ def test_other_files_are_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"\Aexpected weights that torch.save wrote at {path}: .*\Z"):
-        load_official(path, tiny_dino.tiny_config())
-
-
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
-    torch.save({"model": Harmful(tmp_path / "was here")}, tmp_path / "weights.pth")
-    with pytest.raises(WeightsError, match=r"\A.*\Z"):
-        load_official(tmp_path / "weights.pth", tiny_dino.tiny_config())
-    assert not (tmp_path / "was here").exists()
+        load_official(path, CONFIG)
 
 
 class Harmful:
@@ -144,9 +138,16 @@ class Harmful:
         return Path.touch, (self.path,)
 
 
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    torch.save({"model": Harmful(tmp_path / "was here")}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"\A.*\Z"):
+        load_official(tmp_path / "weights.pth", CONFIG)
+    assert not (tmp_path / "was here").exists()
+
+
 def test_missing_files_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"\Aexpected weights at .*: No such file or directory\Z"):
-        load_official(tmp_path / "none.pth", tiny_dino.tiny_config())
+        load_official(tmp_path / "none.pth", CONFIG)
     with pytest.raises(WeightsError, match=r"\Aexpected weights of Grounding DINO at .*\Z"):
         load_folder(tmp_path)
 
@@ -166,7 +167,7 @@ ODD_TENSORS = {
 def test_tensors_of_other_kinds_are_one_line(tmp_path: Path, case: str) -> None:
     torch.save({"model": ODD_TENSORS[case]()}, tmp_path / "weights.pth")
     with pytest.raises(WeightsError, match=r"\Aexpected .*\Z"):
-        load_official(tmp_path / "weights.pth", tiny_dino.tiny_config())
+        load_official(tmp_path / "weights.pth", CONFIG)
 
 
 @pytest.mark.security
@@ -183,14 +184,13 @@ def test_tensors_of_other_kinds_are_one_line(tmp_path: Path, case: str) -> None:
     ],
     ids=["hub alone", "hub too", "timm", "nested", "other text encoder", "word", "no heads"],
 )
-def test_folders_of_strangers_ask_no_hub(
-    official_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: dict[str, object]
+def test_untrusted_folders_contact_no_hub(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, part: dict[str, object]
 ) -> None:
-    load_official(official_file, tiny_dino.tiny_config()).save_pretrained(tmp_path)
-    config = tmp_path / "config.json"
+    config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | part))
     asked: list[object] = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *host, **_: asked.append(host))
     with pytest.raises(WeightsError, match=r"\Aexpected .*\Z"):
-        load_folder(tmp_path)
+        load_folder(folder)
     assert asked == []

@@ -1,4 +1,4 @@
-"""Grounding DINO for tests: tiny random networks, a small vocabulary, and networks that answer as they are told."""
+"""Grounding DINO for tests: tiny random networks, a small vocabulary, and networks of known output."""
 
 from __future__ import annotations
 
@@ -67,15 +67,14 @@ def write_tiny_folder(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+Found = tuple[tuple[float, float, float, float], Mapping[int, float]]
+"""A box (centre x, centre y, width, height as shares of the photo) and the probabilities of token ids."""
+
+
 class FakeNetwork:
-    """Finds the same boxes in any photo.
+    """Finds the same boxes in any photo."""
 
-    Args:
-        found: for each box (centre x, centre y, width, height as shares of the photo) the probabilities of token ids;
-            tokens that are not named have none.
-    """
-
-    def __init__(self, found: Sequence[tuple[tuple[float, float, float, float], Mapping[int, float]]]) -> None:
+    def __init__(self, found: Sequence[Found]) -> None:
         self._found = found
         self.asked: list[list[int]] = []
         self.sizes: list[tuple[int, int]] = []

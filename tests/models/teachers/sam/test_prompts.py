@@ -17,7 +17,7 @@ def box(surface: SurfaceClass | None, *xyxy: float, score: float = 0.5) -> Chose
     return ChosenBox(Prompt(surface.name if surface else "window", surface), score, np.array(xyxy, np.float32))
 
 
-def asked(surface: SurfaceClass, *chosen: ChosenBox, settings: SamSettings = SETTINGS) -> list[SamPrompt]:
+def prompts_for(surface: SurfaceClass, *chosen: ChosenBox, settings: SamSettings = SETTINGS) -> list[SamPrompt]:
     groups = overlapping_groups([b for b in chosen if b.prompt.surface == surface])
     return [stuff_prompt(group, chosen, SIZE_HW, settings) for group in groups]
 
@@ -31,7 +31,7 @@ def is_in(point: list[float], covered: ChosenBox) -> bool:
     return bool(left <= x + 0.5 < right and top <= y + 0.5 < bottom)
 
 
-def test_a_thing_is_asked_for_by_its_box_alone() -> None:
+def test_a_thing_is_prompted_by_its_box_alone() -> None:
     table = box(DINING_TABLE, 1, 2, 30, 40)
     prompt = thing_prompt(table.box_xyxy)
     np.testing.assert_array_equal(prompt.box_xyxy, [1, 2, 30, 40])
@@ -44,7 +44,7 @@ def test_a_room_seen_from_the_front() -> None:
     window, table = box(None, 500, 100, 700, 300), box(DINING_TABLE, 200, 300, 500, 550)
     chosen = (wall, floor, window, table)
 
-    (prompt,) = asked(WALL, *chosen)
+    (prompt,) = prompts_for(WALL, *chosen)
     inside, beside = points(prompt)
     assert len(inside) == SETTINGS.interior_points
     for point in inside:
@@ -53,7 +53,7 @@ def test_a_room_seen_from_the_front() -> None:
     assert len(beside) == 3
     assert sum(is_in(point, window) for point in beside) == 1
 
-    (prompt,) = asked(FLOOR, *chosen)
+    (prompt,) = prompts_for(FLOOR, *chosen)
     np.testing.assert_array_equal(prompt.box_xyxy, floor.box_xyxy)
     inside, beside = points(prompt)
     assert inside
@@ -65,15 +65,15 @@ def test_a_room_seen_from_the_front() -> None:
 
 def test_a_wall_box_over_everything_does_not_take_the_floors_points() -> None:
     floor = box(FLOOR, 0, 400, 800, 600, score=0.3)
-    (prompt,) = asked(FLOOR, box(WALL, 0, 0, 800, 600, score=0.9), floor)
+    (prompt,) = prompts_for(FLOOR, box(WALL, 0, 0, 800, 600, score=0.9), floor)
     inside, beside = points(prompt)
     assert len(inside) == SETTINGS.interior_points
     assert beside == []
 
 
 def test_the_first_point_is_the_deepest_place() -> None:
-    (prompt,) = asked(WALL, box(WALL, 100, 100, 500, 400), settings=SamSettings(interior_points=1))
-    (inside, beside) = points(prompt)
+    (prompt,) = prompts_for(WALL, box(WALL, 100, 100, 500, 400), settings=SamSettings(interior_points=1))
+    inside, beside = points(prompt)
     assert beside == []
     # The middle line of the box, half its height from either end; cells are 6.25 pixels.
     assert inside[0][1] == pytest.approx(250, abs=7)
@@ -81,7 +81,7 @@ def test_the_first_point_is_the_deepest_place() -> None:
 
 
 def test_points_keep_their_distance() -> None:
-    (prompt,) = asked(WALL, box(WALL, 0, 0, 800, 600))
+    (prompt,) = prompts_for(WALL, box(WALL, 0, 0, 800, 600))
     inside, _ = points(prompt)
     for i, one in enumerate(inside):
         assert all(np.hypot(*np.subtract(one, other)) > 100 for other in inside[:i])
@@ -89,52 +89,44 @@ def test_points_keep_their_distance() -> None:
 
 def test_the_best_other_boxes_come_first() -> None:
     windows = [box(None, 50 + 100 * i, 50, 130 + 100 * i, 150, score=0.3 + 0.05 * i) for i in range(6)]
-    (prompt,) = asked(WALL, box(WALL, 0, 0, 800, 600), *windows, settings=SamSettings(negative_points=2))
+    (prompt,) = prompts_for(WALL, box(WALL, 0, 0, 800, 600), *windows, settings=SamSettings(negative_points=2))
     _, beside = points(prompt)
     assert [is_in(point, window) for point, window in zip(beside, [windows[5], windows[4]], strict=True)] == [True] * 2
 
 
-def test_points_can_be_switched_off() -> None:
+def test_no_points_where_switched_off_or_in_slivers() -> None:
     settings = SamSettings(interior_points=0, negative_points=0)
-    (prompt,) = asked(WALL, box(WALL, 0, 0, 800, 600), box(None, 5, 5, 100, 100), settings=settings)
-    assert prompt.points_xy.shape == (0, 2)
-
-
-def test_slivers_get_no_points() -> None:
-    (prompt,) = asked(WALL, box(WALL, 0, 0, 800, 8), box(None, 0, 100, 800, 200))
-    assert prompt.points_xy.shape == (0, 2)
+    (off,) = prompts_for(WALL, box(WALL, 0, 0, 800, 600), box(None, 5, 5, 100, 100), settings=settings)
+    (sliver,) = prompts_for(WALL, box(WALL, 0, 0, 800, 8), box(None, 0, 100, 800, 200))
+    assert off.points_xy.shape == sliver.points_xy.shape == (0, 2)
 
 
 def test_of_equal_boxes_the_better_owns_the_place() -> None:
     chosen = (box(WALL, 0, 0, 800, 600, score=0.4), box(FLOOR, 0, 0, 800, 600, score=0.6))
-    (floor,) = asked(FLOOR, *chosen)
-    (wall,) = asked(WALL, *chosen)
+    (floor,) = prompts_for(FLOOR, *chosen)
+    (wall,) = prompts_for(WALL, *chosen)
     assert len(points(floor)[0]) == SETTINGS.interior_points
     assert points(wall)[0] == []
 
 
-def test_boxes_apart_are_asked_for_apart() -> None:
+def test_boxes_apart_are_prompted_apart() -> None:
     left, right = box(WALL, 0, 0, 300, 600), box(WALL, 500, 0, 800, 600)
-    prompts = asked(WALL, left, right)
+    prompts = prompts_for(WALL, left, right)
     assert [prompt.box_xyxy.tolist() for prompt in prompts] == [left.box_xyxy.tolist(), right.box_xyxy.tolist()]
     for prompt, own in zip(prompts, (left, right), strict=True):
         assert all(is_in(point, own) for point in points(prompt)[0])
 
 
-def test_a_box_that_bridges_others_joins_them() -> None:
+def test_groups_join_by_overlap() -> None:
     boxes = [box(WALL, 0, 0, 300, 600), box(WALL, 500, 0, 800, 600), box(WALL, 250, 0, 550, 100)]
     (group,) = overlapping_groups(boxes)
     assert {id(b) for b in group} == {id(b) for b in boxes}
     np.testing.assert_array_equal(hull(group), [0, 0, 800, 600])
-
-
-def test_boxes_that_touch_are_apart() -> None:
     assert len(overlapping_groups([box(WALL, 0, 0, 300, 600), box(WALL, 300, 0, 800, 600)])) == 2
 
 
 @st.composite
 def rooms(draw: st.DrawFn) -> tuple[tuple[int, int], list[ChosenBox]]:
-    """Photos of any shape with any boxes."""
     height, width = draw(st.integers(1, 3000)), draw(st.integers(1, 3000))
     shares = st.integers(0, 4096).map(lambda part: part / 4096)  # an area of less than 1e-38 pixels is 0 in float32
     chosen = []
@@ -146,7 +138,7 @@ def rooms(draw: st.DrawFn) -> tuple[tuple[int, int], list[ChosenBox]]:
 
 
 @given(rooms(), st.integers(0, 5), st.integers(0, 5))
-def test_points_lie_where_they_say(
+def test_points_are_in_their_regions(
     room: tuple[tuple[int, int], list[ChosenBox]], interior_points: int, negative_points: int
 ) -> None:
     (height, width), chosen = room
@@ -161,11 +153,9 @@ def test_points_lie_where_they_say(
             assert len(inside) <= interior_points
             assert len(beside) <= negative_points
             np.testing.assert_array_equal(prompt.points_xy, np.floor(prompt.points_xy))
-            for x, y in [*inside, *beside]:
-                assert 0 <= x < width
-                assert 0 <= y < height
-                assert prompt.box_xyxy[0] - 1 <= x <= prompt.box_xyxy[2]
-                assert prompt.box_xyxy[1] - 1 <= y <= prompt.box_xyxy[3]
+            assert ((prompt.points_xy >= 0) & (prompt.points_xy < [width, height])).all()
+            assert (prompt.points_xy >= prompt.box_xyxy[:2] - 1).all()
+            assert (prompt.points_xy <= prompt.box_xyxy[2:]).all()
             for point in inside:
                 covering = [b for b in chosen if is_in(point, b)]
                 least = min(area(b) for b in covering)

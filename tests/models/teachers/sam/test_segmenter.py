@@ -13,12 +13,12 @@ from models.device import DeviceError
 from models.teachers.base import Floats
 from models.teachers.sam.prompts import SamPrompt, SamSettings, thing_prompt
 from models.teachers.sam.segmenter import Sam, SamMask, choose_whole
-from models.weights.checkpoint_files import load_exactly, read_checkpoint
+from models.weights.checkpoint_files import load_exactly
 from models.weights.official import SAM
 from models.weights.registry import sha256_of
 from surfaces.detections import Image, Mask
 from surfaces.errors import WeightsError
-from tests.models.teachers.sam.tiny_sam import PromptLog, as_taken, bright_sam, tiny_sam
+from tests.models.teachers.sam.tiny_sam import PromptLog, bright_sam, tiny_sam
 
 BOX = np.array([20, 30, 90, 80], np.float32)
 POINTS = SamPrompt(BOX, np.array([[40, 50], [70, 60], [25, 35]], np.float32), np.array([True, True, False]))
@@ -31,7 +31,7 @@ def noise(height: int, width: int, seed: int = 0) -> Image:
 def the_packages_own(
     network: torch.nn.Module, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None
 ) -> tuple[Floats, Floats, Floats]:
-    """What segment-anything's SamPredictor answers; its boxes end in a pixel, ours behind it."""
+    """The result of segment-anything's SamPredictor; its boxes end in a pixel, ours behind it."""
     predictor = SamPredictor(network)
     predictor.set_image(image)
     given = len(prompt.points_xy) > 0
@@ -46,10 +46,15 @@ def the_packages_own(
 
 
 def check_equal(
-    network: torch.nn.Module, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None
+    network: torch.nn.Module,
+    image: Image,
+    prompt: SamPrompt,
+    several: bool,
+    feedback: Floats | None,
+    ours: Sam | None = None,
 ) -> None:
     logits, predicted_iou, low_res = the_packages_own(network, image, prompt, several, feedback)
-    answers = Sam(network).encode(image).candidates(prompt, several, feedback)
+    answers = (ours or Sam(network)).encode(image).candidates(prompt, several, feedback)
     assert len(answers) == (3 if several else 1)
     stability = calculate_stability_score(torch.from_numpy(logits), 0.0, 1.0).nan_to_num(0.0).numpy()
     for i, answer in enumerate(answers):
@@ -74,17 +79,9 @@ def test_the_full_size_network_from_its_official_format_answers_as_the_package(t
     torch.manual_seed(0)
     path = tmp_path / SAM["vit_b"].name
     torch.save(sam_model_registry["vit_b"]().state_dict(), path)
-    theirs = sam_model_registry["vit_b"](checkpoint=path)
-    image = noise(480, 640)
-    ours = Sam.load("vit_b", path, "cpu").encode(image)
+    theirs, ours = sam_model_registry["vit_b"](checkpoint=path), Sam.load("vit_b", path, "cpu")
     for prompt, several in ((thing_prompt(BOX), True), (POINTS, False)):
-        logits, predicted_iou, low_res = the_packages_own(theirs, image, prompt, several, None)
-        answers = ours.candidates(prompt, several)
-        np.testing.assert_array_equal([answer.mask for answer in answers], logits > 0)
-        np.testing.assert_array_equal(np.concatenate([answer.low_res_logits for answer in answers]), low_res)
-        np.testing.assert_array_equal(
-            np.array([answer.predicted_iou for answer in answers], np.float32), predicted_iou.clip(0, 1)
-        )
+        check_equal(theirs, noise(480, 640), prompt, several, None, ours)
 
 
 @pytest.mark.parametrize("size", SAM)
@@ -99,9 +96,8 @@ def test_the_architectures_are_as_large_as_the_official_files(size: str) -> None
 def test_weights_of_another_size_are_refused_by_name() -> None:
     with torch.device("meta"):
         large, base = sam_model_registry["vit_l"](), sam_model_registry["vit_b"]()
-    with pytest.raises(
-        WeightsError, match=r"^expected vit_l, got ones without \S+ and 167 more, with another shape of"
-    ):
+    words = r"^expected vit_l, got ones without \S+ and 167 more, with another shape of"
+    with pytest.raises(WeightsError, match=words):
         load_exactly(large, base.state_dict(), "vit_l")
 
 
@@ -122,11 +118,20 @@ def test_a_state_dict_is_loaded_whole(tiny_file: Path) -> None:
     loaded, own = (s.encode(image).candidates(POINTS, True) for s in (sam, Sam(tiny_sam(seed=2))))
     for one, other in zip(loaded, own, strict=True):
         np.testing.assert_array_equal(one.low_res_logits, other.low_res_logits)
-
-
-def test_weights_from_before_the_archive_format_are_read(tiny_file: Path) -> None:
+    # The format before torch 1.6 is read too.
     torch.save(tiny_sam(seed=2).state_dict(), tiny_file, _use_new_zipfile_serialization=False)
     Sam.load("vit_b", tiny_file, "cpu")
+
+
+def check_refused(weights: Path, *words: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        Sam.load("vit_b", weights, "cpu")
+    assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tiny_file: Path) -> None:
+    check_refused(tiny_file.with_name("absent.pth"), "No such file")
 
 
 class Intruder:
@@ -143,30 +148,21 @@ class Intruder:
         ([1, 2], "something other than tensors by name"),
         ({"model": {}}, "something other than tensors by name"),
         (Intruder(), "that torch.save wrote"),
+        ("cut off", "that torch.save wrote"),
     ],
 )
 def test_other_files_are_one_line(
     tiny_file: Path, content: object, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tiny_file.parent)
+    if content == "cut off":
+        content = tiny_file.read_bytes()[:100_000]
     if isinstance(content, bytes):
         tiny_file.write_bytes(content)
     else:
         torch.save(content, tiny_file)
-    with pytest.raises(WeightsError) as caught:
-        Sam.load("vit_b", tiny_file, "cpu")
-    assert words in str(caught.value)
-    assert str(tiny_file) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    check_refused(tiny_file, words, str(tiny_file))
     assert not Path("intruded").exists()
-
-
-def test_a_cut_off_file_is_one_line(tiny_file: Path) -> None:
-    tiny_file.write_bytes(tiny_file.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match=r"that torch\.save wrote"):
-        Sam.load("vit_b", tiny_file, "cpu")
-    with pytest.raises(WeightsError, match="No such file"):
-        read_checkpoint(tiny_file.with_name("absent.pth"))
 
 
 def test_missing_left_over_and_misshapen_tensors_are_named(tiny_file: Path) -> None:
@@ -175,13 +171,11 @@ def test_missing_left_over_and_misshapen_tensors_are_named(tiny_file: Path) -> N
     tensors["mask_decoder.other"] = missing
     tensors["image_encoder.pos_embed"] = torch.zeros(1, 2, 2, 32)
     torch.save(tensors, tiny_file)
-    with pytest.raises(WeightsError) as caught:
-        Sam.load("vit_b", tiny_file, "cpu")
-    for name in ("without mask_decoder.iou_token.weight", "unknown mask_decoder.other", "image_encoder.pos_embed"):
-        assert name in str(caught.value)
+    names = "without mask_decoder.iou_token.weight", "unknown mask_decoder.other", "image_encoder.pos_embed"
+    check_refused(tiny_file, *names)
 
 
-def test_a_device_that_is_not_there_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_a_device_that_does_not_exist_is_reported_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="nonsense"):
         Sam.load("vit_b", tmp_path / "absent", "nonsense")
 
@@ -210,7 +204,7 @@ def iou(one: Mask, other: Mask) -> float:
         ((1, 1000), (100, 0, 400, 1)),
     ],
 )
-def test_masks_lie_on_the_right_pixels(size_hw: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+def test_masks_are_on_the_right_pixels(size_hw: tuple[int, int], box: tuple[int, int, int, int]) -> None:
     image, truth = bright(size_hw, box)
     photo = Sam(bright_sam()).encode(image)
     for several in (False, True):
@@ -218,15 +212,6 @@ def test_masks_lie_on_the_right_pixels(size_hw: tuple[int, int], box: tuple[int,
             assert answer.mask.shape == size_hw
             assert answer.mask.dtype == np.bool_
             assert iou(answer.mask, truth) > 0.96
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_masks_lie_on_the_upright_photo(orientation: int) -> None:
-    stored, _ = bright((120, 200), (20, 10, 70, 90))
-    image = as_taken(stored, orientation)
-    assert image.shape[:2] == ((120, 200) if orientation < 5 else (200, 120))
-    answer = Sam(bright_sam()).encode(image).candidates(thing_prompt(BOX), False)[0]
-    assert iou(answer.mask, image[..., 0] > 127) > 0.96
 
 
 def test_a_mask_without_a_pixel_is_not_stable() -> None:
@@ -248,23 +233,17 @@ def test_prompts_reach_the_network_in_its_own_square() -> None:
     assert call["masks"] is None
 
 
-def test_a_photo_is_encoded_once() -> None:
+def test_photos_are_encoded_once_and_do_not_mix() -> None:
     network = tiny_sam()
     seen: list[object] = []
     network.image_encoder.register_forward_hook(lambda *_: seen.append(1))
-    photo = Sam(network).encode(noise(100, 140))
-    photo.thing(thing_prompt(BOX), SamSettings())
-    photo.stuff(POINTS, SamSettings())
-    assert len(seen) == 1
-
-
-def test_two_photos_do_not_mix() -> None:
-    sam = Sam(tiny_sam())
-    first = sam.encode(noise(100, 140))
+    first = Sam(network).encode(noise(100, 140))
     alone = first.candidates(POINTS, True)
-    sam.encode(noise(64, 64, seed=5)).candidates(thing_prompt(BOX), True)
+    Sam(network).encode(noise(64, 64, seed=5)).thing(thing_prompt(BOX), SamSettings())
+    first.stuff(POINTS, SamSettings())
     for one, other in zip(alone, first.candidates(POINTS, True), strict=True):
         np.testing.assert_array_equal(one.mask, other.mask)
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3])
@@ -309,25 +288,24 @@ WHOLE = answer((10, 20, 90, 40), (12, 40, 20, 80), (80, 40, 88, 80), predicted_i
 ROOM = answer((0, 0, 100, 100), predicted_iou=0.93)
 
 
-def test_the_mask_that_fills_the_box_wins_over_a_part_and_over_more() -> None:
-    assert choose_whole([TOP, WHOLE, ROOM], TABLE, 0.1) is WHOLE
+WITH_SPECK = answer((10, 20, 90, 40), (89, 79, 90, 80), predicted_iou=0.95)
+EMPTY = answer(predicted_iou=0.99)
 
 
-def test_a_whole_that_is_thought_much_worse_does_not_win() -> None:
-    assert choose_whole([TOP, WHOLE], TABLE, 0.04) is TOP
-    assert choose_whole([TOP, replace(WHOLE, predicted_iou=0.8)], TABLE, 0.1) is TOP
-
-
-def test_specks_far_off_do_not_make_a_part_whole() -> None:
-    specked = answer((10, 20, 90, 40), (89, 79, 90, 80), predicted_iou=0.95)
-    assert choose_whole([specked, WHOLE], TABLE, 0.1) is WHOLE
-
-
-def test_of_equal_extents_the_better_wins_and_empty_masks_lose() -> None:
-    empty = answer(predicted_iou=0.99)
-    twin = replace(WHOLE, predicted_iou=0.91)
-    assert choose_whole([empty, WHOLE, twin], TABLE, 0.1) is twin
-    assert choose_whole([empty], TABLE, 0.1) is empty
+@pytest.mark.parametrize(
+    ("candidates", "iou_tolerance", "best"),
+    [
+        ([TOP, WHOLE, ROOM], 0.1, 1),
+        ([TOP, WHOLE], 0.04, 0),
+        ([TOP, replace(WHOLE, predicted_iou=0.8)], 0.1, 0),
+        ([WITH_SPECK, WHOLE], 0.1, 1),
+        ([EMPTY, WHOLE, replace(WHOLE, predicted_iou=0.91)], 0.1, 2),
+        ([EMPTY], 0.1, 0),
+    ],
+    ids=["fills the box", "tolerance", "much worse", "speck far off", "equal extents", "empty"],
+)
+def test_choose_whole(candidates: list[SamMask], iou_tolerance: float, best: int) -> None:
+    assert choose_whole(candidates, TABLE, iou_tolerance) is candidates[best]
 
 
 @pytest.mark.security

@@ -48,7 +48,7 @@ def tiny_sam(seed: int = 0, width: int = 32, side: int = 128) -> Sam:
 
 
 class PromptLog:
-    """Writes down what the prompt encoder of a network is given: points, boxes and masks in SAM's square."""
+    """Records the input of a network's prompt encoder: points, boxes and masks in SAM's square."""
 
     def __init__(self, network: Sam) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -84,11 +84,10 @@ def bright_sam() -> Sam:
 
 
 def as_taken(stored: Image, orientation: int) -> Image:
-    """A photo as it comes from a file whose EXIF says how the camera was held."""
-    photo = Pillow.fromarray(stored)
-    exif = photo.getexif()
+    """The photo of a file whose EXIF has this orientation."""
+    exif = Pillow.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    photo.save(file, "PNG", exif=exif)
+    Pillow.fromarray(stored).save(file, "PNG", exif=exif)
     file.seek(0)
     return decode_image(file)

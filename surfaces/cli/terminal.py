@@ -1,3 +1,0 @@
-"""Moved to `surfaces.cli.commands`."""
-
-from surfaces.cli.commands import escaped_terminal as escaped_terminal

@@ -1,3 +1,0 @@
-"""Moved to `surfaces.images.encode`."""
-
-from surfaces.images.encode import normalize_photo as normalize_photo
