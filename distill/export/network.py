@@ -39,7 +39,7 @@ TOLERANCES = {"probabilities": 1e-3, "boxes": 1e-3, "scores": 1e-3, "masks": 1e-
 class ExportError(SurfacesError):
     """The exported network differs from the trained one."""
 
-    exit_code = 12
+    exit_code = 28
 
 
 def round_to_half(student: Student) -> Student:
