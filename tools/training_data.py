@@ -17,7 +17,7 @@ import csv
 import hashlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,12 @@ import cv2
 import numpy as np
 
 from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
+from surfaces.cli.arguments import local_path, share
 from surfaces.cli.progress import track
+from surfaces.errors import DatasetError
 from surfaces.images.load import load_image
+from surfaces.io.atomic_files import new_folder
+from tools.command_line import run_tool
 
 DISTANCE_MAX = 10
 TABLES_ONLY = 'labelled = ["dining table"]\n'
@@ -48,22 +52,25 @@ class Photo:
     drawn_by_network: bool = False
 
 
-def main() -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The tool's arguments."""
+    parser.add_argument("data", type=local_path, metavar="DATA", help="folder of `tables`, `scenes` and `houses`")
+    parser.add_argument("out", type=local_path, metavar="OUT", help="the folder to write; it must not exist yet")
+    parser.add_argument("--val-share", type=share, default=0.15, help="of the photos (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
     """Writes the datasets."""
-    parser = argparse.ArgumentParser(prog="python -m tools.training_data", description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--val-share", type=float, default=0.15, help="of the photos (default: %(default)s)")
-    args = parser.parse_args()
     photos = sorted(find_photos(args.data), key=lambda photo: str(photo.path))
-    for group in near_groups(photos):
-        held_back = share_of_name(min(photo.path.name for photo in group)) < args.val_share
-        for photo in group:
-            place(photo, args.out, held_back)
-    for folder in sorted(args.out.iterdir()):
-        if folder.name in DESCRIPTIONS:
-            (folder / "dataset.toml").write_text(DESCRIPTIONS[folder.name])
-        print(f"{folder.name}: {len(list((folder / 'images').iterdir()))} photos", file=sys.stderr)
+    with new_folder(args.out) as partial:
+        for group in near_groups(photos):
+            held_back = share_of_name(min(photo.path.name for photo in group)) < args.val_share
+            for photo in group:
+                place(photo, partial, held_back)
+        for folder in sorted(partial.iterdir()):
+            if folder.name in DESCRIPTIONS:
+                (folder / "dataset.toml").write_text(DESCRIPTIONS[folder.name])
+            print(f"{folder.name}: {len(list((folder / 'images').iterdir()))} photos", file=sys.stderr)
     return 0
 
 
@@ -88,9 +95,12 @@ def find_photos(data: Path) -> Iterator[Photo]:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of a CSV file. Raises DatasetError where it cannot be read."""
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"expected a CSV file at {path}, got: {error}") from error
 
 
 def near_groups(photos: list[Photo]) -> list[list[Photo]]:
@@ -131,6 +141,11 @@ def place(photo: Photo, out: Path, held_back: bool) -> None:
     else:
         height, width = load_image(str(photo.path)).shape[:2]
         cv2.imwrite(str(mask), np.zeros((height, width), np.uint8))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tool; returns its exit code."""
+    return run_tool("training_data", str(__doc__).splitlines()[0], add_arguments, run, arguments)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from surfaces.datasets import open_dataset
+from tools.training_data import main
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"
@@ -112,3 +113,9 @@ def test_photos_that_nearly_look_the_same_are_on_one_side(reviewed: Path, tmp_pa
     assert val
     for side in (train, val):
         assert {name.removeprefix("copy_of_") for name in side} <= side
+
+
+def test_folders_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "none"), str(tmp_path / "sets")]) == 8
+    assert "training_data: expected a CSV file at" in capsys.readouterr().err
+    assert not (tmp_path / "sets").exists()
