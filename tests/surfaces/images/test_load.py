@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from surfaces.detections import Image
-from surfaces.errors import FetchError
+from surfaces.errors import DecodeError, FetchError
 from surfaces.images.guards import format_of
 from surfaces.images.load import ImageLimits, load_image
 from surfaces.io.http import FetchLimits
@@ -179,6 +181,17 @@ def test_truncated_photos_are_refused(kind: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     data = saved(Pillow.fromarray(noise), kind)
     refused(data[: int(share * len(data))])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrupt_bytes_raise_decode_errors(photo: Pillow.Image, kind: str) -> None:
+    generator = random.Random(0)
+    for _ in range(60):
+        data = bytearray(saved(photo, kind))
+        for _ in range(generator.randint(1, 8)):
+            data[generator.randrange(len(data))] = generator.randrange(256)
+        with suppress(DecodeError):
+            decoded(bytes(data))
 
 
 def test_broken_exif_is_ignored_without_a_warning(photo: Pillow.Image, tmp_path: Path) -> None:
