@@ -11,10 +11,10 @@ import numpy as np
 
 from surfaces.classes import BY_ID, BY_NAME
 from surfaces.cli.arguments import local_path, positive
-from surfaces.datasets import Labels, ReadOptions, Sample, open_dataset, split_blocks
+from surfaces.datasets import ReadOptions, Sample, open_dataset, split_blocks
 from surfaces.datasets.reading import CROWDS, DEFAULT_OPTIONS
+from surfaces.datasets.sample import WrappedSample
 from surfaces.datasets.sample import read_sample as read_sample
-from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.io.atomic_files import refuse_overwrite
 from surfaces.messages import counted
@@ -22,21 +22,15 @@ from surfaces.messages import counted
 SPLITS = ("train", "val", "all")
 
 
-@dataclass(frozen=True)
-class _RenamedSample:
-    """A sample under another name, since names of several datasets may clash."""
+@dataclass(frozen=True, eq=False)
+class _RenamedSample(WrappedSample):
+    """A sample whose name begins with its dataset's, since names of several datasets may clash."""
 
-    name: str
-    sample: Sample
+    dataset: str
 
-    def image(self) -> Image:
-        return self.sample.image()
-
-    def encoded_image(self) -> bytes:
-        return self.sample.encoded_image()
-
-    def labels(self) -> Labels:
-        return self.sample.labels()
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.sample.name}"
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
@@ -92,7 +86,7 @@ def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOption
         opened = open_dataset(path, options)
         chosen = opened if split == "all" else split_blocks(opened)[SPLITS.index(split)]
         folder = path.resolve() if path.is_dir() else path.resolve().parent
-        samples += [_RenamedSample(f"{folder.name}/{s.name}", s) for s in chosen] if len(paths) > 1 else chosen
+        samples += [_RenamedSample(s, folder.name) for s in chosen] if len(paths) > 1 else chosen
     if not samples:
         hint = "" if split == "all" else ": too few to split; `--split all` takes all photos"
         raise DatasetError(f"expected photos on the {split} side of {', '.join(map(str, paths))}, got none{hint}")
@@ -137,7 +131,6 @@ def subsample(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 def _files_of(sample: Sample) -> list[Path]:
     """The files, or the folder, of a sample: the fields that are paths, in every format."""
-    inner: object = sample
-    while hasattr(inner, "sample"):
-        inner = inner.sample
-    return [value for value in vars(inner).values() if isinstance(value, Path)]
+    while isinstance(sample, WrappedSample):
+        sample = sample.sample
+    return [value for value in vars(sample).values() if isinstance(value, Path)]

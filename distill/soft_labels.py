@@ -10,30 +10,16 @@ import numpy as np
 
 from models.teachers.student import StudentTeacher
 from surfaces.datasets import Labels, Sample
-from surfaces.detections import Image
+from surfaces.datasets.sample import WrappedSample
 
 SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, eq=False)
-class SoftLabelledSample:
+class SoftLabelledSample(WrappedSample):
     """A sample that also has the probabilities of a network."""
 
-    sample: Sample
     teacher: StudentTeacher
-
-    @property
-    def name(self) -> str:
-        """The sample's."""
-        return self.sample.name
-
-    def image(self) -> Image:
-        """The photo, uint8 HxWx3 RGB."""
-        return self.sample.image()
-
-    def encoded_image(self) -> bytes:
-        """The photo's file, byte for byte."""
-        return self.sample.encoded_image()
 
     def labels(self) -> Labels:
         """The sample's labels; where some classes are unlabelled, with the network's probabilities as soft labels."""

@@ -12,8 +12,7 @@ from typing import Any
 
 from surfaces.classes import BY_NAME
 from surfaces.cli.settings_files import read_toml, unknown_name
-from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample
-from surfaces.detections import Image
+from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample, WrappedSample
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.io.local_files import read_text
 
@@ -43,25 +42,11 @@ class PhotoRule:
         )
 
 
-@dataclass(frozen=True)
-class DescribedSample:
+@dataclass(frozen=True, eq=False)
+class DescribedSample(WrappedSample):
     """A sample whose dataset is described by a `dataset.toml`."""
 
-    sample: Sample
     scope: LabelScope
-
-    @property
-    def name(self) -> str:
-        """The sample's."""
-        return self.sample.name
-
-    def image(self) -> Image:
-        """The photo, uint8 HxWx3 RGB."""
-        return self.sample.image()
-
-    def encoded_image(self) -> bytes:
-        """The photo's file, byte for byte."""
-        return self.sample.encoded_image()
 
     def labels(self) -> Labels:
         """The sample's labels with their scope.

@@ -125,6 +125,30 @@ class MemorySample:
         return self.known
 
 
+@dataclass(frozen=True, eq=False)
+class WrappedSample:
+    """A sample as it is; subclasses change its name or its labels."""
+
+    sample: Sample
+
+    @property
+    def name(self) -> str:
+        """The sample's."""
+        return self.sample.name
+
+    def image(self) -> Image:
+        """The photo, uint8 HxWx3 RGB."""
+        return self.sample.image()
+
+    def encoded_image(self) -> bytes:
+        """The photo's file, byte for byte."""
+        return self.sample.encoded_image()
+
+    def labels(self) -> Labels:
+        """Its labels, of the photo's size."""
+        return self.sample.labels()
+
+
 def read_sample(sample: Sample) -> tuple[Image, Labels]:
     """A sample's photo and labels.
 

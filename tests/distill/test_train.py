@@ -25,7 +25,6 @@ from distill.training.config import ConfigError, TrainConfig
 from distill.training.curves import Curves, overlay
 from distill.training.data import load_on_device
 from distill.training.run import start, train
-from distill.training.targets import table_targets
 from distill.training.trainer import DivergedError, Trainer, schedule
 from models.device import DeviceError
 from models.student.network import Student
@@ -35,7 +34,7 @@ from surfaces.classes import DINING_TABLE, IGNORE, OTHER
 from surfaces.datasets import Labels, MemorySample, open_dataset, write_packed
 from surfaces.errors import DatasetError, OutputError, WeightsError
 from tests.coco_files import annotation, room, runs, write_room
-from tests.distill.training import ROOMS, ROOT, flags_of, run_distill, small_config
+from tests.distill.training import ROOMS, ROOT, flags_of, run_distill, small_config, small_trainer
 
 CPU = torch.device("cpu")
 LEFT = ["checkpoint.pt", "config.json", "curves", "student.npz"]
@@ -68,12 +67,6 @@ def mask_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("room_01", "room_03", "room_06"):
             shutil.copy(ROOMS / part / f"{name}{suffix}", folder / part)
     return folder
-
-
-def trainer(config: TrainConfig) -> Trainer:
-    torch.set_num_threads(1)
-    data = load_on_device([open_dataset(ROOMS)[:2]], (), CPU)
-    return Trainer(config, start(config), BatchMaker(config, data), CPU, Curves(None))
 
 
 def moved(before: Path, after: Path) -> set[str]:
@@ -198,7 +191,7 @@ def test_checkpoints_are_written_by_time_too(tmp_path: Path, monkeypatch: pytest
         "distill.training.trainer.save_checkpoint", lambda checkpoint, _: written.append(checkpoint.step)
     )
     for minutes in (1e-9, 60.0):
-        trainer(small_config(tmp_path, checkpoint_every=100, checkpoint_minutes=minutes)).fit(tmp_path)
+        small_trainer(small_config(tmp_path, checkpoint_every=100, checkpoint_minutes=minutes)).fit(tmp_path)
     assert written == [1, 2, 3, 3]
 
 
@@ -358,9 +351,9 @@ def test_a_budget_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_a_budget_counts_what_was_trained_before(tmp_path: Path) -> None:
     config = small_config(tmp_path, budget="10m", steps=1)
-    begun = trainer(config)
+    begun = small_trainer(config)
     begun.step, begun.elapsed = 7, 150.0
-    resumed = trainer(config)
+    resumed = small_trainer(config)
     resumed.restore(begun.checkpoint())
     assert resumed.step == 7
     assert resumed.progress() == 0.25
@@ -370,17 +363,7 @@ def semantic_losses(learner: Trainer) -> float:
     """The mean over a few views that no step sees."""
     with torch.no_grad():
         batches = [learner.batches.make(step) for step in range(1000, 1004)]
-        losses = [
-            learner.student.losses(
-                b.images,
-                b.labels[:, 0],
-                b.candidates,
-                table_targets(b.labels, b.candidates),
-                b.soft_labels,
-                b.soft_labelled,
-            )
-            for b in batches
-        ]
+        losses = [learner.losses(learner.student, batch, "off") for batch in batches]
     return float(np.mean([loss["semantic"].item() for loss in losses]))
 
 
@@ -388,7 +371,7 @@ def test_two_photos_are_learnt(tmp_path: Path) -> None:
     arrays = read_tensors(shipped("npz").path)
     encoder = {name: array for name, array in arrays.items() if name.startswith("encoder.")}
     np.savez(tmp_path / "encoder.npz", **encoder)
-    learner = trainer(small_config(tmp_path, steps=12, jitter=0.0, lr=3e-3, init=str(tmp_path / "encoder.npz")))
+    learner = small_trainer(small_config(tmp_path, steps=12, jitter=0.0, lr=3e-3, init=str(tmp_path / "encoder.npz")))
     before = semantic_losses(learner)
     while learner.progress() < 1:
         learner.train_step()
@@ -405,7 +388,7 @@ def test_a_start_moves_everywhere_but_more_slowly(tmp_path: Path, weights: Path)
     arrays = read_tensors(weights)
     branch = {name: array for name, array in arrays.items() if name.split(".")[0] in BRANCH_PARTS}
     np.savez(tmp_path / "branch.npz", **branch)
-    learner = trainer(small_config(tmp_path / "run", init=str(tmp_path / "branch.npz"), pretrained_lr=0.01))
+    learner = small_trainer(small_config(tmp_path / "run", init=str(tmp_path / "branch.npz"), pretrained_lr=0.01))
     learner.train_step()
     state = learner.student.state_dict()
     assert all(not np.array_equal(state[name].numpy(), array) for name, array in branch.items())
@@ -420,7 +403,7 @@ def test_a_start_moves_everywhere_but_more_slowly(tmp_path: Path, weights: Path)
 
 
 def test_the_average_follows_the_weights() -> None:
-    learner = trainer(small_config(Path("unused"), ema=0.9))
+    learner = small_trainer(small_config(Path("unused"), ema=0.9))
     expected = {name: tensor.clone() for name, tensor in learner.average.state_dict().items()}
     for step in (1, 2):
         learner.train_step()
@@ -433,7 +416,7 @@ def test_the_average_follows_the_weights() -> None:
 
 def test_the_loss_scale_of_fp16_is_resumed(tmp_path: Path) -> None:
     config = small_config(tmp_path / "run", amp="fp16")
-    learner, resumed = trainer(config), trainer(config)
+    learner, resumed = small_trainer(config), small_trainer(config)
     learner.scaler.load_state_dict({**learner.scaler.state_dict(), "scale": 512.0})
     save_checkpoint(learner.checkpoint(), tmp_path)
     checkpoint = load_checkpoint(tmp_path)
@@ -493,7 +476,7 @@ def test_overlays_show_labels_and_hide_what_nobody_said() -> None:
 
 def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(tmp_path: Path, weights: Path) -> None:
     config = small_config(tmp_path / "run", init=str(weights), log_every=100)
-    learner = trainer(config)
+    learner = small_trainer(config)
     learner.step = 1
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"before")

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from distill.training.batches import BatchMaker
 from distill.training.config import ConfigError, TrainConfig
 from distill.training.curves import Curves
-from distill.training.data import load_on_device
 from distill.training.run import start, train
 from distill.training.student_predictor import StudentPredictor
 from distill.training.trainer import Trainer
@@ -25,7 +23,7 @@ from models.weights.registry import shipped
 from surfaces.classes import CLASSES
 from surfaces.datasets import open_dataset
 from surfaces.errors import DatasetError
-from tests.distill.training import ROOMS, small_config
+from tests.distill.training import ROOMS, small_config, small_trainer
 
 CPU = torch.device("cpu")
 NAN = float("nan")
@@ -40,12 +38,6 @@ def held_back(tmp_path: Path) -> Path:
         for name in ("room_01", "room_03", "room_06"):
             shutil.copy(ROOMS / part / f"{name}{suffix}", folder / part)
     return folder
-
-
-def small_trainer(config: TrainConfig) -> Trainer:
-    torch.set_num_threads(1)
-    data = load_on_device([open_dataset(ROOMS)[:2]], (), CPU)
-    return Trainer(config, start(config), BatchMaker(config, data), CPU, Curves(None))
 
 
 def history_of(config: TrainConfig) -> list[Validation]:

@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from distill.training.batches import BatchMaker
 from distill.training.config import TrainConfig
+from distill.training.curves import Curves
+from distill.training.data import load_on_device
+from distill.training.run import start
+from distill.training.trainer import Trainer
+from surfaces.datasets import open_dataset
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "tests" / "data" / "rooms"
@@ -29,6 +37,13 @@ def small_config(run: Path, **changes: Any) -> TrainConfig:
         "amp": "off",
     }
     return TrainConfig(**values | changes)
+
+
+def small_trainer(config: TrainConfig) -> Trainer:
+    """A trainer on the first two rooms."""
+    torch.set_num_threads(1)
+    data = load_on_device([open_dataset(ROOMS)[:2]], (), torch.device("cpu"))
+    return Trainer(config, start(config), BatchMaker(config, data), torch.device("cpu"), Curves(None))
 
 
 def flags_of(config: TrainConfig) -> list[str]:
