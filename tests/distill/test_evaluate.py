@@ -19,12 +19,13 @@ from distill.training.run import train
 from models.inference.model_output import ModelOutput
 from models.inference.segmenter import Segmenter
 from models.student.weights import load_student
+from models.weights.registry import shipped
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, WALL
 from surfaces.datasets import Labels, MemorySample, Sample, open_dataset, write_packed
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import WeightsError
 from tests.coco_files import annotation, runs, write_room
-from tests.distill.training import ROOMS, run_distill, small_config
+from tests.distill.training import ROOMS, run_distill, small_config, without_record
 
 
 def _truth(labels: Labels, score: float = 1.0) -> list[Detection]:
@@ -195,20 +196,23 @@ def test_photos_of_the_training_are_reported(tmp_path: Path, capsys: pytest.Capt
     assert main(["average", str(weights), str(weights), "--out", str(mixed)]) == 0
     check = ["--check", str(tmp_path / "scored"), "--check-photos", "1"]
     assert main(["export", str(mixed), "--out", str(network), *check]) == 0
+    bare, unrecorded = without_record(mixed, tmp_path / "bare.npz"), tmp_path / "bare.onnx"
+    assert main(["export", str(bare), "--out", str(unrecorded), *check]) == 0
     score = ["evaluate", str(tmp_path / "scored"), "--split", "all", "--out", str(tmp_path / "out")]
-    for flags, line, count in (
-        (["--weights", str(network)], "1 of 3 photos were trained on", 1),
-        ([], "unknown whether the network was trained on these photos: its weights do not record it", None),
+    for used, line, count in (
+        (network, "1 of 3 photos were trained on", 1),
+        (unrecorded, "unknown whether the network was trained on these photos: its weights do not record it", None),
     ):
         capsys.readouterr()
-        assert main([*score, *flags]) == 0
+        assert main([*score, "--weights", str(used)]) == 0
         assert capsys.readouterr().out.splitlines()[-1] == line
         data = json.loads((tmp_path / "out" / "report.json").read_text())["data"]
         assert (data["photos_trained_on"], data["training_photos_complete"]) == (count, count is not None)
 
 
 def test_training_on_from_weights_without_a_record(tmp_path: Path) -> None:
+    init = str(without_record(shipped("npz").path, tmp_path / "bare.npz"))
     write_packed(open_dataset(ROOMS)[:2], tmp_path / "trained")
-    config = small_config(tmp_path / "run", data=(str(tmp_path / "trained"),), init="shipped", steps=1)
+    config = small_config(tmp_path / "run", data=(str(tmp_path / "trained"),), init=init, steps=1)
     photos = load_student(train(config)).training_photos
     assert (len(photos.hashes), photos.complete) == (2, False)

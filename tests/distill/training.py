@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from distill.training.batches import BatchMaker
@@ -15,6 +16,8 @@ from distill.training.curves import Curves
 from distill.training.data import load_on_device
 from distill.training.run import start
 from distill.training.trainer import Trainer
+from models.student.weights import read_tensors
+from models.weights.training_photos import KEYS
 from surfaces.datasets import open_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,12 @@ def small_trainer(config: TrainConfig) -> Trainer:
     torch.set_num_threads(1)
     data = load_on_device([open_dataset(ROOMS)[:2]], (), torch.device("cpu"))
     return Trainer(config, start(config), BatchMaker(config, data), torch.device("cpu"), Curves(None))
+
+
+def without_record(weights: Path, out: Path) -> Path:
+    """A copy of weights that does not record the photos they learned from."""
+    np.savez(out, **{name: array for name, array in read_tensors(weights).items() if name not in KEYS})
+    return out
 
 
 def flags_of(config: TrainConfig) -> list[str]:
