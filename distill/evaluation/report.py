@@ -122,7 +122,7 @@ class Report:
                 for photo in self.photos
             ],
         }
-        return {"min_score": self.min_score, **_plain(content)}
+        return {"min_score": self.min_score, **plain_numbers(content)}
 
     def table(self) -> str:
         """The report as lines for a terminal."""
@@ -211,12 +211,12 @@ def _table_scores(
     )
 
 
-def _plain(value: Any) -> Any:
+def plain_numbers(value: Any) -> Any:
     """A value as JSON holds it: rounded, NaN as None, in dicts, lists and tuples too."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain_numbers(inner) for inner in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 6)
     return value

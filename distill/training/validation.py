@@ -7,20 +7,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from distill.datasets import open_datasets, require_labelled, subsample
+from distill.evaluation.report import Report, plain_numbers
 from distill.training.config import ConfigError, TrainConfig
 from models.student.network import Student
 from surfaces.classes import CLASSES
 from surfaces.datasets import Sample
 from surfaces.io.atomic_files import replace_file
 from surfaces.io.local_files import read_text
-
-if TYPE_CHECKING:
-    from distill.evaluation.report import Report
 
 HISTORY_NAME = "history.json"
 BEST_NAME = "best.npz"
@@ -70,8 +68,8 @@ class Validation:
 
     def to_json(self) -> dict[str, Any]:
         """As `history.json` holds it; undefined numbers are null."""
-        sets = {name: _plain(asdict(scores) | {"score": scores.score}) for name, scores in self.sets.items()}
-        return {"step": self.step, "elapsed": round(self.elapsed, 1), "score": _plain(self.score), "sets": sets}
+        sets = {name: plain_numbers(asdict(scores) | {"score": scores.score}) for name, scores in self.sets.items()}
+        return {"step": self.step, "elapsed": round(self.elapsed, 1), "score": plain_numbers(self.score), "sets": sets}
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Validation:
@@ -201,12 +199,6 @@ def _cell(value: float, before: float | None) -> str:
         return "-"
     change = "" if before is None else f" ({value - before:+.3f})"
     return f"{value:.3f}{change}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return None if math.isnan(value) else round(value, 4)
 
 
 def _nan(value: Any) -> Any:
