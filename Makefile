@@ -18,7 +18,7 @@ test: check .venv-labelstudio/venv/installed
 
 # The security tests with the oldest versions that pyproject.toml allows.
 test-minimum: .venv-minimum/installed
-	.venv-minimum/bin/python -m pytest -m security --numprocesses $(WORKERS) --dist loadfile
+	.venv-minimum/bin/python -m pytest -m 'security and not slow' --numprocesses $(WORKERS) --dist loadfile
 
 # The long trials: benchmarks, large photos.
 slow: .venv/develop

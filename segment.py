@@ -12,6 +12,8 @@ import argparse
 import io
 import signal
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +22,7 @@ from surfaces.cli.arguments import given, local_path, megabytes, megapixels, num
 from surfaces.cli.commands import escaped_terminal
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.messages import printable_lines
+from surfaces.threads import call_in_thread
 from surfaces.version import VERSION
 
 SOME_FAILED = 10
@@ -69,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Imported here, so that --help and wrong arguments are answered quickly.
+    # Imported here, so that --help and wrong arguments are answered quickly. Supervision, which draws, takes longest.
+    call_in_thread(partial(import_module, "surfaces.drawing.overlay"))
     from models import Segmenter
     from surfaces.images.load import ImageLimits
     from surfaces.io.atomic_files import make_folder
@@ -93,17 +97,16 @@ def _run(options: argparse.Namespace) -> int:
     for line in (*sources.problems, *(() if options.quiet else sources.notes)):
         print(line, file=sys.stderr)
     make_folder(settings.folder)
-    segmenter = Segmenter(options.weights)
-
-    def segment(source: str) -> pipeline.Outcome:
-        return pipeline.segment_photo(source, segmenter, settings)
-
     if batch.is_batch(options.url):
-        failures = len(sources.problems) + batch.run_batch(sources.photos, segment, options.quiet)
+        segmenter = Segmenter(options.weights, accurate=options.accurate)
+        failures = len(sources.problems) + batch.run_batch(sources.photos, segmenter, settings, options.quiet)
         return SOME_FAILED if failures else 0
     (source,) = sources.photos
     try:
-        batch.report(source, segment(source), options.quiet)
+        outcome = pipeline.segment_photo(
+            source, lambda: Segmenter(options.weights, accurate=options.accurate), settings
+        )
+        batch.report(source, outcome, options.quiet)
     except (FetchError, DecodeError) as error:
         raise type(error)(f"{batch.shown(source)}: {error}") from error
     return 0
@@ -153,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="write COCO-style results beside the picture")
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
     add("--weights", type=local_path, metavar="FILE", help="network to use (default: the one that ships)")
+    add(
+        "--accurate", action="store_true", help="look at the mirror image too: slightly better walls and floors, slower"
+    )
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     add(

@@ -65,9 +65,10 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the exported network and its threads to a command."""
+    """Adds the exported network and how it runs to a command."""
     parser.add_argument("--weights", type=local_path, help="an exported network (default: the one that ships)")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--accurate", action="store_true", help="as of segment.py: average with the mirror image")
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:

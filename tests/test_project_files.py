@@ -63,6 +63,7 @@ def test_every_data_file_of_a_package_is_installed() -> None:
     assert [str(path) for path in data if not any(fnmatch(str(path), pattern) for pattern in patterns)] == []
 
 
+@pytest.mark.slow  # `make test` compares the ids of its processes, whose hash seeds differ
 def test_test_ids_depend_on_neither_the_clock_nor_the_hash_seed() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-m", "slow or not slow", "-p", "no:cacheprovider"]
     runs = []

@@ -65,7 +65,7 @@ class StubSegmenter:
 
     name, sha256 = "stub", "0" * 64
 
-    def __init__(self, weights: Path | None = None) -> None:
+    def __init__(self, weights: Path | None = None, accurate: bool = False) -> None:  # noqa: ARG002
         if weights:
             raise WeightsError(f"expected weights at {weights}")
 

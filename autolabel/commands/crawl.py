@@ -27,12 +27,12 @@ from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, State
 from autolabel.crawling.report import write_crawl_report
 from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
 from autolabel.labelling.interrupts import Interrupts
-from autolabel.labelling.prefetch import usable_cpus
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.images.load import ImageLimits
 from surfaces.io.atomic_files import make_folder, require_outside
 from surfaces.io.http import FetchLimits
+from surfaces.threads import usable_cpus
 
 SOME_WAIT = 10
 

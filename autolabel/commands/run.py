@@ -14,13 +14,13 @@ from autolabel.labelling.corpus import read_corpus
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.labeller import LabellingSettings
 from autolabel.labelling.pipeline import Tally, label_corpus
-from autolabel.labelling.prefetch import usable_cpus
 from autolabel.labelling.teachers import TeacherOptions, open_teacher
 from models.teachers.base import Teacher
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
 from surfaces.cli.progress import progress_bar
 from surfaces.images.load import ImageLimits
 from surfaces.store.label_store import LabelSettings, LabelStore
+from surfaces.threads import usable_cpus
 
 SOME_FAILED = 10
 

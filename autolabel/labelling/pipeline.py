@@ -20,7 +20,6 @@ from typing import Any, Generic, TypeVar
 
 from autolabel.labelling.corpus import UNREADABLE, Corpus, Failure
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
-from autolabel.labelling.prefetch import prefetch
 from models.teachers.base import Prediction, Teacher
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, MissingExtraError, SurfacesError
@@ -28,6 +27,7 @@ from surfaces.images.load import ImageLimits, decode_image
 from surfaces.io.storage import Stamp, read_stamped, sha256_in_name, stamp_of
 from surfaces.store.label_store import LabelStore, Source
 from surfaces.store.records import ScoredLabels
+from surfaces.threads import prefetch
 
 NOT_A_PHOTO = "not a usable photo"
 TEACHER_FAILED = "teacher failed"

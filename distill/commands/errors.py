@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = [args.out / name for name in (JSON_NAME, PAGE_NAME, IMAGES)]
     protect_inputs([*outputs, args.sheet] if args.sheet else outputs, args.data, samples, [args.weights, args.causes])
     make_folder(args.out)
-    segmenter = Segmenter(args.weights, args.threads)
+    segmenter = Segmenter(args.weights, args.threads, args.accurate)
     if model and model != segmenter.sha256:
         print(f"the causes in {args.causes} were given for another network's errors", file=sys.stderr)
     predict = SinglePass(segmenter).predict

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     protect_inputs([path, args.out / PAGE_NAME, args.out / IMAGES], args.data, samples, [args.weights])
     samples = subsample(samples, args.limit)
     require_labelled(samples)
-    segmenter = Segmenter(args.weights, args.threads)
+    segmenter = Segmenter(args.weights, args.threads, args.accurate)
     network = SinglePass(segmenter)
     report = evaluate(network.predict, samples, args.min_score, network.low_confidence)
     trained_on, hashes = segmenter.training_photos, list(network.hashes)

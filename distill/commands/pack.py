@@ -43,14 +43,15 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     require_outside(args.out, args.data)
     samples = open_datasets(args.data, args.split, read_options(args))
-    require_labelled(samples)
     if args.format == "coco":
         from surfaces.datasets.coco import write_coco  # needs pycocotools
 
+        require_labelled(samples)
         count = write_coco(samples, args.out)
     else:
         if args.soft_labels:
             samples = add_soft_labels(samples, args.soft_labels)
+        require_labelled(samples)
         count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
     print(args.out)
     print(f"{count} photos written", file=sys.stderr)

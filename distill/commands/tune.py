@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DatasetError: no photo has a dining table.
     """
-    segmenter = Segmenter(args.weights, args.threads)
+    segmenter = Segmenter(args.weights, args.threads, args.accurate)
     samples = open_datasets(args.data, args.split, read_options(args))
     photos = [run_network(segmenter, sample) for sample in track(samples)]
     if not any(photo.truth.tables.any() for photo in photos):

@@ -58,6 +58,8 @@ class TrainConfig:
         weight_decay, warmup, clip, ema: decay of weights; share of the schedule with rising rate; largest gradient
             norm; decay of the averaged weights that are evaluated and shipped.
         table_share: share of each batch drawn from photos with a dining table.
+        mirror: weight of the loss by which the semantic branch learns what the averaged weights see in the mirror image
+            (0: none).
         jitter: strength of the photographic jitter (1: as described in distill/training/augment.py, 0: none).
         amp: off, bf16 or fp16; auto: bf16 on a GPU, and on a CPU that has AMX or AVX512-BF16 where the first steps are
             faster with it.
@@ -97,6 +99,7 @@ class TrainConfig:
     clip: float = 5.0
     ema: float = 0.998
     table_share: float = 0.35
+    mirror: float = 0.0
     jitter: float = 1.0
     amp: str = "auto"
     device: str = "auto"
@@ -131,7 +134,7 @@ class TrainConfig:
         for name in ("lr", "clip", "checkpoint_minutes", "val_minutes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"expected `{name}` to be a positive number, got {getattr(self, name)}")
-        for name in ("pretrained_lr", "weight_decay", "jitter", "threads", "seed"):
+        for name in ("pretrained_lr", "weight_decay", "mirror", "jitter", "threads", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"expected `{name}` to be 0 or a positive number, got {getattr(self, name)}")
         if not self.init:

@@ -87,6 +87,7 @@ class Trainer:
         validator: Validator | None = None,
     ) -> None:
         self.validator = validator
+        self.loss_weights = LOSS_WEIGHTS | {"mirror": config.mirror}
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         self.student = start.student
         for data in filter(None, (batches.data, batches.extra)):
@@ -197,11 +198,21 @@ class Trainer:
                 table_targets(batch.labels, batch.candidates),
                 batch.soft_labels,
                 batch.soft_labelled,
+                self.mirrored(batch.images) if self.config.mirror else None,
             )
+
+    @torch.no_grad()
+    def mirrored(self, images: Tensor) -> Tensor:
+        """The moving average's probabilities for the mirror images, mirrored back, float (N, 4, H/4, W/4).
+
+        As in Mean Teacher (Tarvainen and Valpola, 2017): the student learns to give one answer for both.
+        """
+        probabilities: Tensor = self.average(images.flip(3))
+        return probabilities.flip(3).float()
 
     def total_loss(self, losses: dict[str, Tensor]) -> Tensor:
         """Their weighted sum."""
-        return torch.stack([LOSS_WEIGHTS[name] * loss.float() for name, loss in losses.items()]).sum()
+        return torch.stack([self.loss_weights[name] * loss.float() for name, loss in losses.items()]).sum()
 
     def require_finite(self, losses: dict[str, Tensor]) -> None:
         """Raises DivergedError where a loss or a weight is not finite; fp16 skips steps whose gradients overflow."""
@@ -258,7 +269,7 @@ class Trainer:
     def log(self, losses: dict[str, Tensor]) -> None:
         """One line for the terminal, one point for the curves."""
         values = {name: float(loss.detach()) for name, loss in losses.items()}
-        values["total"] = sum(LOSS_WEIGHTS[name] * value for name, value in values.items())
+        values["total"] = sum(self.loss_weights[name] * value for name, value in values.items())
         rate = self.optimizer.param_groups[-1]["lr"]
         self.curves.scalars(self.step, {**values, "lr": rate})
         done = self.progress()

@@ -19,12 +19,11 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, cast
 
 import h11
 import uvicorn
@@ -39,6 +38,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from surfaces.errors import OutputError, SurfacesError
 from surfaces.messages import printable
+from surfaces.threads import call_in_thread
 
 USER = "interior-surfaces"
 """The user name that goes with the secret."""
@@ -46,8 +46,6 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 _HEAD_BYTES_MAX = 1 << 16
 _MESSAGE_CHARACTERS_MAX = 500
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -240,7 +238,7 @@ class _Endpoints:
 
     async def predict(self, request: Request) -> JSONResponse:
         async with self._parsed(request) as parsed, self._threads:
-            return await _in_thread(lambda: _response(self._predict(parsed)))
+            return await asyncio.wrap_future(call_in_thread(lambda: _response(self._predict(parsed))))
 
     @asynccontextmanager
     async def _parsed(self, request: Request) -> AsyncIterator[dict[str, Any]]:
@@ -254,7 +252,7 @@ class _Endpoints:
                 self._body_bytes += len(chunk)
                 if self._body_bytes > self._limits.body_bytes_max:
                     raise HTTPException(503, "busy with other requests; try again later", {"Retry-After": "10"})
-            yield await _in_thread(lambda: parse_body(body, self._limits))
+            yield await asyncio.wrap_future(call_in_thread(lambda: parse_body(body, self._limits)))
         finally:
             self._body_bytes -= len(body)
 
@@ -302,21 +300,6 @@ def _check_headers(request: Request, bytes_max: int) -> None:
         raise HTTPException(411, "expected a Content-Length")
     if int(length[:18]) > bytes_max:
         raise HTTPException(413, f"expected at most {bytes_max} bytes, got {length[:18]}")
-
-
-def _in_thread(work: Callable[[], _Result]) -> asyncio.Future[_Result]:
-    """Calls `work` in a daemon thread, for which the process does not wait at its end, unlike asyncio's threads."""
-    future: Future[_Result] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return asyncio.wrap_future(future)
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> JSONResponse:

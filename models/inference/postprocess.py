@@ -134,15 +134,17 @@ def upsample_segments(segments: Sequence[Detection], margin: Floats, height: int
         margin: of the raster, what `decide` returns.
     """
     steps = np.clip(MARGIN_STEPS * margin, 1, MARGIN_STEPS).astype(np.uint8)
-    assigned = np.zeros((height, width), bool)
+    free = np.ones((height, width), np.uint8)
+    enlarged = np.empty_like(free)
     upsampled: list[Detection] = []
     for segment in reversed(segments):
         signed = np.where(segment.mask, MARGIN_STEPS + steps, MARGIN_STEPS - steps)
-        mask = np.asarray(cv2.resize(signed, (width, height), interpolation=cv2.INTER_LINEAR)) >= MARGIN_STEPS
-        mask &= ~assigned
+        cv2.resize(signed, (width, height), dst=enlarged, interpolation=cv2.INTER_LINEAR)
+        _, mask = cv2.threshold(enlarged, MARGIN_STEPS - 1, 1, cv2.THRESH_BINARY)
+        cv2.bitwise_and(mask, free, dst=mask)  # in place, since memory of large photos is slow to get
         if mask.any():
-            assigned |= mask
-            upsampled.append(detection(segment.surface, segment.score, mask))
+            cv2.bitwise_xor(free, mask, dst=free)
+            upsampled.append(detection(segment.surface, segment.score, np.asarray(mask).view(bool)))
     return upsampled[::-1]
 
 

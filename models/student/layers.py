@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +98,24 @@ class InvertedResidual(nn.Module):
 
 def upsample(x: Tensor, factor: int) -> Tensor:
     """Bilinear upsampling of (N, C, H, W) with TensorFlow 1's grid: output i reads input i / factor."""
+    if torch.onnx.is_in_onnx_export():
+        upsampled: Tensor = _OneResize.apply(x, factor)
+        return upsampled
     height, width = x.shape[-2] * factor, x.shape[-1] * factor
     padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
     upsampled = F.interpolate(padded, size=(height + 1, width + 1), mode="bilinear", align_corners=True)
     return upsampled[..., :height, :width]
+
+
+class _OneResize(torch.autograd.Function):
+    """`upsample` as the one ONNX operator that torch has none for; padding and cutting take as long as the resizing."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor, factor: int) -> Tensor:
+        return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)  # the size is all that tracing needs
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, factor: int) -> Any:
+        none = graph.op("Constant", value_t=torch.zeros(0))
+        scales = graph.op("Constant", value_t=torch.tensor([1.0, 1.0, factor, factor]))
+        return graph.op("Resize", x, none, scales, mode_s="linear", coordinate_transformation_mode_s="asymmetric")

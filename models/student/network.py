@@ -96,6 +96,7 @@ class Student(SemanticBranch):
         targets: list[TableTargets],
         soft_labels: Tensor,
         soft_labelled: Tensor,
+        mirrored: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Training losses by name, scalars.
 
@@ -106,6 +107,8 @@ class Student(SemanticBranch):
             targets: each photo's tables.
             soft_labels: float (N, 4, H/4, W/4), teachers' probabilities.
             soft_labelled: bool (N, H, W), True where the semantic branch learns them instead of the labels.
+            mirrored: float (N, 4, H/4, W/4), probabilities that it gave for the mirror images, mirrored back, for the
+                loss `mirror`; None: there is no such loss.
         """
         logits, stride8, pyramid = self.features(images)
         log_p = grouped_log_probabilities(logits.float())
@@ -115,23 +118,21 @@ class Student(SemanticBranch):
         levels = {name: level.float() for name, level in levels.items()}
         proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
+        mirror = {} if mirrored is None else {"mirror": (mirrored * -log_p).sum(dim=1).mean()}
         return {
             "semantic": semantic_loss(log_p, labels.masked_fill(soft_labelled, IGNORE), candidates),
             "soft_labels": soft_label_loss(log_p, soft_labels, soft_labelled),
+            **mirror,
             "objectness": rpn_losses["loss_objectness"],
             "proposal_shape": rpn_losses["loss_rpn_box_reg"],
             **head_losses,
         }
 
     def detect(self, images: Tensor) -> StudentOutput:
-        """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255.
-
-        Semantic probabilities are averaged over the photo and its mirror image (gain: docs/results.md).
-        """
-        logits, stride8, pyramid = self.features(torch.cat([images, images.flip(3)]))
-        straight, mirrored = grouped_probabilities(logits).chunk(2)
-        probabilities = (straight + mirrored.flip(3)) / 2
-        levels = self.fpn(stride8[:1], pyramid[:1], probabilities)
+        """Finds surfaces in one photo, float (1, 3, H, W) RGB 0 to 255."""
+        logits, stride8, pyramid = self.features(images)
+        probabilities = grouped_probabilities(logits)
+        levels = self.fpn(stride8, pyramid, probabilities)
         size = [(images.shape[-2], images.shape[-1])]
         proposals, _ = self.rpn(ImageList(images, size), levels)
         found, _ = self.tables(levels, proposals, size)

@@ -18,7 +18,7 @@ class StudentTeacher:
     """A teacher that runs a student's semantic branch; arguments and errors as of `Segmenter`."""
 
     def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
-        self._segmenter = Segmenter(weights, threads)
+        self._segmenter = Segmenter(weights, threads, accurate=True)
         self.name = f"student ({self._segmenter.name})"
         self.fingerprint = hashlib.sha256(f"student {self._segmenter.sha256}".encode()).hexdigest()
 

@@ -13,16 +13,16 @@ T = TypeVar("T")
 _LOG_INTERVAL_S = 30.0
 
 
-def track(items: Iterable[T], unit: str = "photo", quiet: bool | None = None) -> Iterator[T]:
+def track(items: Iterable[T], unit: str = "photo", quiet: bool | None = None, total: int | None = None) -> Iterator[T]:
     """Iterates with a progress bar; without tqdm (an environment for training alone) there is none.
 
-    `quiet` shows no bar; None shows one only on a terminal. Of sized items, the bar can show the time that is left.
+    `quiet` shows no bar; None shows one only on a terminal. With `total` or sized items, the bar shows the time left.
     """
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
         return iter(items)
-    return iter(tqdm(items, unit=unit, **_options(quiet)))
+    return iter(tqdm(items, unit=unit, total=total, **_options(quiet)))
 
 
 def progress_bar(total: int | None, unit: str = "photo", quiet: bool | None = False, **options: Any) -> Any:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import quote, urlsplit
@@ -18,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import idna
 
 from surfaces.errors import FetchError
+from surfaces.threads import call_in_thread
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -132,7 +131,8 @@ def resolve_public(target: ParsedUrl, allow_private: bool, resolve: Resolver, wa
     """
     literal = _ip_address(target.host)
     if literal is None:
-        found = _call_within(wait_s, lambda: resolve(target.host, target.port))
+        # In a thread, since resolvers have no time limit.
+        found = call_in_thread(lambda: resolve(target.host, target.port)).result(wait_s)
         addresses = [ip_address(text) for text in dict.fromkeys(found)]
     else:
         addresses = [literal]
@@ -194,17 +194,3 @@ def _ip_address(host: str) -> IPAddress | None:
 def _encoded(text: str) -> str:
     # undecodable bytes of argv are surrogates
     return quote(_STRAY_PERCENT.sub("%25", text), safe="%/?:@!$&'()*+,;=~[]", errors="surrogateescape")
-
-
-def _call_within(seconds: float, work: Callable[[], Sequence[str]]) -> Sequence[str]:
-    """Calls `work` in a thread and stops waiting after some seconds, since resolvers have no time limit."""
-    future: Future[Sequence[str]] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future.result(timeout=seconds)

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
 from surfaces.cli.progress import track, write_line
-from surfaces.errors import DecodeError, FetchError
+from surfaces.detections import Detection, Image
+from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.io.local_files import is_unicode
 from surfaces.io.photo_lists import find_photos, list_lines, list_text, passed_over_lines
 from surfaces.io.storage import local_path
 from surfaces.messages import brief, printable, without_credentials
-from surfaces.segmenting.pipeline import Outcome
+from surfaces.segmenting import pipeline
+from surfaces.segmenting.pipeline import Outcome, Predictor, Settings
+from surfaces.threads import DaemonThreads, prefetch
+
+PHOTOS_IN_MEMORY = 5
+"""Of a batch: two loaded ahead, one at the network, one waiting to be written, one being written."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class _Step(Generic[T]):
+    """A photo on its way through a batch, or why it failed."""
+
+    source: str
+    content: T | SurfacesError
+
+
+_Segmented = tuple[Image, list[Detection]]
 
 
 @dataclass(frozen=True)
@@ -66,19 +86,45 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
     return Sources(tuple(photos), tuple(problems), tuple(notes))
 
 
-def run_batch(sources: Sequence[str], segment: Callable[[str], Outcome], quiet: bool) -> int:
+def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, quiet: bool) -> int:
     """Segments photos with a progress bar on stderr; `quiet` shows neither it nor notes.
+
+    The network has this thread; others load the next photos and draw and write the one before. At most
+    PHOTOS_IN_MEMORY are decoded at a time. Results come in the order of the sources.
 
     Returns the number of photos that could not be fetched or decoded; each is reported on stderr. Other errors, which
     would occur for all photos, are raised.
     """
-    failures = 0
-    for source in track(sources, quiet=quiet):
+
+    def load(source: str) -> _Step[Image]:
         try:
-            report(source, segment(source), quiet)
+            return _Step(source, pipeline.load_photo(source, settings))
         except (FetchError, DecodeError) as error:
-            failures += 1
-            write_line(f"{shown(source)}: {error}")
+            return _Step(source, error)
+
+    def predict(step: _Step[Image]) -> _Step[_Segmented]:
+        if isinstance(step.content, SurfacesError):
+            return _Step(step.source, step.content)
+        return _Step(step.source, (step.content, pipeline.find_segments(step.content, predictor, settings)))
+
+    def save(step: _Step[_Segmented]) -> _Step[Outcome]:
+        if isinstance(step.content, SurfacesError):
+            return _Step(step.source, step.content)
+        return _Step(step.source, pipeline.draw_and_save(step.source, *step.content, predictor, settings))
+
+    failures = 0
+    writer = ThreadPoolExecutor(1)
+    try:
+        loaded = prefetch(load, sources, DaemonThreads(), PHOTOS_IN_MEMORY - 3)
+        saved = prefetch(save, map(predict, loaded), writer, 1)
+        for step in track(saved, quiet=quiet, total=len(sources)):
+            if isinstance(step.content, SurfacesError):
+                failures += 1
+                write_line(f"{shown(step.source)}: {step.content}")
+            else:
+                report(step.source, step.content, quiet)
+    finally:
+        writer.shutdown(cancel_futures=True)
     return failures
 
 

@@ -1,9 +1,9 @@
-"""Segments one photo: loads it, predicts, draws, and saves the results."""
+"""The steps from a photo to its results: loads it, predicts, draws, and saves."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy as np
 
 from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.detections import Detection, Image
-from surfaces.drawing.overlay import ALPHA, draw_overlay
 from surfaces.images.encode import encode_jpeg, encode_png
 from surfaces.images.load import ImageLimits, load_image
 from surfaces.io.atomic_files import write_together
@@ -21,6 +20,7 @@ from surfaces.io.http import FetchLimits
 from surfaces.masks.rle import encode
 from surfaces.messages import encodable
 from surfaces.segmenting.naming import Signature, stems
+from surfaces.threads import call_in_thread
 
 _JPEG_QUALITY = 92
 
@@ -56,7 +56,7 @@ class Settings:
     signature: Signature = field(default_factory=Signature)
     classes: Collection[SurfaceClass] = CLASSES
     min_score: float = 0.0
-    alpha: float = ALPHA
+    alpha: float = 0.4
     json: bool = False
     masks: bool = False
     fetch_limits: FetchLimits = field(default_factory=FetchLimits)
@@ -71,14 +71,37 @@ class Outcome:
     segments: int
 
 
-def segment_photo(source: str, predictor: Predictor, settings: Settings) -> Outcome:
-    """Segments a photo (an http or https URL, a path, or a file URL) and writes its results; errors as of its parts."""
-    image = load_image(source, settings.image_limits, settings.fetch_limits)
-    detections = [
+def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings: Settings) -> Outcome:
+    """Segments a photo, which is loaded while the network opens, and writes its results.
+
+    Errors are those of the steps.
+    """
+    photo = call_in_thread(lambda: load_photo(source, settings))
+    predictor = open_predictor()
+    image = photo.result()
+    return draw_and_save(source, image, find_segments(image, predictor, settings), predictor, settings)
+
+
+def load_photo(source: str, settings: Settings) -> Image:
+    """Loads a photo: an http or https URL, a path, or a file URL. Raises FetchError, DecodeError."""
+    return load_image(source, settings.image_limits, settings.fetch_limits)
+
+
+def find_segments(image: Image, predictor: Predictor, settings: Settings) -> list[Detection]:
+    """The segments of a photo, uint8 HxWx3 RGB, that the settings ask for."""
+    return [
         detection
         for detection in predictor.predict(image)
         if detection.surface in settings.classes and detection.score >= settings.min_score
     ]
+
+
+def draw_and_save(
+    source: str, image: Image, detections: Sequence[Detection], predictor: Predictor, settings: Settings
+) -> Outcome:
+    """Draws a photo's segments and writes its results. Raises OutputError."""
+    from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
+
     picture = draw_overlay(image, detections, settings.alpha)
     names = stems(settings.signature, datetime.now())
     return Outcome(save_results(source, picture, detections, predictor, settings, names), len(detections))

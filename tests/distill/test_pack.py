@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,20 @@ def test_unlabelled_photos_are_not_packed(pack: Pack, tmp_path: Path) -> None:
     assert code == 8
     assert "no labelled pixel in 1 photo" in err
     assert not (tmp_path / "set").exists()
+
+
+def test_unlabelled_photos_are_packed_with_soft_labels(pack: Pack, tmp_path: Path) -> None:
+    data = tmp_path / "photos"
+    shutil.copytree(ROOMS / "images", data / "images")
+    (data / "masks").mkdir()
+    for path in (data / "images").iterdir():
+        Pillow.new("L", Pillow.open(path).size).save(data / "masks" / f"{path.stem}.png")
+    (data / "dataset.toml").write_text("labelled = []")
+    assert pack(data, "--out", tmp_path / "none")[0] == 8
+    assert pack(data, "--out", tmp_path / "packed", "--soft-labels", "shipped")[0] == 0
+    labels = open_dataset(tmp_path / "packed")[0].labels()
+    assert labels.soft_labels is not None
+    assert len(labels.scope.unlabelled) == 3
 
 
 def test_options_of_reading_reach_the_reader(pack: Pack, tmp_path: Path) -> None:

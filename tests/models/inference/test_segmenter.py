@@ -67,6 +67,16 @@ def test_the_same_photo_gives_the_same_segments(segmenter: Segmenter, room: Imag
         np.testing.assert_array_equal(one.mask, other.mask)
 
 
+def test_an_accurate_one_averages_the_photo_and_its_mirror_image(segmenter: Segmenter, room: Image) -> None:
+    accurate = Segmenter(threads=1, accurate=True)
+    straight, mirrored = segmenter.infer(room), segmenter.infer(np.ascontiguousarray(room[:, ::-1]))
+    both = accurate.infer(room)
+    expected = (straight.probabilities + mirrored.probabilities[..., ::-1]) / 2
+    np.testing.assert_array_equal(both.probabilities, expected)
+    np.testing.assert_array_equal(both.boxes, straight.boxes)
+    assert np.abs(expected - straight.probabilities).max() > 0.01
+
+
 @pytest.mark.parametrize("size", [(16, 16), (1, 300), (300, 1), (100, 1000), (1000, 100), (33, 47)])
 def test_sizes_far_from_ordinary(segmenter: Segmenter, room: Image, size: tuple[int, int]) -> None:
     height, width = size

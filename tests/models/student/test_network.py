@@ -7,10 +7,13 @@ import onnxruntime
 import pytest
 import torch
 
+from distill.training.targets import table_targets
 from models.student.encoder import ENCODERS
 from models.student.instance_heads import MASK_SIZE, MAX_DETECTIONS
 from models.student.network import SemanticBranch, Student
+from models.student.semantic import grouped_log_probabilities
 from models.student.weights import read_tensors, start_from
+from surfaces.classes import IGNORE
 from surfaces.datasets import open_dataset
 from surfaces.errors import SurfacesError
 from tests.models.student.students import calm_student
@@ -78,9 +81,12 @@ def test_mosaic_is_rebuilt(name: str) -> None:
     np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
 
 
-def test_a_mirrored_photo_has_mirrored_probabilities() -> None:
-    student = calm_student(2).eval()
-    photo = torch.rand(1, 3, 128, 256) * 255
-    with torch.no_grad():
-        straight, mirrored = student.detect(photo), student.detect(photo.flip(3))
-    torch.testing.assert_close(mirrored.probabilities.flip(3), straight.probabilities, atol=1e-4, rtol=1e-3)
+def test_the_mirror_loss_is_the_cross_entropy_to_what_the_mirror_image_gave() -> None:
+    student = calm_student(2)
+    images, labels = torch.rand(1, 3, 128, 128) * 255, torch.full((1, 128, 128), IGNORE)
+    targets = table_targets(torch.stack([labels, torch.zeros_like(labels)], 1), torch.ones(1, 4, dtype=torch.bool))
+    soft = torch.zeros(1, 4, 32, 32), torch.zeros(1, 128, 128, dtype=torch.bool)
+    own = grouped_log_probabilities(student.features(images)[0]).exp().detach()
+    losses = student.losses(images, labels, torch.ones(1, 4, dtype=torch.bool), targets, *soft, mirrored=own)
+    torch.testing.assert_close(losses["mirror"], torch.special.entr(own).sum(dim=1).mean())
+    assert "mirror" not in student.losses(images, labels, torch.ones(1, 4, dtype=torch.bool), targets, *soft)

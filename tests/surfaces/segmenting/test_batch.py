@@ -1,14 +1,23 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Condition
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
-from surfaces.errors import DecodeError, FetchError, OutputError
-from surfaces.segmenting.batch import Sources, expand_sources, is_batch, run_batch
-from surfaces.segmenting.pipeline import Outcome
+from surfaces.classes import WALL
+from surfaces.detections import Detection, Image
+from surfaces.errors import FetchError, OutputError
+from surfaces.segmenting import pipeline
+from surfaces.segmenting.batch import PHOTOS_IN_MEMORY, Sources, expand_sources, is_batch, run_batch
+from surfaces.segmenting.pipeline import Settings
 
 OUTPUT = Path("output")
 
@@ -96,32 +105,77 @@ def test_is_batch(folder: Path) -> None:
     assert not is_batch(["a\0b"])
 
 
-def test_bad_photos_do_not_stop_the_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    def segment(source: str) -> Outcome:
-        if source == "1":
-            raise FetchError("gone")
-        if source == "3":
-            raise DecodeError("broken")
-        return Outcome(Path(f"{source}.jpg"), segments=int(source))
+@dataclass
+class Brightness:
+    """Finds a wall in bright photos; counts those that it was given."""
 
-    assert run_batch(["0", "1", "2", "3", "4"], segment, quiet=True) == 2
+    name: str = "brightness"
+    sha256: str = "ab" * 32
+    seen: int = 0
+
+    def predict(self, image: Image) -> list[Detection]:
+        self.seen += 1
+        height, width = image.shape[:2]
+        box = np.array([0, 0, width, height], np.float32)
+        return [Detection(WALL, 0.9, box, np.ones((height, width), bool))] if image.mean() > 100 else []
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    """Photos that brighten from one to the next; the second is missing and the fourth is none."""
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for number, path in enumerate(paths):
+        Pillow.new("RGB", (40, 30), (40 * number,) * 3).save(path)
+    paths[1].unlink()
+    paths[3].write_bytes(b"none")
+    return [str(path) for path in paths]
+
+
+def test_bad_photos_do_not_stop_the_batch(
+    photos: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    assert run_batch(photos, Brightness(), Settings(tmp_path / "out", json=True), quiet=True) == 2
     out, err = capsys.readouterr()
-    assert out == "0.jpg\n2.jpg\n4.jpg\n"
-    assert err == "1: gone\n3: broken\n"
+    sources = [json.loads(Path(path).with_suffix(".json").read_text())["image"]["source"] for path in out.splitlines()]
+    assert sources == [photos[number] for number in (0, 2, 4, 5)]
+    assert re.fullmatch(r".*1\.png: .*no such file\n.*3\.png: expected a photo.*\n", err)
 
 
-def test_output_errors_stop_the_batch() -> None:
-    def segment(source: str) -> Outcome:
-        raise OutputError(f"disk full at {source}")
+def test_output_errors_stop_the_batch(photos: list[str], tmp_path: Path) -> None:
+    network = Brightness()
+    with pytest.raises(OutputError):
+        run_batch(photos[4:5] * 50, network, Settings(tmp_path / "missing"), quiet=True)
+    assert network.seen < PHOTOS_IN_MEMORY
 
-    with pytest.raises(OutputError, match="disk full at 0"):
-        run_batch(["0", "1"], segment, quiet=True)
 
-
-def test_progress_and_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_batch(["0", "1"], lambda source: Outcome(Path(source), segments=int(source)), quiet=False) == 0
+def test_progress_and_notes_go_to_stderr(photos: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_batch([photos[0], photos[5]], Brightness(), Settings(tmp_path), quiet=False) == 0
     out, err = capsys.readouterr()
-    assert out == "0\n1\n"
-    assert "0: nothing found" in err
-    assert "1: nothing found" not in err
+    assert len(out.splitlines()) == 2
+    assert "0.png: nothing found" in err
+    assert "5.png: nothing found" not in err
     assert "2/2" in err
+
+
+def test_the_next_photos_are_loaded_while_the_network_runs(photos: list[str], tmp_path: Path) -> None:
+    """And no more of them than fit into memory."""
+    loaded: list[str] = []
+    loads = Condition()
+
+    class Waiting(Brightness):
+        def predict(self, image: Image) -> list[Detection]:
+            with loads:
+                assert loads.wait_for(lambda: len(loaded) >= min(self.seen + PHOTOS_IN_MEMORY - 2, 20), timeout=60)
+                assert len(loaded) <= self.seen + PHOTOS_IN_MEMORY - 2
+            return super().predict(image)
+
+    def load(source: str, _: Settings) -> Image:
+        with loads:
+            loaded.append(source)
+            loads.notify_all()
+        return np.zeros((16, 16, 3), np.uint8)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "load_photo", load)
+        assert run_batch(photos[:1] * 20, Waiting(), Settings(tmp_path), quiet=True) == 0

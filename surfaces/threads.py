@@ -1,14 +1,15 @@
-"""Work ahead of its use in a bounded number of threads."""
+"""Work in other threads: in order and ahead of its use, or without the process waiting for it at its end."""
 
 from __future__ import annotations
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,6 +31,29 @@ def prefetch(function: Callable[[T], R], items: Iterable[T], pool: Executor, ahe
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
+
+
+def call_in_thread(work: Callable[[], R]) -> Future[R]:
+    """Calls `work` in a daemon thread: at its end, the process does not wait for it."""
+    future: Future[R] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+class DaemonThreads(Executor):
+    """An executor with a daemon thread for each call, for work that may hang, such as downloads."""
+
+    def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        """Starts a call at once."""
+        return call_in_thread(lambda: function(*args, **kwargs))
 
 
 def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

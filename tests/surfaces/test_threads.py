@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolabel.labelling.prefetch import prefetch, usable_cpus
+from surfaces.threads import DaemonThreads, call_in_thread, prefetch, usable_cpus
+
+ROOT = Path(__file__).parents[2]
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 4), st.integers(0, 6))
@@ -48,6 +52,18 @@ def test_errors_are_raised_in_place_of_the_result() -> None:
         assert [next(results), next(results)] == [1, 1]
         with pytest.raises(ZeroDivisionError):
             next(results)
+
+
+def test_the_process_does_not_wait_for_daemon_threads() -> None:
+    hanging = "from surfaces.threads import *; import time; DaemonThreads().submit(time.sleep, 600); print('done')"
+    process = subprocess.run([sys.executable, "-c", hanging], capture_output=True, text=True, timeout=300, cwd=ROOT)
+    assert (process.returncode, process.stdout) == (0, "done\n")
+
+
+def test_daemon_threads_give_results_and_errors() -> None:
+    assert list(prefetch(lambda item: item * 2, range(5), DaemonThreads(), 2)) == [0, 2, 4, 6, 8]
+    with pytest.raises(ZeroDivisionError):
+        call_in_thread(lambda: 1 // 0).result()
 
 
 @pytest.mark.parametrize(
