@@ -471,10 +471,11 @@ def test_full_disk_leaves_nothing(command, room_path: Path) -> None:
     check_failure(run, 6, "File too large")
 
 
+@pytest.mark.parametrize("photos", [1, 3])
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interruption(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int) -> None:
+def test_interruption(tmp_path: Path, photo_server: PhotoServer, sent: signal.Signals, code: int, photos: int) -> None:
     url = photo_server.answer("/silent", lambda _: time.sleep(20))
-    words = [*COMMAND, "--output", str(tmp_path / "out"), "--allow-private", "--url", url]
+    words = [*COMMAND, "--output", str(tmp_path / "out"), "--allow-private", "--quiet", "--url", *[url] * photos]
     run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not photo_server.asked and time.monotonic() < deadline:

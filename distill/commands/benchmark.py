@@ -27,15 +27,18 @@ from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
 from models.inference.model_output import choose_input_size
 from models.inference.segmenter import Segmenter, network_input
+from models.inference.session import open_session
 from models.student.instance_heads import MAX_DETECTIONS
 from models.weights.registry import shipped
 from surfaces.cli.arguments import local_path, positive
 from surfaces.detections import Image
+from surfaces.errors import WeightsError
 from surfaces.images.load import load_image
 from surfaces.io.atomic_files import refuse_overwrite, replace_file
 from surfaces.io.local_files import read_text
 
 CLASSES_WITH_BACKGROUND = 4
+LARGE_PIXELS = 12_000_000
 MASK_RCNNS = ("resnet50_fpn", "mobilenet_v3_large_fpn")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,16 +77,23 @@ class Timing:
 
     name: str
     median_ms: float
-    p90_ms: float
+    p95_ms: float
     parameters: float | None
     cpu_ms: float = math.nan
 
 
 @dataclass(frozen=True)
 class ColdStart:
-    """`python segment.py PHOTO` as a new process: median wall time, and the largest resident memory in MiB."""
+    """`python segment.py PHOTO` as a new process.
+
+    Attributes:
+        median_s: wall time.
+        imports_s: median wall time of a process that imports onnxruntime, cv2 and supervision and does nothing.
+        peak_mb: the largest resident memory in MiB.
+    """
 
     median_s: float
+    imports_s: float
     peak_mb: float
 
 
@@ -95,6 +105,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=positive, default=20, help="timed runs a network, taken in turns (default 20)")
     parser.add_argument("--cold-runs", type=positive, default=5, help="runs of segment.py as a new process (default 5)")
     parser.add_argument("--weights", type=local_path, help="an exported .onnx (default: the shipped one)")
+    parser.add_argument("--batch", type=positive, default=50, help="photos of a batch with --json (default 50)")
+    parser.add_argument(
+        "--onnx",
+        type=local_path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="other networks, on an input of random numbers; sizes that they leave open are those of our input",
+    )
     parser.add_argument("--json", type=local_path, help="write the figures there too")
 
 
@@ -104,9 +123,11 @@ def run(args: argparse.Namespace) -> int:
         refuse_overwrite([args.json], [Path(args.photo), args.weights or shipped("onnx").path])
     torch.set_num_threads(args.threads)
     image = downsample(load_image(args.photo), args.side)
-    timings = time_in_turns(contenders(image, args.weights, args.threads), args.runs)
-    cold = cold_start(image, args.cold_runs)
-    print(table(timings, cold, image))
+    networks = contenders(image, args.weights, args.threads)
+    networks += [onnx_contender(path, image, args.threads) for path in args.onnx]
+    timings = time_in_turns(networks, args.runs)
+    cold, rate = cold_start(image, args.cold_runs), batch_rate(image, args.batch)
+    print(table(timings, cold, rate, image))
     if args.json:
         figures = {
             "machine": machine(),
@@ -114,6 +135,8 @@ def run(args: argparse.Namespace) -> int:
             "threads": args.threads,
             "warm": [asdict(timing) for timing in timings],
             "cold": asdict(cold),
+            "batch": {"photos": args.batch, "photos_per_s": rate},
+            "file_mb": (args.weights or shipped("onnx").path).stat().st_size / 1e6,
         }
         replace_file(args.json, (json.dumps(figures, indent=2) + "\n").encode())
     return 0
@@ -130,14 +153,30 @@ def downsample(image: Image, side: int) -> Image:
 
 def contenders(image: Image, weights: Path | None, threads: int) -> list[Contender]:
     """Ours, without and with fusion, and two Mask R-CNNs of torchvision with random weights and as many detections."""
-    segmenter = Segmenter(weights, threads)
+    segmenter, accurate = Segmenter(weights, threads), Segmenter(weights, threads, accurate=True)
     ours = _count_shipped_parameters() if weights is None else None
+    scale = math.sqrt(LARGE_PIXELS / math.prod(image.shape[:2]))
+    large = np.asarray(cv2.resize(image, None, fx=scale, fy=scale), np.uint8)
     return [
         Contender("ours, network alone (ONNX Runtime)", lambda: segmenter.infer(image), ours),
         Contender("ours, photo to masks", lambda: segmenter.predict(image), ours),
+        Contender("ours, photo to masks, --accurate", lambda: accurate.predict(image), ours),
+        Contender("ours, photo to masks, 12 megapixels", lambda: segmenter.predict(large), ours),
         _torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", "resnet50_fpn", image),
         _torchvision_contender("Mask R-CNN MobileNetV3-L-FPN (torchvision)", "mobilenet_v3_large_fpn", image),
     ]
+
+
+def onnx_contender(path: Path, image: Image, threads: int) -> Contender:
+    """A network with one input (N, C, H, W), alone. Raises WeightsError where it cannot be opened."""
+    session = open_session(path, threads)
+    declared, *more = session.get_inputs()
+    if more or len(declared.shape) != 4:
+        raise WeightsError(f"expected one input (N, C, H, W) of {path}, got {[i.shape for i in session.get_inputs()]}")
+    ours = (1, 3, *choose_input_size(image.shape[0], image.shape[1]))
+    shape = [size if isinstance(size, int) else own for size, own in zip(declared.shape, ours, strict=True)]
+    numbers = np.random.default_rng(0).random(shape, np.float32)
+    return Contender(f"{path.stem}, alone", lambda: session.run(None, {declared.name: numbers}), None)
 
 
 def random_mask_rcnn(name: str) -> MaskRCNN:
@@ -171,16 +210,16 @@ def time_in_turns(networks: Sequence[Contender], runs: int) -> list[Timing]:
     timings = []
     for network in networks:
         times, cpu_times = zip(*measured[network.name], strict=True)
-        p90 = float(np.percentile(times, 90))
+        p95 = float(np.percentile(times, 95))
         timings.append(
-            Timing(network.name, statistics.median(times), p90, network.parameters, statistics.median(cpu_times))
+            Timing(network.name, statistics.median(times), p95, network.parameters, statistics.median(cpu_times))
         )
     return timings
 
 
 def cold_start(image: Image, runs: int) -> ColdStart:
-    """Runs segment.py on the photo as a new process, with the shipped weights."""
-    walls, peaks = [], []
+    """Runs segment.py on the photo as a new process, with the shipped weights, in turns with the imports alone."""
+    walls, peaks, imports = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, "photo.jpg")
         cv2.imwrite(str(photo), np.ascontiguousarray(image[:, :, ::-1]))
@@ -190,7 +229,21 @@ def cold_start(image: Image, runs: int) -> ColdStart:
             seconds, peak = measured.stdout.split()[-2:]
             walls.append(float(seconds))
             peaks.append(float(peak) / (2**20 if sys.platform == "darwin" else 2**10))
-    return ColdStart(statistics.median(walls), max(peaks))
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", "import onnxruntime, cv2, supervision"], check=True)
+            imports.append(time.perf_counter() - started)
+    return ColdStart(statistics.median(walls), statistics.median(imports), max(peaks))
+
+
+def batch_rate(image: Image, photos: int) -> float:
+    """Photos a second of segment.py with --json on so many copies of the photo, as a new process."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(photos):
+            cv2.imwrite(str(Path(folder, f"{number}.jpg")), np.ascontiguousarray(image[:, :, ::-1]))
+        command = [sys.executable, str(ROOT / "segment.py"), "--url", folder, "--output", str(Path(folder, "out"))]
+        started = time.perf_counter()
+        subprocess.run([*command, "--json", "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        return photos / (time.perf_counter() - started)
 
 
 def machine() -> dict[str, str]:
@@ -206,17 +259,19 @@ def machine() -> dict[str, str]:
     }
 
 
-def table(timings: Sequence[Timing], cold: ColdStart, image: Image) -> str:
+def table(timings: Sequence[Timing], cold: ColdStart, rate: float, image: Image) -> str:
     """The figures as text."""
     facts = ", ".join(f"{key} {value}" for key, value in machine().items())
     lines = [f"{image.shape[1]}x{image.shape[0]} photo; {facts}", ""]
-    lines.append(f"{'network, warm':44} {'median':>9} {'p90':>9} {'x ours':>7} {'M params':>9}")
+    lines.append(f"{'network, warm':44} {'median':>9} {'p95':>9} {'x ours':>7} {'M params':>9}")
     reference = timings[1].median_ms
     for timing in timings:
         size = f"{timing.parameters:9.1f}" if timing.parameters is not None else f"{'?':>9}"
         ratio = timing.median_ms / reference
-        lines.append(f"{timing.name:44} {timing.median_ms:6.0f} ms {timing.p90_ms:6.0f} ms {ratio:7.2f} {size}")
-    lines += ["", f"python segment.py, cold process: {cold.median_s:.2f} s, peak memory {cold.peak_mb:.0f} MiB"]
+        lines.append(f"{timing.name:44} {timing.median_ms:6.0f} ms {timing.p95_ms:6.0f} ms {ratio:7.2f} {size}")
+    imports = f"{cold.median_s / cold.imports_s:.2f} times importing onnxruntime, cv2 and supervision"
+    lines += ["", f"python segment.py, cold process: {cold.median_s:.2f} s ({imports}), {cold.peak_mb:.0f} MiB at most"]
+    lines.append(f"a batch with --json: {rate:.1f} photos a second")
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from distill.__main__ import main
 from distill.commands.benchmark import ColdStart, Contender, Timing, downsample, table, time_in_turns
@@ -16,21 +17,27 @@ PHOTO = ROOMS / "images" / "room_01.jpg"
 @pytest.mark.slow
 def test_it_prints_and_writes_figures(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    flags = ["--side", "256", "--threads", "1", "--runs", "1", "--cold-runs", "1", "--json", str(figures)]
+    other = tmp_path / "other.onnx"
+    torch.onnx.export(torch.nn.Conv2d(3, 1, 1), (torch.zeros(1, 3, 16, 16),), str(other), dynamo=False)
+    flags = ["--side", "256", "--threads", "1", "--runs", "1", "--cold-runs", "1", "--batch", "2"]
+    flags += ["--onnx", str(other), "--json", str(figures)]
     ran = run_distill("benchmark", str(PHOTO), *flags)
     assert ran.returncode == 0, ran.stderr
     written = json.loads(figures.read_text())
     assert written["photo"] == [192, 256]
     assert written["threads"] == 1
     names = [timing["name"] for timing in written["warm"]]
-    assert len(names) == 4
+    assert names[-1] == "other, alone"
+    assert len(names) == 7
     for timing in written["warm"]:
         assert timing["name"] in ran.stdout
-        assert 0 < timing["median_ms"] == timing["p90_ms"]
+        assert 0 < timing["median_ms"] == timing["p95_ms"]
     parameters = {timing["name"]: timing["parameters"] for timing in written["warm"]}
     assert parameters[names[0]] <= 12
     assert parameters["Mask R-CNN ResNet-50-FPN (torchvision)"] == pytest.approx(44, abs=1)
-    assert 0.1 < written["cold"]["median_s"] < 60
+    assert 0.1 < written["cold"]["imports_s"] < written["cold"]["median_s"] < 60
+    assert written["batch"]["photos_per_s"] > 0
+    assert 4 < written["file_mb"] < 40
     # The peak of `segment.py`, not that of this process with torch in it.
     assert 50 < written["cold"]["peak_mb"] <= 600
 
@@ -45,12 +52,14 @@ def test_networks_take_turns() -> None:
 
 def test_the_table_compares_with_ours() -> None:
     timings = [Timing("net", 90, 95, 3.7), Timing("ours", 100, 110, 3.7), Timing("theirs", 250, 300, None)]
-    text = table(timings, ColdStart(1.25, 280), np.zeros((30, 40, 3), np.uint8))
+    text = table(timings, ColdStart(1.2, 0.8, 280), 7.25, np.zeros((30, 40, 3), np.uint8))
     lines = text.splitlines()
     assert lines[0].startswith("40x30 photo; ")
-    assert lines[-3].split() == ["theirs", "250", "ms", "300", "ms", "2.50", "?"]
-    assert "ours" in lines[-4]
-    assert lines[-1] == "python segment.py, cold process: 1.25 s, peak memory 280 MiB"
+    assert lines[-4].split() == ["theirs", "250", "ms", "300", "ms", "2.50", "?"]
+    assert "ours" in lines[-5]
+    imports = "1.50 times importing onnxruntime, cv2 and supervision"
+    assert lines[-2] == f"python segment.py, cold process: 1.20 s ({imports}), 280 MiB at most"
+    assert lines[-1] == "a batch with --json: 7.2 photos a second"
 
 
 def test_photos_are_shrunk_and_never_grown() -> None:
@@ -60,7 +69,7 @@ def test_photos_are_shrunk_and_never_grown() -> None:
     assert downsample(photo, 900) is photo
 
 
-@pytest.mark.parametrize("flag", ["--runs", "--cold-runs", "--side", "--threads"])
+@pytest.mark.parametrize("flag", ["--runs", "--cold-runs", "--batch", "--side", "--threads"])
 def test_nothing_is_measured_in_no_runs(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["benchmark", str(PHOTO), flag, "0"])

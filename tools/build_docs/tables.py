@@ -89,11 +89,16 @@ def speed(results: Results) -> str:
     rows = {
         "the network alone, warm": "{warm/ours, network alone (ONNX Runtime):.0f} ms",
         "photo to masks, warm": "{warm/ours, photo to masks:.0f} ms",
+        "the same with `--accurate`": "{warm/ours, photo to masks, --accurate:.0f} ms",
+        "photo of 12 megapixels to masks, warm": "{warm/ours, photo to masks, 12 megapixels:.0f} ms",
+        "yolo26n-seg alone (640x480, random weights), in the same run": "{warm/yolo26n-seg, alone:.0f} ms",
         baselines: both,
         "`python segment.py` as a new process": "{cold/median_s:.1f} s, {cold/peak_mb:.0f} MiB at most",
+        "importing ONNX Runtime, OpenCV and supervision alone": "{cold/imports_s:.1f} s",
+        "a batch of {batch/photos} photos with `--json`": "{batch/photos_per_s:.1f} photos a second",
     }
-    header = "{photo/1}x{photo/0} photo, {threads} threads of an {machine/processor} (Zen 4) virtual machine"
-    cells = [[name, fill(cell, measured)] for name, cell in rows.items()]
+    header = "{photo/1}x{photo/0} photo, {threads} threads of an {machine/processor} virtual machine"
+    cells = [[fill(name, measured), fill(cell, measured)] for name, cell in rows.items()]
     return markdown_table([fill(header, measured), "median"], cells)
 
 

@@ -200,7 +200,7 @@ def time_models(config: BenchmarkConfig, entries: Sequence[ModelEntry], path: Pa
     def compute() -> dict[str, Any]:
         networks = [Contender(entry.name, once(loaded[entry.name]), None, entry.rounds) for entry in wanted]
         timings = time_in_turns(networks, max((entry.rounds for entry in wanted), default=0))
-        times = {one.name: {key: asdict(one)[key] for key in ("median_ms", "p90_ms", "cpu_ms")} for one in timings}
+        times = {one.name: {key: asdict(one)[key] for key in ("median_ms", "p95_ms", "cpu_ms")} for one in timings}
         of_models = {entry.name: times[entry.name] | {"rounds": entry.rounds} for entry in wanted}
         place = {"photo": config.photo, "size_hw": image.shape[:2], "threads": threads}
         return {"timing": {"machine": machine(), "contenders": of_models, **place}}
