@@ -22,18 +22,19 @@ _LABEL_CELLS = 8
 _LABEL_SHADE = 0.55
 
 
-def draw_overlay(image: Image, detections: Sequence[Detection], alpha: float = ALPHA) -> Image:
+def draw_overlay(image: Image, detections: Sequence[Detection], alpha: float = ALPHA, in_place: bool = False) -> Image:
     """Draws detections over a copy of a photo, uint8 HxWx3 RGB, of the same size, in the colours of their classes.
 
     Lines and text scale with the photo. Labels are inside their segments where these are large enough, else above them,
     and do not overlap where there is space. `alpha` is the opacity of the tint, 0 (outlines and labels only) to 1.
+    `in_place` draws over the photo itself, without a copy.
     """
     drawn = [detection for detection in detections if detection.mask.any()]
-    scene = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)  # supervision draws in OpenCV's order
+    scene = image if in_place else image.copy()
     _draw_tints(scene, drawn, alpha)
     _draw_outlines(scene, drawn)
     _draw_labels(scene, drawn)
-    return np.asarray(cv2.cvtColor(scene, cv2.COLOR_BGR2RGB), np.uint8)
+    return scene
 
 
 def label_text(detection: Detection) -> str:
@@ -42,8 +43,11 @@ def label_text(detection: Detection) -> str:
 
 
 def _palette(shade: float = 1.0) -> sv.ColorPalette:
-    """The classes' colours by their index, darkened by `shade`."""
-    return sv.ColorPalette([sv.Color(*(round(shade * channel) for channel in c.colour_rgb)) for c in CLASSES])
+    """The classes' colours by their index, darkened by `shade`, red and blue exchanged.
+
+    Supervision draws in OpenCV's order: so it draws right colours over RGB, of which a large photo needs no copy.
+    """
+    return sv.ColorPalette([sv.Color(*(round(shade * channel) for channel in c.colour_rgb[::-1])) for c in CLASSES])
 
 
 def _class_index(detection: Detection) -> int:

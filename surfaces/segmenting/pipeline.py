@@ -99,10 +99,10 @@ def find_segments(image: Image, predictor: Predictor, settings: Settings) -> lis
 def draw_and_save(
     source: str, image: Image, detections: Sequence[Detection], predictor: Predictor, settings: Settings
 ) -> Outcome:
-    """Draws a photo's segments and writes its results. Raises OutputError."""
+    """Draws a photo's segments, over the photo itself, and writes its results. Raises OutputError."""
     from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
 
-    picture = draw_overlay(image, detections, settings.alpha)
+    picture = draw_overlay(image, detections, settings.alpha, in_place=True)
     names = stems(settings.signature, datetime.now())
     return Outcome(save_results(source, picture, detections, predictor, settings, names), len(detections))
 
