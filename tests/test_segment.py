@@ -65,7 +65,7 @@ class StubSegmenter:
 
     name, sha256 = "stub", "0" * 64
 
-    def __init__(self, weights: Path | None = None, accurate: bool = False) -> None:  # noqa: ARG002
+    def __init__(self, weights: Path | None = None, **_: object) -> None:
         if weights:
             raise WeightsError(f"expected weights at {weights}")
 

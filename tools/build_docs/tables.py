@@ -78,6 +78,23 @@ def reviewed(results: Results) -> str:
     return table(columns, rows)
 
 
+def passes(results: Results) -> str:
+    """The shipped network with one look at a photo and with two."""
+    files = {
+        "rooms": ("shipped-rooms.json", "accurate-rooms.json"),
+        "scenes": ("reviewed-scenes-val.json", "accurate-scenes-val.json"),
+        "NYUv2": ("shipped-nyuv2-val.json", "accurate-nyuv2-val.json"),
+    }
+    rows: list[dict[str, Any]] = [{"title": "one (default)"}, {"title": "two (`--accurate`)"}]
+    columns = [("looks at a photo", "{title}")]
+    for data, names in files.items():
+        for row, name in zip(rows, names, strict=True):
+            row[data] = results.read(name)
+        columns.extend(_per_class(f"{data}: CLASS IoU", f"{{{data}/classes/CLASS/iou}}"))
+        columns.extend(_per_class("CLASS BIoU", f"{{{data}/classes/CLASS/boundary_iou}}"))
+    return table(columns, rows)
+
+
 def speed(results: Results) -> str:
     """Medians of one run of `distill benchmark`."""
     measured = results.read("benchmark.json")
@@ -281,6 +298,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "shipped-scores": shipped_scores,
     "model-card": model_card,
     "reviewed": reviewed,
+    "passes": passes,
     "speed": speed,
     "auto-label-rules": auto_label_rules,
     "learning-steps": learning_steps,
