@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
     add("--weights", type=local_path, metavar="FILE", help="network to use (default: the one that ships)")
     add(
-        "--accurate", action="store_true", help="look at the mirror image too: slightly better walls and floors, slower"
+        "--accurate", action="store_true", help="average with the mirror image: slightly better masks in twice the time"
     )
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")

@@ -120,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures and prints a table."""
     if args.json:
-        refuse_overwrite([args.json], [Path(args.photo), args.weights or shipped("onnx").path])
+        refuse_overwrite([args.json], [Path(args.photo), args.weights or shipped("onnx").path, *args.onnx])
     torch.set_num_threads(args.threads)
     image = downsample(load_image(args.photo), args.side)
     networks = contenders(image, args.weights, args.threads)
@@ -152,7 +152,7 @@ def downsample(image: Image, side: int) -> Image:
 
 
 def contenders(image: Image, weights: Path | None, threads: int) -> list[Contender]:
-    """Ours, without and with fusion, and two Mask R-CNNs of torchvision with random weights and as many detections."""
+    """Ours in several ways, and two Mask R-CNNs of torchvision with random weights and as many detections."""
     segmenter, accurate = Segmenter(weights, threads), Segmenter(weights, threads, accurate=True)
     ours = _count_shipped_parameters() if weights is None else None
     scale = math.sqrt(LARGE_PIXELS / math.prod(image.shape[:2]))

@@ -58,8 +58,8 @@ class TrainConfig:
         weight_decay, warmup, clip, ema: decay of weights; share of the schedule with rising rate; largest gradient
             norm; decay of the averaged weights that are evaluated and shipped.
         table_share: share of each batch drawn from photos with a dining table.
-        mirror: weight of the loss by which the semantic branch learns what the averaged weights see in the mirror image
-            (0: none).
+        mirror: weight of the loss by which the semantic branch learns what the averaged weights give for the mirror
+            image (0: none).
         jitter: strength of the photographic jitter (1: as described in distill/training/augment.py, 0: none).
         amp: off, bf16 or fp16; auto: bf16 on a GPU, and on a CPU that has AMX or AVX512-BF16 where the first steps are
             faster with it.

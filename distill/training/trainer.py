@@ -207,8 +207,9 @@ class Trainer:
 
         As in Mean Teacher (Tarvainen and Valpola, 2017): the student learns to give one answer for both.
         """
-        probabilities: Tensor = self.average(images.flip(3))
-        return probabilities.flip(3).float()
+        with torch.autocast(self.device.type, enabled=False):  # exponentials of logits exceed fp16
+            probabilities: Tensor = self.average(images.flip(3))
+        return probabilities.flip(3)
 
     def total_loss(self, losses: dict[str, Tensor]) -> Tensor:
         """Their weighted sum."""

@@ -36,7 +36,8 @@ class Segmenter:
     Args:
         weights: an ONNX file that `python -m distill export` wrote; None: the shipped one, its hash checked.
         threads: CPU threads for the network; None: ONNX Runtime's choice, one a core.
-        accurate: average walls and floors over the photo and its mirror image: twice the time (gain: docs/results.md).
+        accurate: average class probabilities over the photo and its mirror image, in twice the time
+            (docs/results.md).
 
     Raises:
         WeightsError: the file is missing, is not such a file, or is not the one that was shipped.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,12 @@ PHOTOS_IN_MEMORY = 5
 """Of a batch: two loaded ahead, one at the network, one waiting to be written, one being written."""
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
 class _Step(Generic[T]):
-    """A photo on its way through a batch, or why it failed."""
+    """A photo after a step of a batch, or why the step failed."""
 
     source: str
     content: T | SurfacesError
@@ -97,20 +98,13 @@ def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, 
     """
 
     def load(source: str) -> _Step[Image]:
-        try:
-            return _Step(source, pipeline.load_photo(source, settings))
-        except (FetchError, DecodeError) as error:
-            return _Step(source, error)
+        return _after(_Step(source, source), lambda name: pipeline.load_photo(name, settings))
 
     def predict(step: _Step[Image]) -> _Step[_Segmented]:
-        if isinstance(step.content, SurfacesError):
-            return _Step(step.source, step.content)
-        return _Step(step.source, (step.content, pipeline.find_segments(step.content, predictor, settings)))
+        return _after(step, lambda image: (image, pipeline.find_segments(image, predictor, settings)))
 
     def save(step: _Step[_Segmented]) -> _Step[Outcome]:
-        if isinstance(step.content, SurfacesError):
-            return _Step(step.source, step.content)
-        return _Step(step.source, pipeline.draw_and_save(step.source, *step.content, predictor, settings))
+        return _after(step, lambda found: pipeline.draw_and_save(step.source, *found, predictor, settings))
 
     failures = 0
     writer = ThreadPoolExecutor(1)
@@ -118,14 +112,26 @@ def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, 
         loaded = prefetch(load, sources, DaemonThreads(), PHOTOS_IN_MEMORY - 3)
         saved = prefetch(save, map(predict, loaded), writer, 1)
         for step in track(saved, quiet=quiet, total=len(sources)):
-            if isinstance(step.content, SurfacesError):
+            if isinstance(step.content, FetchError | DecodeError):
                 failures += 1
                 write_line(f"{shown(step.source)}: {step.content}")
+            elif isinstance(step.content, SurfacesError):
+                raise step.content
             else:
                 report(step.source, step.content, quiet)
     finally:
         writer.shutdown(cancel_futures=True)
     return failures
+
+
+def _after(step: _Step[T], work: Callable[[T], R]) -> _Step[R]:
+    """The next step; an error of ours takes its place, so that the photos before it are reported first."""
+    if isinstance(step.content, SurfacesError):
+        return _Step(step.source, step.content)
+    try:
+        return _Step(step.source, work(step.content))
+    except SurfacesError as error:
+        return _Step(step.source, error)
 
 
 def shown(source: str) -> str:

@@ -79,14 +79,14 @@ def reviewed(results: Results) -> str:
 
 
 def passes(results: Results) -> str:
-    """The shipped network with one look at a photo and with two."""
+    """The shipped network with one pass over a photo and with two."""
     files = {
         "rooms": ("shipped-rooms.json", "accurate-rooms.json"),
         "scenes": ("reviewed-scenes-val.json", "accurate-scenes-val.json"),
         "NYUv2": ("shipped-nyuv2-val.json", "accurate-nyuv2-val.json"),
     }
     rows: list[dict[str, Any]] = [{"title": "one (default)"}, {"title": "two (`--accurate`)"}]
-    columns = [("looks at a photo", "{title}")]
+    columns = [("passes", "{title}")]
     for data, names in files.items():
         for row, name in zip(rows, names, strict=True):
             row[data] = results.read(name)

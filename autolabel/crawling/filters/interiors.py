@@ -108,7 +108,7 @@ class SceneModel:
     def __init__(self, weights: Path | None = None, threads: int = 1) -> None:
         from models.inference.segmenter import Segmenter  # ONNX Runtime, which a crawl of any picture does without
 
-        self._segmenter, self._classifier = Segmenter(weights, threads), InteriorClassifier.load()
+        self._segmenter, self._classifier = Segmenter(weights, threads, accurate=True), InteriorClassifier.load()
 
     def __call__(self, image: Image) -> SceneShares:
         """Runs the network."""

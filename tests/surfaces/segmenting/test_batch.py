@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from surfaces.classes import WALL
 from surfaces.detections import Detection, Image
-from surfaces.errors import FetchError, OutputError
+from surfaces.errors import FetchError, OutputError, WeightsError
 from surfaces.segmenting import pipeline
 from surfaces.segmenting.batch import PHOTOS_IN_MEMORY, Sources, expand_sources, is_batch, run_batch
 from surfaces.segmenting.pipeline import Settings
@@ -147,6 +147,20 @@ def test_output_errors_stop_the_batch(photos: list[str], tmp_path: Path) -> None
     with pytest.raises(OutputError):
         run_batch(photos[4:5] * 50, network, Settings(tmp_path / "missing"), quiet=True)
     assert network.seen < PHOTOS_IN_MEMORY
+
+
+def test_photos_before_a_failure_of_the_network_are_reported(
+    photos: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Failing(Brightness):
+        def predict(self, image: Image) -> list[Detection]:
+            if self.seen == 2:
+                raise WeightsError("expected a network")
+            return super().predict(image)
+
+    with pytest.raises(WeightsError, match="expected a network"):
+        run_batch(photos[4:5] * 9, Failing(), Settings(tmp_path), quiet=True)
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_progress_and_notes_go_to_stderr(photos: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
