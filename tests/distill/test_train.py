@@ -518,3 +518,15 @@ def test_photos_that_do_not_fit_are_refused_before_anything_is_written(
         r"distill: expected photos that fit into .*, got 18 of about .* lower `max_side`", capsys.readouterr().err
     )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("amp", ["off", "bf16"])
+def test_the_mirror_loss_is_learnt_in_full_precision(tmp_path: Path, amp: str) -> None:
+    trainer = small_trainer(small_config(tmp_path, mirror=0.5, amp=amp))
+    losses = trainer.train_step()
+    assert losses["mirror"].isfinite()
+    assert trainer.loss_weights["mirror"] == 0.5
+    images = trainer.batches.make(0).images
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp == "bf16"):
+        mirrored = trainer.mirrored(images)
+    torch.testing.assert_close(mirrored, trainer.average(images.flip(3)).flip(3))
