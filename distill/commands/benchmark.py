@@ -27,7 +27,7 @@ from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
 from models.inference.model_output import choose_input_size
 from models.inference.segmenter import Segmenter, network_input
-from models.inference.session import open_session
+from models.inference.session import first_line, open_session
 from models.student.instance_heads import MAX_DETECTIONS
 from models.weights.registry import shipped
 from surfaces.cli.arguments import local_path, positive
@@ -168,14 +168,20 @@ def contenders(image: Image, weights: Path | None, threads: int) -> list[Contend
 
 
 def onnx_contender(path: Path, image: Image, threads: int) -> Contender:
-    """A network with one input (N, C, H, W), alone. Raises WeightsError where it cannot be opened."""
+    """A network with one float32 input (N, C, H, W), alone. Raises WeightsError where it is none or fails on it."""
     session = open_session(path, threads)
-    declared, *more = session.get_inputs()
-    if more or len(declared.shape) != 4:
-        raise WeightsError(f"expected one input (N, C, H, W) of {path}, got {[i.shape for i in session.get_inputs()]}")
+    inputs = session.get_inputs()
+    if [(entry.type, len(entry.shape)) for entry in inputs] != [("tensor(float)", 4)]:
+        got = ", ".join(f"{entry.type} of {entry.shape}" for entry in inputs) or "none"
+        raise WeightsError(f"expected one input of {path}, float32 (N, C, H, W), got {got}")
+    declared = inputs[0]
     ours = (1, 3, *choose_input_size(image.shape[0], image.shape[1]))
     shape = [size if isinstance(size, int) else own for size, own in zip(declared.shape, ours, strict=True)]
     numbers = np.random.default_rng(0).random(shape, np.float32)
+    try:
+        session.run(None, {declared.name: numbers})
+    except Exception as error:  # onnxruntime's errors share no public base class
+        raise WeightsError(f"expected {path} to take an input of {shape}, got: {first_line(error)}") from error
     return Contender(f"{path.stem}, alone", lambda: session.run(None, {declared.name: numbers}), None)
 
 
@@ -199,17 +205,17 @@ def time_in_turns(networks: Sequence[Contender], runs: int) -> list[Timing]:
     """Times every network once a round, so that a busy moment of the machine hits all alike."""
     for network in networks:
         network.once()
-    measured: dict[str, list[tuple[float, float]]] = {network.name: [] for network in networks}
+    measured: list[list[tuple[float, float]]] = [[] for _ in networks]  # two may have one name
     for number in range(runs):
-        for network in networks:
+        for network, runs_of_it in zip(networks, measured, strict=True):
             if network.rounds is None or number < network.rounds:
                 started, cpu_started = time.perf_counter(), time.process_time()
                 network.once()
                 seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-                measured[network.name].append((1000 * seconds, 1000 * cpu_seconds))
+                runs_of_it.append((1000 * seconds, 1000 * cpu_seconds))
     timings = []
-    for network in networks:
-        times, cpu_times = zip(*measured[network.name], strict=True)
+    for network, runs_of_it in zip(networks, measured, strict=True):
+        times, cpu_times = zip(*runs_of_it, strict=True)
         p95 = float(np.percentile(times, 95))
         timings.append(
             Timing(network.name, statistics.median(times), p95, network.parameters, statistics.median(cpu_times))

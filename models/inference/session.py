@@ -96,7 +96,6 @@ def open_session(path: Path, threads: int | None = None, sha256: str | None = No
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # threads that wait take time from fusion
     if threads:
         options.intra_op_num_threads = threads
     data = _read(path)

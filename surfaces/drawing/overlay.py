@@ -23,11 +23,11 @@ _LABEL_SHADE = 0.55
 
 
 def draw_overlay(image: Image, detections: Sequence[Detection], alpha: float = ALPHA, in_place: bool = False) -> Image:
-    """Draws detections over a copy of a photo, uint8 HxWx3 RGB, of the same size, in the colours of their classes.
+    """Draws detections over a photo, uint8 HxWx3 RGB, of the same size, in the colours of their classes; returns it.
 
     Lines and text scale with the photo. Labels are inside their segments where these are large enough, else above them,
     and do not overlap where there is space. `alpha` is the opacity of the tint, 0 (outlines and labels only) to 1.
-    `in_place` draws over the photo itself, without a copy.
+    `in_place` draws over the photo that was given, else over a copy.
     """
     drawn = [detection for detection in detections if detection.mask.any()]
     scene = image if in_place else image.copy()

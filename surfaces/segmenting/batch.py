@@ -21,8 +21,8 @@ from surfaces.segmenting import pipeline
 from surfaces.segmenting.pipeline import Outcome, Predictor, Settings
 from surfaces.threads import DaemonThreads, prefetch
 
-PHOTOS_IN_MEMORY = 5
-"""Of a batch: two loaded ahead, one at the network, one waiting to be written, one being written."""
+PHOTOS_IN_MEMORY = 4
+"""Of a batch: two loaded ahead, one at the network or waiting to be written, one being written."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -109,7 +109,7 @@ def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, 
     failures = 0
     writer = ThreadPoolExecutor(1)
     try:
-        loaded = prefetch(load, sources, DaemonThreads(), PHOTOS_IN_MEMORY - 3)
+        loaded = prefetch(load, sources, DaemonThreads(), PHOTOS_IN_MEMORY - 2)
         saved = prefetch(save, map(predict, loaded), writer, 1)
         for step in track(saved, quiet=quiet, total=len(sources)):
             if isinstance(step.content, FetchError | DecodeError):

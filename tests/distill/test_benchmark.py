@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 from distill.__main__ import main
-from distill.commands.benchmark import ColdStart, Contender, Timing, downsample, table, time_in_turns
+from distill.commands.benchmark import ColdStart, Contender, Timing, downsample, onnx_contender, table, time_in_turns
+from surfaces.errors import WeightsError
 from tests.distill.training import ROOMS, run_distill
 
 PHOTO = ROOMS / "images" / "room_01.jpg"
@@ -48,6 +50,18 @@ def test_networks_take_turns() -> None:
     timings = time_in_turns(contenders, 3)
     assert calls == ["a", "b"] * 4  # the first round warms up
     assert [timing.name for timing in timings] == ["a", "b"]
+
+
+def test_networks_of_one_name_are_timed_apart() -> None:
+    slow, quick = time_in_turns([Contender("a", lambda: time.sleep(0.05), None), Contender("a", int, None)], 3)
+    assert slow.median_ms > quick.median_ms
+
+
+def test_other_networks_that_cannot_run_are_one_line(tmp_path: Path) -> None:
+    photo, path = np.zeros((30, 40, 3), np.uint8), tmp_path / "half.onnx"
+    torch.onnx.export(torch.nn.ReLU(), (torch.zeros(1, 3, 16, 16, dtype=torch.float16),), str(path), dynamo=False)
+    with pytest.raises(WeightsError, match=r"float32 \(N, C, H, W\), got tensor\(float16\)"):
+        onnx_contender(path, photo, 1)
 
 
 def test_the_table_compares_with_ours() -> None:

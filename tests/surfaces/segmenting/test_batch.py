@@ -180,8 +180,8 @@ def test_the_next_photos_are_loaded_while_the_network_runs(photos: list[str], tm
     class Waiting(Brightness):
         def predict(self, image: Image) -> list[Detection]:
             with loads:
-                assert loads.wait_for(lambda: len(loaded) >= min(self.seen + PHOTOS_IN_MEMORY - 2, 20), timeout=60)
-                assert len(loaded) <= self.seen + PHOTOS_IN_MEMORY - 2
+                assert loads.wait_for(lambda: len(loaded) >= min(self.seen + PHOTOS_IN_MEMORY - 1, 20), timeout=60)
+                assert len(loaded) <= self.seen + PHOTOS_IN_MEMORY - 1
             return super().predict(image)
 
     def load(source: str, _: Settings) -> Image:
