@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autolabel.labelling.quality import segment_quality
-from models.inference.postprocess import upsample_window
+from models.inference.postprocess import upsample
 from surfaces.classes import CLASSES, OTHER_TABLE, SurfaceClass
 from surfaces.datasets import Labels
 from surfaces.metrics import bootstrap_sums, class_mask, confusion_matrix, counted_pixels, percentile_interval
@@ -169,7 +169,7 @@ def _pixels_by_probability(auto: ScoredLabels, truth: Labels, surface: SurfaceCl
     found = class_mask([segment.detection for segment in auto.segments], surface, (height, width))
     found &= counted_pixels(truth, surface)
     probabilities = auto.soft_labels[surface.coco_id].astype(np.float32) / np.float32(255)
-    upsampled = upsample_window(probabilities, (height, width), 0, 0, width, height)
+    upsampled = upsample(probabilities, height, width)
     return _group(upsampled[found].astype(np.float64), truth.semantic[found] == surface.coco_id, PROBABILITY_EDGES)
 
 

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from autolabel.labelling.class_config import ClassConfig
 from autolabel.rules.candidates import Candidates, by_name, is_thing
 from autolabel.rules.masks import area_limits, ceiling_as_floor, pinholes, specks
-from models.inference.postprocess import BAND_PIXELS, assign_residual_regions, mean_probability, upsample_window
+from models.inference.postprocess import assign_residual_regions, mean_probability, upsample_window
 from models.teachers.base import Floats, InstancePrediction, SemanticPrediction
 from surfaces.classes import DINING_TABLE, STUFF, SurfaceClass
 from surfaces.detections import Mask, box_of_mask
+
+BAND_PIXELS = 1 << 20
+"""Pixels that are upsampled to floats at once: bounds memory on large photos."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -202,13 +202,15 @@ def random_mask_rcnn(name: str) -> MaskRCNN:
 
 
 def time_in_turns(networks: Sequence[Contender], runs: int) -> list[Timing]:
-    """Times every network once a round, so that a busy moment of the machine hits all alike."""
-    for network in networks:
-        network.once()
+    """Times every network once a round, so that a busy moment of the machine hits all alike.
+
+    An untimed run comes first: threads of the network before still spin, and its data fill the caches.
+    """
     measured: list[list[tuple[float, float]]] = [[] for _ in networks]  # two may have one name
     for number in range(runs):
         for network, runs_of_it in zip(networks, measured, strict=True):
             if network.rounds is None or number < network.rounds:
+                network.once()
                 started, cpu_started = time.perf_counter(), time.process_time()
                 network.once()
                 seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started

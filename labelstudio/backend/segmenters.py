@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import detection, fuse, mean_probability, remove_specks, upsample_window
+from models.inference.postprocess import detection, fuse, mean_probability, remove_specks, upsample, upsample_window
 from models.inference.segmenter import Segmenter
 from surfaces.classes import SurfaceClass
 from surfaces.detections import Detection, Image, Mask
@@ -123,7 +123,7 @@ class StudentPhoto:
                 return segment.mask if surface.is_thing else flood_fill(segment.mask, point)
         height, width = self._lab.shape[:2]
         known = class_mask(self.segments, surface, self.size_hw)
-        probability = upsample_window(self._probability_of(surface), (height, width), 0, 0, width, height)
+        probability = upsample(self._probability_of(surface), height, width)
         column, row = self._to_working_size(point)
         likely = probability >= _POINT_PROBABILITY_SHARE * probability[row, column]
         area = flood_fill(likely & ~self._downscale(known), (column, row), self._lab)

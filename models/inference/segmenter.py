@@ -136,14 +136,14 @@ def _is_ours(outputs: list[Floats]) -> bool:
         and len(masks) == 4
         and masks[:2] == (scores[0], 1)
         and min(probabilities[2:] + masks[2:]) > 0
-        and all(bool((np.isfinite(array) & (array >= 0)).all()) for array in outputs)
+        and all(array.size == 0 or (array.min() >= 0 and array.max() < np.inf) for array in outputs)  # NaN is neither
     )
 
 
 def network_input(image: Image, height: int, width: int) -> Floats:
     """The photo as float32 (1, 3, height, width), RGB, 0 to 255; downsampled by area, upsampled bilinearly."""
     # Halving is several times faster than a fractional reduction, which the last step is.
-    while min(image.shape[0] // height, image.shape[1] // width) >= 4 and not (
+    while min(image.shape[0] // height, image.shape[1] // width) >= 2 and not (
         image.shape[0] % 2 or image.shape[1] % 2
     ):
         half = image.shape[1] // 2, image.shape[0] // 2

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.detection._utils import _topk_min
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops import batched_nms, box_area, clip_boxes_to_image, remove_small_boxes, roi_align
 
 from models.student.layers import SeparableConv, pointwise, upsample
 from models.student.semantic import CHANNELS
@@ -54,6 +57,12 @@ class InstancePyramid(nn.Module):
 ANCHOR_SIZES = ((48,), (96,), (192,), (384,))
 ANCHOR_RATIOS = (0.4, 0.8, 1.6, 3.0)
 """Height over width: a table seen from its end is high, a long one seen from the side is flat."""
+
+CANONICAL_SIDE = 224
+CANONICAL_STRIDE = 16
+"""A box with this side is pooled from the level of this stride."""
+LOG_EPSILON = 1e-6
+"""Lets a box of just that side not fall below its level by rounding."""
 
 BOX_CHANNELS = 256
 MASK_CHANNELS = 64
@@ -98,8 +107,63 @@ def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
     return share
 
 
+class PyramidRoIAlign(nn.Module):
+    """RoIAlign from the pyramid's level that suits each box (Lin et al., 2017, equation 1).
+
+    As torchvision's MultiScaleRoIAlign, with a gather where that scatters: in ONNX Runtime its scatters take a tenth
+    of the network's time.
+    """
+
+    def __init__(self, strides: Sequence[int], output_size: int, sampling_ratio: int = 2) -> None:
+        super().__init__()
+        self.strides, self.output_size, self.sampling_ratio = tuple(strides), output_size, sampling_ratio
+
+    def forward(self, levels: dict[str, Tensor], boxes: list[Tensor], _image_shapes: list[tuple[int, int]]) -> Tensor:
+        """Pools boxes (B, 4) of each photo, float xyxy in pixels of its input, to (sum of B, C, size, size)."""
+        numbers = torch.cat([torch.full_like(some[:, :1], number) for number, some in enumerate(boxes)])
+        rois = torch.cat([numbers, torch.cat(boxes)], dim=1)
+        scale = torch.log2(torch.sqrt(box_area(rois[:, 1:])) / CANONICAL_SIDE) + LOG_EPSILON
+        nearest = torch.floor(math.log2(CANONICAL_STRIDE) + scale)
+        nearest = nearest.clamp(math.log2(self.strides[0]), math.log2(self.strides[-1]))
+        members, pooled = [], []
+        for stride in self.strides:
+            index = torch.where(nearest == math.log2(stride))[0]
+            level = levels[str(stride)]
+            members.append(index)
+            pooled.append(roi_align(level, rois[index], self.output_size, 1 / stride, self.sampling_ratio))
+        return torch.cat(pooled)[torch.cat(members).argsort()]
+
+
 class TableProposals(RegionProposalNetwork):  # type: ignore[misc]
     """A region proposal network whose anchors in ignored regions are never background."""
+
+    def propose(self, levels: dict[str, Tensor], size_hw: tuple[int, int]) -> Tensor:
+        """The boxes of one photo that look most like tables, (B, 4) xyxy in pixels of the input, best first.
+
+        As torchvision's `forward`, but anchors are made and decoded only for each level's best positions: a twentieth
+        of the network's time in ONNX Runtime goes into the others.
+
+        Args:
+            levels: (1, C, H/stride, W/stride) by stride.
+            size_hw: of the input.
+        """
+        boxes, scores, numbers = [], [], []
+        heads = zip(levels, *self.head(list(levels.values())), self.anchor_generator.cell_anchors, strict=True)
+        for number, (stride, logits, deltas, shapes) in enumerate(heads):
+            objectness = logits[0].permute(1, 2, 0).flatten()
+            score, best = objectness.topk(_topk_min(objectness, self.pre_nms_top_n(), 0))
+            cell, columns = best // len(shapes), logits.shape[-1]
+            corner = int(stride) * torch.stack([cell % columns, cell // columns], dim=1)
+            anchors = shapes.to(deltas)[best % len(shapes)] + corner.repeat(1, 2)
+            offsets = deltas[0].unflatten(0, (len(shapes), 4)).permute(2, 3, 0, 1).reshape(-1, 4)[best]
+            boxes.append(clip_boxes_to_image(self.box_coder.decode_single(offsets, anchors), size_hw))
+            scores.append(score.sigmoid())
+            numbers.append(torch.full_like(best, number))
+        found, score = torch.cat(boxes), torch.cat(scores)
+        large = remove_small_boxes(found, self.min_size)
+        found, score, level = found[large], score[large], torch.cat(numbers)[large]
+        kept: Tensor = found[batched_nms(found, score, level, self.nms_thresh)[: self.post_nms_top_n()]]
+        return kept
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
@@ -194,19 +258,18 @@ def region_proposal_network() -> TableProposals:
         bg_iou_thresh=0.3,
         batch_size_per_image=128,
         positive_fraction=0.5,
-        pre_nms_top_n={"training": 400, "testing": 200},
-        post_nms_top_n={"training": 120, "testing": 50},
+        pre_nms_top_n={"training": 400, "testing": 100},
+        post_nms_top_n={"training": 120, "testing": 16},
         nms_thresh=0.7,
     )
 
 
 def instance_heads() -> TableHeads:
     """The box and mask heads: one class, dining table, besides background."""
-    levels = [str(stride) for stride in STRIDES[:3]]
     mask_layers = [SeparableConv(CHANNELS, MASK_CHANNELS)]
     mask_layers += [SeparableConv(MASK_CHANNELS, MASK_CHANNELS) for _ in range(3)]
     return TableHeads(
-        box_roi_pool=MultiScaleRoIAlign(levels, output_size=7, sampling_ratio=2),
+        box_roi_pool=PyramidRoIAlign(STRIDES[:3], output_size=7),
         box_head=TwoMLPHead(CHANNELS * 7 * 7, BOX_CHANNELS),
         box_predictor=FastRCNNPredictor(BOX_CHANNELS, num_classes=2),
         fg_iou_thresh=0.5,
@@ -214,10 +277,10 @@ def instance_heads() -> TableHeads:
         batch_size_per_image=48,
         positive_fraction=0.33,
         bbox_reg_weights=None,
-        score_thresh=0.05,
+        score_thresh=0.09,
         nms_thresh=0.5,
         detections_per_img=MAX_DETECTIONS,
-        mask_roi_pool=MultiScaleRoIAlign(levels[:1], output_size=MASK_SIZE // 2, sampling_ratio=2),
+        mask_roi_pool=PyramidRoIAlign(STRIDES[:1], output_size=MASK_SIZE // 2),
         mask_head=nn.Sequential(*mask_layers),
         mask_predictor=MaskRCNNPredictor(MASK_CHANNELS, MASK_CHANNELS, num_classes=2),
     )

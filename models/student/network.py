@@ -133,9 +133,8 @@ class Student(SemanticBranch):
         logits, stride8, pyramid = self.features(images)
         probabilities = grouped_probabilities(logits)
         levels = self.fpn(stride8, pyramid, probabilities)
-        size = [(images.shape[-2], images.shape[-1])]
-        proposals, _ = self.rpn(ImageList(images, size), levels)
-        found, _ = self.tables(levels, proposals, size)
+        size_hw = images.shape[-2], images.shape[-1]
+        found, _ = self.tables(levels, [self.rpn.propose(levels, size_hw)], [size_hw])
         return StudentOutput(probabilities, found[0]["boxes"], found[0]["scores"], found[0]["masks"])
 
 

