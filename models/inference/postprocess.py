@@ -279,5 +279,5 @@ def remove_specks(mask: Mask, smallest_share: float) -> Mask:
     keep[0] = False
     if count > 1 and keep[1:].all():
         return mask
-    kept: Mask = keep.take(np.asarray(regions))  # three times faster than by index
+    kept: Mask = keep.take(np.asarray(regions, np.int32))  # three times faster than by index
     return kept

@@ -19,16 +19,30 @@ from surfaces.images.repairs import with_jpeg_end, without_damaged_notes, withou
 from surfaces.io.atomic_files import replace_file
 
 _PAGE_QUALITY = 88
+_ROWS_AT_ONCE = 256
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 
 
-def encode_jpeg(image: Image, quality: int = 95, full_chroma: bool = False) -> bytes:
-    """Encodes an image (uint8 HxWx3 RGB) as a JPEG file; `full_chroma` keeps thin lines sharp."""
+def encode_jpeg(image: Image, quality: int = 95, full_chroma: bool = False, in_place: bool = False) -> bytes:
+    """Encodes an image (uint8 HxWx3 RGB) as a JPEG file; `full_chroma` keeps thin lines sharp.
+
+    `in_place` makes no copy of the image, which may be large, but exchanges its red and blue meanwhile.
+    """
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     if full_chroma:
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), options)
+    bgr = np.ascontiguousarray(image) if in_place else image.copy()
+    _exchange_red_and_blue(bgr)
+    _, encoded = cv2.imencode(".jpg", bgr, options)
+    if in_place:
+        _exchange_red_and_blue(bgr)
     return encoded.tobytes()
+
+
+def _exchange_red_and_blue(image: Image) -> None:
+    for top in range(0, len(image), _ROWS_AT_ONCE):  # of which OpenCV makes copies
+        rows = image[top : top + _ROWS_AT_ONCE]
+        cv2.cvtColor(rows, cv2.COLOR_RGB2BGR, dst=rows)
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:

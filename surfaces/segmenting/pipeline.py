@@ -25,8 +25,8 @@ from surfaces.threads import call_in_thread
 _JPEG_QUALITY = 92
 
 
-class Predictor(Protocol):
-    """A network, such as `models.Segmenter`."""
+class ModelInfo(Protocol):
+    """Which network it is."""
 
     @property
     def name(self) -> str:
@@ -35,6 +35,18 @@ class Predictor(Protocol):
     @property
     def sha256(self) -> str:
         """Of its weights, hexadecimal."""
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """ModelInfo of a network that is closed."""
+
+    name: str
+    sha256: str
+
+
+class Predictor(ModelInfo, Protocol):
+    """A network, such as `models.Segmenter`."""
 
     def predict(self, image: Image) -> list[Detection]:
         """The segments of a photo, uint8 HxWx3 RGB."""
@@ -74,12 +86,14 @@ class Outcome:
 def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings: Settings) -> Outcome:
     """Segments a photo, which is loaded while the network opens, and writes its results.
 
-    Errors are those of the steps.
+    The network is closed before the photo is drawn on: it has a third of the memory. Errors are those of the steps.
     """
     photo = call_in_thread(lambda: load_photo(source, settings))
     predictor = open_predictor()
     image = photo.result()
-    return draw_and_save(source, image, find_segments(image, predictor, settings), predictor, settings)
+    detections, model = find_segments(image, predictor, settings), NamedModel(predictor.name, predictor.sha256)
+    del predictor
+    return draw_and_save(source, image, detections, model, settings)
 
 
 def load_photo(source: str, settings: Settings) -> Image:
@@ -97,21 +111,21 @@ def find_segments(image: Image, predictor: Predictor, settings: Settings) -> lis
 
 
 def draw_and_save(
-    source: str, image: Image, detections: Sequence[Detection], predictor: Predictor, settings: Settings
+    source: str, image: Image, detections: Sequence[Detection], model: ModelInfo, settings: Settings
 ) -> Outcome:
     """Draws a photo's segments, over the photo itself, and writes its results. Raises OutputError."""
     from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
 
     picture = draw_overlay(image, detections, settings.alpha, in_place=True)
     names = stems(settings.signature, datetime.now())
-    return Outcome(save_results(source, picture, detections, predictor, settings, names), len(detections))
+    return Outcome(save_results(source, picture, detections, model, settings, names), len(detections))
 
 
 def save_results(
     source: str,
     picture: Image,
     detections: Sequence[Detection],
-    predictor: Predictor,
+    model: ModelInfo,
     settings: Settings,
     names: Iterable[str],
 ) -> Path:
@@ -120,7 +134,7 @@ def save_results(
     Returns the picture's path, `{name}.jpg`. Beside it are `{name}.json`, and `{name}_wall.png`,
     `{name}_dining-table-1.png`, … (255 inside, 0 outside). Raises OutputError.
     """
-    fixed = {".jpg": encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True)}
+    fixed = {".jpg": encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True, in_place=True)}
     if settings.masks:
         for name, detection in zip(segment_names(detections), detections, strict=True):
             fixed[f"_{name}.png"] = encode_png(detection.mask.astype(np.uint8) * 255)
@@ -129,7 +143,7 @@ def save_results(
         if not settings.json:
             return fixed
         path = settings.folder / f"{stem}.jpg"
-        document = _describe(source, path, (picture.shape[0], picture.shape[1]), detections, predictor)
+        document = _describe(source, path, (picture.shape[0], picture.shape[1]), detections, model)
         return fixed | {".json": json.dumps(document, ensure_ascii=False, indent=1).encode()}
 
     return write_together(settings.folder, names, contents)[0]
@@ -146,13 +160,13 @@ def segment_names(detections: Sequence[Detection]) -> list[str]:
 
 
 def _describe(
-    source: str, output: Path, size_hw: tuple[int, int], detections: Sequence[Detection], predictor: Predictor
+    source: str, output: Path, size_hw: tuple[int, int], detections: Sequence[Detection], model: ModelInfo
 ) -> dict[str, Any]:
     """The content of the JSON file, whose keys are a public interface."""
     height, width = size_hw
     return {
         "image": {"source": encodable(source), "width": width, "height": height, "output": encodable(str(output))},
-        "model": {"name": predictor.name, "sha256": predictor.sha256},
+        "model": {"name": model.name, "sha256": model.sha256},
         "segments": [
             {
                 "class": detection.surface.name,
