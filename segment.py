@@ -50,6 +50,7 @@ exit codes:
   6    the picture could not be written; a batch stops there
   7    the network's weights are missing or not the expected ones
   10   some photos of a batch failed; the others were written
+  13   the device can't be used
   130  interrupted
 """
 
@@ -97,15 +98,13 @@ def _run(options: argparse.Namespace) -> int:
     for line in (*sources.problems, *(() if options.quiet else sources.notes)):
         print(line, file=sys.stderr)
     make_folder(settings.folder)
+    open_segmenter = partial(Segmenter, options.weights, accurate=options.accurate, device=options.device)
     if batch.is_batch(options.url):
-        segmenter = Segmenter(options.weights, accurate=options.accurate)
-        failures = len(sources.problems) + batch.run_batch(sources.photos, segmenter, settings, options.quiet)
+        failures = len(sources.problems) + batch.run_batch(sources.photos, open_segmenter(), settings, options.quiet)
         return SOME_FAILED if failures else 0
     (source,) = sources.photos
     try:
-        outcome = pipeline.segment_photo(
-            source, lambda: Segmenter(options.weights, accurate=options.accurate), settings
-        )
+        outcome = pipeline.segment_photo(source, open_segmenter, settings)
         batch.report(source, outcome, options.quiet)
     except (FetchError, DecodeError) as error:
         raise type(error)(f"{batch.shown(source)}: {error}") from error
@@ -159,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--accurate", action="store_true", help="average with the mirror image: slightly better masks in twice the time"
     )
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where the network runs (cuda: needs onnxruntime-gpu)")
     add("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="longest download of a photo (default: 60)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     add(

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from surfaces.errors import SurfacesError
-
-
-class DeviceError(SurfacesError):
-    """The requested device is not available."""
-
-    exit_code = 13
+from surfaces.errors import DeviceError
 
 
 def pick_device(name: str | None = None) -> torch.device:

@@ -47,3 +47,9 @@ class MissingExtraError(SurfacesError):
     """A package of an optional extra is needed and not installed."""
 
     exit_code = 9
+
+
+class DeviceError(SurfacesError):
+    """The requested device is not available."""
+
+    exit_code = 13

@@ -1,4 +1,4 @@
-"""Photo in, segments out, on a CPU."""
+"""Photo in, segments out."""
 
 from __future__ import annotations
 
@@ -38,16 +38,22 @@ class Segmenter:
         threads: CPU threads for the network; None: ONNX Runtime's choice, one a core.
         accurate: average class probabilities over the photo and its mirror image, in twice the time
             (docs/results.md).
+        device: `cpu`, or `cuda` with the package onnxruntime-gpu.
 
     Raises:
+        DeviceError: the device cannot be used.
         WeightsError: the file is missing, is not such a file, or is not the one that was shipped.
     """
 
     def __init__(
-        self, weights: str | os.PathLike[str] | None = None, threads: int | None = None, accurate: bool = False
+        self,
+        weights: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        accurate: bool = False,
+        device: str = "cpu",
     ) -> None:
         file = shipped("onnx") if weights is None else _chosen(weights)
-        self._session = open_session(file.path, threads, file.sha256)
+        self._session = open_session(file.path, threads, file.sha256, device)
         try:
             metadata = self._session.get_modelmeta().custom_metadata_map
             self.name: str = metadata[NAME_KEY]

@@ -1,4 +1,4 @@
-"""Opens ONNX files on the CPU."""
+"""Opens ONNX files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from surfaces.errors import WeightsError
+from surfaces.errors import DeviceError, WeightsError
 from surfaces.io.local_files import read_bytes
 
 _MESSAGES = {
@@ -29,6 +29,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIELDS_MAX = 5_000_000
 _BYTES_MAX = 2_147_483_647  # of a message in protobuf, which ONNX files are
 _ERRORS_ONLY = 3
+
+DEVICES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""ONNX Runtime's execution providers by device."""
 
 
 def has_external_data(content: bytes) -> bool:
@@ -82,15 +85,19 @@ def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
     raise ValueError("it is damaged or cut off")
 
 
-def open_session(path: Path, threads: int | None = None, sha256: str | None = None) -> onnxruntime.InferenceSession:
+def open_session(
+    path: Path, threads: int | None = None, sha256: str | None = None, device: str = "cpu"
+) -> onnxruntime.InferenceSession:
     """A session of ONNX Runtime.
 
     Args:
         path: the ONNX file; all of its tensors are in it.
         threads: CPU threads; None: ONNX Runtime's choice, one a core.
         sha256: of the file's bytes, hexadecimal; None: not checked.
+        device: one of DEVICES; `cuda` needs the package onnxruntime-gpu in place of onnxruntime.
 
     Raises:
+        DeviceError: the device cannot be used.
         WeightsError: the file is missing, is not an ONNX file, keeps tensors in another one, or has other bytes.
     """
     options = onnxruntime.SessionOptions()
@@ -101,10 +108,21 @@ def open_session(path: Path, threads: int | None = None, sha256: str | None = No
     data = _read(path)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise WeightsError(f"expected {path} with sha256 {sha256[:12]}…: it has changed meanwhile")
+    providers = _providers(device)
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         raise WeightsError(f"expected an ONNX file at {path}: {first_line(error)}") from error
+    if session.get_providers()[0] != DEVICES[device]:  # ONNX Runtime falls back to the CPU
+        raise DeviceError(f"expected ONNX Runtime to open {path} on {device}, got {session.get_providers()[0]}")
+    return session
+
+
+def _providers(device: str) -> list[str]:
+    """The device's execution provider, and the CPU's for operators that it does not have."""
+    if DEVICES[device] not in onnxruntime.get_available_providers():
+        raise DeviceError(f"expected an ONNX Runtime for {device} (pip install onnxruntime-gpu), got one without")
+    return list(dict.fromkeys([DEVICES[device], DEVICES["cpu"]]))
 
 
 def first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from models.weights.registry import shipped
 from surfaces.classes import FLOOR, IGNORE, WALL, SurfaceClass
 from surfaces.datasets import Labels, open_dataset
 from surfaces.detections import Detection, Image
-from surfaces.errors import FetchError, SurfacesError, WeightsError
+from surfaces.errors import DeviceError, FetchError, SurfacesError, WeightsError
 from surfaces.images.load import load_image
 
 ROOT = Path(__file__).parents[3]
@@ -240,3 +241,18 @@ def test_ordinary_photos_keep_their_aspect(height: int, aspect: float) -> None:
 )
 def test_input_sizes_of_common_photos(photo: tuple[int, int], expected: tuple[int, int]) -> None:
     assert choose_input_size(*photo) == expected
+
+
+def test_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match=r"\Aexpected an ONNX Runtime for cuda \(pip install onnxruntime-gpu\)"):
+        Segmenter(device="cuda")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU runtime")
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_no_silent_fallback_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    with pytest.raises(DeviceError, match=r"\Aexpected ONNX Runtime to open .* on cuda, got CPUExecutionProvider\Z"):
+        Segmenter(device="cuda")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from models.device import DeviceError, pick_device
+from models.device import pick_device
 from models.teachers.base import Prompt, PromptedBoxes, PromptError
 from models.teachers.grounding_dino.checkpoint import load_official
 from models.teachers.grounding_dino.detector import (
@@ -23,7 +23,7 @@ from models.teachers.grounding_dino.detector import (
 )
 from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Image
-from surfaces.errors import WeightsError
+from surfaces.errors import DeviceError, WeightsError
 from surfaces.images.load import decode_image, load_image
 from tests.models.teachers.grounding_dino.tiny_dino import (
     FakeNetwork,
