@@ -25,6 +25,8 @@ from surfaces.messages import printable_lines
 from surfaces.threads import call_in_thread
 from surfaces.version import VERSION
 
+RESULTS = ("overlay", "json", "masks", "cutout")
+
 SOME_FAILED = 10
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -34,12 +36,13 @@ _EPILOG = """\
 examples:
   python segment.py --url https://example.com/room.jpg
   python segment.py --url examples/pexels-3965508.jpg --output pictures --json --masks
-  python segment.py --url photos/ --classes wall,floor --min-score 0.7
+  python segment.py photos/ --classes wall,floor --min-score 0.7
+  python segment.py 'rooms/**/*.jpg' --save overlay,cutout --summary rooms.csv
   cat addresses.txt | python segment.py --url - --surname Doe --name Jane
 
-Pictures are named {surname}_{name}__{time}.jpg. Surname and name come from the options, else from the environment
-(INTERIOR_SURFACES_SURNAME, INTERIOR_SURFACES_NAME), else from ./interior-surfaces.toml, else from
-[tool.interior-surfaces] in the pyproject.toml beside this command.
+Pictures are named after their photo, with --url {surname}_{name}__{time}.jpg. Surname and name come from the options,
+else from the environment (INTERIOR_SURFACES_SURNAME, INTERIOR_SURFACES_NAME), else from ./interior-surfaces.toml, else
+from [tool.interior-surfaces] in the pyproject.toml beside this command.
 
 exit codes:
   0    every picture was written
@@ -58,7 +61,7 @@ exit codes:
 @escaped_terminal()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command with these arguments, or the process's own; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
         return _run(options)
     except SurfacesError as error:
@@ -80,7 +83,14 @@ def _run(options: argparse.Namespace) -> int:
     from surfaces.io.atomic_files import make_folder
     from surfaces.io.http import FetchLimits
     from surfaces.segmenting import batch, naming, pipeline
+    from surfaces.segmenting.summary import Summary, require_pyarrow
 
+    if options.summary and options.summary.suffix.lower() == ".parquet":
+        require_pyarrow()
+    stdin = getattr(sys.stdin, "buffer", None)  # bytes, since the list may have another encoding than the locale
+    sources = batch.expand_sources(options.photos, stdin, options.output)
+    for line in (*sources.problems, *(() if options.quiet else sources.notes)):
+        print(line, file=sys.stderr)
     settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
     settings = pipeline.Settings(
         folder=options.output,
@@ -88,27 +98,47 @@ def _run(options: argparse.Namespace) -> int:
         classes=options.classes,
         min_score=options.min_score,
         alpha=options.alpha,
-        json=options.json,
-        masks=options.masks,
+        overlay="overlay" in options.save,
+        json=options.json or "json" in options.save,
+        masks=options.masks or "masks" in options.save,
+        cutouts="cutout" in options.save,
+        names=naming.names_by_source(list(zip(sources.photos, sources.folders, strict=True)))
+        if options.name_from == "source"
+        else {},
         fetch_limits=FetchLimits.within(options.timeout, options.allow_private, options.max_megabytes),
         image_limits=ImageLimits(**given(pixels_max=options.max_megapixels, bytes_max=options.max_megabytes)),
     )
-    stdin = getattr(sys.stdin, "buffer", None)  # bytes, since the list may have another encoding than the locale
-    sources = batch.expand_sources(options.url, stdin, settings.folder)
-    for line in (*sources.problems, *(() if options.quiet else sources.notes)):
-        print(line, file=sys.stderr)
+    naming.refuse_photos(settings.folder, settings.names)
     make_folder(settings.folder)
     open_segmenter = partial(Segmenter, options.weights, accurate=options.accurate, device=options.device)
-    if batch.is_batch(options.url):
-        failures = len(sources.problems) + batch.run_batch(sources.photos, open_segmenter(), settings, options.quiet)
-        return SOME_FAILED if failures else 0
-    (source,) = sources.photos
+    summary = Summary()
     try:
-        outcome = pipeline.segment_photo(source, open_segmenter, settings)
+        if batch.is_batch(options.photos):
+            failures = batch.run_batch(sources.photos, open_segmenter(), settings, options.quiet, summary)
+            return SOME_FAILED if failures or sources.problems else 0
+        (source,) = sources.photos
+        try:
+            outcome = pipeline.segment_photo(source, open_segmenter, settings)
+        except (FetchError, DecodeError) as error:
+            summary.add_failure(source, error)
+            raise type(error)(f"{batch.shown(source)}: {error}") from error
         batch.report(source, outcome, options.quiet)
-    except (FetchError, DecodeError) as error:
-        raise type(error)(f"{batch.shown(source)}: {error}") from error
-    return 0
+        summary.add(source, outcome)
+        return 0
+    finally:
+        if options.summary:
+            summary.write(options.summary)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; `photos` has those of both forms, `name_from` its default."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if bool(options.photos) == bool(options.url):
+        parser.error("expected photos, as arguments or after --url")
+    options.name_from = options.name_from or ("source" if options.photos else "time")
+    options.photos = options.photos or options.url
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,13 +150,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
+        "photos",
+        nargs="*",
+        metavar="PHOTO",
+        help="path or address of a photo; several, a folder (searched with its subfolders), a pattern such as "
+        "'rooms/**/*.jpg', or - for a list on stdin make a batch",
+    )
+    add(
         "--url",
         nargs="+",
         action="extend",
-        required=True,
         metavar="URL",
-        help="address or path of a photo; several, a folder (searched with its subfolders), or - for a list on stdin "
-        "make a batch",
+        help="the same as PHOTO, but pictures are named by signature and time",
     )
     add(
         "--output",
@@ -134,6 +169,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("output"),
         metavar="FOLDER",
         help="where pictures go (default: ./output)",
+    )
+    add(
+        "--name-from",
+        choices=("source", "time"),
+        help="name results by their photo (a/room.jpg becomes a/room.surfaces.jpg; what is there is replaced), or by "
+        "signature and time (default: source; time with --url)",
     )
     add("--surname", help="first part of the pictures' names")
     add("--name", help="second part of the pictures' names")
@@ -152,8 +193,16 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out segments below this score, 0 to 1 (default: the network's own thresholds)",
     )
     add("--alpha", type=share, default=0.4, metavar="ALPHA", help="opacity of the masks, 0 to 1 (default: 0.4)")
-    add("--json", action="store_true", help="write COCO-style results beside the picture")
-    add("--masks", action="store_true", help="write a PNG mask a segment beside the picture")
+    add(
+        "--save",
+        type=_results,
+        default=("overlay",),
+        metavar="LIST",
+        help=f"what to write, separated by commas, out of {', '.join(RESULTS)} (default: overlay)",
+    )
+    add("--json", action="store_true", help="also write COCO-style results, as --save overlay,json")
+    add("--masks", action="store_true", help="also write a PNG mask a segment, as --save overlay,masks")
+    add("--summary", type=_summary_path, metavar="FILE", help="write a table of all photos, .csv, .json or .parquet")
     add("--weights", type=local_path, metavar="FILE", help="network to use (default: the one that ships)")
     add(
         "--accurate", action="store_true", help="average with the mirror image: slightly better masks in twice the time"
@@ -179,6 +228,21 @@ def _classes(text: str) -> tuple[SurfaceClass, ...]:
     if unknown:
         raise argparse.ArgumentTypeError(f"expected some of {', '.join(BY_NAME)}; got {', '.join(map(repr, unknown))}")
     return tuple(BY_NAME[name] for name in names)
+
+
+def _results(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in text.split(","))
+    unknown = [name for name in names if name not in RESULTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(RESULTS)}; got {', '.join(map(repr, unknown))}")
+    return names
+
+
+def _summary_path(text: str) -> Path:
+    path = local_path(text)
+    if path.suffix.lower() not in (".csv", ".json", ".parquet"):
+        raise argparse.ArgumentTypeError(f"expected a .csv, .json or .parquet file, got {text!r}")
+    return path
 
 
 def _seconds(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from pyarrow import parquet
 from pycocotools import mask as coco
 
 import segment
@@ -32,6 +34,8 @@ EXAMPLE = ROOT / "examples" / "pexels-3965508.jpg"
 COMMAND = [sys.executable, str(ROOT / "segment.py")]
 
 NAME = re.compile(r"interior_surfaces__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}\.jpg")
+
+MS = r"\d+ ms"
 
 
 class Run:
@@ -110,7 +114,8 @@ def photo_bytes(kind: str, size: tuple[int, int] = (64, 48), mode: str = "RGB", 
 
 def test_one_photo(stub, room_path: Path) -> None:
     run = stub("--url", room_path)
-    assert (run.code, run.err) == (0, "")
+    assert run.code == 0
+    assert re.fullmatch(rf"{re.escape(str(room_path))}: wall 50 %, floor 38 %, 2 dining tables, {MS}\n", run.err)
     assert run.out == f"{run.folder / run.files[0]}\n"
     assert NAME.fullmatch(run.files[0])
     with Pillow.open(run.paths[0]) as picture:
@@ -120,7 +125,7 @@ def test_one_photo(stub, room_path: Path) -> None:
 def test_photos_at_urls(stub, photo_server: PhotoServer, room_path: Path) -> None:
     photo_server.serve("/room.jpg", room_path.read_bytes())
     for url in (photo_server.serve("/old", b"", status=302, Location="/room.jpg"), room_path.as_uri()):
-        run = stub("--url", url, "--json")
+        run = stub("--url", url, "--json", "--quiet")
         assert (run.code, run.err) == (0, "")
         assert run.json["image"]["source"] == url
 
@@ -172,7 +177,7 @@ def test_classes_and_scores_are_filtered(stub, room_path: Path, options: list[st
 def test_nothing_found(stub, room_path: Path) -> None:
     run = stub("--url", room_path, "--min-score", "1")
     assert run.code == 0
-    assert run.err == f"{room_path}: nothing found, the picture shows the photo as it is\n"
+    assert re.fullmatch(rf"{re.escape(str(room_path))}: nothing found, {MS}\n", run.err)
     difference = np.asarray(Pillow.open(run.paths[0])).astype(int) - np.asarray(Pillow.open(room_path))
     assert np.abs(difference).mean() < 2
     assert stub("--url", room_path, "--min-score", "1", "--quiet").err == ""
@@ -204,6 +209,94 @@ def test_invalid_settings(stub, room_path: Path, tmp_path: Path) -> None:
     run = stub("--url", room_path)
     assert (run.code, run.out, run.files) == (3, "", [])
     assert run.err.startswith("segment.py: expected settings in TOML in interior-surfaces.toml")
+
+
+def test_results_are_named_after_their_photo(stub, room_path: Path, tmp_path: Path) -> None:
+    for name in ("a/room.jpg", "a/below/room.jpg", "a/room.png", "b/room.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(room_path.read_bytes())
+    for _ in range(2):  # the second run replaces the results
+        run = stub("a", "b/room.jpg", room_path, "--save", "json,overlay")
+        assert run.code == 0
+        names = ["a/below/room", "a/room.jpg", "a/room.png", "b/room", room_path.stem]
+        assert sorted(str(path.relative_to(run.folder)) for path in run.paths) == [f"{n}.surfaces.jpg" for n in names]
+        assert len([path for path in run.folder.rglob("*") if path.is_file()]) == 10
+    one = stub("a/room.jpg")
+    assert one.paths == [one.folder / "a" / "room.surfaces.jpg"]
+    assert NAME.fullmatch(stub("b/room.jpg", "--name-from", "time").paths[0].name)
+    assert stub("--url", "b/room.jpg", "--name-from", "source").paths == [one.folder / "b" / "room.surfaces.jpg"]
+
+
+def test_results_of_an_earlier_run_are_no_photos(stub, room_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "room.jpg").write_bytes(room_path.read_bytes())
+    for _ in range(2):
+        run = stub(tmp_path / "out" / "room.jpg", "--masks")
+        assert run.paths == [tmp_path / "out" / "room.surfaces.jpg"]
+    assert stub("out", "--output", "other").out.count("\n") == 1
+    run = stub("out/room.jpg", "out/room.surfaces.jpg", "--output", ".")
+    assert run.code == 6
+    assert "expected results that overwrite no photo, got out/room.surfaces.jpg: choose another folder" in run.err
+
+
+def test_masks_of_tables_that_are_gone_are_removed(stub, room_path: Path) -> None:
+    run = stub(room_path, "--save", "masks,cutout")
+    stem = f"{room_path.stem}.surfaces"
+    segments = ["wall", "floor", "dining-table-1", "dining-table-2"]
+    assert run.files == sorted(f"{stem}_{name}{end}.png" for name in segments for end in ("", "_cutout"))
+    assert stub(room_path, "--masks", "--min-score", "0.9").files == [
+        f"{stem}.jpg",
+        *(f"{stem}_{name}.png" for name in ("floor", "wall")),
+    ]
+
+
+def test_cutouts(stub, room_path: Path) -> None:
+    run = stub(room_path, "--save", "cutout", "--classes", "floor")
+    cut, photo = (np.asarray(Pillow.open(path)) for path in (run.paths[0], room_path))
+    assert cut.shape == (384, 512, 4)
+    inside = cut[..., 3] > 0
+    np.testing.assert_array_equal(cut[inside][:, :3], photo[inside])
+    assert not cut[~inside].any()
+
+
+def test_nothing_found_and_nothing_to_write(stub, room_path: Path) -> None:
+    for names in ("source", "time"):
+        run = stub(room_path, "--save", "masks", "--min-score", "1", "--name-from", names)
+        assert (run.code, run.out, run.files) == (0, "", [])
+
+
+def test_patterns_of_file_names(stub, room_path: Path, tmp_path: Path) -> None:
+    for name in ("a/room[1].jpg", "a/below/other.jpg", "a/below/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(room_path.read_bytes())
+    run = stub("a/**/*.jpg")
+    assert [str(path.relative_to(run.folder)) for path in run.paths] == [
+        "a/below/other.surfaces.jpg",
+        "a/room[1].surfaces.jpg",
+    ]
+    assert len(stub("a/room[1].jpg").paths) == 1
+    assert stub("a/*.png").code == 4
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_summary(stub, room_path: Path, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"<html>")
+    run = stub(room_path, "bad.jpg", "--summary", f"rooms.{suffix}", "--quiet")
+    assert run.code == 10
+    if suffix == "csv":
+        rows = list(csv.DictReader((tmp_path / "rooms.csv").read_text("utf-8").splitlines()))
+        rows = [{key: value or None for key, value in row.items()} for row in rows]
+    elif suffix == "json":
+        rows = json.loads((tmp_path / "rooms.json").read_text("utf-8"))
+    else:
+        rows = parquet.read_table(tmp_path / "rooms.parquet").to_pylist()
+    good, bad = rows
+    assert (good["source"], good["output"], good["error"]) == (str(room_path), str(run.paths[0]), None)
+    assert [int(good[key]) for key in ("width", "height", "tables")] == [512, 384, 2]
+    assert [float(good[key]) for key in ("wall", "floor", "dining_table")] == pytest.approx([0.5, 0.375, 0.125])
+    assert float(good["milliseconds"]) >= 0
+    assert (bad["source"], bad["output"], bad["wall"]) == ("bad.jpg", None, None)
+    assert bad["error"].startswith("expected a photo (JPEG, ")
 
 
 # Batches
@@ -408,7 +501,7 @@ def test_help_and_version_are_complete(command) -> None:
 
 
 def test_shipped_network(command, photo_server: PhotoServer) -> None:
-    run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks")
+    run = command("--url", photo_server.serve("/a", EXAMPLE.read_bytes()), "--json", "--masks", "--quiet")
     assert (run.code, run.err) == (0, "")
     segments = run.json["segments"]
     assert [entry["class"] for entry in segments][:2] == ["wall", "floor"]

@@ -54,6 +54,24 @@ def write_together(folder: Path, stems: Iterable[str], contents: Callable[[str],
     raise OutputError(f"could not write to {folder}: all names are taken")
 
 
+def replace_together(folder: Path, stem: str, contents: Mapping[str, bytes]) -> list[Path]:
+    """Writes several files, by suffix, that may replace others; each appears whole, the first at the end.
+
+    The folder is created where absent. Returns their paths. Raises OutputError; then some may be replaced.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as cleanup:
+            temporary = {
+                folder / f"{stem}{suffix}": _write_temporary(folder, data, cleanup) for suffix, data in contents.items()
+            }
+            for path in reversed(temporary):
+                temporary[path].replace(path)
+    except OSError as error:
+        raise _output_error(folder, error) from error
+    return list(temporary)
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Writes a file atomically; arguments and errors as of `replacing`."""
     with replacing(path) as file:

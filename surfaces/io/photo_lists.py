@@ -29,7 +29,9 @@ LINK_OUTSIDE = "expected a photo inside the corpus, got a path or a link that le
 
 _ALLOWED_CONTROLS = frozenset("\t\r\n\f\x1a")
 _BMP_HEADER_BYTES = 18
-_RESULT = re.compile(r"_.+__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}")  # as `surfaces.segmenting.naming.stems` makes them
+_RESULT = re.compile(  # as `surfaces.segmenting.naming` makes them
+    r"_.+__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}|\.surfaces(\.|_)"
+)
 _RESULTS = "of segment.py"
 _SUFFIX_SHOWN = 20  # characters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
+from surfaces.classes import CLASSES
 from surfaces.cli.progress import track, write_line
-from surfaces.detections import Detection, Image
+from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.io.local_files import is_unicode
 from surfaces.io.photo_lists import find_photos, list_lines, list_text, passed_over_lines
 from surfaces.io.storage import local_path
 from surfaces.messages import brief, printable, without_credentials
 from surfaces.segmenting import pipeline
-from surfaces.segmenting.pipeline import Outcome, Predictor, Settings
+from surfaces.segmenting.pipeline import Outcome, Predictor, Segmented, Settings
+from surfaces.segmenting.summary import Summary
 from surfaces.threads import DaemonThreads, prefetch
 
 PHOTOS_IN_MEMORY = 4
@@ -36,21 +39,22 @@ class _Step(Generic[T]):
     content: T | SurfacesError
 
 
-_Segmented = tuple[Image, list[Detection]]
-
-
 @dataclass(frozen=True)
 class Sources:
-    """The photos that the command line names, a line for each unreadable place, and lines about skipped files."""
+    """The photos that the command line names, a line for each unreadable place, and lines about skipped files.
+
+    `folders` has for each photo the folder that was given in its place; None where the photo itself was.
+    """
 
     photos: tuple[str, ...]
+    folders: tuple[str | None, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def is_batch(sources: Sequence[str]) -> bool:
-    """Whether sources are a batch: several, a folder, or `-`."""
-    return len(sources) != 1 or sources[0] == "-" or _folder(sources[0]) is not None
+    """Whether sources are a batch: several, a folder, a pattern, or `-`."""
+    return len(sources) != 1 or sources[0] == "-" or _folder(sources[0]) is not None or _matches(sources[0]) is not None
 
 
 def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path) -> Sources:
@@ -59,12 +63,13 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
     Raises FetchError where there is no photo at all, or the list cannot be read.
 
     Args:
-        sources: URLs, files, folders, or `-`.
+        sources: URLs, files, folders, patterns of file names (`*`, `?`, `[…]`, `**` for any folders), or `-`.
         stdin: a list, one source per line, in UTF-8 or UTF-16; blank lines and comments (`#`) are skipped. None where
             it is closed.
         output: the folder of the results, which is not searched.
     """
     photos: list[str] = []
+    folders: list[str | None] = []
     problems: list[str] = []
     passed_over: Counter[str] = Counter()
     left_out: list[str] = []
@@ -72,10 +77,13 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
         for entry in _read_list(stdin, problems) if source == "-" else (source,):
             folder = _folder(entry)
             if folder is None:
-                photos.append(entry)
+                matches = _matches(entry)
+                photos += [entry] if matches is None else matches
+                folders += [None] * (len(photos) - len(folders))
                 continue
             found = find_photos(folder, [str(output)])
             photos += found.photos
+            folders += [folder] * len(found.photos)
             problems += [f"{printable(path)}: {reason}" for path, reason in found.unreadable]
             if not (found.photos or found.unreadable):
                 problems.append(f"{printable(entry)}: expected photos in the folder, there are none")
@@ -84,11 +92,13 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
     notes = passed_over_lines(passed_over, left_out)
     if not photos:
         raise FetchError("; ".join([*problems, *notes]) or "expected a list of photos on stdin, got none")
-    return Sources(tuple(photos), tuple(problems), tuple(notes))
+    return Sources(tuple(photos), tuple(folders), tuple(problems), tuple(notes))
 
 
-def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, quiet: bool) -> int:
-    """Segments photos with a progress bar on stderr; `quiet` shows neither it nor notes.
+def run_batch(
+    sources: Sequence[str], predictor: Predictor, settings: Settings, quiet: bool, summary: Summary | None = None
+) -> int:
+    """Segments photos with a progress bar on stderr; `quiet` shows neither it nor notes. Fills the summary.
 
     The network has this thread; others load the next photos and draw and write the one before. At most
     PHOTOS_IN_MEMORY are decoded at a time. Results come in the order of the sources.
@@ -100,11 +110,11 @@ def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, 
     def load(source: str) -> _Step[Image]:
         return _after(_Step(source, source), lambda name: pipeline.load_photo(name, settings))
 
-    def predict(step: _Step[Image]) -> _Step[_Segmented]:
-        return _after(step, lambda image: (image, pipeline.find_segments(image, predictor, settings)))
+    def predict(step: _Step[Image]) -> _Step[Segmented]:
+        return _after(step, lambda image: pipeline.find_segments(image, predictor, settings))
 
-    def save(step: _Step[_Segmented]) -> _Step[Outcome]:
-        return _after(step, lambda found: pipeline.draw_and_save(step.source, *found, predictor, settings))
+    def save(step: _Step[Segmented]) -> _Step[Outcome]:
+        return _after(step, lambda found: pipeline.draw_and_save(step.source, found, predictor, settings))
 
     failures = 0
     writer = ThreadPoolExecutor(1)
@@ -115,10 +125,14 @@ def run_batch(sources: Sequence[str], predictor: Predictor, settings: Settings, 
             if isinstance(step.content, FetchError | DecodeError):
                 failures += 1
                 write_line(f"{shown(step.source)}: {step.content}")
+                if summary:
+                    summary.add_failure(step.source, step.content)
             elif isinstance(step.content, SurfacesError):
                 raise step.content
             else:
                 report(step.source, step.content, quiet)
+                if summary:
+                    summary.add(step.source, step.content)
     finally:
         writer.shutdown(cancel_futures=True)
     return failures
@@ -140,11 +154,21 @@ def shown(source: str) -> str:
 
 
 def report(source: str, outcome: Outcome, quiet: bool) -> None:
-    """Writes the picture's path to stdout and, unless `quiet`, a note to stderr where nothing was found."""
-    write_line(str(outcome.picture), sys.stdout)
-    sys.stdout.flush()
-    if not (outcome.segments or quiet):
-        write_line(f"{shown(source)}: nothing found, the picture shows the photo as it is")
+    """Writes the path of the result to stdout and, unless `quiet`, a line on what was found to stderr."""
+    if outcome.path:
+        write_line(str(outcome.path), sys.stdout)
+        sys.stdout.flush()
+    if not quiet:
+        write_line(f"{shown(source)}: {found_line(outcome)}")
+
+
+def found_line(outcome: Outcome) -> str:
+    """What was found, such as `wall 41 %, floor 22 %, 1 dining table, 143 ms`."""
+    things = {surface.name for surface in CLASSES if surface.is_thing}
+    found = [f"{name} {share:.0%}".replace("%", " %") for name, share in outcome.shares.items() if name not in things]
+    if outcome.tables:
+        found.append(f"{outcome.tables} dining table{'s' if outcome.tables > 1 else ''}")
+    return ", ".join([*(found or ["nothing found"]), f"{outcome.milliseconds:.0f} ms"])
 
 
 def _read_list(stdin: BinaryIO | None, problems: list[str]) -> list[str]:
@@ -162,6 +186,14 @@ def _read_list(stdin: BinaryIO | None, problems: list[str]) -> list[str]:
         else:
             problems.append(f"stdin:{number}: expected a name in UTF-8 or UTF-16, got {brief(line)}")
     return entries
+
+
+def _matches(source: str) -> list[str] | None:
+    """The photos that a pattern of file names matches, sorted; None where it is none, is a file, or matches nothing."""
+    if "://" in source or not glob.has_magic(source) or Path(source).exists():
+        return None
+    found = glob.glob(source, recursive=True)  # noqa: PTH207, since Path.glob has no patterns with a root
+    return sorted(path for path in found if Path(path).is_file()) or None
 
 
 def _folder(source: str) -> str | None:

@@ -1,22 +1,32 @@
-"""File names of results: `{surname}_{name}__{time}`."""
+"""File names of results: `{surname}_{name}__{time}`, or by the photo's own name: `{photo}.surfaces`."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
-from surfaces.errors import SurfacesError
+from surfaces.errors import FetchError, OutputError, SurfacesError
 from surfaces.io.local_files import read_text
+from surfaces.io.storage import local_path
 
 ENVIRONMENT = {"surname": "INTERIOR_SURFACES_SURNAME", "name": "INTERIOR_SURFACES_NAME"}
 SETTINGS_FILE = "interior-surfaces.toml"
+RESULT_ENDING = ".surfaces"
+"""Ends the names of results that are named by their photo, before the suffix."""
+
 _PART_BYTES_MAX = 64
+_FILE_NAME_BYTES_MAX = 180
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,75 @@ def stems(signature: Signature, start: datetime) -> Iterator[str]:
     while True:
         yield f"{signature.surname}_{signature.name}__{start:%Y-%m-%dT%H-%M-%S.%f}"
         start += timedelta(microseconds=1)
+
+
+def names_by_source(sources: Sequence[tuple[str, str | None]]) -> dict[str, str]:
+    """A name for the results of each photo: its own path, mirrored below the folder of results.
+
+    `a/room.jpg` becomes `a/room.surfaces`. Of absolute paths and paths with `..` the file's name is left, or the path
+    below the folder that was given, with that folder's name; of URLs host and path. Where names would be the same, also
+    on file systems that ignore case, they keep the photo's suffix, else get a number.
+
+    Args:
+        sources: photos (paths or URLs), each with the folder that was given in its place, if one was.
+
+    Returns:
+        Relative paths without suffix, with `/` between their parts, by photo.
+    """
+    paths = {source: _mirrored(source, folder) for source, folder in sources}
+    plain = Counter(_folded(path.with_suffix("")) for path in paths.values())
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for source, path in paths.items():
+        alone = path.with_suffix("") if plain[_folded(path.with_suffix(""))] == 1 else path
+        name, number = str(alone), 1
+        while _folded(name) in taken:
+            number += 1
+            name = f"{alone}-{number}"
+        taken.add(_folded(name))
+        names[source] = f"{name}{RESULT_ENDING}"
+    return names
+
+
+def refuse_photos(folder: Path, names: Mapping[str, str]) -> None:
+    """Raises OutputError where a photo's picture would overwrite another photo; arguments as of pipeline.Settings."""
+    photos = {Path(source).resolve() for source in names if "://" not in source and RESULT_ENDING in source}
+    for name in names.values():
+        path = folder / f"{name}.jpg"
+        if photos and path.resolve() in photos:
+            raise OutputError(f"expected results that overwrite no photo, got {path}: choose another folder")
+
+
+def _mirrored(source: str, folder: str | None) -> PurePosixPath:
+    """The relative path, of safe parts, that stands for a photo."""
+    try:
+        path = local_path(source)
+    except FetchError:  # reported when the photo is opened
+        path = source
+    if "://" in path:
+        parts: Sequence[str] = unquote(_QUERY.sub("", path.partition("://")[2].rpartition("@")[2])).split("/")
+    elif not Path(path).is_absolute() and ".." not in Path(path).parts:
+        parts = Path(path).parts
+    elif folder is None:
+        parts = [Path(path).name]
+    else:
+        root = Path(local_path(folder) or folder)
+        parts = [root.resolve().name, *Path(path).relative_to(root).parts]
+    return PurePosixPath(*[part for part in map(_safe_file_name, parts) if part] or ["photo"])
+
+
+def _safe_file_name(text: str) -> str:
+    """A part of a path as a name that is valid on every system and not hidden; may be empty."""
+    name = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).lstrip(".").rstrip(". ")
+    stem, dot, suffix = name.rpartition(".")
+    if not dot:
+        stem, suffix = name, ""
+    stem = stem.encode()[: _FILE_NAME_BYTES_MAX - len(suffix.encode())].decode(errors="ignore")
+    return ("_" if _RESERVED.fullmatch(name) else "") + stem + dot + suffix[:_FILE_NAME_BYTES_MAX]
+
+
+def _folded(name: str | PurePosixPath) -> str:
+    return unicodedata.normalize("NFC", str(name)).casefold()
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from glob import escape
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +17,7 @@ from surfaces.classes import CLASSES, SurfaceClass
 from surfaces.detections import Detection, Image
 from surfaces.images.encode import encode_jpeg, encode_png
 from surfaces.images.load import ImageLimits, load_image
-from surfaces.io.atomic_files import write_together
+from surfaces.io.atomic_files import replace_together, write_together
 from surfaces.io.http import FetchLimits
 from surfaces.masks.rle import encode
 from surfaces.messages import encodable
@@ -60,27 +62,55 @@ class Settings:
         folder: of the results; must exist.
         min_score: of segments, in addition to the network's own thresholds.
         alpha: opacity of the tint.
-        json: write a COCO-style JSON file beside each picture.
-        masks: write a PNG file per segment beside each picture.
+        overlay: write the picture, the photo with its segments drawn in, as JPEG.
+        json: write a COCO-style JSON file.
+        masks: write a PNG file a segment, 255 inside.
+        cutouts: write a PNG file a segment, the photo inside, transparent outside.
+        names: of results by photo, paths below `folder` without suffix; what is there is replaced. Results of other
+            photos are named by signature and time.
     """
 
     folder: Path
     signature: Signature = field(default_factory=Signature)
+    names: Mapping[str, str] = field(default_factory=dict)
     classes: Collection[SurfaceClass] = CLASSES
     min_score: float = 0.0
     alpha: float = 0.4
+    overlay: bool = True
     json: bool = False
     masks: bool = False
+    cutouts: bool = False
     fetch_limits: FetchLimits = field(default_factory=FetchLimits)
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A photo, uint8 HxWx3 RGB, its segments, and the milliseconds that finding them took."""
+
+    image: Image
+    detections: list[Detection]
+    milliseconds: float
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The path of a photo's picture, and the number of its segments."""
+    """What was found in a photo and where it was written.
 
-    picture: Path
-    segments: int
+    Attributes:
+        path: of the first file written, the picture unless it was not asked for; None: none was.
+        width, height: of the photo.
+        shares: of the photo's pixels, by class that was found.
+        tables: the number of dining tables.
+        milliseconds: from the decoded photo to its segments.
+    """
+
+    path: Path | None
+    width: int
+    height: int
+    shares: Mapping[str, float]
+    tables: int
+    milliseconds: float
 
 
 def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings: Settings) -> Outcome:
@@ -91,9 +121,9 @@ def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings
     photo = call_in_thread(lambda: load_photo(source, settings))
     predictor = open_predictor()
     image = photo.result()
-    detections, model = find_segments(image, predictor, settings), NamedModel(predictor.name, predictor.sha256)
+    segmented, model = find_segments(image, predictor, settings), NamedModel(predictor.name, predictor.sha256)
     del predictor
-    return draw_and_save(source, image, detections, model, settings)
+    return draw_and_save(source, segmented, model, settings)
 
 
 def load_photo(source: str, settings: Settings) -> Image:
@@ -101,52 +131,85 @@ def load_photo(source: str, settings: Settings) -> Image:
     return load_image(source, settings.image_limits, settings.fetch_limits)
 
 
-def find_segments(image: Image, predictor: Predictor, settings: Settings) -> list[Detection]:
+def find_segments(image: Image, predictor: Predictor, settings: Settings) -> Segmented:
     """The segments of a photo, uint8 HxWx3 RGB, that the settings ask for."""
-    return [
+    started = perf_counter()
+    found = [
         detection
         for detection in predictor.predict(image)
         if detection.surface in settings.classes and detection.score >= settings.min_score
     ]
+    return Segmented(image, found, 1000 * (perf_counter() - started))
 
 
-def draw_and_save(
-    source: str, image: Image, detections: Sequence[Detection], model: ModelInfo, settings: Settings
-) -> Outcome:
+def draw_and_save(source: str, segmented: Segmented, model: ModelInfo, settings: Settings) -> Outcome:
     """Draws a photo's segments, over the photo itself, and writes its results. Raises OutputError."""
-    from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
-
-    picture = draw_overlay(image, detections, settings.alpha, in_place=True)
-    names = stems(settings.signature, datetime.now())
-    return Outcome(save_results(source, picture, detections, model, settings, names), len(detections))
+    detections = segmented.detections
+    height, width = segmented.image.shape[:2]
+    paths = save_results(source, segmented, model, settings, stems(settings.signature, datetime.now()))
+    shares: dict[str, float] = {}
+    for detection in detections:
+        shares[detection.surface.name] = shares.get(detection.surface.name, 0.0) + detection.area_share
+    tables = sum(detection.surface.is_thing for detection in detections)
+    return Outcome(paths[0] if paths else None, width, height, shares, tables, segmented.milliseconds)
 
 
 def save_results(
-    source: str,
-    picture: Image,
-    detections: Sequence[Detection],
-    model: ModelInfo,
-    settings: Settings,
-    names: Iterable[str],
-) -> Path:
-    """Writes the results of a photo under the first free name; all of them or, on an error, none.
+    source: str, segmented: Segmented, model: ModelInfo, settings: Settings, free_names: Iterable[str]
+) -> list[Path]:
+    """Writes the results of a photo under its name in the settings, else under the first free name.
 
-    Returns the picture's path, `{name}.jpg`. Beside it are `{name}.json`, and `{name}_wall.png`,
-    `{name}_dining-table-1.png`, … (255 inside, 0 outside). Raises OutputError.
+    The picture is `{name}.jpg`; beside it are `{name}.json`, and `{name}_wall.png`, `{name}_dining-table-1.png`, …
+    (masks), `{name}_wall_cutout.png`, …. The photo is drawn over. Returns the files' paths. Raises OutputError; under
+    a free name no file is left then.
     """
-    fixed = {".jpg": encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True, in_place=True)}
+    height, width = segmented.image.shape[:2]
+    segments = list(zip(segment_names(segmented.detections), segmented.detections, strict=True))
+    files: dict[str, bytes] = {}
     if settings.masks:
-        for name, detection in zip(segment_names(detections), detections, strict=True):
-            fixed[f"_{name}.png"] = encode_png(detection.mask.astype(np.uint8) * 255)
+        files |= {f"_{name}.png": encode_png(found.mask.astype(np.uint8) * 255) for name, found in segments}
+    if settings.cutouts:
+        files |= {f"_{name}_cutout.png": encode_png(cutout(segmented.image, found)) for name, found in segments}
+    if settings.overlay:
+        files = {".jpg": _draw(segmented, settings.alpha)} | files
 
     def contents(stem: str) -> Mapping[str, bytes]:
         if not settings.json:
-            return fixed
-        path = settings.folder / f"{stem}.jpg"
-        document = _describe(source, path, (picture.shape[0], picture.shape[1]), detections, model)
-        return fixed | {".json": json.dumps(document, ensure_ascii=False, indent=1).encode()}
+            return files
+        path = settings.folder / f"{stem}{'.jpg' if settings.overlay else '.json'}"
+        document = _describe(source, path, (height, width), segmented.detections, model)
+        return files | {".json": json.dumps(document, ensure_ascii=False, indent=1).encode()}
 
-    return write_together(settings.folder, names, contents)[0]
+    name = settings.names.get(source)
+    if name is None:
+        return write_together(settings.folder, free_names, contents) if files or settings.json else []
+    place = settings.folder / name
+    written = replace_together(place.parent, place.name, contents(name))
+    if settings.masks or settings.cutouts:
+        _remove_stale(place, set(written))
+    return written
+
+
+def cutout(image: Image, detection: Detection) -> Image:
+    """A segment of a photo (uint8 HxWx3 RGB) on transparent ground, uint8 HxWx4 in OpenCV's order (BGRA)."""
+    opacity = detection.mask.astype(np.uint8) * 255
+    return np.dstack([image[:, :, ::-1] * detection.mask[:, :, None], opacity])
+
+
+def _draw(segmented: Segmented, alpha: float) -> bytes:
+    """The picture, a JPEG file; draws over the photo."""
+    from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
+
+    picture = draw_overlay(segmented.image, segmented.detections, alpha, in_place=True)
+    return encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True, in_place=True)
+
+
+def _remove_stale(place: Path, written: Collection[Path]) -> None:
+    """Removes masks and cutouts that an earlier run wrote for the same photo, of segments that are not there now."""
+    for surface in CLASSES:
+        for path in place.parent.glob(f"{escape(place.name)}_{surface.name.replace(' ', '-')}*.png"):
+            if path not in written:
+                path.unlink(missing_ok=True)
 
 
 def segment_names(detections: Sequence[Detection]) -> list[str]:

@@ -29,7 +29,7 @@ TARGETS = set(re.findall(r"^([a-z][\w-]*)\s*:(?!=)", (ROOT / "Makefile").read_te
 
 PYTHON = re.compile(r"(?:\S*/)?python3?(?:\.exe)?$")
 # Inline code that only names a command, or is none.
-NAME = re.compile(r"\S+|python segment\.py|python -m (autolabel|distill|labelstudio)( [a-z]+)?")
+NAME = re.compile(r"\S+|python segment\.py|python -m (autolabel|distill|labelstudio)( [a-z]+)?|interior-surfaces \w+")
 LOOP_VARIABLE = re.compile(r"\$[a-z]\w*")
 # Of the commits that some results were made with; the documents name these commits beside it.
 FORMER_OPTION = "--unlabelled"
@@ -86,6 +86,14 @@ def fault_of(command: str) -> str | None:
     words = words[: redirections[0]] if redirections else words
     if {FORMER_OPTION, "…", "...", "COMMAND"} & set(words):
         return None
+    if words[:1] == ["interior-surfaces"]:
+        match words[1:]:
+            case ["segment", *rest]:
+                words = ["python", "segment.py", *rest]
+            case [package, *rest] if package in PACKAGES:
+                words = ["python", "-m", package, *rest]
+            case [name, *_] if not name.startswith("-"):
+                return f"there is no command {name}"
     match words:
         case [python, "-m", tool, *rest] if PYTHON.match(python) and tool.startswith("tools."):
             return tool_fault(tool, rest)
@@ -142,7 +150,11 @@ def test_there_are_many() -> None:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("python segment.py --uri a.jpg", "the following arguments are required: --url"),
+        ("python segment.py --uri a.jpg", "unrecognized arguments: --uri"),
+        ("python segment.py --json", "expected photos, as arguments or after --url"),
+        ("interior-surfaces segment a.jpg --sav masks,txt", "expected some of overlay, json, masks, cutout; got 'txt'"),
+        ("interior-surfaces distill pack a", "the following arguments are required: --out"),
+        ("interior-surfaces paint a.jpg", "there is no command paint"),
         ("python segment.py --url a.jpg --classes wall,roof", "expected some of wall, floor, dining table; got 'roof'"),
         ("python -m autolabel run photos/ --out labels/ --techer student", "unrecognized arguments: --techer"),
         ("cat a | python -m autolabel export labels/ --format xml --out x", "invalid choice: 'xml'"),

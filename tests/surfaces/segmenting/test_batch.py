@@ -68,7 +68,7 @@ def test_folder_without_photos(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings_of_lists(encoding: str) -> None:
     found = expand_sources(["-"], io.BytesIO("Küche.jpg\r\nb.jpg\r\n".encode(encoding)), OUTPUT)
-    assert found == Sources(("Küche.jpg", "b.jpg"))
+    assert found == Sources(("Küche.jpg", "b.jpg"), (None, None))
 
 
 def test_lines_that_are_not_text(folder: Path) -> None:

@@ -4,14 +4,14 @@ import re
 import unicodedata
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from surfaces.errors import SurfacesError
-from surfaces.segmenting.naming import Signature, resolve_signature, safe_part, stems
+from surfaces.segmenting.naming import Signature, names_by_source, resolve_signature, safe_part, stems
 
 # Lone surrogates stand for bytes of an argument that are no text.
 anything = st.text(st.characters(codec=None), max_size=120)
@@ -105,3 +105,60 @@ def test_invalid_settings_files(tmp_path: Path, content: str) -> None:
     with pytest.raises(SurfacesError, match=r"expected .*interior-surfaces\.toml") as caught:
         resolve_signature(None, None, {}, [path])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "name"),
+    [
+        ("room.jpg", None, "room"),
+        ("a/./b/room.v2.jpeg", None, "a/b/room.v2"),
+        ("/photos/a/room.jpg", None, "room"),
+        ("../a/room.jpg", None, "room"),
+        ("/photos/a/room.jpg", "/photos", "photos/a/room"),
+        ("photos/a/room.jpg", "photos", "photos/a/room"),
+        ("../photos/a/room.jpg", "../photos", "photos/a/room"),
+        ("file:///photos/a%20b.jpg", None, "a b"),
+        ("https://example.com/a/room.jpg?width=900#top", None, "example.com/a/room"),
+        ("https://mary:secret@example.com:80/%2e%2e/%2Fetc/room.jpg", None, "example.com-80/etc/room"),
+        ("https://example.com/", None, "example"),
+        ("s3://bucket/rooms/1.png", None, "bucket/rooms/1"),
+        ("a/.hidden.jpg", None, "a/hidden"),
+        ("con.jpg", None, "_con"),
+        ("a:b?.jpg", None, "a-b-"),
+        ("...", None, "photo"),
+    ],
+)
+def test_names_of_photos(source: str, folder: str | None, name: str) -> None:
+    assert names_by_source([(source, folder)]) == {source: f"{name}.surfaces"}
+
+
+def test_photos_of_one_name_are_told_apart() -> None:
+    sources = ["a/room.jpg", "a/Room.png", "/x/room.jpg", "/y/room.jpg", "a/other.jpg", "a/room.jpg"]
+    assert list(names_by_source([(source, None) for source in sources]).values()) == [
+        "a/room.jpg.surfaces",
+        "a/Room.png.surfaces",
+        "room.jpg.surfaces",
+        "room.jpg-2.surfaces",
+        "a/other.surfaces",
+    ]
+
+
+paths = st.text(st.characters(codec=None), max_size=300) | st.text("ab./\\:é?", max_size=30)
+
+
+@given(st.lists(paths, max_size=5))
+@example(["a/" * 60 + "x" * 300 + ".jpg", "A/" * 60 + "x" * 301 + ".JPG"])
+@example(["https://[::1", "file://server/a.jpg", "\ud800"])
+def test_any_photos_give_valid_names_of_their_own(sources: list[str]) -> None:
+    names = names_by_source([(source, None) for source in sources])
+    assert set(names) == set(sources)
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names.values()}) == len(names)
+    for name in names.values():
+        path = PurePosixPath(name)
+        assert not path.is_absolute()
+        assert not PureWindowsPath(name).drive
+        assert len(PureWindowsPath(name).parts) == len(path.parts)
+        for part in path.parts:
+            assert 0 < len(part.encode()) <= 240
+            assert not part.startswith(".")
+            assert part == part.rstrip(". ")

@@ -14,7 +14,7 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Detection, Image
 from surfaces.errors import OutputError
 from surfaces.images.load import load_image
-from surfaces.segmenting.pipeline import Settings, save_results, segment_names
+from surfaces.segmenting.pipeline import Segmented, Settings, save_results, segment_names
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Network:
 
 
 def save(folder: Path, picture: Image, found: list[Detection], *names: str, source: str = "x", **options: Any) -> Path:
-    return save_results(source, picture, found, Network(), Settings(folder, **options), names)
+    segmented = Segmented(picture, found, 1.0)
+    return save_results(source, segmented, Network(), Settings(folder, **options), names)[0]
 
 
 def test_json_schema(tmp_path: Path, room_path: Path, room_detections: list[Detection]) -> None:
