@@ -10,11 +10,12 @@ from surfaces.version import VERSION
 
 COMMANDS = {
     "segment": "find walls, floors and dining tables in photos and draw them (as segment.py)",
+    "recolor": "paint walls or floors in another colour",
     "autolabel": "label photos, collect them from the web, export datasets",
     "distill": "train, score and export the network",
     "labelstudio": "review labels in Label Studio",
 }
-_MODULES = {"segment": "segment"}
+_MODULES = {"segment": "segment", "recolor": "interior_surfaces.recolor"}
 _USAGE_ERROR = 2
 
 

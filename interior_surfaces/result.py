@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from surfaces.classes import BY_NAME, CLASSES
 from surfaces.detections import Detection, Image, Mask
+from surfaces.drawing.recolour import parse_colour, recolour
 from surfaces.errors import SurfacesError
 from surfaces.images.encode import encode_png, write_picture
 from surfaces.masks.rle import encode
@@ -115,6 +116,18 @@ class Result:
         from surfaces.drawing.overlay import draw_overlay
 
         return draw_overlay(self.image, self.detections, alpha)
+
+    def recolor(self, surface: str, color: str | tuple[int, int, int]) -> Image:
+        """The photo with a class's segments in another colour, uint8 HxWx3 RGB; shading and texture stay.
+
+        Args:
+            surface: `wall`, `floor` or `dining table`.
+            color: `#8fa3ad`, a name such as `teal`, or sRGB levels from 0 to 255.
+
+        Raises:
+            SurfacesError: no such class or colour.
+        """
+        return recolour(self.image, self.mask(surface), parse_colour(color))
 
     def save(self, path: str | os.PathLike[str], alpha: float = 0.4) -> None:
         """Writes what `plot` draws as a .jpg or .png file. Raises OutputError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 import numpy as np
 
@@ -15,10 +15,16 @@ from surfaces.errors import NotAnImageError
 from surfaces.images.load import as_image, decode_image
 
 if TYPE_CHECKING:
-    import torch
     from PIL import Image as Pillow
 
-    Photo: TypeAlias = "str | os.PathLike[str] | bytes | Image | Pillow.Image | torch.Tensor"
+    Photo: TypeAlias = "str | os.PathLike[str] | bytes | Image | Pillow.Image | Tensor"
+
+
+class Tensor(Protocol):
+    """A torch tensor."""
+
+    def detach(self) -> Any:
+        """The tensor without its gradient."""
 
 
 class Segmenter:

@@ -25,10 +25,11 @@ LEVELS = {
     "autolabel": 2,
     "labelstudio": 2,
     "distill": 2,
+    "interior_surfaces": 3,
     "tools": 3,
     "tests": 3,
 }
-LIGHT = ("surfaces", "models.inference", "segment")
+LIGHT = ("surfaces", "models.inference", "segment", "interior_surfaces")
 HEAVY = [
     "torch",
     "torchvision",

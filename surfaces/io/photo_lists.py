@@ -30,7 +30,7 @@ LINK_OUTSIDE = "expected a photo inside the corpus, got a path or a link that le
 _ALLOWED_CONTROLS = frozenset("\t\r\n\f\x1a")
 _BMP_HEADER_BYTES = 18
 _RESULT = re.compile(  # as `surfaces.segmenting.naming` makes them
-    r"_.+__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}|\.surfaces(\.|_)"
+    r"_.+__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}|\.(surfaces(\.|_)|recolored\.)"
 )
 _RESULTS = "of segment.py"
 _SUFFIX_SHOWN = 20  # characters

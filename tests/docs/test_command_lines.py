@@ -18,6 +18,7 @@ import autolabel.__main__
 import distill.__main__
 import labelstudio.__main__
 import segment
+from interior_surfaces import recolor
 from tests.docs.markdown import blocks, spans
 from tools.build_docs.documents import documents
 
@@ -90,6 +91,8 @@ def fault_of(command: str) -> str | None:
         match words[1:]:
             case ["segment", *rest]:
                 words = ["python", "segment.py", *rest]
+            case ["recolor", *rest]:
+                return refusal(recolor.main, rest, "interior_surfaces.recolor._run")
             case [package, *rest] if package in PACKAGES:
                 words = ["python", "-m", package, *rest]
             case [name, *_] if not name.startswith("-"):
@@ -154,6 +157,7 @@ def test_there_are_many() -> None:
         ("python segment.py --json", "expected photos, as arguments or after --url"),
         ("interior-surfaces segment a.jpg --sav masks,txt", "expected some of overlay, json, masks, cutout; got 'txt'"),
         ("interior-surfaces distill pack a", "the following arguments are required: --out"),
+        ("interior-surfaces recolor a.jpg --surface wall --color nocolour", "expected a colour such as '#8fa3ad'"),
         ("interior-surfaces paint a.jpg", "there is no command paint"),
         ("python segment.py --url a.jpg --classes wall,roof", "expected some of wall, floor, dining table; got 'roof'"),
         ("python -m autolabel run photos/ --out labels/ --techer student", "unrecognized arguments: --techer"),
