@@ -60,7 +60,7 @@ def test_photos_that_fail_do_not_stop_the_others(capsys: pytest.CaptureFixture[s
         (["--surface", "wall"], "the following arguments are required: --color"),
         (
             ["--surface", "wall", "--color", "red", "--color", "blue"],
-            "expected a --color for each --surface, got 2 for 1",
+            "a --color for each --surface, got 2 for 1",
         ),
         (["--surface", "wall", "--color", "#12345"], "expected a colour such as '#8fa3ad' or 'teal', got '#12345'"),
         (["--surface", "wall", "--color", "#12345678"], "expected a colour such as"),

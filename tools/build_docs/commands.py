@@ -12,6 +12,7 @@ import autolabel.__main__
 import distill.__main__
 import labelstudio.__main__
 import segment
+from interior_surfaces import recolor
 from tools.build_docs.results import DocsError, Results
 
 _PACKAGES = (autolabel.__main__, labelstudio.__main__, distill.__main__)
@@ -20,7 +21,10 @@ _PACKAGES = (autolabel.__main__, labelstudio.__main__, distill.__main__)
 
 def list_commands(_: Results) -> str:
     """A section for each command: its name and its help."""
-    parts = [f"## segment.py\n\n{_help_of(segment.main, [])}"]
+    parts = [
+        f"## segment.py\n\n{_help_of(segment.main, [])}",
+        f"## interior-surfaces recolor\n\n{_help_of(recolor.main, [])}",
+    ]
     for module in _PACKAGES:
         package = str(module.__package__)
         parts.append(f"## {package}\n\n{str(module.__doc__).strip()}\n")
