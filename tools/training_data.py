@@ -3,6 +3,7 @@
 DATA has the folders `tables`, `scenes` and `houses` (docs/results.md). OUT gets, as links to DATA's files:
 
 - `tables`: photos with dining tables labelled and nothing else;
+- `negatives`: those of `tables` where a network saw a dining table that is none, for a share of their own;
 - `scenes`: photos with all classes labelled;
 - `rooms`: bathrooms and bedrooms, which have no dining table;
 - `tables-val`, `scenes-val`: photos kept apart. `tables-val` has no table that a network drew.
@@ -37,6 +38,7 @@ TABLES_ONLY = 'labelled = ["dining table"]\n'
 DESCRIPTIONS = {
     "tables": TABLES_ONLY,
     "tables-val": TABLES_ONLY,
+    "negatives": TABLES_ONLY,
     "rooms": TABLES_ONLY + 'absent = ["dining table"]\n',
 }
 """The `dataset.toml` of each dataset that has one."""
@@ -50,6 +52,7 @@ class Photo:
     path: Path
     mask: Path | None
     drawn_by_network: bool = False
+    is_negative: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +91,7 @@ def find_photos(data: Path) -> Iterator[Photo]:
             for kind, suffix in (("images", ".jpg"), ("masks", ".png"))
         )
         if path not in scenes:
-            yield Photo("tables", path, mask, drawn_by_network=row["how"] == "accepted")
+            yield Photo("tables", path, mask, row["how"] == "accepted", row["how"] == "none")
     for path in sorted((data / "houses").glob("*.jpg")):
         if path not in scenes and path.stem.rsplit("_", 1)[1] in ("bathroom", "bedroom"):
             yield Photo("rooms", path, None)
@@ -131,7 +134,12 @@ def place(photo: Photo, out: Path, held_back: bool) -> None:
     """Links a photo into its dataset; one of another origin than people's is dropped on the validation side."""
     if held_back and (photo.drawn_by_network or photo.dataset == "rooms"):
         return
-    folder = out / (f"{photo.dataset}-val" if held_back else photo.dataset)
+    for dataset in [f"{photo.dataset}-val"] if held_back else [photo.dataset, *["negatives"] * photo.is_negative]:
+        link(photo, out / dataset)
+
+
+def link(photo: Photo, folder: Path) -> None:
+    """Links a photo and its mask into a dataset's folder; writes an empty mask where it has none."""
     image, mask = folder / "images" / photo.path.name, folder / "masks" / f"{photo.path.stem}.png"
     for path in (image, mask):
         path.parent.mkdir(parents=True, exist_ok=True)

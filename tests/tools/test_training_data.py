@@ -31,7 +31,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders `tables`, `scenes` and `houses` made of the rendered rooms."""
     folder = tmp_path_factory.mktemp("reviewed")
     tables, scenes, houses = NAMES[:10], NAMES[8:12], NAMES[12:]
-    rows = [{"name": name, "how": "accepted" if index % 3 == 0 else "drawn"} for index, name in enumerate(tables)]
+    rows = [{"name": name, "how": ("accepted", "drawn", "none")[index % 3]} for index, name in enumerate(tables)]
     for part, suffix in (("images", ".jpg"), ("masks", ".png")):
         (folder / "tables" / part).mkdir(parents=True)
         for name in tables:
@@ -63,7 +63,16 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 def test_from_reviewed_photos_to_a_network(reviewed: Path, tmp_path: Path) -> None:
     sets, packed, folder = tmp_path / "sets", tmp_path / "packed", tmp_path / "run"
     run("tools.training_data", str(reviewed), str(sets), "--val-share", "0.55")
-    assert {path.name for path in sets.iterdir()} == {"rooms", "scenes", "scenes-val", "tables", "tables-val"}
+    assert {path.name for path in sets.iterdir()} == {
+        "negatives",
+        "rooms",
+        "scenes",
+        "scenes-val",
+        "tables",
+        "tables-val",
+    }
+    negatives, tables = ({path.stem for path in (sets / name / "images").iterdir()} for name in ("negatives", "tables"))
+    assert negatives == tables & set(NAMES[2:8:3])
     for name in ("tables", "scenes"):
         run(
             "distill",
