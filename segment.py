@@ -110,9 +110,13 @@ def _run(options: argparse.Namespace) -> int:
     )
     naming.refuse_photos(settings.folder, settings.names)
     make_folder(settings.folder)
+    if options.summary:
+        make_folder(options.summary.parent)
     open_segmenter = partial(Segmenter, options.weights, accurate=options.accurate, device=options.device)
-    summary = Summary()
-    try:
+    summary = Summary(options.summary)
+    for problem in sources.problems:
+        summary.add_problem(problem)
+    with summary.written():
         if batch.is_batch(options.photos):
             failures = batch.run_batch(sources.photos, open_segmenter(), settings, options.quiet, summary)
             return SOME_FAILED if failures or sources.problems else 0
@@ -125,9 +129,6 @@ def _run(options: argparse.Namespace) -> int:
         batch.report(source, outcome, options.quiet)
         summary.add(source, outcome)
         return 0
-    finally:
-        if options.summary:
-            summary.write(options.summary)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -254,8 +255,13 @@ def _terminate(*_: object) -> NoReturn:
     sys.exit(TERMINATED)
 
 
-if __name__ == "__main__":
+def prepare_process() -> None:
+    """Lets SIGTERM clean up, and any path be printed."""
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # any path can be printed
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+if __name__ == "__main__":
+    prepare_process()
     sys.exit(main())

@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"interior-surfaces: expected one of {', '.join(COMMANDS)}, got {name!r}", file=sys.stderr)
         return _USAGE_ERROR
+    if name in _MODULES and arguments is None:
+        import_module("segment").prepare_process()
     command: Callable[[list[str]], int] = import_module(_MODULES.get(name, f"{name}.__main__")).main
     return command(rest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +23,11 @@ from surfaces.images.load import load_image
 from surfaces.io.http import FetchLimits
 from surfaces.messages import printable_lines
 from surfaces.segmenting.batch import expand_sources, is_batch, shown
-from surfaces.segmenting.naming import RESULT_ENDING, names_by_source
+from surfaces.segmenting.naming import RESULT_ENDING, names_by_source, refuse_photos
 
-ENDING = ".recolored.jpg"
 SOME_FAILED = 10
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 _GAP = 8  # pixels between the photo and its new version
 
 _EPILOG = """\
@@ -53,18 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("recolor: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # as in segment.py
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 def _run(options: argparse.Namespace) -> int:
     sources = expand_sources(options.photos, getattr(sys.stdin, "buffer", None), options.output)
     for line in (*sources.problems, *sources.notes):
         write_line(line)
-    names = names_by_source(list(zip(sources.photos, sources.folders, strict=True)))
+    by_source = names_by_source(list(zip(sources.photos, sources.folders, strict=True)))
+    names = {source: f"{name.removesuffix(RESULT_ENDING)}.recolored" for source, name in by_source.items()}
+    refuse_photos(options.output, names, ".recolored")
     paints = list(zip(options.surface, options.color, strict=True))
     segmenter = Segmenter(options.weights, accurate=options.accurate)
     batch, failures = is_batch(options.photos), len(sources.problems)
     for source in track(sources.photos, quiet=options.quiet or not batch):
-        path = options.output / f"{names[source].removesuffix(RESULT_ENDING)}{ENDING}"
+        path = options.output / f"{names[source]}.jpg"
         try:
             photo = load_image(source, fetch_limits=FetchLimits(allow_private=options.allow_private))
             write_picture(path, _paint(photo, segmenter, paints, options.compare))

@@ -83,14 +83,15 @@ def to_image(photo: Photo) -> Image:
     """A photo as uint8 HxWx3 RGB; arguments and errors as of `Segmenter.predict`."""
     if isinstance(photo, bytes | bytearray | memoryview):
         return decode_image(io.BytesIO(photo))
-    if type(photo).__module__.partition(".")[0] == "torch":
+    if any((base.__module__.partition(".")[0], base.__name__) == ("torch", "Tensor") for base in type(photo).__mro__):
         return as_image(_pixels(photo))
     return as_image(photo)  # type: ignore[arg-type]
 
 
 def _pixels(tensor: Any) -> Image:
     """A torch tensor's pixels, uint8 HxWxC."""
-    array = tensor.detach().cpu().numpy()
+    tensor = tensor.detach().cpu()
+    array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     if array.ndim != 3 or array.shape[0] not in (1, 3, 4):
         raise NotAnImageError(f"expected a tensor of shape (3, H, W), got {tuple(array.shape)}")
     if np.issubdtype(array.dtype, np.floating):

@@ -26,8 +26,8 @@ LEVELS = {
     "labelstudio": 2,
     "distill": 2,
     "interior_surfaces": 3,
-    "tools": 3,
-    "tests": 3,
+    "tools": 4,
+    "tests": 4,
 }
 LIGHT = ("surfaces", "models.inference", "segment", "interior_surfaces")
 HEAVY = [

@@ -234,9 +234,11 @@ def test_results_of_an_earlier_run_are_no_photos(stub, room_path: Path, tmp_path
         run = stub(tmp_path / "out" / "room.jpg", "--masks")
         assert run.paths == [tmp_path / "out" / "room.surfaces.jpg"]
     assert stub("out", "--output", "other").out.count("\n") == 1
-    run = stub("out/room.jpg", "out/room.surfaces.jpg", "--output", ".")
-    assert run.code == 6
-    assert "expected results that overwrite no photo, got out/room.surfaces.jpg: choose another folder" in run.err
+    for taken in ("room.surfaces.jpg", "room.surfaces_wall.png"):
+        (tmp_path / "out" / taken).write_bytes(room_path.read_bytes())
+        run = stub("out/room.jpg", f"out/{taken}", "--output", ".")
+        assert run.code == 6
+        assert f"expected results that overwrite no photo, got {tmp_path}/out/{taken}: choose another folder" in run.err
 
 
 def test_masks_of_tables_that_are_gone_are_removed(stub, room_path: Path) -> None:
@@ -244,10 +246,12 @@ def test_masks_of_tables_that_are_gone_are_removed(stub, room_path: Path) -> Non
     stem = f"{room_path.stem}.surfaces"
     segments = ["wall", "floor", "dining-table-1", "dining-table-2"]
     assert run.files == sorted(f"{stem}_{name}{end}.png" for name in segments for end in ("", "_cutout"))
-    assert stub(room_path, "--masks", "--min-score", "0.9").files == [
-        f"{stem}.jpg",
-        *(f"{stem}_{name}.png" for name in ("floor", "wall")),
-    ]
+    others = [f"{stem}_wallpaper.png", f"{stem}_wall_2.png"]
+    for name in others:
+        (run.folder / name).touch()
+    now = stub(room_path, "--masks", "--min-score", "0.9", "--classes", "wall,dining table").files
+    cutouts = [f"{stem}_{name}_cutout.png" for name in segments]
+    assert now == sorted([*cutouts, *others, f"{stem}.jpg", f"{stem}_wall.png", f"{stem}_floor.png"])
 
 
 def test_cutouts(stub, room_path: Path) -> None:
@@ -275,6 +279,12 @@ def test_patterns_of_file_names(stub, room_path: Path, tmp_path: Path) -> None:
         "a/room[1].surfaces.jpg",
     ]
     assert len(stub("a/room[1].jpg").paths) == 1
+    for _ in range(2):
+        run = stub("**/*", "--output", "out")
+        assert len(run.paths) == 2
+        assert "of segment.py" in run.err
+    for entry in ("*" * 300, "\0/*.jpg"):
+        assert stub(entry).code == 4
     assert stub("a/*.png").code == 4
 
 
@@ -297,6 +307,16 @@ def test_summary(stub, room_path: Path, tmp_path: Path, suffix: str) -> None:
     assert float(good["milliseconds"]) >= 0
     assert (bad["source"], bad["output"], bad["wall"]) == ("bad.jpg", None, None)
     assert bad["error"].startswith("expected a photo (JPEG, ")
+
+
+def test_a_summary_does_not_hide_an_error(stub, room_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "rooms.csv").write_text("old")
+    run = stub(room_path, "--weights", "absent.onnx", "--summary", "rooms.csv")
+    assert (run.code, (tmp_path / "rooms.csv").read_text()) == (7, "old")
+    (tmp_path / "folder.csv").mkdir()
+    run = stub(room_path, "--summary", "folder.csv")
+    assert (run.code, run.files) == (6, [])
+    assert run.err == "segment.py: expected a file for the summary, got the folder folder.csv\n"
 
 
 # Batches

@@ -120,6 +120,8 @@ def open_session(
 
 def _providers(device: str) -> list[str]:
     """The device's execution provider, and the CPU's for operators that it does not have."""
+    if device not in DEVICES:
+        raise DeviceError(f"expected a device out of {', '.join(DEVICES)}, got {device!r}")
     if DEVICES[device] not in onnxruntime.get_available_providers():
         raise DeviceError(f"expected an ONNX Runtime for {device} (pip install onnxruntime-gpu), got one without")
     return list(dict.fromkeys([DEVICES[device], DEVICES["cpu"]]))

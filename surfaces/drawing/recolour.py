@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def parse_colour(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
     Raises SurfacesError where it is none, or partly transparent.
     """
     try:
-        levels = ImageColor.getrgb(colour) if isinstance(colour, str) else tuple(int(level) for level in colour)
+        levels = ImageColor.getrgb(colour) if isinstance(colour, str) else tuple(map(operator.index, colour))
         if len(levels) == 3 and all(0 <= level <= 255 for level in levels):
             return levels[0], levels[1], levels[2]
     except (TypeError, ValueError):

@@ -33,9 +33,15 @@ def encode_jpeg(image: Image, quality: int = 95, full_chroma: bool = False, in_p
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     bgr = np.ascontiguousarray(image) if in_place else image.copy()
     _exchange_red_and_blue(bgr)
-    _, encoded = cv2.imencode(".jpg", bgr, options)
-    if in_place:
-        _exchange_red_and_blue(bgr)
+    try:
+        written, encoded = cv2.imencode(".jpg", bgr, options)
+    finally:
+        if in_place:
+            _exchange_red_and_blue(bgr)
+    if not written:
+        raise OutputError(
+            f"expected at most 65500 pixels a side for a JPEG file, got {image.shape[1]}x{image.shape[0]}"
+        )
     return encoded.tobytes()
 
 

@@ -109,6 +109,11 @@ def corpora_around(folder: str) -> list[str]:
     return [place for place in around if os.path.lexists(os.path.join(place, CRAWL_NAME))]  # noqa: PTH118
 
 
+def is_result(name: str) -> bool:
+    """Whether a file's name is that of a result of `segment.py`."""
+    return bool(_RESULT.search(name))
+
+
 def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
     """Searches a folder and its subfolders, each once, except those to leave out.
 
@@ -137,7 +142,7 @@ def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
             path = str(PurePath(folder, name))
-            if _RESULT.search(name):
+            if is_result(name):
                 passed_over[_RESULTS] += 1
             elif not is_photo_file(name):
                 passed_over[PurePath(name).suffix.lower()] += 1

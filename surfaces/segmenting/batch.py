@@ -16,7 +16,7 @@ from surfaces.cli.progress import track, write_line
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.io.local_files import is_unicode
-from surfaces.io.photo_lists import find_photos, list_lines, list_text, passed_over_lines
+from surfaces.io.photo_lists import find_photos, is_photo_file, is_result, list_lines, list_text, passed_over_lines
 from surfaces.io.storage import local_path
 from surfaces.messages import brief, printable, without_credentials
 from surfaces.segmenting import pipeline
@@ -78,7 +78,7 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
             folder = _folder(entry)
             if folder is None:
                 matches = _matches(entry)
-                photos += [entry] if matches is None else matches
+                photos += [entry] if matches is None else _photos_among(matches, output, passed_over)
                 folders += [None] * (len(photos) - len(folders))
                 continue
             found = find_photos(folder, [str(output)])
@@ -189,11 +189,28 @@ def _read_list(stdin: BinaryIO | None, problems: list[str]) -> list[str]:
 
 
 def _matches(source: str) -> list[str] | None:
-    """The photos that a pattern of file names matches, sorted; None where it is none, is a file, or matches nothing."""
-    if "://" in source or not glob.has_magic(source) or Path(source).exists():
+    """The files that a pattern of file names matches, sorted; None where it is none, is a file, or matches nothing."""
+    try:
+        if "://" in source or not glob.has_magic(source) or Path(source).exists():
+            return None
+        found = glob.glob(source, recursive=True)  # noqa: PTH207, since Path.glob has no patterns with a root
+        return sorted(path for path in found if Path(path).is_file()) or None
+    except (OSError, ValueError):
         return None
-    found = glob.glob(source, recursive=True)  # noqa: PTH207, since Path.glob has no patterns with a root
-    return sorted(path for path in found if Path(path).is_file()) or None
+
+
+def _photos_among(files: list[str], output: Path, passed_over: Counter[str]) -> list[str]:
+    """The photos among files; others, and earlier results, are counted by suffix."""
+    photos = []
+    for file in files:
+        path = Path(file)
+        if is_result(path.name) or output.resolve() in path.resolve().parents:
+            passed_over["of segment.py"] += 1
+        elif not is_photo_file(path.name):
+            passed_over[path.suffix.lower()] += 1
+        else:
+            photos.append(file)
+    return photos
 
 
 def _folder(source: str) -> str | None:

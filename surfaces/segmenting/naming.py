@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import tomllib
 import unicodedata
@@ -25,7 +27,8 @@ RESULT_ENDING = ".surfaces"
 _PART_BYTES_MAX = 64
 _FILE_NAME_BYTES_MAX = 180
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
-_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_SUFFIX_BYTES_MAX = 10
+_DEPTH_MAX = 8
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
 
@@ -101,13 +104,28 @@ def names_by_source(sources: Sequence[tuple[str, str | None]]) -> dict[str, str]
     return names
 
 
-def refuse_photos(folder: Path, names: Mapping[str, str]) -> None:
-    """Raises OutputError where a photo's picture would overwrite another photo; arguments as of pipeline.Settings."""
-    photos = {Path(source).resolve() for source in names if "://" not in source and RESULT_ENDING in source}
-    for name in names.values():
-        path = folder / f"{name}.jpg"
-        if photos and path.resolve() in photos:
-            raise OutputError(f"expected results that overwrite no photo, got {path}: choose another folder")
+def refuse_photos(folder: Path, names: Mapping[str, str], ending: str = RESULT_ENDING) -> None:
+    """Raises OutputError where a result of a photo would overwrite another photo.
+
+    Args:
+        folder: of the results.
+        names: of the results by photo, as `names_by_source` makes them.
+        ending: what all names of results have before their suffix.
+    """
+    photos = [Path(source).resolve() for source in map(_local, names) if source and ending in source]
+    for name in names.values() if photos else ():
+        place = (folder / name).resolve()
+        for photo in photos:
+            if photo.parent == place.parent and photo.name.startswith((f"{place.name}.", f"{place.name}_")):
+                raise OutputError(f"expected results that overwrite no photo, got {photo}: choose another folder")
+
+
+def _local(source: str) -> str | None:
+    try:
+        path = local_path(source)
+    except FetchError:
+        return None
+    return None if "://" in path or "\0" in path else path
 
 
 def _mirrored(source: str, folder: str | None) -> PurePosixPath:
@@ -117,7 +135,7 @@ def _mirrored(source: str, folder: str | None) -> PurePosixPath:
     except FetchError:  # reported when the photo is opened
         path = source
     if "://" in path:
-        parts: Sequence[str] = unquote(_QUERY.sub("", path.partition("://")[2].rpartition("@")[2])).split("/")
+        parts: Sequence[str] = _parts_of_url(path)
     elif not Path(path).is_absolute() and ".." not in Path(path).parts:
         parts = Path(path).parts
     elif folder is None:
@@ -125,17 +143,30 @@ def _mirrored(source: str, folder: str | None) -> PurePosixPath:
     else:
         root = Path(local_path(folder) or folder)
         parts = [root.resolve().name, *Path(path).relative_to(root).parts]
-    return PurePosixPath(*[part for part in map(_safe_file_name, parts) if part] or ["photo"])
+    return PurePosixPath(*[part for part in map(_safe_file_name, parts[-_DEPTH_MAX:]) if part] or ["photo"])
+
+
+def _parts_of_url(url: str) -> list[str]:
+    """Host and path; a query, which may decide which photo it is, adds a part of its hash to the last one."""
+    address, mark, query = url.partition("#")[0].partition("://")[2].partition("?")
+    authority, _, path = address.partition("/")
+    *folders, last = unquote(path).split("/")
+    if mark:
+        stem, dot, suffix = last.rpartition(".")
+        last = f"{stem if dot else suffix}-{hashlib.sha256(query.encode(errors='replace')).hexdigest()[:8]}"
+        last += f".{suffix}" if dot else ""
+    return [authority.rpartition("@")[2], *folders, last]
 
 
 def _safe_file_name(text: str) -> str:
     """A part of a path as a name that is valid on every system and not hidden; may be empty."""
-    name = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).lstrip(".").rstrip(". ")
-    stem, dot, suffix = name.rpartition(".")
-    if not dot:
+    printable = "".join(sign if sign.isprintable() else "-" for sign in unicodedata.normalize("NFC", text))
+    name = _UNSAFE.sub("-", printable).lstrip(".").rstrip(". ")
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122, since a path would take it for a name in a folder
+    if len(suffix.encode()) > _SUFFIX_BYTES_MAX:
         stem, suffix = name, ""
-    stem = stem.encode()[: _FILE_NAME_BYTES_MAX - len(suffix.encode())].decode(errors="ignore")
-    return ("_" if _RESERVED.fullmatch(name) else "") + stem + dot + suffix[:_FILE_NAME_BYTES_MAX]
+    stem = stem.encode()[:_FILE_NAME_BYTES_MAX].decode(errors="ignore").rstrip(". ")
+    return ("_" if _RESERVED.fullmatch(name) else "") + stem + suffix
 
 
 def _folded(name: str | PurePosixPath) -> str:

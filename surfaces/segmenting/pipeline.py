@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from glob import escape
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -185,8 +185,7 @@ def save_results(
         return write_together(settings.folder, free_names, contents) if files or settings.json else []
     place = settings.folder / name
     written = replace_together(place.parent, place.name, contents(name))
-    if settings.masks or settings.cutouts:
-        _remove_stale(place, set(written))
+    _remove_stale(place, settings, set(written))
     return written
 
 
@@ -204,12 +203,16 @@ def _draw(segmented: Segmented, alpha: float) -> bytes:
     return encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True, in_place=True)
 
 
-def _remove_stale(place: Path, written: Collection[Path]) -> None:
+def _remove_stale(place: Path, settings: Settings, written: Collection[Path]) -> None:
     """Removes masks and cutouts that an earlier run wrote for the same photo, of segments that are not there now."""
-    for surface in CLASSES:
-        for path in place.parent.glob(f"{escape(place.name)}_{surface.name.replace(' ', '-')}*.png"):
-            if path not in written:
-                path.unlink(missing_ok=True)
+    endings = [ending for ending, asked in (("", settings.masks), ("_cutout", settings.cutouts)) if asked]
+    names = "|".join(
+        f"{surface.name.replace(' ', '-')}{r'-[0-9]+' if surface.is_thing else ''}" for surface in settings.classes
+    )
+    ours = re.compile(rf"{re.escape(place.name)}_({names})({'|'.join(endings)})\.png")
+    for path in place.parent.iterdir() if endings else ():
+        if ours.fullmatch(path.name) and path not in written:
+            path.unlink(missing_ok=True)
 
 
 def segment_names(detections: Sequence[Detection]) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from surfaces.errors import MissingExtraError, SurfacesError
+from surfaces.cli.progress import write_line
+from surfaces.errors import MissingExtraError, OutputError, SurfacesError
 from surfaces.io.atomic_files import replace_file
 from surfaces.messages import encodable, without_credentials
 from surfaces.segmenting.pipeline import Outcome
@@ -18,14 +20,41 @@ COLUMNS = ("source", "output", "width", "height", "wall", "floor", "dining_table
 
 
 class Summary:
-    """Collects a row a photo; `write` makes a CSV, JSON or Parquet file of them.
+    """Collects a row a photo, for a CSV, JSON or Parquet file by the path's suffix; None: nothing is written.
 
     Columns: the photo; the first file written for it; its size in pixels; wall, floor and dining tables as shares of
     its pixels; the number of dining tables; milliseconds to find them; why it failed. What is not known is empty.
+
+    Raises:
+        OutputError: the path is a folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None) -> None:
+        if path and path.is_dir():
+            raise OutputError(f"expected a file for the summary, got the folder {path}")
+        self._path = path
         self.rows: list[dict[str, Any]] = []
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Writes the table when the block ends; also, where there is a row, when it ends by an error, which goes on.
+
+        A file that is there is replaced. Raises OutputError.
+        """
+        try:
+            yield
+        except BaseException:
+            if self.rows:
+                try:
+                    self._write()
+                except OutputError as error:
+                    write_line(str(error))
+            raise
+        self._write()
+
+    def _write(self) -> None:
+        if self._path:
+            replace_file(self._path, FORMATS[self._path.suffix.lower()](self.rows))
 
     def add(self, source: str, outcome: Outcome) -> None:
         """Adds a photo that was segmented."""
@@ -44,12 +73,12 @@ class Summary:
         """Adds a photo that could not be used."""
         self._append(source, error=str(error))
 
+    def add_problem(self, line: str) -> None:
+        """Adds what could not be searched for photos."""
+        self._append("", error=line)
+
     def _append(self, source: str, **values: Any) -> None:
         self.rows.append(dict.fromkeys(COLUMNS) | {"source": encodable(without_credentials(source))} | values)
-
-    def write(self, path: Path) -> None:
-        """Writes the table, by the path's suffix; a file that is there is replaced. Raises OutputError."""
-        replace_file(path, FORMATS[path.suffix.lower()](self.rows))
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:

@@ -43,6 +43,15 @@ def test_side_by_side_and_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected photos in the folder, there are none" in capsys.readouterr().err
 
 
+def test_no_photo_is_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("room.jpg", "room.recolored.jpg"):
+        (tmp_path / name).write_bytes(ROOM.read_bytes())
+    paint = ["--surface", "wall", "--color", "red", "--output", "."]
+    assert recolor.main(["room.jpg", "room.recolored.jpg", *paint]) == 6
+    assert capsys.readouterr().err.startswith("recolor: expected results that overwrite no photo, got ")
+    assert (tmp_path / "room.recolored.jpg").read_bytes() == ROOM.read_bytes()
+
+
 def test_photos_that_fail_do_not_stop_the_others(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     Pillow.new("RGB", (64, 64)).save(tmp_path / "black.png")
     code = recolor.main(["black.png", "absent.jpg", str(ROOM), "--surface", "floor", "--color", "red", "--quiet"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+from torchvision import tv_tensors
 
 from interior_surfaces import Result, Segmenter
 from interior_surfaces.segmenter import to_image
@@ -38,6 +39,8 @@ def kinds(image: Image) -> dict[str, Any]:
         "Pillow": Pillow.open(ROOM),
         "array": image,
         "uint8 tensor": torch.from_numpy(image.copy()).permute(2, 0, 1),
+        "double tensor": torch.from_numpy(image.copy()).permute(2, 0, 1).double() / 255,
+        "torchvision": tv_tensors.Image(torch.from_numpy(image.copy()).permute(2, 0, 1)),
         "float tensor": torch.from_numpy(image.copy()).permute(2, 0, 1).float().requires_grad_() / 255,
     }
 
@@ -64,6 +67,7 @@ def test_a_photo_and_a_list(segmenter: Segmenter, image: Image) -> None:
         (torch.zeros(8, 8), NotAnImageError, r"expected a tensor of shape \(3, H, W\), got \(8, 8\)"),
         (torch.full((3, 8, 8), 2.0), NotAnImageError, "expected floats from 0 to 1, got 2 to 2"),
         (torch.full((3, 8, 8), float("nan")), NotAnImageError, "expected floats from 0 to 1, got nan to nan"),
+        (torch.full((3, 8, 8), 2.0, dtype=torch.bfloat16), NotAnImageError, "expected floats from 0 to 1, got 2 to 2"),
         (torch.zeros(3, 8, 8, dtype=torch.int64), NotAnImageError, "got an array of int64"),
         ("nothing.jpg", FetchError, "nothing.jpg: "),
         (None, NotAnImageError, "got NoneType"),

@@ -247,6 +247,8 @@ def test_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match=r"\Aexpected an ONNX Runtime for cuda \(pip install onnxruntime-gpu\)"):
         Segmenter(device="cuda")
+    with pytest.raises(DeviceError, match=r"\Aexpected a device out of cpu, cuda, got 'cuda:0'\Z"):
+        Segmenter(device="cuda:0")
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU runtime")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from surfaces.classes import FLOOR, WALL, SurfaceClass
 from surfaces.datasets import open_dataset
-from surfaces.drawing.recolour import matte, median_colour, recolour, to_srgb
+from surfaces.drawing.recolour import matte, median_colour, parse_colour, recolour, to_srgb
+from surfaces.errors import SurfacesError
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
 BLUE_GREY = (143, 163, 173)
@@ -76,6 +78,12 @@ def test_the_matte_follows_the_photo_where_the_mask_is_a_little_off() -> None:
     assert soft[:, 199].min() > 0.99
     assert soft[:, 200].max() < 0.5  # the mask's last column is in the dark
     assert soft[:, 203].max() < 0.01
+
+
+@pytest.mark.parametrize("colour", ["#12345", "nocolour", (0.9, 0.9, 0.9), (float("inf"), 0, 0), (1, 2), (0, 0, 256)])
+def test_what_is_no_colour(colour: Any) -> None:
+    with pytest.raises(SurfacesError, match="expected a colour such as '#8fa3ad' or 'teal', got "):
+        parse_colour(colour)
 
 
 def test_nothing_to_paint() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from surfaces.errors import OutputError
 from surfaces.images.encode import encode_jpeg
 
 
@@ -17,6 +18,14 @@ def test_a_jpeg_in_place_is_the_same_file(height: int) -> None:
     np.testing.assert_array_equal(given, image)
     assert encode_jpeg(given, 90, full_chroma=True, in_place=True) == expected
     np.testing.assert_array_equal(given, image)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_too_wide_for_a_jpeg(in_place: bool) -> None:
+    image = np.full((1, 65_501, 3), (1, 2, 3), np.uint8)
+    with pytest.raises(OutputError, match="expected at most 65500 pixels a side for a JPEG file, got 65501x1"):
+        encode_jpeg(image, in_place=in_place)
+    assert (image == (1, 2, 3)).all()
 
 
 def test_a_jpeg_has_the_colours_of_the_image() -> None:

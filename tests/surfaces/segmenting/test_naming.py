@@ -118,7 +118,8 @@ def test_invalid_settings_files(tmp_path: Path, content: str) -> None:
         ("photos/a/room.jpg", "photos", "photos/a/room"),
         ("../photos/a/room.jpg", "../photos", "photos/a/room"),
         ("file:///photos/a%20b.jpg", None, "a b"),
-        ("https://example.com/a/room.jpg?width=900#top", None, "example.com/a/room"),
+        ("https://example.com/a/room.jpg?width=900#top", None, "example.com/a/room-2b702867"),
+        ("https://example.com/a/room@2x.jpg#top", None, "example.com/a/room@2x"),
         ("https://mary:secret@example.com:80/%2e%2e/%2Fetc/room.jpg", None, "example.com-80/etc/room"),
         ("https://example.com/", None, "example"),
         ("s3://bucket/rooms/1.png", None, "bucket/rooms/1"),
@@ -149,6 +150,7 @@ paths = st.text(st.characters(codec=None), max_size=300) | st.text("ab./\\:é?",
 @given(st.lists(paths, max_size=5))
 @example(["a/" * 60 + "x" * 300 + ".jpg", "A/" * 60 + "x" * 301 + ".JPG"])
 @example(["https://[::1", "file://server/a.jpg", "\ud800"])
+@example(["https://x/a." + "b" * 400 + "." + "c" * 342, "screen\u202f\u3000.png", "a/" * 3000 + "b.jpg"])
 def test_any_photos_give_valid_names_of_their_own(sources: list[str]) -> None:
     names = names_by_source([(source, None) for source in sources])
     assert set(names) == set(sources)
@@ -160,5 +162,6 @@ def test_any_photos_give_valid_names_of_their_own(sources: list[str]) -> None:
         assert len(PureWindowsPath(name).parts) == len(path.parts)
         for part in path.parts:
             assert 0 < len(part.encode()) <= 240
+            assert part.isprintable()
             assert not part.startswith(".")
             assert part == part.rstrip(". ")
