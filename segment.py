@@ -19,17 +19,14 @@ from typing import NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, share
-from surfaces.cli.commands import escaped_terminal
-from surfaces.errors import DecodeError, FetchError, SurfacesError
-from surfaces.messages import printable_lines
+from surfaces.cli.commands import escaped_terminal, exit_code_of
+from surfaces.errors import DecodeError, FetchError
 from surfaces.threads import call_in_thread
 from surfaces.version import VERSION
 
 RESULTS = ("overlay", "json", "masks", "cutout")
 
 SOME_FAILED = 10
-INTERRUPTED = 130
-BROKEN_PIPE = 141
 TERMINATED = 143
 
 _EPILOG = """\
@@ -62,17 +59,7 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command with these arguments, or the process's own; returns the exit code."""
     options = _parse(arguments)
-    try:
-        return _run(options)
-    except SurfacesError as error:
-        print(f"segment.py: {printable_lines(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("segment.py: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of the paths has exited; the exit must not try to flush the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    return exit_code_of("segment.py", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

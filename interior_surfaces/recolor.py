@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from interior_surfaces.segmenter import Segmenter
 from surfaces.classes import BY_NAME
 from surfaces.cli.arguments import local_path
-from surfaces.cli.commands import escaped_terminal
+from surfaces.cli.commands import escaped_terminal, exit_code_of
 from surfaces.cli.progress import track, write_line
 from surfaces.detections import Image
 from surfaces.drawing.recolour import parse_colour, recolour
@@ -21,13 +20,10 @@ from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.images.encode import write_picture
 from surfaces.images.load import load_image
 from surfaces.io.http import FetchLimits
-from surfaces.messages import printable_lines
 from surfaces.segmenting.batch import expand_sources, is_batch, shown
 from surfaces.segmenting.naming import RESULT_ENDING, names_by_source, refuse_photos
 
 SOME_FAILED = 10
-INTERRUPTED = 130
-BROKEN_PIPE = 141
 _GAP = 8  # pixels between the photo and its new version
 
 _EPILOG = """\
@@ -46,17 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if len(options.surface) != len(options.color):
         parser.error(f"expected a --color for each --surface, got {len(options.color)} for {len(options.surface)}")
-    try:
-        return _run(options)
-    except SurfacesError as error:
-        print(f"recolor: {printable_lines(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("recolor: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # as in segment.py
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    return exit_code_of("recolor", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

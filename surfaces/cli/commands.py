@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from types import ModuleType
 from typing import Any, TextIO
@@ -15,6 +15,7 @@ from surfaces.errors import MissingExtraError, SurfacesError
 from surfaces.messages import printable, printable_lines
 
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 _OWN_PACKAGES = ("autolabel", "distill", "labelstudio", "models", "surfaces")
 
 
@@ -74,7 +75,8 @@ def run_command(
     wanted = next((word for word in given if word in commands), None)
     # Spinning threads slow each other down tenfold on a shared CPU; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
+
+    def run() -> int:
         with missing_package_reported(wanted, extra):
             for name, summary in commands.items():
                 command = subparsers.add_parser(name, help=summary, description=summary)
@@ -82,12 +84,23 @@ def run_command(
                     _import_command(package, name).add_arguments(command)
             args = parser.parse_args(given)
             return int(_import_command(package, args.command).run(args))
+
+    return exit_code_of(package, run)
+
+
+def exit_code_of(name: str, run: Callable[[], int]) -> int:
+    """Runs a command; returns its exit code. Its errors become a line on stderr that begins with its name."""
+    try:
+        return run()
     except SurfacesError as error:
-        print(f"{package}: {printable_lines(str(error))}", file=sys.stderr)
+        print(f"{name}: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"{package}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout has exited; the exit must not try to flush the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 @contextmanager

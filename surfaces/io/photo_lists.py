@@ -32,7 +32,8 @@ _BMP_HEADER_BYTES = 18
 _RESULT = re.compile(  # as `surfaces.segmenting.naming` makes them
     r"_.+__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}|\.(surfaces(\.|_)|recolored\.)"
 )
-_RESULTS = "of segment.py"
+RESULTS = "of segment.py"
+"""Stands for the suffix where earlier results are counted."""
 _SUFFIX_SHOWN = 20  # characters
 
 
@@ -143,7 +144,7 @@ def find_photos(base: str, leave_out: Iterable[str] = ()) -> FolderPhotos:
         for name in sorted(name for name in names if not name.startswith(".")):
             path = str(PurePath(folder, name))
             if is_result(name):
-                passed_over[_RESULTS] += 1
+                passed_over[RESULTS] += 1
             elif not is_photo_file(name):
                 passed_over[PurePath(name).suffix.lower()] += 1
             elif leaves_corpus(path, corpora):

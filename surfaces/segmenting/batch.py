@@ -16,7 +16,15 @@ from surfaces.cli.progress import track, write_line
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.io.local_files import is_unicode
-from surfaces.io.photo_lists import find_photos, is_photo_file, is_result, list_lines, list_text, passed_over_lines
+from surfaces.io.photo_lists import (
+    RESULTS,
+    find_photos,
+    is_photo_file,
+    is_result,
+    list_lines,
+    list_text,
+    passed_over_lines,
+)
 from surfaces.io.storage import local_path
 from surfaces.messages import brief, printable, without_credentials
 from surfaces.segmenting import pipeline
@@ -205,7 +213,7 @@ def _photos_among(files: list[str], output: Path, passed_over: Counter[str]) -> 
     for file in files:
         path = Path(file)
         if is_result(path.name) or output.resolve() in path.resolve().parents:
-            passed_over["of segment.py"] += 1
+            passed_over[RESULTS] += 1
         elif not is_photo_file(path.name):
             passed_over[path.suffix.lower()] += 1
         else:

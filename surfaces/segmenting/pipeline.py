@@ -116,7 +116,7 @@ class Outcome:
 def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings: Settings) -> Outcome:
     """Segments a photo, which is loaded while the network opens, and writes its results.
 
-    The network is closed before the photo is drawn on: it has a third of the memory. Errors are those of the steps.
+    The network is closed before the photo is drawn on, to save its memory. Errors are those of the steps.
     """
     photo = call_in_thread(lambda: load_photo(source, settings))
     predictor = open_predictor()
