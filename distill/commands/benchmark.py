@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,16 +25,21 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
+from distill.commands.evaluate import evaluate
+from distill.datasets import SPLITS, open_datasets, protect_inputs, require_labelled
+from distill.evaluation.report import plain_numbers
 from models.inference.model_output import choose_input_size
 from models.inference.segmenter import Segmenter, network_input
 from models.inference.session import first_line, open_session
 from models.student.instance_heads import MAX_DETECTIONS
 from models.weights.registry import shipped
+from surfaces.classes import BY_NAME
 from surfaces.cli.arguments import local_path, positive
-from surfaces.detections import Image
+from surfaces.datasets import Sample
+from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
 from surfaces.images.load import load_image
-from surfaces.io.atomic_files import refuse_overwrite, replace_file
+from surfaces.io.atomic_files import replace_file
 from surfaces.io.local_files import read_text
 
 CLASSES_WITH_BACKGROUND = 4
@@ -60,12 +65,14 @@ class Contender:
         once: runs it once.
         parameters: in millions; None if unknown.
         rounds: it takes part only in so many rounds of the timing, the first ones; None: in all.
+        predict: from a photo to its segments, where its accuracy can be measured.
     """
 
     name: str
     once: Callable[[], object]
     parameters: float | None
     rounds: int | None = None
+    predict: Callable[[Image], list[Detection]] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,20 +121,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="other networks, on an input of random numbers; sizes that they leave open are those of our input",
     )
+    parser.add_argument(
+        "--data",
+        type=local_path,
+        nargs="+",
+        default=[],
+        metavar="DATA",
+        help="datasets on which ours, with one pass and two, is scored too",
+    )
+    parser.add_argument("--split", choices=SPLITS, default="val", help="side of their split (default: %(default)s)")
     parser.add_argument("--json", type=local_path, help="write the figures there too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints a table."""
+    samples = open_datasets(args.data, args.split) if args.data else []
+    if samples:
+        require_labelled(samples)
     if args.json:
-        refuse_overwrite([args.json], [Path(args.photo), args.weights or shipped("onnx").path, *args.onnx])
+        inputs = [Path(args.photo), args.weights or shipped("onnx").path, *args.onnx]
+        protect_inputs([args.json], args.data, samples, inputs)
     torch.set_num_threads(args.threads)
     image = downsample(load_image(args.photo), args.side)
     networks = contenders(image, args.weights, args.threads)
     networks += [onnx_contender(path, image, args.threads) for path in args.onnx]
     timings = time_in_turns(networks, args.runs)
     cold, rate = cold_start(image, args.cold_runs), batch_rate(image, args.batch)
-    print(table(timings, cold, rate, image))
+    accuracy = score(networks, samples)
+    print(table(timings, cold, rate, image, accuracy))
     if args.json:
         figures = {
             "machine": machine(),
@@ -136,6 +157,12 @@ def run(args: argparse.Namespace) -> int:
             "warm": [asdict(timing) for timing in timings],
             "cold": asdict(cold),
             "batch": {"photos": args.batch, "photos_per_s": rate},
+            "accuracy": {
+                "data": [str(path) for path in args.data],
+                "split": args.split,
+                "photos": len(samples),
+                "iou": plain_numbers(accuracy),
+            },
             "file_mb": (args.weights or shipped("onnx").path).stat().st_size / 1e6,
         }
         replace_file(args.json, (json.dumps(figures, indent=2) + "\n").encode())
@@ -159,8 +186,8 @@ def contenders(image: Image, weights: Path | None, threads: int) -> list[Contend
     large = np.asarray(cv2.resize(image, None, fx=scale, fy=scale), np.uint8)
     return [
         Contender("ours, network alone (ONNX Runtime)", lambda: segmenter.infer(image), ours),
-        Contender("ours, photo to masks", lambda: segmenter.predict(image), ours),
-        Contender("ours, photo to masks, --accurate", lambda: accurate.predict(image), ours),
+        Contender("ours, photo to masks", lambda: segmenter.predict(image), ours, predict=segmenter.predict),
+        Contender("ours, photo to masks, --accurate", lambda: accurate.predict(image), ours, predict=accurate.predict),
         Contender("ours, photo to masks, 12 megapixels", lambda: segmenter.predict(large), ours),
         _torchvision_contender("Mask R-CNN ResNet-50-FPN (torchvision)", "resnet50_fpn", image),
         _torchvision_contender("Mask R-CNN MobileNetV3-L-FPN (torchvision)", "mobilenet_v3_large_fpn", image),
@@ -254,6 +281,16 @@ def batch_rate(image: Image, photos: int) -> float:
         return photos / (time.perf_counter() - started)
 
 
+def score(networks: Sequence[Contender], samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    """IoU of each class, by the names of the networks that can be scored; empty without samples."""
+    if not samples:
+        return {}
+    reports = {network.name: evaluate(network.predict, samples) for network in networks if network.predict}
+    return {
+        name: {surface: scores.iou for surface, scores in report.classes.items()} for name, report in reports.items()
+    }
+
+
 def machine() -> dict[str, str]:
     """The machine and its libraries."""
     return {
@@ -267,16 +304,25 @@ def machine() -> dict[str, str]:
     }
 
 
-def table(timings: Sequence[Timing], cold: ColdStart, rate: float, image: Image) -> str:
-    """The figures as text."""
+def table(
+    timings: Sequence[Timing],
+    cold: ColdStart,
+    rate: float,
+    image: Image,
+    accuracy: Mapping[str, Mapping[str, float]] | None = None,
+) -> str:
+    """The figures as text; `accuracy` is IoU by network and class."""
     facts = ", ".join(f"{key} {value}" for key, value in machine().items())
     lines = [f"{image.shape[1]}x{image.shape[0]} photo; {facts}", ""]
-    lines.append(f"{'network, warm':44} {'median':>9} {'p95':>9} {'x ours':>7} {'M params':>9}")
+    columns = f" {'IoU, ' + ', '.join(BY_NAME):>30}" if accuracy else ""
+    lines.append(f"{'network, warm':44} {'median':>9} {'p95':>9} {'x ours':>7} {'M params':>9}{columns}")
     reference = timings[1].median_ms
     for timing in timings:
         size = f"{timing.parameters:9.1f}" if timing.parameters is not None else f"{'?':>9}"
         ratio = timing.median_ms / reference
-        lines.append(f"{timing.name:44} {timing.median_ms:6.0f} ms {timing.p95_ms:6.0f} ms {ratio:7.2f} {size}")
+        line = f"{timing.name:44} {timing.median_ms:6.0f} ms {timing.p95_ms:6.0f} ms {ratio:7.2f} {size}"
+        ious = (accuracy or {}).get(timing.name, {})
+        lines.append(f"{line} {', '.join(f'{iou:.3f}' for iou in ious.values()):>30}".rstrip())
     imports = f"{cold.median_s / cold.imports_s:.2f} times importing onnxruntime, cv2 and supervision"
     lines += ["", f"python segment.py, cold process: {cold.median_s:.2f} s ({imports}), {cold.peak_mb:.0f} MiB at most"]
     lines.append(f"a batch with --json: {rate:.1f} photos a second")

@@ -22,7 +22,7 @@ def test_it_prints_and_writes_figures(tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     torch.onnx.export(torch.nn.Conv2d(3, 1, 1), (torch.zeros(1, 3, 16, 16),), str(other), dynamo=False)
     flags = ["--side", "256", "--threads", "1", "--runs", "1", "--cold-runs", "1", "--batch", "2"]
-    flags += ["--onnx", str(other), "--json", str(figures)]
+    flags += ["--onnx", str(other), "--json", str(figures), "--data", str(ROOMS), "--split", "all"]
     ran = run_distill("benchmark", str(PHOTO), *flags)
     assert ran.returncode == 0, ran.stderr
     written = json.loads(figures.read_text())
@@ -39,6 +39,12 @@ def test_it_prints_and_writes_figures(tmp_path: Path) -> None:
     assert parameters["Mask R-CNN ResNet-50-FPN (torchvision)"] == pytest.approx(44, abs=1)
     assert 0.1 < written["cold"]["imports_s"] < written["cold"]["median_s"] < 60
     assert written["batch"]["photos_per_s"] > 0
+    accuracy = written["accuracy"]
+    assert accuracy["photos"] > 0
+    assert list(accuracy["iou"]) == names[1:3]
+    for ious in accuracy["iou"].values():
+        assert ious["wall"] > 0.5
+        assert ", ".join(f"{iou:.3f}" for iou in ious.values()) in ran.stdout
     assert 4 < written["file_mb"] < 40
     # The peak of `segment.py`, not that of this process with torch in it.
     assert 50 < written["cold"]["peak_mb"] <= 600
