@@ -33,9 +33,3 @@ class HostingError(SurfacesError):
     """The server cannot be made to show the photos."""
 
     exit_code = 19
-
-
-class AccessError(SurfacesError):
-    """Others could reach a server that a command is about to start, and no secret protects it."""
-
-    exit_code = 27

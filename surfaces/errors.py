@@ -53,3 +53,9 @@ class DeviceError(SurfacesError):
     """The requested device is not available."""
 
     exit_code = 13
+
+
+class AccessError(SurfacesError):
+    """Others could reach a server that a command is about to start, and no secret protects it."""
+
+    exit_code = 27

@@ -8,14 +8,9 @@ demand, is answered with all segments that our network finds.
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,44 +19,31 @@ from label_studio_sdk.core.api_error import ApiError
 
 from labelstudio.backend.model import InteractiveModel
 from labelstudio.backend.segmenters import InteractiveSegmenter, StudentSegmenter
-from labelstudio.backend.server import LOOPBACK_HOSTS, USER, Access, MlServer, report
+from labelstudio.backend.server import MlServer, report
 from labelstudio.backend.task_photos import TaskPhotos
-from labelstudio.errors import AccessError, ProjectError, ServerUnavailableError, TokenError
+from labelstudio.errors import ProjectError, ServerUnavailableError, TokenError
 from labelstudio.project.labeling_config import Project, add_project_argument, find_project
 from labelstudio.server.connection import Server, add_server_arguments, connect, server_errors
 from models.inference.segmenter import Segmenter
 from surfaces.cli.arguments import local_path
 from surfaces.cli.commands import missing_package_reported
+from surfaces.errors import AccessError
 from surfaces.messages import brief
+from surfaces.serving.access import USER, access_for, add_listen_arguments, bracket, stop_signals, url_of
 
 TITLE = "interior-surfaces"
 """Of the backend's entry in a project; there is one."""
 
 _SAM_SIZES = ("vit_b", "vit_l", "vit_h")
 _BLOCKED = "reserved network address"
-_ALL_ADDRESSES = ("0.0.0.0", "::", "")
 _SECRET = "INTERIOR_SURFACES_ML_SECRET"
-_SECRET_CHARACTERS_MIN = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help=f"address to listen on (%(default)s); any but loopback needs a secret in {_SECRET}",
-    )
-    parser.add_argument("--port", type=int, default=9090, help="0 chooses a free one (%(default)s)")
+    add_listen_arguments(parser, 9090, _SECRET)
     parser.add_argument(
         "--address", metavar="URL", help="address by which Label Studio reaches this, if it runs on another machine"
-    )
-    parser.add_argument(
-        "--allowed-host",
-        action="append",
-        type=_host_name,
-        default=[],
-        metavar="NAME",
-        help="further host name of requests, beside those of --host, --address and this machine",
     )
     parser.add_argument("--sam", type=local_path, metavar="CHECKPOINT", help="official weights of SAM")
     parser.add_argument("--sam-size", choices=_SAM_SIZES, default="vit_b", help="size of that network (%(default)s)")
@@ -84,12 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command until SIGINT or SIGTERM; returns its exit code."""
-    access = _access(args)
+    access = access_for(args.host, [*_hosts_of(args.address), *args.allowed_host], _SECRET)
     server = _connect(args)
     model = InteractiveModel(open_segmenter(args), TaskPhotos(server, args.allow_private))
-    with _stop_signals() as stopped, MlServer(args.host, args.port, model, access) as backend:
-        host = "127.0.0.1" if args.host in _ALL_ADDRESSES else _bracket(args.host)
-        url = args.address or f"http://{host}:{backend.port}"
+    with stop_signals() as stopped, MlServer(args.host, args.port, model, access) as backend:
+        url = args.address or url_of(args.host, backend.port)
         if server and args.connect is not False:
             _register(args, server, url, access.secret)
         print(url, flush=True)
@@ -139,21 +120,6 @@ def register_backend(server: Server, project: Project, url: str, secret: str | N
                 client.webhooks.delete(webhook.id)
 
 
-def _access(args: argparse.Namespace) -> Access:
-    """Raises an AccessError if others can reach the backend without a secret, or the secret is invalid."""
-    secret = os.environ.get(_SECRET) or None
-    if secret is None and not _is_loopback(args.host):
-        raise AccessError(f"expected a secret in {_SECRET}, since others can reach {args.host or 'this'}, got none")
-    if secret is not None:
-        valid = len(secret) >= _SECRET_CHARACTERS_MIN and secret.isascii() and secret.isprintable()
-        if not valid:
-            raise AccessError(
-                f"expected {_SECRET} to have at least {_SECRET_CHARACTERS_MIN} printable ASCII characters, it has not"
-            )
-    own = () if args.host in _ALL_ADDRESSES else (_bracket(args.host),)
-    return Access((*LOOPBACK_HOSTS, *own, *_hosts_of(args.address), *args.allowed_host), secret)
-
-
 def _hosts_of(address: str | None) -> tuple[str, ...]:
     try:
         host = urlsplit(address or "").hostname
@@ -161,24 +127,7 @@ def _hosts_of(address: str | None) -> tuple[str, ...]:
         host = None
     if address and not host:
         raise AccessError(f"expected --address such as http://gpu.example.com:9090, got {brief(address)}")
-    return (_bracket(host),) if host else ()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _host_name(text: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", text) is None:
-        raise argparse.ArgumentTypeError(f"expected a host name without port, such as gpu.example.com, got {text!r}")
-    return text
+    return (bracket(host),) if host else ()
 
 
 def _connect(args: argparse.Namespace) -> Server | None:
@@ -224,15 +173,3 @@ def _blocked_address_reported(url: str) -> Iterator[None]:
             f"Label Studio takes no backend at {url}, an address of its own network; start it with"
             " ML_BLOCK_LOCAL_IP=false in its environment"
         ) from error
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    stopped = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -20,10 +20,11 @@ from starlette.testclient import TestClient
 from labelstudio.backend.model import InteractiveModel
 from labelstudio.backend.prompts import parse_prompts
 from labelstudio.backend.segmenters import StudentSegmenter
-from labelstudio.backend.server import USER, Access, MlServer, ServerLimits, create_application
+from labelstudio.backend.server import MlServer, ServerLimits, create_application
 from labelstudio.backend.task_photos import TaskPhotos
 from labelstudio.errors import AnnotationError
 from models import Segmenter
+from surfaces.serving.access import USER, Access
 from tests.labelstudio.backend.clicks import SIZE, box, click
 from tests.labelstudio.backend.test_task_photos import server_at
 
@@ -103,7 +104,7 @@ def test_the_secret_is_asked_for_everywhere(model: Recorder) -> None:
 
     with MlServer("127.0.0.1", 0, model, Access(secret=SECRET)) as server:
         url = f"http://127.0.0.1:{server.port}"
-        wrong = ["", "Basic", "Basic \xff", f"Bearer {SECRET}"]
+        wrong = ["", "Basic", "Basic \xff", "Bearer", f"Bearer {SECRET}x", f"Digest {SECRET}"]
         for header in [*wrong, basic(USER), basic(f"{USER}:{SECRET}x"), basic(f":{SECRET}")]:
             for method, path in (("GET", "/health"), ("GET", "/versions"), ("POST", "/setup"), ("POST", "/predict")):
                 headers = {"Authorization": header.encode("latin-1")} if header else {}
@@ -112,6 +113,8 @@ def test_the_secret_is_asked_for_everywhere(model: Recorder) -> None:
                 assert SECRET not in refused.text
         assert post(server.port, {"tasks": [{}]}, Authorization=basic(f"{USER}:{SECRET}")).status_code == 200
         assert httpx.get(f"{url}/health", auth=(USER, SECRET), trust_env=False).json()["status"] == "UP"
+        bearer = {"Authorization": f"bearer {SECRET}"}
+        assert httpx.get(f"{url}/health", headers=bearer, trust_env=False).status_code == 200
     assert model.asked == [1]
 
 
