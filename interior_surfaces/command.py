@@ -11,11 +11,12 @@ from surfaces.version import VERSION
 COMMANDS = {
     "segment": "find walls, floors and dining tables in photos and draw them (as segment.py)",
     "recolor": "paint walls or floors in another colour",
+    "serve": "show a page in the browser, and answer over HTTP",
     "autolabel": "label photos, collect them from the web, export datasets",
     "distill": "train, score and export the network",
     "labelstudio": "review labels in Label Studio",
 }
-_MODULES = {"segment": "segment", "recolor": "interior_surfaces.recolor"}
+_MODULES = {"segment": "segment", "recolor": "interior_surfaces.recolor", "serve": "interior_surfaces.serve"}
 _USAGE_ERROR = 2
 
 

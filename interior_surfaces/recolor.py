@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from interior_surfaces.result import Result
 from interior_surfaces.segmenter import Segmenter
 from surfaces.classes import BY_NAME
 from surfaces.cli.arguments import local_path
@@ -59,7 +60,8 @@ def _run(options: argparse.Namespace) -> int:
         path = options.output / f"{names[source]}.jpg"
         try:
             photo = load_image(source, fetch_limits=FetchLimits(allow_private=options.allow_private))
-            write_picture(path, _paint(photo, segmenter, paints, options.compare))
+            painted = paint(segmenter.predict(photo), paints)
+            write_picture(path, _beside(photo, painted) if options.compare else painted)
         except (FetchError, DecodeError, NoSurfaceError) as error:
             failures += 1
             if not batch:
@@ -76,19 +78,19 @@ class NoSurfaceError(SurfacesError):
     exit_code = SOME_FAILED
 
 
-def _paint(
-    photo: Image, segmenter: Segmenter, paints: Sequence[tuple[str, tuple[int, int, int]]], compare: bool
-) -> Image:
-    """The photo with each surface in its colour; beside the photo itself where `compare`."""
-    result = segmenter.predict(photo)
-    painted = photo
+def paint(result: Result, paints: Sequence[tuple[str, tuple[int, int, int]]]) -> Image:
+    """The photo, uint8 HxWx3 RGB, with each surface (its class) in its colour (sRGB). Raises NoSurfaceError."""
+    painted = result.image
     for surface, colour in paints:
         mask = result.mask(surface)
         if not mask.any():
             raise NoSurfaceError(f"expected a {surface} to recolour, found none")
         painted = recolour(painted, mask, colour)
-    if not compare:
-        return painted
+    return painted
+
+
+def _beside(photo: Image, painted: Image) -> Image:
+    """The photo and its new version side by side."""
     return np.hstack([photo, np.full((len(photo), _GAP, 3), 255, np.uint8), painted])
 
 

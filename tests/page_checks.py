@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pytest
 from playwright.sync_api import Page as BrowserPage
 from playwright.sync_api import sync_playwright
+
+from tests.chromium import CHROMIUM
 
 _TAGS = """html meta title style h1 h2 h3 p pre b br code a img figure figcaption ul li table tr th td div span details
 summary svg rect path text polyline g"""
@@ -102,12 +102,6 @@ def visible(text: str) -> str:
     return re.sub(unseen, lambda sign: repr(sign[0])[1:-1], text)
 
 
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-needs_chromium = pytest.mark.skipif(
-    _CHROMIUM is None, reason="needs Chromium: expected chromium, chromium-browser or google-chrome on PATH"
-)
-
 _WIDTHS = """() => Promise.all([...document.images].map(async image => {
     image.loading = 'eager';
     await image.decode().catch(() => {});
@@ -143,7 +137,7 @@ class Viewer:
 @contextmanager
 def open_viewer() -> Iterator[Viewer]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         try:
             yield Viewer(browser.new_page())
         finally:

@@ -34,7 +34,8 @@ from surfaces.images.load import load_image
 from surfaces.store.label_store import LabelStore, Source
 from tests.autolabel.crawling.drawn_pictures import jpeg
 from tests.autolabel.label_stores import ROOMS, rooms_store
-from tests.page_checks import Page, needs_chromium, open_viewer, visible
+from tests.chromium import needs_chromium
+from tests.page_checks import Page, open_viewer, visible
 from tests.photo_servers import PhotoServer
 
 pytestmark = pytest.mark.security

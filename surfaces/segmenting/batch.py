@@ -118,8 +118,10 @@ def run_batch(
     def load(source: str) -> _Step[Image]:
         return _after(_Step(source, source), lambda name: pipeline.load_photo(name, settings))
 
+    wanted = settings.classes, settings.min_score
+
     def predict(step: _Step[Image]) -> _Step[Segmented]:
-        return _after(step, lambda image: pipeline.find_segments(image, predictor, settings))
+        return _after(step, lambda image: pipeline.find_segments(image, predictor, *wanted))
 
     def save(step: _Step[Segmented]) -> _Step[Outcome]:
         return _after(step, lambda found: pipeline.draw_and_save(step.source, found, predictor, settings))

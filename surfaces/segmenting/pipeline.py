@@ -121,7 +121,8 @@ def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings
     photo = call_in_thread(lambda: load_photo(source, settings))
     predictor = open_predictor()
     image = photo.result()
-    segmented, model = find_segments(image, predictor, settings), NamedModel(predictor.name, predictor.sha256)
+    segmented = find_segments(image, predictor, settings.classes, settings.min_score)
+    model = NamedModel(predictor.name, predictor.sha256)
     del predictor
     return draw_and_save(source, segmented, model, settings)
 
@@ -131,13 +132,15 @@ def load_photo(source: str, settings: Settings) -> Image:
     return load_image(source, settings.image_limits, settings.fetch_limits)
 
 
-def find_segments(image: Image, predictor: Predictor, settings: Settings) -> Segmented:
-    """The segments of a photo, uint8 HxWx3 RGB, that the settings ask for."""
+def find_segments(
+    image: Image, predictor: Predictor, classes: Collection[SurfaceClass] = CLASSES, min_score: float = 0.0
+) -> Segmented:
+    """The segments of a photo, uint8 HxWx3 RGB, of these classes and with this score or a higher one."""
     started = perf_counter()
     found = [
         detection
         for detection in predictor.predict(image)
-        if detection.surface in settings.classes and detection.score >= settings.min_score
+        if detection.surface in classes and detection.score >= min_score
     ]
     return Segmented(image, found, 1000 * (perf_counter() - started))
 
@@ -164,20 +167,19 @@ def save_results(
     a free name no file is left then.
     """
     height, width = segmented.image.shape[:2]
-    segments = list(zip(segment_names(segmented.detections), segmented.detections, strict=True))
     files: dict[str, bytes] = {}
     if settings.masks:
-        files |= {f"_{name}.png": encode_png(found.mask.astype(np.uint8) * 255) for name, found in segments}
+        files |= {f"_{name}": content for name, content in mask_files(segmented.detections).items()}
     if settings.cutouts:
-        files |= {f"_{name}_cutout.png": encode_png(cutout(segmented.image, found)) for name, found in segments}
+        files |= {f"_{name}": content for name, content in cutout_files(segmented).items()}
     if settings.overlay:
-        files = {".jpg": _draw(segmented, settings.alpha)} | files
+        files = {".jpg": draw_jpeg(segmented, settings.alpha)} | files
 
     def contents(stem: str) -> Mapping[str, bytes]:
         if not settings.json:
             return files
         path = settings.folder / f"{stem}{'.jpg' if settings.overlay else '.json'}"
-        document = _describe(source, path, (height, width), segmented.detections, model)
+        document = describe(source, path, (height, width), segmented.detections, model)
         return files | {".json": json.dumps(document, ensure_ascii=False, indent=1).encode()}
 
     name = settings.names.get(source)
@@ -189,18 +191,30 @@ def save_results(
     return written
 
 
-def cutout(image: Image, detection: Detection) -> Image:
-    """A segment of a photo (uint8 HxWx3 RGB) on transparent ground, uint8 HxWx4 in OpenCV's order (BGRA)."""
-    opacity = detection.mask.astype(np.uint8) * 255
-    return np.dstack([image[:, :, ::-1] * detection.mask[:, :, None], opacity])
+def mask_files(detections: Sequence[Detection]) -> dict[str, bytes]:
+    """A PNG file a segment by its name, such as `dining-table-1.png`: 255 inside, 0 outside."""
+    named = zip(segment_names(detections), detections, strict=True)
+    return {f"{name}.png": encode_png(found.mask.astype(np.uint8) * 255) for name, found in named}
 
 
-def _draw(segmented: Segmented, alpha: float) -> bytes:
-    """The picture, a JPEG file; draws over the photo."""
+def cutout_files(segmented: Segmented) -> dict[str, bytes]:
+    """A PNG file a segment by its name, such as `wall_cutout.png`: the photo inside, transparent outside."""
+    named = zip(segment_names(segmented.detections), segmented.detections, strict=True)
+    return {f"{name}_cutout.png": encode_png(_cutout(segmented.image, found)) for name, found in named}
+
+
+def draw_jpeg(segmented: Segmented, alpha: float) -> bytes:
+    """The photo with its segments drawn in, a JPEG file; the photo itself is drawn over."""
     from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
 
     picture = draw_overlay(segmented.image, segmented.detections, alpha, in_place=True)
     return encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True, in_place=True)
+
+
+def _cutout(image: Image, detection: Detection) -> Image:
+    """A segment of a photo (uint8 HxWx3 RGB) on transparent ground, uint8 HxWx4 in OpenCV's order (BGRA)."""
+    opacity = detection.mask.astype(np.uint8) * 255
+    return np.dstack([image[:, :, ::-1] * detection.mask[:, :, None], opacity])
 
 
 def _remove_stale(place: Path, settings: Settings, written: Collection[Path]) -> None:
@@ -225,13 +239,14 @@ def segment_names(detections: Sequence[Detection]) -> list[str]:
     return names
 
 
-def _describe(
-    source: str, output: Path, size_hw: tuple[int, int], detections: Sequence[Detection], model: ModelInfo
+def describe(
+    source: str, output: Path | None, size_hw: tuple[int, int], detections: Sequence[Detection], model: ModelInfo
 ) -> dict[str, Any]:
-    """The content of the JSON file, whose keys are a public interface."""
+    """The content of the JSON file, whose keys are a public interface; `output` is the picture's path, if any."""
     height, width = size_hw
+    written = None if output is None else encodable(str(output))
     return {
-        "image": {"source": encodable(source), "width": width, "height": height, "output": encodable(str(output))},
+        "image": {"source": encodable(source), "width": width, "height": height, "output": written},
         "model": {"name": model.name, "sha256": model.sha256},
         "segments": [
             {

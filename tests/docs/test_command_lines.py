@@ -18,7 +18,7 @@ import autolabel.__main__
 import distill.__main__
 import labelstudio.__main__
 import segment
-from interior_surfaces import recolor
+from interior_surfaces import recolor, serve
 from tests.docs.markdown import blocks, spans
 from tools.build_docs.documents import documents
 
@@ -93,6 +93,8 @@ def fault_of(command: str) -> str | None:
                 words = ["python", "segment.py", *rest]
             case ["recolor", *rest]:
                 return refusal(recolor.main, rest, "interior_surfaces.recolor._run")
+            case ["serve", *rest]:
+                return refusal(serve.main, rest, "interior_surfaces.serve._run")
             case [package, *rest] if package in PACKAGES:
                 words = ["python", "-m", package, *rest]
             case [name, *_] if not name.startswith("-"):
@@ -172,7 +174,7 @@ def test_there_are_many() -> None:
         ("python -m tools.no_such_tool", "no tool no_such_tool"),
         ("make tests", "the Makefile has no target tests"),
         ("pip install -e '.[trian]'", "pyproject.toml has no extra trian"),
-        ("uv pip install -e '.[train,web]'", "pyproject.toml has no extra web"),
+        ("uv pip install -e '.[train,wab]'", "pyproject.toml has no extra wab"),
     ],
 )
 @pytest.mark.parametrize("form", ["```\n{}\n```\n", "```\n{}   # so\n```\n", "Type `{}` and wait.\n"])

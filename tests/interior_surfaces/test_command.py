@@ -22,7 +22,7 @@ def test_help_and_version(tmp_path: Path) -> None:
     assert run("--version", cwd=tmp_path).stdout == f"interior-surfaces {VERSION}\n"
     shown = run(cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
-    for command in ("segment", "recolor", "autolabel", "distill", "labelstudio"):
+    for command in ("segment", "recolor", "serve", "autolabel", "distill", "labelstudio"):
         assert f"\n  {command} " in shown.stdout
         assert run(command, "--help", cwd=tmp_path).stdout.startswith("usage: ")
 
@@ -31,7 +31,7 @@ def test_an_unknown_command(tmp_path: Path) -> None:
     done = run("paint", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "interior-surfaces: expected one of segment, recolor, autolabel, distill, labelstudio, got 'paint'\n"
+        "interior-surfaces: expected one of segment, recolor, serve, autolabel, distill, labelstudio, got 'paint'\n"
     )
 
 

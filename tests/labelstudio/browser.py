@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,24 +11,17 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
-import pytest
 from PIL import Image as Pillow
 from playwright.sync_api import Page, Response, Route, sync_playwright
 
 from surfaces.detections import Image
+from tests.chromium import ARGUMENTS, ARTEFACTS, CHROMIUM, LOOPBACK
 
 SIZE_WH = (1440, 900)
 _KEPT_SIZE_WH = (1152, 720)
 OVERLAY_OPACITY = 0.6  # of brush masks on a photo
 
-_ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--force-color-profile=srgb"),
-)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PATIENCE_MS = 60_000
-ARTEFACTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "test-artifacts"))
-"""Where screenshots and measurements of a run are left."""
 _INSTRUCTIONS = "[class*=modal-ls__body]"
 _READY = """() => {
     const store = window.Htx, annotation = store?.annotationStore?.selected, photo = annotation?.names?.get('photo');
@@ -252,19 +243,11 @@ class Editor:
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def _pass_loopback(self, route: Route) -> None:
-        if urlsplit(route.request.url).hostname in _LOOPBACK:
+        if urlsplit(route.request.url).hostname in LOOPBACK:
             route.continue_()
         else:
             self.asked_outside.append(route.request.url)
             route.abort()
-
-
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-needs_chromium = pytest.mark.skipif(
-    _CHROMIUM is None, reason="needs Chromium: expected chromium, chromium-browser or google-chrome on PATH"
-)
-"""Skips before any fixture, such as a Label Studio, is installed or started."""
 
 
 @contextmanager
@@ -273,9 +256,9 @@ def open_editor(url: str, profile: Path) -> Iterator[Editor]:
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=_CHROMIUM,
+            executable_path=CHROMIUM,
             headless=True,
-            args=_ARGUMENTS,
+            args=ARGUMENTS,
             viewport={"width": SIZE_WH[0], "height": SIZE_WH[1]},
         )
         try:

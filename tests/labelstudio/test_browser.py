@@ -28,7 +28,8 @@ from surfaces.classes import BY_ID, BY_NAME, DINING_TABLE, FLOOR, IGNORE, OTHER,
 from surfaces.detections import Image, Mask
 from surfaces.images.load import decode_image
 from surfaces.store.records import ScoredLabels
-from tests.labelstudio.browser import ARTEFACTS, OVERLAY_OPACITY, Editor, needs_chromium, open_editor
+from tests.chromium import ARTEFACTS, needs_chromium
+from tests.labelstudio.browser import OVERLAY_OPACITY, Editor, open_editor
 from tests.labelstudio.review_scenes import Scene, labels_of_masks
 from tests.labelstudio.servers import TestServer
 

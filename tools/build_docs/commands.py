@@ -12,7 +12,7 @@ import autolabel.__main__
 import distill.__main__
 import labelstudio.__main__
 import segment
-from interior_surfaces import recolor
+from interior_surfaces import recolor, serve
 from tools.build_docs.results import DocsError, Results
 
 _PACKAGES = (autolabel.__main__, labelstudio.__main__, distill.__main__)
@@ -24,6 +24,7 @@ def list_commands(_: Results) -> str:
     parts = [
         f"## segment.py\n\n{_help_of(segment.main, [])}",
         f"## interior-surfaces recolor\n\n{_help_of(recolor.main, [])}",
+        f"## interior-surfaces serve\n\n{_help_of(serve.main, [])}",
     ]
     for module in _PACKAGES:
         package = str(module.__package__)
