@@ -11,11 +11,11 @@ if __name__ == "__main__" and __spec__ and not sys.flags.safe_path and sys.path[
 import argparse
 import io
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, share
@@ -24,7 +24,10 @@ from surfaces.errors import DecodeError, FetchError
 from surfaces.threads import call_in_thread
 from surfaces.version import VERSION
 
-RESULTS = ("overlay", "json", "masks", "cutout")
+if TYPE_CHECKING:
+    from surfaces.segmenting.records import Record
+
+RESULTS = ("overlay", "json", "masks", "cutout", "coco", "report")
 
 SOME_FAILED = 10
 TERMINATED = 143
@@ -70,10 +73,8 @@ def _run(options: argparse.Namespace) -> int:
     from surfaces.io.atomic_files import make_folder
     from surfaces.io.http import FetchLimits
     from surfaces.segmenting import batch, naming, pipeline
-    from surfaces.segmenting.summary import Summary, require_pyarrow
+    from surfaces.segmenting.records import Records
 
-    if options.summary and options.summary.suffix.lower() == ".parquet":
-        require_pyarrow()
     stdin = getattr(sys.stdin, "buffer", None)  # bytes, since the list may have another encoding than the locale
     sources = batch.expand_sources(options.photos, stdin, options.output)
     for line in (*sources.problems, *(() if options.quiet else sources.notes)):
@@ -89,6 +90,8 @@ def _run(options: argparse.Namespace) -> int:
         json=options.json or "json" in options.save,
         masks=options.masks or "masks" in options.save,
         cutouts="cutout" in options.save,
+        annotations="coco" in options.save,
+        thumbnails="report" in options.save,
         names=naming.names_by_source(list(zip(sources.photos, sources.folders, strict=True)))
         if options.name_from == "source"
         else {},
@@ -97,25 +100,38 @@ def _run(options: argparse.Namespace) -> int:
     )
     naming.refuse_photos(settings.folder, settings.names)
     make_folder(settings.folder)
-    if options.summary:
-        make_folder(options.summary.parent)
+    records = Records(list(_open_records(options)))
     open_segmenter = partial(Segmenter, options.weights, accurate=options.accurate, device=options.device)
-    summary = Summary(options.summary)
     for problem in sources.problems:
-        summary.add_problem(problem)
-    with summary.written():
+        records.add_problem(problem)
+    with records.written():
         if batch.is_batch(options.photos):
-            failures = batch.run_batch(sources.photos, open_segmenter(), settings, options.quiet, summary)
+            failures = batch.run_batch(sources.photos, open_segmenter(), settings, options.quiet, records)
             return SOME_FAILED if failures or sources.problems else 0
         (source,) = sources.photos
         try:
             outcome = pipeline.segment_photo(source, open_segmenter, settings)
         except (FetchError, DecodeError) as error:
-            summary.add_failure(source, error)
+            records.add_failure(source, error)
             raise type(error)(f"{batch.shown(source)}: {error}") from error
         batch.report(source, outcome, options.quiet)
-        summary.add(source, outcome)
+        records.add(source, outcome)
         return 0
+
+
+def _open_records(options: argparse.Namespace) -> Iterator[Record]:
+    """What the options want about all photos together; the folders for it are there."""
+    from surfaces.io.atomic_files import make_folder
+    from surfaces.segmenting.records import CocoRecord, ReportPage
+    from surfaces.segmenting.summary import Summary
+
+    if options.summary:
+        make_folder(options.summary.parent)
+        yield Summary(options.summary)
+    if "coco" in options.save:
+        yield CocoRecord(options.output)
+    if "report" in options.save:
+        yield ReportPage(options.output)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -186,7 +202,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_results,
         default=("overlay",),
         metavar="LIST",
-        help=f"what to write, separated by commas, out of {', '.join(RESULTS)} (default: overlay)",
+        help=f"what to write, separated by commas, out of {', '.join(RESULTS)}; coco and report are one "
+        "annotations.json and one report/index.html of all photos (default: overlay)",
     )
     add("--json", action="store_true", help="also write COCO-style results, as --save overlay,json")
     add("--masks", action="store_true", help="also write a PNG mask a segment, as --save overlay,masks")

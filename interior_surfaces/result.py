@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import BY_NAME, CLASSES
+from surfaces.datasets.coco_writer import detection_annotation
 from surfaces.detections import Detection, Image, Mask
 from surfaces.drawing.recolour import parse_colour, recolour
 from surfaces.errors import SurfacesError
 from surfaces.images.encode import encode_png, write_picture
-from surfaces.masks.rle import encode
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -97,18 +97,8 @@ class Result:
             first_id: of the first annotation.
         """
         return [
-            {
-                "id": first_id + number,
-                "image_id": image_id,
-                "category_id": detection.surface.coco_id,
-                "bbox": [round(float(value), 2) for value in (*box[:2], *(box[2:] - box[:2]))],
-                "area": int(detection.mask.sum()),
-                "iscrowd": 0,
-                "segmentation": encode(detection.mask),
-                "score": round(float(detection.score), 4),
-            }
+            {"id": first_id + number, "image_id": image_id, **detection_annotation(detection)}
             for number, detection in enumerate(self.detections)
-            for box in [detection.box_xyxy]
         ]
 
     def plot(self, alpha: float = 0.4) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import os
@@ -317,6 +318,67 @@ def test_a_summary_does_not_hide_an_error(stub, room_path: Path, tmp_path: Path)
     run = stub(room_path, "--summary", "folder.csv")
     assert (run.code, run.files) == (6, [])
     assert run.err == "segment.py: expected a file for the summary, got the folder folder.csv\n"
+
+
+def test_a_coco_file_of_all_photos(stub, room_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"<html>")
+    other = room_path.with_name("room_02.jpg")
+    run = stub(room_path, "bad.jpg", other, "--save", "coco", "--quiet")
+    assert (run.code, run.files) == (10, ["annotations.json"])
+    document = json.loads((run.folder / "annotations.json").read_text("utf-8"))
+    sizes = [(image["id"], image["file_name"], image["width"], image["height"]) for image in document["images"]]
+    assert sizes == [(1, str(room_path), 512, 384), (2, str(other), 440, 440)]
+    assert [known["name"] for known in document["categories"]] == ["wall", "floor", "dining table"]
+    annotations = document["annotations"]
+    assert [(entry["id"], entry["image_id"], entry["category_id"]) for entry in annotations] == [
+        (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 3), (5, 2, 1), (6, 2, 2), (7, 2, 3), (8, 2, 3),
+    ]  # fmt: skip
+    for entry, expected in zip(annotations, StubSegmenter().predict(np.zeros((384, 512, 3), np.uint8)), strict=False):
+        assert np.array_equal(coco.decode(entry["segmentation"]), expected.mask)
+        assert (entry["area"], entry["score"]) == (int(expected.mask.sum()), expected.score)
+    stub("bad.jpg", room_path, "--save", "coco", "--quiet")
+    assert len(json.loads((run.folder / "annotations.json").read_text("utf-8"))["images"]) == 1
+
+
+@pytest.mark.parametrize("save", ["report", "overlay,report"])
+def test_a_page_of_all_photos(stub, room_path: Path, tmp_path: Path, save: str) -> None:
+    (tmp_path / "<b>.jpg").write_bytes(b"<html>")
+    stub(room_path, room_path, room_path, "--save", save, "--quiet")
+    run = stub("<b>.jpg", room_path, "--save", save, "--quiet")
+    page = (run.folder / "report" / "index.html").read_text("utf-8")
+    assert "&lt;b&gt;.jpg: expected a photo" in page
+    assert "room_01.jpg: wall 50 %, floor 38 %, 2 dining tables" in page
+    thumbnails = [path.name for path in (run.folder / "report").iterdir() if path.suffix == ".jpg"]
+    assert thumbnails == ["000001.surfaces.jpg"]
+    assert f'src="{thumbnails[0]}"' in page
+    with Pillow.open(run.folder / "report" / thumbnails[0]) as thumbnail:
+        assert thumbnail.size == (480, 360)
+        red, green, blue = np.asarray(thumbnail).reshape(-1, 3).mean(0)
+    with Pillow.open(room_path) as photo:
+        plain = np.asarray(photo.resize((480, 360))).reshape(-1, 3).mean(0)
+    assert np.abs(plain - (red, green, blue)).max() > 5  # the segments are drawn in
+    shown = stub(str(run.folder / "report"), "--save", "json", "--output", str(tmp_path / "again"))
+    assert "of segment.py" in shown.err  # thumbnails are no photos
+
+
+def test_a_hundred_nested_photos_match_their_results_by_name(stub, tmp_path: Path) -> None:
+    photos = []
+    for number in range(100):
+        folder = tmp_path / "photos" / f"house {number % 7}" / ("ünder" if number % 2 else "")
+        place = folder / f"room_{number // 7}{'.jpg' if number % 3 else '.png'}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.new("RGB", (64 + number, 48), (number, 2 * number, 0)).save(place)
+        photos.append(place)
+    assert len(set(photos)) == 100
+    run = stub("photos", "--save", "overlay,json,masks", "--quiet")
+    assert run.code == 0
+    for photo in photos:
+        place = run.folder / photo.relative_to(tmp_path)
+        document = place.with_name(f"{place.stem}.surfaces.json")
+        assert json.loads(document.read_text("utf-8"))["image"]["source"] == str(photo.relative_to(tmp_path))
+        with Pillow.open(photo) as original, Pillow.open(document.with_suffix(".jpg")) as picture:
+            assert picture.size == original.size
+        assert len(list(document.parent.glob(f"{glob.escape(document.stem)}_*.png"))) == 4
 
 
 # Batches

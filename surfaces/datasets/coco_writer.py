@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
 from surfaces.datasets.sample import Labels, Sample, read_sample, require_unique
-from surfaces.detections import Mask, box_of_mask
+from surfaces.detections import Detection, Mask, box_of_mask
 from surfaces.images.encode import encode_jpeg, is_normalized, suffix_of
 from surfaces.io.atomic_files import new_folder
 from surfaces.io.local_files import relative_path
@@ -22,7 +23,6 @@ from surfaces.masks.rle import encode
 
 COCO_NAME = "annotations.json"
 IMAGES_NAME = "images"
-_ANNOTATIONS_PART = ".annotations.part"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class LabelRegion:
 
 
 class CocoWriter:
-    """Appends to a COCO file; ids count from 1."""
+    """Collects a COCO file in temporary files, so that memory does not grow; ids count from 1."""
 
-    def __init__(self, images: IO[str], annotations: IO[str]) -> None:
-        self._images = images
-        self._annotations = annotations
+    def __init__(self) -> None:
+        self._images = tempfile.TemporaryFile()  # noqa: SIM115, open until the writer is gone
+        self._annotations = tempfile.TemporaryFile()  # noqa: SIM115
         self.images = self.annotations = 0
 
     def add_image(self, file_name: str, size_hw: tuple[int, int], **more: object) -> int:
@@ -57,9 +57,25 @@ class CocoWriter:
 
     def add_region(self, image_id: int, surface: SurfaceClass, mask: Mask, crowd: bool, **more: object) -> None:
         """Adds a region of a photo; `more` are further keys."""
+        self.add_annotation(image_id, {**coco_annotation(surface, mask, crowd), **more})
+
+    def add_annotation(self, image_id: int, annotation: Mapping[str, object]) -> None:
+        """Adds an annotation of a photo that has all keys but the ids."""
         self.annotations += 1
-        entry = {"id": self.annotations, "image_id": image_id, **coco_annotation(surface, mask, crowd), **more}
+        entry = {"id": self.annotations, "image_id": image_id, **annotation}
         _append(self._annotations, entry, first=self.annotations == 1)
+
+    def write(self, file: IO[bytes], info: Mapping[str, object] | None = None) -> None:
+        """Writes what was collected as one document."""
+        head = {"info": dict(info or {}), "categories": coco_categories()}
+        for words, part in (
+            (json.dumps(head)[:-1] + ',\n"images": [', self._images),
+            ('\n],\n"annotations": [', self._annotations),
+        ):
+            file.write(words.encode())
+            part.seek(0)
+            shutil.copyfileobj(part, file)
+        file.write(b"\n]}\n")
 
 
 def write_coco(samples: Sequence[Sample], folder: Path) -> int:
@@ -89,20 +105,11 @@ def write_coco(samples: Sequence[Sample], folder: Path) -> int:
 
 @contextmanager
 def new_coco(folder: Path, info: Mapping[str, object] | None = None) -> Iterator[CocoWriter]:
-    """Opens a writer for the COCO file of an existing folder; the file is complete when the block ends."""
-    part = folder / _ANNOTATIONS_PART
-    with (
-        (folder / COCO_NAME).open("w", encoding="utf-8", newline="\n") as images,
-        part.open("w+", encoding="utf-8", newline="\n") as annotations,
-    ):
-        head = {"info": dict(info or {}), "categories": coco_categories()}
-        images.write(json.dumps(head)[:-1] + ',\n"images": [')
-        yield CocoWriter(images, annotations)
-        images.write('\n],\n"annotations": [')
-        annotations.seek(0)
-        shutil.copyfileobj(annotations, images)
-        images.write("\n]}\n")
-    part.unlink()
+    """A writer of the COCO file of an existing folder; the file is written when the block ends."""
+    writer = CocoWriter()
+    yield writer
+    with (folder / COCO_NAME).open("wb") as file:
+        writer.write(file, info)
 
 
 def coco_regions(labels: Labels) -> Iterator[LabelRegion]:
@@ -143,5 +150,18 @@ def coco_annotation(surface: SurfaceClass, mask: Mask, crowd: bool) -> dict[str,
     }
 
 
-def _append(file: IO[str], entry: Mapping[str, object], first: bool) -> None:
-    file.write(("\n" if first else ",\n") + json.dumps(entry))
+def detection_annotation(detection: Detection) -> dict[str, Any]:
+    """A detected segment as a COCO annotation, with its score, without `id` and `image_id`."""
+    box = detection.box_xyxy
+    return {
+        "category_id": detection.surface.coco_id,
+        "bbox": [round(float(value), 2) for value in (*box[:2], *(box[2:] - box[:2]))],
+        "area": int(detection.mask.sum()),
+        "iscrowd": 0,
+        "segmentation": encode(detection.mask),
+        "score": round(float(detection.score), 4),
+    }
+
+
+def _append(file: IO[bytes], entry: Mapping[str, object], first: bool) -> None:
+    file.write((("\n" if first else ",\n") + json.dumps(entry)).encode())

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
-from surfaces.classes import CLASSES
 from surfaces.cli.progress import track, write_line
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, SurfacesError
@@ -28,8 +27,8 @@ from surfaces.io.photo_lists import (
 from surfaces.io.storage import local_path
 from surfaces.messages import brief, printable, without_credentials
 from surfaces.segmenting import pipeline
-from surfaces.segmenting.pipeline import Outcome, Predictor, Segmented, Settings
-from surfaces.segmenting.summary import Summary
+from surfaces.segmenting.pipeline import Outcome, Predictor, Segmented, Settings, found_line
+from surfaces.segmenting.records import Records
 from surfaces.threads import DaemonThreads, prefetch
 
 PHOTOS_IN_MEMORY = 4
@@ -104,9 +103,9 @@ def expand_sources(sources: Iterable[str], stdin: BinaryIO | None, output: Path)
 
 
 def run_batch(
-    sources: Sequence[str], predictor: Predictor, settings: Settings, quiet: bool, summary: Summary | None = None
+    sources: Sequence[str], predictor: Predictor, settings: Settings, quiet: bool, records: Records | None = None
 ) -> int:
-    """Segments photos with a progress bar on stderr; `quiet` shows neither it nor notes. Fills the summary.
+    """Segments photos with a progress bar on stderr; `quiet` shows neither it nor notes. Fills the records.
 
     The network has this thread; others load the next photos and draw and write the one before. At most
     PHOTOS_IN_MEMORY are decoded at a time. Results come in the order of the sources.
@@ -126,7 +125,7 @@ def run_batch(
     def save(step: _Step[Segmented]) -> _Step[Outcome]:
         return _after(step, lambda found: pipeline.draw_and_save(step.source, found, predictor, settings))
 
-    failures = 0
+    failures, records = 0, records or Records()
     writer = ThreadPoolExecutor(1)
     try:
         loaded = prefetch(load, sources, DaemonThreads(), PHOTOS_IN_MEMORY - 2)
@@ -135,14 +134,12 @@ def run_batch(
             if isinstance(step.content, FetchError | DecodeError):
                 failures += 1
                 write_line(f"{shown(step.source)}: {step.content}")
-                if summary:
-                    summary.add_failure(step.source, step.content)
+                records.add_failure(step.source, step.content)
             elif isinstance(step.content, SurfacesError):
                 raise step.content
             else:
                 report(step.source, step.content, quiet)
-                if summary:
-                    summary.add(step.source, step.content)
+                records.add(step.source, step.content)
     finally:
         writer.shutdown(cancel_futures=True)
     return failures
@@ -170,15 +167,6 @@ def report(source: str, outcome: Outcome, quiet: bool) -> None:
         sys.stdout.flush()
     if not quiet:
         write_line(f"{shown(source)}: {found_line(outcome)}")
-
-
-def found_line(outcome: Outcome) -> str:
-    """What was found, such as `wall 41 %, floor 22 %, 1 dining table, 143 ms`."""
-    things = {surface.name for surface in CLASSES if surface.is_thing}
-    found = [f"{name} {share:.0%}".replace("%", " %") for name, share in outcome.shares.items() if name not in things]
-    if outcome.tables:
-        found.append(f"{outcome.tables} dining table{'s' if outcome.tables > 1 else ''}")
-    return ", ".join([*(found or ["nothing found"]), f"{outcome.milliseconds:.0f} ms"])
 
 
 def _read_list(stdin: BinaryIO | None, problems: list[str]) -> list[str]:

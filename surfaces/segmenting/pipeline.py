@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from surfaces.classes import CLASSES, SurfaceClass
@@ -25,6 +26,7 @@ from surfaces.segmenting.naming import Signature, stems
 from surfaces.threads import call_in_thread
 
 _JPEG_QUALITY = 92
+_THUMBNAIL_PIXELS = 480
 
 
 class ModelInfo(Protocol):
@@ -66,6 +68,8 @@ class Settings:
         json: write a COCO-style JSON file.
         masks: write a PNG file a segment, 255 inside.
         cutouts: write a PNG file a segment, the photo inside, transparent outside.
+        annotations: outcomes have the segments as COCO's annotations.
+        thumbnails: outcomes have a thumbnail.
         names: of results by photo, paths below `folder` without suffix; what is there is replaced. Results of other
             photos are named by signature and time.
     """
@@ -80,6 +84,8 @@ class Settings:
     json: bool = False
     masks: bool = False
     cutouts: bool = False
+    annotations: bool = False
+    thumbnails: bool = False
     fetch_limits: FetchLimits = field(default_factory=FetchLimits)
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
@@ -103,6 +109,8 @@ class Outcome:
         shares: of the photo's pixels, by class that was found.
         tables: the number of dining tables.
         milliseconds: from the decoded photo to its segments.
+        annotations: the segments as COCO's annotations without ids, if the settings ask for them.
+        thumbnail: a JPEG file of the photo with its segments, if the settings ask for it.
     """
 
     path: Path | None
@@ -111,6 +119,8 @@ class Outcome:
     shares: Mapping[str, float]
     tables: int
     milliseconds: float
+    annotations: tuple[Mapping[str, Any], ...] = ()
+    thumbnail: bytes | None = None
 
 
 def segment_photo(source: str, open_predictor: Callable[[], Predictor], settings: Settings) -> Outcome:
@@ -149,12 +159,34 @@ def draw_and_save(source: str, segmented: Segmented, model: ModelInfo, settings:
     """Draws a photo's segments, over the photo itself, and writes its results. Raises OutputError."""
     detections = segmented.detections
     height, width = segmented.image.shape[:2]
+    annotations = _annotations(detections) if settings.annotations else ()
     paths = save_results(source, segmented, model, settings, stems(settings.signature, datetime.now()))
     shares: dict[str, float] = {}
     for detection in detections:
         shares[detection.surface.name] = shares.get(detection.surface.name, 0.0) + detection.area_share
     tables = sum(detection.surface.is_thing for detection in detections)
-    return Outcome(paths[0] if paths else None, width, height, shares, tables, segmented.milliseconds)
+    if settings.thumbnails and not settings.overlay:
+        _draw(segmented, settings.alpha)
+    thumbnail = _thumbnail(segmented.image) if settings.thumbnails else None
+    return Outcome(
+        paths[0] if paths else None,
+        width,
+        height,
+        shares,
+        tables,
+        segmented.milliseconds,
+        annotations,
+        thumbnail,
+    )
+
+
+def found_line(outcome: Outcome) -> str:
+    """What was found, such as `wall 41 %, floor 22 %, 1 dining table, 143 ms`."""
+    things = {surface.name for surface in CLASSES if surface.is_thing}
+    found = [f"{name} {share:.0%}".replace("%", " %") for name, share in outcome.shares.items() if name not in things]
+    if outcome.tables:
+        found.append(f"{outcome.tables} dining table{'s' if outcome.tables > 1 else ''}")
+    return ", ".join([*(found or ["nothing found"]), f"{outcome.milliseconds:.0f} ms"])
 
 
 def save_results(
@@ -205,10 +237,30 @@ def cutout_files(segmented: Segmented) -> dict[str, bytes]:
 
 def draw_jpeg(segmented: Segmented, alpha: float) -> bytes:
     """The photo with its segments drawn in, a JPEG file; the photo itself is drawn over."""
+    _draw(segmented, alpha)
+    return encode_jpeg(segmented.image, _JPEG_QUALITY, full_chroma=True, in_place=True)
+
+
+def _draw(segmented: Segmented, alpha: float) -> None:
+    """Draws the segments over the photo itself."""
     from surfaces.drawing.overlay import draw_overlay  # supervision takes longer to import than the network to run
 
-    picture = draw_overlay(segmented.image, segmented.detections, alpha, in_place=True)
-    return encode_jpeg(picture, _JPEG_QUALITY, full_chroma=True, in_place=True)
+    draw_overlay(segmented.image, segmented.detections, alpha, in_place=True)
+
+
+def _annotations(detections: Sequence[Detection]) -> tuple[Mapping[str, Any], ...]:
+    """The segments as COCO's annotations without ids."""
+    from surfaces.datasets.coco_writer import detection_annotation  # most runs need nothing of datasets
+
+    return tuple(detection_annotation(detection) for detection in detections)
+
+
+def _thumbnail(picture: Image) -> bytes:
+    """A small JPEG file of a picture."""
+    from surfaces.drawing.labels import fitting_size
+
+    size = fitting_size(picture.shape, _THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS)
+    return encode_jpeg(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8), _JPEG_QUALITY)
 
 
 def _cutout(image: Image, detection: Detection) -> Image:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from surfaces.cli.progress import write_line
 from surfaces.errors import MissingExtraError, OutputError, SurfacesError
 from surfaces.io.atomic_files import replace_file
 from surfaces.messages import encodable, without_credentials
@@ -20,41 +18,27 @@ COLUMNS = ("source", "output", "width", "height", "wall", "floor", "dining_table
 
 
 class Summary:
-    """Collects a row a photo, for a CSV, JSON or Parquet file by the path's suffix; None: nothing is written.
+    """Collects a row a photo, for a CSV, JSON or Parquet file by the path's suffix.
 
     Columns: the photo; the first file written for it; its size in pixels; wall, floor and dining tables as shares of
     its pixels; the number of dining tables; milliseconds to find them; why it failed. What is not known is empty.
 
     Raises:
         OutputError: the path is a folder.
+        MissingExtraError: pyarrow is needed and not installed.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        if path and path.is_dir():
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
             raise OutputError(f"expected a file for the summary, got the folder {path}")
+        if path.suffix.lower() == ".parquet":
+            _require_pyarrow()
         self._path = path
         self.rows: list[dict[str, Any]] = []
 
-    @contextmanager
-    def written(self) -> Iterator[None]:
-        """Writes the table when the block ends; also, where there is a row, when it ends by an error, which goes on.
-
-        A file that is there is replaced. Raises OutputError.
-        """
-        try:
-            yield
-        except BaseException:
-            if self.rows:
-                try:
-                    self._write()
-                except OutputError as error:
-                    write_line(str(error))
-            raise
-        self._write()
-
-    def _write(self) -> None:
-        if self._path:
-            replace_file(self._path, FORMATS[self._path.suffix.lower()](self.rows))
+    def write(self) -> None:
+        """Writes the table; a file that is there is replaced. Raises OutputError."""
+        replace_file(self._path, FORMATS[self._path.suffix.lower()](self.rows))
 
     def add(self, source: str, outcome: Outcome) -> None:
         """Adds a photo that was segmented."""
@@ -94,7 +78,7 @@ def _json(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    pyarrow = require_pyarrow()
+    pyarrow = _require_pyarrow()
     numbers = {"width": pyarrow.int32(), "height": pyarrow.int32(), "tables": pyarrow.int32()}
     shares = dict.fromkeys(("wall", "floor", "dining_table", "milliseconds"), pyarrow.float64())
     schema = pyarrow.schema([(name, (numbers | shares).get(name, pyarrow.string())) for name in COLUMNS])
@@ -107,7 +91,7 @@ FORMATS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {".csv": _csv, ".j
 """Writers by suffix."""
 
 
-def require_pyarrow() -> Any:
+def _require_pyarrow() -> Any:
     """The module pyarrow. Raises MissingExtraError where it is not installed."""
     try:
         import pyarrow.parquet

@@ -1,0 +1,155 @@
+"""What a run leaves about all its photos together: a table, a COCO file, a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from surfaces.cli.progress import write_line
+from surfaces.drawing.web_page import PAGE_NAME
+from surfaces.errors import MissingExtraError, OutputError, SurfacesError
+from surfaces.io.atomic_files import make_folder, replace_file, replacing
+from surfaces.messages import encodable, without_credentials
+from surfaces.segmenting.naming import RESULT_ENDING
+from surfaces.segmenting.pipeline import Outcome, found_line
+
+REPORT_NAME = "report"
+"""The folder of the page."""
+
+_THUMBNAIL = re.compile(r"\d{6}\.surfaces\.jpg")
+
+
+class Record(Protocol):
+    """Collects what was found, photo by photo."""
+
+    def add(self, source: str, outcome: Outcome) -> None:
+        """Adds a photo that was segmented."""
+
+    def add_failure(self, source: str, error: SurfacesError) -> None:
+        """Adds a photo that could not be used."""
+
+    def add_problem(self, line: str) -> None:
+        """Adds what could not be searched for photos."""
+
+    def write(self) -> None:
+        """Writes the files. Raises OutputError."""
+
+
+class Records:
+    """Several records as one."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self._records = records
+        self._empty = True
+
+    def add(self, source: str, outcome: Outcome) -> None:
+        """Adds a photo that was segmented."""
+        self._empty = False
+        for record in self._records:
+            record.add(source, outcome)
+
+    def add_failure(self, source: str, error: SurfacesError) -> None:
+        """Adds a photo that could not be used."""
+        self._empty = False
+        for record in self._records:
+            record.add_failure(source, error)
+
+    def add_problem(self, line: str) -> None:
+        """Adds what could not be searched for photos."""
+        self._empty = False
+        for record in self._records:
+            record.add_problem(line)
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Writes all when the block ends; also, unless they are empty, when it ends by an error, which goes on.
+
+        Raises OutputError.
+        """
+        try:
+            yield
+        except BaseException:
+            for record in () if self._empty else self._records:
+                try:
+                    record.write()
+                except OutputError as error:
+                    write_line(str(error))
+            raise
+        for record in self._records:
+            record.write()
+
+
+class CocoRecord:
+    """All segments in one COCO file, `annotations.json` in a folder; `file_name` is the photo as it was given."""
+
+    def __init__(self, folder: Path) -> None:
+        from surfaces.datasets.coco_writer import COCO_NAME, CocoWriter  # most runs need nothing of datasets
+
+        self._path = folder / COCO_NAME
+        self._writer = CocoWriter()
+
+    def add(self, source: str, outcome: Outcome) -> None:
+        """Adds a photo's segments."""
+        name = encodable(without_credentials(source))
+        image_id = self._writer.add_image(name, (outcome.height, outcome.width))
+        for annotation in outcome.annotations:
+            self._writer.add_annotation(image_id, annotation)
+
+    def add_failure(self, source: str, error: SurfacesError) -> None:
+        """Nothing: a photo that could not be read has no size."""
+
+    def add_problem(self, line: str) -> None:
+        """Nothing."""
+
+    def write(self) -> None:
+        """Writes the file; one that is there is replaced. Raises OutputError."""
+        with replacing(self._path) as file:
+            self._writer.write(file)
+
+
+class ReportPage:
+    """A page with a thumbnail and a line a photo, `report/index.html` in a folder; failures come first.
+
+    Raises:
+        MissingExtraError: Jinja2 is not installed.
+        OutputError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import jinja2  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("expected Jinja2 for a page, install interior-surfaces[web]") from error
+        self._folder = folder / REPORT_NAME
+        self._figures: list[tuple[str, str]] = []
+        self._failures: list[str] = []
+        make_folder(self._folder)
+        for path in self._folder.iterdir():
+            if _THUMBNAIL.fullmatch(path.name):
+                path.unlink()
+
+    def add(self, source: str, outcome: Outcome) -> None:
+        """Writes a photo's thumbnail."""
+        picture = f"{len(self._figures) + 1:06d}{RESULT_ENDING}.jpg"
+        replace_file(self._folder / picture, outcome.thumbnail or b"")
+        self._figures.append((picture, f"{without_credentials(source)}: {found_line(outcome)}"))
+
+    def add_failure(self, source: str, error: SurfacesError) -> None:
+        """Adds why a photo failed."""
+        self._failures.append(f"{without_credentials(source)}: {error}")
+
+    def add_problem(self, line: str) -> None:
+        """Adds what could not be searched."""
+        self._failures.append(line)
+
+    def write(self) -> None:
+        """Writes the page. Raises OutputError."""
+        from surfaces.drawing.web_page import render_page
+
+        page = render_page(
+            "surfaces/segmented.html", "Walls, floors and dining tables", figures=self._figures, failures=self._failures
+        )
+        replace_file(self._folder / PAGE_NAME, page.encode())
