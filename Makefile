@@ -6,7 +6,7 @@ WORKERS ?= 3
 # Where PyTorch comes from; https://download.pytorch.org/whl/cpu has builds without CUDA.
 TORCH_INDEX ?=
 
-.PHONY: demo test test-minimum slow check figures lock audit
+.PHONY: demo test test-minimum slow check figures site lock audit
 
 # Installs what segmenting needs (no torch) and segments an example.
 demo: .venv/segment
@@ -32,6 +32,10 @@ check: .venv/develop
 # The documents' generated tables and figures, from docs/results.
 figures: .venv/develop
 	$(BIN)/python -m tools.build_docs
+
+# The documents as a site, in build/site; every link is checked.
+site: .venv/develop
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Writes the locked versions, with hashes, anew: UPGRADE=--upgrade for newer ones.
 lock: .venv/develop

@@ -157,7 +157,10 @@ def test_there_are_many() -> None:
     [
         ("python segment.py --uri a.jpg", "unrecognized arguments: --uri"),
         ("python segment.py --json", "expected photos, as arguments or after --url"),
-        ("interior-surfaces segment a.jpg --sav masks,txt", "expected some of overlay, json, masks, cutout; got 'txt'"),
+        (
+            "interior-surfaces segment a.jpg --sav masks,txt",
+            "cutout, coco, report; got 'txt'",
+        ),
         ("interior-surfaces distill pack a", "the following arguments are required: --out"),
         ("interior-surfaces recolor a.jpg --surface wall --color nocolour", "expected a colour such as '#8fa3ad'"),
         ("interior-surfaces paint a.jpg", "there is no command paint"),
