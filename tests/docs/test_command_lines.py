@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import yaml
 
 import autolabel.__main__
 import distill.__main__
@@ -198,3 +199,12 @@ def test_a_wrong_command_is_reported(form: str, command: str, message: str) -> N
 )
 def test_right_commands_and_other_text(text: str) -> None:
     assert list(faults(text)) == []
+
+
+def test_commands_of_the_workflow_would_run() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]
+    lines = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert sum(line.startswith("interior-surfaces") for line in lines) >= 3
+    assert [fault for line in lines for fault in [fault_of(line)] if fault] == []
+    versions = jobs["first-steps"]["strategy"]["matrix"]["python"]
+    assert versions == ["3.11", "3.12", "3.13"]
