@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
-from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, share
+from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, number, share
 from surfaces.cli.commands import escaped_terminal, exit_code_of
 from surfaces.errors import DecodeError, FetchError
 from surfaces.threads import call_in_thread
-from surfaces.version import VERSION
 
 if TYPE_CHECKING:
     from surfaces.segmenting.records import Record
@@ -223,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
-    add("--version", action="version", version=f"interior-surfaces {VERSION}")
+    add_version(parser)
     return parser
 
 

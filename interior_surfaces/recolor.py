@@ -12,7 +12,7 @@ import numpy as np
 from interior_surfaces.result import Result
 from interior_surfaces.segmenter import Segmenter
 from surfaces.classes import BY_NAME
-from surfaces.cli.arguments import local_path
+from surfaces.cli.arguments import add_version, local_path
 from surfaces.cli.commands import escaped_terminal, exit_code_of
 from surfaces.cli.progress import track, write_line
 from surfaces.detections import Image
@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--accurate", action="store_true", help="as of segment.py: average with the mirror image")
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--quiet", action="store_true", help="show no progress bar")
+    add_version(parser)
     return parser
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from models import Segmenter
-from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
+from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, positive
 from surfaces.cli.commands import escaped_terminal, exit_code_of, missing_package_reported
 from surfaces.images.load import ImageLimits
 from surfaces.io.http import FetchLimits
@@ -95,4 +95,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--queue", type=positive, metavar="N", help="photos in progress, beyond which clients get a 503 (default: 32)")
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--labelstudio", action="store_true", help="also answer Label Studio as its ML backend, at /labelstudio")
+    add_version(parser)
     return parser

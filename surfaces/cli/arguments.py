@@ -8,8 +8,14 @@ from typing import Any
 
 from surfaces.errors import FetchError
 from surfaces.io import storage
+from surfaces.version import VERSION
 
 _PIXELS_MAX = 178_000_000  # that Pillow decodes: twice its `MAX_IMAGE_PIXELS`, which is global
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Adds `--version`."""
+    parser.add_argument("--version", action="version", version=f"interior-surfaces {VERSION}")
 
 
 def positive(text: str) -> int:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from types import ModuleType
 from typing import Any, TextIO
 
+from surfaces.cli.arguments import add_version
 from surfaces.errors import MissingExtraError, SurfacesError
 from surfaces.messages import printable, printable_lines
 
@@ -70,6 +71,7 @@ def run_command(
         arguments: of the command line; the process's own where None.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
+    add_version(parser)
     subparsers = parser.add_subparsers(dest="command", required=True)
     given = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((word for word in given if word in commands), None)
@@ -80,6 +82,7 @@ def run_command(
         with missing_package_reported(wanted, extra):
             for name, summary in commands.items():
                 command = subparsers.add_parser(name, help=summary, description=summary)
+                add_version(command)
                 if name == wanted:
                     _import_command(package, name).add_arguments(command)
             args = parser.parse_args(given)

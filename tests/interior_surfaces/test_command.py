@@ -20,6 +20,16 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_help_and_version(tmp_path: Path) -> None:
     assert run("--version", cwd=tmp_path).stdout == f"interior-surfaces {VERSION}\n"
+    for command in (
+        ["segment"],
+        ["recolor"],
+        ["serve"],
+        ["autolabel"],
+        ["distill"],
+        ["labelstudio"],
+        ["autolabel", "run"],
+    ):
+        assert run(*command, "--version", cwd=tmp_path).stdout == f"interior-surfaces {VERSION}\n"
     shown = run(cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
     for command in ("segment", "recolor", "serve", "autolabel", "distill", "labelstudio"):
