@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from models import Segmenter
 from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, positive
@@ -57,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     segmenter = Segmenter(options.weights, options.threads, options.accurate)
     mounts = {"/labelstudio": _label_studio_backend(segmenter, access)} if options.labelstudio else {}
-    app = create_app(segmenter, access, limits, mounts)
+    app = create_app(segmenter, access, limits, mounts, options.allowed_origin)
     with (
         stop_signals() as stopped,
         HttpServer(options.host, options.port, app, ConnectionLimits(response_s=_RESPONSE_S)) as server,
@@ -93,7 +94,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-megabytes", type=megabytes, metavar="MB", help="largest upload and download (default: 50)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     add("--queue", type=positive, metavar="N", help="photos in progress, beyond which clients get a 503 (default: 32)")
+    add(
+        "--allowed-origin",
+        action="append",
+        default=[],
+        type=_origin,
+        metavar="ORIGIN",
+        help="another site whose pages may use /v1 (CORS), such as https://rooms.example.com",
+    )
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--labelstudio", action="store_true", help="also answer Label Studio as its ML backend, at /labelstudio")
     add_version(parser)
     return parser
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or text != f"{parts.scheme}://{parts.netloc}" or "@" in text:
+        raise argparse.ArgumentTypeError(f"expected an origin such as https://rooms.example.com, got {text!r}")
+    return text

@@ -11,7 +11,7 @@ import base64
 import io
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any, TypeVar
@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.routing import Mount, Router
@@ -64,6 +65,7 @@ def create_app(
     access: Access | None = None,
     limits: WebLimits | None = None,
     mounts: Mapping[str, ASGIApp] | None = None,
+    origins: Sequence[str] = (),
 ) -> ASGIApp:
     """The ASGI application.
 
@@ -73,6 +75,7 @@ def create_app(
         limits: what requests may cost.
         mounts: further applications by the path that they answer below, such as `/labelstudio`; they check access
             and limits themselves.
+        origins: other sites whose pages may use `/v1`, such as `https://rooms.example.com`.
     """
     access, limits = access or Access(), limits or WebLimits()
     app = FastAPI(
@@ -84,7 +87,7 @@ def create_app(
         exception_handlers=ERROR_HANDLERS | {RequestValidationError: _on_invalid_request},
     )
     endpoints = _Endpoints(predictor, limits)
-    guarded = APIRouter(dependencies=[Depends(access.check), Depends(_check_origin)])
+    guarded = APIRouter(dependencies=[Depends(access.check), Depends(_origin_check(origins))])
     guarded.add_api_route("/", endpoints.page, response_class=HTMLResponse, include_in_schema=False)
     guarded.add_api_route("/static/{name}", _static, include_in_schema=False)
     for path, endpoint in (("/v1/segment", endpoints.segment), ("/v1/recolor", endpoints.recolor)):
@@ -92,6 +95,14 @@ def create_app(
     app.include_router(guarded)
     app.add_api_route("/healthz", endpoints.healthz)
     app.add_middleware(BodyLimit, limits=limits)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["POST"],
+            allow_headers=["Authorization", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(access.hosts), www_redirect=False)
     routes = [Mount(path, other) for path, other in (mounts or {}).items()]
     return RequestLog(Router([*routes, Mount("/", app)], redirect_slashes=False))
@@ -282,12 +293,17 @@ def _render_page(limits: WebLimits) -> str:
     return environment.get_template("page.html").render(classes=CLASSES, version=VERSION, bytes_max=limits.bytes_max)
 
 
-def _check_origin(request: Request) -> None:
-    """Raises HTTPException 403 where another site's page sent the request."""
-    origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
-    foreign = origin is not None and origin.partition("://")[2] != host
-    if foreign or (request.headers.get("Sec-Fetch-Site") in _OTHER_SITES and request.method != "GET"):
-        raise HTTPException(403, "expected a request of this server's own page, or of no page")
+def _origin_check(origins: Sequence[str]) -> Callable[[Request], None]:
+    def check(request: Request) -> None:
+        """Raises HTTPException 403 where another site's page sent the request."""
+        origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
+        if origin is not None and origin in origins:
+            return
+        foreign = origin is not None and origin.partition("://")[2] != host
+        if foreign or (request.headers.get("Sec-Fetch-Site") in _OTHER_SITES and request.method != "GET"):
+            raise HTTPException(403, "expected a request of this server's own page, or of no page")
+
+    return check
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -72,6 +72,10 @@ def test_what_cannot_be_served_is_one_line(capsys: pytest.CaptureFixture[str], m
     assert main(["--host", "0.0.0.0"]) == 27
     expected = f"serve: expected a secret in {SECRET}, since others can reach 0.0.0.0, got none\n"
     assert capsys.readouterr().err == expected
+    for wrong in ("rooms.example.com", "https://a.example/x", "https://me@a.example"):
+        with pytest.raises(SystemExit):
+            main(["--allowed-origin", wrong])
+        assert f"expected an origin such as https://rooms.example.com, got {wrong!r}" in capsys.readouterr().err
     assert main(["--weights", "nowhere.onnx", "--port", "0"]) == 7
     assert len(capsys.readouterr().err.splitlines()) == 1
 

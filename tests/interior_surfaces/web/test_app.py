@@ -243,6 +243,22 @@ def test_other_sites_are_refused(url: str) -> None:
     assert page.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_other_sites_that_are_permitted(segmenter: Segmenter) -> None:
+    origin = "https://rooms.example.com"
+    with HttpServer("127.0.0.1", 0, create_app(segmenter, Access(secret=SECRET), origins=[origin])) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        allowed = httpx.options(f"{url}/v1/segment", headers={"Origin": origin, **asked}, trust_env=False)
+        assert (allowed.status_code, allowed.headers["Access-Control-Allow-Origin"]) == (200, origin)
+        refused = httpx.options(f"{url}/v1/segment", headers={"Origin": "https://x.example", **asked}, trust_env=False)
+        assert "Access-Control-Allow-Origin" not in refused.headers
+        headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site", "Authorization": f"Bearer {SECRET}"}
+        answer = post(url, headers=headers)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
+        assert post(url, headers={"Origin": origin}).status_code == 401
+        error_of(post(url, headers=headers | {"Origin": "https://x.example"}), 403)
+
+
 @pytest.mark.security
 def test_the_secret(segmenter: Segmenter) -> None:
     with HttpServer("127.0.0.1", 0, create_app(segmenter, Access(secret=SECRET))) as server:
