@@ -32,6 +32,9 @@ from surfaces.serving.access import USER, Access
 from surfaces.serving.http_server import ConnectionLimits, HttpServer
 from tests.interior_surfaces.web.conftest import LIMITS, ROOM
 from tests.photo_servers import PhotoServer
+from tests.surfaces.images.image_mutations import mutant
+from tests.surfaces.images.test_hostile_images import ATTACKS, MUTANTS
+from tests.surfaces.io.test_hostile_urls import HOSTILE_URLS
 
 SECRET = "correct horse battery"
 PHOTO = ROOM.read_bytes()
@@ -164,6 +167,28 @@ def test_private_addresses_need_permission(segmenter: Segmenter, photo_server: P
     with HttpServer("127.0.0.1", 0, create_app(segmenter)) as server:
         refused = post(f"http://127.0.0.1:{server.port}", photo=None, url=address)
     assert "expected a host on the public internet" in error_of(refused, 422)
+    assert photo_server.asked == []
+
+
+@pytest.mark.security
+def test_hostile_files_cost_one_line_each(start: Callable[..., str], segmenter: Segmenter) -> None:
+    url = start(segmenter)
+    for name, (data, reason) in ATTACKS.items():
+        assert reason in error_of(post(url, photo=data), 422), name
+    for number in range(0, MUTANTS, MUTANTS // 60):
+        kind, data = mutant(number)
+        answer = post(url, photo=data)
+        assert answer.status_code == 200 or error_of(answer, 422), (number, kind)
+    assert post(url).status_code == 200
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("kind", ["loopback", "notations", "networks", "metadata", "userinfo", "schemes", "ports"])
+def test_hostile_addresses_are_refused(segmenter: Segmenter, photo_server: PhotoServer, kind: str) -> None:
+    with HttpServer("127.0.0.1", 0, create_app(segmenter)) as server:
+        for address in HOSTILE_URLS[kind]:
+            if "\0" not in address:  # which a form cannot hold
+                error_of(post(f"http://127.0.0.1:{server.port}", photo=None, url=address), 422)
     assert photo_server.asked == []
 
 
