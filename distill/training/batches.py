@@ -8,6 +8,7 @@ import torch
 
 from distill.training.augment import photographic_jitter, view_maps
 from distill.training.config import TrainConfig
+from distill.training.copy_paste import paste_tables
 from distill.training.data import DeviceData, Views, crop_batch
 
 SEED_STRIDE = 1_000_003
@@ -37,6 +38,8 @@ class BatchMaker:
     def _views(self, data: DeviceData, count: int, table_share: float, generator: torch.Generator) -> Views:
         indices = data.draw(count, table_share, generator)
         views = crop_batch(data, indices, view_maps(data.sizes[indices], self.config.crop, generator), self.config.crop)
+        if self.config.copy_paste:
+            views = paste_tables(views, self.config.copy_paste, generator)
         return replace(views, images=photographic_jitter(views.images, self.config.jitter, generator))
 
 

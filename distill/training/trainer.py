@@ -87,7 +87,7 @@ class Trainer:
         validator: Validator | None = None,
     ) -> None:
         self.validator = validator
-        self.loss_weights = LOSS_WEIGHTS | {"mirror": config.mirror}
+        self.loss_weights = LOSS_WEIGHTS | {"mirror": config.mirror, "edges": config.edge_weight}
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         self.student = start.student
         for data in filter(None, (batches.data, batches.extra)):

@@ -19,6 +19,9 @@ from surfaces.errors import SurfacesError
 PARTIAL = OTHER_TABLE + 1
 """Value of a training label map: one of the photo's candidate classes (partial label)."""
 
+EDGE_RADIUS = 3
+"""Pixels on each side of an edge between labels, for the loss `edges`."""
+
 SIZE_MULTIPLE = 128
 """Height and width of the input are multiples of this: stride 16, then the pyramid's pooling by 8."""
 
@@ -118,9 +121,12 @@ class Student(SemanticBranch):
         levels = {name: level.float() for name, level in levels.items()}
         proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
+        learnt = labels.masked_fill(soft_labelled, IGNORE)
+        known, per_pixel = learnt != IGNORE, semantic_losses(log_p, learnt, candidates)
         mirror = {} if mirrored is None else {"mirror": (mirrored * -log_p).sum(dim=1).mean()}
         return {
-            "semantic": semantic_loss(log_p, labels.masked_fill(soft_labelled, IGNORE), candidates),
+            "semantic": mean_where(known, per_pixel),
+            "edges": mean_where(known & near_edges(labels), per_pixel),
             "soft_labels": soft_label_loss(log_p, soft_labels, soft_labelled),
             **mirror,
             "objectness": rpn_losses["loss_objectness"],
@@ -150,8 +156,8 @@ def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -
     return ((soft_labels * -log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 
-def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
-    """Cross-entropy at the labels' size.
+def semantic_losses(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
+    """Cross-entropy of each pixel, at the labels' size.
 
     Where several classes are possible, their probabilities are summed (Cour et al., Learning from Partial Labels,
     2011): a table of another kind may be 'other' or 'dining table', a PARTIAL pixel any of its photo's candidates.
@@ -162,7 +168,7 @@ def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = Non
         candidates: bool (N, 4), of PARTIAL pixels; None: there are none.
 
     Returns:
-        The mean over labelled pixels; 0 where there is none.
+        (N, H, W), 0 where labels are IGNORE.
     """
     log_p = F.interpolate(log_p, size=labels.shape[-2:], mode="bilinear", align_corners=False)
     either = torch.logaddexp(log_p[:, OTHER], log_p[:, DINING_TABLE.coco_id])
@@ -171,5 +177,21 @@ def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = Non
     if candidates is not None:
         partial = log_p.masked_fill(~candidates[:, :, None, None], -torch.inf).logsumexp(dim=1)
         classes = torch.cat([classes, partial[:, None]], dim=1)
-    total = F.nll_loss(classes, labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp(min=1)
+    return F.nll_loss(classes, labels, ignore_index=IGNORE, reduction="none")
+
+
+def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
+    """The mean of `semantic_losses` over labelled pixels; 0 where there is none."""
+    return mean_where(labels != IGNORE, semantic_losses(log_p, labels, candidates))
+
+
+def mean_where(chosen: Tensor, values: Tensor) -> Tensor:
+    """The mean of (N, H, W) values where bool (N, H, W) is True; 0 where nothing is."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+def near_edges(labels: Tensor) -> Tensor:
+    """Bool (N, H, W), True within EDGE_RADIUS pixels of another label of int64 (N, H, W)."""
+    values, size = labels.float(), 2 * EDGE_RADIUS + 1
+    highest, lowest = (F.max_pool2d(signed, size, 1, EDGE_RADIUS) for signed in (values, -values))
+    return highest != -lowest

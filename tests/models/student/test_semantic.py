@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.student.network import PARTIAL, semantic_loss, soft_label_loss
+from models.student.network import EDGE_RADIUS, PARTIAL, near_edges, semantic_loss, soft_label_loss
 from models.student.semantic import (
     ADE_CLASSES,
     OUTPUTS,
@@ -91,6 +91,14 @@ def test_labels_count_at_their_own_size() -> None:
     grown = F.interpolate(log_p, size=(16, 16), mode="bilinear", align_corners=False)
     expected = np.mean([-grown[0, labels[0, y, x], y, x].item() for y in range(16) for x in range(16)])
     assert semantic_loss(log_p, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_edges() -> None:
+    labels = torch.zeros(1, 20, 30, dtype=torch.int64)
+    labels[0, :, 12:] = WALL.coco_id
+    columns = near_edges(labels)[0].all(dim=0).nonzero()[:, 0].tolist()
+    assert columns == list(range(12 - EDGE_RADIUS, 12 + EDGE_RADIUS))
+    assert not near_edges(torch.full((1, 9, 9), IGNORE)).any()
 
 
 def test_nothing_labelled_gives_nothing() -> None:
