@@ -13,6 +13,7 @@ from surfaces.cli.commands import run_command
 COMMANDS = {
     "crawl": "fetch photos of interiors from the web, politely, with their provenance",
     "run": "label the photos of a folder or a list; repeat the command to resume",
+    "teachers": "list what can label, what each needs, and what works here",
     "status": "count labels, and list the skipped photos with reasons",
     "export": "write the labels as COCO, YOLO or PNG",
     "report": "write a web page that shows the labels",

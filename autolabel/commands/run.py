@@ -12,6 +12,7 @@ from dataclasses import replace
 from autolabel.labelling.class_config import default_class_config, read_class_config
 from autolabel.labelling.corpus import read_corpus
 from autolabel.labelling.interrupts import Interrupts
+from autolabel.labelling.known_teachers import better_teacher_note, default_teacher
 from autolabel.labelling.labeller import LabellingSettings
 from autolabel.labelling.pipeline import Tally, label_corpus
 from autolabel.labelling.teachers import TeacherOptions, open_teacher
@@ -48,8 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpus_help = "folder of photos, or a list of paths: text, .csv, .jsonl, .parquet"
     add("corpus", type=local_path, metavar="CORPUS", help=corpus_help)
     add("--out", type=local_path, required=True, metavar="DATASET", help="folder of the dataset")
-    teacher_help = "grounded-sam, student, onnx, or a TOML file (see docs/autolabel.md; default: %(default)s)"
-    add("--teacher", default="grounded-sam", metavar="TEACHER", help=teacher_help)
+    teacher_help = (
+        "grounded-sam, student, onnx, or a TOML file (default: grounded-sam where its packages and weights are there, "
+        "else student; `python -m autolabel teachers` tells)"
+    )
+    add("--teacher", metavar="TEACHER", help=teacher_help)
     weights_help = "the teacher's weights, files or folders"
     add("--weights", type=local_path, nargs="+", default=[], metavar="PATH", help=weights_help)
     add("--allow-python", action="store_true", help="run the Python code that the teacher's TOML file names")
@@ -84,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
     threads = args.threads or usable_cpus()
     device = None if args.device == "auto" else args.device
     options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python)
-    teacher = open_teacher(args.teacher, labelling, options)
+    name = args.teacher or default_teacher(args.weights)
+    if not (args.teacher or args.quiet) and (note := better_teacher_note(name)):
+        print(note, file=sys.stderr)
+    teacher = open_teacher(name, labelling, options)
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     workers = args.workers or min(_MOST_WORKERS, max(1, usable_cpus() // 2))
     started = time.monotonic()
