@@ -17,10 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
+from surfaces.classes import BY_NAME, CLASSES, SurfaceClass, parse_classes
 from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, number, share
 from surfaces.cli.commands import escaped_terminal, exit_code_of
-from surfaces.errors import DecodeError, FetchError
+from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.threads import call_in_thread
 
 if TYPE_CHECKING:
@@ -120,11 +120,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def _open_records(options: argparse.Namespace) -> Iterator[Record]:
     """What the options want about all photos together; the folders for it are there."""
-    from surfaces.io.atomic_files import make_folder
-    from surfaces.segmenting.records import CocoRecord, ReportPage
+    from surfaces.drawing.web_page import PAGE_NAME
+    from surfaces.io.atomic_files import make_folder, refuse_overwrite
+    from surfaces.segmenting.records import COCO_RESULTS, REPORT_NAME, CocoRecord, ReportPage
     from surfaces.segmenting.summary import Summary
 
     if options.summary:
+        others = (options.output / COCO_RESULTS, options.output / REPORT_NAME / PAGE_NAME)
+        refuse_overwrite([options.summary], others)
         make_folder(options.summary.parent)
         yield Summary(options.summary)
     if "coco" in options.save:
@@ -202,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
         default=("overlay",),
         metavar="LIST",
         help=f"what to write, separated by commas, out of {', '.join(RESULTS)}; coco and report are one "
-        "annotations.json and one report/index.html of all photos (default: overlay)",
+        "surfaces.coco.json and one report/index.html of all photos (default: overlay)",
     )
     add("--json", action="store_true", help="also write COCO-style results, as --save overlay,json")
     add("--masks", action="store_true", help="also write a PNG mask a segment, as --save overlay,masks")
@@ -227,11 +230,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _classes(text: str) -> tuple[SurfaceClass, ...]:
-    names = [name.strip().lower().replace("-", " ") for name in text.split(",")]
-    unknown = [name for name in names if name not in BY_NAME]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"expected some of {', '.join(BY_NAME)}; got {', '.join(map(repr, unknown))}")
-    return tuple(BY_NAME[name] for name in names)
+    try:
+        return parse_classes(text)
+    except SurfacesError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _results(text: str) -> tuple[str, ...]:

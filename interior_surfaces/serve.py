@@ -22,6 +22,7 @@ SECRET = "INTERIOR_SURFACES_SECRET"
 """The environment's variable that has the secret."""
 _FETCH_S = 20.0
 _RESPONSE_S = 120.0
+_CONNECTIONS_MAX = 256
 
 _EPILOG = f"""\
 examples:
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     from interior_surfaces.web.app import create_app
     from interior_surfaces.web.limits import WebLimits
-    from surfaces.serving.access import access_for, stop_signals, url_of
+    from surfaces.serving.access import access_for, stop_signals, url_of, wait_until
     from surfaces.serving.http_server import ConnectionLimits, HttpServer
 
     access = access_for(options.host, options.allowed_host, SECRET)
@@ -57,24 +58,30 @@ def _run(options: argparse.Namespace) -> int:
         fetching=FetchLimits.within(_FETCH_S, options.allow_private, options.max_megabytes),
     )
     segmenter = Segmenter(options.weights, options.threads, options.accurate)
-    mounts = {"/labelstudio": _label_studio_backend(segmenter, access)} if options.labelstudio else {}
+    mounts = (
+        {"/labelstudio": _label_studio_backend(segmenter, access, options.allow_private)} if options.labelstudio else {}
+    )
+    # Label Studio waits for the predictions of many tasks.
+    response_s = ConnectionLimits.response_s if mounts else _RESPONSE_S
+    connections = ConnectionLimits(response_s=response_s, connections_max=_CONNECTIONS_MAX)
     app = create_app(segmenter, access, limits, mounts, options.allowed_origin)
     with (
         stop_signals() as stopped,
-        HttpServer(options.host, options.port, app, ConnectionLimits(response_s=_RESPONSE_S)) as server,
+        HttpServer(options.host, options.port, app, connections) as server,
     ):
         print(url_of(options.host, server.port), flush=True)
-        stopped.wait()
+        wait_until(stopped)
     return 0
 
 
-def _label_studio_backend(segmenter: Segmenter, access: Access) -> ASGIApp:
+def _label_studio_backend(segmenter: Segmenter, access: Access, allow_private: bool) -> ASGIApp:
     with missing_package_reported("interior-surfaces serve --labelstudio", "labelstudio"):
         from labelstudio.backend.model import InteractiveModel
         from labelstudio.backend.segmenters import StudentSegmenter
         from labelstudio.backend.server import ServerLimits, create_application
         from labelstudio.backend.task_photos import TaskPhotos
-    return create_application(InteractiveModel(StudentSegmenter(segmenter), TaskPhotos(None)), access, ServerLimits())
+    model = InteractiveModel(StudentSegmenter(segmenter), TaskPhotos(None, allow_private))
+    return create_application(model, access, ServerLimits())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _origin(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or text != f"{parts.scheme}://{parts.netloc}" or "@" in text:
+    default_port = parts.netloc.endswith({"http": ":80", "https": ":443"}.get(parts.scheme, "@"))
+    plain = text == f"{parts.scheme}://{parts.netloc}".lower() and bool(parts.hostname) and "@" not in text
+    if parts.scheme not in ("http", "https") or not plain or default_port:
         raise argparse.ArgumentTypeError(f"expected an origin such as https://rooms.example.com, got {text!r}")
     return text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from surfaces.errors import SurfacesError
+
 
 @dataclass(frozen=True)
 class SurfaceClass:
@@ -32,6 +34,16 @@ NUM_CHANNELS = 1 + len(CLASSES)
 
 BY_NAME: dict[str, SurfaceClass] = {c.name: c for c in CLASSES}
 BY_ID: dict[int, SurfaceClass] = {c.coco_id: c for c in CLASSES}
+
+
+def parse_classes(text: str) -> tuple[SurfaceClass, ...]:
+    """Classes by their names, separated by commas, in any case, with hyphens or spaces. Raises SurfacesError."""
+    names = [name.strip().lower().replace("-", " ") for name in text.split(",")]
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        raise SurfacesError(f"expected some of {', '.join(BY_NAME)}; got {', '.join(map(repr, unknown))}")
+    return tuple(BY_NAME[name] for name in names)
+
 
 # Values of a semantic label map besides the COCO ids.
 OTHER = 0  # none of the classes

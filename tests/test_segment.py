@@ -324,8 +324,8 @@ def test_a_coco_file_of_all_photos(stub, room_path: Path, tmp_path: Path) -> Non
     (tmp_path / "bad.jpg").write_bytes(b"<html>")
     other = room_path.with_name("room_02.jpg")
     run = stub(room_path, "bad.jpg", other, "--save", "coco", "--quiet")
-    assert (run.code, run.files) == (10, ["annotations.json"])
-    document = json.loads((run.folder / "annotations.json").read_text("utf-8"))
+    assert (run.code, run.files) == (10, ["surfaces.coco.json"])
+    document = json.loads((run.folder / "surfaces.coco.json").read_text("utf-8"))
     sizes = [(image["id"], image["file_name"], image["width"], image["height"]) for image in document["images"]]
     assert sizes == [(1, str(room_path), 512, 384), (2, str(other), 440, 440)]
     assert [known["name"] for known in document["categories"]] == ["wall", "floor", "dining table"]
@@ -337,7 +337,7 @@ def test_a_coco_file_of_all_photos(stub, room_path: Path, tmp_path: Path) -> Non
         assert np.array_equal(coco.decode(entry["segmentation"]), expected.mask)
         assert (entry["area"], entry["score"]) == (int(expected.mask.sum()), expected.score)
     stub("bad.jpg", room_path, "--save", "coco", "--quiet")
-    assert len(json.loads((run.folder / "annotations.json").read_text("utf-8"))["images"]) == 1
+    assert len(json.loads((run.folder / "surfaces.coco.json").read_text("utf-8"))["images"]) == 1
 
 
 @pytest.mark.parametrize("save", ["report", "overlay,report"])
@@ -349,7 +349,7 @@ def test_a_page_of_all_photos(stub, room_path: Path, tmp_path: Path, save: str) 
     assert "&lt;b&gt;.jpg: expected a photo" in page
     assert "room_01.jpg: wall 50 %, floor 38 %, 2 dining tables" in page
     thumbnails = [path.name for path in (run.folder / "report").iterdir() if path.suffix == ".jpg"]
-    assert thumbnails == ["000001.surfaces.jpg"]
+    assert thumbnails == ["2-000001.surfaces_thumbnail.jpg"]
     assert f'src="{thumbnails[0]}"' in page
     with Pillow.open(run.folder / "report" / thumbnails[0]) as thumbnail:
         assert thumbnail.size == (480, 360)
@@ -379,6 +379,28 @@ def test_a_hundred_nested_photos_match_their_results_by_name(stub, tmp_path: Pat
         with Pillow.open(photo) as original, Pillow.open(document.with_suffix(".jpg")) as picture:
             assert picture.size == original.size
         assert len(list(document.parent.glob(f"{glob.escape(document.stem)}_*.png"))) == 4
+
+
+def test_pages_and_tables_harm_nothing(stub, room_path: Path, tmp_path: Path) -> None:
+    stub(room_path, "--save", "report", "--quiet")
+    before = files_below(tmp_path / "out")
+    assert stub(room_path, "--save", "report", "--weights", "absent.onnx").code == 7
+    assert files_below(tmp_path / "out") == before
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "000001.jpg").write_bytes(room_path.read_bytes())
+    run = stub("report", "--save", "overlay,report", "--quiet")
+    with Pillow.open(run.folder / "report" / "000001.surfaces.jpg") as picture:
+        assert picture.size == (512, 384)
+    (run.folder / "report" / "index.html").write_text("mine")
+    run = stub(room_path, "--save", "report")
+    assert (run.code, (run.folder / "report" / "index.html").read_text()) == (6, "mine")
+    assert "got another page" in run.err
+    same = stub(room_path, "--save", "coco,json", "--summary", str(run.folder / "surfaces.coco.json"))
+    assert same.code == 6
+
+
+def files_below(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # Batches

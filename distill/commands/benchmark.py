@@ -145,9 +145,9 @@ def run(args: argparse.Namespace) -> int:
     image = downsample(load_image(args.photo), args.side)
     networks = contenders(image, args.weights, args.threads)
     networks += [onnx_contender(path, image, args.threads) for path in args.onnx]
+    accuracy = score(networks, samples)  # first: a photo that cannot be read must not cost the timings
     timings = time_in_turns(networks, args.runs)
     cold, rate = cold_start(image, args.cold_runs), batch_rate(image, args.batch)
-    accuracy = score(networks, samples)
     print(table(timings, cold, rate, image, accuracy))
     if args.json:
         figures = {

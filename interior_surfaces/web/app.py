@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,24 +17,25 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, FastAPI, File, Form, UploadFile
+from fastapi import Depends, FastAPI, File, Form, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.routing import Mount, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from interior_surfaces.recolor import paint
+from interior_surfaces.recolor import NoSurfaceError, paint
 from interior_surfaces.result import Result
-from interior_surfaces.web.limits import BodyLimit, WebLimits, Workload
+from interior_surfaces.web.guard import Guard
+from interior_surfaces.web.limits import BodyLimit, WebLimits, Workload, client_of
 from interior_surfaces.web.request_log import RequestLog
-from surfaces.classes import BY_NAME, CLASSES, SurfaceClass
+from surfaces.classes import BY_NAME, CLASSES, SurfaceClass, parse_classes
 from surfaces.detections import Image
 from surfaces.drawing.recolour import parse_colour
+from surfaces.errors import SurfacesError
 from surfaces.images.encode import encode_jpeg
 from surfaces.images.load import decode_image
 from surfaces.io.http import fetch
@@ -54,10 +56,12 @@ from surfaces.version import VERSION
 
 SAVED = ("json", "overlay", "masks", "cutout")
 _NAME_CHARACTERS_MAX = 200
-_OTHER_SITES = ("cross-site", "same-site")
+_PIECE_BYTES = 1 << 16
 _STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
 
 R = TypeVar("R")
+_Content = tuple[bytes, str]
+"""What is answered, and its media type."""
 
 
 def create_app(
@@ -87,14 +91,13 @@ def create_app(
         exception_handlers=ERROR_HANDLERS | {RequestValidationError: _on_invalid_request},
     )
     endpoints = _Endpoints(predictor, limits)
-    guarded = APIRouter(dependencies=[Depends(access.check), Depends(_origin_check(origins))])
-    guarded.add_api_route("/", endpoints.page, response_class=HTMLResponse, include_in_schema=False)
-    guarded.add_api_route("/static/{name}", _static, include_in_schema=False)
+    app.add_api_route("/", endpoints.page, response_class=HTMLResponse, include_in_schema=False)
+    app.add_api_route("/static/{name}", _static, include_in_schema=False)
     for path, endpoint in (("/v1/segment", endpoints.segment), ("/v1/recolor", endpoints.recolor)):
-        guarded.add_api_route(path, endpoint, methods=["POST"], response_class=Response, responses=_RESPONSES[path])
-    app.include_router(guarded)
+        app.add_api_route(path, endpoint, methods=["POST"], response_class=Response, responses=_RESPONSES[path])
     app.add_api_route("/healthz", endpoints.healthz)
     app.add_middleware(BodyLimit, limits=limits)
+    app.add_middleware(Guard, access=access, origins=origins)
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -103,7 +106,6 @@ def create_app(
             allow_headers=["Authorization", "X-Request-ID"],
             expose_headers=["Retry-After", "X-Request-ID"],
         )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(access.hosts), www_redirect=False)
     routes = [Mount(path, other) for path, other in (mounts or {}).items()]
     return RequestLog(Router([*routes, Mount("/", app)], redirect_slashes=False))
 
@@ -172,7 +174,7 @@ class _Source:
 def _source(request: Request, file: _File = None, url: _Url = None) -> _Source:
     if (file is None) == (not url):
         raise HTTPException(422, "expected a file or a url, one of them")
-    return _Source(file, url, request.client.host if request.client else "")
+    return _Source(file, url, client_of(request.scope))
 
 
 _Asked = Annotated[_Source, Depends(_source)]
@@ -183,6 +185,7 @@ class _Endpoints:
         self._predictor, self._limits = predictor, limits
         self._workload = Workload(limits)
         self._processing = asyncio.Semaphore(limits.at_once)
+        self._downloads = asyncio.Semaphore(limits.uploads_max)
         self._network = threading.Lock()
         self._page = _render_page(limits)
 
@@ -208,22 +211,22 @@ class _Endpoints:
         The answer is the JSON of `segment.py --json`, or with `save` the picture (`overlay`, a JPEG file) or a ZIP
         file of a PNG file a segment (`masks`, `cutout`).
         """
-        chosen = _chosen(classes)
+        chosen = _read(parse_classes, classes)
 
-        def answer(image: Image, name: str) -> Response:
+        def answer(image: Image, name: str) -> _Content:
             segmented = self._find(image, chosen, min_score)
             if save == "overlay":
-                return Response(draw_jpeg(segmented, alpha), media_type="image/jpeg")
+                return draw_jpeg(segmented, alpha), "image/jpeg"
             if save == "masks":
-                return _zipped(mask_files(segmented.detections))
+                return _zipped(mask_files(segmented.detections)), "application/zip"
             if save == "cutout":
-                return _zipped(cutout_files(segmented))
+                return _zipped(cutout_files(segmented)), "application/zip"
             height, width = image.shape[:2]
             document = describe(name, None, (height, width), segmented.detections, self._predictor)
             if photo:
                 data = base64.b64encode(encode_jpeg(image)).decode()
                 document["image"]["data"] = f"data:image/jpeg;base64,{data}"
-            return JSONResponse(document)
+            return json.dumps(document, ensure_ascii=False).encode(), "application/json"
 
         return await self._answered(source, answer)
 
@@ -231,45 +234,77 @@ class _Endpoints:
         """Paints surfaces of a photo in other colours; shading, texture and edges stay. The answer is a JPEG file."""
         if len(surface) != len(color):
             raise HTTPException(422, f"expected a color for each surface, got {len(color)} for {len(surface)}")
-        paints = [(name, parse_colour(text)) for name, text in zip(surface, color, strict=True)]
+        named = [_read(parse_classes, name)[0].name for name in surface]
+        if len(set(named)) < len(named):
+            raise HTTPException(422, "expected each surface once")
+        paints = list(zip(named, [_read(parse_colour, text) for text in color], strict=True))
 
-        def answer(image: Image, _: str) -> Response:
+        def answer(image: Image, _: str) -> _Content:
             found = self._find(image, CLASSES, min_score)
-            return Response(encode_jpeg(paint(Result(image, tuple(found.detections)), paints)), media_type="image/jpeg")
+            try:
+                return encode_jpeg(paint(Result(image, tuple(found.detections)), paints)), "image/jpeg"
+            except NoSurfaceError as error:
+                raise HTTPException(422, str(error)) from error
 
         return await self._answered(source, answer)
 
-    async def _answered(self, source: _Source, answer: Callable[[Image, str], Response]) -> Response:
-        """The answer about a photo and its name, once it is its turn."""
-        with self._workload.admitted(source.client):
+    async def _answered(self, source: _Source, answer: Callable[[Image, str], _Content]) -> Response:
+        """The answer about a photo and its name, once it is its turn; the photo is in progress until it is read."""
+        release = self._workload.admit(source.client)
+        try:
             if source.file is not None:
                 content, name = await source.file.read(), (source.file.filename or "")[:_NAME_CHARACTERS_MAX]
             else:
                 url = source.url or ""
-                content = await _in_thread(lambda: fetch(url, self._limits.fetching))
+                async with self._downloads:
+                    content = await _in_thread(lambda: fetch(url, self._limits.fetching))
                 name = without_credentials(url)
             async with self._processing:
-                return await _in_thread(lambda: answer(decode_image(io.BytesIO(content), self._limits.images), name))
+                body, kind = await _in_thread(
+                    lambda: answer(decode_image(io.BytesIO(content), self._limits.images), name)
+                )
+        except BaseException:
+            release()
+            raise
+        return _Answer(body, kind, release)
 
     def _find(self, image: Image, classes: tuple[SurfaceClass, ...], min_score: float) -> Segmented:
         with self._network:
             return find_segments(image, self._predictor, classes, min_score)
 
 
-def _chosen(names: str) -> tuple[SurfaceClass, ...]:
-    chosen = [name.strip() for name in names.split(",")]
-    unknown = [name for name in chosen if name not in BY_NAME]
-    if unknown:
-        raise HTTPException(422, f"expected classes among {', '.join(BY_NAME)}, got {', '.join(map(repr, unknown))}")
-    return tuple(surface for surface in CLASSES if surface.name in chosen)
+class _Answer(Response):
+    """Sent in pieces, so that the server waits for slow readers; calls `release` at the end."""
+
+    def __init__(self, body: bytes, media_type: str, release: Callable[[], None]) -> None:
+        super().__init__(body, media_type=media_type)
+        self._release = release
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(self.body), _PIECE_BYTES):
+                piece = bytes(self.body[start : start + _PIECE_BYTES])
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._release()
 
 
-def _zipped(contents: Mapping[str, bytes]) -> Response:
+def _read(parse: Callable[[str], R], text: str) -> R:
+    """A field's value; HTTPException 422 where it has none."""
+    try:
+        return parse(text)
+    except SurfacesError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def _zipped(contents: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name), content)
-    return Response(buffer.getvalue(), media_type="application/zip")
+    return buffer.getvalue()
 
 
 async def _in_thread(work: Callable[[], R]) -> R:
@@ -291,19 +326,6 @@ def _render_page(limits: WebLimits) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(classes=CLASSES, version=VERSION, bytes_max=limits.bytes_max)
-
-
-def _origin_check(origins: Sequence[str]) -> Callable[[Request], None]:
-    def check(request: Request) -> None:
-        """Raises HTTPException 403 where another site's page sent the request."""
-        origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
-        if origin is not None and origin in origins:
-            return
-        foreign = origin is not None and origin.partition("://")[2] != host
-        if foreign or (request.headers.get("Sec-Fetch-Site") in _OTHER_SITES and request.method != "GET"):
-            raise HTTPException(403, "expected a request of this server's own page, or of no page")
-
-    return check
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.exceptions import HTTPException
@@ -24,7 +23,8 @@ class WebLimits:
 
     Attributes:
         bytes_max: of an uploaded photo.
-        uploads_max: so many times `bytes_max` may be in memory and on disk for all requests together.
+        uploads_max: so many times `bytes_max` may be in memory and on disk for all uploads together, half of it for
+            those of one address; as many downloads run at once.
         photos_max: photos in progress, those that wait included.
         client_photos_max: photos in progress of one address.
         at_once: photos that are decoded and segmented at once.
@@ -40,13 +40,17 @@ class WebLimits:
 
 
 class BodyLimit:
-    """ASGI middleware that ends requests with too large a body (413), or while too many others send theirs (503)."""
+    """ASGI middleware that ends requests with too large a body (413), or while too many others send theirs (503).
+
+    It counts the bytes of requests in progress, those of one address (429) too.
+    """
 
     def __init__(self, app: ASGIApp, limits: WebLimits) -> None:
         self._app = app
         self._bytes_max = limits.bytes_max + _FIELDS_BYTES
         self._total_max = limits.uploads_max * self._bytes_max
-        self._total = 0
+        self._client_max = self._total_max // 2
+        self._by_client: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -57,24 +61,28 @@ class BodyLimit:
         if not length.isdigit() or int(length[:18]) > self._bytes_max:
             await error_response(413, self._too_large())(scope, receive, send)
             return
-        received = 0
+        received, client = 0, client_of(scope)
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             size = len(message.get("body", b""))
             received += size
-            self._total += size
+            self._by_client[client] += size
             if received > self._bytes_max:
                 raise HTTPException(413, self._too_large(), {"Connection": "close"})
-            if self._total > self._total_max:
+            if self._by_client.total() > self._total_max:
                 raise busy("other uploads")
+            if self._by_client[client] > self._client_max:
+                raise too_many("bytes of uploads")
             return message
 
         try:
             await self._app(scope, counted, send)
         finally:
-            self._total -= received
+            self._by_client[client] -= received
+            if not self._by_client[client]:
+                del self._by_client[client]
 
     def _too_large(self) -> str:
         return f"expected at most {self._bytes_max - _FIELDS_BYTES} bytes in a photo, got more"
@@ -92,24 +100,35 @@ class Workload:
         """Photos in progress."""
         return self._by_client.total()
 
-    @contextmanager
-    def admitted(self, client: str) -> Iterator[None]:
-        """Counts a photo within the block.
+    def admit(self, client: str) -> Callable[[], None]:
+        """Counts a photo until the returned function is called.
 
         Raises HTTPException: 429 where the client has too many photos in progress, 503 where all together have.
         """
         if self.photos >= self._limits.photos_max:
             raise busy("other photos")
         if self._by_client[client] >= self._limits.client_photos_max:
-            words = f"expected at most {self._limits.client_photos_max} photos at once; wait for those in progress"
-            raise HTTPException(429, words, {"Retry-After": "1"})
+            raise too_many("photos")
         self._by_client[client] += 1
-        try:
-            yield
-        finally:
+
+        def release() -> None:
             self._by_client[client] -= 1
             if not self._by_client[client]:
                 del self._by_client[client]
+
+        return release
+
+
+def client_of(scope: Scope) -> str:
+    """The address of a request's client; empty where it is not known."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def too_many(what: str) -> HTTPException:
+    """The 429 of a client that asks for too much at once."""
+    return HTTPException(
+        429, f"too many {what} of this address at once; wait for those in progress", {"Retry-After": "1"}
+    )
 
 
 def busy(what: str) -> HTTPException:

@@ -29,7 +29,7 @@ from surfaces.cli.arguments import local_path
 from surfaces.cli.commands import missing_package_reported
 from surfaces.errors import AccessError
 from surfaces.messages import brief
-from surfaces.serving.access import USER, access_for, add_listen_arguments, bracket, stop_signals, url_of
+from surfaces.serving.access import USER, access_for, add_listen_arguments, bracket, stop_signals, url_of, wait_until
 
 TITLE = "interior-surfaces"
 """Of the backend's entry in a project; there is one."""
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if server and args.connect is not False:
             _register(args, server, url, access.secret)
         print(url, flush=True)
-        stopped.wait()
+        wait_until(stopped)
     return 0
 
 

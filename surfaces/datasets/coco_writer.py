@@ -16,6 +16,7 @@ import numpy as np
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
 from surfaces.datasets.sample import Labels, Sample, read_sample, require_unique
 from surfaces.detections import Detection, Mask, box_of_mask
+from surfaces.errors import OutputError
 from surfaces.images.encode import encode_jpeg, is_normalized, suffix_of
 from surfaces.io.atomic_files import new_folder
 from surfaces.io.local_files import relative_path
@@ -41,11 +42,16 @@ class LabelRegion:
 
 
 class CocoWriter:
-    """Collects a COCO file in temporary files, so that memory does not grow; ids count from 1."""
+    """Collects a COCO file in temporary files, so that memory does not grow; ids count from 1.
+
+    Raises:
+        OutputError: a temporary file cannot be made or written.
+    """
 
     def __init__(self) -> None:
-        self._images = tempfile.TemporaryFile()  # noqa: SIM115, open until the writer is gone
-        self._annotations = tempfile.TemporaryFile()  # noqa: SIM115
+        with _temporary_errors():
+            self._images = tempfile.TemporaryFile()  # noqa: SIM115, open until the writer is gone
+            self._annotations = tempfile.TemporaryFile()  # noqa: SIM115
         self.images = self.annotations = 0
 
     def add_image(self, file_name: str, size_hw: tuple[int, int], **more: object) -> int:
@@ -73,7 +79,8 @@ class CocoWriter:
             ('\n],\n"annotations": [', self._annotations),
         ):
             file.write(words.encode())
-            part.seek(0)
+            with _temporary_errors():
+                part.seek(0)
             shutil.copyfileobj(part, file)
         file.write(b"\n]}\n")
 
@@ -164,4 +171,13 @@ def detection_annotation(detection: Detection) -> dict[str, Any]:
 
 
 def _append(file: IO[bytes], entry: Mapping[str, object], first: bool) -> None:
-    file.write((("\n" if first else ",\n") + json.dumps(entry)).encode())
+    with _temporary_errors():
+        file.write((("\n" if first else ",\n") + json.dumps(entry)).encode())
+
+
+@contextmanager
+def _temporary_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"could not write a temporary file: {error.strerror or error}") from error

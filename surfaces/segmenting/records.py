@@ -19,7 +19,9 @@ from surfaces.segmenting.pipeline import Outcome, found_line
 REPORT_NAME = "report"
 """The folder of the page."""
 
-_THUMBNAIL = re.compile(r"\d{6}\.surfaces\.jpg")
+COCO_RESULTS = "surfaces.coco.json"
+_THUMBNAIL = re.compile(r"(\d{1,9})-\d{6,}\.surfaces_thumbnail\.jpg")  # no result of a photo has such a name
+_OURS = '<meta name="generator" content="interior-surfaces segment">'
 
 
 class Record(Protocol):
@@ -72,23 +74,34 @@ class Records:
         try:
             yield
         except BaseException:
-            for record in () if self._empty else self._records:
-                try:
-                    record.write()
-                except OutputError as error:
-                    write_line(str(error))
+            for error in () if self._empty else self._write():
+                write_line(str(error))
             raise
+        for error in self._write():
+            raise error
+
+    def _write(self) -> list[OutputError]:
+        """Writes all; returns why some could not be written."""
+        errors = []
         for record in self._records:
-            record.write()
+            try:
+                record.write()
+            except OutputError as error:
+                errors.append(error)
+        return errors
 
 
 class CocoRecord:
-    """All segments in one COCO file, `annotations.json` in a folder; `file_name` is the photo as it was given."""
+    """All segments in one COCO file, `surfaces.coco.json` in a folder; `file_name` is the photo as it was given.
+
+    Raises:
+        OutputError: no temporary file can be made.
+    """
 
     def __init__(self, folder: Path) -> None:
-        from surfaces.datasets.coco_writer import COCO_NAME, CocoWriter  # most runs need nothing of datasets
+        from surfaces.datasets.coco_writer import CocoWriter  # most runs need nothing of datasets
 
-        self._path = folder / COCO_NAME
+        self._path = folder / COCO_RESULTS
         self._writer = CocoWriter()
 
     def add(self, source: str, outcome: Outcome) -> None:
@@ -113,9 +126,11 @@ class CocoRecord:
 class ReportPage:
     """A page with a thumbnail and a line a photo, `report/index.html` in a folder; failures come first.
 
+    The page of an earlier run and its thumbnails stay until the new ones are complete.
+
     Raises:
         MissingExtraError: Jinja2 is not installed.
-        OutputError: the folder cannot be written.
+        OutputError: there is a page that is none of ours, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -123,18 +138,19 @@ class ReportPage:
             import jinja2  # noqa: F401
         except ModuleNotFoundError as error:
             raise MissingExtraError("expected Jinja2 for a page, install interior-surfaces[web]") from error
-        self._folder = folder / REPORT_NAME
+        self._page = folder / REPORT_NAME / PAGE_NAME
+        if self._page.exists() and _OURS not in self._page.read_text("utf-8", errors="replace"):
+            raise OutputError(f"expected no {self._page}, or one of an earlier run, got another page")
+        make_folder(self._page.parent)
+        numbers = [int(match[1]) for name in self._thumbnails() if (match := _THUMBNAIL.fullmatch(name))]
+        self._run = max(numbers, default=0) + 1
         self._figures: list[tuple[str, str]] = []
         self._failures: list[str] = []
-        make_folder(self._folder)
-        for path in self._folder.iterdir():
-            if _THUMBNAIL.fullmatch(path.name):
-                path.unlink()
 
     def add(self, source: str, outcome: Outcome) -> None:
         """Writes a photo's thumbnail."""
-        picture = f"{len(self._figures) + 1:06d}{RESULT_ENDING}.jpg"
-        replace_file(self._folder / picture, outcome.thumbnail or b"")
+        picture = f"{self._run}-{len(self._figures) + 1:06d}{RESULT_ENDING}_thumbnail.jpg"
+        replace_file(self._page.parent / picture, outcome.thumbnail or b"")
         self._figures.append((picture, f"{without_credentials(source)}: {found_line(outcome)}"))
 
     def add_failure(self, source: str, error: SurfacesError) -> None:
@@ -146,10 +162,18 @@ class ReportPage:
         self._failures.append(line)
 
     def write(self) -> None:
-        """Writes the page. Raises OutputError."""
+        """Writes the page, then removes the thumbnails of earlier runs. Raises OutputError."""
         from surfaces.drawing.web_page import render_page
 
         page = render_page(
             "surfaces/segmented.html", "Walls, floors and dining tables", figures=self._figures, failures=self._failures
         )
-        replace_file(self._folder / PAGE_NAME, page.encode())
+        replace_file(self._page, page.encode())
+        shown = {picture for picture, _ in self._figures}
+        for name in self._thumbnails():
+            if name not in shown:
+                (self._page.parent / name).unlink(missing_ok=True)
+
+    def _thumbnails(self) -> list[str]:
+        """The names of thumbnails that are there, of all runs."""
+        return [path.name for path in self._page.parent.iterdir() if _THUMBNAIL.fullmatch(path.name) and path.is_file()]

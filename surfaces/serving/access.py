@@ -38,6 +38,11 @@ class Access:
     hosts: tuple[str, ...] = LOOPBACK_HOSTS
     secret: str | None = field(default=None, repr=False)
 
+    def permits_host(self, request: Request) -> bool:
+        """Whether the Host header has one of `hosts`, with or without a port."""
+        given = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:\d*)?", request.headers.get("Host", "").lower())
+        return given is not None and given[1] in [host.lower() for host in self.hosts]
+
     def check(self, request: Request) -> None:
         """Raises HTTPException 401 if a request lacks the secret."""
         if self.secret is None:
@@ -91,7 +96,8 @@ def access_for(host: str, allowed_hosts: Sequence[str], secret_variable: str) ->
 
 def url_of(host: str, port: int) -> str:
     """The address by which this machine reaches a server that listens on `host`."""
-    return f"http://{'127.0.0.1' if host in ALL_ADDRESSES else bracket(host)}:{port}"
+    own = "::1" if host == "::" else "127.0.0.1" if host in ALL_ADDRESSES else host
+    return f"http://{bracket(own)}:{port}"
 
 
 def is_loopback(host: str) -> bool:
@@ -105,6 +111,12 @@ def is_loopback(host: str) -> bool:
 def bracket(host: str) -> str:
     """A host as URLs have it: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def wait_until(event: threading.Event) -> None:
+    """Waits for an event. In pieces, since Ctrl-C does not end an endless wait on Windows before Python 3.14."""
+    while not event.wait(0.5):
+        pass
 
 
 @contextmanager

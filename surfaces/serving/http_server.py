@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from surfaces.errors import OutputError, SurfacesError
+from surfaces.errors import DecodeError, FetchError, OutputError, SurfacesError
 from surfaces.messages import printable
 
 _HEAD_BYTES_MAX = 1 << 16
@@ -142,12 +142,19 @@ class _Connection(H11Protocol):
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    if isinstance(error.__cause__, OSError):  # such as an upload for which the disk has no room
+        print(one_line(f"{error.detail}: {error.__cause__}"), file=sys.stderr, flush=True)
+        return error_response(503, "the server could not store the request; try again later", {"Retry-After": "10"})
     missing = f"no {request.method} {request.scope['path']} here"
     words = missing if error.status_code in (404, 405) else error.detail
     return error_response(error.status_code, words, error.headers)
 
 
 async def _on_surfaces_error(_: Request, error: SurfacesError) -> JSONResponse:
+    """The client's fault is said; what is wrong with the server is logged."""
+    if not isinstance(error, FetchError | DecodeError):
+        print(one_line(str(error)), file=sys.stderr, flush=True)
+        return error_response(500, "the server could not do this; its log says why")
     return error_response(422, str(error))
 
 

@@ -12,6 +12,7 @@ const PATTERNS = [
   (x, y, period) => Math.hypot((x % period) - period / 2, (y % period) - period / 2) < period * 0.22,
   (x, y, period) => x % period < period * 0.16 || y % period < period * 0.16,
 ];
+const patternOf = (kind) => PATTERNS[kind % PATTERNS.length];
 const photos = [];
 let current = null;
 let highlighted = -1;
@@ -23,14 +24,15 @@ async function ask(path, photo, fields) {
   if (photo.blob && photo.blob.size > bytesMax) {
     throw new Error(`expected a file of at most ${bytesMax / 1e6} MB, got ${(photo.blob.size / 1e6).toFixed(1)} MB`);
   }
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 1, waited = false; ; attempt++) {
     const form = new FormData();
     if (photo.blob) form.append("file", photo.blob, photo.name);
     else form.append("url", photo.url);
-    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
     const response = await fetch(path, { method: "POST", body: form });
     if ((response.status === 429 || response.status === 503) && attempt < ATTEMPTS) {
       status("The server is busy; the photo waits.");
+      waited = true;
       const seconds = Number(response.headers.get("Retry-After")) || 2;
       await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
       continue;
@@ -39,12 +41,23 @@ async function ask(path, photo, fields) {
       const answer = await response.json().catch(() => ({}));
       throw new Error(answer.error || `the server answered ${response.status}`);
     }
+    if (waited) status("");
     return response;
   }
 }
 
-async function add(photo) {
+// One photo after the other, whatever comes meanwhile.
+let adding = Promise.resolve();
+function addAll(chosen) {
   byId("error").textContent = "";
+  for (const photo of chosen) adding = adding.then(() => add(photo));
+}
+
+function fail(line) {
+  byId("error").append(line, document.createElement("br"));
+}
+
+async function add(photo) {
   status(`Segmenting ${photo.name} …`);
   try {
     let bitmap = photo.blob && (await createImageBitmap(photo.blob).catch(() => null));
@@ -56,14 +69,15 @@ async function add(photo) {
       delete result.image.data;
       bitmap = await createImageBitmap(photo.blob);
     }
-    Object.assign(photo, { bitmap, result, map: segmentMap(result), painted: null });
+    Object.assign(photo, { bitmap, result, map: segmentMap(result), painted: null, paints: new Map() });
     photos.push(photo);
     listPhoto(photo);
-    show(photo);
+    // Who works at a photo keeps it.
+    if (!current || !byId("viewer").contains(document.activeElement)) show(photo);
     status(summary(photo));
   } catch (error) {
     status("");
-    byId("error").textContent = `${photo.name}: ${error.message}`;
+    fail(`${photo.name}: ${error.message}`);
   }
 }
 
@@ -126,7 +140,7 @@ function tint(context, photo, width, height) {
       if (!number || !shown[number - 1]) continue;
       const kind = kinds[number - 1];
       const edge = number !== photo.map[above + columns[x]] || number !== photo.map[rows[y] + columns[Math.max(0, x - line)]];
-      let share = PATTERNS[kind](x, y, period) ? Math.min(1, opacity * 1.6) : opacity;
+      let share = patternOf(kind)(x, y, period) ? Math.min(1, opacity * 1.6) : opacity;
       if (edge && opacity > 0) share = 1;
       else if (number - 1 === highlighted) share = Math.min(1, share + 0.3);
       const rgb = CLASSES[kind].rgb;
@@ -231,7 +245,7 @@ function show(photo) {
   highlighted = -1;
   byId("viewer").hidden = false;
   byId("stage").setAttribute("aria-label", summary(photo));
-  byId("original").disabled = !photo.painted;
+  byId("original").setAttribute("aria-disabled", String(!photo.painted));
   for (const other of photos) other.button.setAttribute("aria-pressed", String(other === photo));
   byId("segments").replaceChildren(...photo.result.segments.map((segment, index) => {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: described(segment) });
@@ -265,25 +279,31 @@ function thumbnail(bitmap) {
 
 // --- controls
 
+// `disabled` would take the keyboard's focus away.
 async function withButton(button, work) {
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
   byId("error").textContent = "";
   try {
     await work(current);
   } catch (error) {
-    byId("error").textContent = error.message;
+    fail(error.message);
   } finally {
-    button.disabled = false;
+    button.setAttribute("aria-disabled", "false");
   }
 }
 
 async function recolor(photo) {
-  const fields = { surface: byId("surface").value, color: byId("color").value, min_score: byId("min-score").value / 100 };
+  const [surface, color] = [byId("surface").value, byId("color").value];
+  const paints = new Map([...photo.paints, [surface, color]]);
+  const fields = { surface: [...paints.keys()], color: [...paints.values()], min_score: byId("min-score").value / 100 };
   const response = await ask("v1/recolor", photo, fields);
-  photo.painted = await createImageBitmap(await response.blob());
+  Object.assign(photo, { painted: await createImageBitmap(await response.blob()), paints });
+  status(`${photo.name}: the ${surface} is ${color} now; Opacity shows the masks again`);
+  if (photo !== current) return;
   byId("opacity").value = 0; // masks would hide the new colour
-  show(photo);
-  status(`${photo.name}: the ${fields.surface} is ${fields.color} now; Opacity shows the masks again`);
+  byId("original").setAttribute("aria-disabled", "false");
+  redraw();
 }
 
 function save(blob, photo, ending) {
@@ -315,15 +335,16 @@ function saveJson(photo) {
   save(new Blob([JSON.stringify(shown, null, 1)], { type: "application/json" }), photo, ".json");
 }
 
-async function addFiles(files) {
-  for (const file of files) await add({ name: file.name, blob: file });
+// The list of a file input empties itself, so it is copied.
+function addFiles(files) {
+  addAll([...files].map((file) => ({ name: file.name, blob: file })));
 }
 
 function swatches() {
   document.querySelectorAll(".swatch").forEach((canvas, kind) => {
     const context = canvas.getContext("2d"), pixels = context.createImageData(canvas.width, canvas.height);
     for (let at = 0, place = 0; at < pixels.data.length; at += 4, place++) {
-      const dark = PATTERNS[kind](place % canvas.width, Math.floor(place / canvas.width), 12);
+      const dark = patternOf(kind)(place % canvas.width, Math.floor(place / canvas.width), 12);
       CLASSES[kind].rgb.forEach((level, channel) => (pixels.data[at + channel] = dark ? level * 0.6 : level + (255 - level) * 0.45));
       pixels.data[at + 3] = 255;
     }
@@ -351,14 +372,14 @@ function onStage(event) {
   highlight(found ? index : -1);
 }
 
-byId("files").addEventListener("change", async (event) => {
-  await addFiles(event.target.files);
+byId("files").addEventListener("change", (event) => {
+  addFiles(event.target.files);
   event.target.value = "";
 });
 byId("add").addEventListener("submit", (event) => {
   event.preventDefault();
   const url = byId("url").value.trim();
-  if (url) add({ name: url.split(/[?#]/)[0].split("/").pop() || "photo", url });
+  if (url) addAll([{ name: url.split(/[?#]/)[0].split("/").pop() || "photo", url }]);
 });
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
@@ -376,8 +397,9 @@ byId("stage").addEventListener("pointerleave", () => {
 });
 byId("recolor").addEventListener("click", (event) => withButton(event.target, recolor));
 byId("original").addEventListener("click", () => {
-  current.painted = null;
-  show(current);
+  Object.assign(current, { painted: null, paints: new Map() });
+  byId("original").setAttribute("aria-disabled", "true");
+  redraw();
 });
 byId("save-jpg").addEventListener("click", (event) => withButton(event.target, savePicture));
 byId("save-masks").addEventListener("click", (event) => withButton(event.target, saveMasks));

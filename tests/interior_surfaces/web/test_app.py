@@ -25,6 +25,7 @@ from interior_surfaces.web.app import create_app
 from interior_surfaces.web.limits import WebLimits
 from models import Segmenter
 from surfaces.detections import Detection, Image
+from surfaces.errors import WeightsError
 from surfaces.images.load import load_image
 from surfaces.masks.rle import decode
 from surfaces.segmenting.pipeline import Segmented, describe, draw_jpeg, segment_names
@@ -127,6 +128,9 @@ def test_recolour(url: str, segmenter: Segmenter) -> None:
     masks = {found.surface.name: found.mask for found in segmenter.predict(load_image(str(ROOM)))}
     assert np.abs(np.median(pixels[masks["wall"]], axis=0) - (0x8F, 0xA3, 0xAD)).max() < 10
     assert np.abs(np.median(pixels[masks["floor"]], axis=0) - (0, 128, 128)).max() < 10
+    assert "expected each surface once" in error_of(
+        post(url, "/v1/recolor", surface=["wall", "Wall"], color=["red", "teal"]), 422
+    )
     assert "a color for each surface, got 1 for 2" in error_of(
         post(url, "/v1/recolor", surface=["wall", "floor"], color="red"), 422
     )
@@ -261,7 +265,10 @@ def test_other_sites_are_refused(url: str) -> None:
     ):
         assert "this server's own page" in error_of(post(url, headers=headers), 403)
     assert post(url, headers={"Origin": url, "Sec-Fetch-Site": "same-origin"}).status_code == 200
-    assert httpx.get(url, headers={"Host": "attacker.example"}, trust_env=False).status_code == 400
+    for host in ("attacker.example", "attacker.example:80", "127.0.0.1.attacker.example", "", "[::1", "localhost:x"):
+        error_of(httpx.get(f"{url}/healthz", headers={"Host": host}, trust_env=False), 400)
+    for host in ("localhost", "LOCALHOST:1", "[::1]:80", "127.0.0.1:"):
+        assert httpx.get(f"{url}/healthz", headers={"Host": host}, trust_env=False).status_code == 200
     page = httpx.get(url, trust_env=False)
     assert "access-control-allow-origin" not in page.headers
     assert "default-src 'none'; script-src 'self'" in page.headers["Content-Security-Policy"]
@@ -293,6 +300,10 @@ def test_the_secret(segmenter: Segmenter) -> None:
         for header in ({}, {"Authorization": f"Bearer {SECRET}x"}, {"Authorization": f"Basic {SECRET}"}):
             refused = post(url, headers=header)
             assert SECRET not in error_of(refused, 401)
+        head = b"POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(head)  # it is refused before its body comes
+            assert connection.recv(1 << 16).split()[1] == b"401"
         assert post(url, headers={"Authorization": f"Bearer {SECRET}"}).status_code == 200
         assert httpx.get(url, auth=(USER, SECRET), trust_env=False).status_code == 200
         assert httpx.get(f"{url}/healthz", trust_env=False).json()["status"] == "ok"
@@ -337,20 +348,60 @@ def test_a_full_queue_is_said_politely(start: Callable[..., str]) -> None:
 
 
 @pytest.mark.security
+def test_answers_that_nobody_reads_are_in_progress(start: Callable[..., str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)
+    buffer = io.BytesIO()
+    Pillow.fromarray(noise).save(buffer, "JPEG", quality=95)
+    waiting = Waiting()
+    waiting.go.set()
+    url = start(waiting, client_photos_max=1)
+    body = b"--b\r\nContent-Disposition: form-data; name=save\r\n\r\noverlay\r\n"
+    body += (
+        b"--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n" + buffer.getvalue() + b"\r\n--b--\r\n"
+    )
+    head = b"POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    with socket.socket() as unread:
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        unread.sendall(head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert waiting.entered.acquire(timeout=30)
+        for _ in range(40):
+            error_of(post(url), 429)
+            time.sleep(0.05)
+    for _ in range(200):
+        if (answer := post(url)).status_code == 200:
+            break
+        time.sleep(0.05)
+    assert answer.status_code == 200
+
+
+@pytest.mark.security
+def test_faults_of_the_server_are_logged_and_not_told(
+    start: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Waiting):
+        def predict(self, _: Image) -> list[Detection]:
+            raise WeightsError("expected /srv/secret/net.onnx to take a photo")
+
+    assert error_of(post(start(Broken())), 500) == "the server could not do this; its log says why"
+    assert "/srv/secret/net.onnx" in capfd.readouterr().err
+
+
+@pytest.mark.security
 def test_half_uploads_count_and_end(start: Callable[..., str]) -> None:
     waiting = Waiting()
     waiting.go.set()
-    url = start(waiting, bytes_max=100_000, uploads_max=1)
+    url = start(waiting, bytes_max=100_000, uploads_max=2)
     head = b"POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     part = b"--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as half:
         half.sendall(head + b"Content-Length: 165000\r\n\r\n" + part + b"x" * 150_000)
         for _ in range(200):
             refused = post(url)
-            if refused.status_code == 503:
+            if refused.status_code == 429:
                 break
             time.sleep(0.05)
-        assert "busy with other uploads" in error_of(refused, 503)
+        assert "too many bytes of uploads of this address" in error_of(refused, 429)
     for _ in range(200):
         if (answer := post(url)).status_code == 200:
             break

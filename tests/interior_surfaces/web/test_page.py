@@ -152,16 +152,26 @@ def test_opacity_and_minimum_score(open_page: Open, photo: Image, masks: dict[st
     expect(page.locator("#min-score-value")).to_have_text("1.00")
 
 
-def test_patterns_tell_classes_apart_without_colour(open_page: Open, masks: dict[str, npt.NDArray[np.bool_]]) -> None:
-    page = add(open_page(), ROOM)
-    slide(page, "opacity", 50)
-    shown = canvas(page)
+def test_patterns_tell_classes_apart_without_colour(open_page: Open) -> None:
+    page = open_page()
     swatches = page.evaluate("() => [...document.querySelectorAll('.swatch')].map(s => s.toDataURL())")
-    assert len(set(swatches)) == len(CLASSES)
-    for name in ("wall", "floor"):
-        assert shown[masks[name]].std() > 0
-    for word in ("wall", "floor", "dining table"):
-        assert word in page.locator("#segments").inner_text()
+    patterns = []
+    for swatch in swatches:
+        grey = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(swatch.partition(",")[2]))).convert("L"))
+        patterns.append(grey < (int(grey.min()) + int(grey.max())) / 2)
+    for number, one in enumerate(patterns):
+        assert 0.05 < one.mean() < 0.6
+        assert all((one != other).mean() > 0.1 for other in patterns[:number])
+
+
+def test_the_tint_has_the_pattern(open_page: Open, photo: Image, masks: dict[str, npt.NDArray[np.bool_]]) -> None:
+    page = add(open_page(), ROOM)
+    shown = canvas(page)
+    for surface in CLASSES[:2]:
+        strong = photo + 1.6 * OPACITY * (np.array(surface.colour_rgb) - photo)
+        marked = (np.abs(shown - strong).max(2) <= 3)[masks[surface.name]].mean()
+        assert 0.03 < marked < 0.45, surface.name
+        assert surface.name in page.locator("#segments").inner_text()
 
 
 def test_before_and_after(open_page: Open, photo: Image) -> None:
@@ -218,9 +228,17 @@ def test_recolouring(open_page: Open, photo: Image, masks: dict[str, npt.NDArray
     page.get_by_role("button", name="Recolour").click()
     expect(page.locator("#status")).to_contain_text("the wall is #008080 now")
     assert np.abs(np.median(canvas(page)[masks["wall"]], axis=0) - (0, 128, 128)).max() < 12
+    page.locator("#surface").select_option("floor")
+    page.locator("#color").fill("#ff0000")
+    page.locator("#recolor").press("Enter")
+    expect(page.locator("#status")).to_contain_text("the floor is #ff0000 now")
+    assert page.evaluate("() => document.activeElement.id") == "recolor"
+    both = canvas(page)
+    assert np.abs(np.median(both[masks["wall"]], axis=0) - (0, 128, 128)).max() < 12
+    assert np.abs(np.median(both[masks["floor"]], axis=0) - (255, 0, 0)).max() < 12
     page.get_by_role("button", name="Original colours").click()
     assert np.abs(canvas(page) - photo).max() <= 2  # opacity is 0 since the recolouring
-    expect(page.get_by_role("button", name="Original colours")).to_be_disabled()
+    expect(page.locator("#original")).to_have_attribute("aria-disabled", "true")
 
 
 def test_downloads(open_page: Open, photo: Image, segmenter: Segmenter) -> None:
@@ -266,6 +284,32 @@ def test_several_photos_and_dropped_ones(open_page: Open) -> None:
     expect(buttons.nth(0)).to_have_attribute("aria-pressed", "true")
     expect(buttons.nth(2)).to_have_attribute("aria-pressed", "false")
     assert not np.array_equal(canvas(page), third)
+
+
+def test_photos_wait_for_their_turn_and_none_is_lost(open_page: Open) -> None:
+    page = open_page()
+    page.set_input_files("#files", [ROOMS / "room_01.jpg", ROOMS / "room_02.jpg"])
+    page.set_input_files("#files", [ROOMS / f"room_0{number}.jpg" for number in (3, 4, 5)])
+    expect(page.locator("#photos button")).to_have_count(5, timeout=30_000)
+
+
+def test_errors_of_a_batch_stay_to_be_read(open_page: Open, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"hello")
+    (tmp_path / "worse.jpg").write_bytes(b"")
+    page = add(open_page(), tmp_path / "bad.jpg", tmp_path / "worse.jpg", ROOM)
+    lines = page.locator("#error").inner_text().splitlines()
+    assert [line.partition(":")[0] for line in lines if line] == ["bad.jpg", "worse.jpg"]
+
+
+def test_who_works_at_a_photo_keeps_it(open_page: Open) -> None:
+    page = add(open_page(), ROOM)
+    page.locator("#segments button").first.focus()
+    page.evaluate("() => { window.before = document.activeElement; }")
+    add(page, ROOMS / "room_02.jpg")
+    assert page.evaluate("() => document.activeElement === window.before")
+    expect(page.locator("#photos button").first).to_have_attribute("aria-pressed", "true")
+    page.locator("#photos button").nth(1).click()
+    assert canvas(page).shape[:2] == (440, 440)
 
 
 def test_addresses_and_formats_that_the_browser_cannot_show(
