@@ -112,7 +112,7 @@ def create_app(
 
 _JSON_EXAMPLE = {
     "image": {"source": "room.jpg", "width": 640, "height": 427, "output": None},
-    "model": {"name": "surfaces", "sha256": "7373078a57f2…"},
+    "model": {"name": "surfaces", "sha256": "…"},
     "segments": [
         {
             "class": "wall",
