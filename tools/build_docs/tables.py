@@ -71,7 +71,8 @@ def model_card(results: Results) -> str:
 def reviewed(results: Results) -> str:
     """The shipped network beside those before it, on photos kept apart."""
     rows = []
-    for name, part in (("step 4", "before"), ("step 5", "between"), ("step 6", "negatives"), ("**step 7, now**", "reviewed")):
+    steps = {"step 4": "before", "step 5": "between", "step 6": "negatives", "**step 7, now**": "reviewed"}
+    for name, part in steps.items():
         scenes, tables, hard = (results.read(f"{part}-{data}.json") for data in ("scenes-val", "tables-val", "hard"))
         rows.append({"title": name, "scenes": scenes, "only": tables, "hard": hard})
     columns = [
