@@ -384,7 +384,9 @@ def test_a_hundred_nested_photos_match_their_results_by_name(stub, tmp_path: Pat
 def test_pages_and_tables_harm_nothing(stub, room_path: Path, tmp_path: Path) -> None:
     stub(room_path, "--save", "report", "--quiet")
     before = files_below(tmp_path / "out")
-    assert stub(room_path, "--save", "report", "--weights", "absent.onnx").code == 7
+    (tmp_path / "nothing").mkdir()
+    for sources in ([room_path], [room_path, "nothing"]):
+        assert stub(*sources, "--save", "report,coco", "--weights", "absent.onnx").code == 7
     assert files_below(tmp_path / "out") == before
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "000001.jpg").write_bytes(room_path.read_bytes())
@@ -392,6 +394,14 @@ def test_pages_and_tables_harm_nothing(stub, room_path: Path, tmp_path: Path) ->
     with Pillow.open(run.folder / "report" / "000001.surfaces.jpg") as picture:
         assert picture.size == (512, 384)
     (run.folder / "report" / "index.html").write_text("mine")
+    for place in ("page", "file"):
+        folder = tmp_path / place
+        (folder / "report" / "index.html").mkdir(parents=True)
+        if place == "file":
+            (folder / "report" / "index.html").rmdir()
+            (folder / "report").rmdir()
+            (folder / "report").write_text("mine")
+        assert stub(room_path, "--save", "report", "--output", folder).code == 6
     run = stub(room_path, "--save", "report")
     assert (run.code, (run.folder / "report" / "index.html").read_text()) == (6, "mine")
     assert "got another page" in run.err

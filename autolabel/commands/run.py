@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from autolabel.labelling.class_config import default_class_config, read_class_config
 from autolabel.labelling.corpus import read_corpus
@@ -20,6 +21,7 @@ from models.teachers.base import Teacher
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
 from surfaces.cli.progress import progress_bar
 from surfaces.images.load import ImageLimits
+from surfaces.io.photo_lists import STORE_NAME
 from surfaces.store.label_store import LabelSettings, LabelStore
 from surfaces.threads import usable_cpus
 
@@ -88,8 +90,9 @@ def run(args: argparse.Namespace) -> int:
     threads = args.threads or usable_cpus()
     device = None if args.device == "auto" else args.device
     options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python)
-    name = args.teacher or default_teacher(args.weights)
-    if not (args.teacher or args.quiet) and (note := better_teacher_note(name)):
+    before = _teacher_before(args.out)
+    name = args.teacher or default_teacher(args.weights, before)
+    if not (args.teacher or args.quiet or before) and (note := better_teacher_note(name)):
         print(note, file=sys.stderr)
     teacher = open_teacher(name, labelling, options)
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
@@ -111,6 +114,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{_summary(tally)}{lost}; {time.monotonic() - started:.0f} s", file=sys.stderr)
     print(args.out)
     return SOME_FAILED if tally.failed else 0
+
+
+def _teacher_before(dataset: Path) -> str:
+    """The teacher of a dataset's runs so far; empty where there were none."""
+    if not (dataset / STORE_NAME).exists():
+        return ""
+    with LabelStore.open(dataset) as store:
+        settings = store.settings_in_use()
+    return settings.teacher if settings else ""
 
 
 def _label_settings(args: argparse.Namespace, teacher: Teacher, labelling: LabellingSettings) -> LabelSettings:

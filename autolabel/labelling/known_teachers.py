@@ -61,11 +61,15 @@ KNOWN_TEACHERS = (
 )
 
 
-def default_teacher(weights: Sequence[object] = ()) -> str:
+def default_teacher(weights: Sequence[object] = (), before: str = "") -> str:
     """The name of the teacher of a run that names none: `grounded-sam` where it labels at once, else `student`.
 
-    `weights` that the user names are those of `grounded-sam`.
+    Args:
+        weights: that the user names; they are those of `grounded-sam`.
+        before: the teacher of the dataset's earlier runs, as the store names it; a known one goes on.
     """
+    if (name := before.partition(" ")[0]) in (GROUNDED_SAM, STUDENT):
+        return name
     (grounded,) = (teacher for teacher in KNOWN_TEACHERS if teacher.name == GROUNDED_SAM)
     return GROUNDED_SAM if weights or not grounded.lacks() else STUDENT
 

@@ -234,9 +234,9 @@ class _Endpoints:
         """Paints surfaces of a photo in other colours; shading, texture and edges stay. The answer is a JPEG file."""
         if len(surface) != len(color):
             raise HTTPException(422, f"expected a color for each surface, got {len(color)} for {len(surface)}")
-        named = [_read(parse_classes, name)[0].name for name in surface]
-        if len(set(named)) < len(named):
-            raise HTTPException(422, "expected each surface once")
+        named = [found.name for name in surface for found in _read(parse_classes, name)]
+        if len(set(named)) < len(named) or len(named) != len(color):
+            raise HTTPException(422, "expected one surface in each field, and each once")
         paints = list(zip(named, [_read(parse_colour, text) for text in color], strict=True))
 
         def answer(image: Image, _: str) -> _Content:
@@ -253,20 +253,21 @@ class _Endpoints:
         release = self._workload.admit(source.client)
         try:
             if source.file is not None:
-                content, name = await source.file.read(), (source.file.filename or "")[:_NAME_CHARACTERS_MAX]
+                name = (source.file.filename or "")[:_NAME_CHARACTERS_MAX]
+                body, kind = await self._processed(await source.file.read(), name, answer)
             else:
                 url = source.url or ""
-                async with self._downloads:
+                async with self._downloads:  # until it is processed, since a download that waits takes memory too
                     content = await _in_thread(lambda: fetch(url, self._limits.fetching))
-                name = without_credentials(url)
-            async with self._processing:
-                body, kind = await _in_thread(
-                    lambda: answer(decode_image(io.BytesIO(content), self._limits.images), name)
-                )
+                    body, kind = await self._processed(content, without_credentials(url), answer)
         except BaseException:
             release()
             raise
         return _Answer(body, kind, release)
+
+    async def _processed(self, content: bytes, name: str, answer: Callable[[Image, str], _Content]) -> _Content:
+        async with self._processing:
+            return await _in_thread(lambda: answer(decode_image(io.BytesIO(content), self._limits.images), name))
 
     def _find(self, image: Image, classes: tuple[SurfaceClass, ...], min_score: float) -> Segmented:
         with self._network:

@@ -191,7 +191,8 @@ def mean_where(chosen: Tensor, values: Tensor) -> Tensor:
 
 
 def near_edges(labels: Tensor) -> Tensor:
-    """Bool (N, H, W), True within EDGE_RADIUS pixels of another label of int64 (N, H, W)."""
-    values, size = labels.float(), 2 * EDGE_RADIUS + 1
-    highest, lowest = (F.max_pool2d(signed, size, 1, EDGE_RADIUS) for signed in (values, -values))
-    return highest != -lowest
+    """Bool (N, H, W), True within EDGE_RADIUS pixels of an edge between two known labels of int64 (N, H, W)."""
+    known, values, size = (labels != IGNORE) & (labels != PARTIAL), labels.float(), 2 * EDGE_RADIUS + 1
+    highest = F.max_pool2d(values.masked_fill(~known, -1.0), size, 1, EDGE_RADIUS)
+    lowest = -F.max_pool2d((-values).masked_fill(~known, -1000.0), size, 1, EDGE_RADIUS)
+    return highest > lowest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -60,8 +60,7 @@ class Records:
             record.add_failure(source, error)
 
     def add_problem(self, line: str) -> None:
-        """Adds what could not be searched for photos."""
-        self._empty = False
+        """Adds what could not be searched for photos; this alone is not worth replacing an earlier run's files."""
         for record in self._records:
             record.add_problem(line)
 
@@ -139,7 +138,7 @@ class ReportPage:
         except ModuleNotFoundError as error:
             raise MissingExtraError("expected Jinja2 for a page, install interior-surfaces[web]") from error
         self._page = folder / REPORT_NAME / PAGE_NAME
-        if self._page.exists() and _OURS not in self._page.read_text("utf-8", errors="replace"):
+        if self._page.exists() and not _is_ours(self._page):
             raise OutputError(f"expected no {self._page}, or one of an earlier run, got another page")
         make_folder(self._page.parent)
         numbers = [int(match[1]) for name in self._thumbnails() if (match := _THUMBNAIL.fullmatch(name))]
@@ -172,8 +171,21 @@ class ReportPage:
         shown = {picture for picture, _ in self._figures}
         for name in self._thumbnails():
             if name not in shown:
-                (self._page.parent / name).unlink(missing_ok=True)
+                with suppress(OSError):  # one that cannot be removed is on no page
+                    (self._page.parent / name).unlink()
 
     def _thumbnails(self) -> list[str]:
         """The names of thumbnails that are there, of all runs."""
-        return [path.name for path in self._page.parent.iterdir() if _THUMBNAIL.fullmatch(path.name) and path.is_file()]
+        try:
+            names = [path.name for path in self._page.parent.iterdir() if path.is_file()]
+        except OSError as error:
+            raise OutputError(f"could not read {self._page.parent}: {error.strerror or error}") from error
+        return [name for name in names if _THUMBNAIL.fullmatch(name)]
+
+
+def _is_ours(page: Path) -> bool:
+    """Whether an earlier run wrote the page."""
+    try:
+        return _OURS in page.read_text("utf-8", errors="replace")
+    except OSError:  # a folder, or unreadable
+        return False

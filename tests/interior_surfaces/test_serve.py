@@ -54,9 +54,12 @@ def test_it_serves_until_it_is_asked_to_end(ending: signal.Signals) -> None:
 
 def test_options_reach_the_server() -> None:
     flags = ["--max-megabytes", "0.01", "--max-megapixels", "0.1", "--labelstudio", "--host", "0.0.0.0"]
+    flags += ["--allowed-origin", "https://rooms.example.com"]
     with serving(*flags, **{SECRET: PHRASE}) as (url, _):
         secret = {"Authorization": f"Bearer {PHRASE}"}
         assert post(url).status_code == 401
+        origin = {"Origin": "https://rooms.example.com"}
+        assert post(url, headers=secret | origin).headers["Access-Control-Allow-Origin"] == origin["Origin"]
         assert "at most 10000 bytes" in post(url, photo=b"x" * 90_000, headers=secret).json()["error"]
         health = httpx.get(f"{url}/labelstudio/health", headers=secret, trust_env=False)
         assert health.json()["status"] == "UP"

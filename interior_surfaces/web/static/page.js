@@ -1,7 +1,8 @@
 // Shows what /v1/segment finds. Each photo stays in the browser and is sent again for each request: the server keeps none.
 
 const STAGE_PIXELS = 1600; // longest side of the canvas
-const ATTEMPTS = 6;
+const ATTEMPTS = 6; // of a button; added photos wait as long as the server is busy
+const PATIENCE_MS = 150_000;
 const PATTERN_PERIOD = 14; // canvas pixels for a canvas of 800
 const byId = (id) => document.getElementById(id);
 const boxes = [...document.querySelectorAll("input[name=class]")];
@@ -19,7 +20,7 @@ let highlighted = -1;
 
 // --- requests
 
-async function ask(path, photo, fields) {
+async function ask(path, photo, fields, attempts = ATTEMPTS) {
   const bytesMax = Number(document.querySelector("main").dataset.bytesMax);
   if (photo.blob && photo.blob.size > bytesMax) {
     throw new Error(`expected a file of at most ${bytesMax / 1e6} MB, got ${(photo.blob.size / 1e6).toFixed(1)} MB`);
@@ -29,8 +30,8 @@ async function ask(path, photo, fields) {
     if (photo.blob) form.append("file", photo.blob, photo.name);
     else form.append("url", photo.url);
     for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
-    const response = await fetch(path, { method: "POST", body: form });
-    if ((response.status === 429 || response.status === 503) && attempt < ATTEMPTS) {
+    const response = await fetch(path, { method: "POST", body: form, signal: AbortSignal.timeout(PATIENCE_MS) });
+    if ((response.status === 429 || response.status === 503) && attempt < attempts) {
       status("The server is busy; the photo waits.");
       waited = true;
       const seconds = Number(response.headers.get("Retry-After")) || 2;
@@ -48,9 +49,18 @@ async function ask(path, photo, fields) {
 
 // One photo after the other, whatever comes meanwhile.
 let adding = Promise.resolve();
+let waitingPhotos = 0;
+let working = false; // at a photo, since the last ones were added
 function addAll(chosen) {
-  byId("error").textContent = "";
-  for (const photo of chosen) adding = adding.then(() => add(photo));
+  clearErrors();
+  working = false;
+  waitingPhotos += chosen.length;
+  for (const photo of chosen) adding = adding.then(() => add(photo)).finally(() => waitingPhotos--);
+}
+
+// Lines about photos of the queue stay until all are there.
+function clearErrors() {
+  if (!waitingPhotos) byId("error").textContent = "";
 }
 
 function fail(line) {
@@ -61,7 +71,7 @@ async function add(photo) {
   status(`Segmenting ${photo.name} …`);
   try {
     let bitmap = photo.blob && (await createImageBitmap(photo.blob).catch(() => null));
-    const response = await ask("v1/segment", photo, { photo: !bitmap });
+    const response = await ask("v1/segment", photo, { photo: !bitmap }, Infinity);
     const result = await response.json();
     if (!bitmap) {
       // From an address, or of a format that this browser cannot show: the server's copy takes its place.
@@ -73,7 +83,7 @@ async function add(photo) {
     photos.push(photo);
     listPhoto(photo);
     // Who works at a photo keeps it.
-    if (!current || !byId("viewer").contains(document.activeElement)) show(photo);
+    if (!current || !(working || byId("viewer").contains(document.activeElement))) show(photo);
     status(summary(photo));
   } catch (error) {
     status("");
@@ -263,7 +273,10 @@ function listPhoto(photo) {
   const image = Object.assign(new Image(), { alt: photo.name, src: thumbnail(photo.bitmap) });
   photo.button = Object.assign(document.createElement("button"), { type: "button", title: photo.name });
   photo.button.append(image);
-  photo.button.addEventListener("click", () => show(photo));
+  photo.button.addEventListener("click", () => {
+    working = true;
+    show(photo);
+  });
   const item = document.createElement("li");
   item.append(photo.button);
   byId("photos").append(item);
@@ -283,7 +296,7 @@ function thumbnail(bitmap) {
 async function withButton(button, work) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
-  byId("error").textContent = "";
+  clearErrors();
   try {
     await work(current);
   } catch (error) {
@@ -390,6 +403,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 document.addEventListener("paste", (event) => addFiles(event.clipboardData.files));
 for (const control of [...boxes, byId("opacity"), byId("min-score"), byId("split")]) control.addEventListener("input", redraw);
+for (const event of ["pointerdown", "keydown"]) byId("viewer").addEventListener(event, () => (working = true));
 byId("stage").addEventListener("pointermove", onStage);
 byId("stage").addEventListener("pointerleave", () => {
   byId("tip").hidden = true;

@@ -47,14 +47,16 @@ def test_the_default_is_what_labels_at_once(cache: Path, monkeypatch: pytest.Mon
 
 
 def test_a_run_without_a_teacher_says_what_it_took(
-    room_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cache: Path, room_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["run", str(room_path.parent), "--out", str(tmp_path / "set"), "--limit", "1", "--threads", "1"]
     assert main(command) == 0
     assert "teacher: student, which works here at once" in capsys.readouterr().err
     with LabelStore.open(tmp_path / "set") as store:
         assert [photo.teacher for photo in store.photos()] == ["student (surfaces)"]
-    assert main([*command, "--quiet"]) == 0
+    fill(cache)
+    assert default_teacher() == "grounded-sam"
+    assert main([*command, "--quiet"]) == 0  # what was begun goes on
     assert capsys.readouterr().err == ""
 
 

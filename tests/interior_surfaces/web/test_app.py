@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -20,9 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from interior_surfaces.web.app import create_app
-from interior_surfaces.web.limits import WebLimits
+from interior_surfaces.web.limits import BodyLimit, WebLimits
 from models import Segmenter
 from surfaces.detections import Detection, Image
 from surfaces.errors import WeightsError
@@ -128,9 +132,10 @@ def test_recolour(url: str, segmenter: Segmenter) -> None:
     masks = {found.surface.name: found.mask for found in segmenter.predict(load_image(str(ROOM)))}
     assert np.abs(np.median(pixels[masks["wall"]], axis=0) - (0x8F, 0xA3, 0xAD)).max() < 10
     assert np.abs(np.median(pixels[masks["floor"]], axis=0) - (0, 128, 128)).max() < 10
-    assert "expected each surface once" in error_of(
+    assert "expected one surface in each field, and each once" in error_of(
         post(url, "/v1/recolor", surface=["wall", "Wall"], color=["red", "teal"]), 422
     )
+    assert post(url, "/v1/recolor", surface="wall,floor", color="red").status_code == 422
     assert "a color for each surface, got 1 for 2" in error_of(
         post(url, "/v1/recolor", surface=["wall", "floor"], color="red"), 422
     )
@@ -407,6 +412,40 @@ def test_half_uploads_count_and_end(start: Callable[..., str]) -> None:
             break
         time.sleep(0.05)
     assert answer.status_code == 200
+
+
+@pytest.mark.security
+def test_uploads_of_all_addresses_together_are_limited() -> None:
+    limits = WebLimits(bytes_max=100_000, uploads_max=2)
+    half = 2 * (100_000 + (1 << 16)) // 2
+
+    async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await JSONResponse({})(scope, receive, send)
+
+    app = BodyLimit(read_all, limits)
+
+    async def upload(client: str, size: int, others: list[str]) -> None:
+        """Sends a body, and before its end those of the other clients."""
+        parts = iter([{"type": "http.request", "body": b"x" * size, "more_body": True}, None])
+
+        async def receive() -> Any:
+            if message := next(parts):
+                return message
+            if others:
+                await upload(others[0], size, others[1:])
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(_: Message) -> None: ...
+
+        await app({"type": "http", "headers": [], "client": (client, 1)}, receive, send)
+
+    asyncio.run(upload("1", half - 10, ["2"]))
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(upload("1", half - 10, ["2", "3"]))
+    assert refused.value.status_code == 503
+    asyncio.run(upload("1", half - 10, ["2"]))  # the refused ones no longer count
 
 
 @pytest.mark.security

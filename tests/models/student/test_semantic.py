@@ -99,6 +99,9 @@ def test_edges() -> None:
     columns = near_edges(labels)[0].all(dim=0).nonzero()[:, 0].tolist()
     assert columns == list(range(12 - EDGE_RADIUS, 12 + EDGE_RADIUS))
     assert not near_edges(torch.full((1, 9, 9), IGNORE)).any()
+    for unknown in (IGNORE, PARTIAL):
+        labels[0, :, 12:] = unknown
+        assert not near_edges(labels).any()
 
 
 def test_nothing_labelled_gives_nothing() -> None:
