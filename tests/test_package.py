@@ -22,6 +22,7 @@ CONTENTS = [
     "autolabel/labelling/classes.toml",
     "distill/configs/shipped.toml",
     "interior_surfaces/py.typed",
+    "interior_surfaces/web/static/masks.js",
     "interior_surfaces/web/static/page.css",
     "interior_surfaces/web/static/page.js",
     "interior_surfaces/web/templates/page.html",

@@ -48,14 +48,16 @@ class KnownTeacher:
         return "; ".join(parts)
 
 
+_GROUNDED = KnownTeacher(
+    GROUNDED_SAM,
+    "Grounding DINO finds, SAM draws: any class with a name",
+    ("torch", "torchvision", "transformers", "tokenizers", "segment_anything"),
+    (GROUNDING_DINO["swint"], SAM["vit_b"], BERT_VOCABULARY),
+    "Apache-2.0",
+)
+
 KNOWN_TEACHERS = (
-    KnownTeacher(
-        GROUNDED_SAM,
-        "Grounding DINO finds, SAM draws: any class with a name",
-        ("torch", "torchvision", "transformers", "tokenizers", "segment_anything"),
-        (GROUNDING_DINO["swint"], SAM["vit_b"], BERT_VOCABULARY),
-        "Apache-2.0",
-    ),
+    _GROUNDED,
     KnownTeacher(STUDENT, "the network that ships, or --weights FILE", licence="research, see MODEL_CARD.md"),
     KnownTeacher("onnx", "a semantic network: --weights FILE --class-map FILE", licence="the file's"),
 )
@@ -70,13 +72,11 @@ def default_teacher(weights: Sequence[object] = (), before: str = "") -> str:
     """
     if (name := before.partition(" ")[0]) in (GROUNDED_SAM, STUDENT):
         return name
-    (grounded,) = (teacher for teacher in KNOWN_TEACHERS if teacher.name == GROUNDED_SAM)
-    return GROUNDED_SAM if weights or not grounded.lacks() else STUDENT
+    return GROUNDED_SAM if weights or not _GROUNDED.lacks() else STUDENT
 
 
 def better_teacher_note(name: str) -> str:
     """A line about what labels more than the default that was taken; empty where nothing does."""
     if name == GROUNDED_SAM:
         return ""
-    (grounded,) = (teacher for teacher in KNOWN_TEACHERS if teacher.name == GROUNDED_SAM)
-    return f"teacher: {name}, which works here at once; `--teacher {GROUNDED_SAM}` needs {grounded.lacks()}"
+    return f"teacher: {name}, which works here at once; `--teacher {GROUNDED_SAM}` needs {_GROUNDED.lacks()}"

@@ -57,7 +57,7 @@ from surfaces.version import VERSION
 SAVED = ("json", "overlay", "masks", "cutout")
 _NAME_CHARACTERS_MAX = 200
 _PIECE_BYTES = 1 << 16
-_STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
+_STATIC = {"page.js": "text/javascript", "masks.js": "text/javascript", "page.css": "text/css"}
 
 R = TypeVar("R")
 _Content = tuple[bytes, str]

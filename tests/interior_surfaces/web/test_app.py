@@ -61,6 +61,16 @@ def error_of(response: httpx.Response, status: int) -> str:
     return str(words)
 
 
+def answer_with(url: str, status: int) -> httpx.Response:
+    """The answer about a photo once it has this status, which another request's start or end brings about."""
+    for _ in range(200):
+        if (answer := post(url)).status_code == status:
+            break
+        time.sleep(0.05)
+    assert answer.status_code == status, answer.text
+    return answer
+
+
 def files_of(response: httpx.Response) -> dict[str, Any]:
     assert response.headers["Content-Type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
@@ -373,11 +383,7 @@ def test_answers_that_nobody_reads_are_in_progress(start: Callable[..., str]) ->
         for _ in range(40):
             error_of(post(url), 429)
             time.sleep(0.05)
-    for _ in range(200):
-        if (answer := post(url)).status_code == 200:
-            break
-        time.sleep(0.05)
-    assert answer.status_code == 200
+    answer_with(url, 200)
 
 
 @pytest.mark.security
@@ -401,17 +407,8 @@ def test_half_uploads_count_and_end(start: Callable[..., str]) -> None:
     part = b"--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as half:
         half.sendall(head + b"Content-Length: 165000\r\n\r\n" + part + b"x" * 150_000)
-        for _ in range(200):
-            refused = post(url)
-            if refused.status_code == 429:
-                break
-            time.sleep(0.05)
-        assert "too many bytes of uploads of this address" in error_of(refused, 429)
-    for _ in range(200):
-        if (answer := post(url)).status_code == 200:
-            break
-        time.sleep(0.05)
-    assert answer.status_code == 200
+        assert "too many bytes of uploads of this address" in error_of(answer_with(url, 429), 429)
+    answer_with(url, 200)
 
 
 @pytest.mark.security
