@@ -11,6 +11,7 @@ if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != __file_
 from surfaces.cli.commands import run_command
 
 COMMANDS = {
+    "data": "import, download, mix, split, check and count datasets",
     "inspect": "draw a contact sheet of a dataset and count what is in it",
     "pack": "write a dataset as COCO, or as a few files that travel to a GPU",
     "convert": "fold a published EfficientNet-Lite0 into a start for training",

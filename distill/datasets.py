@@ -48,6 +48,11 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
         default=split,
         help="which side of each dataset's split by blocks of neighbouring photos (default: %(default)s)",
     )
+    add_reading_arguments(parser)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds how datasets are read to a command."""
     parser.add_argument(
         "--skip-invalid",
         action="store_true",
@@ -72,22 +77,30 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
-    """How datasets are read, from the arguments of `add_dataset_arguments`."""
+    """How datasets are read, from the arguments of `add_reading_arguments`."""
     return ReadOptions(args.skip_invalid, args.crowds, args.images, args.follow_links)
 
 
-def open_datasets(paths: Sequence[Path], split: str = "all", options: ReadOptions = DEFAULT_OPTIONS) -> list[Sample]:
+def open_datasets(
+    paths: Sequence[Path],
+    split: str = "all",
+    options: ReadOptions = DEFAULT_OPTIONS,
+    named_by_folder: bool | None = None,
+) -> list[Sample]:
     """Opens one side (one of `SPLITS`) of each dataset; of several, each sample's name begins with its folder's.
+
+    `named_by_folder` says whether it does, also of one dataset.
 
     Raises:
         DatasetError: one of them cannot be opened, or no photo is left.
     """
     samples: list[Sample] = []
+    renames = len(paths) > 1 if named_by_folder is None else named_by_folder
     for path in paths:
         opened = open_dataset(path, options)
         chosen = opened if split == "all" else split_blocks(opened)[SPLITS.index(split)]
         folder = path.resolve() if path.is_dir() else path.resolve().parent
-        samples += [_RenamedSample(s, folder.name) for s in chosen] if len(paths) > 1 else chosen
+        samples += [_RenamedSample(s, folder.name) for s in chosen] if renames else chosen
     if not samples:
         hint = "" if split == "all" else ": too few to split; `--split all` takes all photos"
         raise DatasetError(f"expected photos on the {split} side of {', '.join(map(str, paths))}, got none{hint}")

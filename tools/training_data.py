@@ -25,11 +25,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
 from surfaces.cli.arguments import local_path, share
 from surfaces.cli.progress import track
 from surfaces.errors import DatasetError
 from surfaces.images.load import load_image
+from surfaces.images.near_duplicates import NearDuplicateIndex, near_hash
 from surfaces.io.atomic_files import new_folder
 from tools.command_line import run_tool
 

@@ -10,6 +10,7 @@ from surfaces.datasets.coco_writer import COCO_NAME
 from surfaces.datasets.description import describe
 from surfaces.datasets.mask_folder import open_mask_folder
 from surfaces.datasets.packed import INDEX_NAME, open_packed, write_packed
+from surfaces.datasets.parquet import is_parquet_dataset, open_parquet
 from surfaces.datasets.reading import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions
 from surfaces.datasets.sample import Labels, LabelScope, MemorySample, Sample
 from surfaces.datasets.split import split_blocks
@@ -33,10 +34,10 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
     """Opens a dataset of any supported format; photos and label maps are read later.
 
     Args:
-        path: a COCO file (`*.json`), or a folder with `packed.json` (packed), with `annotations.json` (COCO), with
-            `labels.sqlite` (a label store), with `images` and `masks`, or with COCO files as CVAT, FiftyOne, Label
-            Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`). A `dataset.toml` in the folder says
-            which classes are labelled (`surfaces.datasets.description`).
+        path: a COCO file (`*.json`), or a folder with `packed.json` (packed), with `labels-00000.parquet` (Parquet),
+            with `annotations.json` (COCO), with `labels.sqlite` (a label store), with `images` and `masks`, or with
+            COCO files as CVAT, FiftyOne, Label Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`). A
+            `dataset.toml` in the folder says which classes are labelled (`surfaces.datasets.description`).
         options: how it is read.
 
     Raises:
@@ -58,6 +59,8 @@ def _open(path: Path, options: ReadOptions) -> list[Sample]:
     if (path / INDEX_NAME).is_file():
         _require_inside(path, [path / INDEX_NAME], options)
         return open_packed(path, options.follow_links)
+    if path.is_dir() and is_parquet_dataset(path):
+        return open_parquet(path, options.follow_links)
     if not (path / COCO_NAME).is_file() and (path / STORE_NAME).is_file():
         from surfaces.store.samples import open_store  # which imports this package
 

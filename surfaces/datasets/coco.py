@@ -32,6 +32,7 @@ from surfaces.messages import counted, listed
 
 _ANNOTATIONS = "annotations"
 _INSTANCES = "instances_"
+_KIND = re.compile(r"^(instances|panoptic|stuff)_")
 # Names that only COCO files have; a damaged file of such a name is an error.
 _COCO_FILE = re.compile(r"instances_|_annotations\.coco\.json$")
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
@@ -84,6 +85,10 @@ class CocoSample:
             tables[mask] = number
         semantic[tables > 0] = DINING_TABLE.coco_id
         return Labels(semantic, numbered_without_gaps(tables), scope=self.scope)
+
+    def table_masks(self) -> list[Mask]:
+        """The masks of its dining tables as they were drawn, bool HxW; they may overlap."""
+        return list(self._masks(DINING_TABLE))
 
     def _masks(self, surface: SurfaceClass, crowd: bool = False, ignored: bool = False) -> Iterator[Mask]:
         for region in self.regions:
@@ -154,7 +159,7 @@ def _split_name(file: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _FoundPhoto:
+class FoundPhoto:
     """The file of a COCO image's photo; `by_tail` says that only the end of the image's `file_name` led to it."""
 
     path: Path
@@ -163,10 +168,11 @@ class _FoundPhoto:
 
     @property
     def sample_name(self) -> str:
+        """The name of its sample."""
         return str(PurePosixPath(self.name.removeprefix(f"{IMAGES_NAME}/")).with_suffix(""))
 
 
-class _PhotoFinder:
+class PhotoFinder:
     """Finds the photos of a COCO file in the folders that tools use, or in the one that the options name."""
 
     def __init__(self, file: Path, options: ReadOptions) -> None:
@@ -174,7 +180,7 @@ class _PhotoFinder:
         self._named = options.images
         self._follow_links = options.follow_links
         self._base = options.images or dataset
-        split = file.stem.removeprefix(_INSTANCES)
+        split = _KIND.sub("", file.stem)
         roots = [file.parent]
         for base in (file.parent, dataset):
             roots += [base / "images" / split, base / "images", base / split, base / "data", base]
@@ -182,7 +188,7 @@ class _PhotoFinder:
         if options.images and not self._roots:
             raise DatasetError(f"expected the folder of the photos at {options.images}, got none")
 
-    def find(self, file_name: str) -> _FoundPhoto | None:
+    def find(self, file_name: str) -> FoundPhoto | None:
         """The photo of a `file_name`; None where there is none.
 
         Backslashes count as slashes, and percent-encoded names are tried as they are and decoded. Of absolute paths,
@@ -198,7 +204,7 @@ class _PhotoFinder:
                     if _is_file(root / name):
                         if not self._follow_links:
                             require_inside(self._base, root / name, FOLLOW_LINKS)
-                        return _FoundPhoto(root / name, name, bool(absolute or start))
+                        return FoundPhoto(root / name, name, bool(absolute or start))
         return None
 
 
@@ -211,7 +217,7 @@ def _is_file(path: Path) -> bool:
 
 def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     content = read_coco(path, options)
-    photos, faults, missing = _find_photos(content, _PhotoFinder(path, options))
+    photos, faults, missing = _find_photos(content, PhotoFinder(path, options))
     skipped = [*content.invalid, *missing]
     remedies = ["--skip-invalid leaves out invalid annotations and missing photos"] if skipped else []
     remedies += ["--images DIR names the photos' folder"] if missing else []
@@ -239,9 +245,9 @@ def _open_file(path: Path, options: ReadOptions) -> list[CocoSample]:
     ]
 
 
-def _find_photos(content: CocoContent, finder: _PhotoFinder) -> tuple[dict[Id, _FoundPhoto], list[str], list[str]]:
+def _find_photos(content: CocoContent, finder: PhotoFinder) -> tuple[dict[Id, FoundPhoto], list[str], list[str]]:
     """The photos by the ids of their images; a line for each faulty name; a line for each missing photo."""
-    photos: dict[Id, _FoundPhoto] = {}
+    photos: dict[Id, FoundPhoto] = {}
     owners: dict[str, str] = {}
     faults, missing = [], []
     for image in content.images:

@@ -15,6 +15,7 @@ from surfaces.cli.settings_files import read_toml, unknown_name
 from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample, WrappedSample
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.io.local_files import read_text
+from surfaces.licences import UNKNOWN, Licence, merged
 
 DESCRIPTION_NAME = "dataset.toml"
 
@@ -104,8 +105,26 @@ def describe(samples: Sequence[Sample], folder: Path) -> list[Sample]:
     return described
 
 
+def licences_of(path: Path) -> tuple[Licence, ...]:
+    """What a dataset is made of, as the `sources` of its `dataset.toml` say; `UNKNOWN` where nothing does.
+
+    Raises:
+        DatasetError: the file is not as expected.
+    """
+    file = (path if path.is_dir() else path.parent) / DESCRIPTION_NAME
+    if not file.exists():
+        return (UNKNOWN,)
+    try:
+        entries = read_toml(file).get("sources", [])
+        if not isinstance(entries, list):
+            raise DatasetError(f"expected `sources` to be tables `[[sources]]`, got {entries!r}")
+        return merged(map(Licence.parse, entries)) or (UNKNOWN,)
+    except SurfacesError as error:
+        raise DatasetError(f"{file}: {error}") from error
+
+
 def _dataset_scope(values: dict[str, Any]) -> LabelScope:
-    _require_keys(values, (*_CLASS_KEYS, "manifest", "photos"))
+    _require_keys(values, (*_CLASS_KEYS, "manifest", "photos", "sources"))
     if not isinstance(values.get("manifest", ""), str):
         raise DatasetError(f"expected `manifest` to be the name of a CSV file, got {values['manifest']!r}")
     return _scope(values)

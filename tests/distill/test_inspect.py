@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from distill.__main__ import main
-from distill.commands.inspect import count_labels, inspect
+from distill.commands.inspect import inspect
+from distill.curation.statistics import count_samples
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
 from surfaces.datasets import Labels, MemorySample, open_dataset
 from surfaces.drawing.contact_sheet import SheetLayout, contact_sheet
@@ -28,7 +29,7 @@ def _labels() -> Labels:
 def test_labels_are_counted() -> None:
     photo = np.zeros((40, 80, 3), np.uint8)
     empty = Labels(np.zeros((40, 80), np.uint8), np.zeros((40, 80), np.uint8))
-    statistics = count_labels([MemorySample("a", photo, _labels()), MemorySample("b", photo, empty)])
+    statistics = count_samples([MemorySample("a", photo, _labels()), MemorySample("b", photo, empty)])
     assert (statistics.photos, statistics.tables) == (2, 2)
     names = ("wall", "floor", "dining table", "other table", "other", "unlabelled")
     assert statistics.photos_with == dict.fromkeys(names, 1)

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from autolabel.crawling.filters.interiors import SceneModel, SceneShares
-from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
 from autolabel.crawling.filters.statistics import (
     ImageStats,
     colour_spread,
@@ -26,6 +25,7 @@ from surfaces.detections import Image
 from surfaces.drawing.labels import fitting_size
 from surfaces.errors import DecodeError
 from surfaces.images.load import ImageLimits, decode_image
+from surfaces.images.near_duplicates import NearDuplicateIndex, near_hash
 
 _SEAM_SIDE, _SIDE = 1024, 640  # pixels of the longer side, for seams and for all other measures
 _THUMBNAIL_QUALITY = 60

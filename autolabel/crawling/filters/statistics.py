@@ -21,7 +21,7 @@ class ImageStats:
     height: int = 0
     unreadable: str = ""  # why the photo cannot be decoded, one line
     thumbnail: bytes = b""  # a small JPEG
-    near_hash: str = ""  # see `near_duplicates`
+    near_hash: str = ""  # see `surfaces.images.near_duplicates`
     text: float | None = None  # see `text_share`
     entropy: float | None = None  # see `lightness_entropy`
     colour: float | None = None  # see `colour_spread`

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autolabel.crawling.filters.image_filter import FilterSettings
-from autolabel.crawling.filters.near_duplicates import NearDuplicateIndex, near_hash
 from surfaces.detections import Image
 from surfaces.images.load import load_image
+from surfaces.images.near_duplicates import NearDuplicateIndex, near_hash
 from tests.autolabel.crawling.drawn_pictures import jpeg, scaled
 from tests.conftest import ROOMS
 

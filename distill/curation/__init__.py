@@ -1,0 +1,1 @@
+"""Datasets as a whole: writing, mixing, splitting, checking and counting them."""

@@ -1,0 +1,149 @@
+"""Class maps: what the class names of a source mean, in a TOML file such as `maps/coco.toml`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from surfaces.classes import BY_NAME, IGNORE, OTHER, OTHER_TABLE
+from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, validate
+from surfaces.datasets.named_labels import Meaning
+from surfaces.datasets.sample import LabelScope
+from surfaces.errors import DatasetError
+
+MAPS = Path(__file__).parent / "maps"
+
+_TARGETS = {name: surface.coco_id for name, surface in BY_NAME.items()} | {
+    "other": OTHER,
+    "other table": OTHER_TABLE,
+    "ignore": IGNORE,
+}
+
+
+class NameRule(BaseModel):
+    """An entry of `[[names]]`: the class names that mean the same.
+
+    Attributes:
+        to: one of our classes, `other`, `other table` (a table that is no dining table, or not known to be one), or
+            `ignore` (unlabelled).
+        names: shell patterns, compared without case; `-` and `_` count as spaces.
+        rooms: shell patterns of rooms in which alone the rule holds; empty: everywhere.
+        reason: one line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    to: str
+    names: tuple[str, ...]
+    reason: str
+    rooms: tuple[str, ...] = ()
+
+    @field_validator("to")
+    @classmethod
+    def _check_target(cls, to: str) -> str:
+        if to not in _TARGETS:
+            raise ValueError(unknown_name("target", to, _TARGETS))
+        return to
+
+
+class RoomRule(BaseModel):
+    """An entry of `[[rooms]]`: what is known of photos of these rooms as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rooms: tuple[str, ...]
+    reason: str
+    absent: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+
+    @field_validator("absent", "present")
+    @classmethod
+    def _check_classes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in BY_NAME:
+                raise ValueError(unknown_name("class", name, BY_NAME))
+        return names
+
+
+class _MapFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: tuple[NameRule, ...] = ()
+    rooms: tuple[RoomRule, ...] = ()
+    kind: Literal["class map"] = "class map"
+
+
+class ClassMap:
+    """What class names mean: the first rule that matches decides.
+
+    Args:
+        rules: of the file.
+        source: its name in errors.
+    """
+
+    def __init__(self, rules: _MapFile, source: str) -> None:
+        self._rules = rules
+        self._source = source
+        self.fingerprint = hashlib.sha256(rules.model_dump_json().encode()).hexdigest()
+        self._rule: Callable[[str, str], NameRule] = cache(self._find_rule)
+
+    @classmethod
+    def read(cls, path: Path) -> ClassMap:
+        """Reads a class map; raises SettingsError where it is none."""
+        rules = validate(_MapFile, read_toml(path), f"class map {path}")
+        if not rules.names and not rules.rooms:
+            raise SettingsError(f"class map {path}: expected entries of `names` or `rooms`, got none")
+        return cls(rules, str(path))
+
+    def meaning(self, room: str = "") -> Meaning:
+        """The meanings of class names in a room; they raise DatasetError for a name without a rule."""
+        return lambda name: _TARGETS[self._rule(name, room).to]
+
+    def labelled(self, names: Collection[str]) -> frozenset[int]:
+        """COCO ids of the classes that a source labels which draws these names: those that one means in some room.
+
+        Where a table is a dining table in some rooms alone, it is known in the others where no dining table is.
+        """
+        targets = {rule.to for name in names for rule in self._rules.names if _matches(name, rule.names)}
+        return frozenset(BY_NAME[target].coco_id for target in targets if target in BY_NAME)
+
+    def described(self, names: Collection[str], room: str = "") -> dict[str, list[str]]:
+        """The class names by what they mean."""
+        targets: dict[str, list[str]] = {}
+        for name in names:
+            targets.setdefault(self._rule(name, room).to, []).append(name)
+        return targets
+
+    def room_scope(self, room: str) -> LabelScope:
+        """What is known of photos of a room."""
+        rules = [rule for rule in self._rules.rooms if _matches(room, rule.rooms)]
+        absent, present = (
+            frozenset(BY_NAME[name].coco_id for rule in rules for name in getattr(rule, key))
+            for key in ("absent", "present")
+        )
+        return LabelScope(absent=absent, present=present - absent)
+
+    def _find_rule(self, name: str, room: str) -> NameRule:
+        for rule in self._rules.names:
+            if _matches(name, rule.names) and (not rule.rooms or _matches(room, rule.rooms)):
+                return rule
+        raise DatasetError(f"expected a rule for the class {name!r} in the class map {self._source}, got none")
+
+
+def shipped_map(name: str) -> ClassMap:
+    """The class map of a source, by its name."""
+    return ClassMap.read(MAPS / f"{name}.toml")
+
+
+def _matches(name: str, patterns: Collection[str]) -> bool:
+    return any(fnmatchcase(_plain(name), _plain(pattern)) for pattern in patterns)
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ").strip()

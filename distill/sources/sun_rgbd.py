@@ -1,0 +1,77 @@
+"""SUN RGB-D (Song et al., CVPR 2015): the release's folders, one a photo, each with `seg.mat`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from distill.sources.base import SourcePhoto, shape_of
+from distill.sources.matlab import load_matlab
+from surfaces.datasets.codec import read_photo
+from surfaces.datasets.named_labels import MapLabels
+from surfaces.datasets.parquet import Provenance
+from surfaces.datasets.reading import ReadOptions
+from surfaces.errors import DatasetError
+from surfaces.io.local_files import read_text
+
+# Of some 6,000 names those that matter: all objects of a photo are drawn.
+_DRAWN = frozenset({"wall", "floor", "table", "dining table"})
+
+
+class SunRgbdSource:
+    """The folder `SUNRGBD`: `seg.mat` beside `image/*.jpg`; class 0 is unlabelled. The room is in `scene.txt`.
+
+    Raises:
+        DatasetError: there is no photo with its labels.
+    """
+
+    def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+        self._path = path
+        self._files = sorted(path.rglob("seg.mat"))
+        if not self._files:
+            raise DatasetError(f"expected folders with image/*.jpg and seg.mat in {path}, got none")
+        self.vocabulary = _DRAWN
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def photo(self, index: int) -> SourcePhoto:
+        """The photo at an index; its name is its folder's."""
+        file = self._files[index]
+        folder = file.parent
+        photos = sorted((folder / "image").glob("*.jpg"))
+        if len(photos) != 1:
+            raise DatasetError(f"expected one photo in {folder / 'image'}, got {len(photos)}")
+        name = folder.relative_to(self._path).as_posix()
+        return SourcePhoto(name, photos[0], partial(_read, file, photos[0]), Provenance(room=_room(folder)))
+
+
+def _read(file: Path, photo: Path) -> MapLabels:
+    content = load_matlab(file)
+    try:
+        names = [str(np.asarray(name).item()) for name in content["names"].ravel()]
+        labels = np.asarray(content["seglabel"], np.int64)
+    except (KeyError, ValueError) as error:
+        raise DatasetError(f"expected names and seglabel in {file}, got: {error}") from error
+    shape = shape_of(read_photo(photo), str(photo))
+    numbers = np.asarray(shape.upright(labels, str(file)), np.int64)
+    instances = content.get("seginstances")
+    if instances is not None:
+        upright = np.asarray(shape.upright(np.asarray(instances, np.int64), str(file)), np.int64)
+        instances = numbers * 65536 + upright
+    return MapLabels(
+        size_hw=shape.upright_hw,
+        vocabulary=_DRAWN,
+        numbers=numbers,
+        names=dict(enumerate(names, 1)),
+        instances=instances,
+    )
+
+
+def _room(folder: Path) -> str:
+    try:
+        return read_text(folder / "scene.txt").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,74 @@
+"""Licences that travel: what a dataset or a network learned from, and whether a product may use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from surfaces.errors import DatasetError
+from surfaces.messages import brief
+
+COMMERCIAL = ("yes", "no", "unknown")
+
+
+@dataclass(frozen=True, order=True)
+class Licence:
+    """A source and its terms.
+
+    Attributes:
+        source: its name.
+        terms: of use: an SPDX identifier, or a few words.
+        commercial: whether a product may be trained on it: one of `COMMERCIAL`.
+    """
+
+    source: str
+    terms: str
+    commercial: str = "unknown"
+
+    @classmethod
+    def parse(cls, entry: Any) -> Licence:
+        """A licence from a table of a file. Raises DatasetError where it is none."""
+        texts = isinstance(entry, dict) and all(isinstance(value, str) for value in entry.values())
+        if not texts or not {"source", "terms"} <= entry.keys() <= {"source", "terms", "commercial"}:
+            raise DatasetError(f"expected a licence with `source`, `terms` and `commercial`, got {brief(entry)}")
+        licence = cls(**entry)
+        if licence.commercial not in COMMERCIAL:
+            raise DatasetError(
+                f"expected `commercial` to be one of {', '.join(COMMERCIAL)}, got {licence.commercial!r}"
+            )
+        return licence
+
+
+UNKNOWN = Licence("not stated", "unknown")
+"""Of data that says nothing."""
+
+
+def merged(licences: Iterable[Licence]) -> tuple[Licence, ...]:
+    """Each of the licences once, sorted."""
+    return tuple(sorted(set(licences)))
+
+
+def to_json(licences: Iterable[Licence]) -> str:
+    """The licences as JSON, for the metadata of a file."""
+    return json.dumps([asdict(licence) for licence in licences])
+
+
+def from_json(text: str) -> tuple[Licence, ...]:
+    """The licences in a file's metadata. Raises DatasetError where they are none."""
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise DatasetError(f"expected a list of licences, got {brief(text)}") from error
+    if not isinstance(entries, list):
+        raise DatasetError(f"expected a list of licences, got {brief(entries)}")
+    return tuple(Licence.parse(entry) for entry in entries)
+
+
+def refuse_uncommercial(licences: Iterable[Licence]) -> None:
+    """Raises DatasetError where a product may not be trained on one of the sources, or nobody knows."""
+    refused = [licence for licence in licences if licence.commercial != "yes"]
+    if refused:
+        named = "; ".join(f"{licence.source} ({licence.terms}: {licence.commercial})" for licence in refused)
+        raise DatasetError(f"expected sources whose licences allow commercial use, got {named}")
