@@ -18,7 +18,7 @@ from surfaces.images.near_duplicates import NearDuplicateIndex, near_hash
 
 _TABLE_SHARES = (0.0005, 0.7)  # of the photo
 _FLOOR_SHARE_MAX = 0.85
-_FLOOR_TOP = 0.25  # a floor that has its middle in the photo's upper quarter is a ceiling
+_FLOOR_TOP = 1 / 3  # a floor that has its middle in the photo's upper third is a ceiling
 _OVERLAP_MAX = 0.5  # of the smaller of two tables
 
 
@@ -81,7 +81,7 @@ def _doubtful(labels: Labels) -> Iterator[str]:
     if floor.mean() > _FLOOR_SHARE_MAX:
         yield f"floor covers {floor.mean():.0%} of the photo"
     if floor.any() and np.median(np.nonzero(floor)[0]) < _FLOOR_TOP * len(floor):
-        yield "the floor is in the upper quarter of the photo"
+        yield "the floor is in the upper third of the photo"
     if values == {OTHER} and not scope.unlabelled:
         yield "all pixels are other"
 

@@ -26,7 +26,7 @@ from surfaces.datasets.reading import DEFAULT_OPTIONS, ReadOptions, note, refuse
 from surfaces.datasets.sample import Labels
 from surfaces.errors import DatasetError, DecodeError, OutputError
 from surfaces.images.encode import suffix_of
-from surfaces.io.atomic_files import replace_file
+from surfaces.io.atomic_files import replace_file, sweep
 from surfaces.io.local_files import relative_path
 from surfaces.licences import Licence
 from surfaces.messages import counted, listed
@@ -106,8 +106,11 @@ def import_source(plan: ImportPlan, out: Path, workers: int = 1) -> ImportResult
     work = out.with_name(f"{out.name}.part")
     try:
         work.mkdir(parents=True, exist_ok=True)
-        with FileLock(work.with_name(f".{work.name}.lock"), timeout=0):
-            return _import(plan, work, out, workers)
+        lock = work.with_name(f".{work.name}.lock")
+        with FileLock(lock, timeout=0):
+            result = _import(plan, work, out, workers)
+        lock.unlink(missing_ok=True)
+        return result
     except Timeout as error:
         raise OutputError(f"expected to write {work} alone, got another import that does") from error
     except OSError as error:
@@ -135,6 +138,7 @@ def _import(plan: ImportPlan, work: Path, out: Path, workers: int) -> ImportResu
         if not report["photos"]:
             _labels_file(work, part).unlink()
         _report_file(work, part).unlink()
+    sweep(work)
     for file in [work / _PLAN, *work.glob("*.sqlite")]:
         file.unlink()
     describe_dataset(work, _licences(plan), known_source(plan.source).title)
