@@ -12,7 +12,7 @@ from surfaces.cli.commands import run_command
 
 COMMANDS = {
     "data": "import, download, mix, split, check and count datasets",
-    "inspect": "draw a contact sheet of a dataset and count what is in it",
+    "inspect": "draw a contact sheet of a dataset and count what is in it; show what a network records of its training",
     "pack": "write a dataset as COCO, or as a few files that travel to a GPU",
     "convert": "fold a published EfficientNet-Lite0 into a start for training",
     "train": "train a student",

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from models import Segmenter
 from models.teachers.student import StudentTeacher
+from models.weights.training_photos import TrainingPhotos
 from surfaces.datasets import Labels, Sample
 from surfaces.datasets.sample import WrappedSample
+from surfaces.licences import Licence
 
 SHIPPED = "shipped"
 
@@ -44,3 +47,9 @@ def add_soft_labels(samples: Sequence[Sample], network: str) -> list[Sample]:
     """
     teacher = StudentTeacher(None if network == SHIPPED else Path(network))
     return [SoftLabelledSample(sample, teacher) for sample in samples]
+
+
+def licences_of_network(network: str) -> tuple[Licence, ...]:
+    """Of what a network, as `add_soft_labels` takes it, learned from: its labels carry them on."""
+    photos: TrainingPhotos = Segmenter(None if network == SHIPPED else Path(network)).training_photos
+    return photos.licences

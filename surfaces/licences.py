@@ -27,6 +27,9 @@ class Licence:
     terms: str
     commercial: str = "unknown"
 
+    def __str__(self) -> str:
+        return f"{self.source}: {self.terms} (commercial use: {self.commercial})"
+
     @classmethod
     def parse(cls, entry: Any) -> Licence:
         """A licence from a table of a file. Raises DatasetError where it is none."""
@@ -41,8 +44,8 @@ class Licence:
         return licence
 
 
-UNKNOWN = Licence("not stated", "unknown")
-"""Of data that says nothing."""
+NOT_STATED = Licence("a source that states none", "not stated")
+"""Of datasets and weights that say nothing."""
 
 
 def merged(licences: Iterable[Licence]) -> tuple[Licence, ...]:
@@ -53,6 +56,14 @@ def merged(licences: Iterable[Licence]) -> tuple[Licence, ...]:
 def to_json(licences: Iterable[Licence]) -> str:
     """The licences as JSON, for the metadata of a file."""
     return json.dumps([asdict(licence) for licence in licences])
+
+
+def to_toml(licences: Iterable[Licence]) -> str:
+    """The licences as the `[[sources]]` of a `dataset.toml`."""
+    lines: list[str] = []
+    for licence in licences:
+        lines += ["[[sources]]", *(f"{key} = {json.dumps(value)}" for key, value in asdict(licence).items()), ""]
+    return "\n".join(lines)
 
 
 def from_json(text: str) -> tuple[Licence, ...]:
@@ -70,5 +81,5 @@ def refuse_uncommercial(licences: Iterable[Licence]) -> None:
     """Raises DatasetError where a product may not be trained on one of the sources, or nobody knows."""
     refused = [licence for licence in licences if licence.commercial != "yes"]
     if refused:
-        named = "; ".join(f"{licence.source} ({licence.terms}: {licence.commercial})" for licence in refused)
+        named = "; ".join(map(str, refused))
         raise DatasetError(f"expected sources whose licences allow commercial use, got {named}")

@@ -14,11 +14,14 @@ from torch import Tensor
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.weights import ENCODER_KEY, Array, npz_bytes
 from models.weights.checkpoint_files import read_checkpoint
+from models.weights.training_photos import TrainingPhotos
 from surfaces.cli.arguments import local_path
 from surfaces.errors import WeightsError
 from surfaces.io.atomic_files import refuse_overwrite, replace_file
+from surfaces.licences import Licence
 
 BATCHNORM_EPSILON = 1e-3
+LICENCE = Licence("EfficientNet-Lite0, weights from ImageNet", "Apache-2.0", "yes")
 PARTS = {
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
@@ -39,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         arrays = encoder_arrays(read_checkpoint(args.checkpoint))
     except (RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"expected an EfficientNet-Lite0 checkpoint at {args.checkpoint}: {error}") from error
-    replace_file(args.out, npz_bytes({ENCODER_KEY: np.array("efficientnet_lite0"), **arrays}))
+    origin = TrainingPhotos.of([], complete=False, licences=[LICENCE])
+    replace_file(args.out, npz_bytes({ENCODER_KEY: np.array("efficientnet_lite0"), **origin.to_arrays(), **arrays}))
     print(args.out)
     return 0
 

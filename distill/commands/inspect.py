@@ -49,8 +49,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with", dest="wanted", choices=list(VALUES), help="only photos that have this label")
 
 
+def describe_network(path: Path) -> str:
+    """A network's name, what it records of its training, and the licences of what it learned from, as lines.
+
+    Args:
+        path: an exported network (.onnx), or weights (.npz).
+
+    Raises:
+        WeightsError: it is neither.
+    """
+    if path.suffix == ".npz":
+        from models.student.weights import load_student
+
+        name, photos = f"weights {path.name}", load_student(path).training_photos
+    else:
+        from models import Segmenter
+
+        segmenter = Segmenter(path)
+        name, photos = f"{segmenter.name}, sha256 {segmenter.sha256}", segmenter.training_photos
+    known = f"{len(photos.hashes)} photos recorded{'' if photos.complete else ', others are not'}"
+    return "\n".join([name, f"trained on: {known}", *map(str, photos.licences)])
+
+
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    if networks := [path for path in args.data if path.suffix in (".onnx", ".npz")]:
+        print("\n".join(map(describe_network, networks)))
+        if len(networks) == len(args.data):
+            return 0
+        args.data = [path for path in args.data if path not in networks]
     samples = open_datasets(args.data, args.split, read_options(args))
     protect_inputs([args.out], args.data, samples)
     if args.wanted:

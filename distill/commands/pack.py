@@ -6,11 +6,13 @@ import argparse
 import sys
 
 from distill.datasets import add_dataset_arguments, open_datasets, read_options, require_labelled
-from distill.soft_labels import add_soft_labels
+from distill.soft_labels import add_soft_labels, licences_of_network
 from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import write_packed
+from surfaces.datasets.description import DESCRIPTION_NAME, licences_of
 from surfaces.datasets.packed import MAX_BYTES
-from surfaces.io.atomic_files import require_outside
+from surfaces.io.atomic_files import replace_file, require_outside
+from surfaces.licences import merged, to_toml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     require_outside(args.out, args.data)
     samples = open_datasets(args.data, args.split, read_options(args))
+    licences = [licence for path in args.data for licence in licences_of(path)]
     if args.format == "coco":
         from surfaces.datasets.coco import write_coco  # needs pycocotools
 
@@ -51,8 +54,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         if args.soft_labels:
             samples = add_soft_labels(samples, args.soft_labels)
+            licences += licences_of_network(args.soft_labels)
         require_labelled(samples)
         count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
+    replace_file(args.out / DESCRIPTION_NAME, to_toml(merged(licences)).encode())
     print(args.out)
     print(f"{count} photos written", file=sys.stderr)
     return 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from surfaces.datasets.sample import Sample, read_sample, require_unique
 from surfaces.images.encode import suffix_of
 from surfaces.io.atomic_files import new_folder
 from surfaces.io.local_files import relative_path
-from surfaces.licences import Licence
+from surfaces.licences import Licence, to_toml
 
 CARD_NAME = "DATA_CARD.md"
 _PHOTOS_PER_FILE = 4096
@@ -48,7 +47,7 @@ def write_dataset(samples: Sequence[Sample], folder: Path, licences: Sequence[Li
 
 def describe_dataset(folder: Path, licences: Sequence[Licence], title: str) -> None:
     """Writes a Parquet dataset's `dataset.toml` with its licences, and its data card."""
-    (folder / DESCRIPTION_NAME).write_text("\n".join(_licence_lines(licences)), encoding="utf-8")
+    (folder / DESCRIPTION_NAME).write_text(to_toml(licences), encoding="utf-8")
     statistics = count_samples(open_parquet(folder))
     (folder / CARD_NAME).write_text(data_card(title, statistics, licences), encoding="utf-8")
 
@@ -72,14 +71,6 @@ def data_card(title: str, statistics: DatasetStatistics, licences: Sequence[Lice
         lines += ["", "| not labelled | photos |", "|---|---|"]
         lines += [f"| {name} | {count} |" for name, count in statistics.unlabelled.items()]
     return "\n".join([*lines, ""])
-
-
-def _licence_lines(licences: Iterable[Licence]) -> Iterator[str]:
-    for licence in licences:
-        yield "[[sources]]"
-        for key in ("source", "terms", "commercial"):
-            yield f"{key} = {json.dumps(getattr(licence, key))}"
-        yield ""
 
 
 def _row(sample: Sample, folder: Path) -> ParquetRow:

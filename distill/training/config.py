@@ -13,9 +13,11 @@ from typing import Any
 
 from surfaces.cli.arguments import local_path
 from surfaces.datasets import ReadOptions
+from surfaces.datasets.description import licences_of
 from surfaces.datasets.reading import CROWDS
 from surfaces.errors import SurfacesError
 from surfaces.io.local_files import read_text
+from surfaces.licences import Licence, merged
 
 
 class ConfigError(SurfacesError):
@@ -67,6 +69,7 @@ class TrainConfig:
             faster with it.
         device: cpu, cuda, or auto.
         threads: CPU threads (0: torch's own choice).
+        licence: commercial: refuse data and weights that a product may not be trained on, or that do not say so.
         seed: of everything random.
         checkpoint_every, log_every: in steps.
         checkpoint_minutes: a checkpoint is also written after so many minutes without one.
@@ -108,6 +111,7 @@ class TrainConfig:
     amp: str = "auto"
     device: str = "auto"
     threads: int = 0
+    licence: str = ""
     seed: int = 0
     checkpoint_every: int = 200
     log_every: int = 20
@@ -127,6 +131,8 @@ class TrainConfig:
             raise ConfigError(f"expected `split` to be train or all, got {self.split!r}")
         if self.crowds not in CROWDS:
             raise ConfigError(f"expected `crowds` to be one of {', '.join(CROWDS)}, got {self.crowds!r}")
+        if self.licence not in ("", "commercial"):
+            raise ConfigError(f"expected `licence` to be commercial, or nothing, got {self.licence!r}")
         if self.amp not in ("auto", "off", "bf16", "fp16"):
             raise ConfigError(f"expected `amp` to be auto, off, bf16 or fp16, got {self.amp!r}")
         for name in ("steps", "batch", "extra_batch", "max_side", "val_photos", "checkpoint_every", "log_every"):
@@ -151,6 +157,10 @@ class TrainConfig:
         """How its datasets are read."""
         images = Path(self.images) if self.images else None
         return ReadOptions(self.skip_invalid, self.crowds, images, self.follow_links)
+
+    def licences(self) -> tuple[Licence, ...]:
+        """Of its datasets."""
+        return merged(licence for path in self.data + self.extra for licence in licences_of(Path(path)))
 
 
 def parse_budget(text: str) -> float:

@@ -30,6 +30,7 @@ from models.weights.registry import shipped
 from models.weights.training_photos import TrainingPhotos
 from surfaces.errors import WeightsError
 from surfaces.io.atomic_files import replace_file, sweep
+from surfaces.licences import refuse_uncommercial
 
 WEIGHTS_NAME = "student.npz"
 CONFIG_NAME = "config.json"
@@ -53,7 +54,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         ConfigError: the checkpoint is of other settings, the run's folder is in use and `resume` was not asked, there
             is nothing to resume, or the photos do not fit into memory.
         DeviceError: this machine has no such device.
-        DatasetError, WeightsError: data or weights are not as expected.
+        DatasetError, WeightsError: data or weights are not as expected, or their licences do not allow what `licence`
+            asks for.
         OutputError: the run's folder cannot be written to, or an input would be overwritten.
         StoppedError: a signal stopped the run; its checkpoint is written.
         DivergedError: losses or weights are no longer finite; the latest checkpoint is kept.
@@ -62,6 +64,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     checkpoint = run_checkpoint(config, resume)
     device = pick_device(config.device)
     begun = start(config)
+    if config.licence:
+        refuse_uncommercial((*config.licences(), *begun.student.training_photos.licences))
     report(f"reading {', '.join(config.data + config.extra)}")
     options = config.read_options()
     samples = training_samples(config.data, config.split, options)

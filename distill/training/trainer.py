@@ -91,7 +91,8 @@ class Trainer:
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         self.student = start.student
         for data in filter(None, (batches.data, batches.extra)):
-            self.student.training_photos = self.student.training_photos.union(TrainingPhotos.of(data.hashes))
+            photos = TrainingPhotos.of(data.hashes, licences=config.licences())
+            self.student.training_photos = self.student.training_photos.union(photos)
         self.student.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.student).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(

@@ -1,4 +1,4 @@
-"""The photos that a network was trained on, recorded in its weights as short hashes of their pixels."""
+"""The photos that a network was trained on, as short hashes of their pixels, and the licences of its sources."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from surfaces.errors import DatasetError
+from surfaces.licences import NOT_STATED, Licence, from_json, merged, to_json
+
 HASHES_KEY = "training_photos"
 COMPLETE_KEY = "training_photos_complete"
-KEYS = (HASHES_KEY, COMPLETE_KEY)
+LICENCES_KEY = "licences"
+KEYS = (HASHES_KEY, COMPLETE_KEY, LICENCES_KEY)
 """Names of the arrays in an .npz file of weights."""
 
 _HASH_BYTES = 8
@@ -38,19 +42,22 @@ class TrainingPhotos:
     Attributes:
         hashes: uint64 (N,), ascending, as `photo_hash` gives them.
         complete: False where the network was trained on others too, which are not recorded.
+        licences: of the datasets, the teachers and the weights that it learned from.
     """
 
     hashes: npt.NDArray[np.uint64]
     complete: bool
+    licences: tuple[Licence, ...] = ()
 
     @classmethod
-    def of(cls, hashes: Iterable[int], complete: bool = True) -> TrainingPhotos:
-        """A record of the photos with these hashes."""
-        return cls(np.unique(np.fromiter(hashes, _HASH_TYPE)), complete)
+    def of(cls, hashes: Iterable[int], complete: bool = True, licences: Iterable[Licence] = ()) -> TrainingPhotos:
+        """A record of the photos with these hashes, of datasets with these licences."""
+        return cls(np.unique(np.fromiter(hashes, _HASH_TYPE)), complete, merged(licences))
 
     def union(self, other: TrainingPhotos) -> TrainingPhotos:
-        """The photos of both; complete where both are."""
-        return TrainingPhotos(np.union1d(self.hashes, other.hashes), self.complete and other.complete)
+        """The photos and licences of both; complete where both are."""
+        hashes, complete = np.union1d(self.hashes, other.hashes), self.complete and other.complete
+        return TrainingPhotos(hashes, complete, merged(self.licences + other.licences))
 
     def count(self, hashes: Iterable[int]) -> int | None:
         """How many of the photos with these hashes are recorded; None where nothing at all is known."""
@@ -69,9 +76,13 @@ class TrainingPhotos:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The record for an .npz file; empty where nothing is known."""
-        if not self.complete and not len(self.hashes):
+        if not self.complete and not len(self.hashes) and self.licences == UNKNOWN.licences:
             return {}
-        return {HASHES_KEY: self.hashes.astype(_HASH_TYPE), COMPLETE_KEY: np.array(self.complete)}
+        return {
+            HASHES_KEY: self.hashes.astype(_HASH_TYPE),
+            COMPLETE_KEY: np.array(self.complete),
+            LICENCES_KEY: np.array(to_json(self.licences)),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> TrainingPhotos:
@@ -81,12 +92,13 @@ class TrainingPhotos:
         hashes = arrays[HASHES_KEY]
         if hashes.ndim != 1 or hashes.dtype.kind != "u":
             raise ValueError(f"expected {HASHES_KEY} of shape (N,) and type uint64, got {hashes.shape} {hashes.dtype}")
-        return cls.of(hashes.tolist(), bool(arrays.get(COMPLETE_KEY, False)))
+        licences = _read_licences(str(arrays[LICENCES_KEY])) if LICENCES_KEY in arrays else UNKNOWN.licences
+        return cls.of(hashes.tolist(), bool(arrays.get(COMPLETE_KEY, False)), licences)
 
     def to_text(self) -> str:
         """The record for an ONNX file's metadata."""
         packed = base64.b64encode(self.hashes.astype(_HASH_TYPE).tobytes()).decode("ascii")
-        return json.dumps({"complete": self.complete, "hashes": packed})
+        return json.dumps({"complete": self.complete, "hashes": packed, "licences": to_json(self.licences)})
 
     @classmethod
     def from_text(cls, text: str | None) -> TrainingPhotos:
@@ -95,8 +107,16 @@ class TrainingPhotos:
             return UNKNOWN
         content = json.loads(text)
         hashes = np.frombuffer(base64.b64decode(content["hashes"], validate=True), _HASH_TYPE)
-        return cls.of(hashes.tolist(), bool(content["complete"]))
+        licences = _read_licences(content["licences"]) if "licences" in content else UNKNOWN.licences
+        return cls.of(hashes.tolist(), bool(content["complete"]), licences)
 
 
-UNKNOWN = TrainingPhotos.of([], complete=False)
+def _read_licences(text: str) -> tuple[Licence, ...]:
+    try:
+        return from_json(text)
+    except DatasetError as error:
+        raise ValueError(str(error)) from error
+
+
+UNKNOWN = TrainingPhotos.of([], complete=False, licences=[NOT_STATED])
 """Of weights that record nothing."""

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from surfaces.classes import CLASSES, DINING_TABLE, IGNORE, OTHER, OTHER_TABLE, STUFF, SurfaceClass
-from surfaces.datasets.coco_file import CocoContent, CocoRegion, Id, describe_image, read_coco
+from surfaces.datasets.coco_file import CocoContent, CocoRegion, Id, describe_image, read_coco, require_small
 from surfaces.datasets.coco_writer import COCO_NAME, IMAGES_NAME
 from surfaces.datasets.coco_writer import write_coco as write_coco
 from surfaces.datasets.codec import COCO_BYTES_MAX, decode_image, read_bytes, read_photo
@@ -149,6 +149,7 @@ def _files_directly_in(folder: Path) -> list[Path]:
 
 
 def _looks_like_coco(path: Path) -> bool:
+    require_small(path)
     content = read_bytes(path, COCO_BYTES_MAX).replace(b"\0", b"")  # UTF-16
     return all(key in content for key in _KEYS)
 

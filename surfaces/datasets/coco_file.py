@@ -51,6 +51,7 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
 
     Raises DatasetError where it is no COCO file, or has none of our classes.
     """
+    require_small(path)
     try:
         content = json.loads(read_bytes(path, COCO_BYTES_MAX))
     except (ValueError, RecursionError, MemoryError) as error:
@@ -76,6 +77,16 @@ def read_coco(path: Path, options: ReadOptions) -> CocoContent:
     if not coco.is_own:
         coco.regions = _resolve_crowds(coco.regions, path, options)
     return coco
+
+
+def require_small(path: Path) -> None:
+    """Raises DatasetError, with advice, for a file that is too large to be held in memory."""
+    size = path.stat().st_size if path.is_file() else 0
+    if size > COCO_BYTES_MAX:
+        raise DatasetError(
+            f"expected a COCO file of at most {COCO_BYTES_MAX / 1e9:g} GB in {path}, got {size / 1e9:.1f} GB: "
+            "`python -m distill data import coco` reads it entry by entry and writes a Parquet dataset"
+        )
 
 
 class CocoContent:

@@ -23,8 +23,8 @@ from surfaces.io import local_files
 LIMITS = load.ImageLimits(side_min=1)
 """Of a dataset's photos and label maps."""
 
-COCO_BYTES_MAX = 2**32
-"""Of a COCO file, which is held as Python's objects; COCO's own largest has a tenth."""
+COCO_BYTES_MAX = 10**9
+"""Of a COCO file that is held as Python's objects, some ten times its size; COCO's own largest has half."""
 
 encode_map = encode_png
 

@@ -15,7 +15,7 @@ from surfaces.cli.settings_files import read_toml, unknown_name
 from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample, WrappedSample
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.io.local_files import read_text
-from surfaces.licences import UNKNOWN, Licence, merged
+from surfaces.licences import NOT_STATED, Licence, merged
 
 DESCRIPTION_NAME = "dataset.toml"
 
@@ -106,19 +106,19 @@ def describe(samples: Sequence[Sample], folder: Path) -> list[Sample]:
 
 
 def licences_of(path: Path) -> tuple[Licence, ...]:
-    """What a dataset is made of, as the `sources` of its `dataset.toml` say; `UNKNOWN` where nothing does.
+    """What a dataset is made of, as the `sources` of its `dataset.toml` say; `NOT_STATED` where nothing does.
 
     Raises:
         DatasetError: the file is not as expected.
     """
     file = (path if path.is_dir() else path.parent) / DESCRIPTION_NAME
     if not file.exists():
-        return (UNKNOWN,)
+        return (NOT_STATED,)
     try:
         entries = read_toml(file).get("sources", [])
         if not isinstance(entries, list):
             raise DatasetError(f"expected `sources` to be tables `[[sources]]`, got {entries!r}")
-        return merged(map(Licence.parse, entries)) or (UNKNOWN,)
+        return merged(map(Licence.parse, entries)) or (NOT_STATED,)
     except SurfacesError as error:
         raise DatasetError(f"{file}: {error}") from error
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         licences = licences_of(path)
         found[str(path)] = asdict(statistics) | {"licences": [asdict(licence) for licence in licences]}
         if not args.json:
-            lines = [f"licence: {one.source}: {one.terms} (commercial use: {one.commercial})" for one in licences]
+            lines = [f"licence: {licence}" for licence in licences]
             print("\n".join([f"{path}:", statistics.table(), *lines]))
     if args.json:
         print(json.dumps(found, indent=1))

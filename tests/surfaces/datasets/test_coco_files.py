@@ -12,6 +12,7 @@ import pytest
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.datasets import Labels, LabelScope, ReadOptions, open_dataset
 from surfaces.datasets.coco_writer import write_coco
+from surfaces.datasets.codec import COCO_BYTES_MAX
 from surfaces.errors import DatasetError
 from tests.coco_files import (
     FLOOR,
@@ -461,3 +462,13 @@ def test_damaged_splits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "valid" / "_annotations.coco.json").write_text("{")
     with pytest.raises(DatasetError, match=r"expected a COCO file in .*valid"):
         open_dataset(tmp_path)
+
+
+def test_a_file_larger_than_memory_is_refused_with_advice(tmp_path: Path) -> None:
+    path = tmp_path / "instances_train.json"
+    with path.open("wb") as file:
+        file.write(b'{"images": [')
+        file.truncate(COCO_BYTES_MAX + 1)  # sparse: it takes no space
+    for place in (path, tmp_path):
+        with pytest.raises(DatasetError, match="distill data import coco"):
+            open_dataset(place)

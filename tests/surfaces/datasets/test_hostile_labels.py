@@ -81,7 +81,7 @@ def test_too_large_files_are_not_read(tmp_path: Path) -> None:
         file.truncate(2**40)  # a hole: it takes no space
     with pytest.raises(DatasetError, match=r"got: [0-9]+ bytes, more than 67108864"):
         read_bytes(path, 2**26)
-    with pytest.raises(DatasetError, match=r"got: [0-9]+ bytes, more than 4294967296"):
+    with pytest.raises(DatasetError, match=r"expected a COCO file of at most 1 GB"):
         open_dataset(path.rename(tmp_path / "annotations.json"))
 
 
