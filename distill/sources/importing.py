@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,7 +47,8 @@ class ImportPlan:
         class_map: the user's own; None: the source's.
         options: how the source is read.
         copy: whether photos are copied; else they are linked (hard links) where the file system allows it.
-        limit: the most photos, at even distances; 0: all.
+        only: shell pattern of the photos' names; empty: all.
+        limit: the most of these photos, at even distances; 0: all.
     """
 
     source: str
@@ -54,6 +56,7 @@ class ImportPlan:
     class_map: Path | None = None
     options: ReadOptions = DEFAULT_OPTIONS
     copy: bool = False
+    only: str = ""
     limit: int = 0
 
     def read_map(self) -> ClassMap:
@@ -74,6 +77,7 @@ class ImportPlan:
             "images": str(self.options.images),
             "follow_links": self.options.follow_links,
             "copy": self.copy,
+            "only": self.only,
             "limit": self.limit,
             "photos": photos,
         }
@@ -229,12 +233,14 @@ def _open(plan: ImportPlan, work: Path) -> Source:
     return known_source(plan.source).open(plan.path, work, plan.options)
 
 
-def _chosen(plan: ImportPlan, source: Source) -> range | list[int]:
+def _chosen(plan: ImportPlan, source: Source) -> Sequence[int]:
     """The indices of the photos that are imported."""
-    count = len(source)
-    if not plan.limit or plan.limit >= count:
-        return range(count)
-    return [index * count // plan.limit for index in range(plan.limit)]
+    found: Sequence[int] = range(len(source))
+    if plan.only:
+        found = [index for index in found if fnmatchcase(source.photo(index).name, plan.only)]
+    if not plan.limit or plan.limit >= len(found):
+        return found
+    return [found[index * len(found) // plan.limit] for index in range(plan.limit)]
 
 
 def _keep_plan(path: Path, described: str) -> None:

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=local_path, metavar="FILE", help="a class map (default: the source's)")
     parser.add_argument("--images", type=local_path, metavar="DIR", help="COCO: the folder of the photos")
     parser.add_argument("--copy", action="store_true", help="copy the photos (default: link them where possible)")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="only photos whose names match, as 'test/*'")
     parser.add_argument("--limit", type=positive, default=0, help="only so many photos, at even distances")
     parser.add_argument("--skip-invalid", action="store_true", help="leave out photos with faults, and list them")
     parser.add_argument("--follow-links", action="store_true", help="take links that leave the source's folder")
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_outside(args.out, [args.path])
     options = ReadOptions(args.skip_invalid, DEFAULT_OPTIONS.crowds, args.images, args.follow_links)
-    plan = ImportPlan(args.source, args.path, args.map, options, args.copy, args.limit)
+    plan = ImportPlan(args.source, args.path, args.map, options, args.copy, args.only, args.limit)
     result = import_source(plan, args.out, args.workers)
     print(args.out)
     print(f"{counted(result.photos, 'photo')} imported", file=sys.stderr)

@@ -320,6 +320,7 @@ def test_nyuv2_column_by_column_with_894_names(tmp_path: Path) -> None:
     scipy.io.savemat(path.with_name("splits.mat"), {"trainNdxs": np.array([[2]]), "testNdxs": np.array([[1]])})
     found = imported("nyuv2", path, tmp_path / "out")
     assert set(found) == {"test/nyu_0001", "train/nyu_0002"}
+    assert list(imported("nyuv2", path, tmp_path / "test", "--only", "test/*")) == ["test/nyu_0001"]
     np.testing.assert_array_equal(found["test/nyu_0001"].image(), picture(seed=0))
     np.testing.assert_array_equal(found["train/nyu_0002"].image(), picture(seed=1))
     assert_room(found["test/nyu_0001"].labels())
