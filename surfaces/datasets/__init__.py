@@ -1,4 +1,4 @@
-"""Datasets of labelled photos: COCO, folders of label maps, label stores, and packed files for training."""
+"""Datasets of labelled photos: our own forms, and those of other tools (COCO, YOLO, Pascal VOC, LabelMe, …)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from surfaces.datasets.description import describe
 from surfaces.datasets.mask_folder import open_mask_folder
 from surfaces.datasets.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.datasets.reading import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions
+from surfaces.datasets.recognition import FOREIGN_FORMS, open_foreign
 from surfaces.datasets.sample import Labels, LabelScope, MemorySample, Sample
 from surfaces.datasets.split import split_blocks
+from surfaces.datasets.yolo import open_yolo
+from surfaces.datasets.yolo_config import YAML_SUFFIXES
 from surfaces.errors import DatasetError
 from surfaces.io.local_files import require_inside
 from surfaces.io.photo_lists import STORE_NAME
@@ -33,10 +36,11 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
     """Opens a dataset of any supported format; photos and label maps are read later.
 
     Args:
-        path: a COCO file (`*.json`), or a folder with `packed.json` (packed), with `annotations.json` (COCO), with
-            `labels.sqlite` (a label store), with `images` and `masks`, or with COCO files as CVAT, FiftyOne, Label
-            Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`). A `dataset.toml` in the folder says
-            which classes are labelled (`surfaces.datasets.description`).
+        path: a COCO file (`*.json`), a YOLO dataset's `*.yaml`, or a folder with `packed.json` (packed), with
+            `annotations.json` (COCO), with `labels.sqlite` (a label store), with `images` and `masks`, with COCO files
+            as CVAT, FiftyOne, Label Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`), or of
+            another tool (`surfaces.datasets.recognition`). A `dataset.toml` in the folder says which classes are
+            labelled (`surfaces.datasets.description`).
         options: how it is read.
 
     Raises:
@@ -55,6 +59,8 @@ def _open(path: Path, options: ReadOptions) -> list[Sample]:
         return open_packed(path.parent, options.follow_links)
     if path.suffix.lower() == ".json":
         return open_coco(path, options)
+    if path.suffix.lower() in YAML_SUFFIXES and path.is_file():
+        return open_yolo(path, options)
     if (path / INDEX_NAME).is_file():
         _require_inside(path, [path / INDEX_NAME], options)
         return open_packed(path, options.follow_links)
@@ -67,10 +73,13 @@ def _open(path: Path, options: ReadOptions) -> list[Sample]:
         return open_mask_folder(path, options.follow_links)
     files = coco_files(path) if path.is_dir() else []
     if not files:
-        raise DatasetError(
-            f"expected {COCO_NAME} or another COCO file, {INDEX_NAME}, {STORE_NAME}, or images and masks in {path}, "
-            "got none of them"
-        )
+        samples = open_foreign(path, options) if path.is_dir() else None
+        if samples is None:
+            raise DatasetError(
+                f"expected {COCO_NAME} or another COCO file, {INDEX_NAME}, {STORE_NAME}, images and masks, or a "
+                f"dataset of {FOREIGN_FORMS} in {path}, got none of them"
+            )
+        return samples
     _require_inside(path, files, options)
     return open_coco(files[0], options) if len(files) == 1 else open_coco_splits(files, options)
 

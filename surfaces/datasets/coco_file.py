@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
+from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass, class_named
 from surfaces.datasets.codec import COCO_BYTES_MAX, LIMITS, read_bytes
 from surfaces.datasets.reading import ReadOptions, note, refuse_faults
 from surfaces.datasets.sample import MAX_TABLES
@@ -99,10 +99,7 @@ class CocoContent:
         self.others: Counter[str] = Counter()
         self.options = options
         self.categories = self._categories(content["categories"])
-        names = {
-            key: BY_NAME.get(" ".join(re.split(r"[\s_-]+", name.casefold().strip())))
-            for key, name in self.categories.items()
-        }
+        names = {key: class_named(name) for key, name in self.categories.items()}
         self.surfaces = {key: surface for key, surface in names.items() if surface}
         self.classes = frozenset(self.surfaces.values())
         # In this project's oldest files, recognised by their categories, each crowd is ignored.

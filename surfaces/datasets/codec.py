@@ -62,13 +62,21 @@ def decode_image(data: bytes, source: str) -> Image:
         raise DatasetError(f"{source}: {error}") from error
 
 
+def photo_size(data: bytes, source: str) -> tuple[tuple[int, int], int]:
+    """Height and width of an upright photo, and its EXIF orientation; errors are DatasetError and name the source."""
+    try:
+        return load.read_size(data, LIMITS)
+    except DecodeError as error:
+        raise DatasetError(f"{source}: {error}") from error
+
+
 def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     """Decodes a label map without scaling its values, uint8 HxW; raises DatasetError where the bytes are none.
 
     The PNG file has one number per pixel: grey of 1, 2, 4 or 8 bits, or a palette, whose indices are returned. `source`
     is its name in error messages.
     """
-    bits, colour = _checked_png(data, source)
+    bits, colour = check_png(data, source)
     if bits > 8 or colour not in (_GREY, _PALETTE):
         kind = f"{_COLOUR_TYPES.get(colour, 'unknown colours')} of {bits} bits"
         raise DatasetError(f"expected a label map of up to 8 bits a pixel (grey or a palette) in {source}, got {kind}")
@@ -82,7 +90,7 @@ def decode_soft_labels(data: bytes, source: str) -> npt.NDArray[np.uint8]:
 
     Raises DatasetError where the bytes are not such an image, or one of another number of classes.
     """
-    bits, _ = _checked_png(data, source)
+    bits, _ = check_png(data, source)
     if bits != 8:
         raise DatasetError(f"expected {NUM_CHANNELS} bytes a pixel in {source}, got samples of {bits} bits")
     pixels = _decode_png(data, source)
@@ -100,7 +108,7 @@ def encode_soft_labels(soft_labels: npt.NDArray[np.uint8]) -> bytes:
     return encode_png(np.ascontiguousarray(soft_labels.transpose(1, 2, 0)))
 
 
-def _checked_png(data: bytes, source: str) -> tuple[int, int]:
+def check_png(data: bytes, source: str) -> tuple[int, int]:
     """Bit depth and colour type of a PNG file."""
     try:
         _, kind, width, height, bits, colour = struct.unpack_from(_PNG_HEADER, data)

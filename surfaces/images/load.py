@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, ImageFile, UnidentifiedImageError
 from PIL import Image as Pillow
 
@@ -147,6 +148,26 @@ def check_photo(data: bytes) -> None:
     name, data = _checked(data, limits)
     with _decode_errors(limits), _open_photo(name, data, limits):
         pass
+
+
+def read_size(data: bytes, limits: ImageLimits | None = None) -> tuple[tuple[int, int], int]:
+    """Height and width of a photo once it is upright, and its EXIF orientation; its pixels are not decoded.
+
+    Raises DecodeError as `check_photo`.
+    """
+    limits = limits or ImageLimits()
+    name, data = _checked(data, limits)
+    with _decode_errors(limits), _open_photo(name, data, limits) as photo:
+        orientation = 1 if name == "TIFF" else exif_orientation(photo)  # Pillow states the size of an upright TIFF
+        width, height = photo.size
+    return ((width, height) if orientation in _TRANSPOSED else (height, width)), orientation
+
+
+def turn_upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Turns pixels (uint8, HxW or HxWxC) from the stored to the upright position, by the EXIF orientation."""
+    down, right = _STEPS.get(orientation, (1, 1))
+    turned = pixels[::down, ::right]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if orientation in _TRANSPOSED else turned)
 
 
 def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:
