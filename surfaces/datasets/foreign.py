@@ -18,7 +18,7 @@ from surfaces.detections import Image
 from surfaces.errors import DatasetError
 from surfaces.images.load import turn_upright
 from surfaces.io.local_files import require_inside
-from surfaces.messages import brief, counted, listed
+from surfaces.messages import brief, listed
 
 _DRIVE_OR_SCHEME = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -120,12 +120,12 @@ class Faults:
 
     def report(self) -> None:
         """Raises DatasetError, which lists the faults; those left out are counted on stderr."""
-        remedy = "--skip-invalid leaves out invalid entries" if self._invalid else ""
+        remedy = "--skip-invalid leaves out invalid annotations and photos" if self._invalid else ""
         skipped = self._invalid if self._options.skip_invalid else []
         refuse_faults(self._refused + ([] if skipped else self._invalid), str(self._source), remedy)
         if skipped:
             places = [fault.split(": ", 1)[0] for fault in skipped]
-            note(f"{self._source}: left out {counted(len(skipped), 'invalid entry')}: {listed(places)}")
+            note(f"{self._source}: left out {len(skipped)} invalid annotations or photos: {listed(places)}")
 
 
 def finish(

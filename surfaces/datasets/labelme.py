@@ -212,7 +212,7 @@ def _parse_shape(entry: Any, reach: int) -> Shape:
     if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
         raise DatasetError(f"expected a shape with a label, got {brief(entry)}")
     kind = entry.get("shape_type") or "polygon"
-    if kind not in _POINTS:
+    if not isinstance(kind, str) or kind not in _POINTS:
         raise DatasetError(f"expected one of {', '.join([*_POINTS, *_WITHOUT_AREA])} as shape_type, got {brief(kind)}")
     points = entry.get("points")
     if not isinstance(points, list) or not all(_is_point(point, reach) for point in points):

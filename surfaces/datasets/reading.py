@@ -33,7 +33,7 @@ class ReadOptions:
         follow_links: allow links that lead out of the dataset's folder. An untrusted dataset could copy any file of
             this machine into results.
         targets: what another tool's class names mean, as values of `Labels.semantic`; names that it lacks mean what
-            `surfaces.datasets.named_regions.target_of` says. COCO files and our own forms do not use it.
+            `surfaces.datasets.named_regions.target_of` says.
     """
 
     skip_invalid: bool = False

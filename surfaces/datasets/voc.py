@@ -28,11 +28,12 @@ from surfaces.io.photo_lists import is_photo_file
 from surfaces.messages import brief, counted, listed
 
 CLASS_MAPS, BOXES = "SegmentationClass", "Annotations"
+_CLASS_MAPS = ("SegmentationClassPNG", CLASS_MAPS)  # LabelMe's old converter writes both, and arrays in the second
 
 _OBJECT_MAPS, _SETS, _LABEL_MAP, _CLASS_NAMES = "SegmentationObject", "ImageSets", "labelmap.txt", "class_names.txt"
 _PHOTOS = ("JPEGImages", "images")
 _BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
-_VOID = {255: "void"}
+_VOID = 255
 _VOC_NAMES = [  # by number
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -66,18 +67,16 @@ def open_voc(folder: Path, options: ReadOptions) -> list[Sample]:
         DatasetError: the files have faults, which are listed, or there are no photos.
     """
     faults = Faults(folder, options)
-    has_maps = (folder / CLASS_MAPS).is_dir()
-    labels, suffix = folder / (CLASS_MAPS if has_maps else BOXES), ".png" if has_maps else ".xml"
+    maps = next((folder / name for name in _CLASS_MAPS if (folder / name).is_dir()), None)
+    labels, suffix = (folder / BOXES, ".xml") if maps is None else (maps, ".png")
     names, colours = _read_classes(folder, faults)
     photos = _photos_by_name(folder)
     samples = []
     for stem, split in _listed_names(folder, labels, suffix, faults):
         label_path, photo = labels / f"{stem}{suffix}", photos.get(stem)
         if photo is None or not label_path.is_file():
-            expected = "a photo" if photo is None else "labels"
-            faults.add(
-                stem, f"expected {expected} of this name in {_PHOTOS[0] if photo is None else labels.name}, got none"
-            )
+            expected = "a photo of this name" if photo is None else f"labels of this name in {labels.name}"
+            faults.add(stem, f"expected {expected}, got none")
             continue
         if not (faults.inside(folder, photo) and faults.inside(folder, label_path)):
             continue
@@ -88,7 +87,7 @@ def open_voc(folder: Path, options: ReadOptions) -> list[Sample]:
             continue
         samples.append(ForeignSample(named_by_split(stem, split), photo, label_path, annotation))
     boxes = [sample.annotation.boxes for sample in samples if isinstance(sample.annotation, VocBoxes)]
-    has_list = has_maps or (folder / _LABEL_MAP).is_file()
+    has_list = maps is not None or (folder / _LABEL_MAP).is_file()
     listed_names = names.values() if has_list else (name for found in boxes for name, _ in found)
     return finish(samples, listed_names, folder, options, faults)
 
@@ -98,7 +97,7 @@ def _annotation(
 ) -> ClassMapAnnotation | VocBoxes:
     if labels.suffix == ".xml":
         return parse_boxes(read_bytes(labels))
-    objects = folder / _OBJECT_MAPS / labels.relative_to(folder / CLASS_MAPS)
+    objects = folder.joinpath(_OBJECT_MAPS, *labels.relative_to(folder).parts[1:])
     has_objects = objects.is_file() and faults.inside(folder, objects)
     return ClassMapAnnotation(labels, names, colours, objects if has_objects else None)
 
@@ -157,7 +156,7 @@ def _photos_by_name(folder: Path) -> dict[str, Path]:
 def _listed_names(folder: Path, labels: Path, suffix: str, faults: Faults) -> list[tuple[str, str]]:
     """The names of the dataset's photos, each with its split's: "" where there is one split or none."""
     existing = [path.relative_to(labels).with_suffix("").as_posix() for path in sorted(labels.rglob(f"*{suffix}"))]
-    sets = folder / _SETS / ("Segmentation" if labels.name == CLASS_MAPS else "Main")
+    sets = folder / _SETS / ("Main" if labels.name == BOXES else "Segmentation")
     files = sorted(sets.glob("*.txt"), key=lambda path: (path.stem == "trainval", path.name))
     if labels.name == BOXES:
         files = [file for file in files if "_" not in file.stem]  # the others list the photos of a class
@@ -190,7 +189,8 @@ def _read_classes(folder: Path, faults: Faults) -> tuple[dict[int, str], dict[in
                     given |= {} if colour is None else {colour: name}
             except DatasetError as error:
                 faults.add(f"{path.name}:{number}", error)
-    by_number = _VOID | dict(enumerate(names))
+    by_number = dict(enumerate(names))
+    by_number.setdefault(_VOID, "void")
     return by_number, given or {voc_colour(number): name for number, name in by_number.items()}
 
 

@@ -81,7 +81,7 @@ def open_yolo(path: Path, options: ReadOptions) -> list[Sample]:
         lines, is_complete = _read_lines(label_path, config, faults) if label_path.is_file() else ((), True)
         absent += not label_path.is_file()
         empty += label_path.is_file() and not lines
-        name = _sample_name(config.root, photo, splits[0] if len(splits) == 1 < len(config.splits) else "")
+        name = _sample_name(config.root, photo, next(iter(splits)) if len(splits) == 1 < len(config.splits) else "")
         annotation = YoloAnnotation(lines)
         samples.append(ForeignSample(name, photo, label_path, annotation, background_of(is_complete)))
     if samples and absent == len(samples):
@@ -140,9 +140,9 @@ def _covered(middle: float, length: float, pixels: int) -> slice:
     return slice(max(0, math.floor(first)), max(0, math.ceil(last)))
 
 
-def _find_photos(config: YoloConfig, faults: Faults) -> dict[Path, list[str]]:
+def _find_photos(config: YoloConfig, faults: Faults) -> dict[Path, dict[str, None]]:
     """The photos of all splits, with the names of their splits; missing splits are reported on stderr."""
-    photos: dict[Path, list[str]] = {}
+    photos: dict[Path, dict[str, None]] = {}
     missing = []
     for split, entries in config.splits.items():
         for entry in entries:
@@ -151,7 +151,7 @@ def _find_photos(config: YoloConfig, faults: Faults) -> dict[Path, list[str]]:
                 missing.append(f"{split} ({brief(entry)})")
                 continue
             for photo in _photos_of(place, config, faults):
-                photos.setdefault(photo, []).append(split)
+                photos.setdefault(photo, {})[split] = None
     if not photos:
         faults.report()
         raise DatasetError(f"expected photos in {config.root} ({config.path.name}), got none: {listed(missing)}")
