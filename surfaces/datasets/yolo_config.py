@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ YAML_SUFFIXES = (".yaml", ".yml")
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 _SPLITS = ("train", "val", "valid", "test")
 _BYTES_MAX = 1_000_000
+_NAMES_KEY = re.compile(rb"^names\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ def config_file(folder: Path) -> Path | None:
     """The file of a folder that names a YOLO dataset's classes; None where there is none.
 
     Raises:
-        DatasetError: several files do, or none does although there are `images` and `labels`.
+        DatasetError: several files do, or none does although there are photos and labels.
     """
     found = [folder / name for name in _NAMES if (folder / name).is_file()][:1]
     if not found:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in YAML_SUFFIXES and path.is_file())
-        found = [path for path in files if b"names:" in read_bytes(path)]
-    has_labels = (folder / "labels").is_dir()
+        found = [path for path in files if _NAMES_KEY.search(read_bytes(path))]
+    has_labels = any((folder / "labels").rglob("*.txt"))
     if not found and has_labels and (folder / CLASSES_NAME).is_file():
         found = [folder / CLASSES_NAME]
     if len(found) > 1:

@@ -19,7 +19,7 @@ FORMS = sorted(path.name for path in EXPORTS.iterdir() if path.is_dir())
 def test_exports_are_inspected_and_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
     assert main(["inspect", str(EXPORTS / form), "--out", str(tmp_path / "sheet.png")]) == 0
     assert (tmp_path / "sheet.png").stat().st_size > 1000
-    assert main(["evaluate", str(EXPORTS / form), "--split", "all"]) == 0
+    assert main(["evaluate", str(EXPORTS / form), "--split", "all", "--out", str(tmp_path / "scores")]) == 0
     output = capsys.readouterr().out
     assert "dining table" in output
 

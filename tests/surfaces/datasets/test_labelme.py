@@ -135,6 +135,12 @@ def test_photos_elsewhere_in_the_dataset(tmp_path: Path, path: str) -> None:
     assert (sample.name, sample.encoded_image()) == ("labels/a", photo.read_bytes())
 
 
+def test_folders_of_photos_and_labels(tmp_path: Path) -> None:
+    write_photo(tmp_path / "images" / "a.jpg")
+    write(tmp_path / "labels" / "a.json", ROOM, imagePath="../images/a.jpg")
+    assert [sample.name for sample in open_dataset(tmp_path)] == ["labels/a"]
+
+
 def test_photos_inside_the_file(tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "a.jpg").read_bytes()
     write(tmp_path / "a.json", ROOM, imageData=base64.b64encode(photo).decode(), imagePath="gone.jpg")
