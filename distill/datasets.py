@@ -40,7 +40,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, split: str) -> None:
         nargs="+",
         type=local_path,
         metavar="DATA",
-        help="a dataset: a COCO file, a folder with one, or a folder with packed.json or with images and masks",
+        help="a dataset: a COCO file or another tool's folder, or a folder with packed.json or with images and masks",
     )
     parser.add_argument(
         "--split",
@@ -56,7 +56,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-invalid",
         action="store_true",
-        help="COCO: leave out invalid annotations and images without a photo (default: refuse the file)",
+        help="leave out invalid annotations and photos of other tools' datasets (default: refuse the dataset)",
     )
     parser.add_argument(
         "--crowds",

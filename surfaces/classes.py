@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from surfaces.errors import SurfacesError
@@ -44,6 +45,18 @@ def parse_classes(text: str) -> tuple[SurfaceClass, ...]:
         raise SurfacesError(f"expected some of {', '.join(BY_NAME)}; got {', '.join(map(repr, unknown))}")
     return tuple(BY_NAME[name] for name in names)
 
+
+def class_named(name: str) -> SurfaceClass | None:
+    """The class that another tool's name means, ignoring case, spaces, `_` and `-`; None for another one's."""
+    return _BY_PLAIN_NAME.get(plain_class_name(name))
+
+
+def plain_class_name(name: str) -> str:
+    """A class's name in lower case without spaces, `_` and `-`, to compare it with others."""
+    return re.sub(r"[\s_-]+", "", name.casefold())
+
+
+_BY_PLAIN_NAME = {plain_class_name(name): surface for name, surface in BY_NAME.items()}
 
 # Values of a semantic label map besides the COCO ids.
 OTHER = 0  # none of the classes

@@ -9,10 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from distill.sources.base import SourcePhoto, shape_of
-from surfaces.datasets.codec import decode_numbers, read_bytes, read_photo
+from distill.sources.base import SourcePhoto, read_colours, read_numbers, shape_of
+from surfaces.datasets.codec import read_bytes
 from surfaces.datasets.named_labels import MapLabels
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
@@ -55,8 +53,8 @@ class SceneParsingSource:
         return SourcePhoto(f"{split}/{file.stem}", photo, partial(self._labels, file, photo), provenance)
 
     def _labels(self, file: Path, photo: Path) -> MapLabels:
-        shape = shape_of(read_photo(photo), str(photo))
-        numbers = np.asarray(shape.upright(decode_numbers(read_bytes(file), str(file)), str(file)), np.int64)
+        shape = shape_of(photo)
+        numbers = shape.upright(read_numbers(file), str(file))
         return MapLabels(size_hw=shape.upright_hw, vocabulary=self.vocabulary, numbers=numbers, names=self._names)
 
 
@@ -90,19 +88,16 @@ class Ade20kSource:
 
 def _full_labels(file: Path, photo: Path) -> MapLabels:
     """The labels of the full release: red and green are the class (red / 10 * 256 + green), blue is the instance."""
-    shape = shape_of(read_photo(photo), str(photo))
+    shape = shape_of(photo)
     names = _names_of_objects(photo.with_suffix(".json"))
-    colours = decode_numbers(read_bytes(file), str(file))
-    if colours.ndim != 3:
-        raise DatasetError(f"expected colours in {file}, got {colours.ndim} dimensions")
-    colours = np.asarray(shape.upright(colours, str(file)), np.int64)
-    numbers = colours[..., 0] // 10 * 256 + colours[..., 1]
+    red, green, blue = (shape.upright(channel, str(file)) for channel in read_colours(file))
+    numbers = red // 10 * 256 + green
     return MapLabels(
         size_hw=shape.upright_hw,
         vocabulary=_DRAWN,
         numbers=numbers,
         names=names,
-        instances=numbers * 256 + colours[..., 2],
+        instances=numbers * 256 + blue,
     )
 
 

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pillow
 
-from surfaces.datasets.codec import read_photo
+from surfaces.datasets.codec import photo_size, read_bytes, read_photo
+from surfaces.datasets.id_maps import IdMap, decode_id_map
 from surfaces.datasets.named_labels import NamedLabels
 from surfaces.datasets.parquet import NO_PROVENANCE, Provenance
 from surfaces.datasets.sample import Labels
 from surfaces.errors import DatasetError
-from surfaces.images.guards import FORMATS
-from surfaces.images.load import exif_orientation
+from surfaces.images.load import turn_upright
 
-_FLIPS = {
-    2: (0, False, True),
-    3: (0, True, True),
-    4: (0, True, False),
-    5: (1, False, False),
-    6: (1, False, True),
-    7: (1, True, True),
-    8: (1, True, False),
-}
-"""By EXIF orientation (Exif 3.0, 4.6.5.1): whether rows and columns are exchanged, then which are reversed."""
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,35 +58,37 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class PhotoShape:
-    """A photo's size as it is stored, and the orientation in which it is shown."""
+    """A photo's upright height and width, and its EXIF orientation."""
 
-    stored_hw: tuple[int, int]
+    upright_hw: tuple[int, int]
     orientation: int
 
-    @property
-    def upright_hw(self) -> tuple[int, int]:
-        """The size as it is shown."""
-        return self.stored_hw[::-1] if self.orientation in (5, 6, 7, 8) else self.stored_hw
-
-    def upright(self, values: npt.NDArray[np.generic], source: str) -> npt.NDArray[np.generic]:
-        """Turns a label map (HxW) of the stored photo as the photo is turned; one of the shown photo stays.
+    def upright(self, values: npt.NDArray[Number], source: str) -> npt.NDArray[Number]:
+        """Turns a label map (HxW) of the stored photo as the photo is turned; one of the upright photo stays.
 
         Raises DatasetError, which begins with the source, where it fits neither.
         """
-        size = values.shape[:2]
-        if size == self.upright_hw:
+        if values.shape == self.upright_hw:
             return values
-        if size != self.stored_hw:
-            raise DatasetError(f"{source}: expected labels of the photo's size {self.upright_hw}, got {size}")
-        transposed, down, right = _FLIPS[self.orientation]
-        turned = values.swapaxes(0, 1) if transposed else values
-        return turned[:: -1 if down else 1, :: -1 if right else 1]
+        turned = turn_upright(values, self.orientation)
+        if turned.shape != self.upright_hw:
+            raise DatasetError(f"{source}: expected labels of the photo's size {self.upright_hw}, got {values.shape}")
+        return turned
 
 
-def shape_of(photo: bytes, source: str) -> PhotoShape:
-    """The shape of an encoded photo, from its header. Raises DatasetError where it has none."""
+def shape_of(photo: Path) -> PhotoShape:
+    """The shape of a photo's file. Raises DatasetError where it is none."""
+    return PhotoShape(*photo_size(read_photo(photo), str(photo)))
+
+
+def read_numbers(file: Path) -> IdMap:
+    """The numbers of a label map (PNG), int32 HxW. Raises DatasetError where it is none."""
+    return decode_id_map(read_bytes(file), str(file)).ids
+
+
+def read_colours(file: Path) -> tuple[IdMap, IdMap, IdMap]:
+    """Red, green and blue of a PNG file, int32 HxW each. Raises DatasetError where it has none."""
     try:
-        with Pillow.open(io.BytesIO(photo), formats=tuple(FORMATS)) as image:
-            return PhotoShape(image.size[::-1], exif_orientation(image))
-    except Exception as error:  # decoders raise nearly anything for damaged bytes
-        raise DatasetError(f"{source}: expected a photo, got a damaged one") from error
+        return decode_id_map(read_bytes(file), str(file)).channels()
+    except DatasetError as error:
+        raise DatasetError(f"{file}: {error}") from error

@@ -113,7 +113,7 @@ _SOURCES = (
         OWN_DATA,
         "any dataset that opens here: COCO, YOLO, Pascal VOC, LabelMe, masks, label stores",
         "opened:OpenedDataset",
-        "by-name",
+        "rooms",
         Licence("own data", "not known: that of the photos and labels", "unknown"),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from surfaces.classes import BY_NAME, IGNORE, OTHER, OTHER_TABLE
 from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, validate
-from surfaces.datasets.named_labels import Meaning
+from surfaces.datasets.named_regions import Meaning
 from surfaces.datasets.sample import LabelScope
 from surfaces.errors import DatasetError
 
@@ -105,6 +105,10 @@ class ClassMap:
         """The meanings of class names in a room; they raise DatasetError for a name without a rule."""
         return lambda name: _TARGETS[self._rule(name, room).to]
 
+    def targets(self) -> Mapping[str, int]:
+        """The meanings as `ReadOptions.targets`, for datasets whose names are read as they are opened."""
+        return _Targets(self.meaning())
+
     def labelled(self, names: Collection[str]) -> frozenset[int]:
         """COCO ids of the classes that a source labels which draws these names: those that one means in some room.
 
@@ -134,6 +138,25 @@ class ClassMap:
             if _matches(name, rule.names) and (not rule.rooms or _matches(room, rule.rooms)):
                 return rule
         raise DatasetError(f"expected a rule for the class {name!r} in the class map {self._source}, got none")
+
+
+class _Targets(Mapping[str, int]):
+    """The meanings of a class map as `ReadOptions.targets`: it knows every name."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self._meaning = meaning
+
+    def __getitem__(self, name: str) -> int:
+        return self._meaning(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def shipped_map(name: str) -> ClassMap:

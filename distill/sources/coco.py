@@ -11,10 +11,10 @@ import ijson
 import numpy as np
 
 from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import PhotoShape, SourcePhoto, shape_of
+from distill.sources.base import PhotoShape, SourcePhoto, read_colours, shape_of
 from surfaces.datasets.coco import PhotoFinder
-from surfaces.datasets.codec import decode_numbers, read_bytes, read_photo
-from surfaces.datasets.named_labels import MapLabels, NamedLabels, NamedRegion, RegionLabels
+from surfaces.datasets.named_labels import MapLabels, NamedLabels, RegionLabels
+from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
 from surfaces.detections import Mask
@@ -70,13 +70,11 @@ class CocoSource:
 
     def _labels(self, key: str, image: dict[str, Any], photo: Path) -> NamedLabels:
         source = f"image {key} ({image['file_name']})"
-        shape = shape_of(read_photo(photo), str(photo))
+        shape = shape_of(photo)
         annotations = self._index.annotations(key)
         if any("segments_info" in annotation for annotation in annotations):
             return self._panoptic(annotations[0], shape, source)
         size = _side(image, "height", source), _side(image, "width", source)
-        if size not in (shape.stored_hw, shape.upright_hw):
-            raise DatasetError(f"{source}: expected a photo of {size} (rows, columns), got {shape.upright_hw}")
         return RegionLabels(
             size_hw=shape.upright_hw,
             vocabulary=self.vocabulary,
@@ -91,16 +89,14 @@ class CocoSource:
                 mask = decode_segmentation(annotation.get("segmentation"), *size)
             except DatasetError as error:
                 raise DatasetError(f"{source}: {error}") from error
-            return np.asarray(shape.upright(mask, source), np.bool_)
+            return shape.upright(mask, source)
 
-        return NamedRegion(self._name(annotation, source), draw, crowd=annotation.get("iscrowd") in (1, True, "1"))
+        return NamedRegion(self._name(annotation, source), draw, is_crowd=annotation.get("iscrowd") in (1, True, "1"))
 
     def _panoptic(self, annotation: dict[str, Any], shape: PhotoShape, source: str) -> MapLabels:
         file = self._path.with_suffix("") / plain_name(annotation.get("file_name"))
-        colours = decode_numbers(read_bytes(file), str(file))
-        if colours.ndim != 3:
-            raise DatasetError(f"expected a colour for each segment in {file}, got {colours.ndim} dimensions")
-        numbers = np.asarray(shape.upright(colours @ np.array([1, 256, 65536]), source), np.int64)
+        red, green, blue = read_colours(file)
+        numbers = shape.upright(red + 256 * green + 65536 * blue, source)
         names, crowds = {}, []
         for segment in annotation["segments_info"]:
             names[int(segment["id"])] = self._name(segment, source)

@@ -230,7 +230,10 @@ def _linked(photo: Path, target: Path) -> bool:
 @lru_cache(maxsize=1)
 def _open(plan: ImportPlan, work: Path) -> Source:
     """The source, opened once in each process."""
-    return known_source(plan.source).open(plan.path, work, plan.options)
+    options = plan.options
+    if plan.source == OWN_DATA and plan.class_map:
+        options = replace(options, targets=plan.read_map().targets())
+    return known_source(plan.source).open(plan.path, work, options)
 
 
 def _chosen(plan: ImportPlan, source: Source) -> Sequence[int]:

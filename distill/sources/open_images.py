@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import PhotoShape, SourcePhoto, shape_of
-from surfaces.datasets.codec import decode_numbers, read_bytes, read_photo
-from surfaces.datasets.named_labels import NamedRegion, RegionLabels
+from distill.sources.base import PhotoShape, SourcePhoto, read_numbers, shape_of
+from surfaces.datasets.named_labels import RegionLabels
+from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
 from surfaces.detections import Mask
@@ -60,7 +60,7 @@ class OpenImagesSource:
         return SourcePhoto(f"{found['split']}/{image_id}", photo, partial(self._labels, image_id, photo), provenance)
 
     def _labels(self, image_id: str, photo: Path) -> RegionLabels:
-        shape = shape_of(read_photo(photo), str(photo))
+        shape = shape_of(photo)
         rows = self._index.annotations(image_id)
         levels = {row["name"]: row["confidence"] for row in rows if row["kind"] == "level"}
         masks = [row for row in rows if row["kind"] == "mask"]
@@ -68,7 +68,7 @@ class OpenImagesSource:
         regions = [NamedRegion(row["name"], partial(self._mask, row["file"], shape)) for row in masks]
         for row in rows:
             if row["kind"] == "box" and row["box"] not in drawn:
-                regions.append(NamedRegion(row["name"], partial(_box, row, shape), crowd=row["group"], loose=True))
+                regions.append(NamedRegion(row["name"], partial(_box, row, shape), is_box=True))
         named = {region.name for region in regions}
         return RegionLabels(
             size_hw=shape.upright_hw,
@@ -84,7 +84,7 @@ class OpenImagesSource:
         file = next((place / name for place in places if (place / name).is_file()), None)
         if file is None:
             raise DatasetError(f"expected the mask {name} in masks or train-masks of {self._path}, got none")
-        mask = (decode_numbers(read_bytes(file), str(file)) > 0).astype(np.uint8)
+        mask = (read_numbers(file) > 0).astype(np.uint8)
         size = shape.upright_hw
         return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.bool_)
 

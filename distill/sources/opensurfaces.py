@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from distill.sources.annotation_index import AnnotationIndex, build_index
 from distill.sources.base import SourcePhoto, shape_of
-from surfaces.datasets.codec import read_photo
-from surfaces.datasets.named_labels import NamedRegion, RegionLabels
+from surfaces.datasets.named_labels import RegionLabels
+from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
 from surfaces.detections import Mask
@@ -53,7 +53,7 @@ class OpenSurfacesSource:
         return SourcePhoto(key, path, partial(self._labels, key, path), provenance)
 
     def _labels(self, key: str, photo: Path) -> RegionLabels:
-        size = shape_of(read_photo(photo), str(photo)).upright_hw
+        size = shape_of(photo).upright_hw
         masks = [(shape["name"], _draw(shape, size)) for shape in self._index.annotations(key)]
         covered = np.zeros(size, np.bool_)
         for name, mask in masks:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from distill.sources.base import SourcePhoto, shape_of
-from surfaces.datasets.codec import read_photo
 from surfaces.datasets.named_labels import NamedLabels
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
@@ -41,4 +40,4 @@ class RoomFolders:
 
 
 def _labels(file: Path) -> NamedLabels:
-    return NamedLabels(size_hw=shape_of(read_photo(file), str(file)).upright_hw, vocabulary=())
+    return NamedLabels(size_hw=shape_of(file).upright_hw, vocabulary=())

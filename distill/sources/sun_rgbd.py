@@ -9,7 +9,6 @@ import numpy as np
 
 from distill.sources.base import SourcePhoto, shape_of
 from distill.sources.matlab import load_matlab
-from surfaces.datasets.codec import read_photo
 from surfaces.datasets.named_labels import MapLabels
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
@@ -55,12 +54,11 @@ def _read(file: Path, photo: Path) -> MapLabels:
         labels = np.asarray(content["seglabel"], np.int64)
     except (KeyError, ValueError) as error:
         raise DatasetError(f"expected names and seglabel in {file}, got: {error}") from error
-    shape = shape_of(read_photo(photo), str(photo))
-    numbers = np.asarray(shape.upright(labels, str(file)), np.int64)
+    shape = shape_of(photo)
+    numbers = shape.upright(labels, str(file))
     instances = content.get("seginstances")
     if instances is not None:
-        upright = np.asarray(shape.upright(np.asarray(instances, np.int64), str(file)), np.int64)
-        instances = numbers * 65536 + upright
+        instances = numbers * 65536 + shape.upright(np.asarray(instances, np.int64), str(file))
     return MapLabels(
         size_hw=shape.upright_hw,
         vocabulary=_DRAWN,

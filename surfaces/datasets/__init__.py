@@ -1,4 +1,4 @@
-"""Datasets of labelled photos: COCO, folders of label maps, label stores, and packed files for training."""
+"""Datasets of labelled photos: our own forms, and those of other tools (COCO, YOLO, Pascal VOC, LabelMe, …)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from surfaces.datasets.mask_folder import open_mask_folder
 from surfaces.datasets.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.datasets.parquet import is_parquet_dataset, open_parquet
 from surfaces.datasets.reading import DEFAULT_OPTIONS, FOLLOW_LINKS, ReadOptions
+from surfaces.datasets.recognition import FOREIGN_FORMS, open_foreign
 from surfaces.datasets.sample import Labels, LabelScope, MemorySample, Sample
 from surfaces.datasets.split import split_blocks
+from surfaces.datasets.yolo import open_yolo
+from surfaces.datasets.yolo_config import YAML_SUFFIXES
 from surfaces.errors import DatasetError
 from surfaces.io.local_files import require_inside
 from surfaces.io.photo_lists import STORE_NAME
@@ -34,9 +37,10 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
     """Opens a dataset of any supported format; photos and label maps are read later.
 
     Args:
-        path: a COCO file (`*.json`), or a folder with `packed.json` (packed), with `labels-00000.parquet` (Parquet),
-            with `annotations.json` (COCO), with `labels.sqlite` (a label store), with `images` and `masks`, or with
-            COCO files as CVAT, FiftyOne, Label Studio and Roboflow export them (`surfaces.datasets.coco.coco_files`). A
+        path: a COCO file (`*.json`), a YOLO dataset's `*.yaml`, or a folder with `packed.json` (packed), with
+            `labels-00000.parquet` (Parquet), with `annotations.json` (COCO), with `labels.sqlite` (a label store), with
+            `images` and `masks`, with COCO files as CVAT, FiftyOne, Label Studio and Roboflow export them
+            (`surfaces.datasets.coco.coco_files`), or of another tool (`surfaces.datasets.recognition`). A
             `dataset.toml` in the folder says which classes are labelled (`surfaces.datasets.description`).
         options: how it is read.
 
@@ -52,14 +56,24 @@ def open_dataset(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Sam
 def _open(path: Path, options: ReadOptions) -> list[Sample]:
     if not path.exists():
         raise DatasetError(f"expected a dataset at {path}, got no such file or folder")
-    if path.name == INDEX_NAME and not path.is_dir():
+    return _open_folder(path, options) if path.is_dir() else _open_file(path, options)
+
+
+def _open_file(path: Path, options: ReadOptions) -> list[Sample]:
+    if path.name == INDEX_NAME:
         return open_packed(path.parent, options.follow_links)
     if path.suffix.lower() == ".json":
         return open_coco(path, options)
+    if path.suffix.lower() in YAML_SUFFIXES:
+        return open_yolo(path, options)
+    raise DatasetError(f"expected a folder, or a file *.json or *.yaml, got {path}")
+
+
+def _open_folder(path: Path, options: ReadOptions) -> list[Sample]:
     if (path / INDEX_NAME).is_file():
         _require_inside(path, [path / INDEX_NAME], options)
         return open_packed(path, options.follow_links)
-    if path.is_dir() and is_parquet_dataset(path):
+    if is_parquet_dataset(path):
         return open_parquet(path, options.follow_links)
     if not (path / COCO_NAME).is_file() and (path / STORE_NAME).is_file():
         from surfaces.store.samples import open_store  # which imports this package
@@ -68,12 +82,15 @@ def _open(path: Path, options: ReadOptions) -> list[Sample]:
         return open_store(path)
     if not (path / COCO_NAME).is_file() and (path / "images").is_dir() and (path / "masks").is_dir():
         return open_mask_folder(path, options.follow_links)
-    files = coco_files(path) if path.is_dir() else []
+    files = coco_files(path)
     if not files:
-        raise DatasetError(
-            f"expected {COCO_NAME} or another COCO file, {INDEX_NAME}, {STORE_NAME}, or images and masks in {path}, "
-            "got none of them"
-        )
+        samples = open_foreign(path, options)
+        if samples is None:
+            raise DatasetError(
+                f"expected {COCO_NAME} or another COCO file, {INDEX_NAME}, {STORE_NAME}, images and masks, or a "
+                f"dataset of {FOREIGN_FORMS} in {path}, got none of them"
+            )
+        return samples
     _require_inside(path, files, options)
     return open_coco(files[0], options) if len(files) == 1 else open_coco_splits(files, options)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, SurfaceClass
+from surfaces.classes import BY_ID, BY_NAME, CLASSES, DINING_TABLE, OTHER, OTHER_TABLE, WALL, SurfaceClass
 from surfaces.datasets.codec import COCO_BYTES_MAX, LIMITS, read_bytes
+from surfaces.datasets.named_regions import target_of
 from surfaces.datasets.reading import ReadOptions, note, refuse_faults
 from surfaces.datasets.sample import MAX_TABLES
 from surfaces.errors import DatasetError
@@ -110,12 +111,8 @@ class CocoContent:
         self.others: Counter[str] = Counter()
         self.options = options
         self.categories = self._categories(content["categories"])
-        names = {
-            key: BY_NAME.get(" ".join(re.split(r"[\s_-]+", name.casefold().strip())))
-            for key, name in self.categories.items()
-        }
-        self.surfaces = {key: surface for key, surface in names.items() if surface}
-        self.classes = frozenset(self.surfaces.values())
+        self.targets = {key: target_of(name, options.targets) for key, name in self.categories.items()}
+        self.classes = frozenset(BY_ID[target] for target in self.targets.values() if target in BY_ID)
         # In this project's oldest files, recognised by their categories, each crowd is ignored.
         self.is_own = all(
             isinstance(entry, dict) and entry.keys() == _OWN_KEYS and str(entry["name"]) in BY_NAME
@@ -174,11 +171,11 @@ class CocoContent:
             category = _id_of(entry, "category_id")
             if category not in self.categories:
                 raise DatasetError(f"expected the id of a category as category_id, got {brief(entry['category_id'])}")
-            if category not in self.surfaces:
+            if self.targets[category] == OTHER:
                 self.others[self.categories[category]] += 1
             elif image_id in self.sizes:
                 is_empty = draws_nothing(entry.get("segmentation"), *self.sizes[image_id])
-                region = self._region(entry, self.surfaces[category])
+                region = self._region(entry, self.targets[category])
                 if is_empty:
                     self.empty.append(described)
                 else:
@@ -188,9 +185,11 @@ class CocoContent:
             if image_id is not None:
                 self.incomplete.add(image_id)
 
-    def _region(self, entry: dict[str, Any], surface: SurfaceClass) -> CocoRegion:
+    def _region(self, entry: dict[str, Any], target: int) -> CocoRegion:
+        surface = BY_ID.get(target, DINING_TABLE if target == OTHER_TABLE else WALL)
         crowd = _flag_of(entry, "iscrowd")
         ignored = _flag_of(entry, "ignore") if "ignore" in entry else self.is_own and crowd
+        ignored = ignored or target not in BY_ID
         if crowd and not ignored and surface.is_thing and self.options.crowds == "refuse":
             raise DatasetError(f"expected single tables, got a crowd (iscrowd {brief(entry['iscrowd'])})")
         return CocoRegion(surface, entry["segmentation"], crowd and not ignored, ignored)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,6 @@ COCO_BYTES_MAX = 10**9
 """Of a COCO file that is held as Python's objects, some ten times its size; COCO's own largest has half."""
 
 encode_map = encode_png
-
-Number = TypeVar("Number", np.uint8, np.int64)
 
 _PNG_HEADER = ">8xI4sIIBB"  # PNG 11.2.1: length, IHDR, width, height, bit depth, colour type
 _GREY, _PALETTE = 0, 3
@@ -65,32 +62,27 @@ def decode_image(data: bytes, source: str) -> Image:
         raise DatasetError(f"{source}: {error}") from error
 
 
+def photo_size(data: bytes, source: str) -> tuple[tuple[int, int], int]:
+    """Height and width of an upright photo, and its EXIF orientation; errors are DatasetError and name the source."""
+    try:
+        return load.read_size(data, LIMITS)
+    except DecodeError as error:
+        raise DatasetError(f"{source}: {error}") from error
+
+
 def decode_map(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     """Decodes a label map without scaling its values, uint8 HxW; raises DatasetError where the bytes are none.
 
     The PNG file has one number per pixel: grey of 1, 2, 4 or 8 bits, or a palette, whose indices are returned. `source`
     is its name in error messages.
     """
-    bits, colour = _checked_png(data, source)
+    bits, colour = check_png(data, source)
     if bits > 8 or colour not in (_GREY, _PALETTE):
         kind = f"{_COLOUR_TYPES.get(colour, 'unknown colours')} of {bits} bits"
         raise DatasetError(f"expected a label map of up to 8 bits a pixel (grey or a palette) in {source}, got {kind}")
-    values = _decode_png(data, source, np.uint8)
+    values = _decode_png(data, source)
     # Pillow scales grey of 2 and 4 bits to white at 255, but not 1 bit and palettes.
     return values // (255 // (2**bits - 1)) if colour == _GREY and bits in (2, 4) else values
-
-
-def decode_numbers(data: bytes, source: str) -> npt.NDArray[np.int64]:
-    """Decodes a PNG file to integers without scaling: HxW of grey (up to 16 bits) or a palette, HxWxC of colours.
-
-    Raises DatasetError where the bytes are no such file. `source` is its name in error messages.
-    """
-    bits, colour = _checked_png(data, source)
-    if bits <= 8 and colour in (_GREY, _PALETTE):
-        return decode_map(data, source).astype(np.int64)
-    if bits == 16 and colour != _GREY:
-        raise DatasetError(f"expected colours of 8 bits in {source}, got {_COLOUR_TYPES.get(colour)} of {bits} bits")
-    return _decode_png(data, source, np.int64)
 
 
 def decode_soft_labels(data: bytes, source: str) -> npt.NDArray[np.uint8]:
@@ -98,10 +90,10 @@ def decode_soft_labels(data: bytes, source: str) -> npt.NDArray[np.uint8]:
 
     Raises DatasetError where the bytes are not such an image, or one of another number of classes.
     """
-    bits, _ = _checked_png(data, source)
+    bits, _ = check_png(data, source)
     if bits != 8:
         raise DatasetError(f"expected {NUM_CHANNELS} bytes a pixel in {source}, got samples of {bits} bits")
-    pixels = _decode_png(data, source, np.uint8)
+    pixels = _decode_png(data, source)
     if pixels.ndim == 2 and NUM_CHANNELS > _PNG_CHANNELS_MAX and pixels.shape[0] % NUM_CHANNELS == 0:
         return pixels.reshape(NUM_CHANNELS, -1, pixels.shape[1])
     if pixels.ndim != 3 or pixels.shape[2] != NUM_CHANNELS:
@@ -116,7 +108,7 @@ def encode_soft_labels(soft_labels: npt.NDArray[np.uint8]) -> bytes:
     return encode_png(np.ascontiguousarray(soft_labels.transpose(1, 2, 0)))
 
 
-def _checked_png(data: bytes, source: str) -> tuple[int, int]:
+def check_png(data: bytes, source: str) -> tuple[int, int]:
     """Bit depth and colour type of a PNG file."""
     try:
         _, kind, width, height, bits, colour = struct.unpack_from(_PNG_HEADER, data)
@@ -133,10 +125,10 @@ def _checked_png(data: bytes, source: str) -> tuple[int, int]:
     return bits, colour
 
 
-def _decode_png(data: bytes, source: str, kind: type[Number]) -> npt.NDArray[Number]:
+def _decode_png(data: bytes, source: str) -> npt.NDArray[np.uint8]:
     try:
         # Not by OpenCV, which expands a file's texts without a limit.
         with Pillow.open(io.BytesIO(data), formats=("PNG",)) as image:
-            return np.array(image, kind)
+            return np.array(image, np.uint8)
     except Exception as error:  # the decoder raises nearly anything for corrupt bytes
         raise DatasetError(f"expected a whole PNG file in {source}, got: {error}".splitlines()[0]) from error

@@ -61,7 +61,7 @@ class DescribedSample(WrappedSample):
             drawn = bool((labels.semantic == surface.coco_id).any())
             if drawn and surface.coco_id in scope.absent:
                 raise DatasetError(f"expected no {surface.name} in {self.name} ({DESCRIPTION_NAME}), got one labelled")
-            if not drawn and surface.coco_id in scope.present:
+            if not drawn and surface.coco_id in self.scope.present:
                 scope = replace(scope, unlabelled=scope.unlabelled | {surface.coco_id})
         return replace(labels, scope=scope)
 

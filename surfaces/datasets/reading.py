@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from surfaces.errors import DatasetError
@@ -21,23 +21,26 @@ _FAULTS_SHOWN = 20
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options of `open_dataset`; all but the last are for COCO files.
+    """Options of `open_dataset`; `crowds` and `images` are for COCO files.
 
     Attributes:
         skip_invalid: leave out invalid annotations and images without a photo, and report their number on stderr,
-            instead of refusing the file.
+            instead of refusing the dataset.
         crowds: how to read `iscrowd` annotations of dining tables, one of `CROWDS`. `instances`: one table each.
             `auto`: tables without instances; one table each where the file has no others, since some tools set
             `iscrowd` on every RLE. `refuse`: faults of the file.
         images: the folder of the photos; None to search for them near the COCO file.
         follow_links: allow links that lead out of the dataset's folder. An untrusted dataset could copy any file of
             this machine into results.
+        targets: what another tool's class names mean, as values of `Labels.semantic`; names that it lacks mean what
+            `surfaces.datasets.named_regions.target_of` says.
     """
 
     skip_invalid: bool = False
     crowds: str = "auto"
     images: Path | None = None
     follow_links: bool = False
+    targets: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
 DEFAULT_OPTIONS = ReadOptions()

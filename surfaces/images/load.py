@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, ImageFile, UnidentifiedImageError
 from PIL import Image as Pillow
 
@@ -25,6 +26,8 @@ from surfaces.messages import printable
 
 if TYPE_CHECKING:
     from surfaces.io.http import FetchLimits
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 _EXPECTED = "expected a photo's path, a Pillow image, or uint8 pixels of shape HxWx3 (RGB), HxWx4 (RGBA) or HxW (grey)"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
@@ -147,6 +150,26 @@ def check_photo(data: bytes) -> None:
     name, data = _checked(data, limits)
     with _decode_errors(limits), _open_photo(name, data, limits):
         pass
+
+
+def read_size(data: bytes, limits: ImageLimits | None = None) -> tuple[tuple[int, int], int]:
+    """Height and width of a photo once it is upright, and its EXIF orientation; its pixels are not decoded.
+
+    Raises DecodeError as `check_photo`.
+    """
+    limits = limits or ImageLimits()
+    name, data = _checked(data, limits)
+    with _decode_errors(limits), _open_photo(name, data, limits) as photo:
+        orientation = 1 if name == "TIFF" else exif_orientation(photo)  # Pillow states the size of an upright TIFF
+        width, height = photo.size
+    return ((width, height) if orientation in _TRANSPOSED else (height, width)), orientation
+
+
+def turn_upright(pixels: npt.NDArray[Pixel], orientation: int) -> npt.NDArray[Pixel]:
+    """Turns pixels (HxW or HxWxC) from the stored to the upright position, by the EXIF orientation."""
+    down, right = _STEPS.get(orientation, (1, 1))
+    turned = pixels[::down, ::right]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if orientation in _TRANSPOSED else turned)
 
 
 def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:

@@ -249,6 +249,20 @@ def test_yolo_polygons_give_the_masks_back(tmp_path: Path) -> None:
     ]
 
 
+def test_yolo_is_read_back(tmp_path: Path) -> None:
+    labels = hard_labels()
+    out = exported(store_of(tmp_path / "store", labels), tmp_path / "out", yolo_export)
+    (photo,) = (out / "images").iterdir()
+    (sample,) = open_dataset(out)
+    assert sample.name == photo.stem
+    found, expected = sample.labels(), np.zeros(labels.ignore_mask.shape, np.uint8)
+    lines = (out / "labels" / f"{photo.stem}.txt").read_text().splitlines()
+    for line in lines:
+        expected[yolo_mask(line, expected.shape)] = int(line.split()[0]) + 1
+    np.testing.assert_array_equal(found.semantic, expected)
+    assert found.tables.max() == sum(line.startswith("2 ") for line in lines)
+
+
 def yolo_mask(line: str, shape: tuple[int, ...], resample: Resample | None = None) -> Mask:
     """A line's polygon as Ultralytics draws it (`polygon2mask`), after resampling."""
     height, width = shape

@@ -188,6 +188,20 @@ def test_classes_without_a_category_are_unlabelled(tmp_path: Path, capsys: pytes
     assert "1 annotation of other categories: 'sofa'" in others
 
 
+def test_a_mapping_of_names(tmp_path: Path) -> None:
+    annotations = [
+        annotation(number, number, polygon(box)) for number, box in enumerate((WALL, FLOOR, TABLE, TABLE), 1)
+    ]
+    annotations[3]["segmentation"] = polygon((40, 25, 50, 35))
+    write_room(tmp_path, annotations, ("Wand", "floor", "table", "dirt"))
+    targets = {"Wand": 1, "floor": OTHER, "table": OTHER_TABLE, "dirt": IGNORE}
+    (sample,) = open_dataset(tmp_path, ReadOptions(targets=targets))
+    expected = np.zeros(SIZE_HW, np.uint8)
+    expected[:20], expected[25:35, 10:30], expected[25:35, 40:50] = 1, OTHER_TABLE, IGNORE
+    np.testing.assert_array_equal(sample.labels().semantic, expected)
+    assert sample.labels().scope == LabelScope(unlabelled=frozenset({2, 3}))
+
+
 def test_no_known_classes(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="got 'Table', 'chair'"):
         open_dataset(write_room(tmp_path, [], ("Table", "chair")))

@@ -24,6 +24,7 @@ from tests.coco_files import coco_content, room, write_coco_file, write_photo
 pytestmark = pytest.mark.security
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
+EXPORTS = ROOMS.parent / "exports"
 
 _FOLLOW = ReadOptions(follow_links=True)
 
@@ -56,6 +57,13 @@ def _packed(folder: Path) -> None:
     write_packed(open_dataset(ROOMS)[:2], folder)
 
 
+def _export(form: str) -> Callable[[Path], None]:
+    def copy(folder: Path) -> None:
+        shutil.copytree(EXPORTS / form, folder)
+
+    return copy
+
+
 _LINKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "folder of photos": (_mask_folder, "images"),
     "folder of masks": (_mask_folder, "masks"),
@@ -66,6 +74,17 @@ _LINKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "COCO folder of photos": (_coco, "images"),
     "COCO split": (_coco_split, "train"),
     "COCO file of a split": (_coco_split, "train/_annotations.coco.json"),
+    "YOLO file": (_export("fiftyone"), "dataset.yaml"),
+    "YOLO folder of photos": (_export("fiftyone"), "images"),
+    "YOLO labels": (_export("fiftyone"), "labels/train/room_01.txt"),
+    "YOLO classes": (_export("label-studio"), "classes.txt"),
+    "VOC photo": (_export("datumaro-voc"), "JPEGImages/room_01.jpg"),
+    "VOC classes": (_export("datumaro-voc"), "labelmap.txt"),
+    "VOC split": (_export("datumaro-voc"), "ImageSets/Segmentation/default.txt"),
+    "VOC map": (_export("datumaro-voc"), "SegmentationClass/room_01.png"),
+    "VOC objects": (_export("datumaro-voc"), "SegmentationObject"),
+    "LabelMe file": (_export("labelme"), "room_01.json"),
+    "LabelMe photo": (_export("labelme"), "room_01.jpg"),
     "index": (_packed, "packed.json"),
     "archive": (_packed, "part-000.zip"),
 }
