@@ -189,7 +189,7 @@ def test_another_tools_dataset_with_a_class_map(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text(
         '[[names]]\nto = "other table"\nnames = ["dining table"]\nreason = "a test"\n\n'
-        '[[names]]\nto = "other"\nnames = ["*"]\nreason = "the rest"\n',
+        '[[names]]\nto = "floor"\nnames = ["*"]\nreason = "the rest"\n',
         "utf-8",
     )
     command = ["data", "import", "dataset", str(export), "--workers", "1", "--out"]
