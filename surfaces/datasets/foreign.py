@@ -75,7 +75,10 @@ class ForeignSample:
         try:
             named = self.annotation.read(photo_hw)
             labels = labels_of_regions(
-                named, partial(target_of, targets=self.targets or {}), self.background, self.scope
+                named,
+                partial(target_of, targets={} if self.targets is None else self.targets),
+                self.background,
+                self.scope,
             )
         except DatasetError as error:
             raise DatasetError(f"{self.label_path}: {error}") from error
