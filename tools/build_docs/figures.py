@@ -122,10 +122,29 @@ def accuracy_by_latency(results: Results) -> Figure:
     return figure
 
 
+def table_scores(results: Results) -> Figure:
+    """Precision and recall of dining tables by the minimum score, on each set of photos kept apart."""
+    sets = {"hard": "hard photos", "tables-val": "tables or none", "scenes-val": "scenes"}
+    figure, plots = _new_figure(9.0, 3.2, columns=len(sets))
+    for axes, (name, title) in zip(plots, sets.items(), strict=True):
+        report = results.read(f"reviewed-{name}.json")
+        curve = report["tables"]["curve"]
+        for measure, colour in (("precision", _SERIES[1]), ("recall", _SERIES[2])):
+            points = [(point["min_score"], point[measure]) for point in curve if point[measure] is not None]
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=2, label=measure)
+        axes.set_title(f"{title} ({report['data']['photos']})")
+        axes.set_xlabel("minimum score")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+    plots[0].legend(fontsize=8, loc="lower left")
+    return figure
+
+
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "errors-causes": error_causes,
     "learning-curves": learning_curves,
     "reviews-nyuv2-tables": review_queues,
     "scores": accuracy_by_latency,
+    "table-scores": table_scores,
 }
 """By the stem of the file in docs/images."""
