@@ -15,7 +15,7 @@ from autolabel.labelling.labeller import LabellingSettings
 from autolabel.labelling.teachers import TeacherOptions, open_teacher
 from surfaces.cli.settings_files import SettingsError
 from surfaces.store.label_store import STORE_NAME, LabelStore
-from tests.autolabel.corpora import ROOT, check_error, dump, finish, start
+from tests.autolabel.corpora import ROOT, check_error, dump, start
 from tests.models.teachers.huggingface.checkpoints import save_checkpoint
 from tests.models.teachers.huggingface.hub_server import Hub, serve
 
@@ -40,10 +40,10 @@ def labelled(dataset: Path) -> int:
         return len(list(store.photos()))
 
 
-def killed_run(dataset: Path, *command: str | Path, cwd: Path) -> int:
+def killed_run(dataset: Path, *command: str) -> int:
     """Kills a run among its photos; returns how many it has labelled."""
     for _ in range(5):
-        process = start(*command, dataset, cwd=cwd)
+        process = start(*command, dataset)
         while labelled(dataset) < 3 and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
@@ -55,16 +55,20 @@ def killed_run(dataset: Path, *command: str | Path, cwd: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", ["mask2former", "oneformer", "segformer", "eomt"])
-def test_a_run_over_the_rooms_is_killed_and_resumed(tmp_path: Path, kind: str) -> None:
+def test_a_run_over_the_rooms_is_killed_and_resumed(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     save_checkpoint(tmp_path / "net", kind, LABELS)
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    run = ("run", ROOMS, "--teacher", "hf:./net", "--device", "cpu", "--threads", "1", "--out")
-    before = killed_run(killed, *run, cwd=tmp_path)
-    code, _, err = finish(start(*run, killed, cwd=tmp_path))
-    assert code == 0, err
-    assert f"hf (net): {SHOWN}" in err
-    assert f"{18 - before} labelled, {before} labelled before, 0 skipped" in err
-    assert finish(start(*run, unbroken, cwd=tmp_path))[0] == 0
+    run = ("run", str(ROOMS), "--teacher", "hf:./net", "--device", "cpu", "--threads", "1", "--out")
+    before = killed_run(killed, *run)
+    capsys.readouterr()
+    assert main([*run, str(killed)]) == 0
+    shown = capsys.readouterr().err
+    assert f"hf (net): {SHOWN}" in shown
+    assert f"{18 - before} labelled, {before} labelled before, 0 skipped" in shown
+    assert main([*run, str(unbroken)]) == 0
     assert dump(killed) == dump(unbroken)
     assert soft_labels(killed) == soft_labels(unbroken)
     assert len(set(soft_labels(killed))) == 18
@@ -113,7 +117,7 @@ def test_a_repository_by_name_and_by_file(
 
 def test_members_of_an_ensemble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_checkpoint(tmp_path / "net", "mask2former", ["dining table", "chair"])
-    weight = 'weight = {other = 0.0, wall = 0.0, floor = 0.0, "dining table" = 0.05}'
+    weight = "weight = {other = 0.0, wall = 0.0, floor = 0.0}"  # of what it does not know
     members = f'[[members]]\nkind = "hf"\nname = "./net"\n{weight}\n[[members]]\nkind = "student"\n'
     (tmp_path / "t.toml").write_text(f'kind = "ensemble"\nmirror = false\n{members}')
     command = ["run", str(ROOMS), "--teacher", str(tmp_path / "t.toml"), "--device", "cpu", "--limit", "1"]
@@ -121,9 +125,6 @@ def test_members_of_an_ensemble(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "wall: none; floor: none; dining table: dining table" in capsys.readouterr().err
     with LabelStore.open(tmp_path / "set") as store:
         assert [photo.teacher for photo in store.photos()] == ["ensemble (hf (net), student (surfaces))"]
-        assert {segment.surface.name for photo in store.photos() for segment in store.segments(photo.sha256)} >= {
-            "wall"
-        }
 
 
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
