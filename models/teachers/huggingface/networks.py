@@ -27,6 +27,9 @@ SEMANTIC_TYPES = ("beit", "dpt", "segformer", "upernet")
 MASK_TYPES = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 """Networks with masks and classes of queries."""
 
+NO_CLASSES = Path(__file__).with_name("no_classes.json")
+"""For OneFormer's image processors, of which older ones want a file of class names."""
+
 _ONEFORMER = "oneformer"
 _LOSSES = "criterion."
 
@@ -85,8 +88,8 @@ def _processor(folder: Path, model_type: str, config: Any, local: dict[str, Any]
     load_images: Callable[..., Any] = AutoImageProcessor.from_pretrained
     if model_type != _ONEFORMER:
         return load_images(folder, **local)
-    # The names in `class_info_file` are for training, and would be downloaded.
-    images = load_images(folder, class_info_file=None, **local)
+    # The class names of a OneFormer's settings are for training, and would be downloaded.
+    images = load_images(folder, repo_path=str(NO_CLASSES.parent), class_info_file=NO_CLASSES.name, **local)
     tokenizer = AutoTokenizer.from_pretrained(folder, **local)
     return OneFormerProcessor(images, tokenizer, task_seq_length=config.task_seq_len)
 

@@ -12,6 +12,8 @@ import torch
 import transformers
 from transformers import AutoConfig
 
+from models.teachers.huggingface.networks import NO_CLASSES
+
 DATA = Path(__file__).with_name("data")
 
 _LAST = re.compile(r"classifier\.weight|class_predictor\.weight|class_embed\.weight|head\.head\.4\.weight")
@@ -175,7 +177,8 @@ def _oneformer(named: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, An
         **named,
     )
     size = {"shortest_edge": SIDE, "longest_edge": 4 * SIDE}
-    images = transformers.OneFormerImageProcessor(size=size, **settings)
+    named_classes = {"repo_path": str(NO_CLASSES.parent), "class_info_file": NO_CLASSES.name}
+    images = transformers.OneFormerImageProcessor(size=size, **named_classes, **settings)
     processor = transformers.OneFormerProcessor(images, _clip_tokenizer())
     return transformers.OneFormerForUniversalSegmentation(config), processor
 

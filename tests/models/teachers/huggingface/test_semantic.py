@@ -24,11 +24,22 @@ NAMED = [(0,), (1,), (2,)]
 TOLERANCE = 1e-5
 
 
+class Checkpoints(dict[str, Path]):
+    """A checkpoint of each kind, written when it is first wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, kind: str) -> Path:
+        self[kind] = save_checkpoint(self._folder / kind, kind, FEW)
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A checkpoint of each kind."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    return {kind: save_checkpoint(folder / kind, kind, FEW) for kind in KINDS}
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
+    """The checkpoints of this module."""
+    return Checkpoints(tmp_path_factory.mktemp("checkpoints"))
 
 
 def image(height: int = 90, width: int = 130) -> Image:
@@ -72,7 +83,7 @@ def test_every_type_is_tested() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted({*KINDS} & {*SEMANTIC_TYPES}))
-def test_logits_become_a_softmax(checkpoints: dict[str, Path], kind: str) -> None:
+def test_logits_become_a_softmax(checkpoints: Checkpoints, kind: str) -> None:
     found = probabilities(open_huggingface(str(checkpoints[kind]), device="cpu"), image())
     _, _, output = reference(checkpoints[kind], kind, image())
     logits = output.logits[0].double().numpy()
@@ -83,7 +94,7 @@ def test_logits_become_a_softmax(checkpoints: dict[str, Path], kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["mask2former", "maskformer", "oneformer"])
-def test_queries_are_summed(checkpoints: dict[str, Path], kind: str) -> None:
+def test_queries_are_summed(checkpoints: Checkpoints, kind: str) -> None:
     found = probabilities(open_huggingface(str(checkpoints[kind]), device="cpu"), image())
     _, _, output = reference(checkpoints[kind], kind, image())
     classes = torch.softmax(output.class_queries_logits[0].double(), -1).numpy()
@@ -98,7 +109,7 @@ def test_queries_are_summed(checkpoints: dict[str, Path], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_clear_winners_are_those_of_transformers(checkpoints: dict[str, Path], kind: str) -> None:
+def test_clear_winners_are_those_of_transformers(checkpoints: Checkpoints, kind: str) -> None:
     """A class with most of a pixel's probability is the one that transformers chooses there.
 
     Transformers resizes masks before the sigmoid, we after it: pixels count where the class has .6.
@@ -115,7 +126,7 @@ def test_clear_winners_are_those_of_transformers(checkpoints: dict[str, Path], k
     assert count > 0
 
 
-def test_eomt_joins_its_windows_as_transformers_does(checkpoints: dict[str, Path]) -> None:
+def test_eomt_joins_its_windows_as_transformers_does(checkpoints: Checkpoints) -> None:
     for size_hw in ((SIDE, 92), (150, SIDE), (SIDE, SIDE)):
         photo = image(*size_hw)
         found = probabilities(open_huggingface(str(checkpoints["eomt"]), device="cpu"), photo)
@@ -173,7 +184,7 @@ def test_a_checkpoint_of_things_alone_leaves_the_rest_to_other(tmp_path: Path) -
 
 
 def test_the_same_bytes_for_the_same_photo_and_a_fingerprint_of_all_files(
-    checkpoints: dict[str, Path], tmp_path: Path
+    checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
     folder = str(checkpoints["mask2former"])
     one, two = (open_huggingface(folder, device="cpu") for _ in range(2))
@@ -190,7 +201,7 @@ def test_the_same_bytes_for_the_same_photo_and_a_fingerprint_of_all_files(
     assert probabilities(resized, image()).shape[1] == 2 * probabilities(one, image()).shape[1]
 
 
-def test_oneformer_as_its_authors_published_it(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_oneformer_as_its_authors_published_it(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """With a tokenizer of two files, and names of classes that only training needs and that are elsewhere."""
     settings = json.loads((checkpoints["oneformer"] / "processor_config.json").read_text())["image_processor"]
     tokens = json.loads((checkpoints["oneformer"] / "tokenizer.json").read_text())["model"]["vocab"]
@@ -234,7 +245,7 @@ def changed(folder: Path, target: Path, **values: Any) -> Path:
     ],
 )
 def test_other_checkpoints_are_one_line(
-    checkpoints: dict[str, Path], tmp_path: Path, values: dict[str, Any], message: str
+    checkpoints: Checkpoints, tmp_path: Path, values: dict[str, Any], message: str
 ) -> None:
     folder = changed(checkpoints["mask2former"], tmp_path / "net", **values)
     with pytest.raises(WeightsError, match=rf"\A{message}") as raised:
@@ -243,7 +254,7 @@ def test_other_checkpoints_are_one_line(
 
 
 @pytest.mark.security
-def test_weights_that_are_pickled_missing_or_damaged(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_weights_that_are_pickled_missing_or_damaged(checkpoints: Checkpoints, tmp_path: Path) -> None:
     folder = changed(checkpoints["segformer"], tmp_path / "net")
     weights = folder / "model.safetensors"
     tensors = load_file(weights)
@@ -261,6 +272,6 @@ def test_weights_that_are_pickled_missing_or_damaged(checkpoints: dict[str, Path
         open_huggingface(str(folder), device="cpu")
 
 
-def test_no_such_device(checkpoints: dict[str, Path]) -> None:
+def test_no_such_device(checkpoints: Checkpoints) -> None:
     with pytest.raises(DeviceError):
         open_huggingface(str(checkpoints["segformer"]), device="cuda:99")
