@@ -67,6 +67,7 @@ def load_network(folder: Path, name: str) -> LoadedNetwork:
     try:
         with silence_transformers():
             config = AutoConfig.from_pretrained(folder, **local)
+            config.output_hidden_states = config.output_attentions = False  # published ones keep them, in vain
             network, report = auto.from_pretrained(
                 folder,
                 config=config,
@@ -122,7 +123,9 @@ def _refuse_missing(network: torch.nn.Module, report: Any, name: str) -> None:
 
 
 def _label_names(names: dict[int, str], checkpoint: str) -> tuple[str, ...]:
-    labels = tuple(str(names.get(number, "")) for number in range(max(names, default=-1) + 1))
-    if all(label in ("", f"LABEL_{number}") for number, label in enumerate(labels)):
+    labels = tuple(str(names.get(number, "")) for number in range(len(names)))
+    if set(labels) <= {"", *(f"LABEL_{number}" for number in range(len(names)))}:
         raise WeightsError(f"expected names of the labels (id2label) in {checkpoint}/config.json, got none")
+    if sorted(names) != [*range(len(names))]:
+        raise WeightsError(f"expected labels from 0 to {len(names) - 1} in {checkpoint}/config.json, got other numbers")
     return labels

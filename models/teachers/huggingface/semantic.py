@@ -17,7 +17,6 @@ from models.teachers.huggingface.hub import CheckpointFolder, find_checkpoint
 from models.teachers.huggingface.label_map import LabelMap, match_labels
 from models.teachers.huggingface.networks import LoadedNetwork, load_network
 from surfaces.detections import Image
-from surfaces.errors import WeightsError
 
 _REVISION = 1  # raised whenever the code below makes other probabilities of the same output
 _INPUTS = ("pixel_values", "pixel_mask", "task_inputs")
@@ -56,11 +55,7 @@ class HuggingFaceTeacher:
         self._groups = _group_matrix(label_map).to(device)
 
     def predict(self, image: Image) -> Prediction:
-        """The probabilities for a photo, uint8 HxWx3 RGB, on the raster of the network's output.
-
-        Raises:
-            WeightsError: the output is not that of the labels.
-        """
+        """The probabilities for a photo, uint8 HxWx3 RGB, on the raster of the network's output."""
         probabilities = self._probabilities(image)
         return Prediction(semantic=SemanticPrediction(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
 
@@ -82,18 +77,11 @@ class HuggingFaceTeacher:
         """The probabilities of our classes, (1 or patches, 3, h, w)."""
         masks = output.get("masks_queries_logits")
         if masks is None:
-            of_pixels = output["logits"].float().softmax(dim=1)
-            self._check_classes(of_pixels.shape[1])
-            return torch.einsum("bchw,cg->bghw", of_pixels, self._groups)
+            return torch.einsum("bchw,cg->bghw", output["logits"].float().softmax(dim=1), self._groups)
         of_queries = output["class_queries_logits"].float().softmax(dim=-1)[..., :-1]  # the last is "no object"
-        self._check_classes(of_queries.shape[-1])
         ours_and_total = torch.cat([of_queries @ self._groups, of_queries.sum(dim=-1, keepdim=True)], dim=-1)
         scores = torch.einsum("bqg,bqhw->bghw", ours_and_total, masks.float().sigmoid())
         return scores[:, :-1] / scores[:, -1:].clamp(min=1)
-
-    def _check_classes(self, count: int) -> None:
-        if count != len(self._groups):
-            raise WeightsError(f"expected {len(self._groups)} classes from {self.name}, as it has labels, got {count}")
 
     def _covered(self, image: Image, inputs: Mapping[str, Any]) -> tuple[float, float]:
         """The shares of the input's rows and columns that the photo covers; padding is right of and below it."""

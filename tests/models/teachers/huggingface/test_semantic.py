@@ -229,6 +229,18 @@ def changed(folder: Path, target: Path, **values: Any) -> Path:
     return target
 
 
+@pytest.mark.parametrize("kind", ["oneformer", "mask2former"])
+def test_outputs_that_published_settings_ask_for_change_nothing(
+    checkpoints: Checkpoints, tmp_path: Path, kind: str
+) -> None:
+    asked = dict.fromkeys(("output_hidden_states", "output_attentions", "output_auxiliary_logits"), True)
+    folder = changed(checkpoints[kind], tmp_path / "net", **asked)
+    found, expected = (
+        probabilities(open_huggingface(str(path), device="cpu"), image()) for path in (folder, checkpoints[kind])
+    )
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
 @pytest.mark.security
 @pytest.mark.parametrize(
     ("values", "message"),
@@ -238,6 +250,10 @@ def changed(folder: Path, target: Path, **values: Any) -> Path:
         (
             {"id2label": {str(n): f"LABEL_{n}" for n in range(len(FEW))}},
             r"expected names of the labels \(id2label\) in net/config",
+        ),
+        (
+            {"id2label": {str(2 * n): name for n, name in enumerate(FEW)}},
+            r"expected labels from 0 to 5 in net/config\.json, got other numbers",
         ),
         ({"backbone": "resnet50"}, r"expected `backbone_config` in .*, it names a backbone elsewhere: resnet50"),
         ({"hidden_dim": 64}, r"expected all weights of a segmentation network in net, it lacks \d+ tensors or has"),
