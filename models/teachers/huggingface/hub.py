@@ -241,10 +241,8 @@ def _explained(name: str, revision: str, error: Exception) -> str:
         return f"expected a model {name} at the hub, there is none, or it is private and needs a token in $HF_TOKEN"
     if isinstance(error, RevisionNotFoundError):
         return f"expected a branch, tag or commit of {name}, got {revision!r}"
-    return (
-        f"{name} could not be downloaded: {first_cause(error)}; a machine with a network can download it, "
-        "see docs/teachers.md"
-    )
+    reason = first_cause(error).splitlines()[0].rstrip(".")
+    return f"{name} could not be downloaded: {reason}; a machine with a network can download it, see docs/teachers.md"
 
 
 def _own_folder(path: Path) -> CheckpointFolder:

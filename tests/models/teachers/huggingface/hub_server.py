@@ -24,6 +24,7 @@ class Hub:
         revisions: commits by the names of branches and tags.
         card: the metadata of its model card.
         listed: hashes that the hub lists for large files where they are not those of the files.
+        refused: files that answer with an error.
         requests: all that were answered, as `METHOD path`.
     """
 
@@ -32,6 +33,7 @@ class Hub:
     revisions: dict[str, str] = field(default_factory=lambda: {"main": "a" * 40})
     card: dict[str, str] = field(default_factory=lambda: {"license": "mit"})
     listed: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     address: str = ""
 
@@ -69,6 +71,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                     self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"}, body)
             elif path.startswith(files := f"/{hub.name}/resolve/"):
                 commit, _, name = path.removeprefix(files).partition("/")
+                if name in hub.refused:
+                    self._send(403, b"", {}, body)
+                    return
                 content = (hub.folder / name).read_bytes()
                 etag = f'"{hashlib.sha256(content).hexdigest()}"'
                 self._send(200, content, {"ETag": etag, "X-Repo-Commit": commit}, body)

@@ -114,6 +114,19 @@ def test_bytes_that_are_not_those_that_the_hub_lists(hub: Hub, tmp_path: Path) -
     assert find_checkpoint(NAME).commit == COMMIT
 
 
+def test_a_download_that_fails_is_resumed_and_recorded_when_it_is_whole(hub: Hub, tmp_path: Path) -> None:
+    hub.refused = {"model.safetensors"}
+    with pytest.raises(WeightsError, match=r"\Asome-lab/rooms could not be downloaded: .*403") as raised:
+        find_checkpoint(NAME)
+    assert "\n" not in str(raised.value)
+    assert not is_cached(NAME)
+    assert (cached(tmp_path) / COMMIT / "config.json").is_file()
+    hub.refused.clear()
+    hub.requests.clear()
+    assert find_checkpoint(NAME).commit == COMMIT
+    assert not [request for request in hub.requests if request.endswith("/config.json")]
+
+
 @pytest.mark.parametrize(
     ("card", "licence"),
     [({}, "unknown"), ({"license": "other", "license_name": "room-licence"}, "room-licence")],
