@@ -82,9 +82,9 @@ KNOWN_TEACHERS = (
     _GROUNDED,
     KnownTeacher(STUDENT, "the network that ships, or --weights FILE", licence="research, see MODEL_CARD.md"),
     KnownTeacher(ONNX, "a semantic network: --weights FILE --class-map FILE", licence="the file's"),
-    # Sizes and licences are those that the repositories' pages at huggingface.co show in copies that search engines
-    # keep; the files were not at hand when this was written. "other": the page links to the terms. A revision of the
-    # form refs/pr/N is the pull request that adds safetensors, where the main branch has a pickled file alone.
+    # Sizes and licences are those that the repositories' pages at huggingface.co have shown; the files were not at hand
+    # when this was written, so no hashes are known. "other": the page links to the terms. A revision of the form
+    # refs/pr/N is the pull request that adds safetensors, where the main branch had a pickled file alone.
     _of_hub("facebook/mask2former-swin-large-ade-semantic", 866, "other", "Mask2Former, ADE20K: all three classes"),
     _of_hub("facebook/mask2former-swin-large-coco-panoptic@refs/pr/3", 866, "other", "Mask2Former, COCO: all three"),
     _of_hub("facebook/maskformer-swin-large-ade@refs/pr/3", 850, "other", "MaskFormer, ADE20K: all three classes"),
