@@ -52,14 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("corpus", type=local_path, metavar="CORPUS", help=corpus_help)
     add("--out", type=local_path, required=True, metavar="DATASET", help="folder of the dataset")
     teacher_help = (
-        "grounded-sam, student, onnx, or a TOML file (default: grounded-sam where its packages and weights are there, "
-        "else student; `python -m autolabel teachers` tells)"
+        "grounded-sam, student, onnx, hf:NAME[@REVISION] of the Hugging Face hub, hf:./FOLDER, or a TOML file "
+        "(default: grounded-sam where its packages and weights are there, else student; "
+        "`python -m autolabel teachers` tells)"
     )
     add("--teacher", metavar="TEACHER", help=teacher_help)
     weights_help = "the teacher's weights, files or folders"
     add("--weights", type=local_path, nargs="+", default=[], metavar="PATH", help=weights_help)
     add("--allow-python", action="store_true", help="run the Python code that the teacher's TOML file names")
-    add("--class-map", metavar="FILE", help="of the teacher onnx: maps its classes to ours; or mosaic")
+    add("--class-map", metavar="FILE", help="maps the classes of onnx (a file, or mosaic) or hf (a file) to ours")
     classes_help = "TOML file of classes, prompts and thresholds (default: the shipped one)"
     add("--classes", dest="class_config", type=local_path, metavar="FILE", help=classes_help)
     add("--ontology", dest="class_config", type=local_path, help=argparse.SUPPRESS)  # its name in version 0.1
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=positive, metavar="N", help="only the first N photos (of the shard)")
     add("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the corpus that share no photo")
     add("--workers", type=positive, metavar="N", help="threads besides the teacher's (default: half the CPUs)")
-    device_help = "of grounded-sam: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)"
+    device_help = "of grounded-sam and hf: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)"
     add("--device", default="auto", help=device_help)
     add("--threads", type=positive, metavar="N", help="the teacher's CPU threads (default: one per CPU)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     labelling = LabellingSettings(class_config, frozenset(args.without))
     threads = args.threads or usable_cpus()
     device = None if args.device == "auto" else args.device
-    options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python)
+    options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python, args.quiet)
     before = _teacher_before(args.out)
     name = args.teacher or default_teacher(args.weights, before)
     if not (args.teacher or args.quiet or before) and (note := better_teacher_note(name)):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from models.teachers.huggingface.hub import is_cached, split_revision
 from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, Checkpoint, cache_folder
 
-GROUNDED_SAM, STUDENT = "grounded-sam", "student"
+GROUNDED_SAM, STUDENT, ONNX = "grounded-sam", "student", "onnx"
 _GIGABYTE = 1e9
 
 
@@ -22,6 +23,9 @@ class KnownTeacher:
         packages: that it imports, all of the extra `autolabel`.
         checkpoints: that are downloaded at its first use, unless they are there.
         licence: of its weights.
+        repository: of the Hugging Face hub, from which its checkpoint is downloaded at its first use.
+        revision: of the repository; empty: its main branch.
+        size: bytes of that download.
     """
 
     name: str
@@ -29,23 +33,41 @@ class KnownTeacher:
     packages: tuple[str, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     licence: str = ""
+    repository: str = ""
+    revision: str = ""
+    size: int = 0
+
+    @property
+    def download_size(self) -> int:
+        """Bytes of all that is downloaded at its first use."""
+        return self.size + sum(known.size for known in self.checkpoints)
 
     def missing_packages(self) -> list[str]:
         """Those that are not installed."""
         return [name for name in self.packages if find_spec(name) is None]
 
-    def missing_checkpoints(self) -> list[Checkpoint]:
-        """Those that are not in the cache."""
-        return [known for known in self.checkpoints if not (cache_folder() / known.name).is_file()]
+    def missing_size(self) -> int:
+        """Bytes of that which are not in the cache."""
+        if self.repository:
+            return 0 if is_cached(self.repository, self.revision or None) else self.size
+        return sum(known.size for known in self.checkpoints if not (cache_folder() / known.name).is_file())
 
     def lacks(self) -> str:
         """What must be got before it labels; empty where it can at once."""
         parts = []
         if packages := self.missing_packages():
-            parts.append(f"pip install 'interior-surfaces[autolabel]' ({', '.join(packages)})")
-        if size := sum(known.size for known in self.missing_checkpoints()):
+            parts.append(install_hint(packages))
+        if size := self.missing_size():
             parts.append(f"a download of {size / _GIGABYTE:.2f} GB to {cache_folder()}")
         return "; ".join(parts)
+
+
+def _of_hub(name: str, megabytes: int, licence: str, summary: str) -> KnownTeacher:
+    """A checkpoint of the Hugging Face hub; `name` may have a revision, as `split_revision` reads it."""
+    repository, revision = split_revision(name)
+    packages = ("torch", "torchvision", "transformers", "huggingface_hub")
+    size = megabytes * 10**6
+    return KnownTeacher(f"hf:{name}", summary, packages, (), licence, repository, revision or "", size)
 
 
 _GROUNDED = KnownTeacher(
@@ -59,8 +81,23 @@ _GROUNDED = KnownTeacher(
 KNOWN_TEACHERS = (
     _GROUNDED,
     KnownTeacher(STUDENT, "the network that ships, or --weights FILE", licence="research, see MODEL_CARD.md"),
-    KnownTeacher("onnx", "a semantic network: --weights FILE --class-map FILE", licence="the file's"),
+    KnownTeacher(ONNX, "a semantic network: --weights FILE --class-map FILE", licence="the file's"),
+    # Sizes and licences are those that the repositories' pages at huggingface.co have shown; the files were not at hand
+    # when this was written, so no hashes are known. "other": the page links to the terms. A revision of the form
+    # refs/pr/N is the pull request that adds safetensors, where the main branch had a pickled file alone.
+    _of_hub("facebook/mask2former-swin-large-ade-semantic", 866, "other", "Mask2Former, ADE20K: all three classes"),
+    _of_hub("facebook/mask2former-swin-large-coco-panoptic@refs/pr/3", 866, "other", "Mask2Former, COCO: all three"),
+    _of_hub("facebook/maskformer-swin-large-ade@refs/pr/3", 850, "other", "MaskFormer, ADE20K: all three classes"),
+    _of_hub("nvidia/segformer-b0-finetuned-ade-512-512", 15, "other", "SegFormer, ADE20K: the smallest"),
+    _of_hub("nvidia/segformer-b5-finetuned-ade-640-640@refs/pr/3", 339, "other", "SegFormer, ADE20K: the largest"),
+    _of_hub("openmmlab/upernet-convnext-base", 489, "mit", "UperNet, ADE20K: all three classes"),
+    _of_hub("shi-labs/oneformer_ade20k_swin_tiny@refs/pr/6", 205, "mit", "OneFormer, ADE20K: all three classes"),
 )
+
+
+def install_hint(packages: Sequence[str]) -> str:
+    """The command that installs missing packages."""
+    return f"pip install 'interior-surfaces[autolabel]' ({', '.join(packages)})"
 
 
 def default_teacher(weights: Sequence[object] = (), before: str = "") -> str:

@@ -13,6 +13,10 @@ The file has a `kind` and the keys of that kind; paths are relative to the file:
 
     kind = "grounded-sam"         # detector = "swint", sam = "vit_b", weights = ["folder or file", …]
 
+    kind = "hf"                   # a checkpoint of the Hugging Face hub, or a folder: name = "./folder"
+    name = "facebook/mask2former-swin-large-ade-semantic"
+    revision = "main"             # optional: a branch, tag or commit; class_map = "mine.toml", lists of label names
+
     kind = "python"               # any callable that returns a models.teachers.base.Teacher; its code runs here, so
     object = "package.module:callable"  # `TeacherOptions.allow_python` must permit it
     arguments = {threshold = 0.5}
@@ -39,6 +43,10 @@ from surfaces.detections import Image
 NAMES = ("grounded-sam", "student", "onnx")
 """Teachers that need no file."""
 
+HUB = "hf:"
+"""Begins the name of a checkpoint of the Hugging Face hub, `hf:NAME` or `hf:NAME@REVISION`, or a folder's, `hf:./NAME`.
+"""
+
 
 @dataclass(frozen=True)
 class TeacherOptions:
@@ -46,10 +54,11 @@ class TeacherOptions:
 
     Attributes:
         weights: files or folders, for teachers by name only.
-        class_map: of the teacher `onnx`: a file, or `mosaic`.
+        class_map: of the teacher `onnx`: a file, or `mosaic`; of `hf:NAME`: a file.
         device: `cpu`, `cuda` or another of torch's names; None: a GPU where there is one.
         threads: CPU threads.
         allow_python: permits a file to name Python code, which is also searched in the current folder.
+        quiet: prints neither licences nor matched labels.
     """
 
     weights: tuple[Path, ...] = ()
@@ -57,10 +66,13 @@ class TeacherOptions:
     device: str | None = None
     threads: int = 1
     allow_python: bool = False
+    quiet: bool = False
 
 
 def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOptions) -> Teacher:
-    """Opens a teacher: one of `NAMES`, or that of a TOML file; a detector gets prompts and box rules of `labelling`.
+    """Opens a teacher: one of `NAMES` or of a hub, or that of a TOML file.
+
+    A detector gets prompts and box rules of `labelling`.
 
     Raises:
         SettingsError: there is no such teacher, its file has a typo, or names Python code that is not allowed.
@@ -68,10 +80,10 @@ def open_teacher(name: str, labelling: LabellingSettings, options: TeacherOption
         DeviceError: there is no such device.
         MissingExtraError: it needs a package that is not installed.
     """
-    if name in NAMES:
+    if name in NAMES or name.startswith(HUB):
         return _open(_table_of_options(name, options), _Context(Path(), "the command line", labelling, options))
     if not name.endswith(".toml"):
-        raise SettingsError(f"{unknown_name('teacher', name, NAMES)}, or a TOML file")
+        raise SettingsError(f"{unknown_name('teacher', name, NAMES)}, {HUB}NAME, or a TOML file")
     if options.weights or options.class_map:
         raise SettingsError(f"expected `weights` and `class_map` in {name} rather than on the command line")
     return _open(read_toml(Path(name)), _Context(Path(name).parent, name, labelling, options))
@@ -135,6 +147,30 @@ class _GroundedSam(_TeacherTable):
             weights=[context.folder / path for path in self.weights],
             device=context.options.device,
         )
+
+
+class _HuggingFace(_TeacherTable):
+    name: str
+    revision: str | None = None
+    class_map: str | None = None
+
+    def open(self, context: _Context) -> Teacher:
+        import torch
+
+        from models.teachers.huggingface.hub import is_folder, split_revision
+        from models.teachers.huggingface.semantic import open_huggingface
+
+        torch.set_num_threads(context.options.threads)
+        name, revision = split_revision(self.name)
+        teacher = open_huggingface(
+            str(context.folder.absolute() / name) if is_folder(name) else name,
+            revision=self.revision or revision,
+            class_map=None if self.class_map is None else context.folder / self.class_map,
+            device=context.options.device,
+        )
+        if not context.options.quiet:
+            print(f"{teacher.name}: licence {teacher.licence}; {teacher.label_map}", file=sys.stderr)
+        return teacher
 
 
 class _MemberWeight(BaseModel):
@@ -212,6 +248,7 @@ _KINDS: Mapping[str, type[_TeacherTable]] = {
     "grounded-sam": _GroundedSam,
     "student": _Student,
     "onnx": _Onnx,
+    "hf": _HuggingFace,
     "ensemble": _Ensemble,
     "python": _Python,
 }
@@ -228,6 +265,10 @@ def _open(table: Mapping[str, Any], context: _Context) -> Teacher:
 def _table_of_options(name: str, options: TeacherOptions) -> dict[str, Any]:
     """The options of the command line in the form of a file."""
     weights = [str(path) for path in options.weights]
+    if name.startswith(HUB):
+        if weights:
+            raise SettingsError(f"expected no weights besides {name}, got {', '.join(weights)}")
+        return {"kind": "hf", "name": name.removeprefix(HUB)} | given(class_map=options.class_map or None)
     if name != "grounded-sam" and len(weights) > 1:
         raise SettingsError(f"expected one file of weights for {name}, got {len(weights)}")
     of_kind = weights if name == "grounded-sam" else next(iter(weights), None)

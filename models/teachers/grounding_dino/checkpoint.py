@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
-from transformers.utils import logging as transformers_logging
 
 from models.weights.checkpoint_files import read_checkpoint
+from models.weights.transformers_logs import silence_transformers
 from surfaces.errors import WeightsError
 from surfaces.io.local_files import read_text
 from surfaces.messages import brief
@@ -201,7 +200,7 @@ def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
     build: Callable[..., Any] = GroundingDinoForObjectDetection.from_pretrained
     network: GroundingDinoForObjectDetection
     try:
-        with _silence_transformers():
+        with silence_transformers():
             network, report = build(
                 **source, local_files_only=True, ignore_mismatched_sizes=True, output_loading_info=True
             )
@@ -220,18 +219,3 @@ def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-@contextmanager
-def _silence_transformers() -> Iterator[None]:
-    """Without its progress bars and tables: errors of the weights become one line here."""
-    logs: Any = transformers_logging
-    verbosity, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
-    logs.set_verbosity_error()
-    logs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logs.set_verbosity(verbosity)
-        if bars:
-            logs.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from autolabel.__main__ import main
 from autolabel.labelling import known_teachers
 from autolabel.labelling.known_teachers import KNOWN_TEACHERS, better_teacher_note, default_teacher
-from autolabel.labelling.teachers import NAMES
+from autolabel.labelling.teachers import HUB, NAMES
+from models.teachers.huggingface.hub import split_revision
 from surfaces.store.label_store import LabelStore
+from tests.models.teachers.huggingface.checkpoints import save_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +30,8 @@ def fill(cache: Path) -> None:
 
 
 def test_every_named_teacher_is_known() -> None:
-    assert {teacher.name for teacher in KNOWN_TEACHERS} == set(NAMES)
+    named = [teacher.name for teacher in KNOWN_TEACHERS if not teacher.name.startswith(HUB)]
+    assert sorted(named) == sorted(NAMES)
 
 
 def test_the_default_is_what_labels_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,15 +64,60 @@ def test_a_run_without_a_teacher_says_what_it_took(
     assert capsys.readouterr().err == ""
 
 
-def test_the_list(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["teachers"]) == 0
-    _, grounded, student, onnx, file = capsys.readouterr().out.splitlines()
-    assert grounded.split()[:3] == ["grounded-sam", "no", "Apache-2.0"]
-    assert "needs a download of 1.07 GB" in grounded
-    assert student.split()[:2] == ["student", "yes"]
-    assert "(default here)" in student
-    assert onnx.split()[:2] == ["onnx", "yes"]
-    assert file.startswith("FILE.toml")
+def rows(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+    """The lines that the command prints, by their first word."""
+    assert main(["teachers", *arguments]) == 0
+    return {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+
+
+def test_the_list(cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = rows(capsys)
+    assert list(listed) == ["teacher", *(teacher.name for teacher in KNOWN_TEACHERS), "FILE.toml", "downloads"]
+    assert re.match(r"grounded-sam +after a download +1069 MB +Apache-2\.0 ", listed["grounded-sam"])
+    assert re.match(r"student +yes +research, .*\(default here\)$", listed["student"])
+    assert re.match(r"onnx +yes ", listed["onnx"])
+    segformer = "hf:nvidia/segformer-b0-finetuned-ade-512-512"
+    assert re.match(rf"{segformer} +after a download +15 MB +other +SegFormer", listed[segformer])
+    assert listed["downloads"] == f"downloads go to {cache}"
     fill(cache)
-    main(["teachers"])
-    assert "(default here)" in capsys.readouterr().out.splitlines()[1]
+    assert re.match(r"grounded-sam +yes .*\(default here\)$", rows(capsys)["grounded-sam"])
+    monkeypatch.setattr(known_teachers, "find_spec", lambda name: None if name == "torch" else object())
+    assert re.match(
+        r"grounded-sam +no .*; needs pip install 'interior-surfaces\[autolabel\]' \(torch\)$",
+        rows(capsys)["grounded-sam"],
+    )
+
+
+def test_checkpoints_of_the_hub_are_named_as_a_run_takes_them() -> None:
+    of_hub = [teacher for teacher in KNOWN_TEACHERS if teacher.name.startswith(HUB)]
+    assert len(of_hub) > 5
+    for teacher in of_hub:
+        assert split_revision(teacher.name.removeprefix(HUB)) == (teacher.repository, teacher.revision or None)
+        assert teacher.size > 10**7
+        assert teacher.licence
+
+
+def test_seconds_and_memory_here(tmp_path: Path, room_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_checkpoint(tmp_path / "net", "segformer")
+    chosen = ["--teacher", f"hf:{tmp_path / 'net'}", "student", "--device", "cpu", "--threads", "1"]
+    measured = rows(capsys, "--measure", str(room_path), *chosen)
+    assert list(measured) == ["teacher", f"hf:{tmp_path / 'net'}", "student"]
+    for line in list(measured.values())[1:]:
+        memory, seconds = re.search(r" yes +(\d+) MiB +(\d+\.\d\d) s", line).groups()  # type: ignore[union-attr]
+        assert 50 < int(memory) < 5000
+        assert float(seconds) < 60
+
+
+def test_what_cannot_be_measured_is_one_line(
+    tmp_path: Path, room_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, message in (
+        (["--teacher", "student"], "expected --measure PHOTO with --teacher"),
+        (["--measure", str(tmp_path / "none.jpg")], "there is no such file"),
+        (["--measure", str(room_path), "--teacher", f"hf:{tmp_path / 'none'}"], "expected a folder with config.json"),
+    ):
+        assert main(["teachers", *arguments]) != 0
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.count("\n") == 1
+        assert message in shown.err
