@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -16,6 +16,7 @@ from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, 
 from surfaces.datasets.named_regions import Meaning
 from surfaces.datasets.sample import LabelScope
 from surfaces.errors import DatasetError
+from surfaces.messages import brief
 
 MAPS = Path(__file__).parent / "maps"
 
@@ -71,35 +72,36 @@ class RoomRule(BaseModel):
         return names
 
 
-class _MapFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    names: tuple[NameRule, ...] = ()
-    rooms: tuple[RoomRule, ...] = ()
-    kind: Literal["class map"] = "class map"
+Rule = TypeVar("Rule", NameRule, RoomRule)
 
 
 class ClassMap:
     """What class names mean: the first rule that matches decides.
 
     Args:
-        rules: of the file.
+        names, rooms: the rules of the file.
         source: its name in errors.
     """
 
-    def __init__(self, rules: _MapFile, source: str) -> None:
-        self._rules = rules
+    def __init__(self, names: Sequence[NameRule], rooms: Sequence[RoomRule], source: str) -> None:
+        self._names, self._rooms = tuple(names), tuple(rooms)
         self._source = source
-        self.fingerprint = hashlib.sha256(rules.model_dump_json().encode()).hexdigest()
+        described = [rule.model_dump_json() for rule in (*names, *rooms)]
+        self.fingerprint = hashlib.sha256("\n".join(described).encode()).hexdigest()
         self._rule: Callable[[str, str], NameRule] = cache(self._find_rule)
 
     @classmethod
     def read(cls, path: Path) -> ClassMap:
         """Reads a class map; raises SettingsError where it is none."""
-        rules = validate(_MapFile, read_toml(path), f"class map {path}")
-        if not rules.names and not rules.rooms:
+        values = read_toml(path)
+        for key in values:
+            if key not in ("names", "rooms"):
+                raise SettingsError(f"class map {path}: {unknown_name('key', key, ('names', 'rooms'))}")
+        names = _entries(NameRule, values.get("names", []), f"class map {path}, `names`")
+        rooms = _entries(RoomRule, values.get("rooms", []), f"class map {path}, `rooms`")
+        if not names and not rooms:
             raise SettingsError(f"class map {path}: expected entries of `names` or `rooms`, got none")
-        return cls(rules, str(path))
+        return cls(names, rooms, str(path))
 
     def meaning(self, room: str = "") -> Meaning:
         """The meanings of class names in a room; they raise DatasetError for a name without a rule."""
@@ -114,7 +116,7 @@ class ClassMap:
 
         Where a table is a dining table in some rooms alone, it is known in the others where no dining table is.
         """
-        targets = {rule.to for name in names for rule in self._rules.names if _matches(name, rule.names)}
+        targets = {rule.to for name in names for rule in self._names if _matches(name, rule.names)}
         return frozenset(BY_NAME[target].coco_id for target in targets if target in BY_NAME)
 
     def described(self, names: Collection[str], room: str = "") -> dict[str, list[str]]:
@@ -126,7 +128,7 @@ class ClassMap:
 
     def room_scope(self, room: str) -> LabelScope:
         """What is known of photos of a room."""
-        rules = [rule for rule in self._rules.rooms if _matches(room, rule.rooms)]
+        rules = [rule for rule in self._rooms if _matches(room, rule.rooms)]
         absent, present = (
             frozenset(BY_NAME[name].coco_id for rule in rules for name in getattr(rule, key))
             for key in ("absent", "present")
@@ -134,10 +136,16 @@ class ClassMap:
         return LabelScope(absent=absent, present=present - absent)
 
     def _find_rule(self, name: str, room: str) -> NameRule:
-        for rule in self._rules.names:
+        for rule in self._names:
             if _matches(name, rule.names) and (not rule.rooms or _matches(room, rule.rooms)):
                 return rule
         raise DatasetError(f"expected a rule for the class {name!r} in the class map {self._source}, got none")
+
+
+def _entries(model: type[Rule], entries: Any, source: str) -> list[Rule]:
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SettingsError(f"{source}: expected tables in double brackets, got {brief(entries)}")
+    return [validate(model, entry, f"{source}, entry {number}") for number, entry in enumerate(entries, 1)]
 
 
 class _Targets(Mapping[str, int]):
