@@ -141,7 +141,9 @@ _SWIN: dict[DinoSize, dict[str, Any]] = {
 }
 
 _WHAT = "Grounding DINO"
-_KINDS = {"": ("grounding-dino",), "backbone_config": ("swin",), "text_config": ("bert",)}
+KINDS = ("grounding-dino",)
+"""Values of `model_type` in `config.json`."""
+_PARTS = {"": KINDS, "backbone_config": ("swin",), "text_config": ("bert",)}
 _NAMED_BACKBONE = ("backbone", "use_timm_backbone", "use_pretrained_backbone")
 
 
@@ -202,7 +204,7 @@ def load_folder(path: Path) -> GroundingDinoForObjectDetection:
 
 
 def _require_own_parts(folder: Path) -> None:
-    config = require_kinds(folder, _WHAT, _KINDS)
+    config = require_kinds(folder, _WHAT, _PARTS)
     if named := [key for key in _NAMED_BACKBONE if config.get(key)]:
         raise WeightsError(f"expected the sizes of a Swin backbone in {folder / CONFIG}, got {brief(named)}")
 
