@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.weights.official import cache_folder
-from models.weights.pretrained import first_line
 from models.weights.registry import sha256_of
 from surfaces.errors import WeightsError
 from surfaces.io.atomic_files import replace_file
+from surfaces.messages import in_a_line
 
 _RECORD = "sha256.json"
 
@@ -60,7 +60,7 @@ SAM3 = GatedFolder(
         "model.safetensors": "6d06f0a5f84e435071fe6603e61d0b4cc7b40e0d39d487cfd4d67d8cc11cc14a",
     },
     3_439_938_512,
-    "SAM License, gated",
+    "SAM License",
 )
 """SAM 3 (Carion et al., 2025), as Meta publishes it for transformers."""
 
@@ -94,7 +94,7 @@ def _recorded(folder: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(f"expected hashes of the weights in {folder / _RECORD}, got {first_line(error)}") from error
+        raise WeightsError(f"expected hashes of the weights in {folder / _RECORD}, got {in_a_line(error)}") from error
 
 
 def _download(wanted: GatedFolder, file: str, folder: Path) -> None:
@@ -110,6 +110,6 @@ def _download(wanted: GatedFolder, file: str, folder: Path) -> None:
         ) from error
     except Exception as error:  # of HTTP, of the disk, of the hub
         raise WeightsError(
-            f"{file} of {wanted.repository} could not be downloaded: {first_line(error)}; get it from {wanted.page} by "
+            f"{file} of {wanted.repository} could not be downloaded: {in_a_line(error)}; get it from {wanted.page} by "
             "other means and name its folder with --weights"
         ) from error

@@ -35,6 +35,10 @@ class Checkpoint:
         """The file's in the cache and in a user's folder."""
         return self.file or self.address.rpartition("/")[2]
 
+    def is_cached(self) -> bool:
+        """Whether it is in the cache."""
+        return (cache_folder() / self.name).is_file()
+
 
 # The files of Grounding DINO and of SAM (1 to 3) were not at hand when this was written, and their authors publish no
 # SHA-256 beside them: sizes and hashes are those that several unconnected public repositories record (looked up in

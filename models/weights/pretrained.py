@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from models.weights.registry import sha256_of
 from surfaces.errors import WeightsError
 from surfaces.io.local_files import read_text
-from surfaces.messages import brief
+from surfaces.messages import brief, in_a_line
 
 CONFIG = "config.json"
 
@@ -39,7 +39,7 @@ def load_pretrained(network_class: Any, what: str, path: Path, **source: Any) ->
                 **source, local_files_only=True, ignore_mismatched_sizes=True, output_loading_info=True
             )
     except Exception as error:  # transformers raises nearly anything where a file is not as it wrote it
-        raise WeightsError(f"expected weights of {what} at {path}: {first_line(error)}") from error
+        raise WeightsError(f"expected weights of {what} at {path}: {in_a_line(error)}") from error
     wrong = {
         "missing": sorted(report["missing_keys"]),
         "unknown": sorted(report["unexpected_keys"]),
@@ -60,7 +60,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"expected a .safetensors file at {path}: {first_line(error)}") from error
+        raise WeightsError(f"expected a .safetensors file at {path}: {in_a_line(error)}") from error
 
 
 def require_kinds(folder: Path, what: str, kinds: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def require_kinds(folder: Path, what: str, kinds: Mapping[str, Sequence[str]]) -
     except OSError as error:
         raise WeightsError(f"expected weights of {what} at {folder}: {error.strerror or error}") from error
     except (ValueError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"expected settings of {what} in {file}: {first_line(error)}") from error
+        raise WeightsError(f"expected settings of {what} in {file}: {in_a_line(error)}") from error
     wrong = [kind for part, kind in found.items() if kind not in kinds[part]]
     if wrong:
         raise WeightsError(f"expected settings of {what} in {file}, got {brief(wrong)}")
@@ -113,11 +113,6 @@ def sha256_of_weights(path: Path) -> str:
         return sha256_of(path)
     files = sorted(file for file in path.iterdir() if file.is_file())
     return hashlib.sha256("".join(f"{file.name} {sha256_of(file)}\n" for file in files).encode()).hexdigest()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

@@ -14,9 +14,9 @@ import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
 from models.weights.checkpoint_files import read_checkpoint
-from models.weights.pretrained import CONFIG, first_line, load_pretrained, require_kinds
+from models.weights.pretrained import CONFIG, load_pretrained, require_kinds
 from surfaces.errors import WeightsError
-from surfaces.messages import brief
+from surfaces.messages import brief, in_a_line
 
 # Tensors that the network lacks: labels that only training used, BERT's head, tables that follow from sizes.
 _UNUSED = re.compile(r"label_enc\.|bert\.pooler\.|bert\.embeddings\.position_ids$|.*\.relative_position_index$")
@@ -189,7 +189,7 @@ def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForOb
     try:
         state_dict = rename_tensors(read_official(path))
     except (RuntimeError, ValueError) as error:  # query, key and value can't be told apart
-        raise WeightsError(f"expected weights of {_WHAT} at {path}: {first_line(error)}") from error
+        raise WeightsError(f"expected weights of {_WHAT} at {path}: {in_a_line(error)}") from error
     return _network(path, config=config, pretrained_model_name_or_path=None, state_dict=state_dict)
 
 

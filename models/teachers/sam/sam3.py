@@ -15,9 +15,10 @@ from transformers import Sam3Model
 from models.device import pick_device
 from models.teachers.base import Floats, PromptError
 from models.teachers.sam.pixels import square_input
-from models.weights.pretrained import first_line, load_pretrained, require_kinds, sha256_of_weights
+from models.weights.pretrained import load_pretrained, require_kinds, sha256_of_weights
 from surfaces.detections import Image, Mask
 from surfaces.errors import WeightsError
+from surfaces.messages import in_a_line
 
 TOKENIZER = "tokenizer.json"
 
@@ -68,7 +69,7 @@ class Sam3:
         try:
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception as error:  # tokenizers raises nothing more special
-            raise WeightsError(f"expected SAM 3's tokenizer at {folder / TOKENIZER}: {first_line(error)}") from error
+            raise WeightsError(f"expected SAM 3's tokenizer at {folder / TOKENIZER}: {in_a_line(error)}") from error
         network = load_pretrained(Sam3Model, "SAM 3", folder, pretrained_model_name_or_path=folder)
         return cls(network.to(torch_device), tokenizer, sha256_of_weights(folder))
 
