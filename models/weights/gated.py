@@ -99,11 +99,11 @@ def _recorded(folder: Path) -> dict[str, str]:
 
 def _download(wanted: GatedFolder, file: str, folder: Path) -> None:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         hf_hub_download(wanted.repository, file, revision=wanted.revision, local_dir=folder)
-    except (GatedRepoError, RepositoryNotFoundError) as error:  # who is not logged in gets the second
+    except RepositoryNotFoundError as error:  # that access is refused is a kind of it
         raise WeightsError(
             f"{wanted.repository} is for people who have accepted its licence ({wanted.licence}) at {wanted.page}: do "
             "that, then `hf auth login`; or name a folder with its files with --weights"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from autolabel.labelling.class_config import read_class_config
 from autolabel.labelling.labeller import LabellingSettings
 from models.teachers.grounded_sam import GroundedSam
@@ -52,6 +54,7 @@ def write_teachers(folder: Path) -> Path:
 
 def grounded_sam(folder: str) -> GroundedSam:
     """Grounding DINO from the folder's official file; SAM itself, whose published sizes are too large for a test."""
+    torch.set_num_threads(1)  # as `--threads 1` does for the product's own kinds: more change the last bits
     labelling = LabellingSettings(read_class_config(Path(folder) / "classes.toml"))
     detector = GroundingDino.load("swint", Path(folder) / "dino" / GROUNDING_DINO["swint"].name, device="cpu")
     return GroundedSam(detector, Sam(tiny_sam()), labelling.class_config.prompts(), labelling.select_boxes)

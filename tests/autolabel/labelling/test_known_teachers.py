@@ -10,6 +10,7 @@ from autolabel.__main__ import main
 from autolabel.labelling import known_teachers
 from autolabel.labelling.known_teachers import KNOWN_TEACHERS, better_teacher_note, default_teacher
 from autolabel.labelling.teachers import NAMES
+from models.weights.gated import SAM3
 from surfaces.store.label_store import LabelStore
 
 
@@ -62,9 +63,14 @@ def test_a_run_without_a_teacher_says_what_it_took(
 
 def test_the_list(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["teachers"]) == 0
-    _, grounded, student, onnx, file = capsys.readouterr().out.splitlines()
+    _, grounded, grounded2, sam3, student, onnx, file = capsys.readouterr().out.splitlines()
     assert grounded.split()[:3] == ["grounded-sam", "no", "Apache-2.0"]
     assert "needs a download of 1.07 GB" in grounded
+    assert grounded2.split()[:3] == ["grounded-sam2", "no", "Apache-2.0"]
+    assert "needs a download of 0.85 GB" in grounded2
+    assert sam3.split()[:5] == ["sam3", "no", "SAM", "License,", "gated"]
+    assert "needs a download of 3.44 GB" in sam3
+    assert sam3.endswith(", with access from https://huggingface.co/facebook/sam3")
     assert student.split()[:2] == ["student", "yes"]
     assert "(default here)" in student
     assert onnx.split()[:2] == ["onnx", "yes"]
@@ -72,3 +78,13 @@ def test_the_list(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(cache)
     main(["teachers"])
     assert "(default here)" in capsys.readouterr().out.splitlines()[1]
+    (cache / "sam3").mkdir()
+    for name in SAM3.files:
+        assert "3.44 GB" in KNOWN_TEACHERS[2].lacks()
+        (cache / "sam3" / name).touch()
+    assert KNOWN_TEACHERS[2].lacks() == ""
+
+
+@pytest.mark.parametrize("name", ["grounded-sam", "grounded-sam2", "sam3", "student"])
+def test_a_run_goes_on_with_the_teacher_it_began_with(name: str) -> None:
+    assert default_teacher(before=f"{name} (of any size)") == name
