@@ -94,7 +94,7 @@ def _import(module: str) -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"`groundingdino-py` needs {error.name}, which is not installed; "
-            "pip install 'interior-surfaces[groundingdino]' && pip install --no-deps groundingdino-py==0.4.0"
+            "pip install 'interior-surfaces[autolabel,groundingdino]' && pip install --no-deps groundingdino-py==0.4.0"
         ) from error
 
 

@@ -236,7 +236,7 @@ except MissingExtraError as error:
         )
         assert ran.stdout == (
             f"`groundingdino-py` needs {named}, which is not installed; pip install "
-            "'interior-surfaces[groundingdino]' && pip install --no-deps groundingdino-py==0.4.0\n"
+            "'interior-surfaces[autolabel,groundingdino]' && pip install --no-deps groundingdino-py==0.4.0\n"
         )
 
 
