@@ -14,7 +14,7 @@ import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
 from models.weights.checkpoint_files import read_checkpoint
-from models.weights.pretrained import CONFIG, load_pretrained, require_kinds
+from models.weights.pretrained import CONFIG, find_pretrained, load_pretrained, require_kinds
 from surfaces.errors import WeightsError
 from surfaces.messages import brief, in_a_line
 
@@ -157,9 +157,9 @@ def config_beside(weights: Path, size: DinoSize) -> GroundingDinoConfig:
     """The architecture of an official `.pth` file: that of a `config.json` of transformers beside it, else by size.
 
     Raises:
-        WeightsError: the `config.json` is another network's.
+        WeightsError: the `config.json` names parts of other kinds.
     """
-    if not (weights.parent / CONFIG).is_file():
+    if find_pretrained([weights.parent], KINDS) is None:
         return dino_config(size)
     _require_own_parts(weights.parent)
     return GroundingDinoConfig.from_pretrained(weights.parent, local_files_only=True)

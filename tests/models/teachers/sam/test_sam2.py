@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import Sam2ImageProcessor, Sam2Model, Sam2Processor, Sam2VideoConfig, Sam2VideoModel
+from transformers import Sam2Model, Sam2Processor, Sam2VideoConfig, Sam2VideoModel
 
 from models.teachers.base import Floats
 from models.teachers.sam.prompts import SamPrompt, SamSettings, thing_prompt
@@ -19,6 +20,9 @@ from models.weights.official import SAM2
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 from tests.models.teachers.sam.tiny_sam2 import SIDE, tiny_sam2, write_sam2, write_sam2_video
+
+ImageProcessor = getattr(transformers, "Sam2ImageProcessor", None) or transformers.Sam2ImageProcessorFast
+"""Its name, today and in the oldest allowed version."""
 
 TOLERANCE = 1e-4
 """Largest difference of logits and of predicted IoU."""
@@ -40,7 +44,7 @@ def of_transformers(
     network: Sam2Model, image: Image, prompt: SamPrompt, several: bool, feedback: Floats | None
 ) -> tuple[Floats, Floats, Floats]:
     """Logits at the photo's size, predicted IoU, low-resolution logits; its boxes end in a pixel, ours behind it."""
-    processor = Sam2Processor(Sam2ImageProcessor(size={"height": SIDE, "width": SIDE}))
+    processor = Sam2Processor(ImageProcessor(size={"height": SIDE, "width": SIDE}))
     given = len(prompt.points_xy) > 0
     inputs = processor(
         images=image,
