@@ -124,7 +124,7 @@ def test_an_official_file_is_loaded_whole(tmp_path: Path) -> None:
     assert sam2.name == "sam2.1 tiny"
     one, other = (s.encode(noise(200, 300)).candidates(POINTS, True) for s in (sam2, Sam2(network.eval())))
     for mine, its in zip(one, other, strict=True):
-        np.testing.assert_array_equal(mine.low_res_logits, its.low_res_logits)
+        np.testing.assert_allclose(mine.low_res_logits, its.low_res_logits, atol=TOLERANCE / 100)
     with pytest.raises(WeightsError, match=r"\Aexpected weights of this size of SAM 2 at .*; tensors: .*\Z"):
         Sam2.load("small", file, "cpu")
 
