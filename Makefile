@@ -68,7 +68,7 @@ else
 	$(UV_INSTALL) --require-hashes --requirement requirements/develop.txt
 	$(UV_INSTALL) --no-deps --editable .
 endif
-	# The detector's original code, to compare with. It pins versions of 2023, hence without what it asks for.
+	# Grounding DINO of its authors, an implementation of the detector. It pins versions of 2023, hence without what it asks for.
 	$(UV_INSTALL) --no-deps --require-hashes --requirement requirements/groundingdino.txt
 	touch $@ .venv/segment
 

@@ -35,6 +35,11 @@ def without_credentials(text: str) -> str:
     return _CREDENTIALS.sub("…@", text)
 
 
+def in_a_line(error: Exception) -> str:
+    """The first line of an error's message, without passwords of URLs."""
+    return without_credentials(next(iter(str(error).splitlines()), "")) or type(error).__name__
+
+
 def counted(count: int, noun: str) -> str:
     """A number and its noun, such as `1 photo` or `2 photos`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

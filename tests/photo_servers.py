@@ -35,7 +35,8 @@ class PhotoServer(ThreadingHTTPServer):
             for name, value in ({"Content_Length": str(len(body))} | headers).items():
                 request.send_header(name.replace("_", "-"), value)
             request.end_headers()
-            request.wfile.write(body)
+            if request.command != "HEAD":
+                request.wfile.write(body)
 
         return self.answer(path, answer)
 
@@ -50,6 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(self.path)
         self.server.agents.append(self.headers.get("User-Agent", ""))
         self.server.answers.get(self.path, lambda request: request.send_error(404))(self)
+
+    do_HEAD = do_GET
 
     def log_message(self, *_: object) -> None:
         pass

@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("corpus", type=local_path, metavar="CORPUS", help=corpus_help)
     add("--out", type=local_path, required=True, metavar="DATASET", help="folder of the dataset")
     teacher_help = (
-        "grounded-sam, student, onnx, hf:NAME[@REVISION] of the Hugging Face hub, hf:./FOLDER, or a TOML file "
-        "(default: grounded-sam where its packages and weights are there, else student; "
+        "grounded-sam, grounded-sam2, sam3, student, onnx, hf:NAME[@REVISION] of the Hugging Face hub, hf:./FOLDER, or "
+        "a TOML file (default: grounded-sam where its packages and weights are there, else student; "
         "`python -m autolabel teachers` tells)"
     )
     add("--teacher", metavar="TEACHER", help=teacher_help)
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=positive, metavar="N", help="only the first N photos (of the shard)")
     add("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the corpus that share no photo")
     add("--workers", type=positive, metavar="N", help="threads besides the teacher's (default: half the CPUs)")
-    device_help = "of grounded-sam and hf: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)"
+    device_help = "of all but student and onnx: auto (a GPU where there is one), cpu, cuda, … (default: %(default)s)"
     add("--device", default="auto", help=device_help)
     add("--threads", type=positive, metavar="N", help="the teacher's CPU threads (default: one per CPU)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")

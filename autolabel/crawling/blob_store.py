@@ -9,8 +9,8 @@ from surfaces.errors import MissingExtraError, OutputError
 from surfaces.images.guards import format_of
 from surfaces.io.atomic_files import is_plain_file, make_folder, replace_file, sweep
 from surfaces.io.local_files import require_inside
-from surfaces.io.storage import in_a_line, is_remote, local_path, open_remote
-from surfaces.messages import without_credentials
+from surfaces.io.storage import is_remote, local_path, open_remote
+from surfaces.messages import in_a_line, without_credentials
 
 PHOTOS = "photos"  # the default folder, within the corpus
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", None: ".img"}

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from models.teachers.huggingface.hub import is_cached, split_revision
-from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, Checkpoint, cache_folder
+from models.weights.gated import SAM3, GatedFolder
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2, Checkpoint, cache_folder
 
-GROUNDED_SAM, STUDENT, ONNX = "grounded-sam", "student", "onnx"
+GROUNDED_SAM, GROUNDED_SAM2, CONCEPTS = "grounded-sam", "grounded-sam2", "sam3"
+STUDENT, ONNX = "student", "onnx"
 _GIGABYTE = 1e9
 
 
@@ -23,6 +25,7 @@ class KnownTeacher:
         packages: that it imports, all of the extra `autolabel`.
         checkpoints: that are downloaded at its first use, unless they are there.
         licence: of its weights.
+        access: where access to its weights is asked for; empty where everyone has it.
         repository: of the Hugging Face hub, from which its checkpoint is downloaded at its first use.
         revision: of the repository; empty: its main branch.
         size: bytes of that download.
@@ -31,8 +34,9 @@ class KnownTeacher:
     name: str
     summary: str
     packages: tuple[str, ...] = ()
-    checkpoints: tuple[Checkpoint, ...] = ()
+    checkpoints: tuple[Checkpoint | GatedFolder, ...] = ()
     licence: str = ""
+    access: str = ""
     repository: str = ""
     revision: str = ""
     size: int = 0
@@ -50,7 +54,7 @@ class KnownTeacher:
         """Bytes of that which are not in the cache."""
         if self.repository:
             return 0 if is_cached(self.repository, self.revision or None) else self.size
-        return sum(known.size for known in self.checkpoints if not (cache_folder() / known.name).is_file())
+        return sum(known.size for known in self.checkpoints if not known.is_cached())
 
     def lacks(self) -> str:
         """What must be got before it labels; empty where it can at once."""
@@ -58,7 +62,8 @@ class KnownTeacher:
         if packages := self.missing_packages():
             parts.append(install_hint(packages))
         if size := self.missing_size():
-            parts.append(f"a download of {size / _GIGABYTE:.2f} GB to {cache_folder()}")
+            asked = f", with access from {self.access}" if self.access else ""
+            parts.append(f"a download of {size / _GIGABYTE:.2f} GB to {cache_folder()}{asked}")
         return "; ".join(parts)
 
 
@@ -67,19 +72,39 @@ def _of_hub(name: str, megabytes: int, licence: str, summary: str) -> KnownTeach
     repository, revision = split_revision(name)
     packages = ("torch", "torchvision", "transformers", "huggingface_hub")
     size = megabytes * 10**6
-    return KnownTeacher(f"hf:{name}", summary, packages, (), licence, repository, revision or "", size)
+    return KnownTeacher(
+        f"hf:{name}", summary, packages, licence=licence, repository=repository, revision=revision or "", size=size
+    )
 
 
+_PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "segment_anything")
 _GROUNDED = KnownTeacher(
     GROUNDED_SAM,
     "Grounding DINO finds, SAM draws: any class with a name",
-    ("torch", "torchvision", "transformers", "tokenizers", "segment_anything"),
+    _PACKAGES,
     (GROUNDING_DINO["swint"], SAM["vit_b"], BERT_VOCABULARY),
     "Apache-2.0",
+)
+_GROUNDED2 = KnownTeacher(
+    GROUNDED_SAM2,
+    "the same with SAM 2.1",
+    _PACKAGES,
+    (GROUNDING_DINO["swint"], SAM2["tiny"], BERT_VOCABULARY),
+    "Apache-2.0",
+)
+_CONCEPTS = KnownTeacher(
+    CONCEPTS,
+    "SAM 3 finds and draws: any class with a name",
+    (*_PACKAGES, "huggingface_hub"),
+    (SAM3,),
+    f"{SAM3.licence}, gated",
+    SAM3.page,
 )
 
 KNOWN_TEACHERS = (
     _GROUNDED,
+    _GROUNDED2,
+    _CONCEPTS,
     KnownTeacher(STUDENT, "the network that ships, or --weights FILE", licence="research, see MODEL_CARD.md"),
     KnownTeacher(ONNX, "a semantic network: --weights FILE --class-map FILE", licence="the file's"),
     # Sizes and licences are those that the repositories' pages at huggingface.co have shown; the files were not at hand
@@ -107,7 +132,7 @@ def default_teacher(weights: Sequence[object] = (), before: str = "") -> str:
         weights: that the user names; they are those of `grounded-sam`.
         before: the teacher of the dataset's earlier runs, as the store names it; a known one goes on.
     """
-    if (name := before.partition(" ")[0]) in (GROUNDED_SAM, STUDENT):
+    if (name := before.partition(" ")[0]) in (GROUNDED_SAM, GROUNDED_SAM2, CONCEPTS, STUDENT):
         return name
     return GROUNDED_SAM if weights or not _GROUNDED.lacks() else STUDENT
 

@@ -11,7 +11,10 @@ The file has a `kind` and the keys of that kind; paths are relative to the file:
     [[members]]
     kind = "student"              # weights = "surfaces.onnx"; the default is the shipped network
 
-    kind = "grounded-sam"         # detector = "swint", sam = "vit_b", weights = ["folder or file", …]
+    kind = "grounded-sam"         # detector = "swint", sam = "vit_b", weights = ["folder or file", …],
+                                  # implementation = "groundingdino-py" in place of "transformers"
+    kind = "grounded-sam2"        # the same keys; sam = "tiny", "small", "base-plus" or "large"
+    kind = "sam3"                 # weights = "folder"
 
     kind = "hf"                   # a checkpoint of the Hugging Face hub, or a folder: name = "./folder"
     name = "facebook/mask2former-swin-large-ade-semantic"
@@ -28,7 +31,7 @@ import importlib
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +43,7 @@ from surfaces.cli.arguments import given
 from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, validate
 from surfaces.detections import Image
 
-NAMES = ("grounded-sam", "student", "onnx")
+NAMES = ("grounded-sam", "grounded-sam2", "sam3", "student", "onnx")
 """Teachers that need no file."""
 
 HUB = "hf:"
@@ -128,9 +131,10 @@ class _Onnx(_TeacherTable):
         return OnnxSemantic(context.folder / self.weights, class_map, context.options.threads)
 
 
-class _GroundedSam(_TeacherTable):
+class _Grounded(_TeacherTable):
     detector: Literal["swint", "swinb"] = "swint"
-    sam: Literal["vit_b", "vit_l", "vit_h"] = "vit_b"
+    sam: str
+    implementation: Literal["transformers", "groundingdino-py"] = "transformers"
     weights: list[str] = []
 
     def open(self, context: _Context) -> Teacher:
@@ -146,7 +150,34 @@ class _GroundedSam(_TeacherTable):
             sam_size=self.sam,
             weights=[context.folder / path for path in self.weights],
             device=context.options.device,
+            implementation=self.implementation,
         )
+
+
+class _GroundedSam(_Grounded):
+    sam: Literal["vit_b", "vit_l", "vit_h"] = "vit_b"
+
+
+class _GroundedSam2(_Grounded):
+    sam: Literal["tiny", "small", "base-plus", "large"] = "tiny"
+
+
+class _Sam3(_TeacherTable):
+    weights: str | None = None
+
+    def open(self, context: _Context) -> Teacher:
+        import torch
+
+        from models.teachers.sam.sam3 import Sam3
+        from models.teachers.sam3 import Sam3Teacher
+        from models.weights.gated import SAM3, find_gated
+
+        torch.set_num_threads(context.options.threads)
+        folder = find_gated(SAM3) if self.weights is None else context.folder / self.weights
+        # Its boxes come with masks: one around a wall that fills the photo is no guess.
+        labelling = replace(context.labelling, without=context.labelling.without | {"whole_image_boxes"})
+        sam3 = Sam3.load(folder, context.options.device)
+        return Sam3Teacher(sam3, labelling.class_config.prompts(), labelling.select_boxes)
 
 
 class _HuggingFace(_TeacherTable):
@@ -246,6 +277,8 @@ class _OldTeacher:
 
 _KINDS: Mapping[str, type[_TeacherTable]] = {
     "grounded-sam": _GroundedSam,
+    "grounded-sam2": _GroundedSam2,
+    "sam3": _Sam3,
     "student": _Student,
     "onnx": _Onnx,
     "hf": _HuggingFace,
@@ -269,7 +302,8 @@ def _table_of_options(name: str, options: TeacherOptions) -> dict[str, Any]:
         if weights:
             raise SettingsError(f"expected no weights besides {name}, got {', '.join(weights)}")
         return {"kind": "hf", "name": name.removeprefix(HUB)} | given(class_map=options.class_map or None)
-    if name != "grounded-sam" and len(weights) > 1:
+    takes_several = name in ("grounded-sam", "grounded-sam2")
+    if not takes_several and len(weights) > 1:
         raise SettingsError(f"expected one file of weights for {name}, got {len(weights)}")
-    of_kind = weights if name == "grounded-sam" else next(iter(weights), None)
+    of_kind = weights if takes_several else next(iter(weights), None)
     return {"kind": name} | given(weights=of_kind, class_map=options.class_map or None)

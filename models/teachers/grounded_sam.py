@@ -20,11 +20,16 @@ from models.teachers.base import (
     PromptedBoxes,
     SemanticPrediction,
 )
+from models.teachers.grounding_dino.checkpoint import KINDS as DINO_KINDS
 from models.teachers.grounding_dino.checkpoint import DinoSize
-from models.teachers.grounding_dino.detector import DinoSettings, GroundingDino
+from models.teachers.grounding_dino.detector import DinoSettings, GroundingDino, Implementation
+from models.teachers.sam.photo import PromptableSegmenter, PromptedPhoto, SamMask
 from models.teachers.sam.prompts import SamSettings, overlapping_groups, stuff_prompt, thing_prompt
-from models.teachers.sam.segmenter import EncodedPhoto, Sam, SamMask
-from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, find_weights
+from models.teachers.sam.sam2 import KINDS as SAM2_KINDS
+from models.teachers.sam.sam2 import Sam2
+from models.teachers.sam.segmenter import Sam
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2, Checkpoint, find_weights
+from models.weights.pretrained import find_pretrained
 from surfaces.classes import CLASSES, OTHER, STUFF
 from surfaces.detections import Image
 
@@ -68,26 +73,28 @@ class GroundedSam:
 
     Args:
         detector: finds boxes.
-        sam: makes them masks.
+        sam: makes them masks: SAM or SAM 2.
         prompts: for the detector, negative prompts among them.
         select: chooses among the boxes. Not part of the fingerprint.
         settings: of SAM's prompts.
+        kind: the first word of its name.
     """
 
     def __init__(
         self,
         detector: GroundingDino,
-        sam: Sam,
+        sam: PromptableSegmenter,
         prompts: Sequence[Prompt],
         select: Select,
         settings: SamSettings | None = None,
+        kind: str = "grounded-sam",
     ) -> None:
         self._detector = detector
         self._sam = sam
         self._prompts = tuple(prompts)
         self._select = select
         self._settings = settings or SamSettings()
-        self.name = f"grounded-sam ({detector.name}, {sam.name})"
+        self.name = f"{kind} ({detector.name}, {sam.name})"
         parts = [
             self.name,
             detector.fingerprint,
@@ -108,7 +115,7 @@ class GroundedSam:
         return Prediction(tuple(sorted(found, key=lambda instance: -instance.score)))
 
     def _instances(
-        self, photo: EncodedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
+        self, photo: PromptedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]
     ) -> Iterator[InstancePrediction]:
         for box in chosen:
             if box.prompt.surface not in STUFF:
@@ -131,15 +138,36 @@ def open_grounded_sam(
     device: str | None = None,
     detector_settings: DinoSettings | None = None,
     sam_settings: SamSettings | None = None,
+    implementation: Implementation = "transformers",
 ) -> GroundedSam:
     """The teacher with official weights, downloaded where they are neither given nor cached.
 
-    Arguments and errors as of `GroundedSam`, `find_weights` and `pick_device`; `sam_size` is a key of `official.SAM`.
+    Arguments and errors as of `GroundedSam`, `find_weights`, `GroundingDino.load` and `pick_device`. `sam_size` is a
+    key of `official.SAM`, or of `official.SAM2` for Grounded SAM 2 (Ren et al., 2024). Folders in transformers' format
+    among the weights are taken for the detector and for SAM 2, whichever they are of.
     """
-    wanted = (GROUNDING_DINO[detector_size], BERT_VOCABULARY, SAM[sam_size])
-    detector_file, vocabulary, sam_file = (find_weights(checkpoint, weights, cache) for checkpoint in wanted)
-    detector = GroundingDino.load(detector_size, detector_file, vocabulary, device, detector_settings)
-    return GroundedSam(detector, Sam.load(sam_size, sam_file, device), prompts, select, sam_settings)
+    checkpoint = GROUNDING_DINO[detector_size]
+    detector = GroundingDino.load(
+        detector_size,
+        _detector_folder(weights, checkpoint) or find_weights(checkpoint, weights, cache),
+        find_weights(BERT_VOCABULARY, weights, cache),
+        device,
+        detector_settings,
+        implementation,
+    )
+    if sam_size in SAM:
+        sam = Sam.load(sam_size, find_weights(SAM[sam_size], weights, cache), device)
+        return GroundedSam(detector, sam, prompts, select, sam_settings)
+    sam2 = Sam2.load(
+        sam_size, find_pretrained(weights, SAM2_KINDS) or find_weights(SAM2[sam_size], weights, cache), device
+    )
+    return GroundedSam(detector, sam2, prompts, select, sam_settings, kind="grounded-sam2")
+
+
+def _detector_folder(weights: Sequence[Path], checkpoint: Checkpoint) -> Path | None:
+    """A folder that transformers wrote; a `config.json` beside an official file only describes that."""
+    folder = find_pretrained(weights, DINO_KINDS)
+    return None if folder is None or (folder / checkpoint.name).is_file() else folder
 
 
 def _instance(box: ChosenBox, box_xyxy: Floats, found: SamMask) -> InstancePrediction:

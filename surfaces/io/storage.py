@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from surfaces.errors import DecodeError, FetchError, MissingExtraError
 from surfaces.io.local_files import open_regular
-from surfaces.messages import brief, without_credentials
+from surfaces.messages import brief, in_a_line, without_credentials
 
 BYTES_MAX = 256_000_000
 """The largest file that is read as a photo."""
@@ -147,11 +147,6 @@ def is_there(place: str) -> bool:
         return bool(files.exists(inside))
     except Exception:  # no two file systems raise the same
         return True
-
-
-def in_a_line(error: Exception) -> str:
-    """The first line of an error's message, without passwords of URLs."""
-    return without_credentials(next(iter(str(error).splitlines()), "")) or type(error).__name__
 
 
 def _read_object(address: str, bytes_max: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2
 from surfaces.classes import CLASSES, DINING_TABLE
 from tools.build_docs.commands import list_commands
 from tools.build_docs.results import Columns, Results, fill, lookup, markdown_table, share, table
@@ -295,7 +295,8 @@ def review_seconds(results: Results) -> str:
 def teacher_weights(_: Results) -> str:
     """Names, sizes, hashes and addresses of the weights that teachers download."""
     files: list[tuple[Any, str]] = [(file, f'`detector = "{name}"`') for name, file in GROUNDING_DINO.items()]
-    files += [(BERT_VOCABULARY, "every detector"), *((file, f'`sam = "{name}"`') for name, file in SAM.items())]
+    files += [(BERT_VOCABULARY, "every detector")]
+    files += [(file, f'`sam = "{name}"`') for name, file in [*SAM.items(), *SAM2.items()]]
     rows = [
         [f"`{f.name}`", use, f"{f.size:,}", f"`{f.sha256}`", f"[{f.address.split('/')[2]}]({f.address})"]
         for f, use in files

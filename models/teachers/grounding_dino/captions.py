@@ -14,10 +14,10 @@ from tokenizers import BertWordPieceTokenizer
 from models.teachers.base import Floats, Prompt, PromptError
 from surfaces.errors import WeightsError
 
-CLS, SEP, STOP = 101, 102, 1012
-"""Ids of `[CLS]`, `[SEP]` and `.`, which the detector's code knows by number."""
+CLS, SEP, STOP, QUESTION = 101, 102, 1012, 1029
+"""Ids of `[CLS]`, `[SEP]`, `.` and `?`, which the detector's code knows by number."""
 _UNKNOWN = "[UNK]"
-_FIXED = {"[PAD]": 0, _UNKNOWN: 100, "[CLS]": CLS, "[SEP]": SEP, ".": STOP, "?": 1029}
+_FIXED = {"[PAD]": 0, _UNKNOWN: 100, "[CLS]": CLS, "[SEP]": SEP, ".": STOP, "?": QUESTION}
 
 
 class Vocabulary:

@@ -5,9 +5,8 @@ Their files hold the same tensors under other names, with query, key and value o
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +14,9 @@ import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
 from models.weights.checkpoint_files import read_checkpoint
-from models.weights.transformers_logs import silence_transformers
+from models.weights.pretrained import CONFIG, find_pretrained, load_pretrained, require_kinds
 from surfaces.errors import WeightsError
-from surfaces.io.local_files import read_text
-from surfaces.messages import brief
+from surfaces.messages import brief, in_a_line
 
 # Tensors that the network lacks: labels that only training used, BERT's head, tables that follow from sizes.
 _UNUSED = re.compile(r"label_enc\.|bert\.pooler\.|bert\.embeddings\.position_ids$|.*\.relative_position_index$")
@@ -101,7 +99,6 @@ def rename_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
     """The network's tensors of an official checkpoint, under transformers' names; unknown names are kept."""
     result: dict[str, torch.Tensor] = {}
     for key, tensor in tensors.items():
-        key = key.removeprefix("module.")
         if _UNUSED.match(key):
             continue
         name = _rename(key)
@@ -143,7 +140,10 @@ _SWIN: dict[DinoSize, dict[str, Any]] = {
     },
 }
 
-_PARTS = {"backbone_config": "swin", "text_config": "bert"}
+_WHAT = "Grounding DINO"
+KINDS = ("grounding-dino",)
+"""Values of `model_type` in `config.json`."""
+_PARTS = {"": KINDS, "backbone_config": ("swin",), "text_config": ("bert",)}
 _NAMED_BACKBONE = ("backbone", "use_timm_backbone", "use_pretrained_backbone")
 
 
@@ -153,11 +153,23 @@ def dino_config(size: DinoSize) -> GroundingDinoConfig:
     return GroundingDinoConfig(backbone_config=SwinConfig(**backbone), text_config=BertConfig())
 
 
-def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForObjectDetection:
-    """Builds the network on the CPU, for inference, from an official `.pth` file, without contacting any hub.
+def config_beside(weights: Path, size: DinoSize) -> GroundingDinoConfig:
+    """The architecture of an official `.pth` file: that of a `config.json` of transformers beside it, else by size.
 
     Raises:
-        WeightsError: the file is missing, is no such checkpoint, or is one of another architecture.
+        WeightsError: the `config.json` names parts of other kinds.
+    """
+    if find_pretrained([weights.parent], KINDS) is None:
+        return dino_config(size)
+    _require_own_parts(weights.parent)
+    return GroundingDinoConfig.from_pretrained(weights.parent, local_files_only=True)
+
+
+def read_official(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of an official `.pth` file, under the names that the authors' network has.
+
+    Raises:
+        WeightsError: the file is missing, or is no such checkpoint.
     """
     document = read_checkpoint(path)
     tensors = document.get("model") if isinstance(document, dict) else None
@@ -165,10 +177,19 @@ def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForOb
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):
         raise WeightsError(f"expected a checkpoint of Grounding DINO at {path}, it has no tensors under 'model'")
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def load_official(path: Path, config: GroundingDinoConfig) -> GroundingDinoForObjectDetection:
+    """Builds the network on the CPU, for inference, from an official `.pth` file, without contacting any hub.
+
+    Raises:
+        WeightsError: the file is missing, is no such checkpoint, or is one of another architecture.
+    """
     try:
-        state_dict = rename_tensors(tensors)
+        state_dict = rename_tensors(read_official(path))
     except (RuntimeError, ValueError) as error:  # query, key and value can't be told apart
-        raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
+        raise WeightsError(f"expected weights of {_WHAT} at {path}: {in_a_line(error)}") from error
     return _network(path, config=config, pretrained_model_name_or_path=None, state_dict=state_dict)
 
 
@@ -178,44 +199,16 @@ def load_folder(path: Path) -> GroundingDinoForObjectDetection:
     Raises:
         WeightsError: the folder lacks one of the two, they don't fit, or the network has parts from a hub.
     """
-    _refuse_other_parts(path / "config.json")
+    _require_own_parts(path)
     return _network(path, pretrained_model_name_or_path=path)
 
 
-def _refuse_other_parts(file: Path) -> None:
-    """Checks a network's settings before transformers reads them: it downloads the backbones that they name."""
-    try:
-        config = json.loads(read_text(file))
-        kinds = [config.get(part, {}).get("model_type", kind) for part, kind in _PARTS.items()]
-        named = [key for key in _NAMED_BACKBONE if config.get(key)]
-    except OSError as error:
-        raise WeightsError(f"expected weights of Grounding DINO at {file.parent}: {error.strerror or error}") from error
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"expected settings of Grounding DINO in {file}: {_first_line(error)}") from error
-    if named or kinds != [*_PARTS.values()]:
-        raise WeightsError(f"expected the sizes of a Swin backbone and of BERT in {file}, got {brief(named or kinds)}")
+def _require_own_parts(folder: Path) -> None:
+    config = require_kinds(folder, _WHAT, _PARTS)
+    if named := [key for key in _NAMED_BACKBONE if config.get(key)]:
+        raise WeightsError(f"expected the sizes of a Swin backbone in {folder / CONFIG}, got {brief(named)}")
 
 
 def _network(path: Path, **source: Any) -> GroundingDinoForObjectDetection:
-    build: Callable[..., Any] = GroundingDinoForObjectDetection.from_pretrained
-    network: GroundingDinoForObjectDetection
-    try:
-        with silence_transformers():
-            network, report = build(
-                **source, local_files_only=True, ignore_mismatched_sizes=True, output_loading_info=True
-            )
-    except Exception as error:  # transformers raises nearly anything where a file is not as it wrote it
-        raise WeightsError(f"expected weights of Grounding DINO at {path}: {_first_line(error)}") from error
-    wrong = {
-        "missing": sorted(report["missing_keys"]),
-        "unknown": sorted(report["unexpected_keys"]),
-        "of other shapes": sorted(name for name, *_ in report["mismatched_keys"]),
-    }
-    if any(wrong.values()):
-        counts = ", ".join(f"{len(names)} {kind} ({names[0]})" for kind, names in wrong.items() if names)
-        raise WeightsError(f"expected weights of this size of Grounding DINO at {path}; tensors: {counts}")
+    network: GroundingDinoForObjectDetection = load_pretrained(GroundingDinoForObjectDetection, _WHAT, path, **source)
     return network
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

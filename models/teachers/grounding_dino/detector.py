@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from PIL import Image as Pillow
 from models.device import pick_device
 from models.teachers.base import Floats, Prompt, PromptedBoxes
 from models.teachers.grounding_dino.captions import Caption, Passes, TokenScore, Vocabulary, captions_of, prompt_scores
-from models.teachers.grounding_dino.checkpoint import DinoSize, dino_config, load_folder, load_official
-from models.weights.registry import sha256_of
+from models.teachers.grounding_dino.checkpoint import DinoSize, config_beside, load_folder, load_official
+from models.weights.pretrained import sha256_of_weights
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+Implementation = Literal["transformers", "groundingdino-py"]
+"""The port of transformers, or the authors' own code."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ class GroundingDino:
     """A detector with prompts of words.
 
     Args:
-        network: transformers' `GroundingDinoForObjectDetection` or an equivalent: called with `pixel_values`
-            (1, 3, h, w) and `input_ids` (1, T), it returns `logits` (1, N, T or more) and `pred_boxes` (1, N, 4):
-            centre, width and height as shares of the photo.
+        network: transformers' `GroundingDinoForObjectDetection`, or `OriginalNetwork` of this package: called with
+            `pixel_values` (1, 3, h, w) and `input_ids` (1, T), it returns `logits` (1, N, T or more) and `pred_boxes`
+            (1, N, 4): centre, width and height as shares of the photo.
         vocabulary: of the network's text encoder.
         name: for provenance.
         weights_sha256: of the network's weights.
@@ -89,23 +92,27 @@ class GroundingDino:
         vocabulary: Path | None = None,
         device: str | None = None,
         settings: DinoSettings | None = None,
+        implementation: Implementation = "transformers",
     ) -> GroundingDino:
         """Loads a network from local files, without contacting any hub.
 
         Args:
             size: the architecture of an official file.
-            weights: an official `.pth` file, or a folder that transformers wrote, whose architecture may be another.
+            weights: an official `.pth` file, or (for the port alone) a folder that transformers wrote. Its
+                `config.json`, or one beside the file, describes another architecture than the official ones.
             vocabulary: `vocab.txt` of bert-base-uncased or its folder; None: beside the weights.
             device: as of `pick_device`.
             settings: of the detection.
+            implementation: which code runs the network; both find the same boxes.
 
         Raises:
             WeightsError: a file is missing or is not the expected one.
             DeviceError: there is no such device.
+            MissingExtraError: groundingdino-py is not installed.
         """
         torch_device = pick_device(device)
         words = Vocabulary.load(vocabulary or (weights if weights.is_dir() else weights.parent))
-        network = load_folder(weights) if weights.is_dir() else load_official(weights, dino_config(size))
+        network = _load_network(weights, size, implementation)
         config: Any = network.config
         known = config.text_config.vocab_size
         if len(words) > known:
@@ -113,8 +120,8 @@ class GroundingDino:
         return cls(
             torch.nn.Module.to(network, torch_device),
             words,
-            name=f"grounding-dino {size}",
-            weights_sha256=_sha256(weights),
+            name=f"{'grounding-dino' if implementation == 'transformers' else implementation} {size}",
+            weights_sha256=sha256_of_weights(weights),
             tokens_max=config.max_text_len,
             device=torch_device,
             settings=settings,
@@ -186,8 +193,9 @@ def boxes_in_photo(shares: Floats, height: int, width: int) -> Floats:
     return np.asarray(np.clip(corners, 0, 1) * [width, height, width, height], np.float32)
 
 
-def _sha256(weights: Path) -> str:
-    if not weights.is_dir():
-        return sha256_of(weights)
-    files = sorted(path for path in weights.iterdir() if path.is_file())
-    return hashlib.sha256("".join(f"{path.name} {sha256_of(path)}\n" for path in files).encode()).hexdigest()
+def _load_network(weights: Path, size: DinoSize, implementation: Implementation) -> Any:
+    if implementation == "groundingdino-py":
+        from models.teachers.grounding_dino.original import load_original
+
+        return load_original(weights, config_beside(weights, size))
+    return load_folder(weights) if weights.is_dir() else load_official(weights, config_beside(weights, size))

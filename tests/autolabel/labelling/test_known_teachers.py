@@ -12,6 +12,7 @@ from autolabel.labelling import known_teachers
 from autolabel.labelling.known_teachers import KNOWN_TEACHERS, better_teacher_note, default_teacher
 from autolabel.labelling.teachers import HUB, NAMES
 from models.teachers.huggingface.hub import split_revision
+from models.weights.gated import SAM3
 from surfaces.store.label_store import LabelStore
 from tests.models.teachers.huggingface.checkpoints import save_checkpoint
 
@@ -121,3 +122,19 @@ def test_what_cannot_be_measured_is_one_line(
         assert shown.out == ""
         assert shown.err.count("\n") == 1
         assert message in shown.err
+
+
+def test_sam3_is_there_when_all_its_files_are(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sam3 = next(teacher for teacher in KNOWN_TEACHERS if teacher.name == "sam3")
+    assert re.match(r"sam3 +after a download +344\d MB +SAM License, gated", rows(capsys)["sam3"])
+    assert sam3.lacks().endswith(", with access from https://huggingface.co/facebook/sam3")
+    (cache / "sam3").mkdir(parents=True)
+    for name in SAM3.files:
+        assert "3.44 GB" in sam3.lacks()
+        (cache / "sam3" / name).touch()
+    assert sam3.lacks() == ""
+
+
+@pytest.mark.parametrize("name", ["grounded-sam", "grounded-sam2", "sam3", "student"])
+def test_a_run_goes_on_with_the_teacher_it_began_with(name: str) -> None:
+    assert default_teacher(before=f"{name} (of any size)") == name

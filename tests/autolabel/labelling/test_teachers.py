@@ -187,6 +187,13 @@ def test_an_ensemble(tmp_path: Path) -> None:
         ),
         ('kind = "ensemble"\nmembers = [{kind = "student", weight = true}]', "expected `weight` to be a number"),
         ('kind = "grounded-sam"\nsam = "vit_x"', "expected `sam` to be 'vit_b', 'vit_l' or 'vit_h', got 'vit_x'"),
+        ('kind = "grounded-sam"\nsam = "tiny"', "expected `sam` to be 'vit_b', 'vit_l' or 'vit_h', got 'tiny'"),
+        ('kind = "grounded-sam2"\nsam = "vit_b"', "expected `sam` to be 'tiny', 'small', 'base-plus' or 'large', got"),
+        (
+            'kind = "grounded-sam2"\nimplementation = "mmdet"',
+            "expected `implementation` to be 'transformers' or 'groundingdino-py', got 'mmdet'",
+        ),
+        ('kind = "sam3"\nweights = ["x"]', "(sam3): expected `weights` to be text, got"),
         ('kind = "grounded-sam"\nweights = [3]', "(grounded-sam): expected `weights` to be text, got 3"),
         ('kind = "python"\nobject = "nowhere:make"', "ModuleNotFoundError: No module named 'nowhere'"),
         ('kind = "python"\nobject = "corpora"', "expected a teacher from 'corpora'"),
@@ -210,6 +217,8 @@ def test_missing_weights_and_options_that_do_not_fit(tmp_path: Path) -> None:
         _open(tmp_path / "t.toml", 'kind = "student"', weights=(Path("x"),))
     for name, options, shown in (
         ("student", TeacherOptions(weights=(Path("a"), Path("b"))), "expected one file of weights for student, got 2"),
+        ("sam3", TeacherOptions(weights=(Path("a"), Path("b"))), "expected one file of weights for sam3, got 2"),
+        ("grounded-sam2", TeacherOptions(class_map="mosaic"), "unknown key 'class_map'"),
         ("student", TeacherOptions(class_map="mosaic"), "unknown key 'class_map'"),
         ("onnx", TeacherOptions(class_map="mosaic"), "expected `weights`, got none"),
         ("dino", TeacherOptions(), "unknown teacher 'dino'"),

@@ -13,6 +13,7 @@ from segment_anything import sam_model_registry
 
 from models.teachers.base import ChosenBox, Prompt, PromptedBoxes
 from models.teachers.grounded_sam import GroundedSam, open_grounded_sam
+from models.teachers.grounding_dino.checkpoint import dino_config
 from models.teachers.grounding_dino.detector import DinoSettings, GroundingDino
 from models.teachers.sam.prompts import SamSettings
 from models.teachers.sam.segmenter import Sam
@@ -242,9 +243,7 @@ def test_real_networks_work_together(tmp_path: Path, room_path: Path) -> None:
 
 @pytest.mark.slow
 def test_full_size_networks_open_from_their_official_files(tmp_path: Path, room_path: Path) -> None:
-    write_official(
-        original_network("GroundingDINO_SwinT_OGC.py", tmp_path / "text"), tmp_path / GROUNDING_DINO["swint"].name
-    )
+    write_official(original_network(dino_config("swint")), tmp_path / GROUNDING_DINO["swint"].name)
     torch.save(sam_model_registry["vit_b"]().state_dict(), tmp_path / SAM["vit_b"].name)
     write_vocabulary(tmp_path)
     prompts = (*PROMPTS[:3], Prompt("door", None))

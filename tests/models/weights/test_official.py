@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.weights.download import DownloadLimits
-from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, Checkpoint, cache_folder, find_weights
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2, Checkpoint, cache_folder, find_weights
 from surfaces.errors import WeightsError
 from tests.models.weights.weights_server import ServedFile
 from tests.photo_servers import PhotoServer
@@ -102,11 +102,12 @@ def test_without_the_file_the_message_says_what_to_put_where(
 
 
 def test_the_table_is_whole() -> None:
-    table = [*GROUNDING_DINO.values(), *SAM.values(), BERT_VOCABULARY]
+    table = [*GROUNDING_DINO.values(), *SAM.values(), *SAM2.values(), BERT_VOCABULARY]
     assert set(GROUNDING_DINO) == {"swint", "swinb"}
     assert set(SAM) == {"vit_b", "vit_l", "vit_h"}
+    assert set(SAM2) == {"tiny", "small", "base-plus", "large"}
     for entry in table:
         assert entry.address.startswith("https://")
-        assert re.fullmatch(r"\w+\.(pth|txt)", entry.name)
+        assert re.fullmatch(r"[\w.]+\.(pth|txt|safetensors)", entry.name)
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
     assert len({entry.sha256 for entry in table}) == len({entry.name for entry in table}) == len(table)

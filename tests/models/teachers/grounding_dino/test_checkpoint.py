@@ -9,14 +9,13 @@ import torch
 
 pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Makefile")
 
-from models.teachers.grounding_dino.checkpoint import dino_config, load_folder, load_official
+from models.teachers.grounding_dino.captions import CLS, SEP, STOP
+from models.teachers.grounding_dino.checkpoint import DinoSize, dino_config, load_folder, load_official
 from surfaces.errors import WeightsError
 from tests.models.teachers.grounding_dino import tiny_dino
 
 TOLERANCE = 1e-4
 """Largest difference of logits and of boxes (shares of the photo) between the two implementations."""
-
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 CONFIG = tiny_dino.tiny_config()
@@ -25,11 +24,12 @@ CONFIG = tiny_dino.tiny_config()
 def check_same_answers(original: torch.nn.Module, network: torch.nn.Module, height: int, width: int) -> None:
     torch.manual_seed(1)
     pixels = torch.randn(1, 3, height, width)
-    input_ids = torch.tensor([original.tokenizer(tiny_dino.CAPTION)["input_ids"]])
+    words = tiny_dino.vocabulary().token_ids
+    input_ids = torch.tensor([[CLS, *words("wall"), STOP, *words("floor"), STOP, *words("dining table"), STOP, SEP]])
     with torch.inference_mode():
-        expected = original(pixels, captions=[tiny_dino.CAPTION])
+        expected = original(pixel_values=pixels, input_ids=input_ids)
         answer = network(pixel_values=pixels, input_ids=input_ids)
-    logits, boxes = expected["pred_logits"], expected["pred_boxes"]
+    logits, boxes = expected.logits, expected.pred_boxes
     assert torch.equal(answer.logits.isinf(), logits.isinf())
     finite = ~logits.isinf()
     assert min(logits[finite].std(), boxes.std()) > 100 * TOLERANCE, "answers that are all alike would prove nothing"
@@ -38,8 +38,8 @@ def check_same_answers(original: torch.nn.Module, network: torch.nn.Module, heig
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> torch.nn.Module:
-    return tiny_dino.original_network("GroundingDINO_SwinT_OGC.py", tmp_path_factory.mktemp("bert"), tiny=True)
+def original() -> torch.nn.Module:
+    return tiny_dino.original_network(CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,9 @@ def test_tiny_network_answers_as_the_original(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("size", "config_file"), [("swint", "GroundingDINO_SwinT_OGC.py"), ("swinb", "GroundingDINO_SwinB_cfg.py")]
-)
-def test_full_size_answers_as_the_original(size: str, config_file: str, tmp_path: Path) -> None:
-    original = tiny_dino.original_network(config_file, tmp_path)
+@pytest.mark.parametrize("size", ["swint", "swinb"])
+def test_full_size_answers_as_the_original(size: DinoSize, tmp_path: Path) -> None:
+    original = tiny_dino.original_network(dino_config(size))
     file = tiny_dino.write_official(original, tmp_path / f"{size}.pth")
     network = load_official(file, dino_config(size))
     file.unlink()

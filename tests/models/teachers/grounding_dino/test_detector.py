@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from PIL import Image as Pillow
 
 from models.device import pick_device
 from models.teachers.base import Prompt, PromptedBoxes, PromptError
-from models.teachers.grounding_dino.checkpoint import load_official
 from models.teachers.grounding_dino.detector import (
     DinoSettings,
     GroundingDino,
@@ -25,18 +26,18 @@ from surfaces.classes import DINING_TABLE, FLOOR, WALL
 from surfaces.detections import Image
 from surfaces.errors import DeviceError, WeightsError
 from surfaces.images.load import decode_image, load_image
+from tests.absent_packages import without
 from tests.models.teachers.grounding_dino.tiny_dino import (
     FakeNetwork,
     Found,
     RedFinder,
-    original_network,
-    tiny_config,
     vocabulary,
-    write_official,
+    write_official_folder,
     write_tiny_folder,
     write_vocabulary,
 )
 
+ROOT = Path(__file__).parents[4]
 WORDS = vocabulary()
 WALL_ID, FLOOR_ID, DINING_ID, TABLE_ID = WORDS.token_ids("wall floor dining table")
 PROMPTS = (Prompt("wall", WALL), Prompt("floor", FLOOR), Prompt("dining table", DINING_TABLE))
@@ -198,22 +199,51 @@ def test_a_loaded_network_detects(folder: Path, width: int, height: int) -> None
     assert np.array_equal(found.scores, again.scores)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_detections_are_the_originals(tmp_path: Path, room_path: Path) -> None:
+TOLERANCE, PIXELS = 1e-4, 0.05
+"""Largest difference of scores, and of boxes in pixels of the photo, between the two implementations."""
+
+
+def test_both_implementations_detect_the_same(tmp_path: Path, room_path: Path) -> None:
     pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Makefile")
-    original = original_network("GroundingDINO_SwinT_OGC.py", tmp_path, tiny=True)
+    file = write_official_folder(tmp_path, "groundingdino_swint_ogc.pth") / "groundingdino_swint_ogc.pth"
     image = load_image(str(room_path))
-    pixels = network_input(image, SMALL.shortest_side, SMALL.longest_side)
-    with torch.inference_mode():
-        expected = original(pixels, captions=["wall . floor . dining table ."])
-    network = load_official(write_official(original, tmp_path / "tiny.pth"), tiny_config())
-    found = GroundingDino(network, WORDS, settings=SMALL).detect(image, PROMPTS)
-    probabilities = expected["pred_logits"][0].sigmoid()
-    scores = torch.stack([probabilities[:, 1], probabilities[:, 3], probabilities[:, 5:7].mean(1)], 1)
-    order = scores.max(1).values.argsort(descending=True, stable=True)
-    np.testing.assert_allclose(found.scores, scores[order].numpy(), atol=1e-4)
-    boxes = boxes_in_photo(expected["pred_boxes"][0][order].numpy(), *image.shape[:2])
-    np.testing.assert_allclose(found.boxes_xyxy, boxes, atol=0.05)
+    port, original = (
+        GroundingDino.load("swint", file, device="cpu", settings=SMALL, implementation=implementation)
+        for implementation in ("transformers", "groundingdino-py")
+    )
+    found, expected = (detector.detect(image, PROMPTS) for detector in (port, original))
+    assert len(found) == len(expected) == 20
+    assert expected.scores.std() > 100 * TOLERANCE, "scores that are all alike would prove nothing"
+    np.testing.assert_allclose(found.scores, expected.scores, atol=TOLERANCE)
+    np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=PIXELS)
+    assert (port.name, original.name) == ("grounding-dino swint", "groundingdino-py swint")
+
+
+def test_without_groundingdino_py_is_one_line_with_the_remedy() -> None:
+    program = """
+from pathlib import Path
+from models.teachers.grounding_dino.checkpoint import dino_config
+from models.teachers.grounding_dino.original import load_original
+from surfaces.errors import MissingExtraError
+try:
+    load_original(Path("none.pth"), dino_config("swint"))
+except MissingExtraError as error:
+    print(error)
+"""
+    for absent, named in (("groundingdino", "groundingdino"), ("timm", "timm")):
+        ran = subprocess.run(
+            [sys.executable, "-c", without([absent], program)], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        assert ran.stdout == (
+            f"`groundingdino-py` needs {named}, which is not installed; pip install "
+            "'interior-surfaces[autolabel,groundingdino]' && pip install --no-deps groundingdino-py==0.4.0\n"
+        )
+
+
+def test_a_folder_is_for_the_port_alone(folder: Path) -> None:
+    pytest.importorskip("groundingdino", reason="needs groundingdino-py, see the Makefile")
+    with pytest.raises(WeightsError, match=r"\Aexpected weights at .*\Z"):
+        GroundingDino.load("swint", folder, device="cpu", implementation="groundingdino-py")
 
 
 def test_fingerprint_changes_with_weights_and_settings(folder: Path, tmp_path: Path) -> None:

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
 
 import torch
-from transformers import (
-    BertConfig,
-    BertModel,
-    BertTokenizer,
-    GroundingDinoConfig,
-    GroundingDinoForObjectDetection,
-    SwinConfig,
-)
+from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
 from models.teachers.grounding_dino.captions import Vocabulary
 
@@ -32,7 +23,6 @@ WORDS = [_FIXED.get(i, f"[unused{i}]") for i in range(1030)] + [
 
 SWIN = {"embed_dim": 16, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]}
 BERT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-CAPTION = "wall . floor . dining table ."
 
 
 def vocabulary() -> Vocabulary:
@@ -103,74 +93,30 @@ class RedFinder:
         return SimpleNamespace(logits=torch.full((1, 1, input_ids.shape[1]), 9.0), pred_boxes=box.reshape(1, 1, 4))
 
 
-class _BertOfTheOriginal(torch.nn.Module):
-    """groundingdino-py's wrapper calls what transformers 5 no longer has; this one has the same tensors' names."""
-
-    def __init__(self, bert_model: BertModel) -> None:
-        super().__init__()
-        self.config = bert_model.config
-        self.embeddings, self.encoder, self.pooler = bert_model.embeddings, bert_model.encoder, bert_model.pooler
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        position_ids: torch.Tensor,
-        token_type_ids: torch.Tensor,
-    ) -> dict[str, torch.Tensor]:
-        embedded = self.embeddings(input_ids=input_ids, position_ids=position_ids, token_type_ids=token_type_ids)
-        hidden = (1 - attention_mask[:, None].float()) * torch.finfo(torch.float32).min
-        return {"last_hidden_state": self.encoder(embedded, attention_mask=hidden)[0]}
-
-
-def original_network(config_file: str, text_encoder: Path, tiny: bool = False, seed: int = 0) -> torch.nn.Module:
-    """Grounding DINO of its authors' own code (groundingdino-py), with random weights.
-
-    Args:
-        config_file: name of one of its configuration files.
-        text_encoder: an empty folder, for the text encoder's vocabulary and configuration.
-        tiny: sized as `tiny_config`.
-        seed: of the weights.
-    """
-    import groundingdino
-    from groundingdino.models import build_model
-    from groundingdino.util.slconfig import SLConfig
+def original_network(config: GroundingDinoConfig, seed: int = 0) -> torch.nn.Module:
+    """Grounding DINO of its authors' own code (groundingdino-py), with random weights."""
+    from models.teachers.grounding_dino.original import OriginalNetwork
 
     torch.manual_seed(seed)
-    BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)}).save_pretrained(text_encoder)
-    BertModel(BertConfig(vocab_size=len(WORDS), **BERT) if tiny else BertConfig()).save_pretrained(text_encoder)
-    args = SLConfig.fromfile(str(Path(groundingdino.__file__).parent / "config" / config_file))
-    changes = {"device": "cpu", "text_encoder_type": str(text_encoder), "use_checkpoint": False}
-    if tiny:
-        changes |= {"enc_layers": 1, "dec_layers": 2, "dim_feedforward": 64, "num_queries": 20}
-    for name, value in (changes | {"use_transformer_ckpt": False}).items():
-        setattr(args, name, value)
-    with _running_original(tiny):
-        network = build_model(args).eval()
+    network = OriginalNetwork(config)
     with torch.no_grad():
         for parameter in network.parameters():  # much is born zero or one, which would hide what is mixed up
             parameter += torch.randn_like(parameter) * 0.02
     return network
 
 
-@contextmanager
-def _running_original(tiny: bool) -> Iterator[None]:
-    from groundingdino.models.GroundingDINO.backbone import backbone
-
-    build_swin = backbone.build_swin_transformer
-    sizes = SWIN if tiny else {}
-    with (
-        mock.patch("groundingdino.models.GroundingDINO.groundingdino.BertModelWarper", _BertOfTheOriginal),
-        mock.patch.object(
-            backbone, "build_swin_transformer", lambda *names, **more: build_swin(*names, **more, **sizes)
-        ),
-    ):
-        yield
+def write_official_folder(folder: Path, name: str, seed: int = 0) -> Path:
+    """A tiny network as the authors publish it under this name, with the sizes and the vocabulary beside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_official(original_network(tiny_config(), seed), folder / name)
+    tiny_config().save_pretrained(folder)
+    write_vocabulary(folder)
+    return folder
 
 
 def write_official(network: torch.nn.Module, path: Path) -> Path:
-    """Writes weights as the authors publish them, with what their files hold beside the network."""
-    tensors = dict(network.state_dict())
+    """Writes an `original_network` as the authors publish it, with what their files hold beside the network."""
+    tensors = dict(network.network.state_dict())
     tensors["label_enc.weight"] = torch.zeros(2001, 256)
     tensors["bert.embeddings.position_ids"] = torch.arange(512)[None]
     torch.save({"model": {f"module.{name}": tensor for name, tensor in tensors.items()}}, path)

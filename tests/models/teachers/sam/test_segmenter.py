@@ -11,8 +11,9 @@ from segment_anything.utils.amg import calculate_stability_score
 
 from models.device import DeviceError
 from models.teachers.base import Floats
+from models.teachers.sam.photo import SamMask, choose_whole
 from models.teachers.sam.prompts import SamPrompt, SamSettings, thing_prompt
-from models.teachers.sam.segmenter import Sam, SamMask, choose_whole
+from models.teachers.sam.segmenter import Sam
 from models.weights.checkpoint_files import load_exactly
 from models.weights.official import SAM
 from models.weights.registry import sha256_of
