@@ -13,7 +13,7 @@ from surfaces.classes import BY_ID, BY_NAME
 from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import ReadOptions, Sample, open_dataset, split_blocks
 from surfaces.datasets.reading import CROWDS, DEFAULT_OPTIONS
-from surfaces.datasets.sample import WrappedSample
+from surfaces.datasets.sample import WrappedSample, unwrapped
 from surfaces.datasets.sample import read_sample as read_sample
 from surfaces.errors import DatasetError
 from surfaces.io.atomic_files import refuse_overwrite
@@ -85,26 +85,35 @@ def open_datasets(
     paths: Sequence[Path],
     split: str = "all",
     options: ReadOptions = DEFAULT_OPTIONS,
-    named_by_folder: bool | None = None,
+    names: Sequence[str] = (),
 ) -> list[Sample]:
-    """Opens one side (one of `SPLITS`) of each dataset; of several, each sample's name begins with its folder's.
+    """Opens one side (one of `SPLITS`) of each dataset; of several, each sample's name begins with its dataset's.
 
-    `named_by_folder` says whether it does, also of one dataset.
+    These names are `names`, where they are given also of one dataset, else those of `names_of`.
 
     Raises:
         DatasetError: one of them cannot be opened, or no photo is left.
     """
     samples: list[Sample] = []
-    renames = len(paths) > 1 if named_by_folder is None else named_by_folder
-    for path in paths:
+    names = names or (names_of(paths) if len(paths) > 1 else [""])
+    for path, name in zip(paths, names, strict=True):
         opened = open_dataset(path, options)
         chosen = opened if split == "all" else split_blocks(opened)[SPLITS.index(split)]
-        folder = path.resolve() if path.is_dir() else path.resolve().parent
-        samples += [_RenamedSample(s, folder.name) for s in chosen] if renames else chosen
+        samples += [_RenamedSample(sample, name) for sample in chosen] if name else chosen
     if not samples:
         hint = "" if split == "all" else ": too few to split; `--split all` takes all photos"
         raise DatasetError(f"expected photos on the {split} side of {', '.join(map(str, paths))}, got none{hint}")
     return samples
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """A name a dataset: its folder's, or as much of the end of its path as tells the datasets apart."""
+    folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
+    for length in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-length:]).lstrip("/") for folder in folders]
+        if len(set(names)) == len(set(folders)):
+            break
+    return names
 
 
 def protect_inputs(
@@ -145,6 +154,4 @@ def subsample(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 def _files_of(sample: Sample) -> list[Path]:
     """The files, or the folder, of a sample: the fields that are paths, in every format."""
-    while isinstance(sample, WrappedSample):
-        sample = sample.sample
-    return [value for value in vars(sample).values() if isinstance(value, Path)]
+    return [value for value in vars(unwrapped(sample)).values() if isinstance(value, Path)]

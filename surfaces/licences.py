@@ -62,8 +62,13 @@ def to_toml(licences: Iterable[Licence]) -> str:
     """The licences as the `[[sources]]` of a `dataset.toml`."""
     lines: list[str] = []
     for licence in licences:
-        lines += ["[[sources]]", *(f"{key} = {json.dumps(value)}" for key, value in asdict(licence).items()), ""]
+        lines += ["[[sources]]", *(f"{key} = {_toml(value)}" for key, value in asdict(licence).items()), ""]
     return "\n".join(lines)
+
+
+def _toml(text: str) -> str:
+    """A text in TOML's form, which differs from JSON's in characters beyond the basic plane and DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def from_json(text: str) -> tuple[Licence, ...]:

@@ -14,14 +14,17 @@ from torch import Tensor
 from models.student.encoder import EFFICIENTNET_LITE0
 from models.student.weights import ENCODER_KEY, Array, npz_bytes
 from models.weights.checkpoint_files import read_checkpoint
+from models.weights.registry import sha256_of
 from models.weights.training_photos import TrainingPhotos
 from surfaces.cli.arguments import local_path
 from surfaces.errors import WeightsError
 from surfaces.io.atomic_files import refuse_overwrite, replace_file
-from surfaces.licences import Licence
+from surfaces.licences import NOT_STATED, Licence
 
 BATCHNORM_EPSILON = 1e-3
+KNOWN_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 LICENCE = Licence("EfficientNet-Lite0, weights from ImageNet", "Apache-2.0", "yes")
+"""Of the file with that hash, as published; what ImageNet's own photos allow is not asked."""
 PARTS = {
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
@@ -42,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
         arrays = encoder_arrays(read_checkpoint(args.checkpoint))
     except (RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"expected an EfficientNet-Lite0 checkpoint at {args.checkpoint}: {error}") from error
-    origin = TrainingPhotos.of([], complete=False, licences=[LICENCE])
+    licence = LICENCE if sha256_of(args.checkpoint) == KNOWN_SHA256 else NOT_STATED
+    origin = TrainingPhotos.of([], complete=False, licences=[licence])
     replace_file(args.out, npz_bytes({ENCODER_KEY: np.array("efficientnet_lite0"), **origin.to_arrays(), **arrays}))
     print(args.out)
     return 0

@@ -12,7 +12,8 @@ from surfaces.classes import BY_ID, DINING_TABLE, FLOOR, IGNORE, OTHER
 from surfaces.cli.progress import track
 from surfaces.datasets import Labels, Sample
 from surfaces.datasets.coco import CocoSample
-from surfaces.datasets.sample import WrappedSample, read_sample
+from surfaces.datasets.foreign import ForeignSample
+from surfaces.datasets.sample import read_sample, unwrapped
 from surfaces.errors import SurfacesError
 from surfaces.images.near_duplicates import NearDuplicateIndex, near_hash
 
@@ -88,9 +89,8 @@ def _doubtful(labels: Labels) -> Iterator[str]:
 
 def _overlaps(sample: Sample) -> Iterator[str]:
     """Pairs of tables of a dataset of regions that cover each other."""
-    while isinstance(sample, WrappedSample):
-        sample = sample.sample
-    masks = sample.table_masks() if isinstance(sample, CocoSample) else []
+    inner = unwrapped(sample)
+    masks = inner.table_masks() if isinstance(inner, (CocoSample, ForeignSample)) else []
     for second in range(len(masks)):
         for first in range(second):
             smaller = min(masks[first].sum(), masks[second].sum())

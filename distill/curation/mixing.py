@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from surfaces.datasets import Sample
@@ -22,12 +23,12 @@ def mix(datasets: Sequence[Sequence[Sample]], shares: Sequence[float], photos: i
     if not shares and photos is None:
         return [sample for samples in datasets for sample in samples]
     shares = shares or [float(len(samples)) for samples in datasets]
-    if len(shares) != len(datasets) or min(shares) <= 0:
+    if len(shares) != len(datasets) or not all(0 < share < math.inf for share in shares):
         raise DatasetError(f"expected a positive share for each of {len(datasets)} datasets, got {list(shares)}")
     total = sum(shares)
     if photos is None:
         photos = int(min(len(samples) * total / share for samples, share in zip(datasets, shares, strict=True)))
-    wanted = [round(photos * share / total) for share in shares]
+    wanted = _apportioned(photos, [share / total for share in shares])
     for samples, count in zip(datasets, wanted, strict=True):
         if count > len(samples):
             raise DatasetError(f"expected {count} photos for a share of a mix of {photos}, got {len(samples)}")
@@ -36,3 +37,13 @@ def mix(datasets: Sequence[Sequence[Sample]], shares: Sequence[float], photos: i
         for samples, count in zip(datasets, wanted, strict=True)
         for index in range(count)
     ]
+
+
+def _apportioned(count: int, shares: Sequence[float]) -> list[int]:
+    """Whole numbers in these shares that sum to the count (by largest remainder)."""
+    exact = [count * share for share in shares]
+    whole = [math.floor(value + 1e-9) for value in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda index: whole[index] - exact[index])
+    for index in by_remainder[: count - sum(whole)]:
+        whole[index] += 1
+    return whole

@@ -22,8 +22,8 @@ def split_dataset(samples: Sequence[Sample], by: str, share: float) -> tuple[lis
     Args:
         samples: a dataset.
         by: one of `GROUPS`, or `block`: blocks of neighbouring names, as `--split` has them.
-        share: of the photos that is for validation, about; groups are drawn by a hash of their name, so that a photo
-            more does not move the others.
+        share: of the photos that is for validation, about; groups are drawn by a hash of their name. Of
+            near-duplicates, the first photo names the group.
 
     Raises:
         DatasetError: nothing is known to split by, or one part would be empty.

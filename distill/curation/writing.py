@@ -37,10 +37,8 @@ def write_dataset(samples: Sequence[Sample], folder: Path, licences: Sequence[Li
     require_unique(sample.name for sample in samples)
     with new_folder(folder) as partial:
         rows = (_row(sample, partial) for sample in track(samples))
-        number = 0
-        while part := list(islice(rows, _PHOTOS_PER_FILE)):
-            write_labels(partial / f"labels-{number:05d}.parquet", part)
-            number += 1
+        for number in range(-(-len(samples) // _PHOTOS_PER_FILE)):
+            write_labels(partial / f"labels-{number:05d}.parquet", islice(rows, _PHOTOS_PER_FILE))
         describe_dataset(partial, licences, title)
     return len(samples)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distill.sources.base import SourcePhoto, read_colours, read_numbers, shape_of
+from distill.sources.base import Source, SourcePhoto, read_colours, read_numbers, shape_of
 from surfaces.datasets.codec import read_bytes
 from surfaces.datasets.named_labels import MapLabels
 from surfaces.datasets.parquet import Provenance
@@ -25,7 +25,7 @@ _ROOMS = "sceneCategories.txt"
 _DRAWN = frozenset({"wall", "floor, flooring", "table"})
 
 
-class SceneParsingSource:
+class SceneParsingSource(Source):
     """The folder `ADEChallengeData2016`: a map of 150 classes a photo; 0 is what has none of them, and is unlabelled.
 
     Raises:
@@ -33,13 +33,13 @@ class SceneParsingSource:
     """
 
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+        super().__init__(path, options)
         self._names = _object_names(path / _NAMES)
-        self._rooms = dict(line.split(maxsplit=1) for line in _lines(path / _ROOMS)) if (path / _ROOMS).exists() else {}
+        self._rooms = _rooms(path / _ROOMS)
         self._maps = [file for split in _SPLITS for file in sorted((path / "annotations" / split).glob("*.png"))]
         if not self._maps:
             raise DatasetError(f"expected annotations/{_SPLITS[0]}/*.png in {path}, got none")
         self._images = path / "images"
-        self.vocabulary = frozenset(self._names.values())
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -53,12 +53,14 @@ class SceneParsingSource:
         return SourcePhoto(f"{split}/{file.stem}", photo, partial(self._labels, file, photo), provenance)
 
     def _labels(self, file: Path, photo: Path) -> MapLabels:
-        shape = shape_of(photo)
-        numbers = shape.upright(read_numbers(file), str(file))
-        return MapLabels(size_hw=shape.upright_hw, vocabulary=self.vocabulary, numbers=numbers, names=self._names)
+        shape = shape_of(self.inside(photo))
+        numbers = shape.upright(read_numbers(self.inside(file)), str(file))
+        return MapLabels(
+            size_hw=shape.upright_hw, vocabulary=frozenset(self._names.values()), numbers=numbers, names=self._names
+        )
 
 
-class Ade20kSource:
+class Ade20kSource(Source):
     """The folder `ADE20K_2021_17_01`: `X_seg.png` with class and instance of each pixel, `X.json` with the names.
 
     Parts (`X_parts_1.png`, …) are left out: a table's leg is its table. A pixel without an object is unlabelled.
@@ -68,20 +70,20 @@ class Ade20kSource:
     """
 
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+        super().__init__(path, options)
         self._maps = sorted(path.glob("images/ADE/*/*/*/*_seg.png"))
         if not self._maps:
             raise DatasetError(f"expected images/ADE/training/…/*_seg.png in {path}, got none")
-        self.vocabulary = _DRAWN
 
     def __len__(self) -> int:
         return len(self._maps)
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""
-        file = self._maps[index]
+        file = self.inside(self._maps[index])
         stem = file.name.removesuffix("_seg.png")
         split = file.parents[2].name
-        photo = file.with_name(f"{stem}.jpg")
+        photo = self.inside(file.with_name(f"{stem}.jpg"))
         provenance = Provenance(split=split, room=file.parent.name)
         return SourcePhoto(f"{split}/{stem}", photo, partial(_full_labels, file, photo), provenance)
 
@@ -110,6 +112,15 @@ def _names_of_objects(file: Path) -> dict[int, str]:
         return {int(entry["name_ndx"]): str(entry["name"]) for entry in objects if not entry["parts"]["part_level"]}
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"expected the objects of a photo in {file}, got: {brief(str(error))}") from error
+
+
+def _rooms(file: Path) -> dict[str, str]:
+    """The rows of `sceneCategories.txt`, a name and its room; nothing where the file is not there."""
+    rows = [line.split(maxsplit=1) for line in _lines(file)] if file.exists() else []
+    for row in rows:
+        if len(row) != 2:
+            raise DatasetError(f"expected a name and a room in each line of {file}, got {brief(' '.join(row))}")
+    return dict(rows)
 
 
 def _object_names(file: Path) -> dict[int, str]:

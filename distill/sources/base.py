@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,11 @@ from surfaces.datasets.codec import photo_size, read_bytes, read_photo
 from surfaces.datasets.id_maps import IdMap, decode_id_map
 from surfaces.datasets.named_labels import NamedLabels
 from surfaces.datasets.parquet import NO_PROVENANCE, Provenance
+from surfaces.datasets.reading import FOLLOW_LINKS, ReadOptions
 from surfaces.datasets.sample import Labels
 from surfaces.errors import DatasetError
 from surfaces.images.load import turn_upright
+from surfaces.io.local_files import require_inside
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -42,18 +45,32 @@ class SourcePhoto:
         return read_photo(self.photo) if isinstance(self.photo, Path) else self.photo()
 
 
-class Source(Protocol):
-    """A dataset of others; its photos are in a fixed order."""
+class Source(ABC):
+    """A dataset of others; its photos are in a fixed order.
 
-    @property
-    def vocabulary(self) -> Collection[str]:
-        """The class names, where the source lists them; else none."""
+    Args:
+        root: the folder that its files may not leave.
+        options: whether links may.
+    """
 
+    def __init__(self, root: Path, options: ReadOptions) -> None:
+        self.root = root
+        self._follow_links = options.follow_links
+
+    @abstractmethod
     def __len__(self) -> int:
         """The number of photos."""
 
+    @abstractmethod
     def photo(self, index: int) -> SourcePhoto:
-        """The photo at an index."""
+        """The photo at an index. Raises DatasetError where its file is missing."""
+
+    def close(self) -> None:  # noqa: B027  (most hold nothing open)
+        """Closes its files."""
+
+    def inside(self, file: Path) -> Path:
+        """Returns a file; raises DatasetError where a link leads out of the source, and links may not."""
+        return file if self._follow_links else require_inside(self.root, file, FOLLOW_LINKS)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class ClassMap:
         described = [rule.model_dump_json() for rule in (*names, *rooms)]
         self.fingerprint = hashlib.sha256("\n".join(described).encode()).hexdigest()
         self._rule: Callable[[str, str], NameRule] = cache(self._find_rule)
+        self.labelled: Callable[[frozenset[str]], frozenset[int]] = cache(self._find_labelled)
 
     @classmethod
     def read(cls, path: Path) -> ClassMap:
@@ -111,13 +112,21 @@ class ClassMap:
         """The meanings as `ReadOptions.targets`, for datasets whose names are read as they are opened."""
         return _Targets(self.meaning())
 
-    def labelled(self, names: Collection[str]) -> frozenset[int]:
+    def _find_labelled(self, names: frozenset[str]) -> frozenset[int]:
         """COCO ids of the classes that a source labels which draws these names: those that one means in some room.
 
         Where a table is a dining table in some rooms alone, it is known in the others where no dining table is.
         """
-        targets = {rule.to for name in names for rule in self._names if _matches(name, rule.names)}
+        targets = {rule.to for name in names for rule in self._possible(name)}
         return frozenset(BY_NAME[target].coco_id for target in targets if target in BY_NAME)
+
+    def _possible(self, name: str) -> Iterator[NameRule]:
+        """The rules that decide about a name in some room: those up to the first that holds everywhere."""
+        for rule in self._names:
+            if _matches(name, rule.names):
+                yield rule
+                if not rule.rooms:
+                    return
 
     def described(self, names: Collection[str], room: str = "") -> dict[str, list[str]]:
         """The class names by what they mean."""
@@ -165,6 +174,9 @@ class _Targets(Mapping[str, int]):
 
     def __len__(self) -> int:
         return 0
+
+    def __bool__(self) -> bool:
+        return True
 
 
 def shipped_map(name: str) -> ClassMap:

@@ -11,7 +11,7 @@ import ijson
 import numpy as np
 
 from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import PhotoShape, SourcePhoto, read_colours, shape_of
+from distill.sources.base import PhotoShape, Source, SourcePhoto, read_colours, shape_of
 from surfaces.datasets.coco import PhotoFinder
 from surfaces.datasets.named_labels import MapLabels, NamedLabels, RegionLabels
 from surfaces.datasets.named_regions import NamedRegion
@@ -26,7 +26,7 @@ from surfaces.messages import brief
 _INDEX = "coco.sqlite"
 
 
-class CocoSource:
+class CocoSource(Source):
     """A file of instances, stuff or panoptic segments; it is read once, entry by entry, into an index.
 
     Args:
@@ -42,6 +42,7 @@ class CocoSource:
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:
         if path.suffix.lower() != ".json":
             raise DatasetError(f"expected a COCO file (*.json), got {path}")
+        super().__init__(path.parent, options)
         self._path = path
         self._finder = PhotoFinder(path, options)
         if not (work / _INDEX).is_file():
@@ -49,10 +50,15 @@ class CocoSource:
         self._index = AnnotationIndex(work / _INDEX)
         self._names: dict[str, str] = self._index.fact("names")
         self._licences: dict[str, str] = self._index.fact("licences")
-        self.vocabulary = frozenset(self._names.values())
+        self._vocabulary = frozenset(self._names.values())
+        self._is_panoptic: bool = self._index.fact("is_panoptic")
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def close(self) -> None:
+        """Closes the index."""
+        self._index.close()
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""
@@ -72,12 +78,14 @@ class CocoSource:
         source = f"image {key} ({image['file_name']})"
         shape = shape_of(photo)
         annotations = self._index.annotations(key)
-        if any("segments_info" in annotation for annotation in annotations):
+        if self._is_panoptic:
+            if not annotations:
+                raise DatasetError(f"{source}: expected its segments, got none")
             return self._panoptic(annotations[0], shape, source)
         size = _side(image, "height", source), _side(image, "width", source)
         return RegionLabels(
             size_hw=shape.upright_hw,
-            vocabulary=self.vocabulary,
+            vocabulary=self._vocabulary,
             regions=[self._region(annotation, size, shape, source) for annotation in annotations],
         )
 
@@ -94,7 +102,7 @@ class CocoSource:
         return NamedRegion(self._name(annotation, source), draw, is_crowd=annotation.get("iscrowd") in (1, True, "1"))
 
     def _panoptic(self, annotation: dict[str, Any], shape: PhotoShape, source: str) -> MapLabels:
-        file = self._path.with_suffix("") / plain_name(annotation.get("file_name"))
+        file = self.inside(self._path.with_suffix("") / plain_name(annotation.get("file_name")))
         red, green, blue = read_colours(file)
         numbers = shape.upright(red + 256 * green + 65536 * blue, source)
         names, crowds = {}, []
@@ -104,7 +112,7 @@ class CocoSource:
                 crowds.append(int(segment["id"]))
         instances = np.where(np.isin(numbers, crowds), 0, numbers)
         return MapLabels(
-            size_hw=shape.upright_hw, vocabulary=self.vocabulary, numbers=numbers, names=names, instances=instances
+            size_hw=shape.upright_hw, vocabulary=self._vocabulary, numbers=numbers, names=names, instances=instances
         )
 
     def _name(self, entry: dict[str, Any], source: str) -> str:
@@ -120,8 +128,10 @@ def _build(path: Path, index: Path) -> None:
         raise DatasetError(f"expected a COCO file in {path}, got no categories")
     licences = {str(entry.get("id")): str(entry.get("name")) for entry in _entries(path, "licenses")}
     photos = ((str(entry.get("id")), entry) for entry in _entries(path, "images"))
+    first = next(_entries(path, "annotations"), {})
     annotations = ((str(entry.get("image_id")), entry) for entry in _entries(path, "annotations"))
-    build_index(index, photos, annotations, {"names": names, "licences": licences})
+    facts = {"names": names, "licences": licences, "is_panoptic": "segments_info" in first}
+    build_index(index, photos, annotations, facts)
 
 
 def _entries(path: Path, key: str) -> Iterator[dict[str, Any]]:

@@ -125,6 +125,10 @@ def fetch(parts: Sequence[Checkpoint], folder: Path, limits: DownloadLimits | No
             raise OutputError(f"could not write {folder}: {error.strerror or error}") from error
 
 
+def _is_note_of_macos(name: str) -> bool:
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a ZIP file; ZIP files in it are unpacked beside themselves (COCO's panoptic annotations).
 
@@ -132,7 +136,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     try:
         with zipfile.ZipFile(archive) as file:
-            names = [name for name in file.namelist() if not name.endswith("/")]
+            names = [name for name in file.namelist() if not name.endswith("/") and not _is_note_of_macos(name)]
             for name in track(names, unit="file"):
                 target = folder / relative_path(name)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -24,7 +27,7 @@ from surfaces.datasets.description import licences_of, merge_scopes
 from surfaces.datasets.named_labels import to_labels
 from surfaces.datasets.parquet import PHOTOS, ParquetRow, write_labels
 from surfaces.datasets.reading import DEFAULT_OPTIONS, ReadOptions, note, refuse_faults
-from surfaces.datasets.sample import Labels
+from surfaces.datasets.sample import Labels, LabelScope
 from surfaces.errors import DatasetError, DecodeError, OutputError
 from surfaces.images.encode import suffix_of
 from surfaces.io.atomic_files import replace_file, sweep
@@ -33,7 +36,8 @@ from surfaces.licences import Licence
 from surfaces.messages import counted, listed
 
 PHOTOS_PER_PART = 256
-_PLAN = "import.json"
+_RECORDS = ".import"  # the folder of what lets an interrupted import go on
+_PLAN = "plan.json"
 _RESUME = "the same command goes on where it stopped"
 
 
@@ -61,27 +65,30 @@ class ImportPlan:
 
     def read_map(self) -> ClassMap:
         """The class map."""
-        return (
-            shipped_map(known_source(self.source).class_map)
-            if self.class_map is None
-            else ClassMap.read(self.class_map)
-        )
+        name = known_source(self.source).class_map
+        return shipped_map(name) if self.class_map is None else ClassMap.read(self.class_map)
 
-    def described(self, photos: int) -> str:
-        """All that decides about the result, to compare with a run before."""
+    def described(self) -> str:
+        """All that decides about the result, with the state of the source's files, to compare with a run before."""
         values = {
             "source": self.source,
             "path": str(self.path.resolve()),
+            "files": [[str(file), status.st_size, status.st_mtime_ns] for file, status in _index_files(self.path)],
             "class_map": self.read_map().fingerprint,
-            "skip_invalid": None,
             "images": str(self.options.images),
             "follow_links": self.options.follow_links,
             "copy": self.copy,
             "only": self.only,
             "limit": self.limit,
-            "photos": photos,
         }
         return json.dumps(values, indent=1)
+
+    def open(self, folder: Path) -> Source:
+        """Opens the source; its index, if it has one, is in the folder."""
+        options = self.options
+        if self.source == OWN_DATA and self.class_map:
+            options = replace(options, targets=self.read_map().targets())
+        return known_source(self.source).open(self.path, folder, options)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,25 @@ class ImportResult:
 
     photos: int
     faults: list[str]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of an import: its number, and the indices of its photos in the source."""
+
+    number: int
+    indices: tuple[int, ...]
+
+    def labels(self, work: Path) -> Path:
+        return work / f"labels-{self.number:05d}.parquet"
+
+    def report(self, work: Path) -> Path:
+        """Written when the part is finished: the number of its photos, and its faults."""
+        return work / _RECORDS / f"part-{self.number:05d}.json"
+
+    def is_whole(self, work: Path) -> bool:
+        """Whether it is finished without faults; those with faults are tried again, since they may be mended."""
+        return self.report(work).is_file() and not _read_report(self, work).faults
 
 
 def import_source(plan: ImportPlan, out: Path, workers: int = 1) -> ImportResult:
@@ -108,81 +134,96 @@ def import_source(plan: ImportPlan, out: Path, workers: int = 1) -> ImportResult
     if out.exists():
         raise OutputError(f"expected a new folder to write to, got {out}, which exists")
     work = out.with_name(f"{out.name}.part")
+    described = plan.described()
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        (work / _RECORDS).mkdir(parents=True, exist_ok=True)
         lock = work.with_name(f".{work.name}.lock")
         with FileLock(lock, timeout=0):
-            result = _import(plan, work, out, workers)
+            _keep_plan(work / _RECORDS / _PLAN, described)
+            result = _import(plan, work, workers)
+            work.rename(out)
+            shutil.rmtree(out / _RECORDS)
         lock.unlink(missing_ok=True)
         return result
     except Timeout as error:
         raise OutputError(f"expected to write {work} alone, got another import that does") from error
+    except BrokenProcessPool as error:
+        raise OutputError(
+            f"expected {workers} processes to import, got one that was killed: maybe memory is short, and fewer "
+            f"--workers help; {_RESUME}"
+        ) from error
     except OSError as error:
         raise OutputError(f"could not write {work}: {error.strerror or error}; {_RESUME}") from error
 
 
-def _import(plan: ImportPlan, work: Path, out: Path, workers: int) -> ImportResult:
-    count = len(_chosen(plan, _open(plan, work)))
-    _keep_plan(work / _PLAN, plan.described(count))
-    parts = range(-(-count // PHOTOS_PER_PART))
-    missing = [part for part in parts if not _report_file(work, part).is_file()]
-    with progress_bar(count, initial=count - sum(_size(part, count) for part in missing)) as bar:
-        for part in _run(plan, work, missing, workers):
-            bar.update(_size(part, count))
-    reports = [json.loads(_report_file(work, part).read_text("utf-8")) for part in parts]
-    faults = [fault for report in reports for fault in report["faults"]]
+def _import(plan: ImportPlan, work: Path, workers: int) -> ImportResult:
+    """Imports what is missing; the folder is then a whole dataset, apart from the records."""
+    with closing(plan.open(work / _RECORDS)) as source:
+        parts = _parts(_chosen(plan, source))
+        missing = [part for part in parts if not part.is_whole(work)]
+        count = sum(len(part.indices) for part in parts)
+        with progress_bar(count, initial=count - sum(len(part.indices) for part in missing)) as bar:
+            for part in _run(plan, source, work, missing, workers):
+                bar.update(len(part.indices))
+    reports = [_read_report(part, work) for part in parts]
+    faults = [fault for report in reports for fault in report.faults]
     if faults and not plan.options.skip_invalid:
         refuse_faults(faults, str(plan.path), f"--skip-invalid leaves them out; {_RESUME}")
-    photos = sum(report["photos"] for report in reports)
+    photos = sum(report.photos for report in reports)
     if not photos:
         raise DatasetError(f"expected photos in {plan.path}, got none that could be imported")
     if faults:
         note(f"{plan.path}: left out {counted(len(faults), 'photo')}: {listed(faults)}")
     for part, report in zip(parts, reports, strict=True):
-        if not report["photos"]:
-            _labels_file(work, part).unlink()
-        _report_file(work, part).unlink()
+        if not report.photos:
+            part.labels(work).unlink(missing_ok=True)
     sweep(work)
-    for file in [work / _PLAN, *work.glob("*.sqlite")]:
-        file.unlink()
     describe_dataset(work, _licences(plan), known_source(plan.source).title)
-    work.rename(out)
     return ImportResult(photos, faults)
 
 
-def _run(plan: ImportPlan, work: Path, parts: list[int], workers: int) -> Iterator[int]:
+def _run(plan: ImportPlan, source: Source, work: Path, parts: Sequence[_Part], workers: int) -> Iterator[_Part]:
     """Imports parts; yields each that is finished."""
     if workers == 1 or len(parts) < 2:
         for part in parts:
-            yield _import_part(plan, work, part)
+            _import_part(plan, source, work, part)
+            yield part
         return
     with ProcessPoolExecutor(min(workers, len(parts)), get_context("spawn")) as pool:
-        futures: list[Future[int]] = [pool.submit(_import_part, plan, work, part) for part in parts]
+        futures = {pool.submit(_open_and_import_part, plan, work, part): part for part in parts}
         try:
             for future in as_completed(futures):
-                yield future.result()
+                future.result()
+                yield futures[future]
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def _import_part(plan: ImportPlan, work: Path, part: int) -> int:
+def _open_and_import_part(plan: ImportPlan, work: Path, part: _Part) -> None:
+    _import_part(plan, _opened(plan, work / _RECORDS), work, part)
+
+
+@lru_cache(maxsize=1)
+def _opened(plan: ImportPlan, folder: Path) -> Source:
+    """The source, opened once in each of the processes, which end with the import."""
+    return plan.open(folder)
+
+
+def _import_part(plan: ImportPlan, source: Source, work: Path, part: _Part) -> None:
     """Writes a part's photos and labels, and then the report that says so."""
-    source = _open(plan, work)
-    chosen = _chosen(plan, source)[part * PHOTOS_PER_PART : (part + 1) * PHOTOS_PER_PART]
     class_map = plan.read_map()
     faults: list[str] = []
 
     def rows() -> Iterator[ParquetRow]:
-        for index in chosen:
+        for index in part.indices:
             try:
                 yield _row(source.photo(index), plan, class_map, work)
             except (DatasetError, DecodeError) as error:
                 faults.append(str(error))
 
-    photos = write_labels(_labels_file(work, part), rows())
-    replace_file(_report_file(work, part), json.dumps({"photos": photos, "faults": faults}).encode())
-    return part
+    photos = write_labels(part.labels(work), rows())
+    replace_file(part.report(work), json.dumps({"photos": photos, "faults": faults}).encode())
 
 
 def _row(photo: SourcePhoto, plan: ImportPlan, class_map: ClassMap, work: Path) -> ParquetRow:
@@ -191,7 +232,7 @@ def _row(photo: SourcePhoto, plan: ImportPlan, class_map: ClassMap, work: Path) 
     if isinstance(found, Labels):
         labels = found
     else:
-        labels = to_labels(found, class_map.meaning(room), class_map.labelled(found.vocabulary))
+        labels = to_labels(found, class_map.meaning(room), class_map.labelled(frozenset(found.vocabulary)))
     labels = _with_room(labels, class_map, room)
     known = known_source(plan.source)
     provenance = replace(photo.provenance, source=photo.provenance.source or known.licence.source)
@@ -199,10 +240,11 @@ def _row(photo: SourcePhoto, plan: ImportPlan, class_map: ClassMap, work: Path) 
 
 
 def _with_room(labels: Labels, class_map: ClassMap, room: str) -> Labels:
-    """The labels with what is known of the room; what is drawn is believed more."""
+    """The labels with what is known of the room; what the photo itself has or says is believed more."""
     drawn = {class_id for class_id in BY_ID if (labels.semantic == class_id).any()}
-    rule = class_map.room_scope(room)
-    scope = merge_scopes(labels.scope, replace(rule, absent=rule.absent - drawn))
+    own, rule = labels.scope, class_map.room_scope(room)
+    known = LabelScope(absent=rule.absent - drawn - own.present, present=rule.present - own.absent)
+    scope = merge_scopes(own, known)
     return replace(labels, scope=replace(scope, unlabelled=scope.unlabelled | (scope.present - drawn)))
 
 
@@ -227,49 +269,52 @@ def _linked(photo: Path, target: Path) -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def _open(plan: ImportPlan, work: Path) -> Source:
-    """The source, opened once in each process."""
-    options = plan.options
-    if plan.source == OWN_DATA and plan.class_map:
-        options = replace(options, targets=plan.read_map().targets())
-    return known_source(plan.source).open(plan.path, work, options)
-
-
 def _chosen(plan: ImportPlan, source: Source) -> Sequence[int]:
     """The indices of the photos that are imported."""
     found: Sequence[int] = range(len(source))
     if plan.only:
-        found = [index for index in found if fnmatchcase(source.photo(index).name, plan.only)]
+        found = [index for index in found if _is_wanted(source, index, plan.only)]
     if not plan.limit or plan.limit >= len(found):
         return found
     return [found[index * len(found) // plan.limit] for index in range(plan.limit)]
 
 
+def _is_wanted(source: Source, index: int, pattern: str) -> bool:
+    try:
+        return fnmatchcase(source.photo(index).name, pattern)
+    except DatasetError:
+        return True  # it becomes one of the faults
+
+
+def _parts(indices: Sequence[int]) -> list[_Part]:
+    starts = range(0, len(indices), PHOTOS_PER_PART)
+    return [_Part(n, tuple(indices[start : start + PHOTOS_PER_PART])) for n, start in enumerate(starts)]
+
+
+def _read_report(part: _Part, work: Path) -> ImportResult:
+    return ImportResult(**json.loads(part.report(work).read_text("utf-8")))
+
+
 def _keep_plan(path: Path, described: str) -> None:
-    """Writes what is imported, or compares it with what was."""
+    """Writes what is imported, or compares it with what was, before anything of it is used."""
     if path.is_file():
         if path.read_text("utf-8") != described:
             raise OutputError(
-                f"expected {path.parent} to be of this import, got one of another source, class map or options: "
-                "remove it, or write elsewhere"
+                f"expected {path.parents[1]} to be of this import, got one of another source, class map or options, or "
+                "of files that have changed since: remove it, or write elsewhere"
             )
         return
     replace_file(path, described.encode())
 
 
+def _index_files(path: Path) -> list[tuple[Path, os.stat_result]]:
+    """The files that say what a source holds: the path itself, or the files directly in it and its folders' lists."""
+    if path.is_file():
+        return [(path, path.stat())]
+    files = [*path.glob("*"), *path.glob("opensurfaces/*.json"), *path.glob("annotations/*.json")]
+    return [(file, file.stat()) for file in sorted(files) if file.is_file()]
+
+
 def _licences(plan: ImportPlan) -> tuple[Licence, ...]:
     """Of a known source; of another dataset, those that it states."""
     return licences_of(plan.path) if plan.source == OWN_DATA else (known_source(plan.source).licence,)
-
-
-def _size(part: int, count: int) -> int:
-    return min(PHOTOS_PER_PART, count - part * PHOTOS_PER_PART)
-
-
-def _labels_file(work: Path, part: int) -> Path:
-    return work / f"labels-{part:05d}.parquet"
-
-
-def _report_file(work: Path, part: int) -> Path:
-    return work / f"part-{part:05d}.json"

@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import scipy.io
 
 from surfaces.errors import DatasetError
+
+
+def text_of(cell: Any) -> str:
+    """The text of a cell of an array of texts; an empty cell has none."""
+    return "".join(np.asarray(cell).ravel().tolist())
 
 
 def load_matlab(path: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from distill.sources.base import SourcePhoto
-from distill.sources.matlab import load_matlab
+from distill.sources.base import Source, SourcePhoto
+from distill.sources.matlab import load_matlab, text_of
 from surfaces.datasets.named_labels import MapLabels
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
@@ -21,7 +21,7 @@ _SPLITS = "splits.mat"
 _CLASSES_40 = "classMapping40.mat"
 
 
-class NyuSource:
+class NyuSource(Source):
     """The file `nyu_depth_v2_labeled.mat`; `splits.mat` beside it tells training and test photos apart.
 
     MATLAB's arrays are column by column, so HDF5 has them with all axes reversed. Class 0 is unlabelled. With
@@ -32,6 +32,7 @@ class NyuSource:
     """
 
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+        super().__init__(path.parent, options)
         try:
             self._file = h5py.File(path, "r")
             self._labels, self._instances, self._images = (self._file[key] for key in ("labels", "instances", "images"))
@@ -41,10 +42,14 @@ class NyuSource:
             raise DatasetError(f"expected NYU Depth v2's labelled file at {path}, got: {error}") from error
         self._names = _forty(path.with_name(_CLASSES_40), names) or dict(enumerate(names, 1))
         self._splits = _read_splits(path.with_name(_SPLITS))
-        self.vocabulary = frozenset(self._names.values())
+        self._vocabulary = frozenset(self._names.values())
 
     def __len__(self) -> int:
         return int(self._labels.shape[0])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index; its name has MATLAB's number, from 1."""
@@ -62,7 +67,7 @@ class NyuSource:
         instances = np.asarray(self._instances[index]).T.astype(np.int64)
         return MapLabels(
             size_hw=(numbers.shape[0], numbers.shape[1]),
-            vocabulary=self.vocabulary,
+            vocabulary=self._vocabulary,
             numbers=numbers,
             names=self._names,
             instances=numbers * 256 + instances,
@@ -94,7 +99,7 @@ def _forty(path: Path, names: list[str]) -> dict[int, str]:
         return {}
     content = load_matlab(path)
     try:
-        classes = [str(np.asarray(name).item()) for name in content["className"].ravel()]
+        classes = list(map(text_of, content["className"].ravel()))
         mapped = content["mapClass"].ravel().tolist()
     except (KeyError, ValueError) as error:
         raise DatasetError(f"expected mapClass and className in {path}, got: {error}") from error

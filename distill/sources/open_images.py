@@ -12,49 +12,61 @@ import cv2
 import numpy as np
 
 from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import PhotoShape, SourcePhoto, read_numbers, shape_of
+from distill.sources.base import PhotoShape, Source, SourcePhoto, read_numbers, shape_of
 from surfaces.datasets.named_labels import RegionLabels
 from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
-from surfaces.datasets.reading import ReadOptions
+from surfaces.datasets.reading import ReadOptions, note
 from surfaces.detections import Mask
 from surfaces.errors import DatasetError
+from surfaces.images.load import TRANSPOSED, turn_upright
 from surfaces.io.local_files import plain_name
+from surfaces.messages import listed
 
 _INDEX = "open-images.sqlite"
-_NAMES = ("oidv7-class-descriptions-boxable.csv", "class-descriptions-boxable.csv", "class-descriptions.csv")
+_NAMES = (
+    *("oidv7-class-descriptions-boxable.csv", "class-descriptions-boxable.csv", "oidv7-class-descriptions.csv"),
+    *("oidv6-class-descriptions.csv", "class-descriptions.csv"),
+)
 _SPLITS = ("train", "validation", "test")
-# The names of the files, after the split's; several releases spell them differently.
-_MASKS = ("annotations-object-segmentation",)
-_BOXES = ("annotations-bbox",)
-_LEVELS = ("annotations-human-imagelabels-boxable", "annotations-human-imagelabels")
+# The names of the files by what is in them; releases add a prefix, and V7 says "val".
+_FILES = {
+    "mask": ("annotations-object-segmentation",),
+    "box": ("annotations-bbox",),
+    "level": ("annotations-human-imagelabels-boxable", "annotations-human-imagelabels"),
+}
+_PREFIXES = ("", "oidv6-", "oidv7-")
 
 
-class OpenImagesSource:
+class OpenImagesSource(Source):
     """A folder with the CSV files, photos in `train/`, …, and masks in `masks/` or `train-masks/`, ….
 
-    A photo's vocabulary are the classes that people confirmed in it, and whose masks are drawn; classes that they
-    denied are absent; a box without a mask is a loose region. Only photos that are there are read, and of them those
-    with a row in one of the files.
+    A photo's vocabulary are the classes with masks; classes that people denied are absent; within a box without a mask
+    pixels are unlabelled. Only photos that are there are read. Masks of rotated photos are turned where their shape
+    tells that they were drawn unrotated.
 
     Raises:
         DatasetError: a file is missing or has other columns.
     """
 
-    def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:
+        super().__init__(path, options)
         self._path = path
         if not (work / _INDEX).is_file():
             _build(path, work / _INDEX)
         self._index = AnnotationIndex(work / _INDEX)
-        self.vocabulary: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self._index)
 
+    def close(self) -> None:
+        """Closes the index."""
+        self._index.close()
+
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""
         image_id, found = self._index.photo(index)
-        photo = self._path / found["photo"]
+        photo = self.inside(self._path / found["photo"])
         url = f"https://storage.googleapis.com/openimages/web/visualizer/index.html?id={image_id}"
         provenance = Provenance(split=found["split"], url=url, licence="CC-BY-2.0")
         return SourcePhoto(f"{found['split']}/{image_id}", photo, partial(self._labels, image_id, photo), provenance)
@@ -84,18 +96,28 @@ class OpenImagesSource:
         file = next((place / name for place in places if (place / name).is_file()), None)
         if file is None:
             raise DatasetError(f"expected the mask {name} in masks or train-masks of {self._path}, got none")
-        mask = (read_numbers(file) > 0).astype(np.uint8)
+        mask = (read_numbers(self.inside(file)) > 0).astype(np.uint8)
         size = shape.upright_hw
+        if not _same_shape(mask.shape, size):
+            mask = turn_upright(mask, shape.orientation)
+            if not _same_shape(mask.shape, size):
+                raise DatasetError(f"expected the mask {name} of the photo's shape {size}, got {mask.shape}")
         return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.bool_)
 
 
+def _same_shape(one_hw: tuple[int, ...], other_hw: tuple[int, int]) -> bool:
+    """Whether two sizes have one aspect ratio, but for rounding of the sides."""
+    return abs(one_hw[0] * other_hw[1] - one_hw[1] * other_hw[0]) <= max(*one_hw, *other_hw)
+
+
 def _box(row: dict[str, Any], shape: PhotoShape) -> Mask:
-    height, width = shape.upright_hw
+    turned = shape.orientation in TRANSPOSED
+    height, width = shape.upright_hw[::-1] if turned else shape.upright_hw  # boxes are of the stored photo
     mask = np.zeros((height, width), np.bool_)
     left, right, top, bottom = row["sides"]
     rows = slice(int(top * height), int(np.ceil(bottom * height)))
     mask[rows, int(left * width) : int(np.ceil(right * width))] = True
-    return mask
+    return turn_upright(mask, shape.orientation) if turned else mask
 
 
 def _build(path: Path, index: Path) -> None:
@@ -121,17 +143,19 @@ def _class_names(path: Path) -> dict[str, str]:
 
 def _rows(path: Path, names: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """All annotations by the photo's id."""
-    found = False
-    for split in _SPLITS:
-        for kind, stems in (("mask", _MASKS), ("box", _BOXES), ("level", _LEVELS)):
-            for stem in stems:
-                for prefix in ("", "oidv6-"):
-                    file = path / f"{prefix}{split}-{stem}.csv"
-                    if file.is_file():
-                        found = True
-                        yield from _rows_of(file, kind, names)
+    files = [
+        (kind, path / f"{prefix}{split}-{stem}.csv")
+        for kind, stems in _FILES.items()
+        for stem in stems
+        for split in (*_SPLITS, "val")
+        for prefix in _PREFIXES
+    ]
+    found = [(kind, file) for kind, file in files if file.is_file()]
     if not found:
-        raise DatasetError(f"expected {_SPLITS[0]}-{_MASKS[0]}.csv or another file of annotations in {path}, got none")
+        raise DatasetError(f"expected train-annotations-object-segmentation.csv or others in {path}, got none")
+    note(f"{path}: annotations of {listed([file.name for _, file in found])}")
+    for kind, file in found:
+        yield from _rows_of(file, kind, names)
 
 
 def _rows_of(file: Path, kind: str, names: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -154,7 +178,7 @@ def _annotation(values: dict[str, str], kind: str, names: dict[str, str]) -> dic
     box = f"{name} {' '.join(f'{number:.3f}' for number in numbers)}"
     if kind == "mask":
         return {"kind": kind, "name": name, "file": plain_name(values["MaskPath"]), "box": box}
-    return {"kind": kind, "name": name, "sides": numbers, "box": box, "group": values["IsGroupOf"] == "1"}
+    return {"kind": kind, "name": name, "sides": numbers, "box": box}
 
 
 def _csv(file: Path) -> Iterator[list[str]]:

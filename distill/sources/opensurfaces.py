@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import SourcePhoto, shape_of
+from distill.sources.base import Source, SourcePhoto, shape_of
 from surfaces.datasets.named_labels import RegionLabels
 from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
@@ -25,30 +25,36 @@ _INDEX = "opensurfaces.sqlite"
 _UNNAMED = "no name"
 
 
-class OpenSurfacesSource:
+class OpenSurfacesSource(Source):
     """The unpacked release: `opensurfaces/*.json` (or beside the photos), `photos/ID.jpg`.
 
-    Shapes are triangles; a shape's class is its object's name. What no shape covers is unlabelled; so are shapes whose
-    name the annotators disagreed on. Shapes of low quality and synthetic ones are left out, as by the release's script.
+    Photos and shapes are those that the release's own script takes: of a confirmed scene, of good quality, and not
+    synthetic. A shape is of triangles; its class is its object's name. What no shape covers is unlabelled; so are
+    shapes whose name the annotators disagreed on.
 
     Raises:
         DatasetError: a file is missing or of another form.
     """
 
-    def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:
+        super().__init__(path, options)
         self._path = path
         if not (work / _INDEX).is_file():
             _build(path, work / _INDEX)
         self._index = AnnotationIndex(work / _INDEX)
-        self.vocabulary = frozenset(self._index.fact("names").values())
+        self._vocabulary = frozenset(self._index.fact("names").values())
 
     def __len__(self) -> int:
         return len(self._index)
 
+    def close(self) -> None:
+        """Closes the index."""
+        self._index.close()
+
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""
         key, photo = self._index.photo(index)
-        path = self._path / "photos" / f"{key}.jpg"
+        path = self.inside(self._path / "photos" / f"{key}.jpg")
         provenance = Provenance(room=photo["room"], licence=photo["licence"], url=photo["url"])
         return SourcePhoto(key, path, partial(self._labels, key, path), provenance)
 
@@ -61,7 +67,7 @@ class OpenSurfacesSource:
                 covered |= mask
         return RegionLabels(
             size_hw=size,
-            vocabulary=self.vocabulary,
+            vocabulary=self._vocabulary,
             regions=[NamedRegion(name, partial(np.copy, mask)) for name, mask in masks if name != _UNNAMED],
             unlabelled=~covered,
         )
@@ -90,12 +96,16 @@ def _build(path: Path, index: Path) -> None:
     def photo(entry: dict[str, Any]) -> dict[str, str]:
         user = users.get(str(entry.get("flickr_user")))
         return {
-            "room": scenes.get(str(entry.get("scene_category")), "") if entry.get("scene_category_correct") else "",
+            "room": scenes.get(str(entry.get("scene_category")), ""),
             "licence": licences.get(str(entry.get("license")), "All Rights Reserved"),
             "url": f"https://www.flickr.com/photos/{user}/{entry.get('flickr_id')}/" if user else "",
         }
 
-    photos = ((key, photo(entry)) for key, entry in _entries(path, "photos.photo") if not entry.get("special"))
+    photos = (
+        (key, photo(entry))
+        for key, entry in _entries(path, "photos.photo")
+        if entry.get("scene_category_correct") and not entry.get("special")
+    )
     shapes = (
         (
             str(entry["photo"]),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.sources.base import SourcePhoto, shape_of
-from distill.sources.matlab import load_matlab
+from distill.sources.base import Source, SourcePhoto, shape_of
+from distill.sources.matlab import load_matlab, text_of
 from surfaces.datasets.named_labels import MapLabels
 from surfaces.datasets.parquet import Provenance
 from surfaces.datasets.reading import ReadOptions
@@ -19,7 +19,7 @@ from surfaces.io.local_files import read_text
 _DRAWN = frozenset({"wall", "floor", "table", "dining table"})
 
 
-class SunRgbdSource:
+class SunRgbdSource(Source):
     """The folder `SUNRGBD`: `seg.mat` beside `image/*.jpg`; class 0 is unlabelled. The room is in `scene.txt`.
 
     Raises:
@@ -27,30 +27,32 @@ class SunRgbdSource:
     """
 
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:  # noqa: ARG002
+        super().__init__(path, options)
         self._path = path
         self._files = sorted(path.rglob("seg.mat"))
         if not self._files:
             raise DatasetError(f"expected folders with image/*.jpg and seg.mat in {path}, got none")
-        self.vocabulary = _DRAWN
 
     def __len__(self) -> int:
         return len(self._files)
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index; its name is its folder's."""
-        file = self._files[index]
+        file = self.inside(self._files[index])
         folder = file.parent
         photos = sorted((folder / "image").glob("*.jpg"))
         if len(photos) != 1:
             raise DatasetError(f"expected one photo in {folder / 'image'}, got {len(photos)}")
         name = folder.relative_to(self._path).as_posix()
-        return SourcePhoto(name, photos[0], partial(_read, file, photos[0]), Provenance(room=_room(folder)))
+        return SourcePhoto(
+            name, self.inside(photos[0]), partial(_read, file, self.inside(photos[0])), Provenance(room=_room(folder))
+        )
 
 
 def _read(file: Path, photo: Path) -> MapLabels:
     content = load_matlab(file)
     try:
-        names = [str(np.asarray(name).item()) for name in content["names"].ravel()]
+        names = list(map(text_of, content["names"].ravel()))
         labels = np.asarray(content["seglabel"], np.int64)
     except (KeyError, ValueError) as error:
         raise DatasetError(f"expected names and seglabel in {file}, got: {error}") from error

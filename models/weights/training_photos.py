@@ -42,7 +42,7 @@ class TrainingPhotos:
     Attributes:
         hashes: uint64 (N,), ascending, as `photo_hash` gives them.
         complete: False where the network was trained on others too, which are not recorded.
-        licences: of the datasets, the teachers and the weights that it learned from.
+        licences: of the datasets and the weights that it learned from, as far as they state them.
     """
 
     hashes: npt.NDArray[np.uint64]

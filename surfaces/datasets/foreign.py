@@ -6,16 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from surfaces.classes import BY_NAME, CLASSES, IGNORE, OTHER
+from surfaces.classes import BY_NAME, CLASSES, DINING_TABLE, IGNORE, OTHER
 from surfaces.datasets.codec import decode_image, photo_size, read_photo
 from surfaces.datasets.named_regions import NamedRegions, labels_of_regions, target_of
 from surfaces.datasets.reading import FOLLOW_LINKS, ReadOptions, note, refuse_faults
 from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample, require_unique
-from surfaces.detections import Image
+from surfaces.detections import Image, Mask
 from surfaces.errors import DatasetError
 from surfaces.images.load import turn_upright
 from surfaces.io.local_files import require_inside
@@ -65,6 +64,17 @@ class ForeignSample:
         """Its regions under the tool's class names."""
         return self.annotation.read(photo_size(self.encoded_image(), str(self.image_path))[0])
 
+    def table_masks(self) -> list[Mask]:
+        """The masks of its single dining tables as they were drawn, bool HxW; they may overlap."""
+        return [
+            region.draw()
+            for region in self.regions().regions
+            if self._meaning(region.name) == DINING_TABLE.coco_id and not (region.is_box or region.is_whole_class)
+        ]
+
+    def _meaning(self, name: str) -> int:
+        return target_of(name, {} if self.targets is None else self.targets)
+
     def labels(self) -> Labels:
         """Its labels, of the photo's size; labels of a photo's stored pixels are turned upright with it.
 
@@ -74,12 +84,7 @@ class ForeignSample:
         photo_hw, orientation = photo_size(self.encoded_image(), str(self.image_path))
         try:
             named = self.annotation.read(photo_hw)
-            labels = labels_of_regions(
-                named,
-                partial(target_of, targets={} if self.targets is None else self.targets),
-                self.background,
-                self.scope,
-            )
+            labels = labels_of_regions(named, self._meaning, self.background, self.scope)
         except DatasetError as error:
             raise DatasetError(f"{self.label_path}: {error}") from error
         if labels.size_hw == photo_hw:

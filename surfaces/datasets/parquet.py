@@ -7,10 +7,11 @@ as in packed datasets (`surfaces.datasets.packed`). Opening reads the columns of
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class ParquetSample:
 
     def labels(self) -> Labels:
         """Its labels, of the photo's size."""
-        values = self.rows.read(self.file, self.row)
+        values = self.rows.read(self.file, self.row, self.name)
         source = f"the labels of {self.name} in {self.file}"
         semantic = decode_map(values["semantic"], source)
         tables = decode_map(values["tables"], source) if values["tables"] else np.zeros_like(semantic)
@@ -104,7 +105,7 @@ class ParquetSample:
 
     def provenance(self) -> Provenance:
         """Where the photo comes from."""
-        values = self.rows.read(self.file, self.row)
+        values = self.rows.read(self.file, self.row, self.name)
         return Provenance(**{key: values[key] or "" for key in _TEXTS})
 
 
@@ -115,13 +116,20 @@ class RowReader:
         self.folder = folder
         self.follow_links = follow_links
         self._group: Callable[[Path, int], list[dict[str, Any]]] = lru_cache(_GROUPS_HELD)(_read_group)
+        self._starts: Callable[[Path], list[int]] = lru_cache(None)(_group_starts)
 
     def __reduce__(self) -> tuple[type[RowReader], tuple[Path, bool]]:
         return RowReader, (self.folder, self.follow_links)
 
-    def read(self, file: Path, row: int) -> dict[str, Any]:
-        """The values of a row by column. Raises DatasetError where the file has become unreadable."""
-        return self._group(file, row // _ROWS_PER_GROUP)[row % _ROWS_PER_GROUP]
+    def read(self, file: Path, row: int, name: str) -> dict[str, Any]:
+        """The values of a row by column. Raises DatasetError where the file was replaced since it was opened."""
+        starts = self._starts(file)
+        group = bisect_right(starts, row) - 1
+        rows = self._group(file, group)
+        values = rows[row - starts[group]] if row - starts[group] < len(rows) else {}
+        if values.get("name") != name:
+            raise DatasetError(f"expected {name} at row {row} of {file}, got another photo: the file was replaced")
+        return values
 
 
 def is_parquet_dataset(folder: Path) -> bool:
@@ -216,6 +224,17 @@ def _read_group(file: Path, group: int) -> list[dict[str, Any]]:
     except (OSError, ValueError, IndexError) as error:
         raise _unreadable(file, error) from error
     return rows
+
+
+def _group_starts(file: Path) -> list[int]:
+    """The first row of each group of a file's rows."""
+    _, parquet = _pyarrow()
+    try:
+        metadata = parquet.read_metadata(file)
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    return [0, *accumulate(counts)][: max(len(counts), 1)]
 
 
 def _unreadable(file: Path, error: Exception) -> DatasetError:

@@ -149,6 +149,13 @@ class WrappedSample:
         return self.sample.labels()
 
 
+def unwrapped(sample: Sample) -> Sample:
+    """The sample as its dataset gave it."""
+    while isinstance(sample, WrappedSample):
+        sample = sample.sample
+    return sample
+
+
 def read_sample(sample: Sample) -> tuple[Image, Labels]:
     """A sample's photo and labels.
 

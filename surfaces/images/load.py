@@ -33,7 +33,8 @@ _EXPECTED = "expected a photo's path, a Pillow image, or uint8 pixels of shape H
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
 """By EXIF orientation: the steps of rows and columns in the upright image, after transposition."""
-_TRANSPOSED = (5, 6, 7, 8)
+TRANSPOSED = (5, 6, 7, 8)
+"""EXIF orientations in which rows and columns are exchanged."""
 
 # Set once, since `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -162,14 +163,14 @@ def read_size(data: bytes, limits: ImageLimits | None = None) -> tuple[tuple[int
     with _decode_errors(limits), _open_photo(name, data, limits) as photo:
         orientation = 1 if name == "TIFF" else exif_orientation(photo)  # Pillow states the size of an upright TIFF
         width, height = photo.size
-    return ((width, height) if orientation in _TRANSPOSED else (height, width)), orientation
+    return ((width, height) if orientation in TRANSPOSED else (height, width)), orientation
 
 
 def turn_upright(pixels: npt.NDArray[Pixel], orientation: int) -> npt.NDArray[Pixel]:
     """Turns pixels (HxW or HxWxC) from the stored to the upright position, by the EXIF orientation."""
     down, right = _STEPS.get(orientation, (1, 1))
     turned = pixels[::down, ::right]
-    return np.ascontiguousarray(turned.swapaxes(0, 1) if orientation in _TRANSPOSED else turned)
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if orientation in TRANSPOSED else turned)
 
 
 def _checked(data: bytes, limits: ImageLimits) -> tuple[str, bytes]:
@@ -248,7 +249,7 @@ def _sniff_type(head: bytes) -> str:
 def _to_array(photo: Pillow.Image) -> Image:
     orientation = exif_orientation(photo)
     width, height = photo.size
-    is_transposed = orientation in _TRANSPOSED
+    is_transposed = orientation in TRANSPOSED
     image = np.empty((width, height, 3) if is_transposed else (height, width, 3), np.uint8)
     down, right = _STEPS.get(orientation, (1, 1))
     write_srgb(photo, (image.swapaxes(0, 1) if is_transposed else image)[::down, ::right])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from distill.datasets import add_reading_arguments, open_datasets, read_options
+from distill.datasets import add_reading_arguments, names_of, open_datasets, read_options
 from surfaces.cli.arguments import local_path, positive
 from surfaces.messages import counted
 
@@ -39,8 +39,10 @@ def run(args: argparse.Namespace) -> int:
     if args.licence:
         refuse_uncommercial(licences)
     options = read_options(args)
-    several = len(args.data) > 1
-    datasets = [open_datasets([path], options=options, named_by_folder=several) for path in args.data]
+    names = names_of(args.data) if len(args.data) > 1 else [""]
+    datasets = [
+        open_datasets([path], options=options, names=[name]) for path, name in zip(args.data, names, strict=True)
+    ]
     samples = mix(datasets, args.shares, args.photos)
     write_dataset(samples, args.out, licences, "A mix of datasets")
     print(args.out)

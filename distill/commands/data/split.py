@@ -32,9 +32,12 @@ def run(args: argparse.Namespace) -> int:
     """Splits, and prints the folders."""
     from distill.curation.splitting import split_dataset
     from distill.curation.writing import write_dataset
+    from surfaces.cli.settings_files import SettingsError
     from surfaces.datasets.description import licences_of
     from surfaces.io.atomic_files import new_folder, require_outside
 
+    if not 0 < args.val <= 0.5:
+        raise SettingsError(f"expected --val above 0, at most 0.5, got {args.val:g}")
     require_outside(args.out, [args.data])
     licences = licences_of(args.data)
     train, val = split_dataset(open_datasets([args.data], options=read_options(args)), args.by, args.val)

@@ -21,7 +21,7 @@ from surfaces.datasets.mask_folder import values_of_labels
 from surfaces.errors import DatasetError
 from surfaces.images.encode import encode_jpeg, encode_png
 from surfaces.images.load import load_image
-from surfaces.licences import Licence, from_json, merged, to_json
+from surfaces.licences import Licence, from_json, merged, to_json, to_toml
 from tests.photo_servers import PhotoServer
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms"
@@ -72,7 +72,7 @@ def test_a_commercial_mix_refuses_other_licences(tmp_path: Path, capsys: pytest.
     assert main(["data", "mix", str(one), "--licence", "commercial", "--out", str(tmp_path / "mix")]) == 0
 
 
-@pytest.mark.parametrize("shares", [["1"], ["1", "0"], ["5", "1"]])
+@pytest.mark.parametrize("shares", [["1"], ["1", "0"], ["5", "1"], ["nan", "1"], ["inf", "1"]])
 def test_impossible_mixes_are_refused(tmp_path: Path, shares: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     paths = [str(masks(tmp_path / name, [f"{name}{n}" for n in range(3)])) for name in ("one", "other")]
     command = ["data", "mix", *paths, "--out", str(tmp_path / "mix"), "--photos", "6", "--shares", *shares]
@@ -253,3 +253,65 @@ def test_written_scopes_survive(tmp_path: Path) -> None:
     write_dataset([sample], tmp_path / "set", (Licence("ours", "CC0-1.0", "yes"),), "A test")
     (copy,) = open_dataset(tmp_path / "set")
     assert copy.labels().scope == scope
+
+
+def test_a_mix_has_exactly_the_photos_asked_for_also_of_folders_of_one_name(tmp_path: Path) -> None:
+    paths = [masks(tmp_path / name / "train", [f"r{n}" for n in range(9)]) for name in ("a", "b", "c")]
+    command = [
+        "data",
+        "mix",
+        *map(str, paths),
+        "--shares",
+        "1",
+        "1",
+        "1",
+        "--photos",
+        "10",
+        "--out",
+        str(tmp_path / "mix"),
+    ]
+    assert main(command) == 0
+    names = names_of(tmp_path / "mix")
+    assert len(names) == 10
+    assert {name.rpartition("/")[0] for name in names} == {"a/train", "b/train", "c/train"}
+
+
+def test_notes_of_macos_in_archives_are_passed_over(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zip_of({"__MACOSX/annotations/._b.zip": b"x", "._c.zip": b"x", "d.json": b"{}"}))
+    unpack(archive, tmp_path / "set")
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["d.json"]
+
+
+def test_licences_with_any_letters_open_again(tmp_path: Path) -> None:
+    folder = masks(tmp_path / "one", ["a"])
+    licence = Licence('caf\u00e9 \U0001f600 "x" \x7f', "terms\n2", "yes")
+    (folder / "dataset.toml").write_text(to_toml([licence]), "utf-8")
+    assert licences_of(folder) == (licence,)
+
+
+def test_a_split_by_source_keeps_sources_together(tmp_path: Path) -> None:
+    from surfaces.datasets.parquet import ParquetRow, Provenance, write_labels
+
+    photo = open_dataset(ROOMS)[0].encoded_image()
+    labels = open_dataset(ROOMS)[0].labels()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.jpg").write_bytes(photo)
+    rows = (ParquetRow(f"p{n}", "a.jpg", labels, Provenance(source=f"s{n % 8}")) for n in range(16))
+    write_labels(tmp_path / "set" / "labels-00000.parquet", rows)
+    command = [
+        "data",
+        "split",
+        str(tmp_path / "set"),
+        "--out",
+        str(tmp_path / "parts"),
+        "--by",
+        "source",
+        "--val",
+        "0.4",
+    ]
+    assert main(command) == 0
+    sides = [{int(name[1:]) % 8 for name in names_of(tmp_path / "parts" / side)} for side in ("train", "val")]
+    assert sides[0]
+    assert sides[1]
+    assert not sides[0] & sides[1]

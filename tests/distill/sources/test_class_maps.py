@@ -1,4 +1,4 @@
-"""Class maps against the real lists of class names; `tests/models/teachers/huggingface/data` has their origin."""
+"""Class maps against the lists of class names; `tests/models/teachers/huggingface/data` has the origin of most."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from distill.sources.catalogue import SOURCES
 from distill.sources.class_map import MAPS, ClassMap, shipped_map
-from surfaces.classes import DINING_TABLE, FLOOR, OTHER_TABLE, WALL
+from surfaces.classes import DINING_TABLE, FLOOR, OTHER, OTHER_TABLE, WALL
 from surfaces.cli.settings_files import SettingsError
 
 LISTS = Path(__file__).parents[2] / "models" / "teachers" / "huggingface" / "data"
@@ -39,7 +39,7 @@ def test_coco_panoptic() -> None:
 def test_coco_instances() -> None:
     names = labels_of("coco_instance")
     assert meanings("coco", names) == {"dining table": ["dining table"]}
-    assert shipped_map("coco").labelled(names) == {DINING_TABLE.coco_id}
+    assert shipped_map("coco").labelled(frozenset(names)) == {DINING_TABLE.coco_id}
 
 
 @pytest.mark.parametrize("labels", ["mask2former_ade20k", "segformer_ade20k"])
@@ -56,7 +56,7 @@ def test_ade20k_of_150_classes(labels: str) -> None:
     assert dining["dining table"] == ["table"]
     assert set(elsewhere["other table"]) >= tables | {"table"}
     assert "table" not in dining["other table"]
-    assert shipped_map("ade20k").labelled(names) == {WALL.coco_id, FLOOR.coco_id, DINING_TABLE.coco_id}
+    assert shipped_map("ade20k").labelled(frozenset(names)) == {WALL.coco_id, FLOOR.coco_id, DINING_TABLE.coco_id}
 
 
 # SUNRGBDtoolbox/Metadata/seg37list.mat, as hcmr-lab/segmentation_framework's dataloaders/sunrgbd_labels.py lists it.
@@ -131,3 +131,18 @@ def test_other_files_are_refused(tmp_path: Path, content: str, message: str) -> 
 
 def test_other_tables_are_no_errors() -> None:
     assert shipped_map("coco").meaning()("table-merged") == OTHER_TABLE
+
+
+def test_a_name_labels_only_what_its_first_rule_means(tmp_path: Path) -> None:
+    rules = [("coffee table", "other table"), ("*table", "dining table"), ("*", "other")]
+    text = "".join(f'[[names]]\nto = "{to}"\nnames = ["{names}"]\nreason = "r"\n' for names, to in rules)
+    (tmp_path / "map.toml").write_text(text, "utf-8")
+    class_map = ClassMap.read(tmp_path / "map.toml")
+    assert class_map.labelled(frozenset({"coffee table", "wall"})) == frozenset()
+    assert class_map.labelled(frozenset({"coffee table", "round table"})) == {DINING_TABLE.coco_id}
+
+
+@pytest.mark.parametrize("name", ["vegetable", "turntable", "desk lamp", "desktop computer", "tablecloth", "tablet"])
+@pytest.mark.parametrize("source", ["ade20k", "nyuv2", "opensurfaces", "sun-rgbd"])
+def test_names_that_only_sound_like_tables_are_other(source: str, name: str) -> None:
+    assert shipped_map(source).meaning()(name) == OTHER

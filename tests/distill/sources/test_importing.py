@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,23 +51,23 @@ def run_import(path: Path, out: Path, *options: str) -> int:
 
 
 def test_a_killed_import_goes_on_and_gives_the_same_files(tmp_path: Path) -> None:
-    path = write_coco(tmp_path / "coco", 700)
+    path = write_coco(tmp_path / "coco", 1100)
     assert run_import(path, tmp_path / "whole", "--workers", "1") == 0
     command = [sys.executable, "-m", "distill", "data", "import", "coco", str(path), "--out", str(tmp_path / "killed")]
     process = subprocess.Popen([*command, "--workers", "1"], cwd=ROOT, stderr=subprocess.DEVNULL)
     work = tmp_path / "killed.part"
-    while not list(work.glob("part-*.json")) and process.poll() is None:
+    while not list(work.glob(".import/part-*.json")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed").exists()
-    finished = {path: path.stat().st_mtime_ns for path in work.glob("part-*.json")}
-    assert 0 < len(finished) < 3
+    finished = {path: path.stat().st_mtime_ns for path in work.glob(".import/part-*.json")}
+    assert 0 < len(finished) < 5
     subprocess.run([*command, "--workers", "2"], cwd=ROOT, check=True, capture_output=True)
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
     assert not work.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "killed", "whole"]
-    assert len(open_dataset(tmp_path / "killed")) == 700
+    assert len(open_dataset(tmp_path / "killed")) == 1100
 
 
 def test_photos_are_links_of_the_source_unless_copies_are_asked_for(tmp_path: Path) -> None:
@@ -137,7 +139,8 @@ def test_other_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     path = tmp_path / "instances.json"
     path.write_text(content, "utf-8")
     assert run_import(path, tmp_path / "out", "--workers", "1") == DatasetError.exit_code
-    assert len(capsys.readouterr().err.strip().splitlines()[-1:]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("distill: expected")
     assert not (tmp_path / "out").exists()
 
 
@@ -199,3 +202,89 @@ def test_another_tools_dataset_with_a_class_map(tmp_path: Path) -> None:
         tables = plain.labels().semantic == DINING_TABLE.coco_id
         np.testing.assert_array_equal(mapped.labels().semantic == WALL.coco_id, tables)
         assert tables.any()
+
+
+def test_mended_faults_are_found_by_the_same_command(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "coco", 3, broken=1)
+    assert run_import(path, tmp_path / "out", "--workers", "1") == DatasetError.exit_code
+    write_photo(tmp_path / "coco" / "images" / "0001.jpg", picture(seed=1))
+    assert run_import(path, tmp_path / "out", "--workers", "1") == 0
+    assert [sample.name for sample in open_dataset(tmp_path / "out")] == ["0000", "0001", "0002"]
+
+
+def test_annotations_that_changed_since_are_not_mixed_with_earlier_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_coco(tmp_path / "coco", 3, broken=1)
+    assert run_import(path, tmp_path / "out", "--workers", "1") == DatasetError.exit_code
+    write_coco(tmp_path / "coco", 2)
+    assert run_import(path, tmp_path / "out", "--workers", "1") == OutputError.exit_code
+    assert "files that have changed since" in capsys.readouterr().err
+    assert run_import(path, tmp_path / "other", "--workers", "1") == 0
+    assert len(open_dataset(tmp_path / "other")) == 2
+
+
+def test_a_killed_process_is_one_line_and_the_import_goes_on(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "coco", 600)
+    command = [sys.executable, "-m", "distill", "data", "import", "coco", str(path), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([*command, "--workers", "2"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (workers := children_of(process.pid)):
+        time.sleep(0.01)
+    os.kill(workers[-1], signal.SIGKILL)  # as where memory is short
+    _, err = process.communicate()
+    assert process.returncode == OutputError.exit_code
+    assert "--workers help" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert run_import(path, tmp_path / "out", "--workers", "1") == 0
+    assert len(open_dataset(tmp_path / "out")) == 600
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process started for its work; not multiprocessing's own helper."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == pid and b"spawn_main" in command:
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%20b"])
+def test_folders_of_any_name(tmp_path: Path, name: str) -> None:
+    path = write_coco(tmp_path / name / "coco", 1)
+    assert run_import(path, tmp_path / name / "out", "--workers", "1") == 0
+    assert len(open_dataset(tmp_path / name / "out")) == 1
+
+
+def test_links_out_of_a_source_need_permission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photo(tmp_path / "private.jpg")
+    folder = tmp_path / "rooms" / "bathroom"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").symlink_to(tmp_path / "private.jpg")
+    command = ["data", "import", "rooms", str(tmp_path / "rooms"), "--workers", "1", "--out", str(tmp_path / "out")]
+    assert main(command) == DatasetError.exit_code
+    assert "--follow-links" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out.part")
+    assert main([*command, "--follow-links"]) == 0
+
+
+def test_only_reports_missing_photos_as_faults(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "coco", 3)
+    (tmp_path / "coco" / "images" / "0001.jpg").unlink()
+    assert run_import(path, tmp_path / "out", "--workers", "1", "--only", "000[02]") == DatasetError.exit_code
+    assert run_import(path, tmp_path / "out", "--workers", "1", "--only", "000[02]", "--skip-invalid") == 0
+    assert [sample.name for sample in open_dataset(tmp_path / "out")] == ["0000", "0002"]
+
+
+def test_a_class_map_for_labels_of_ours_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_coco(tmp_path / "coco", 1)
+    assert run_import(path, tmp_path / "ours", "--workers", "1") == 0
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[names]]\nto = "floor"\nnames = ["*"]\nreason = "a test"\n', "utf-8")
+    command = ["data", "import", "dataset", str(tmp_path / "ours"), "--map", str(mine), "--out", str(tmp_path / "out")]
+    assert main(command) == DatasetError.exit_code
+    assert "for a class map, got labels of ours" in capsys.readouterr().err

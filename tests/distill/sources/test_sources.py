@@ -15,6 +15,7 @@ from distill.__main__ import main
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER, OTHER_TABLE, WALL
 from surfaces.datasets import Labels, Sample, open_dataset
 from surfaces.datasets.parquet import ParquetSample
+from surfaces.errors import DatasetError
 from surfaces.masks.rle import encode
 from tests.distill.sources.builders import (
     HEIGHT,
@@ -92,7 +93,13 @@ def test_coco_panoptic_with_24_bit_ids_and_crowds(tmp_path: Path) -> None:
             ],
         },
     )
-    (sample,) = imported("coco", tmp_path / "annotations" / "panoptic_val2017.json", tmp_path / "out").values()
+    path = tmp_path / "annotations" / "panoptic_val2017.json"
+    (sample,) = imported("coco", path, tmp_path / "out").values()
+    content = json.loads(path.read_text("utf-8"))
+    content["images"].append({**content["images"][0], "id": 140})
+    write_json(path, content)
+    without = ["data", "import", "coco", str(path), "--workers", "1", "--out", str(tmp_path / "without")]
+    assert main(without) == DatasetError.exit_code  # a photo without segments is no photo without a wall
     labels = sample.labels()
     assert_room(labels, tables=1)
     np.testing.assert_array_equal(labels.tables == 1, areas()["table"])
@@ -255,6 +262,7 @@ def test_opensurfaces_shapes_are_triangles(tmp_path: Path) -> None:
         [
             entry(12, **photo, flickr_user=8, flickr_id="77", aspect_ratio=1.5),
             entry(13, **{**photo, "special": True}),
+            entry(14, **{**photo, "scene_category_correct": False}),
         ],
     )
     common = {"photo": 12, "special": False, "high_quality": True, "substance": 1}
@@ -391,3 +399,73 @@ def test_maps_of_the_stored_photo_are_turned_with_it(tmp_path: Path, orientation
         assert (bright == (labels == WALL.coco_id)).mean() > 0.99
     else:
         np.testing.assert_array_equal(labels == WALL.coco_id, np.kron(numbers == 1, np.ones((8, 8), np.bool_)))
+
+
+def test_open_images_of_version_7_and_of_rotated_photos(tmp_path: Path) -> None:
+    root = tmp_path / "oid"
+    dining = "/m/0h8n5zk"
+    write_photo(root / "validation" / "a.jpg", orientation=6)  # shown 32 pixels high, 24 wide
+    (root / "oidv7-class-descriptions.csv").write_text(f"LabelName,DisplayName\n{dining},Kitchen & dining room table\n")
+    left = np.zeros((HEIGHT, WIDTH), np.uint8)
+    left[:, :8] = 255
+    write_png(root / "masks" / "a.png", left)
+    box = {"BoxXMin": 0, "BoxXMax": 0.25, "BoxYMin": 0, "BoxYMax": 1}
+    write_csv(
+        root / "validation-annotations-object-segmentation.csv",
+        [{"MaskPath": "a.png", "ImageID": "a", "LabelName": dining, "BoxID": "1", **box}],
+    )
+    person = "/m/01g317"
+    write_csv(
+        root / "oidv7-val-annotations-human-imagelabels.csv",
+        [
+            {"ImageID": "b", "Source": "verification", "LabelName": dining, "Confidence": 0},
+            {"ImageID": "a", "Source": "x", "LabelName": person, "Confidence": 1},
+        ],
+    )
+    write_photo(root / "validation" / "b.jpg", picture(seed=2))
+    found = imported("open-images", root, tmp_path / "out")
+    expected = np.zeros((WIDTH, HEIGHT), np.bool_)
+    expected[:8] = True
+    np.testing.assert_array_equal(found["validation/a"].labels().tables == 1, expected)
+    assert found["validation/b"].labels().scope.absent == {DINING_TABLE.coco_id}
+
+
+def test_rooms_of_places365_and_photos_of_one_name(tmp_path: Path) -> None:
+    root = tmp_path / "data_large"
+    places = (
+        "train/b/bathroom/1.jpg",
+        "train/d/dining_room/1.jpg",
+        "train/g/garage/indoor/1.jpg",
+        "val/bathroom/1.png",
+    )
+    for number, place in enumerate((*places, "train/b/bathroom/1.png")):
+        write_photo(root / place, picture(seed=number))
+    found = imported("rooms", root, tmp_path / "out")
+    scopes = {name: sample.labels().scope for name, sample in found.items()}
+    table = {DINING_TABLE.coco_id}
+    assert scopes["train/b/bathroom/1_jpg"].absent == scopes["train/b/bathroom/1_png"].absent == table
+    assert scopes["train/d/dining_room/1"].present == table
+    assert scopes["train/g/garage/indoor/1"].absent == table
+    assert scopes["val/bathroom/1"].absent == table
+    splits = {sample.provenance().split for sample in found.values() if isinstance(sample, ParquetSample)}
+    assert splits == {"train", "val"}
+
+
+def test_what_a_photo_says_is_believed_more_than_its_room(tmp_path: Path) -> None:
+    root = tmp_path / "oid"
+    dining = "/m/0h8n5zk"
+    write_photo(root / "train" / "a.jpg")
+    (root / "class-descriptions.csv").write_text(f"{dining},Kitchen & dining room table\n", "utf-8")
+    write_csv(
+        root / "train-annotations-human-imagelabels.csv",
+        [{"ImageID": "a", "Source": "verification", "LabelName": dining, "Confidence": 1}],
+    )
+    room_map_file = tmp_path / "map.toml"
+    room_map_file.write_text(
+        '[[names]]\nto = "dining table"\nnames = ["*"]\nreason = "r"\n'
+        '[[rooms]]\nrooms = ["*"]\nabsent = ["dining table"]\nreason = "r"\n',
+        "utf-8",
+    )
+    (sample,) = imported("open-images", root, tmp_path / "out", "--map", str(room_map_file)).values()
+    scope = sample.labels().scope
+    assert (scope.absent, scope.present) == (frozenset(), {DINING_TABLE.coco_id})

@@ -63,6 +63,25 @@ def test_many_rows_in_groups_and_files(tmp_path: Path) -> None:
         assert samples[number].labels().semantic[0, 0] == number % 4
 
 
+def test_rows_in_groups_of_another_tool(tmp_path: Path) -> None:
+    maps = [Labels(np.full((2, 2), n % 4, np.uint8), np.zeros((2, 2), np.uint8)) for n in range(601)]
+    file = tmp_path / "labels-00000.parquet"
+    write_labels(file, (ParquetRow(f"{n:03d}", "photos/one.jpg", found) for n, found in enumerate(maps)))
+    parquet.write_table(parquet.read_table(file), file, row_group_size=301)
+    for number, sample in enumerate(open_dataset(tmp_path)):
+        assert sample.labels().semantic[0, 0] == number % 4
+
+
+def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
+    found = Labels(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
+    file = tmp_path / "labels-00000.parquet"
+    write_labels(file, [ParquetRow("a", "photos/a.jpg", found)])
+    (sample,) = open_dataset(tmp_path)
+    write_labels(file, [ParquetRow("b", "photos/b.jpg", found)])
+    with pytest.raises(DatasetError, match="the file was replaced"):
+        sample.labels()
+
+
 @pytest.mark.parametrize("photo", ["../secret.jpg", "/etc/passwd", "photos/link.jpg"])
 def test_photos_outside_of_the_dataset_are_refused(tmp_path: Path, photo: str) -> None:
     folder = tmp_path / "set"
