@@ -27,8 +27,8 @@ def _new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, 
 
 def error_causes(results: Results) -> Figure:
     """The mean IoU that each cause costs, by class."""
-    figure, plots = _new_figure(9.5, 4.6, columns=2)
-    titles = ("30 worst of NYUv2's 143, untouched network", "18 rooms, shipped network")
+    figure, plots = _new_figure(13.5, 4.6, columns=len(ERRORS))
+    titles = ("30 worst of 54 scenes, shipped", "18 rooms, shipped", "30 worst of NYUv2's 143, a trial")
     for axes, name, title in zip(plots, ERRORS, titles, strict=True):
         costs = results.read(name)["causes"]
         causes, left = [cost["cause"] for cost in costs], np.zeros(len(costs))

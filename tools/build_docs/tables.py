@@ -14,7 +14,7 @@ from tools.review_simulation import results as review_results
 from tools.review_simulation.results import BASELINE, full_review_score, queue_curves
 
 SCORES = "scores.json"
-ERRORS = ("errors-nyuv2.json", "errors-rooms.json")
+ERRORS = ("errors-scenes.json", "errors-rooms.json", "errors-nyuv2.json")
 STEPS: dict[int, tuple[str, ...]] = {
     25: ("learning-steps-25-0-nyuv2-val.json", "learning-steps-25-1-nyuv2-val.json"),
     50: ("learning-steps-50-0-nyuv2-val.json", "learning-steps-50-1-nyuv2-val.json"),
@@ -315,7 +315,8 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "speed": speed,
     "auto-label-rules": auto_label_rules,
     "learning-steps": learning_steps,
-    "errors-nyuv2": lambda results: error_causes(results, ERRORS[0]),
+    "errors-scenes": lambda results: error_causes(results, ERRORS[0]),
+    "errors-nyuv2": lambda results: error_causes(results, ERRORS[2]),
     "reviews-tables": reviews,
     "scores": scores,
     "scores-timed-on": timed_on,
