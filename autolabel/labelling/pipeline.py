@@ -70,10 +70,11 @@ _SizedPrediction = tuple[Prediction, tuple[int, int]]
 
 @dataclass
 class Tally:
-    """Counts of one run: newly labelled photos, paths of photos that had labels, skipped paths by kind."""
+    """Counts of one run: new labels, paths of photos that had labels, of forgotten photos, skipped paths by kind."""
 
     labelled: int = 0
     known: int = 0
+    forgotten: int = 0
     failed: Counter[str] = field(default_factory=Counter)
 
 
@@ -199,7 +200,9 @@ class _Run:
         """
         for source in photos:
             sha256 = sha256_in_name(source.path)
-            if sha256 and self._store.is_labelled(sha256, self._settings) and self._store.has_source(source, sha256):
+            if sha256 and self._store.is_forgotten(sha256):
+                self._leave_out()
+            elif sha256 and self._store.is_labelled(sha256, self._settings) and self._store.has_source(source, sha256):
                 self._add_known(source, sha256)
             else:
                 yield source
@@ -209,6 +212,8 @@ class _Run:
         for file in files:
             if isinstance(file, Failure):
                 self._fail(file)
+            elif self._store.is_forgotten(file.sha256):
+                self._leave_out()
             elif file.sha256 in self._copies:
                 self._copies[file.sha256].append(file.source)
             elif self._store.is_labelled(file.sha256, self._settings):
@@ -238,6 +243,10 @@ class _Run:
     def _add_known(self, source: Source, sha256: str) -> None:
         self._store.add_source(source, sha256)
         self.tally.known += 1
+        self._bar.update()
+
+    def _leave_out(self) -> None:
+        self.tally.forgotten += 1
         self._bar.update()
 
     def _fail(self, failure: Failure) -> None:

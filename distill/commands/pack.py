@@ -11,6 +11,10 @@ from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import write_packed
 from surfaces.datasets.packed import MAX_BYTES
 from surfaces.io.atomic_files import require_outside
+from surfaces.io.photo_lists import STORE_NAME
+from surfaces.store.copies import record_copy
+from surfaces.store.forgetting import CopyKind
+from surfaces.store.label_store import LabelStore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
             samples = add_soft_labels(samples, args.soft_labels)
         require_labelled(samples)
         count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
+    for folder in args.data:
+        if (folder / STORE_NAME).is_file():
+            with LabelStore.open(folder) as store:
+                record_copy(store, args.out, CopyKind.PACKED)
     print(args.out)
     print(f"{count} photos written", file=sys.stderr)
     return 0

@@ -20,7 +20,8 @@ from surfaces.io.storage import find_bytes, is_there
 from surfaces.masks.rle import decode_segmentation, encode
 from surfaces.messages import without_credentials
 from surfaces.store.database import Database, Row
-from surfaces.store.merging import LABEL_TABLES, Merged, has_replaced_labels, make_replaced_tables, merge_file
+from surfaces.store.forgetting import Copy, forget_photos, has_table, is_forgotten, note_copy, read_copies
+from surfaces.store.merging import LABEL_TABLES, Merged, make_replaced_tables, merge_file
 from surfaces.store.records import (
     LabelSettings,
     ScoredLabels,
@@ -219,9 +220,12 @@ class LabelStore:
     def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
         """Adds a teacher's labels of a photo, in one transaction; `settings` is a fingerprint.
 
-        Returns False where the photo already has labels of these settings, or of a person, which are kept.
+        Returns False where the photo already has labels of these settings, or of a person, which are kept, or was
+        removed for good.
         """
         with self._database.transaction():
+            if self.is_forgotten(sha256):
+                return False
             new = not self.is_labelled(sha256, settings)
             if new:
                 self._write(sha256, labels, "auto", "", settings)
@@ -254,7 +258,7 @@ class LabelStore:
 
     def replaced(self) -> set[str]:
         """The sha256 of all photos whose automatic labels are kept beside those of a review."""
-        if not has_replaced_labels(self._database, "main"):
+        if not has_table(self._database, "replaced_photos"):
             return set()
         return {sha256 for (sha256,) in self._database.rows("SELECT sha256 FROM replaced_photos")}
 
@@ -298,6 +302,26 @@ class LabelStore:
             for path in gone:
                 self._database.run("DELETE FROM sources WHERE path = ?", path)
         return len(gone)
+
+    def forget(self, photos: Collection[str]) -> int:
+        """Removes photos, given by their sha256, for good, with labels, reviews and paths; runs leave them out.
+
+        Returns the number of photos that were there.
+        """
+        return forget_photos(self._database, photos)
+
+    def is_forgotten(self, sha256: str) -> bool:
+        """Whether a photo was removed for good."""
+        return is_forgotten(self._database, sha256)
+
+    def note_copy(self, copy: Copy) -> None:
+        """Records a folder that holds a copy of the store's photos or labels."""
+        note_copy(self._database, copy)
+
+    def copies(self) -> list[Copy]:
+        """The recorded copies, by path; some may have been deleted since."""
+        with rows_checked(self.path):
+            return read_copies(self._database)
 
     def merge(self, folder: Path) -> Merged:
         """Copies the labels of another folder's store that has the same settings, in one transaction.
