@@ -13,6 +13,7 @@ from pathlib import Path
 from autolabel.crawling.label_stores import register_label_store
 from autolabel.labelling.class_config import default_class_config, read_class_config
 from autolabel.labelling.corpus import read_corpus
+from autolabel.labelling.image_labels import image_level_labels
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.known_teachers import better_teacher_note, default_teacher
 from autolabel.labelling.labeller import LabellingSettings
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for note in corpus.notes:
             print(note, file=sys.stderr)
+    corpus = replace(corpus, scopes=image_level_labels(corpus))
     part = corpus.shard(*args.shard) if args.shard else corpus
     if args.limit:
         part = replace(part, photos=part.photos[: args.limit])

@@ -71,6 +71,7 @@ CREATE TABLE leads (
     author      TEXT NOT NULL,
     licence     TEXT NOT NULL,
     licence_url TEXT NOT NULL,
+    query       TEXT NOT NULL DEFAULT '',   -- older databases get the column when they are opened
     state       TEXT NOT NULL,
     reason      TEXT NOT NULL DEFAULT '',
     detail      TEXT NOT NULL DEFAULT '',
@@ -139,6 +140,13 @@ class CrawlDatabase(Database):
         super()._prepare(create)
         for statement in TABLES:
             self.run(statement)
+        if not self._has_queries():
+            with self.transaction():
+                if not self._has_queries():  # else another process was quicker
+                    self.run("ALTER TABLE leads ADD COLUMN query TEXT NOT NULL DEFAULT ''")
+
+    def _has_queries(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM pragma_table_info('leads') WHERE name = 'query'"))
 
     def __enter__(self) -> CrawlDatabase:
         return self
@@ -356,7 +364,7 @@ class CrawlDatabase(Database):
             return []
         added = self.rows(
             f"INSERT OR IGNORE INTO leads ({_REQUEST}, state, reason, detail, address, host)"
-            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1, ?12"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?1, ?13"
             " WHERE NOT EXISTS (SELECT 1 FROM leads WHERE address = ?1 AND kind = ?2 AND redirects > 0)"
             " RETURNING host",
             *(*texts, str(state), "address" if detail else "", detail, host),

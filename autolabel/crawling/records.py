@@ -65,6 +65,7 @@ class CrawlRequest:
     author: str = ""
     licence: str = ""  # its short name, such as `CC BY 4.0`
     licence_url: str = ""
+    query: str = ""  # the search words that found it
 
 
 @pydantic_dataclass(frozen=True, config=STRICT)

@@ -9,6 +9,7 @@ from surfaces.errors import DatasetError, FetchError
 from surfaces.io.storage import is_remote, require_allowed
 from surfaces.store.database import Database
 from surfaces.store.forgetting import has_table, merge_forgotten
+from surfaces.store.image_labels import merge_image_labels
 
 LABEL_TABLES = ("photos", "segments")
 
@@ -70,6 +71,7 @@ def merge_file(database: Database, path: Path) -> Merged:
                 make_replaced_tables(database)
                 for statement in _REPLACED_STATEMENTS:
                     database.run(statement)
+            merge_image_labels(database)
             merge_forgotten(database)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
