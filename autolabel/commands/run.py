@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     with LabelStore.create(args.out) as store:
         store.use_settings(_label_settings(args, teacher, labelling), args.relabel)
-        for note in register_label_store(corpus.root, args.out, store):
+        for note in register_label_store(corpus, args.out, store):
             print(note, file=sys.stderr)
         with progress_bar(len(part.photos), quiet=args.quiet) as bar, Interrupts() as interrupts:
             tally = label_corpus(

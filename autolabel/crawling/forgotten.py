@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from surfaces.store.database import Database
 
@@ -67,7 +67,7 @@ def find_copies(database: Database, photos: Collection[str]) -> set[str]:
     return found
 
 
-def mark_forgotten(database: Database, photos: Collection[str], addresses: Iterable[str]) -> None:
+def mark_forgotten(database: Database, photos: Collection[str], addresses: Collection[str]) -> None:
     """Marks photos, given by their sha256, and their addresses, in one transaction: no crawl keeps them from now on.
 
     Args:
@@ -80,22 +80,20 @@ def mark_forgotten(database: Database, photos: Collection[str], addresses: Itera
             rows = database.rows("SELECT max(near_hash) FROM photos WHERE sha256 = ?", sha256)
             insert = "INSERT INTO forgotten_photos VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET photo = ?3"
             database.run(insert, sha256, rows[0][0] or "", first)
-        for address in {*addresses, *_addresses(database, photos)}:
-            _forget_address(database, address, first)
-        for number in _requests(database, photos):
+        for number, *known in _requests(database, photos, addresses):
+            for address in known:
+                _forget_address(database, address, first)
             database.run("UPDATE leads SET state = 'refused', reason = 'forgotten' WHERE number = ?", number)
+        for address in addresses:
+            _forget_address(database, address, first)
 
 
-def delete_forgotten(database: Database, photos: Collection[str], addresses: Iterable[str]) -> None:
-    """Deletes all rows of photos that are marked, and of requests for addresses, in one transaction."""
+def delete_forgotten(database: Database, photos: Collection[str], addresses: Collection[str]) -> None:
+    """Deletes all rows of photos that are marked, and of requests for their addresses, in one transaction."""
     database.run("PRAGMA secure_delete = ON")
     with database.transaction():
-        for number in _requests(database, photos):
+        for number, *_ in _requests(database, photos, addresses):
             _delete_request(database, number)
-        for address in addresses:
-            match = "url = ?1 OR redirects > 0 AND address = ?1"
-            for (number,) in database.rows(f"SELECT number FROM leads WHERE {match}", address):
-                _delete_request(database, number)
 
 
 def forget_request(database: Database, number: int, photo: str) -> None:
@@ -128,28 +126,16 @@ def photo_places(database: Database) -> set[str]:
     return {str(place) for (place,) in places if place}
 
 
-def _requests(database: Database, photos: Collection[str]) -> list[int]:
-    """The numbers of the requests that gave photos, and of those that were redirected to these."""
-    numbers: set[int] = set()
+def _requests(database: Database, photos: Collection[str], addresses: Collection[str]) -> list[tuple[int, str, str]]:
+    """Number, url and address of the requests that gave photos, and of all that lead to the addresses of these."""
+    columns = "SELECT number, url, address FROM leads"
+    found: set[tuple[int, str, str]] = set()
     for sha256 in photos:
-        for number, url, address in database.rows(
-            "SELECT number, url, address FROM photos JOIN leads ON number = lead WHERE sha256 = ?", sha256
-        ):
-            numbers.add(number)
-            for each in {url, address}:
-                detail = REDIRECTED.format(each)
-                rows = database.rows("SELECT number FROM leads WHERE state != 'todo' AND detail = ?", detail)
-                numbers.update(other for (other,) in rows)
-    return sorted(numbers)
-
-
-def _addresses(database: Database, photos: Collection[str]) -> set[str]:
-    return {
-        address
-        for number in _requests(database, photos)
-        for row in database.rows("SELECT url, address FROM leads WHERE number = ?", number)
-        for address in row
-    }
+        found.update(database.rows(f"{columns} JOIN photos ON number = lead WHERE sha256 = ?", sha256))
+    for known in {*addresses, *(address for _, *both in found for address in both)}:
+        found.update(database.rows(f"{columns} WHERE url = ?1 OR redirects > 0 AND address = ?1", known))
+        found.update(database.rows(f"{columns} WHERE state != 'todo' AND detail = ?", REDIRECTED.format(known)))
+    return sorted(found)
 
 
 def _forget_address(database: Database, address: str, photo: str) -> None:

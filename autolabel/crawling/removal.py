@@ -55,7 +55,7 @@ class Removal:
 
     def lines(self) -> Iterator[str]:
         """What was done, and what is left to do, for people."""
-        yield f"{counted(len(self.photos), 'photo')} removed, {counted(self.files, 'file')}"
+        yield f"{counted(len(self.photos), 'photo')} forgotten, {counted(self.files, 'file')} removed"
         yield from (f"labels removed: {folder}" for folder in self.label_stores)
         yield from (f"holds the photo, delete it or make it again: {folder}" for folder in self.holders)
         for folder, projects in self.projects.items():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from autolabel.rules.candidates import Candidates, union
-from models.teachers.base import Floats
+from models.teachers.base import Floats, InstancePrediction
 from surfaces.datasets.sample import LabelScope
 from surfaces.store.records import ScoredSegment
 
-CERTAIN = 0.9
-"""Score from which a teacher's instance contradicts that its class is absent; set by reason, not measured."""
+CERTAIN_SEMANTIC, CERTAIN_DETECTOR = 0.9, 0.7
+"""Scores from which an instance contradicts that its class is absent, a mean probability and a detector's score. Set by
+reason, not measured."""
 
 
 def absent_classes(candidates: Candidates, scope: LabelScope) -> Candidates:
@@ -19,7 +20,7 @@ def absent_classes(candidates: Candidates, scope: LabelScope) -> Candidates:
     Pixels of certain instances are ignored, since teacher and image-level label contradict each other.
     """
     found = [p for p in candidates.instances if p.surface is not None and p.surface.coco_id in scope.absent]
-    certain = union((p.mask for p in found if p.score >= CERTAIN), candidates.ignore_mask.shape)
+    certain = union((p.mask for p in found if _is_certain(p)), candidates.ignore_mask.shape)
     return candidates.without(found).with_ignored(certain)
 
 
@@ -29,7 +30,7 @@ SCOPE_RULES = {absent_classes.__name__: absent_classes}
 
 def contradicted(candidates: Candidates, scope: LabelScope) -> frozenset[int]:
     """COCO ids of absent classes of which the teacher is certain; `candidates` are those before the rules."""
-    certain = {p.surface.coco_id for p in candidates.instances if p.surface is not None and p.score >= CERTAIN}
+    certain = {p.surface.coco_id for p in candidates.instances if p.surface is not None and _is_certain(p)}
     return scope.absent & certain
 
 
@@ -45,3 +46,8 @@ def without_classes(probabilities: Floats, class_ids: frozenset[int]) -> Floats:
         moved[0] += moved[class_id]
         moved[class_id] = 0
     return moved
+
+
+def _is_certain(instance: InstancePrediction) -> bool:
+    is_semantic = "belief" in instance.quality_scores
+    return instance.score >= (CERTAIN_SEMANTIC if is_semantic else CERTAIN_DETECTOR)

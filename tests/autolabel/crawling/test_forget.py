@@ -18,7 +18,7 @@ from PIL import Image
 
 from autolabel.__main__ import main
 from autolabel.commands.crawl import SOME_WAIT, UNKNOWN_PHOTO
-from autolabel.crawling.database import DATABASE_NAME
+from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.records import CrawlRequest, Kind
 from distill.__main__ import main as distill
 from labelstudio.sync.review_log import LoggedAnnotation, LoggedTask, Outcome, ReviewLog
@@ -74,7 +74,7 @@ def test_a_photo_is_removed_and_nothing_but_hashes_stays(site: Site, corpus: Pat
     assert _seeds(corpus) == {1, 2}
     capsys.readouterr()
     assert _forget(corpus, url) == 0
-    assert capsys.readouterr().out == f"{url}: 1 photo removed, 1 file\n"
+    assert capsys.readouterr().out == f"{url}: 1 photo forgotten, 1 file removed\n"
     assert _seeds(corpus) == {2}
     kept = b"".join(path.read_bytes() for path in corpus.glob(f"{DATABASE_NAME}*"))
     assert b"ecret" not in kept
@@ -195,6 +195,33 @@ def test_labels_are_removed_and_never_made_again(site: Site, corpus: Path, tmp_p
     assert _labelled(labels) == {_sha256(2)}
     assert main(["merge", str(_label(corpus, tmp_path / "third", elsewhere)), "--out", str(labels)]) == 0
     assert _labelled(labels) == {_sha256(2)}
+
+
+def test_a_store_made_by_another_list_is_recorded(site: Site, corpus: Path, tmp_path: Path) -> None:
+    url = site.serve_photo(0, "/1.jpg", 1)
+    crawl(corpus, [url, site.serve_photo(1, "/2.jpg", 2)])
+    lists = tmp_path / "some" / "lists"
+    lists.mkdir(parents=True)
+    (lists / "all.txt").write_text("\n".join(map(str, (corpus / "photos").rglob("*.jpg"))))
+    labels = _label(corpus, tmp_path / "labels", lists / "all.txt")
+    assert _forget(corpus, url) == 0
+    assert _labelled(labels) == {_sha256(2)}
+
+
+def test_what_waits_at_its_addresses_is_not_fetched(site: Site, corpus: Path) -> None:
+    final = site.serve_photo(0, "/1.jpg", 1)
+    url = site.serve(1, "/moved.jpg", Reply(status=302, headers={"Location": final}))
+    crawl(corpus, [url, site.serve_photo(2, "/2.jpg", 2)])
+    times = site.times_asked()
+    with CrawlDatabase.open(corpus) as database:  # as an older crawl may have left it
+        database.run(
+            "INSERT INTO leads (url, kind, source, page, title, author, licence, licence_url, state, address, host)"
+            " VALUES (?1, 'photo', 'urls', '', '', '', '', '', 'todo', ?1, ?2)",
+            *(final, site.hosts[0]),
+        )
+    assert _forget(corpus, url) == 0
+    crawl(corpus, [])
+    assert (site.times_asked(), ends(corpus)) == (times, {"kept": 1})
 
 
 def test_exports_that_hold_the_photo_are_named(site: Site, corpus: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -19,6 +19,7 @@ from surfaces.datasets import open_dataset
 from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.store.label_store import LabelStore
 from tests.autolabel.corpora import check_error, make_photo, teacher_file
+from tests.autolabel.crawling.sites import Reply, Site
 
 _TABLE = frozenset({DINING_TABLE.coco_id})
 _ABSENT, _PRESENT = LabelScope(absent=_TABLE), LabelScope(present=_TABLE)
@@ -112,6 +113,34 @@ def test_a_crawled_corpus_as_a_folder(photos: Path) -> None:
     rows = [{"path": "house_1_dining.jpg", "query": "dining room"}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), photos / "manifest.parquet")
     assert _known(photos) == {"house_1_dining": _PRESENT}
+
+
+def test_the_search_words_of_a_crawl(tmp_path: Path) -> None:
+    with Site(2) as site:
+        results = [
+            {"url": site.serve_photo(1, f"/{seed}.jpg", seed), "license": "cc0", "title": "A room"} for seed in (1, 2)
+        ]
+        search = {"result_count": 2, "page_count": 1, "page_size": 20, "page": 1, "results": results}
+        path = "/v1/images/?q=dining+room&page=1&page_size=20"
+        site.serve(0, path, Reply(json.dumps(search).encode(), headers={"Content-Type": "application/json"}))
+        urls = tmp_path / "urls.txt"
+        urls.write_text(site.serve_photo(1, "/3.jpg", 3))
+        options = (
+            "--allow-private",
+            "--any-picture",
+            "--min-side",
+            "16",
+            "--rate",
+            "50",
+            "--quiet",
+            "--urls",
+            str(urls),
+        )
+        source = ("--openverse", "dining room", "--openverse-address", site.url(0, ""))
+        assert main(["crawl", "--out", str(tmp_path / "corpus"), *source, *options]) == 0
+    rows = pyarrow.parquet.read_table(tmp_path / "corpus" / "manifest.parquet").to_pylist()
+    assert sorted(row["query"] for row in rows) == ["", "dining room", "dining room"]
+    assert sorted(map(str, _known(tmp_path / "corpus" / "manifest.parquet").values())) == [str(_PRESENT)] * 2
 
 
 def test_a_rule_without_photos_is_a_note(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
