@@ -175,12 +175,12 @@ def _forget(args: argparse.Namespace) -> int:
     with CrawlDatabase.open(args.out) as database, _lock(args.out):
         for address in args.forget:
             removal = forget_photo(database, args.out, address, args.labels, args.exports, args.store)
-            if not removal.photos:
+            shown = without_credentials(address)
+            if removal.is_known or removal.label_stores:
+                print("\n".join(f"{shown}: {line}" for line in removal.lines()))
+            else:
                 unknown = True
-                what = "no photo of this corpus, it will never be fetched"
-                print(f"autolabel: {without_credentials(address)}: {what}", file=sys.stderr)
-                continue
-            print("\n".join(f"{without_credentials(address)}: {line}" for line in removal.lines()))
+                print(f"autolabel: {shown}: no photo of this corpus, it will never be fetched", file=sys.stderr)
             for line in removal.failures:
                 failed = True
                 print(f"autolabel: {line}; repeat the command", file=sys.stderr)

@@ -38,7 +38,8 @@ class Removal:
     """What was done about one photo, and what is left to do.
 
     Attributes:
-        photos: the sha256 of the photo and of its copies; empty if the corpus never had it.
+        photos: the sha256 of the photo and of its copies; empty where an unknown address was given.
+        is_known: whether the corpus has, or had, the photo.
         files: number of files that were removed.
         label_stores: folders of the stores that had it.
         holders: folders of exports that still have it, which must be made again.
@@ -47,6 +48,7 @@ class Removal:
     """
 
     photos: set[str]
+    is_known: bool
     files: int = 0
     label_stores: list[str] = field(default_factory=list)
     holders: list[str] = field(default_factory=list)
@@ -89,17 +91,16 @@ def forget_photo(
     address, sha256 = _parse(address)
     _require_photo(database, address)
     photos = find_copies(database, [sha256]) if sha256 else find_photo(database, address)
-    removal = Removal(photos)
-    marked = photos or ({sha256} if sha256 else set())
+    removal = Removal(photos or ({sha256} if sha256 else set()), is_known=bool(photos))
     addresses = [] if sha256 else [address]
-    mark_forgotten(database, marked, addresses)
-    if photos:
+    mark_forgotten(database, removal.photos, addresses)
+    if removal.photos:
         write_manifest(database, corpus)
         found = _forget_in_stores(removal, [*label_stores(database), *(str(store.absolute()) for store in stores)])
         _search_exports(removal, [*found, *(str(export.absolute()) for export in exports)], database)
         if not _remove_files(removal, database, corpus, place):
             return removal  # the rows say where its files are
-    delete_forgotten(database, marked, addresses)
+    delete_forgotten(database, removal.photos, addresses)
     return removal
 
 

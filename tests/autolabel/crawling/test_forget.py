@@ -197,6 +197,16 @@ def test_labels_are_removed_and_never_made_again(site: Site, corpus: Path, tmp_p
     assert _labelled(labels) == {_sha256(2)}
 
 
+def test_labels_of_a_photo_that_the_corpus_never_had(site: Site, corpus: Path, tmp_path: Path) -> None:
+    crawl(corpus, [site.serve_photo(0, "/1.jpg", 1)])
+    (tmp_path / "mine").mkdir()
+    for seed in (2, 3):
+        (tmp_path / "mine" / f"{seed}.jpg").write_bytes(photo_bytes(seed))
+    labels = _label(corpus, tmp_path / "labels", tmp_path / "mine")
+    assert _forget(corpus, _sha256(2), "--labels", labels) == 0
+    assert (_labelled(labels), _seeds(corpus)) == ({_sha256(3)}, {1})
+
+
 def test_a_store_made_by_another_list_is_recorded(site: Site, corpus: Path, tmp_path: Path) -> None:
     url = site.serve_photo(0, "/1.jpg", 1)
     crawl(corpus, [url, site.serve_photo(1, "/2.jpg", 2)])
