@@ -14,6 +14,7 @@ from autolabel.__main__ import main
 from autolabel.labelling.corpus import read_corpus
 from autolabel.labelling.image_labels import image_level_labels
 from autolabel.labelling.search_words import scope_of_query
+from distill.__main__ import main as distill
 from surfaces.classes import DINING_TABLE
 from surfaces.datasets import open_dataset
 from surfaces.datasets.sample import ALL_LABELLED, LabelScope
@@ -182,6 +183,8 @@ def test_labels_know_it_and_follow_the_rules(photos: Path, tmp_path: Path) -> No
         exported = tmp_path / form
         assert main(["export", str(out), "--format", form, "--keep-names", "--out", str(exported)]) == 0
         assert _scopes(exported) == expected
+    assert distill(["pack", str(out), "--out", str(tmp_path / "packed")]) == 0
+    assert _scopes(tmp_path / "packed") == expected
     (photos / "dataset.toml").unlink()
     assert _run(photos, out) == 0
     assert set(_scopes(out).values()) == {ALL_LABELLED}
