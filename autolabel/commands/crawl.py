@@ -24,6 +24,7 @@ from autolabel.crawling.filters.image_filter import FilterSettings, ImageFilter
 from autolabel.crawling.found_requests import FoundLimits
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.records import PRIVATE_ADDRESS, Ended, State
+from autolabel.crawling.removal import forget_photo
 from autolabel.crawling.report import write_crawl_report
 from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
 from autolabel.labelling.interrupts import Interrupts
@@ -32,9 +33,11 @@ from surfaces.errors import OutputError, SurfacesError
 from surfaces.images.load import ImageLimits
 from surfaces.io.atomic_files import make_folder, require_outside
 from surfaces.io.http import FetchLimits
+from surfaces.messages import without_credentials
 from surfaces.threads import usable_cpus
 
 SOME_WAIT = 10
+UNKNOWN_PHOTO = 25
 
 _LOCK_NAME = ".crawl.lock"
 _HOSTS_SHOWN, _STATUS_HOSTS = 5, 10
@@ -52,9 +55,10 @@ can't be fetched, is suspended until the next run.
 
 exit codes:
   0    no requests are pending, or the limit is reached
-  10   requests are pending for suspended hosts; run the same command again
+  10   requests are pending for suspended hosts, or --forget could not reach everything; run the same command again
   22   no source is named, and there is nothing to resume
   24   nothing was fetched because all addresses are in private networks; --allow-private retries them
+  25   --forget: the corpus never had one of the photos; it will never be fetched
   130  interrupted; recorded results stay
   others: see the one line on stderr
 """
@@ -97,14 +101,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     keep("--store", metavar="PLACE", help="storage of photos: a folder, s3://…, gs://… (default: CORPUS/photos)")
     add("--retry-failed", action="store_true", help="first reschedule all failed requests")
     add("--quiet", action="store_true", help="write only errors to stderr")
+    forget = parser.add_argument_group("with --forget").add_argument
+    datasets: dict[str, Any] = {"nargs": "+", "type": local_path, "default": []}
+    labels_help = "label stores of these photos, besides those that `autolabel run` made of this corpus"
+    forget("--labels", **datasets, metavar="DATASET", help=labels_help)
+    exports_help = "datasets to search for the photos, besides the recorded exports of the label stores"
+    forget("--exports", **datasets, metavar="DIR", help=exports_help)
     instead = parser.add_argument_group("instead of crawling").add_mutually_exclusive_group().add_argument
     instead("--status", action="store_true", help="show the state of the requests and why they ended")
     instead("--report", type=local_path, metavar="DIR", help="write an HTML report to a new folder")
+    forget_help = "remove photos for good, by address, sha256 or path, also from label stores; never fetch them again"
+    instead("--forget", nargs="+", metavar="ADDRESS", help=forget_help)
     instead("--manifest", action="store_true", help="write the manifest, as a run does at its end")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    if (args.labels or args.exports) and not args.forget:
+        raise SurfacesError("expected --forget beside --labels or --exports, got none")
+    if args.forget:
+        return _forget(args)
     if args.report:
         require_outside(args.report, [args.out])
     if args.status or args.manifest or args.report:
@@ -154,6 +170,23 @@ def run(args: argparse.Namespace) -> int:
     return SOME_WAIT if counts.suspended else 0
 
 
+def _forget(args: argparse.Namespace) -> int:
+    unknown = failed = False
+    with CrawlDatabase.open(args.out) as database, _lock(args.out):
+        for address in args.forget:
+            removal = forget_photo(database, args.out, address, args.labels, args.exports, args.store)
+            shown = without_credentials(address)
+            if removal.is_known or removal.label_stores:
+                print("\n".join(f"{shown}: {line}" for line in removal.lines()))
+            else:
+                unknown = True
+                print(f"autolabel: {shown}: no photo of this corpus, it will never be fetched", file=sys.stderr)
+            for line in removal.failures:
+                failed = True
+                print(f"autolabel: {line}; repeat the command", file=sys.stderr)
+    return SOME_WAIT if failed else UNKNOWN_PHOTO if unknown else 0
+
+
 def _crawl(
     args: argparse.Namespace, database: CrawlDatabase, fetcher: Fetcher, interrupts: Interrupts, resumed: bool
 ) -> CrawlCounts:
@@ -180,7 +213,8 @@ def _open_fetcher(args: argparse.Namespace, database: CrawlDatabase) -> Fetcher:
     )
     limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     chosen = FilterSettings(side_min=args.min_side, any_picture=args.any_picture, limits=limits)
-    return Fetcher(settings, ImageFilter(chosen, database.kept_stats()), open_blob_store(args.out, args.store))
+    image_filter = ImageFilter(chosen, database.kept_stats(), forgotten=database.forgotten_photos())
+    return Fetcher(settings, image_filter, open_blob_store(args.out, args.store))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from surfaces.datasets.split import split_in_two
 from surfaces.errors import DatasetError
 from surfaces.io.atomic_files import new_folder, require_outside
 from surfaces.messages import counted, printable
+from surfaces.store.copies import record_copy
+from surfaces.store.forgetting import CopyKind
 from surfaces.store.label_store import LabelStore, StoreCounts, StoredPhoto
 
 PARTS = ("train", "val")
@@ -95,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     settings = ExportSettings(args.min_score, args.only, args.split, args.keep_names, args.link)
     with LabelStore.open(args.dataset) as store:
         exported = export(store, args.out, _format(args, store), settings)
+        record_copy(store, args.out, CopyKind.EXPORT)
         counts = store.counts()
     print(args.out)
     print("\n".join(_summary(exported, settings, args.format, counts)), file=sys.stderr)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from surfaces.cli.arguments import local_path
 from surfaces.io.atomic_files import require_outside
+from surfaces.store.copies import record_copy
+from surfaces.store.forgetting import CopyKind
 from surfaces.store.label_store import LabelStore, SettingsChangedError
 
 
@@ -25,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     _require_same_settings(args.datasets)  # before anything is written
     with LabelStore.create(args.out) as store:
         for folder in args.datasets:
+            with LabelStore.open(folder) as other:
+                record_copy(other, args.out, CopyKind.STORE)
             merged = store.merge(folder)
             print(f"{folder}: {merged.taken} photos taken over", file=sys.stderr)
             if merged.conflicts:

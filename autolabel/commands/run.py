@@ -10,8 +10,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from autolabel.crawling.label_stores import register_label_store
 from autolabel.labelling.class_config import default_class_config, read_class_config
 from autolabel.labelling.corpus import read_corpus
+from autolabel.labelling.image_labels import image_level_labels
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.known_teachers import better_teacher_note, default_teacher
 from autolabel.labelling.labeller import LabellingSettings
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for note in corpus.notes:
             print(note, file=sys.stderr)
+    corpus = replace(corpus, scopes=image_level_labels(corpus))
     part = corpus.shard(*args.shard) if args.shard else corpus
     if args.limit:
         part = replace(part, photos=part.photos[: args.limit])
@@ -101,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     with LabelStore.create(args.out) as store:
         store.use_settings(_label_settings(args, teacher, labelling), args.relabel)
+        for note in register_label_store(corpus, args.out, store):
+            print(note, file=sys.stderr)
         with progress_bar(len(part.photos), quiet=args.quiet) as bar, Interrupts() as interrupts:
             tally = label_corpus(
                 part, store, teacher, labelling, workers, bar, lambda: interrupts.received is not None, limits
@@ -138,7 +143,8 @@ def _label_settings(args: argparse.Namespace, teacher: Teacher, labelling: Label
 
 
 def _summary(tally: Tally) -> str:
-    summary = f"{tally.labelled} labelled, {tally.known} labelled before, {tally.failed.total()} skipped"
+    forgotten = f", {tally.forgotten} forgotten" if tally.forgotten else ""
+    summary = f"{tally.labelled} labelled, {tally.known} labelled before{forgotten}, {tally.failed.total()} skipped"
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.failed.items()))
     return f"{summary} ({kinds})" if kinds else summary
 

@@ -73,6 +73,23 @@ class FolderBlobStore:
             replace_file(path, data)
         return f"{self._prefix}/{name}"
 
+    def remove(self, sha256: str) -> int:
+        """Removes the file of a photo, whatever its suffix; returns how many there were.
+
+        Raises:
+            OutputError: it can't be removed.
+            DatasetError: a link leaves the folder.
+        """
+        folder = self._folder / sha256[:2]
+        require_inside(self._folder, folder)
+        paths = list(folder.glob(f"{sha256}.*"))
+        try:
+            for path in paths:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"could not remove {folder / sha256}: {error.strerror}") from error
+        return len(paths)
+
 
 class RemoteBlobStore:
     """An fsspec URL such as `s3://bucket/prefix`; the bucket must exist. Thread-safe."""
@@ -99,6 +116,17 @@ class RemoteBlobStore:
         except Exception as error:  # file systems share no exception types
             raise OutputError(f"could not write {self._url}/{name}: {in_a_line(error)}") from error
         return f"{self._url}/{name}"
+
+    def remove(self, sha256: str) -> int:
+        """As `FolderBlobStore.remove`."""
+        try:
+            self._files.invalidate_cache()  # other processes have written since
+            paths = self._files.glob(f"{self._root}/{sha256[:2]}/{sha256}.*")
+            for path in paths:
+                self._files.rm_file(path)
+        except Exception as error:  # file systems share no exception types
+            raise OutputError(f"could not remove {sha256} from {self._url}: {in_a_line(error)}") from error
+        return len(paths)
 
 
 BlobStore = FolderBlobStore | RemoteBlobStore

@@ -21,12 +21,15 @@ from zlib import crc32
 from pydantic import TypeAdapter, ValidationError
 
 from autolabel.crawling.filters.statistics import ImageStats
+from autolabel.crawling.forgotten import TABLES, forget_request, forgotten_at
 from autolabel.crawling.records import (
+    FORGOTTEN,
     PRIVATE_ADDRESS,
     STRICT,
     AnyRequest,
     CrawlRequest,
     Ended,
+    ForgottenPhoto,
     Kind,
     Photo,
     PhotoEntry,
@@ -68,6 +71,7 @@ CREATE TABLE leads (
     author      TEXT NOT NULL,
     licence     TEXT NOT NULL,
     licence_url TEXT NOT NULL,
+    query       TEXT NOT NULL DEFAULT '',   -- older databases get the column when they are opened
     state       TEXT NOT NULL,
     reason      TEXT NOT NULL DEFAULT '',
     detail      TEXT NOT NULL DEFAULT '',
@@ -132,6 +136,18 @@ class CrawlDatabase(Database):
             raise DatasetError(f"expected a crawl database at {path}, there is none")
         return cls(path, create)
 
+    def _prepare(self, create: bool) -> None:
+        super()._prepare(create)
+        for statement in TABLES:
+            self.run(statement)
+        if not self._has_queries():
+            with self.transaction():
+                if not self._has_queries():  # else another process was quicker
+                    self.run("ALTER TABLE leads ADD COLUMN query TEXT NOT NULL DEFAULT ''")
+
+    def _has_queries(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM pragma_table_info('leads') WHERE name = 'query'"))
+
     def __enter__(self) -> CrawlDatabase:
         return self
 
@@ -195,8 +211,14 @@ class CrawlDatabase(Database):
             self._update(request, f"{changes}, reason = ?", not_before, reason)
 
     def end(self, request: QueuedRequest, ended: Ended) -> set[str]:
-        """Records the result of a request and the requests found in its response; returns the hosts of new ones."""
+        """Records the result of a request and the requests found in its response; returns the hosts of new ones.
+
+        A request for a removed photo, whose sha256 is the detail, is deleted.
+        """
         with self.transaction():
+            if ended.reason == FORGOTTEN:
+                forget_request(self, request.number, ended.detail)
+                return set()
             self._update(request, "state = ?, reason = ?, detail = ?", str(ended.state), ended.reason, ended.detail)
             if ended.photo:
                 self._add_photo(request.number, ended.photo)
@@ -255,12 +277,16 @@ class CrawlDatabase(Database):
         """Whether the corpus keeps a photo."""
         return bool(self.rows("SELECT 1 FROM photos WHERE sha256 = ? AND path != ''", sha256))
 
+    def forgotten_photos(self) -> list[ForgottenPhoto]:
+        """The photos that were removed at their owners' wish."""
+        return self._read(ForgottenPhoto, "SELECT sha256, near_hash FROM forgotten_photos")
+
     def photos(self, reason: str | None = None) -> Iterator[PhotoEntry]:
         """Fetched photos in the order of the requests, read in batches; `reason` selects some of them."""
         columns = f"number, address, reason, detail, {_REQUEST}, facts, thumbnail, path, time, headers, duplicate_of"
         query = (
             f"SELECT {columns} FROM photos JOIN leads ON number = lead"
-            " WHERE lead > ?1 AND (?2 IS NULL OR reason = ?2) ORDER BY lead LIMIT ?3"
+            " WHERE lead > ?1 AND (?2 IS NULL AND reason != 'forgotten' OR reason = ?2) ORDER BY lead LIMIT ?3"
         )
         last = 0
         while batch := self._read(_read_entry, query, last, reason, _PHOTO_BATCH):
@@ -334,9 +360,11 @@ class CrawlDatabase(Database):
                 texts[0], host = target.url, target.host
         except AddressError as error:
             state, detail = State.REFUSED, str(error)
+        if forgotten_at(self, texts[0]) is not None:
+            return []
         added = self.rows(
             f"INSERT OR IGNORE INTO leads ({_REQUEST}, state, reason, detail, address, host)"
-            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1, ?12"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?1, ?13"
             " WHERE NOT EXISTS (SELECT 1 FROM leads WHERE address = ?1 AND kind = ?2 AND redirects > 0)"
             " RETURNING host",
             *(*texts, str(state), "address" if detail else "", detail, host),

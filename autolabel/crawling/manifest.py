@@ -16,7 +16,7 @@ from surfaces.io.atomic_files import replacing
 
 MANIFEST_NAME = "manifest.parquet"
 
-_PROVENANCE = ("source", "page", "title", "author", "licence", "licence_url")
+_PROVENANCE = ("source", "page", "title", "author", "licence", "licence_url", "query")
 
 SCHEMA = pyarrow.schema(
     [

@@ -18,6 +18,7 @@ from surfaces.io.storage import is_remote
 # Reasons of requests that ended:
 PRIVATE_ADDRESS = "private-address"  # refused; a run with other settings may make them
 ITEM_ERROR = "error"  # an unexpected exception
+FORGOTTEN = "forgotten"  # its photo was removed at its owner's wish
 TOO_MANY = "too-many"  # not made, since the limit of URLs found at the host is reached
 
 STRICT = ConfigDict(strict=True)
@@ -64,6 +65,7 @@ class CrawlRequest:
     author: str = ""
     licence: str = ""  # its short name, such as `CC BY 4.0`
     licence_url: str = ""
+    query: str = ""  # the search words that found it
 
 
 @pydantic_dataclass(frozen=True, config=STRICT)
@@ -106,6 +108,14 @@ class Photo:
     time: Time  # of the response
     headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case name
     duplicate_of: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""  # sha256 of the kept photo that it resembles
+
+
+@pydantic_dataclass(frozen=True, config=STRICT)
+class ForgottenPhoto:
+    """What is left of a removed photo: the sha256 of its bytes, and its perceptual hashes, which may be empty."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    near_hash: Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import TextIO
 
 import numpy as np
 
+from autolabel.export.image_labels import ImageLabels
 from autolabel.export.selection import provenance
 from surfaces.classes import CLASSES
 from surfaces.datasets.coco_writer import CocoWriter, new_coco
@@ -63,6 +64,8 @@ def coco_export(
 ) -> Iterator[Mapping[str, Part]]:
     """Writes `annotations.json`: annotations with `score` and `qualities`, images with their provenance.
 
+    Image-level labels, which COCO cannot say, are in a `dataset.toml` beside it.
+
     Args:
         folder: an existing folder.
         parts: folders of a dataset each; the one without a name is `folder` itself.
@@ -74,13 +77,16 @@ def coco_export(
         for part in parts:
             images = _make_folder(folder / part / _IMAGES)
             coco = stack.enter_context(new_coco(folder / part, info))
-            begun[part] = Part(images, partial(_add_to_coco, coco, with_ignored))
+            known = stack.enter_context(_image_labels(folder / part))
+            begun[part] = Part(images, partial(_add_to_coco, coco, with_ignored, known))
         yield begun
 
 
 @contextmanager
 def png_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[str, Part]]:
     """Writes `masks/NAME.png`, `segments/NAME.png` and the provenance in `photos.jsonl`; arguments as `coco_export`.
+
+    Image-level labels are in a `dataset.toml`.
 
     Masks are those of `surfaces.datasets.mask_folder`. In `segments` a pixel is k in the k-th segment of the photo in
     `photos.jsonl`, counted from 1, and 0 outside of all.
@@ -90,7 +96,8 @@ def png_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[s
         for part in parts:
             images, *maps = (_make_folder(folder / part / name) for name in (_IMAGES, _MASKS, _SEGMENTS))
             index = stack.enter_context(_open_index(folder / part))
-            begun[part] = Part(images, partial(_write_maps, maps, index))
+            known = stack.enter_context(_image_labels(folder / part))
+            begun[part] = Part(images, partial(_write_maps, maps, index, known))
         yield begun
 
 
@@ -112,8 +119,14 @@ def yolo_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[
 
 
 def _add_to_coco(
-    coco: CocoWriter, with_ignored: bool, photo: StoredPhoto, file_name: str, labels: ScoredLabels
+    coco: CocoWriter,
+    with_ignored: bool,
+    known: ImageLabels,
+    photo: StoredPhoto,
+    file_name: str,
+    labels: ScoredLabels,
 ) -> None:
+    known.add(Path(file_name).stem, labels.labels().scope)
     image_id = coco.add_image(f"{_IMAGES}/{file_name}", (photo.height, photo.width), **provenance(photo))
     for segment in labels.segments:
         found = segment.detection
@@ -125,9 +138,16 @@ def _add_to_coco(
 
 
 def _write_maps(
-    folders: Sequence[Path], index: TextIO, photo: StoredPhoto, file_name: str, labels: ScoredLabels
+    folders: Sequence[Path],
+    index: TextIO,
+    known: ImageLabels,
+    photo: StoredPhoto,
+    file_name: str,
+    labels: ScoredLabels,
 ) -> None:
-    values = values_of_labels(labels.labels())  # raises for too many segments
+    maps = labels.labels()
+    values = values_of_labels(maps)  # raises for too many segments
+    known.add(Path(file_name).stem, maps.scope)
     segments = np.zeros(labels.ignore_mask.shape, np.uint8)
     for number, segment in enumerate(labels.segments, 1):
         segments[segment.detection.mask] = number
@@ -164,6 +184,13 @@ def _yolo_line(found: Detection, points: Points) -> str:
     height, width = found.mask.shape
     shares = (points + 0.5) / np.array([width, height])
     return f"{CLASSES.index(found.surface)} {' '.join(f'{share:.6f}' for share in shares.ravel())}"
+
+
+@contextmanager
+def _image_labels(folder: Path) -> Iterator[ImageLabels]:
+    known = ImageLabels()
+    yield known
+    known.write(folder)
 
 
 def _make_folder(folder: Path) -> Path:

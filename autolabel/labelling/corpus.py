@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
+from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.errors import DatasetError, FetchError, MissingExtraError
 from surfaces.io.local_files import LIST_BYTES_MAX, open_regular, read_bytes
 from surfaces.io.photo_lists import (
@@ -64,6 +65,7 @@ class Corpus:
         skipped: photos, folders and lines that cannot be read.
         passed_over: number of files that are no photos, by suffix.
         left_out: folders that were not searched, since they hold labels.
+        scopes: what is known of photos as a whole, by path (`autolabel.labelling.image_labels`).
     """
 
     root: str
@@ -71,6 +73,11 @@ class Corpus:
     skipped: tuple[Failure, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    scopes: Mapping[str, LabelScope] = field(default_factory=dict)
+
+    def scope(self, source: Source) -> LabelScope:
+        """What is known of a photo as a whole."""
+        return self.scopes.get(source.path, ALL_LABELLED)
 
     def shard(self, number: int, count: int) -> Corpus:
         """Part `number` (from 1) of `count`, divided by the photos' names, so that all machines agree."""

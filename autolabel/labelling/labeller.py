@@ -9,20 +9,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from autolabel.labelling.class_config import ClassConfig, default_class_config
-from autolabel.labelling.quality import photo_quality
+from autolabel.labelling.quality import agreement_with_scope, photo_quality
 from autolabel.rules.boxes import BOX_RULES, select_boxes
 from autolabel.rules.candidates import Candidates, resolve_overlaps
+from autolabel.rules.image_level import SCOPE_RULES, contradicted, missing, without_classes
 from autolabel.rules.masks import INSTANCE_RULES
 from autolabel.rules.semantic import PIXEL_RULES, SEMANTIC_RULES, semantic_candidates
 from models.teachers.base import ChosenBox, InstancePrediction, Prediction, PromptedBoxes
 from surfaces.cli.settings_files import SettingsError, unknown_name
+from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.store.records import ScoredLabels
 
 REVISION = 1
 """Raised whenever the rules make other labels of the same prediction, class config and names of rules."""
 
 
-RULES = tuple(dict.fromkeys([*BOX_RULES, *INSTANCE_RULES, *PIXEL_RULES, *SEMANTIC_RULES]))
+RULES = tuple(dict.fromkeys([*BOX_RULES, *SCOPE_RULES, *INSTANCE_RULES, *PIXEL_RULES, *SEMANTIC_RULES]))
 """The names of all rules in their order; users can leave out any of them."""
 
 
@@ -48,8 +50,11 @@ class LabellingSettings:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 that changes whenever labels may."""
-        rules = [name for name in RULES if name not in self.without]
+        """SHA-256 that changes whenever labels may.
+
+        Of the rules for image-level labels it has those that are left out, so that stores from before them resume.
+        """
+        rules = [name for name in RULES if (name in self.without) == (name in SCOPE_RULES)]
         return hashlib.sha256(json.dumps([REVISION, self.class_config.fingerprint, rules]).encode()).hexdigest()
 
     def select_boxes(self, boxes: PromptedBoxes, size_hw: tuple[int, int]) -> list[ChosenBox]:
@@ -57,21 +62,34 @@ class LabellingSettings:
         return select_boxes(boxes, size_hw, self.class_config, self.without)
 
 
-def label_prediction(prediction: Prediction, size_hw: tuple[int, int], settings: LabellingSettings) -> ScoredLabels:
-    """Applies the rules to a prediction for a photo of height and width `size_hw`."""
+def label_prediction(
+    prediction: Prediction, size_hw: tuple[int, int], settings: LabellingSettings, scope: LabelScope = ALL_LABELLED
+) -> ScoredLabels:
+    """Applies the rules to a prediction for a photo of height and width `size_hw`.
+
+    `scope` says which classes are known to be absent from the photo, or present.
+    """
     config, without, semantic = settings.class_config, settings.without, prediction.semantic
     soft_labels = None
     if semantic is None:
         candidates, rules = _instance_candidates(prediction.instances, size_hw), INSTANCE_RULES
     else:
         candidates, rules = semantic_candidates(semantic, size_hw, config, without), SEMANTIC_RULES
-        soft_labels = np.rint(semantic.probabilities * 255).astype(np.uint8)
+    contradictions = contradicted(candidates, scope)
+    if semantic is not None:
+        removed = frozenset() if SCOPE_RULES.keys() & without else scope.absent - contradictions
+        soft_labels = np.rint(without_classes(semantic.probabilities, removed) * 255).astype(np.uint8)
+    for name, scope_rule in SCOPE_RULES.items():
+        if name not in without:
+            candidates = scope_rule(candidates, scope)
     for name, rule in rules.items():
         if name not in without:
             candidates = rule(candidates, config)
     segments, ignore_mask = resolve_overlaps(candidates)
-    quality_scores = photo_quality(segments, ignore_mask, prediction.agreement)
-    return ScoredLabels(segments, ignore_mask, quality_scores, soft_labels)
+    agreement = dict(prediction.agreement)
+    if scope != ALL_LABELLED:
+        agreement |= agreement_with_scope(contradictions | missing(segments, scope))
+    return ScoredLabels(segments, ignore_mask, photo_quality(segments, ignore_mask, agreement), soft_labels, scope)
 
 
 def _instance_candidates(instances: tuple[InstancePrediction, ...], size_hw: tuple[int, int]) -> Candidates:

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 from autolabel.labelling.corpus import UNREADABLE, Corpus, Failure
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
 from models.teachers.base import Prediction, Teacher
+from surfaces.datasets.sample import LabelScope
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, MissingExtraError, SurfacesError
 from surfaces.images.load import ImageLimits, decode_image
@@ -70,10 +71,11 @@ _SizedPrediction = tuple[Prediction, tuple[int, int]]
 
 @dataclass
 class Tally:
-    """Counts of one run: newly labelled photos, paths of photos that had labels, skipped paths by kind."""
+    """Counts of one run: new labels, paths of photos that had labels, of forgotten photos, skipped paths by kind."""
 
     labelled: int = 0
     known: int = 0
+    forgotten: int = 0
     failed: Counter[str] = field(default_factory=Counter)
 
 
@@ -106,7 +108,7 @@ def label_corpus(
         TeacherError: the teacher failed on many photos in a row.
         OutputError: the store can't be written to.
     """
-    run = _Run(store, bar)
+    run = _Run(store, bar, corpus.scope)
     for failure in corpus.skipped:
         run.record_failure(failure)
 
@@ -122,7 +124,10 @@ def label_corpus(
         return _attempt(photo, lambda image: (teacher.predict(image), (image.shape[0], image.shape[1])))
 
     def make_labels(photo: _Photo[_SizedPrediction | Failure] | None) -> _Photo[ScoredLabels | Failure] | None:
-        return None if photo is None else _attempt(photo, lambda predicted: _make_labels(*predicted, labelling))
+        if photo is None:
+            return None
+        scope = corpus.scope(photo.source)
+        return _attempt(photo, lambda predicted: _make_labels(*predicted, labelling, scope))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
     teacher_thread = ThreadPoolExecutor(1, thread_name_prefix="teacher")
@@ -155,8 +160,10 @@ def _read(source: Source, bytes_max: int) -> _Photo[bytes] | Failure:
     return _Photo(source, hashlib.sha256(data).hexdigest(), stamp, data)
 
 
-def _make_labels(prediction: Prediction, size_hw: tuple[int, int], labelling: LabellingSettings) -> ScoredLabels:
-    labels = label_prediction(prediction, size_hw, labelling)
+def _make_labels(
+    prediction: Prediction, size_hw: tuple[int, int], labelling: LabellingSettings, scope: LabelScope
+) -> ScoredLabels:
+    labels = label_prediction(prediction, size_hw, labelling, scope)
     if labels.ignore_mask.shape != size_hw:
         raise ValueError(f"labels of {labels.ignore_mask.shape} for a photo of {size_hw} rows, columns")
     return labels
@@ -180,10 +187,10 @@ def _attempt(photo: _Photo[T | Failure], make: Callable[[T], R]) -> _Photo[R | F
 class _Run:
     """The steps of a run that need the store; all are in one thread."""
 
-    def __init__(self, store: LabelStore, bar: Any) -> None:
+    def __init__(self, store: LabelStore, bar: Any, scope_of: Callable[[Source], LabelScope]) -> None:
         in_use = store.settings_in_use()
         assert in_use
-        self._store, self._settings, self._bar = store, in_use.fingerprint, bar
+        self._store, self._settings, self._bar, self._scope_of = store, in_use.fingerprint, bar, scope_of
         self._copies: dict[str, list[Source]] = {}  # other paths of the photos in work
         self._failures_in_a_row = 0
         self.tally = Tally()
@@ -199,7 +206,9 @@ class _Run:
         """
         for source in photos:
             sha256 = sha256_in_name(source.path)
-            if sha256 and self._store.is_labelled(sha256, self._settings) and self._store.has_source(source, sha256):
+            if sha256 and self._store.is_forgotten(sha256):
+                self._leave_out()
+            elif sha256 and self._is_labelled(source, sha256) and self._store.has_source(source, sha256):
                 self._add_known(source, sha256)
             else:
                 yield source
@@ -209,9 +218,11 @@ class _Run:
         for file in files:
             if isinstance(file, Failure):
                 self._fail(file)
+            elif self._store.is_forgotten(file.sha256):
+                self._leave_out()
             elif file.sha256 in self._copies:
                 self._copies[file.sha256].append(file.source)
-            elif self._store.is_labelled(file.sha256, self._settings):
+            elif self._is_labelled(file.source, file.sha256):
                 self._add_known(file.source, file.sha256)
             else:
                 self._copies[file.sha256] = []
@@ -238,6 +249,13 @@ class _Run:
     def _add_known(self, source: Source, sha256: str) -> None:
         self._store.add_source(source, sha256)
         self.tally.known += 1
+        self._bar.update()
+
+    def _is_labelled(self, source: Source, sha256: str) -> bool:
+        return self._store.is_labelled(sha256, self._settings, source, self._scope_of(source))
+
+    def _leave_out(self) -> None:
+        self.tally.forgotten += 1
         self._bar.update()
 
     def _fail(self, failure: Failure) -> None:

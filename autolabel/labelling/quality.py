@@ -2,7 +2,8 @@
 
     quality of a segment = geometric mean of (detector's score or mean probability, predicted IoU, stability, agreement)
     score of a photo     = geometric mean of (quality of its worst segment, share of pixels that are not ignored,
-                                              agreement of flips, agreement of backends)
+                                              agreement of flips, agreement of backends,
+                                              agreement with image-level labels)
 
 Measures that a teacher does not have are left out. The worst segment counts rather than the mean, so that one bad table
 in a good room is reviewed early. A photo without segments scores 0, since interiors nearly always show wall or floor.
@@ -17,7 +18,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from surfaces.detections import Mask
-from surfaces.store.records import ScoredSegment
+from surfaces.store.records import IMAGE_LABELS, ScoredSegment
+
+CONTRADICTED = 0.1
+"""`image_labels` of a photo with a class that is said to be absent, or without one that is said to be present."""
 
 
 def segment_quality(segment: ScoredSegment) -> float:
@@ -41,6 +45,11 @@ def photo_quality(
         **agreement,
     }
     return {"score": geometric_mean(measures.values()), **measures}
+
+
+def agreement_with_scope(contradictions: Collection[int]) -> dict[str, float]:
+    """The measure `image_labels` of a photo of which something is known; contradictions are ids of classes."""
+    return {IMAGE_LABELS: CONTRADICTED if contradictions else 1.0}
 
 
 def geometric_mean(values: Collection[float]) -> float:

@@ -12,7 +12,11 @@ from surfaces.datasets import write_packed
 from surfaces.datasets.description import DESCRIPTION_NAME, licences_of
 from surfaces.datasets.packed import MAX_BYTES
 from surfaces.io.atomic_files import replace_file, require_outside
+from surfaces.io.photo_lists import STORE_NAME
 from surfaces.licences import merged, to_toml
+from surfaces.store.copies import record_copy
+from surfaces.store.forgetting import CopyKind
+from surfaces.store.label_store import LabelStore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +61,13 @@ def run(args: argparse.Namespace) -> int:
             licences += licences_of_network(args.soft_labels)
         require_labelled(samples)
         count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
-    replace_file(args.out / DESCRIPTION_NAME, to_toml(merged(licences)).encode())
+    description = args.out / DESCRIPTION_NAME
+    said = description.read_text("utf-8") if description.is_file() else ""
+    replace_file(description, (said + to_toml(merged(licences))).encode())
+    for folder in args.data:
+        if (folder / STORE_NAME).is_file():
+            with LabelStore.open(folder) as store:
+                record_copy(store, args.out, CopyKind.PACKED)
     print(args.out)
     print(f"{count} photos written", file=sys.stderr)
     return 0

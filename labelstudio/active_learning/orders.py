@@ -1,6 +1,7 @@
 """Queues: orders in which photos are reviewed, the most useful first.
 
-All are deterministic and do not depend on the order of the candidates; ties go by sha256.
+All are deterministic and do not depend on the order of the candidates; ties go by sha256. `doubtful` and
+`expected-gain` begin with the photos whose labels contradict what is known of them as a whole.
 
     doubtful        lowest score first
     disagreement    highest disagreement of teachers, or of mirrored views, first; ties as doubtful
@@ -52,7 +53,8 @@ def _order_at_random(candidates: Sequence[Candidate], _wanted: int, seed: int) -
 
 
 def _order_by_class(candidates: Sequence[Candidate], wanted: int, _seed: int) -> list[Candidate]:
-    chosen = _take_turns(_class_utilities(candidates)[:, ::-1], wanted, _Diversity(np.zeros((len(candidates), 1))))
+    nowhere, none = _Diversity(np.zeros((len(candidates), 1))), np.zeros(len(candidates), bool)
+    chosen = _take_turns(_class_utilities(candidates)[:, ::-1], wanted, nowhere, none)
     return [candidates[index] for index in chosen]
 
 
@@ -70,7 +72,8 @@ def _order_by_expected_gain(candidates: Sequence[Candidate], wanted: int, _seed:
     border = np.array([[candidate.border_share] for candidate in candidates])
     descriptors = np.stack([candidate.descriptor for candidate in candidates]).astype(np.float64)
     utilities = np.hstack([_class_utilities(candidates)[:, ::-1], border])
-    return [candidates[index] for index in _take_turns(utilities, wanted, _Diversity(descriptors))]
+    first = np.array([candidate.contradicts for candidate in candidates])
+    return [candidates[index] for index in _take_turns(utilities, wanted, _Diversity(descriptors), first)]
 
 
 def _class_utilities(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
@@ -106,18 +109,21 @@ class _Diversity:
             self.values = np.minimum(self.values, np.maximum(squared, 0) / self._near_squared)
 
 
-def _take_turns(utilities: npt.NDArray[np.float64], wanted: int, diversity: _Diversity) -> list[int]:
+def _take_turns(
+    utilities: npt.NDArray[np.float64], wanted: int, diversity: _Diversity, first: npt.NDArray[np.bool_]
+) -> list[int]:
     """Indices of photos: the columns of (N, C) take their best in turn; a column without candidates loses its turn.
 
-    Photos without any utility come last.
+    The photos of `first`, bool (N,), come before the others, photos without any utility last.
     """
     columns = utilities.shape[1]
     left = np.ones(len(utilities), bool)
     chosen: list[int] = []
     turn = 0
     for _ in range(wanted):
+        eligible = left & first if (left & first).any() else left
         for turn in [(turn + skipped) % columns for skipped in range(columns)]:
-            values = np.where(left, utilities[:, turn] * diversity.values, -1.0)
+            values = np.where(eligible, utilities[:, turn] * diversity.values, -1.0)
             best = int(np.argmax(values))
             if values[best] > 0:
                 break
@@ -129,7 +135,9 @@ def _take_turns(utilities: npt.NDArray[np.float64], wanted: int, diversity: _Div
 
 
 QUEUES: Mapping[str, Queue] = {
-    "doubtful": lambda candidates, _wanted, _seed: sorted(candidates, key=lambda each: each.score),
+    "doubtful": lambda candidates, _wanted, _seed: sorted(
+        candidates, key=lambda each: (not each.contradicts, each.score)
+    ),
     "disagreement": lambda candidates, _wanted, _seed: sorted(
         candidates, key=lambda each: (-(each.disagreement or 0.0), each.score)
     ),

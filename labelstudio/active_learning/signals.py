@@ -13,7 +13,7 @@ from surfaces.detections import Image
 from surfaces.errors import DatasetError, DecodeError
 from surfaces.images.load import check_photo
 from surfaces.store.label_store import LabelStore
-from surfaces.store.records import ScoredLabels
+from surfaces.store.records import IMAGE_LABELS, ScoredLabels
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,6 +37,7 @@ class Candidate:
         border_share: share of pixels at a border between classes, on a raster of `LONGEST_SIDE`.
         tables: number of dining tables in its labels.
         descriptor: float32 (D,); distances are small between photos that look alike.
+        contradicts: whether its labels contradict what is known of the photo as a whole.
     """
 
     sha256: str
@@ -47,6 +48,7 @@ class Candidate:
     border_share: float
     tables: int
     descriptor: Floats
+    contradicts: bool = False
 
 
 def read_candidates(store: LabelStore) -> list[Candidate]:
@@ -78,6 +80,7 @@ def measure_candidate(sha256: str, labels: ScoredLabels, photo: bytes) -> Candid
         _border_share(classes),
         sum(segment.detection.surface.is_thing for segment in labels.segments),
         _descriptor(soft_labels, photo),
+        labels.quality_scores.get(IMAGE_LABELS, 1.0) < 1,
     )
 
 

@@ -12,8 +12,7 @@ from typing import Self
 
 from surfaces.errors import DatasetError
 from surfaces.store.database import Database
-
-LOG_NAME = "reviews.sqlite"
+from surfaces.store.forgetting import LOG_NAME as LOG_NAME
 
 
 class Outcome(StrEnum):

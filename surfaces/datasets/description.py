@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import reduce
@@ -12,6 +12,7 @@ from typing import Any
 
 from surfaces.classes import BY_NAME
 from surfaces.cli.settings_files import read_toml, unknown_name
+from surfaces.datasets.reading import note
 from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample, WrappedSample
 from surfaces.errors import DatasetError, SurfacesError
 from surfaces.io.local_files import read_text
@@ -36,7 +37,7 @@ class PhotoRule:
     where: dict[str, str]
     scope: LabelScope
 
-    def matches(self, name: str, row: dict[str, str]) -> bool:
+    def matches(self, name: str, row: Mapping[str, str]) -> bool:
         """Whether it applies to a sample with a row of the manifest."""
         return (not self.names or any(fnmatchcase(name, pattern) for pattern in self.names)) and all(
             row.get(column) == value for column, value in self.where.items()
@@ -72,37 +73,90 @@ def merge_scopes(one: LabelScope, other: LabelScope) -> LabelScope:
     return LabelScope((one.unlabelled | other.unlabelled) - absent, absent, one.present | other.present)
 
 
+@dataclass(frozen=True)
+class Description:
+    """A `dataset.toml`.
+
+    Attributes:
+        path: the file.
+        base: what it says of all photos.
+        rules: what it says of some.
+        rows: of its manifest, by the photos' names.
+    """
+
+    path: Path
+    base: LabelScope
+    rules: tuple[PhotoRule, ...]
+    rows: Mapping[str, Mapping[str, str]]
+
+    def scopes(self, photos: Iterable[tuple[str, Mapping[str, str]]], is_part: bool = False) -> list[LabelScope]:
+        """What it says of each photo, given by its name and by columns besides those of the manifest.
+
+        Args:
+            photos: names and columns.
+            is_part: whether they may be a part of those that it describes: a rule without photos is a note, no error.
+
+        Raises:
+            DatasetError: a class is absent from a photo and present, or a rule matches no photo.
+        """
+        scopes: list[LabelScope] = []
+        used: set[int] = set()
+        for name, columns in photos:
+            row = {**self.rows.get(name, {}), **columns}
+            matching = [index for index, rule in enumerate(self.rules) if rule.matches(name, row)]
+            used.update(matching)
+            scope = reduce(merge_scopes, (self.rules[index].scope for index in matching), self.base)
+            if conflict := scope.absent & scope.present:
+                names = ", ".join(name for name, surface in BY_NAME.items() if surface.coco_id in conflict)
+                raise DatasetError(f"{self.path}: expected {names} to be absent from {name} or present, got both")
+            scopes.append(scope)
+        for index, rule in enumerate(self.rules):
+            if index not in used:
+                wanted = ", ".join([*rule.names, *(f"{column} = {value}" for column, value in rule.where.items())])
+                message = f"{self.path}: expected photos that match entry {index + 1} of `photos` ({wanted}), got none"
+                if not is_part:
+                    raise DatasetError(message)
+                note(message)
+        return scopes
+
+
+def read_description(folder: Path, has_rows: bool = False) -> Description | None:
+    """A folder's `dataset.toml`; None where there is none.
+
+    Args:
+        folder: of the dataset or corpus.
+        has_rows: whether its photos have columns even if it names no `manifest`.
+
+    Raises:
+        DatasetError: the file or its manifest is not as expected.
+    """
+    path = folder / DESCRIPTION_NAME
+    if not path.exists():
+        return None
+    try:
+        values = read_toml(path)
+        base, rules = _dataset_scope(values), _rules(values, has_rows or "manifest" in values)
+        return Description(
+            path, base, rules, _read_manifest(folder / values["manifest"]) if "manifest" in values else {}
+        )
+    except SurfacesError as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
 def describe(samples: Sequence[Sample], folder: Path) -> list[Sample]:
     """The samples with what the folder's `dataset.toml` says of them; unchanged where there is none.
 
     Raises:
         DatasetError: the file or its manifest is not as expected, or matches no photo where it should.
     """
-    path = folder / DESCRIPTION_NAME
-    if not path.exists():
+    description = read_description(folder)
+    if description is None:
         return list(samples)
-    try:
-        values = read_toml(path)
-        base, rules = _dataset_scope(values), _rules(values)
-        rows = _read_manifest(folder / values["manifest"]) if "manifest" in values else {}
-    except SurfacesError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    described: list[Sample] = []
-    used: set[int] = set()
-    for sample in samples:
-        row = rows.get(sample.name, {})
-        matching = [index for index, rule in enumerate(rules) if rule.matches(sample.name, row)]
-        used.update(matching)
-        scope = reduce(merge_scopes, (rules[index].scope for index in matching), base)
-        if conflict := scope.absent & scope.present:
-            names = ", ".join(name for name, surface in BY_NAME.items() if surface.coco_id in conflict)
-            raise DatasetError(f"{path}: expected {names} to be absent from {sample.name} or present, got both")
-        described.append(sample if scope == ALL_LABELLED else DescribedSample(sample, scope))
-    for index, rule in enumerate(rules):
-        if index not in used:
-            wanted = ", ".join([*rule.names, *(f"{column} = {value}" for column, value in rule.where.items())])
-            raise DatasetError(f"{path}: expected photos that match entry {index + 1} of `photos` ({wanted}), got none")
-    return described
+    scopes = description.scopes((sample.name, {}) for sample in samples)
+    return [
+        sample if scope == ALL_LABELLED else DescribedSample(sample, scope)
+        for sample, scope in zip(samples, scopes, strict=True)
+    ]
 
 
 def licences_of(path: Path) -> tuple[Licence, ...]:
@@ -130,19 +184,19 @@ def _dataset_scope(values: dict[str, Any]) -> LabelScope:
     return _scope(values)
 
 
-def _rules(values: dict[str, Any]) -> list[PhotoRule]:
+def _rules(values: dict[str, Any], has_rows: bool) -> tuple[PhotoRule, ...]:
     entries = values.get("photos", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DatasetError(f"expected `photos` to be tables `[[photos]]`, got {entries!r}")
-    return [_rule(entry, "manifest" in values) for entry in entries]
+    return tuple(_rule(entry, has_rows) for entry in entries)
 
 
-def _rule(entry: dict[str, Any], has_manifest: bool) -> PhotoRule:
+def _rule(entry: dict[str, Any], has_rows: bool) -> PhotoRule:
     _require_keys(entry, (*_CLASS_KEYS, "names", "where"))
     where = entry.get("where", {})
     if not isinstance(where, dict) or not all(isinstance(value, str) for value in where.values()):
         raise DatasetError(f"expected `where` to be columns with their values as text, got {where!r}")
-    if where and not has_manifest:
+    if where and not has_rows:
         raise DatasetError("expected a `manifest` for `where`, got none")
     if not where and "names" not in entry:
         raise DatasetError("expected `names` or `where` in each entry of `photos`, got neither")

@@ -12,6 +12,7 @@ import numpy as np
 
 from surfaces.classes import CLASSES
 from surfaces.datasets.codec import decode_soft_labels, encode_soft_labels
+from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.detections import Detection, Mask
 from surfaces.errors import DatasetError, FetchError
 from surfaces.io.atomic_files import make_folder
@@ -20,7 +21,9 @@ from surfaces.io.storage import find_bytes, is_there
 from surfaces.masks.rle import decode_segmentation, encode
 from surfaces.messages import without_credentials
 from surfaces.store.database import Database, Row
-from surfaces.store.merging import LABEL_TABLES, Merged, has_replaced_labels, make_replaced_tables, merge_file
+from surfaces.store.forgetting import Copy, forget_photos, has_table, is_forgotten, note_copy, read_copies
+from surfaces.store.image_labels import read_image_labels, write_image_labels
+from surfaces.store.merging import LABEL_TABLES, Merged, make_replaced_tables, merge_file
 from surfaces.store.records import (
     LabelSettings,
     ScoredLabels,
@@ -123,8 +126,8 @@ class LabelStore:
 
     def labels(self, sha256: str) -> ScoredLabels:
         """The labels of a photo; raises DatasetError where it has none."""
-        width, height, quality_scores, ignore_mask, soft_labels = self._row(
-            "width, height, qualities, unsure, belief", sha256
+        width, height, quality_scores, ignore_mask, soft_labels, origin = self._row(
+            "width, height, qualities, unsure, belief, origin", sha256
         )
         with rows_checked(self.path):
             found = [(stored, decode_segmentation(stored.rle, height, width)) for stored in self.segments(sha256)]
@@ -136,6 +139,8 @@ class LabelStore:
                 decode_segmentation({"size": [height, width], "counts": ignore_mask}, height, width),
                 read_qualities(quality_scores),
                 decode_soft_labels(soft_labels, f"the belief of {sha256[:12]} in {self.path}") if soft_labels else None,
+                # Whoever reviewed the photo has seen it, and labelled all of it.
+                ALL_LABELLED if origin == "reviewed" else read_image_labels(self._database, sha256)[1],
             )
 
     def segments(self, sha256: str) -> list[StoredSegment]:
@@ -208,23 +213,34 @@ class LabelStore:
                 json.dumps(settings.details, sort_keys=True),
             )
 
-    def is_labelled(self, sha256: str, settings: str) -> bool:
-        """Whether a photo has labels of these settings (a fingerprint), or of a person."""
-        return bool(
-            self._database.rows(
-                "SELECT 1 FROM photos WHERE sha256 = ? AND (origin = 'reviewed' OR settings = ?)", sha256, settings
-            )
-        )
+    def is_labelled(
+        self, sha256: str, settings: str, source: Source | None = None, scope: LabelScope = ALL_LABELLED
+    ) -> bool:
+        """Whether a photo has labels of these settings (a fingerprint), or of a person.
+
+        With a source, automatic labels count only if they were made with what is known of the photo there (`scope`);
+        the first of several sources of which something is known decides.
+        """
+        rows = self._database.rows("SELECT origin, settings FROM photos WHERE sha256 = ?", sha256)
+        if not rows or rows[0][0] == "reviewed" or rows[0][1] != settings:
+            return bool(rows) and rows[0][0] == "reviewed"
+        with rows_checked(self.path):
+            path, stored = read_image_labels(self._database, sha256)
+        return source is None or stored == scope or path not in ("", source.path)
 
     def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
         """Adds a teacher's labels of a photo, in one transaction; `settings` is a fingerprint.
 
-        Returns False where the photo already has labels of these settings, or of a person, which are kept.
+        Returns False where the photo already has labels of these settings, or of a person, which are kept, or was
+        removed for good.
         """
         with self._database.transaction():
-            new = not self.is_labelled(sha256, settings)
+            if self.is_forgotten(sha256):
+                return False
+            new = not self.is_labelled(sha256, settings, source, labels.scope)
             if new:
                 self._write(sha256, labels, "auto", "", settings)
+                write_image_labels(self._database, sha256, source, labels.scope)
             self._add_path(source, sha256)
         return new
 
@@ -254,7 +270,7 @@ class LabelStore:
 
     def replaced(self) -> set[str]:
         """The sha256 of all photos whose automatic labels are kept beside those of a review."""
-        if not has_replaced_labels(self._database, "main"):
+        if not has_table(self._database, "replaced_photos"):
             return set()
         return {sha256 for (sha256,) in self._database.rows("SELECT sha256 FROM replaced_photos")}
 
@@ -298,6 +314,26 @@ class LabelStore:
             for path in gone:
                 self._database.run("DELETE FROM sources WHERE path = ?", path)
         return len(gone)
+
+    def forget(self, photos: Collection[str]) -> int:
+        """Removes photos, given by their sha256, for good, with labels, reviews and paths; runs leave them out.
+
+        Returns the number of photos that were there.
+        """
+        return forget_photos(self._database, photos)
+
+    def is_forgotten(self, sha256: str) -> bool:
+        """Whether a photo was removed for good."""
+        return is_forgotten(self._database, sha256)
+
+    def note_copy(self, copy: Copy) -> None:
+        """Records a folder that holds a copy of the store's photos or labels."""
+        note_copy(self._database, copy)
+
+    def copies(self) -> list[Copy]:
+        """The recorded copies, by path; some may have been deleted since."""
+        with rows_checked(self.path):
+            return read_copies(self._database)
 
     def merge(self, folder: Path) -> Merged:
         """Copies the labels of another folder's store that has the same settings, in one transaction.

@@ -8,6 +8,8 @@ from pathlib import Path
 from surfaces.errors import DatasetError, FetchError
 from surfaces.io.storage import is_remote, require_allowed
 from surfaces.store.database import Database
+from surfaces.store.forgetting import has_table, merge_forgotten
+from surfaces.store.image_labels import merge_image_labels
 
 LABEL_TABLES = ("photos", "segments")
 
@@ -65,10 +67,12 @@ def merge_file(database: Database, path: Path) -> Merged:
             [(conflicts,)] = database.rows(_CONFLICTS)
             for statement in _STATEMENTS:
                 database.run(statement)
-            if has_replaced_labels(database, "other"):
+            if has_table(database, "replaced_segments", "other"):
                 make_replaced_tables(database)
                 for statement in _REPLACED_STATEMENTS:
                     database.run(statement)
+            merge_image_labels(database)
+            merge_forgotten(database)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
     return Merged(int(count), int(conflicts))
@@ -79,11 +83,6 @@ def make_replaced_tables(database: Database) -> None:
     for table in LABEL_TABLES:
         database.run(f"CREATE TABLE IF NOT EXISTS replaced_{table} AS SELECT * FROM {table} WHERE 0")
         database.run(f"CREATE INDEX IF NOT EXISTS replaced_{table}_of_photo ON replaced_{table} (sha256)")
-
-
-def has_replaced_labels(database: Database, schema: str) -> bool:
-    """Whether a store has these tables; its schema is `main`, or `other` where it is attached."""
-    return bool(database.rows(f"SELECT 1 FROM {schema}.sqlite_master WHERE name = 'replaced_segments'"))
 
 
 def _require_allowed_sources(database: Database, path: Path) -> None:

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import IGNORE, OTHER, SurfaceClass
+from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope
 from surfaces.datasets.sample import MAX_TABLES as MAX_TABLES
-from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection, Mask
 from surfaces.errors import DatasetError
 from surfaces.masks.rle import Rle
+
+IMAGE_LABELS = "image_labels"
+"""The quality score that is below 1 where labels contradict what is known of the photo as a whole."""
 
 
 class SettingsChangedError(DatasetError):
@@ -45,14 +48,16 @@ class ScoredLabels:
             neither one another nor `ignore_mask`.
         ignore_mask: bool HxW: unlabelled pixels, left out of training and evaluation.
         quality_scores: of the whole photo from 0 to 1 by name, 1 is best: `score` (the order of the review queue),
-            `worst_segment`, `sure_share`, `flips`, `backends`; those that the teacher does not have are absent.
+            `worst_segment`, `sure_share`, `flips`, `backends`, `image_labels`; those that are not known are absent.
         soft_labels: the class probabilities, as in `Labels`; None where there are none.
+        scope: classes that are known to be absent from the photo, or present, beside the labels.
     """
 
     segments: tuple[ScoredSegment, ...]
     ignore_mask: Mask
     quality_scores: Mapping[str, float] = field(default_factory=dict)
     soft_labels: npt.NDArray[np.uint8] | None = None
+    scope: LabelScope = ALL_LABELLED
 
     def labels(self) -> Labels:
         """The label maps for training."""
@@ -63,7 +68,12 @@ class ScoredLabels:
             semantic[found.mask] = found.surface.coco_id
             if found.surface.is_thing:
                 tables[found.mask] = tables.max() + 1
-        return Labels(semantic, tables, self.soft_labels)
+        return Labels(semantic, tables, self.soft_labels, self._label_scope())
+
+    def _label_scope(self) -> LabelScope:
+        """A class that is present but has no segment is unlabelled; one that has segments is not absent."""
+        drawn = {segment.detection.surface.coco_id for segment in self.segments}
+        return LabelScope(self.scope.present - drawn, self.scope.absent - drawn, self.scope.present)
 
 
 @dataclass(frozen=True)

@@ -247,9 +247,9 @@ def test_error_causes_with_shares(tmp_path: Path) -> None:
         "lost_iou": {"wall": 0.06, "floor": 0.06, "dining table": 0.0, "mean": 0.04},
         "photos": dict.fromkeys("abc"),
     }
-    for name, photos in zip(ERRORS, ("abc", "ab"), strict=True):
+    for name, photos in zip(ERRORS[:2], ("abc", "ab"), strict=True):
         (tmp_path / name).write_text(json.dumps(content | {"photos": dict.fromkeys(photos)}))
-    rows, of_worst_only = (error_causes(Results(tmp_path), name).splitlines() for name in ERRORS)
+    rows, of_worst_only = (error_causes(Results(tmp_path), name).splitlines() for name in ERRORS[:2])
     assert rows[2:] == [
         "| rug | 2 | .0300 |  |  | .0100 | 50% |",
         "| these 2 photos | 2 | .0300 |  |  | .0200 | 50% of all |",

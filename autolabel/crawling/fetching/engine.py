@@ -18,8 +18,10 @@ from autolabel.crawling.database import FILE_LANES, CrawlDatabase
 from autolabel.crawling.fetching.fetcher import Fetcher
 from autolabel.crawling.fetching.robots import RULES_MAX, RobotsRules, robots_origin
 from autolabel.crawling.fetching.schedule import Schedule
+from autolabel.crawling.forgotten import REDIRECTED, forgotten_at
 from autolabel.crawling.found_requests import FoundLimits, FoundRequests
 from autolabel.crawling.records import (
+    FORGOTTEN,
     ITEM_ERROR,
     TOO_MANY,
     AnyRequest,
@@ -249,8 +251,11 @@ class Crawl:
                 self._schedule.reschedule(host, self._delay_s(host))
 
     def _redirect(self, request: AnyRequest, url: str) -> None:
-        if isinstance(request, QueuedRequest) and self._database.is_known(url, request):
-            self._end(request, Ended(State.DONE, "duplicate", f"redirected to {url}, which is known"))
+        forgotten = forgotten_at(self._database, url)
+        if isinstance(request, QueuedRequest) and forgotten is not None:
+            self._end(request, Ended(State.REFUSED, FORGOTTEN, forgotten))
+        elif isinstance(request, QueuedRequest) and self._database.is_known(url, request):
+            self._end(request, Ended(State.DONE, "duplicate", REDIRECTED.format(url)))
         else:
             self._add_host(self._database.redirect(request, url))
 

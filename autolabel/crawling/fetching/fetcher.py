@@ -13,8 +13,9 @@ from functools import partial
 
 from autolabel.crawling.blob_store import BlobStore, blob_name
 from autolabel.crawling.fetching.robots import BYTES_MAX, OPT_OUTS, directives
-from autolabel.crawling.filters.image_filter import ImageFilter
+from autolabel.crawling.filters.image_filter import ImageFilter, Reason
 from autolabel.crawling.records import (
+    FORGOTTEN,
     PRIVATE_ADDRESS,
     AnyRequest,
     CrawlRequest,
@@ -167,6 +168,8 @@ class Fetcher:
             stats = self._filter.measure(data)
         with self._classifying:
             result = self._filter.classify(stats)
+        if result.reason is Reason.FORGOTTEN:
+            return Ended(State.REFUSED, FORGOTTEN, result.duplicate_of)
         # The bytes are stored before the database says so: a kill between the two loses nothing.
         path = self._store.put(blob_name(stats.sha256, data), data) if result.kept else ""
         photo = Photo(stats, path, fetched, headers, result.duplicate_of)

@@ -20,7 +20,7 @@ from autolabel.crawling.filters.statistics import (
     lightness_entropy,
     text_share,
 )
-from autolabel.crawling.records import Superseded
+from autolabel.crawling.records import FORGOTTEN, ForgottenPhoto, Superseded
 from surfaces.detections import Image
 from surfaces.drawing.labels import fitting_size
 from surfaces.errors import DecodeError
@@ -35,6 +35,7 @@ class Reason(StrEnum):
     """`kept`, or the first of the others, in this order, that is true of a photo."""
 
     KEPT = "kept"
+    FORGOTTEN = FORGOTTEN
     DUPLICATE = "duplicate"
     UNREADABLE = "unreadable"
     TOO_SMALL = "too-small"
@@ -68,7 +69,7 @@ class FilterResult:
 
     reason: Reason
     detail: str = ""  # the measured value, a few words
-    duplicate_of: str = ""  # sha256 of the kept photo that it resembles
+    duplicate_of: str = ""  # sha256 of the kept photo, or the forgotten one, that it resembles
     supersedes: tuple[Superseded, ...] = ()  # kept photos that it resembles and is better than
 
     @property
@@ -83,6 +84,7 @@ class ImageFilter:
     Args:
         known: the statistics of the photos that the corpus keeps.
         scene_of: computes wall, floor, table and room of a photo (uint8 HxWx3 RGB); None: the student network.
+        forgotten: photos that were removed, and must not be kept again, nor copies of them.
 
     Raises:
         WeightsError: the student's file is missing or is not such a file.
@@ -93,10 +95,17 @@ class ImageFilter:
         settings: FilterSettings | None = None,
         known: Iterable[ImageStats] = (),
         scene_of: Callable[[Image], SceneShares] | None = None,
+        forgotten: Iterable[ForgottenPhoto] = (),
     ) -> None:
         self._settings = settings or FilterSettings()
         self._kept: dict[str, tuple[int, int]] = {}
         self._near = NearDuplicateIndex(self._settings.near_max)
+        self._forgotten: set[str] = set()
+        self._forgotten_near = NearDuplicateIndex(self._settings.near_max)
+        for photo in forgotten:
+            self._forgotten.add(photo.sha256)
+            if photo.near_hash:
+                self._forgotten_near.add(photo.sha256, photo.near_hash)
         for stats in known:
             self._keep(stats)
         self._scene_of = scene_of
@@ -106,7 +115,7 @@ class ImageFilter:
     def measure(self, data: bytes) -> ImageStats:
         """Measures a photo's bytes; no photo makes it raise."""
         stats = ImageStats(hashlib.sha256(data).hexdigest(), len(data))
-        if stats.sha256 in self._kept:
+        if stats.sha256 in self._kept or stats.sha256 in self._forgotten:
             return stats
         try:
             image = decode_image(io.BytesIO(data), self._settings.limits)
@@ -133,6 +142,8 @@ class ImageFilter:
 
     def classify(self, stats: ImageStats) -> FilterResult:
         """Decides on a photo. Of near-duplicates the best is kept (`ImageStats.worth`), of equal ones the first."""
+        if forgotten := self._find_forgotten(stats):
+            return FilterResult(Reason.FORGOTTEN, duplicate_of=forgotten)
         measured = stats.width or stats.unreadable  # else `measure` knew it; a better copy may have come since
         if stats.sha256 in self._kept or not measured:
             return FilterResult(Reason.DUPLICATE, duplicate_of=stats.sha256)
@@ -152,6 +163,13 @@ class ImageFilter:
             for sha256, distance in near
         )
         return FilterResult(Reason.KEPT, supersedes=tuple(superseded))
+
+    def _find_forgotten(self, stats: ImageStats) -> str:
+        """The sha256 of the removed photo that a photo is, or resembles; empty if there is none."""
+        if stats.sha256 in self._forgotten:
+            return stats.sha256
+        near = self._forgotten_near.find_all(stats.near_hash) if stats.near_hash else []
+        return near[0][0] if near else ""
 
     def _keep(self, stats: ImageStats) -> None:
         self._kept[stats.sha256] = stats.worth

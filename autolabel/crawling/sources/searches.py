@@ -51,7 +51,7 @@ def openverse_query(query: str, settings: ParseSettings, page: int = 1) -> Crawl
     if settings.licences != frozenset(CODES):
         parameters["license"] = ",".join(code for code in CODES if code in settings.licences)
     url = normalize(f"{settings.openverse}/v1/images/?{urlencode(parameters)}")
-    return CrawlRequest(url, Kind.OPENVERSE, "openverse")
+    return CrawlRequest(url, Kind.OPENVERSE, "openverse", query=one_line(query, _QUERY_MAX))
 
 
 def parse_openverse(request: CrawlRequest, response: Response, settings: ParseSettings) -> list[CrawlRequest]:
@@ -75,6 +75,7 @@ def parse_openverse(request: CrawlRequest, response: Response, settings: ParseSe
             author=one_line(texts.get("creator", "")),
             licence=name_of(code, one_line(texts.get("license_version", ""), 10)),
             licence_url=resolve(response.url, texts.get("license_url", "")),
+            query=request.query,
         )
         found.append(photo)
     asked = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
@@ -86,7 +87,7 @@ def parse_openverse(request: CrawlRequest, response: Response, settings: ParseSe
 
 def wikimedia_query(query: str, settings: ParseSettings) -> CrawlRequest:
     """Returns the request for the first results of a query, in the search's own language (`incategory:…`)."""
-    return _wikimedia_request(settings, {"gsrsearch": f"{query} filetype:bitmap"})
+    return _wikimedia_request(settings, {"gsrsearch": f"{query} filetype:bitmap"}, one_line(query, _QUERY_MAX))
 
 
 def parse_wikimedia(request: CrawlRequest, response: Response, settings: ParseSettings) -> list[CrawlRequest]:
@@ -112,15 +113,15 @@ def parse_wikimedia(request: CrawlRequest, response: Response, settings: ParseSe
         asked = dict(parse_qsl(urlsplit(request.url).query))
         again = {name: text_of(value) for name, value in following.items()}
         try:
-            found.append(_wikimedia_request(settings, {"gsrsearch": asked.get("gsrsearch", "")} | again))
+            found.append(_wikimedia_request(settings, {"gsrsearch": asked.get("gsrsearch", "")} | again, request.query))
         except (AddressError, ValueError) as error:  # ValueError: half a surrogate pair
             raise ParseError("expected Wikimedia Commons' results, got a next page without an address") from error
     return found
 
 
-def _wikimedia_request(settings: ParseSettings, parameters: dict[str, str]) -> CrawlRequest:
+def _wikimedia_request(settings: ParseSettings, parameters: dict[str, str], query: str) -> CrawlRequest:
     url = normalize(f"{settings.wikimedia}/w/api.php?{urlencode(_WIKIMEDIA_PARAMETERS | parameters)}")
-    return CrawlRequest(url, Kind.WIKIMEDIA, "wikimedia")
+    return CrawlRequest(url, Kind.WIKIMEDIA, "wikimedia", query=query)
 
 
 def _wikimedia_photo(
@@ -142,6 +143,7 @@ def _wikimedia_photo(
         author=_metadata(info, "Artist"),
         licence=licence,
         licence_url=resolve(base, licence_url),
+        query=request.query,
     )
 
 

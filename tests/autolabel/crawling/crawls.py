@@ -31,7 +31,8 @@ def crawl(
     """Crawls requests (or URLs of photos) into a corpus."""
     corpus.mkdir(exist_ok=True)
     with CrawlDatabase.open(corpus, create=True) as database:
-        fetcher = fetcher_type(fetching, ImageFilter(ANY_PICTURE, database.kept_stats()), open_blob_store(corpus, None))
+        image_filter = ImageFilter(ANY_PICTURE, database.kept_stats(), forgotten=database.forgotten_photos())
+        fetcher = fetcher_type(fetching, image_filter, open_blob_store(corpus, None))
         database.add(
             each if isinstance(each, CrawlRequest) else CrawlRequest(each, Kind.PHOTO, "urls") for each in requests
         )

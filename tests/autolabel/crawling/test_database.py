@@ -44,6 +44,7 @@ _PROVENANCE = {
     "author": "A. Nother",
     "licence": "CC BY 4.0",
     "licence_url": "https://creativecommons.org/licenses/by/4.0/",
+    "query": "dining room",
 }
 
 

@@ -51,6 +51,7 @@ def test_photos_of_openverse_with_their_provenance_and_the_next_page() -> None:
         author="Sean MacEntee",
         licence="CC BY 2.0",
         licence_url="https://creativecommons.org/licenses/by/2.0/",
+        query="dining room",
     )
     assert (photos[1].title, photos[1].author, photos[1].licence) == ("Tree table <b>room</b>", "", "CC0 1.0")
     assert photos[2].licence == "CC BY-NC-ND 2.0"
@@ -116,6 +117,7 @@ def test_photos_of_wikimedia_with_their_provenance_in_the_order_of_the_results()
             author="Jane & John (own work)",
             licence="CC BY-SA 3.0",
             licence_url="https://creativecommons.org/licenses/by-sa/3.0",
+            query="dining room",
         ),
         CrawlRequest(
             url=_UPLOADS + "thumb/7/7e/White_House_dining_room.tif/lossy-page1-1920px-White_House_dining_room.tif.jpg",
@@ -125,6 +127,7 @@ def test_photos_of_wikimedia_with_their_provenance_in_the_order_of_the_results()
             title="White House dining room",
             author="Unknown author",
             licence="Public domain",
+            query="dining room",
         ),
         CrawlRequest(
             url=_UPLOADS + "7/7e/Comedor_Casa_Museo.png",
@@ -135,6 +138,7 @@ def test_photos_of_wikimedia_with_their_provenance_in_the_order_of_the_results()
             author="Ana Pérez",
             licence="CC0",
             licence_url="http://creativecommons.org/publicdomain/zero/1.0/deed.en",
+            query="dining room",
         ),
     ]
     assert following.kind is Kind.WIKIMEDIA

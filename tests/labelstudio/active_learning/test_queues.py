@@ -210,3 +210,18 @@ def test_candidates_are_the_photos_that_nobody_reviewed(tmp_path: Path) -> None:
     assert [one.sha256 for one in found] == sorted([shas[0], shas[2]])
     assert {one.sha256: one.score for one in found} == {shas[0]: 0, shas[2]: pytest.approx(0.2)}
     assert [one.tables for one in found] == [1, 1]
+
+
+@pytest.mark.parametrize("queue", ["doubtful", "expected-gain"])
+def test_contradictions_come_first(queue: str) -> None:
+    plain = [candidate(name, place, score=0.1) for place, name in enumerate("abcd")]
+    contradicting = [candidate(name, place, score=0.9, contradicts=True) for place, name in enumerate("xy", 4)]
+    assert set(names(queue, [*plain, *contradicting], 2)) == {"x", "y"}
+    assert len(names(queue, [*plain, *contradicting])) == 6
+
+
+def test_a_low_score_for_image_labels_is_a_contradiction() -> None:
+    for score, contradicts in ((0.1, True), (1.0, False)):
+        labels = replace(half_wall(), quality_scores={"score": 0.5, "image_labels": score})
+        assert measure_candidate("a", labels, b"").contradicts is contradicts
+    assert not measure_candidate("a", half_wall(), b"").contradicts
