@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from importlib import import_module
 from unittest.mock import patch
 
 import autolabel.__main__
@@ -29,7 +30,12 @@ def list_commands(_: Results) -> str:
     for module in _PACKAGES:
         package = str(module.__package__)
         parts.append(f"## {package}\n\n{str(module.__doc__).strip()}\n")
-        parts += [f"### {package} {name}\n\n{_help_of(module.main, [name])}" for name in module.COMMANDS]
+        for name in module.COMMANDS:
+            parts.append(f"### {package} {name}\n\n{_help_of(module.main, [name])}")
+            actions = getattr(import_module(f"{package}.commands.{name}"), "ACTIONS", ())
+            parts += [
+                f"#### {package} {name} {action}\n\n{_help_of(module.main, [name, action])}" for action in actions
+            ]
     return "\n".join(parts)
 
 
