@@ -24,6 +24,11 @@ STEPS: dict[int, tuple[str, ...]] = {
 """Reports on NYUv2's validation part by the training's steps, a file per seed."""
 
 
+REVIEWED_PHOTOS = (0, 112, 445, 1332)
+REVIEWED_SETS = ("scenes-val", "tables-val", "rooms")
+"""Reports of trainings with so many reviewed photos, and the datasets of each."""
+
+
 def _per_class(header: str, cell: str) -> Columns:
     """A column per class, with its name in the header and the cell's template."""
     return [(header.replace("CLASS", c.name.removesuffix(" table")), cell.replace("CLASS", c.name)) for c in CLASSES]
@@ -153,6 +158,23 @@ def learning_steps(results: Results) -> str:
         *(("steps", "{steps}"), ("seeds", "{seeds}"), ("wall IoU", "{reports/*/classes/wall/iou}")),
         *(("floor", "{reports/*/classes/floor/iou}"), ("dining", "{reports/*/classes/dining table/iou}")),
         ("mean", "{means/*}"),
+    ]
+    return table(columns, rows)
+
+
+def reviewed_photos(results: Results) -> str:
+    """Scores by the number of reviewed photos, of trainings of equal length."""
+    rows = [
+        {"photos": photos} | {data: results.read(f"reviewed-photos-{photos}-{data}.json") for data in REVIEWED_SETS}
+        for photos in REVIEWED_PHOTOS
+    ]
+    columns = [
+        ("reviewed photos", "{photos}"),
+        *_per_class("scenes: CLASS IoU", "{scenes-val/classes/CLASS/iou}"),
+        *(("table precision", "{scenes-val/tables/precision}"), ("recall", "{scenes-val/tables/recall}")),
+        ("tables: dining IoU", "{tables-val/classes/dining table/iou}"),
+        *(("precision", "{tables-val/tables/precision}"), ("recall", "{tables-val/tables/recall}")),
+        *_per_class("rooms: CLASS IoU", "{rooms/classes/CLASS/iou}"),
     ]
     return table(columns, rows)
 
@@ -315,6 +337,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "speed": speed,
     "auto-label-rules": auto_label_rules,
     "learning-steps": learning_steps,
+    "reviewed-photos": reviewed_photos,
     "errors-scenes": lambda results: error_causes(results, ERRORS[0]),
     "errors-nyuv2": lambda results: error_causes(results, ERRORS[2]),
     "reviews-tables": reviews,
