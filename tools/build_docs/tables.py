@@ -179,6 +179,15 @@ def reviewed_photos(results: Results) -> str:
     return table(columns, rows)
 
 
+def commercial(results: Results) -> str:
+    """The network of the recipe for commercial use beside the one that ships, on the rooms."""
+    rows = []
+    for title, name in (("ships", "shipped-rooms.json"), ("`commercial.toml`, renders alone", "commercial-rooms.json")):
+        rows.append(results.read(name) | {"title": title})
+    columns = [("network", "{title}"), *_per_class("CLASS IoU", "{classes/CLASS/iou}")]
+    return table([*columns, ("table precision", "{tables/precision}"), ("recall", "{tables/recall}")], rows)
+
+
 def error_causes(results: Results, name: str, most: int = 6) -> str:
     """Lost IoU of the worst photos by the causes that cost most."""
     found = results.read(name)
@@ -338,6 +347,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "auto-label-rules": auto_label_rules,
     "learning-steps": learning_steps,
     "reviewed-photos": reviewed_photos,
+    "commercial": commercial,
     "errors-scenes": lambda results: error_causes(results, ERRORS[0]),
     "errors-nyuv2": lambda results: error_causes(results, ERRORS[2]),
     "reviews-tables": reviews,
