@@ -105,7 +105,7 @@ class Processes:
         return values
 
     def meet(self, stopped_by: int | None = None, elapsed: float = 0.0) -> tuple[int | None, float]:
-        """Waits for all processes.
+        """Waits for all processes; called between what may fail in one of them and what they compute together.
 
         Args:
             stopped_by: the signal that has asked this process to stop.
@@ -158,7 +158,7 @@ def open_processes() -> Iterator[Processes]:
         SurfacesError: the others cannot be reached.
         PeerError: another process has failed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not dist.is_available():
+    if os.environ.get("WORLD_SIZE", "1") == "1" or not dist.is_available():
         yield ALONE
         return
     processes = connected()

@@ -95,6 +95,7 @@ def train(config: TrainConfig, resume: bool = False, processes: Processes = ALON
         trainer = Trainer(config, begun, batches, device, curves, validator, processes)
         if checkpoint:
             trainer.restore(checkpoint)
+        processes.meet()
         trainer.fit(folder)
     path = folder / WEIGHTS_NAME
     if processes.first:

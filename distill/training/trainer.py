@@ -198,6 +198,7 @@ class Trainer:
                 losses = {name: loss.mean() for name, loss in self.losses(trial, batch, amp).items()}
                 self.total_loss(losses).backward()  # type: ignore[no-untyped-call]
                 times.append(time.monotonic() - started)
+        self.processes.meet()
         medians = {amp: statistics.median(times[1:]) for amp, times in seconds.items()}
         self.amp = self.processes.from_first("bf16" if medians["bf16"] < BF16_GAIN * medians["off"] else "off")
         report(f"amp: {self.amp} (a step takes {medians['off']:.2f} s in float32, {medians['bf16']:.2f} s in bf16)")

@@ -147,6 +147,18 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(rank: int, tmp_pa
     assert errors == [f"distill: stopped after step {checkpoint.step}; the same command with --resume continues"]
 
 
+@pytest.mark.slow
+def test_a_lost_process_ends_the_others(tmp_path: Path) -> None:
+    config = learning(tmp_path / "run", steps=10_000, batch=2)
+    with running_on(2, config) as process:
+        found = trainers(process)
+        found[1].kill()
+        assert process.stderr
+        errors = [line for line in process.stderr.read().splitlines() if line.startswith("distill: ")]
+        assert not psutil.wait_procs(found, timeout=60)[1]
+    assert errors == ["distill: expected 2 processes, lost one; the same command with --resume continues"]
+
+
 def test_an_error_is_one_line_of_one_process(tmp_path: Path) -> None:
     ran = run_on(2, learning(tmp_path / "run", batch=1))
     assert ran.returncode
