@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from distill.training.config import add_config_arguments, config_from_arguments
+from distill.training.processes import PeerError, open_processes
 from distill.training.run import train
 
 
@@ -15,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains; the path of the weights is the result."""
-    config = config_from_arguments(args)
-    print(train(config, resume=args.resume))
+    """Trains; the path of the weights is the result. Of several processes, one prints."""
+    try:
+        with open_processes() as processes:
+            print(train(config_from_arguments(args), args.resume, processes))
+    except PeerError as error:
+        return error.exit_code
     return 0

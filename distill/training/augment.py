@@ -22,30 +22,37 @@ def uniform(count: int, low: float, high: float, generator: torch.Generator) -> 
     return low + (high - low) * torch.rand(count, generator=generator)
 
 
-def view_maps(sizes: Tensor, crop: int, generator: torch.Generator) -> Tensor:
+def view_maps(
+    sizes: Tensor, crop: int, generator: torch.Generator, count: int | None = None, rows: slice = slice(None)
+) -> Tensor:
     """Random views: scale .5 to 2 of what the exported network sees, a little stretch, flip, small rotation, anywhere.
 
     Args:
         sizes: (B, 2) heights and widths of the photos.
         crop: side of the square views.
         generator: source of chance.
+        count, rows: as of `photographic_jitter`.
 
     Returns:
         float (B, 2, 3): the view's pixel centres (x, y, 1) to the photo's pixel coordinates (x, y).
     """
-    count = len(sizes)
+    count = count or len(sizes)
+
+    def chance(low: float, high: float) -> Tensor:
+        return uniform(count, low, high, generator)[rows]
+
     height, width = sizes[:, 0].float(), sizes[:, 1].float()
-    zoom = torch.exp(uniform(count, math.log(SCALE[0]), math.log(SCALE[1]), generator))
-    stretch = torch.exp(uniform(count, -math.log(STRETCH), math.log(STRETCH), generator) / 2)
+    zoom = torch.exp(chance(math.log(SCALE[0]), math.log(SCALE[1])))
+    stretch = torch.exp(chance(-math.log(STRETCH), math.log(STRETCH)) / 2)
     step = (height * width).sqrt() / REFERENCE_SIDE / zoom
     step_x, step_y = step * stretch, step / stretch
-    mirrored = torch.where(torch.rand(count, generator=generator) < FLIP_CHANCE, -1.0, 1.0)
-    angle = torch.deg2rad(uniform(count, -ROTATION_DEGREES, ROTATION_DEGREES, generator))
+    mirrored = torch.where(chance(0, 1) < FLIP_CHANCE, -1.0, 1.0)
+    angle = torch.deg2rad(chance(-ROTATION_DEGREES, ROTATION_DEGREES))
     cos, sin = angle.cos(), angle.sin()
     # A view larger than the photo shows it whole, somewhere; a smaller one lies within it.
     slack_x, slack_y = (width - crop * step_x) / 2, (height - crop * step_y) / 2
-    centre_x = width / 2 + slack_x * uniform(count, -1, 1, generator)
-    centre_y = height / 2 + slack_y * uniform(count, -1, 1, generator)
+    centre_x = width / 2 + slack_x * chance(-1, 1)
+    centre_y = height / 2 + slack_y * chance(-1, 1)
     linear = torch.stack(
         [
             torch.stack([cos * step_x * mirrored, -sin * step_y], 1),
@@ -58,7 +65,9 @@ def view_maps(sizes: Tensor, crop: int, generator: torch.Generator) -> Tensor:
     return torch.cat([linear, shift[:, :, None]], dim=2)
 
 
-def photographic_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def photographic_jitter(
+    images: Tensor, strength: float, generator: torch.Generator, count: int | None = None, rows: slice = slice(None)
+) -> Tensor:
     """Gamma, exposure, contrast, white balance, saturation, blur, noise and JPEG, each at random strength.
 
     Strong on purpose: Kinect photos are dim and warm, architectural photography is bright and clean. Every photo's
@@ -68,32 +77,47 @@ def photographic_jitter(images: Tensor, strength: float, generator: torch.Genera
         images: float (B, 3, H, W), 0 to 255.
         strength: 1 for the full range, 0 for none.
         generator: source of chance.
+        count: photos of the batch that these are some of; None: these.
+        rows: which of them these are. What happens to each does not depend on which others are given.
 
     Returns:
         The same shape and range.
     """
     if strength == 0:
         return images
-    count, device = len(images), images.device
+    count, device = count or len(images), images.device
     strengths = strength * torch.rand(count, generator=generator)
 
     def chance(low: float, high: float) -> Tensor:
-        return (strengths * uniform(count, low, high, generator)).to(device)[:, None, None, None]
+        return (strengths * uniform(count, low, high, generator))[rows].to(device)[:, None, None, None]
 
     x = (images / 255).clamp(1e-4, 1)
     x = x ** torch.exp2(chance(-0.7, 0.7))
     x = x * torch.exp2(chance(-0.5, 0.7))
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = mean + (x - mean) * torch.exp2(chance(-0.5, 0.5))
-    balance = torch.cat([chance(-0.3, 0.3), torch.zeros(count, 1, 1, 1, device=device), chance(-0.3, 0.3)], dim=1)
+    red, blue = chance(-0.3, 0.3), chance(-0.3, 0.3)
+    balance = torch.cat([red, torch.zeros_like(red), blue], dim=1)
     x = x * torch.exp2(balance)
     grey = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
     x = grey + (x - grey) * (1 + chance(-0.8, 0.6))
     x = soften(x, chance(0, 1) ** 2)
-    noise = torch.randn(x.shape, generator=generator).to(device)
-    x = x + noise * chance(0, 0.06)
+    noise = torch.stack([noise_of(seed, x.shape[1:]) for seed in drawn_seeds(count, generator)[rows].tolist()]).to(
+        device
+    )
+    x = x + noise.to(device) * chance(0, 0.06)
     x = x.clamp(0, 1) * 255
     return jpeg(x, 1 + chance(0, 30)[:, 0, 0, 0])
+
+
+def drawn_seeds(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) int64 seeds of generators, one a photo."""
+    return torch.randint(2**31, (count,), generator=generator)
+
+
+def noise_of(seed: int, shape: torch.Size) -> Tensor:
+    """Normally distributed numbers, on the CPU."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def soften(images: Tensor, amount: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ _KINDS: dict[str, type | UnionType] = {
     "optimizer": dict,
     "scaler": dict,
     "amp": str,
+    "photo_hashes": list,
 }
 
 
@@ -41,6 +42,7 @@ class Checkpoint:
         student, average, optimizer: state dicts of the weights, of their moving average, of AdamW.
         scaler: of the loss scaling that fp16 needs; empty without it.
         amp: the type that `amp = "auto"` chose.
+        photo_hashes: of the photos that were streamed so far; empty without `stream`.
     """
 
     step: int
@@ -51,6 +53,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     scaler: dict[str, Any] = field(default_factory=dict)
     amp: str = "off"
+    photo_hashes: list[int] = field(default_factory=list)
 
 
 def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:

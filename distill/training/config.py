@@ -54,6 +54,8 @@ class TrainConfig:
         budget: a time such as 25m or 1.5h that the whole schedule is fitted into (0: go by steps).
         batch, crop: photos a step; side of the square crop in pixels, a multiple of 128.
         max_side: larger photos are reduced to this longest side, in pixels, when they are read.
+        stream: read photos during training, for datasets that do not fit into memory.
+        buffer: photos that a stream mixes.
         lr: AdamW's peak learning rate for tensors that start at random.
         pretrained_lr: factor on it for tensors that `init` brought.
         freeze: leave what `init` brought of encoder and semantic branch as it is.
@@ -96,6 +98,8 @@ class TrainConfig:
     batch: int = 8
     crop: int = 384
     max_side: int = 768
+    stream: bool = False
+    buffer: int = 1024
     lr: float = 1e-3
     pretrained_lr: float = 0.1
     freeze: bool = False
@@ -135,7 +139,16 @@ class TrainConfig:
             raise ConfigError(f"expected `licence` to be commercial, or nothing, got {self.licence!r}")
         if self.amp not in ("auto", "off", "bf16", "fp16"):
             raise ConfigError(f"expected `amp` to be auto, off, bf16 or fp16, got {self.amp!r}")
-        for name in ("steps", "batch", "extra_batch", "max_side", "val_photos", "checkpoint_every", "log_every"):
+        for name in (
+            "steps",
+            "batch",
+            "extra_batch",
+            "max_side",
+            "buffer",
+            "val_photos",
+            "checkpoint_every",
+            "log_every",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
         for name in ("table_share", "warmup", "ema", "copy_paste"):

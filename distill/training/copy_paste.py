@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.training.data import SOFT_LABEL_STRIDE, Views
+from distill.training.data import SOFT_LABEL_STRIDE
+from distill.training.views import Views
 from surfaces.classes import DINING_TABLE
 
 SMALLEST_SHARE = 0.01

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from distill.datasets import read_sample, subsample
@@ -79,6 +78,40 @@ class DeviceData:
             parts.append(torch.multinomial(self.chance, count - with_table, replacement=True, generator=generator))
         return torch.cat(parts)
 
+    def select(self, wanted: Wanted) -> tuple[DeviceData, Tensor]:
+        """Photos of a batch: where they are, and their indices there, as of `draw`."""
+        return self, self.draw(wanted.count, wanted.table_share, wanted.generator)[wanted.rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Photos of a batch that a process needs.
+
+    Attributes:
+        step: of the batch.
+        count: photos of the whole batch.
+        table_share: of them that have a table.
+        generator: source of chance.
+        rows: those that are needed.
+    """
+
+    step: int
+    count: int
+    table_share: float
+    generator: torch.Generator
+    rows: slice
+
+
+class PhotoSource(Protocol):
+    """Where photos of batches come from: DeviceData, or `distill.training.stream.PhotoStream`."""
+
+    @property
+    def hashes(self) -> tuple[int, ...]:
+        """Of the photos that are known before the first step."""
+
+    def select(self, wanted: Wanted) -> tuple[DeviceData, Tensor]:
+        """See DeviceData.select."""
+
 
 def training_samples(folders: Sequence[str], split: str, options: ReadOptions = DEFAULT_OPTIONS) -> list[list[Sample]]:
     """The samples of each dataset on the wanted side of its block-wise split.
@@ -96,13 +129,14 @@ def training_samples(folders: Sequence[str], split: str, options: ReadOptions = 
     return chosen
 
 
-def require_memory(samples: Sequence[Sample], max_side: int, device: torch.device) -> None:
+def require_memory(samples: Sequence[Sample], max_side: int, device: torch.device, processes: int = 1) -> None:
     """Checks that photos fit into memory, by the sizes of some of them.
 
     Args:
         samples: all that are to be loaded.
         max_side: as in TrainConfig.
         device: where the photos are to be kept.
+        processes: how many on this machine keep all of them.
 
     Raises:
         ConfigError: they need more than MEMORY_SHARE of what is free there.
@@ -111,10 +145,12 @@ def require_memory(samples: Sequence[Sample], max_side: int, device: torch.devic
     probed = subsample(samples, PROBED_PHOTOS)
     pixels = [math.prod(fitting_size(shape, max_side, max_side)) for shape in map(photo_shape, probed) if shape]
     needed = PIXEL_BYTES * len(samples) * sum(pixels) / max(1, len(pixels))
+    needed *= processes if device.type == "cpu" else 1
     if available is not None and needed > MEMORY_SHARE * available:
         raise ConfigError(
             f"expected photos that fit into {MEMORY_SHARE:.0%} of the {gigabytes(available)} free on {device}, got "
-            f"{len(samples)} of about {gigabytes(needed)}: lower `max_side` ({max_side}) or train on fewer photos"
+            f"{len(samples)} of about {gigabytes(needed)}: lower `max_side` ({max_side}), train on fewer photos, "
+            "or read them during training (`stream`)"
         )
 
 
@@ -168,13 +204,18 @@ def load_on_device(
             for dataset, share in zip(datasets, shares, strict=True)
         ]
     )
+    return on_device(photos, chance / chance.sum())
+
+
+def on_device(photos: Sequence[LoadedPhoto], chance: Tensor) -> DeviceData:
+    """Photos as one; `chance` as in DeviceData."""
     return DeviceData(
         tuple(photo.image for photo in photos),
         tuple(photo.labels for photo in photos),
         torch.stack([photo.candidates for photo in photos]),
         torch.tensor([photo.size for photo in photos]),
         torch.tensor([bool(photo.labels[1].any()) for photo in photos]),
-        chance / chance.sum(),
+        chance,
         tuple(photo.soft_labels for photo in photos),
         tuple(photo.pixel_hash for photo in photos),
     )
@@ -268,67 +309,3 @@ def soft_label_canvas(soft_labels: npt.NDArray[np.uint8], image: Image, canvas: 
     height, width = (max(1, round(side / SOFT_LABEL_STRIDE)) for side in image.shape[:2])
     resized = cv2.resize(soft_labels.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
     return on_canvas(np.asarray(resized, np.uint8).transpose(2, 0, 1), canvas, 1, 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Views:
-    """Square views of photos.
-
-    Attributes:
-        images: float (B, 3, crop, crop), 0 to 255, grey outside the photo.
-        labels: int64 (B, 2, crop, crop): semantic map and table numbers, IGNORE and 0 outside the photo.
-        candidates: bool (B, 4): the classes of PARTIAL pixels.
-        soft_labels: float (B, 4, crop/SOFT_LABEL_STRIDE, crop/SOFT_LABEL_STRIDE), 0 to 1; zeros for photos without.
-        soft_labelled: bool (B, crop, crop): the PARTIAL pixels of photos that have soft labels.
-    """
-
-    images: Tensor
-    labels: Tensor
-    candidates: Tensor
-    soft_labels: Tensor
-    soft_labelled: Tensor
-
-
-def crop_batch(data: DeviceData, indices: Tensor, maps: Tensor, crop: int) -> Views:
-    """Cuts one square view out of each photo, all at once.
-
-    Args:
-        data: the photos.
-        indices: (B,) which photos.
-        maps: float (B, 2, 3): output pixel centres (x, y, 1) to photo pixel centres (x, y).
-        crop: side of the views in pixels.
-    """
-    device = data.images[0].device
-    centres = torch.arange(crop, dtype=torch.float32, device=device) + 0.5
-    y, x = torch.meshgrid(centres, centres, indexing="ij")
-    points = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    where = torch.einsum("hwk,bik->bhwi", points, maps.to(device))
-    limits = data.sizes[indices].to(device).flip(1)[:, None, None, :]
-    inside = ((where >= 0) & (where < limits)).all(dim=-1)
-    images, labels, soft_labels, soft_labelled = [], [], [], []
-    for place, index in zip(where, indices.tolist(), strict=True):
-        image, soft = data.images[index], data.soft_labels[index]
-        scale = torch.tensor([2.0 / image.shape[2], 2.0 / image.shape[1]], device=device)
-        grid = (place * scale - 1.0)[None]
-        images.append(sampled(image, grid, "bilinear"))
-        labels.append(sampled(data.labels[index], grid, "nearest"))
-        # Maps are affine: the mean position of a block is its centre.
-        coarse = F.avg_pool2d(grid.permute(0, 3, 1, 2), SOFT_LABEL_STRIDE).permute(0, 2, 3, 1)
-        nothing = torch.zeros(1, NUM_CHANNELS, *coarse.shape[1:3], device=device)
-        soft_labels.append(nothing if soft is None else sampled(soft, coarse, "bilinear", 255))
-        soft_labelled.append(soft is not None)
-    semantic, tables = torch.cat(labels).unbind(1)
-    semantic = semantic.where(inside, float(IGNORE))
-    return Views(
-        torch.where(inside[:, None], torch.cat(images), 127.0),
-        torch.stack([semantic, tables.where(inside, 0.0)], dim=1).long(),
-        data.candidates[indices].to(device),
-        torch.cat(soft_labels),
-        (semantic == PARTIAL) & torch.tensor(soft_labelled, device=device)[:, None, None],
-    )
-
-
-def sampled(raster: Tensor, grid: Tensor, mode: str, divisor: int = 1) -> Tensor:
-    """Values of a raster, uint8 (C, H, W), divided by `divisor`, where a grid (1, h, w, 2) lies; float (1, C, h, w)."""
-    values = raster[None].float() / divisor
-    return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -19,15 +21,17 @@ from distill.training.config import (
     ConfigError,
     TrainConfig,
 )
-from distill.training.curves import open_curves
-from distill.training.data import DeviceData, load_on_device, require_memory, training_samples
+from distill.training.curves import Curves, open_curves
+from distill.training.data import DeviceData, PhotoSource, load_on_device, require_memory, training_samples
+from distill.training.processes import ALONE, Processes
+from distill.training.stream import PhotoStream, StreamSettings, find_tables, in_reading_order
 from distill.training.trainer import Start, Trainer, report
 from distill.training.validation import BEST_NAME, HISTORY_NAME, Validator
-from models.device import pick_device
 from models.student.network import Student
-from models.student.weights import read_tensors, save_student, start_from
+from models.student.weights import read_tensors, start_from
 from models.weights.registry import shipped
 from models.weights.training_photos import TrainingPhotos
+from surfaces.datasets import Sample
 from surfaces.errors import WeightsError
 from surfaces.io.atomic_files import replace_file, sweep
 from surfaces.licences import refuse_uncommercial
@@ -36,15 +40,17 @@ WEIGHTS_NAME = "student.npz"
 CONFIG_NAME = "config.json"
 
 
-def train(config: TrainConfig, resume: bool = False) -> Path:
+def train(config: TrainConfig, resume: bool = False, processes: Processes = ALONE) -> Path:
     """Trains a student and writes its averaged weights.
 
-    The same seed, data and settings give the same weights on the same machine, in one go or resumed: all that is
-    random in a step is seeded from its number.
+    The same seed, data, settings and number of processes give the same weights on the same machine, in one go or
+    resumed: all that is random in a step is seeded from its number. Another number of processes learns from the same
+    views, and its weights differ by what the order of sums changes.
 
     Args:
         config: the run's settings.
         resume: continue from the checkpoint in the run's folder.
+        processes: of the run; each calls this function.
 
     Returns:
         Path of the averaged weights (.npz), as models.student.weights reads them: those with the highest score on the
@@ -59,45 +65,70 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         OutputError: the run's folder cannot be written to, or an input would be overwritten.
         StoppedError: a signal stopped the run; its checkpoint is written.
         DivergedError: losses or weights are no longer finite; the latest checkpoint is kept.
+        PeerError: another process has failed.
     """
     folder = Path(config.run)
     checkpoint = run_checkpoint(config, resume)
-    device = pick_device(config.device)
+    require_photos_for_all(config, processes)
+    device = processes.device(config.device)
     begun = start(config)
     if config.licence:
         refuse_uncommercial((*config.licences(), *begun.student.training_photos.licences))
     report(f"reading {', '.join(config.data + config.extra)}")
-    options = config.read_options()
-    samples = training_samples(config.data, config.split, options)
-    extra_samples = training_samples(config.extra, "all", options)
-    require_labelled(itertools.chain.from_iterable(samples))
+    samples, extra_samples = open_samples(config)
     everything = [sample for dataset in samples + extra_samples for sample in dataset]
-    if checkpoint:
-        sweep(folder)
-    else:
+    if not checkpoint:
         outputs = [folder / name for name in (CONFIG_NAME, CHECKPOINT_NAME, WEIGHTS_NAME, BEST_NAME, HISTORY_NAME)]
         protect_inputs(outputs, map(Path, config.data + config.extra + config.val), everything, [init_path(config)])
-    require_memory(everything, config.max_side, device)
-    replace_file(folder / CONFIG_NAME, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
+    if not config.stream:
+        require_memory(everything, config.max_side, device, processes.local_count)
+    processes.meet()
+    if processes.first:
+        begin_folder(config, folder)
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = load_on_device(samples, config.weights, device, config.max_side)
-    report(f"{describe_data(data)}, on {device}")
-    extra = None
-    if config.extra:
-        extra = load_on_device(extra_samples, config.extra_weights, device, config.max_side)
-        report(f"besides, {describe_data(extra)}")
-    with open_curves(folder) as curves:
-        validator = Validator(config, folder) if config.val else None
-        trainer = Trainer(config, begun, BatchMaker(config, data, extra), device, curves, validator)
+    data = open_photos(config, samples, config.weights, config.table_share, device, processes)
+    extra = open_photos(config, extra_samples, config.extra_weights, 0, device, processes) if extra_samples else None
+    with open_curves(folder) if processes.first else nullcontext(Curves(None)) as curves:
+        validator = Validator(config, folder) if config.val and processes.first else None
+        batches = BatchMaker(config, data, extra, processes)
+        trainer = Trainer(config, begun, batches, device, curves, validator, processes)
         if checkpoint:
             trainer.restore(checkpoint)
+        processes.meet()
         trainer.fit(folder)
     path = folder / WEIGHTS_NAME
-    save_student(trainer.average, path)
+    if processes.first:
+        trainer.save(path)
+    processes.meet()
     best = folder / BEST_NAME if config.val else path
     report(f"export it: python -m distill export {best} --out {folder / 'student.onnx'} --check {config.data[0]}")
     return best
+
+
+def open_samples(config: TrainConfig) -> tuple[list[list[Sample]], list[list[Sample]]]:
+    """The samples of `data` and of `extra`, dataset by dataset. Raises DatasetError as `train`."""
+    options = config.read_options()
+    samples = training_samples(config.data, config.split, options)
+    require_labelled(itertools.chain.from_iterable(samples))
+    return samples, training_samples(config.extra, "all", options)
+
+
+def require_photos_for_all(config: TrainConfig, processes: Processes) -> None:
+    """Raises ConfigError where a step has fewer photos than there are processes."""
+    for name in ("batch", "extra_batch") if config.extra else ("batch",):
+        if getattr(config, name) < processes.count:
+            raise ConfigError(
+                f"expected `{name}` of a photo or more for each of {processes.count} processes, "
+                f"got {getattr(config, name)}"
+            )
+
+
+def begin_folder(config: TrainConfig, folder: Path) -> None:
+    """Removes what an interrupted write left in the run's folder, and writes the settings into it."""
+    if folder.exists():
+        sweep(folder)
+    replace_file(folder / CONFIG_NAME, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
 
 
 def run_checkpoint(config: TrainConfig, resume: bool) -> Checkpoint | None:
@@ -147,6 +178,31 @@ def differences(before: TrainConfig, now: TrainConfig) -> str:
     """The settings that differ, as `name: old -> new`."""
     pairs = ((field.name, getattr(before, field.name), getattr(now, field.name)) for field in dataclasses.fields(now))
     return ", ".join(f"{name}: {old!r} -> {new!r}" for name, old, new in pairs if old != new)
+
+
+def open_photos(
+    config: TrainConfig,
+    datasets: Sequence[Sequence[Sample]],
+    weights: Sequence[float],
+    table_share: float,
+    device: torch.device,
+    processes: Processes,
+) -> PhotoSource:
+    """The photos of datasets, in memory or as a stream, and a line that counts them. Raises DatasetError as `train`."""
+    if not config.stream:
+        data = load_on_device(datasets, weights, device, config.max_side)
+        report(f"{describe_data(data)}, on {device}")
+        return data
+    ordered = [in_reading_order(dataset) for dataset in datasets]
+    count = sum(map(len, ordered))
+    if table_share:
+        report(f"looking for tables in the labels of {count} photos")
+        tables = find_tables(ordered, processes)
+        report(f"{count} photos, {sum(map(sum, tables))} with a dining table, read during training")
+    else:
+        tables = [[False] * len(dataset) for dataset in ordered]
+        report(f"{count} photos, read during training")
+    return PhotoStream(ordered, weights, tables, StreamSettings(config.buffer, config.seed, config.max_side), device)
 
 
 def describe_data(data: DeviceData) -> str:

@@ -36,10 +36,13 @@ class StopRequest:
 
 
 @contextmanager
-def noted_signals() -> Iterator[StopRequest]:
+def noted_signals(repeated: bool = False) -> Iterator[StopRequest]:
     """Notes SIGTERM and SIGINT (Ctrl-C) instead of stopping at once; the second signal acts as usual.
 
     Only the main thread of a process can do so; in others signals act as usual.
+
+    Args:
+        repeated: also note further signals: torchrun and a cluster's scheduler may each send one.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -53,7 +56,8 @@ def noted_signals() -> Iterator[StopRequest]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         request.signal = number
-        restore()
+        if not repeated:
+            restore()
 
     for number in before:
         signal.signal(number, note)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -13,17 +15,19 @@ SMALLEST_AREA = 64
 """Pixels: what is left of a table at a crop's edge below this is ignored rather than learnt."""
 
 
-def table_targets(labels: Tensor, candidates: Tensor) -> list[TableTargets]:
+def table_targets(labels: Tensor, candidates: Tensor, seeds: Tensor | None = None) -> list[TableTargets]:
     """One TableTargets a photo.
 
     Args:
         labels: int64 (B, 2, H, W): semantic map and table numbers.
         candidates: bool (B, 4): the classes of PARTIAL pixels.
+        seeds: int64 (B,), of what is sampled of each photo; None: 0.
     """
     tables_possible = candidates[:, DINING_TABLE.coco_id].tolist()
+    photos = zip(labels.unbind(0), tables_possible, [0] * len(labels) if seeds is None else seeds.tolist(), strict=True)
     return [
-        targets_of_photo(semantic, tables, possible)
-        for (semantic, tables), possible in zip(labels.unbind(0), tables_possible, strict=True)
+        replace(targets_of_photo(semantic, tables, possible), seed=seed)
+        for (semantic, tables), possible, seed in photos
     ]
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import math
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill.training.batches import SEED_STRIDE, BatchMaker
+from distill.training.batches import BatchMaker
 from distill.training.checkpoint import Checkpoint, save_checkpoint
 from distill.training.config import (
     TrainConfig,
     parse_budget,
 )
 from distill.training.curves import Curves
-from distill.training.data import Views
+from distill.training.optimizer import parameter_groups, schedule
+from distill.training.processes import ALONE, Processes
 from distill.training.stopping import StoppedError, noted_signals
 from distill.training.targets import table_targets
 from distill.training.validation import BEST_NAME, Validator
+from distill.training.views import Views
+from models.student.loss_sums import LossSum
 from models.student.network import Student
-from models.student.weights import BRANCH_PARTS, save_student
+from models.student.weights import save_student
 from models.weights.training_photos import TrainingPhotos
 from surfaces.errors import SurfacesError
 
@@ -85,8 +88,9 @@ class Trainer:
         device: torch.device,
         curves: Curves,
         validator: Validator | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.validator = validator
+        self.validator, self.processes = validator, processes
         self.loss_weights = LOSS_WEIGHTS | {"mirror": config.mirror, "edges": config.edge_weight}
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         self.student = start.student
@@ -102,6 +106,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp == "fp16")
         self.budget = parse_budget(config.budget)
         self.step, self.elapsed = 0, 0.0
+        self.streamed: set[int] = set()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes back to where the checkpoint was written."""
@@ -115,6 +120,7 @@ class Trainer:
             self.validator.restore(self.step)
         if checkpoint.scaler:
             self.scaler.load_state_dict(checkpoint.scaler)
+        self.streamed = set(checkpoint.photo_hashes)
         report(f"resumed after step {self.step}")
 
     def progress(self) -> float:
@@ -129,15 +135,14 @@ class Trainer:
             DivergedError: losses or weights are no longer finite.
         """
         started = time.monotonic() - self.elapsed
-        with noted_signals() as stop:
+        with noted_signals(repeated=self.processes.count > 1) as stop:
             if self.step == 0:
                 self.choose_amp()
                 self.validate(folder)
             saved = validated = time.monotonic()
             while self.progress() < 1:
                 losses = self.train_step()
-                self.elapsed = time.monotonic() - started
-                stopped_by = stop.signal  # read once: a signal may come at any moment
+                stopped_by, self.elapsed = self.processes.meet(stop.signal, time.monotonic() - started)
                 done = self.progress() == 1 or stopped_by is not None
                 due = time.monotonic() - saved >= 60 * self.config.checkpoint_minutes
                 log = self.step % self.config.log_every == 0 or done
@@ -151,7 +156,8 @@ class Trainer:
                     self.validate(folder)
                     validated = time.monotonic()
                 if save or validate:
-                    save_checkpoint(self.checkpoint(), folder)
+                    if self.processes.first:
+                        save_checkpoint(self.checkpoint(), folder)
                     saved = time.monotonic()
                 if stopped_by is not None and self.progress() < 1:
                     raise StoppedError(
@@ -170,7 +176,13 @@ class Trainer:
             report(current.verdict(first))
         self.curves.scalars(self.step, current.scalars())
         if is_best:
-            save_student(self.average, folder / BEST_NAME)
+            self.save(folder / BEST_NAME)
+
+    def save(self, path: Path) -> None:
+        """Writes the moving average, with a record of the photos that it has learned from."""
+        streamed = TrainingPhotos.of(self.streamed, licences=self.config.licences())
+        self.average.training_photos = self.student.training_photos.union(streamed)
+        save_student(self.average, path)
 
     def choose_amp(self) -> None:
         """On a CPU with instructions for bf16, takes it where steps are faster with it than without."""
@@ -183,20 +195,22 @@ class Trainer:
         for _ in range(TIMED_STEPS):
             for amp, times in seconds.items():
                 started = time.monotonic()
-                self.total_loss(self.losses(trial, batch, amp)).backward()  # type: ignore[no-untyped-call]
+                losses = {name: loss.mean() for name, loss in self.losses(trial, batch, amp).items()}
+                self.total_loss(losses).backward()  # type: ignore[no-untyped-call]
                 times.append(time.monotonic() - started)
+        self.processes.meet()
         medians = {amp: statistics.median(times[1:]) for amp, times in seconds.items()}
-        self.amp = "bf16" if medians["bf16"] < BF16_GAIN * medians["off"] else "off"
+        self.amp = self.processes.from_first("bf16" if medians["bf16"] < BF16_GAIN * medians["off"] else "off")
         report(f"amp: {self.amp} (a step takes {medians['off']:.2f} s in float32, {medians['bf16']:.2f} s in bf16)")
 
-    def losses(self, student: Student, batch: Views, amp: str) -> dict[str, Tensor]:
+    def losses(self, student: Student, batch: Views, amp: str) -> dict[str, LossSum]:
         """The losses of a batch, computed in mixed precision or not."""
         with torch.autocast(self.device.type, dtype=AMP_TYPES.get(amp, torch.bfloat16), enabled=amp != "off"):
             return student.losses(
                 batch.images,
                 batch.labels[:, 0],
                 batch.candidates,
-                table_targets(batch.labels, batch.candidates),
+                table_targets(batch.labels, batch.candidates, batch.seeds),
                 batch.soft_labels,
                 batch.soft_labelled,
                 self.mirrored(batch.images) if self.config.mirror else None,
@@ -212,7 +226,19 @@ class Trainer:
             probabilities: Tensor = self.average(images.flip(3))
         return probabilities.flip(3)
 
-    def total_loss(self, losses: dict[str, Tensor]) -> Tensor:
+    def mean_losses(self, sums: Mapping[str, LossSum]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses that are means over the photos of all processes.
+
+        Returns:
+            This process's share of each, whose sum over the processes is the mean; the means.
+        """
+        local = torch.stack([torch.stack([loss.total.detach(), loss.count]) for loss in sums.values()])
+        totals, counts = self.processes.sum(local).unbind(1)
+        counts = counts.clamp(min=1)
+        shares = {name: loss.total / count for (name, loss), count in zip(sums.items(), counts, strict=True)}
+        return shares, dict(zip(sums, totals / counts, strict=True))
+
+    def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Their weighted sum."""
         return torch.stack([self.loss_weights[name] * loss.float() for name, loss in losses.items()]).sum()
 
@@ -239,20 +265,24 @@ class Trainer:
             self.optimizer.state_dict(),
             self.scaler.state_dict(),
             self.amp,
+            sorted(self.streamed),
         )
 
     def train_step(self) -> dict[str, Tensor]:
-        """One batch, one update; returns the losses."""
+        """One batch, one update; returns the losses, means over the photos of all processes."""
         factor = schedule(self.progress(), self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        torch.manual_seed(self.config.seed * SEED_STRIDE + self.step)  # torchvision's samplers draw from the global one
         batch = self.batches.make(self.step)
+        self.processes.meet()
+        if self.config.stream:
+            self.streamed.update(*self.processes.gather(batch.hashes.tolist()))
         if self.step % (10 * self.config.log_every) == 0:
             self.curves.samples(self.step, batch.images, batch.labels)
-        losses = self.losses(self.student, batch, self.amp)
+        shares, losses = self.mean_losses(self.losses(self.student, batch, self.amp))
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(self.total_loss(losses)).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(self.total_loss(shares)).backward()  # type: ignore[no-untyped-call]
+        self.processes.sum_gradients(self.student.parameters())
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.config.clip)
         self.scaler.step(self.optimizer)
@@ -280,28 +310,6 @@ class Trainer:
         report(
             f"step {self.step} ({done:.0%}, {self.elapsed / self.step:.2f} s a step, {left / 60:.0f} min left) {parts}"
         )
-
-
-def parameter_groups(student: Student, random: frozenset[str], config: TrainConfig) -> list[dict[str, Any]]:
-    """What `init` brought and what starts at random, with rates of their own; frozen parts are left out."""
-    brought: list[Tensor] = []
-    new: list[Tensor] = []
-    for name, parameter in student.named_parameters():
-        if name in random:
-            new.append(parameter)
-        elif config.freeze and name.split(".")[0] in BRANCH_PARTS:
-            parameter.requires_grad_(False)
-        else:
-            brought.append(parameter)
-    groups = [{"params": brought, "peak": config.lr * config.pretrained_lr}, {"params": new, "peak": config.lr}]
-    return [group for group in groups if group["params"]]
-
-
-def schedule(progress: float, warmup: float) -> float:
-    """Factor on the learning rate: a linear rise, then half a cosine down to 0 (Loshchilov and Hutter, SGDR, 2017)."""
-    if progress < warmup:
-        return max(progress / warmup, 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
 def initial_amp(choice: str, device: torch.device) -> str:

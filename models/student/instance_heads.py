@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetw
 from torchvision.ops import batched_nms, box_area, clip_boxes_to_image, remove_small_boxes, roi_align
 
 from models.student.layers import SeparableConv, pointwise, upsample
+from models.student.loss_sums import LossSum, sum_where
 from models.student.semantic import CHANNELS
 
 STRIDES = (8, 16, 32, 64)
@@ -80,16 +82,24 @@ class TableTargets:
         boxes: (T, 4) float xyxy in pixels of the network's input.
         masks: (T, H, W) uint8, 1 inside.
         ignored: (H, W) bool, True where no loss is computed: unlabelled, or a table of another kind.
+        seed: of the samples of anchors and boxes that are learnt; they do not depend on other photos of the batch.
     """
 
     boxes: Tensor
     masks: Tensor
     ignored: Tensor
+    seed: int = 0
 
-    def as_torchvision(self) -> dict[str, Tensor]:
+    def as_torchvision(self) -> dict[str, Any]:
         """The dictionary that torchvision's detection code reads; its `labels` are int64 (T,)."""
         labels = torch.ones(len(self.boxes), dtype=torch.int64, device=self.boxes.device)
-        return {"boxes": self.boxes, "labels": labels, "masks": self.masks, "ignored": self.ignored}
+        return {
+            "boxes": self.boxes,
+            "labels": labels,
+            "masks": self.masks,
+            "ignored": self.ignored,
+            "seed": self.seed,
+        }
 
 
 def share_inside(mask: Tensor, boxes: Tensor) -> Tensor:
@@ -166,23 +176,32 @@ class TableProposals(RegionProposalNetwork):  # type: ignore[misc]
         return kept
 
     def assign_targets_to_anchors(
-        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+        self, anchors: list[Tensor], targets: list[dict[str, Any]]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """torchvision's assignment, without the background of which more than IGNORED_SHARE is ignored."""
+        """torchvision's assignment to the anchors that are sampled, 1 or 0; the others are -1.
+
+        No background is sampled of which more than IGNORED_SHARE is ignored.
+        """
         labels, matched = super().assign_targets_to_anchors(anchors, targets)
+        sampled = []
         for image_labels, image_anchors, target in zip(labels, anchors, targets, strict=True):
             unknown = share_inside(target["ignored"], image_anchors) > IGNORED_SHARE
             image_labels[unknown & (image_labels == 0)] = -1
-        return labels, matched
+            torch.manual_seed(target["seed"])  # torchvision's sampler draws from the global generator
+            (positive,), (negative,) = self.fg_bg_sampler([image_labels])
+            sampled.append(image_labels.masked_fill(~(positive | negative).bool(), -1))
+        return sampled, matched
 
     def compute_loss(
         self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """As RegionProposalNetwork.compute_loss; 0 where no anchor teaches, since the mean of nothing is NaN."""
-        if not any(bool((image_labels >= 0).any()) for image_labels in labels):
-            return objectness.sum() * 0, pred_bbox_deltas.sum() * 0
-        losses: tuple[Tensor, Tensor] = super().compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
-        return losses
+    ) -> tuple[LossSum, LossSum]:
+        """As RegionProposalNetwork.compute_loss, of anchors that are sampled already; before the division."""
+        truth, targets = torch.cat(labels), torch.cat(regression_targets)
+        chosen, positive = truth >= 0, truth > 0
+        scores = objectness.flatten()[chosen]
+        scored = F.binary_cross_entropy_with_logits(scores, truth[chosen], reduction="sum")
+        shaped = F.smooth_l1_loss(pred_bbox_deltas[positive], targets[positive], beta=1 / 9, reduction="sum")
+        return LossSum(scored.float(), chosen.sum()), LossSum(shaped.float(), chosen.sum())
 
 
 class TableHeads(RoIHeads):  # type: ignore[misc]
@@ -193,11 +212,11 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
         features: dict[str, Tensor],
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
-        targets: list[dict[str, Tensor]] | None = None,
-    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        targets: list[dict[str, Any]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, LossSum]]:
         """As RoIHeads.forward: detections and no losses in evaluation, losses and no detections in training."""
         if targets is None:
-            result: tuple[list[dict[str, Tensor]], dict[str, Tensor]] = super().forward(
+            result: tuple[list[dict[str, Tensor]], dict[str, LossSum]] = super().forward(
                 features, proposals, image_shapes
             )
             return result
@@ -208,12 +227,28 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
         proposals, matched, labels, regression = self.select_training_samples(known, targets)
         pooled = self.box_head(self.box_roi_pool(features, proposals, image_shapes))
         class_logits, box_regression = self.box_predictor(pooled)
-        if len(class_logits) == 0:  # every region is ignored: the mean of nothing is NaN, its sum is 0
+        count = torch.tensor(len(class_logits), device=class_logits.device)
+        if count == 0:  # every region is ignored: the mean of nothing is NaN, its sum is 0
             loss_class, loss_box = class_logits.sum(), box_regression.sum()
         else:
             loss_class, loss_box = fastrcnn_loss(class_logits, box_regression, labels, regression)
         loss_mask = self.mask_loss(features, proposals, matched, labels, image_shapes, targets)
-        return [], {"box_class": loss_class, "box_shape": loss_box, "mask": loss_mask}
+        return [], {
+            "box_class": LossSum(loss_class.float() * count, count),
+            "box_shape": LossSum(loss_box.float() * count, count),
+            "mask": loss_mask,
+        }
+
+    def select_training_samples(
+        self, proposals: list[Tensor], targets: list[dict[str, Any]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """As RoIHeads.select_training_samples; what is drawn of a photo follows from its seed."""
+        selected = []
+        for boxes, target in zip(proposals, targets, strict=True):
+            torch.manual_seed(target["seed"] + 1)
+            selected.append(super().select_training_samples([boxes], [target]))
+        sampled, matched, labels, regression = ([part for (part,) in parts] for parts in zip(*selected, strict=True))
+        return sampled, matched, labels, regression
 
     def mask_loss(
         self,
@@ -222,16 +257,15 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
         matched: list[Tensor],
         labels: list[Tensor],
         image_shapes: list[tuple[int, int]],
-        targets: list[dict[str, Tensor]],
-    ) -> Tensor:
+        targets: list[dict[str, Any]],
+    ) -> LossSum:
         """Binary cross-entropy of the masks of positive boxes, over their labelled pixels."""
         positive = [torch.where(image_labels > 0)[0] for image_labels in labels]
         boxes = [image_boxes[index] for image_boxes, index in zip(proposals, positive, strict=True)]
         pooled = self.mask_head(self.mask_roi_pool(features, boxes, image_shapes))
         logits = self.mask_predictor(pooled)[:, 1]
         if len(logits) == 0:
-            nothing: Tensor = logits.sum()
-            return nothing
+            return sum_where(torch.ones_like(logits, dtype=torch.bool), logits)
         truth, known = [], []
         for image_boxes, index, image_matched, target in zip(boxes, positive, matched, targets, strict=True):
             which = image_matched[index].to(image_boxes)[:, None]
@@ -240,10 +274,8 @@ class TableHeads(RoIHeads):  # type: ignore[misc]
             everywhere = torch.cat([torch.zeros_like(which), image_boxes], dim=1)
             ignored = target["ignored"][None, None].to(image_boxes)
             known.append(roi_align(ignored, everywhere, MASK_SIZE, 1.0)[:, 0] < 0.5)
-        weight = torch.cat(known).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, torch.cat(truth), reduction="none")
-        mean: Tensor = (loss * weight).sum() / weight.sum().clamp(min=1)
-        return mean
+        return sum_where(torch.cat(known), loss)
 
 
 def region_proposal_network() -> TableProposals:

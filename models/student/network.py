@@ -11,6 +11,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from models.student.encoder import ENCODERS, Encoder, EncoderSpec
 from models.student.instance_heads import InstancePyramid, TableTargets, instance_heads, region_proposal_network
+from models.student.loss_sums import LossSum, sum_where
 from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
 from models.weights.training_photos import UNKNOWN
 from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
@@ -100,8 +101,8 @@ class Student(SemanticBranch):
         soft_labels: Tensor,
         soft_labelled: Tensor,
         mirrored: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Training losses by name, scalars.
+    ) -> dict[str, LossSum]:
+        """Training losses by name.
 
         Args:
             images: float (N, 3, H, W) RGB 0 to 255.
@@ -123,11 +124,11 @@ class Student(SemanticBranch):
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
         learnt = labels.masked_fill(soft_labelled, IGNORE)
         known, per_pixel = learnt != IGNORE, semantic_losses(log_p, learnt, candidates)
-        mirror = {} if mirrored is None else {"mirror": (mirrored * -log_p).sum(dim=1).mean()}
+        mirror = {} if mirrored is None else {"mirror": mirror_loss(log_p, mirrored)}
         return {
-            "semantic": mean_where(known, per_pixel),
-            "edges": mean_where(known & near_edges(labels), per_pixel),
-            "soft_labels": soft_label_loss(log_p, soft_labels, soft_labelled),
+            "semantic": sum_where(known, per_pixel),
+            "edges": sum_where(known & near_edges(labels), per_pixel),
+            "soft_labels": soft_label_sum(log_p, soft_labels, soft_labelled),
             **mirror,
             "objectness": rpn_losses["loss_objectness"],
             "proposal_shape": rpn_losses["loss_rpn_box_reg"],
@@ -144,16 +145,27 @@ class Student(SemanticBranch):
         return StudentOutput(probabilities, found[0]["boxes"], found[0]["scores"], found[0]["masks"])
 
 
-def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -> Tensor:
+def mirror_loss(log_p: Tensor, mirrored: Tensor) -> LossSum:
+    """Cross-entropy of log-probabilities (N, 4, h, w) against the probabilities for the mirror image."""
+    everywhere = torch.ones_like(log_p[:, 0], dtype=torch.bool)
+    return sum_where(everywhere, (mirrored * -log_p).sum(dim=1))
+
+
+def soft_label_sum(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -> LossSum:
     """Cross-entropy against soft labels (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
 
     Args:
         log_p, soft_labels: (N, 4, h, w), the student's log-probabilities and the teachers' probabilities.
-        soft_labelled: bool (N, H, W), which are learnt; H a multiple of h. The loss is 0 where there is none.
+        soft_labelled: bool (N, H, W), which are learnt; H a multiple of h.
     """
     step = soft_labelled.shape[-1] // log_p.shape[-1]
-    weight = soft_labelled[:, step // 2 :: step, step // 2 :: step].to(log_p)
-    return ((soft_labels * -log_p).sum(dim=1) * weight).sum() / weight.sum().clamp(min=1)
+    chosen = soft_labelled[:, step // 2 :: step, step // 2 :: step]
+    return sum_where(chosen, (soft_labels * -log_p).sum(dim=1))
+
+
+def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -> Tensor:
+    """The mean of `soft_label_sum` over pixels; 0 where there is none."""
+    return soft_label_sum(log_p, soft_labels, soft_labelled).mean()
 
 
 def semantic_losses(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
@@ -182,12 +194,7 @@ def semantic_losses(log_p: Tensor, labels: Tensor, candidates: Tensor | None = N
 
 def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
     """The mean of `semantic_losses` over labelled pixels; 0 where there is none."""
-    return mean_where(labels != IGNORE, semantic_losses(log_p, labels, candidates))
-
-
-def mean_where(chosen: Tensor, values: Tensor) -> Tensor:
-    """The mean of (N, H, W) values where bool (N, H, W) is True; 0 where nothing is."""
-    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+    return sum_where(labels != IGNORE, semantic_losses(log_p, labels, candidates)).mean()
 
 
 def near_edges(labels: Tensor) -> Tensor:

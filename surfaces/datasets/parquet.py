@@ -34,7 +34,7 @@ PHOTOS = "photos"
 _SCOPE = ("unlabelled", "absent", "present")
 _TEXTS = ("split", "room", "source", "licence", "author", "url")
 _ROWS_PER_GROUP = 256
-_GROUPS_HELD = 4
+_GROUPS_HELD = 16
 _NAME = re.compile(r"labels-\d{5,}\.parquet")
 
 

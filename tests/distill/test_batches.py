@@ -11,7 +11,8 @@ import torch
 
 from distill.training.batches import BatchMaker
 from distill.training.config import TrainConfig
-from distill.training.data import Views, load_on_device
+from distill.training.data import load_on_device
+from distill.training.views import Views
 from surfaces.classes import WALL
 from surfaces.datasets import Labels, MemorySample
 

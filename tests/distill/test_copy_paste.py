@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from distill.training.copy_paste import SHIFT_X, SHIFT_Y, large_tables, moved, paste_tables
-from distill.training.data import SOFT_LABEL_STRIDE, Views
+from distill.training.data import SOFT_LABEL_STRIDE
+from distill.training.views import Views
 from models.student.network import PARTIAL
 from surfaces.classes import DINING_TABLE, WALL
 
@@ -25,7 +26,8 @@ def views(soft_labelled: bool = False) -> Views:
     coarse = torch.zeros(3, 4, SIDE // SOFT_LABEL_STRIDE, SIDE // SOFT_LABEL_STRIDE)
     if soft_labelled:
         labels[1, 0], coarse[1, WALL.coco_id] = PARTIAL, 1.0
-    return Views(images, labels, torch.ones(3, 4, dtype=torch.bool), coarse, labels[:, 0] == PARTIAL)
+    candidates, seeds = torch.ones(3, 4, dtype=torch.bool), torch.arange(3)
+    return Views(images, labels, candidates, coarse, labels[:, 0] == PARTIAL, seeds, seeds)
 
 
 def pasted(batch: Views, chance: float = 1.0, seed: int = 0) -> Views:

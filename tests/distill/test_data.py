@@ -20,11 +20,11 @@ from distill.training.data import (
     MEMORY_SHARE,
     PIXEL_BYTES,
     SOFT_LABEL_STRIDE,
-    crop_batch,
     load_on_device,
     require_memory,
     training_samples,
 )
+from distill.training.views import crop_batch
 from models.student.network import PARTIAL
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER, WALL
 from surfaces.datasets import Labels, LabelScope, MemorySample, open_dataset, split_blocks
@@ -95,7 +95,7 @@ def test_photos_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available(1.01))
     require_memory(samples, 600, CPU)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available(0.99))
-    words = r"80% of the 0\.043 GB free on cpu, got 40 of about 0\.035 GB: lower `max_side` \(600\) or train on fewer"
+    words = r"80% of the 0\.043 GB free on cpu, got 40 of about 0\.035 GB: lower `max_side` \(600\), train on fewer"
     with pytest.raises(ConfigError, match=words):
         require_memory(samples, 600, CPU)
 

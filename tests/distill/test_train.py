@@ -24,8 +24,9 @@ from distill.training.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from distill.training.config import ConfigError, TrainConfig
 from distill.training.curves import Curves, overlay
 from distill.training.data import load_on_device
+from distill.training.optimizer import schedule
 from distill.training.run import start, train
-from distill.training.trainer import DivergedError, Trainer, schedule
+from distill.training.trainer import DivergedError, Trainer
 from models.device import DeviceError
 from models.student.network import Student
 from models.student.weights import BRANCH_PARTS, load_student, read_tensors, save_student
@@ -364,7 +365,7 @@ def semantic_losses(learner: Trainer) -> float:
     with torch.no_grad():
         batches = [learner.batches.make(step) for step in range(1000, 1004)]
         losses = [learner.losses(learner.student, batch, "off") for batch in batches]
-    return float(np.mean([loss["semantic"].item() for loss in losses]))
+    return float(np.mean([loss["semantic"].mean().item() for loss in losses]))
 
 
 def test_two_photos_are_learnt(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def flags_of(config: TrainConfig) -> list[str]:
     for name, value in vars(config).items():
         if value == TrainConfig.__dataclass_fields__[name].default:
             continue
-        values = value if isinstance(value, tuple) else [value]
+        values = value if isinstance(value, tuple) else [] if value is True else [value]
         flags += [f"--{name.replace('_', '-')}", *map(str, values)]
     return flags
 

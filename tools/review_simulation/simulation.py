@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.training.trainer import schedule
+from distill.training.optimizer import schedule
 from labelstudio.active_learning import Candidate, measure_candidate, order_photos
 from labelstudio.active_learning.signals import soft_label_raster
 from models.student.network import SemanticBranch, semantic_loss, soft_label_loss
