@@ -90,9 +90,9 @@ def bomb_in_a_bomb() -> Sends:
 
 
 _EMPTY_MEMBER = bytes.fromhex("1f8b08000000000000030300000000000000000000")[:20]
-_SLOW = f"expected the whole answer within {TOTAL_S:g} s, it took longer"
+_SLOW = f"expected the whole answer within {LIMITS_S[0]:g} s, it took longer"
 _LARGE = "expected at most 20 MB, the answer is larger"
-_SILENT = f"the server was silent for {READ_S:g} s"
+_SILENT = f"the server was silent for {LIMITS_S[1]:g} s"
 _FAILED = "could not be downloaded"
 _LONG = "got more than 262144 bytes of headers"
 _PACKED = "expected an answer that is not packed, or by one of gzip, x-gzip, deflate; got another"
