@@ -178,7 +178,8 @@ def _import(plan: ImportPlan, work: Path, workers: int) -> ImportResult:
         if not report.photos:
             part.labels(work).unlink(missing_ok=True)
     sweep(work)
-    describe_dataset(work, _licences(plan), known_source(plan.source).title)
+    title = plan.path.stem if plan.source == OWN_DATA else known_source(plan.source).title
+    describe_dataset(work, _licences(plan), title)
     return ImportResult(photos, faults)
 
 
