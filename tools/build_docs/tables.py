@@ -24,9 +24,16 @@ STEPS: dict[int, tuple[str, ...]] = {
 """Reports on NYUv2's validation part by the training's steps, a file per seed."""
 
 
-REVIEWED_PHOTOS = (0, 112, 445, 1332)
+REVIEWED_PHOTOS = {
+    "0": "0",
+    "112": "112",
+    "445": "445",
+    "1,332": "1332",
+    "1,332, with `--copy-paste 0.3`": "1332-copy-paste",
+    "1,332, with `--edge-weight 0.5`": "1332-edge-weight",
+}
 REVIEWED_SETS = ("scenes-val", "tables-val", "rooms")
-"""Reports of trainings with so many reviewed photos, and the datasets of each."""
+"""Reports of trainings with so many reviewed photos, by the names of their files, and the datasets of each."""
 
 
 def _per_class(header: str, cell: str) -> Columns:
@@ -176,8 +183,8 @@ def learning_steps(results: Results) -> str:
 def reviewed_photos(results: Results) -> str:
     """Scores by the number of reviewed photos, of trainings of equal length."""
     rows = [
-        {"photos": photos} | {data: results.read(f"reviewed-photos-{photos}-{data}.json") for data in REVIEWED_SETS}
-        for photos in REVIEWED_PHOTOS
+        {"photos": title} | {data: results.read(f"reviewed-photos-{name}-{data}.json") for data in REVIEWED_SETS}
+        for title, name in REVIEWED_PHOTOS.items()
     ]
     columns = [
         ("reviewed photos", "{photos}"),
