@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from distill.sources.base import Source
+from surfaces.datasets.reading import ReadOptions
 from surfaces.errors import DatasetError, OutputError
 
 _BATCH = 10_000
@@ -51,6 +53,30 @@ class AnnotationIndex:
         """A fact of the whole; None where there is none."""
         row = self._connection.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
+
+
+class IndexedSource(Source):
+    """A source whose annotations are read once, into an index.
+
+    Args:
+        root: the folder that its files may not leave.
+        options: whether links may.
+        index: the index's file; one that is there is used again.
+        build: writes the index at a path.
+    """
+
+    def __init__(self, root: Path, options: ReadOptions, index: Path, build: Callable[[Path], None]) -> None:
+        super().__init__(root, options)
+        if not index.is_file():
+            build(index)
+        self._index = AnnotationIndex(index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def close(self) -> None:
+        """Closes the index."""
+        self._index.close()
 
 
 def build_index(

@@ -10,8 +10,8 @@ from typing import Any
 import ijson
 import numpy as np
 
-from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import PhotoShape, Source, SourcePhoto, read_colours, shape_of
+from distill.sources.annotation_index import IndexedSource, build_index
+from distill.sources.base import PhotoShape, SourcePhoto, read_colours, shape_of
 from surfaces.datasets.coco import PhotoFinder
 from surfaces.datasets.named_labels import MapLabels, NamedLabels, RegionLabels
 from surfaces.datasets.named_regions import NamedRegion
@@ -26,7 +26,7 @@ from surfaces.messages import brief
 _INDEX = "coco.sqlite"
 
 
-class CocoSource(Source):
+class CocoSource(IndexedSource):
     """A file of instances, stuff or panoptic segments; it is read once, entry by entry, into an index.
 
     Args:
@@ -42,23 +42,13 @@ class CocoSource(Source):
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:
         if path.suffix.lower() != ".json":
             raise DatasetError(f"expected a COCO file (*.json), got {path}")
-        super().__init__(path.parent, options)
+        super().__init__(path.parent, options, work / _INDEX, partial(_build, path))
         self._path = path
         self._finder = PhotoFinder(path, options)
-        if not (work / _INDEX).is_file():
-            _build(path, work / _INDEX)
-        self._index = AnnotationIndex(work / _INDEX)
         self._names: dict[str, str] = self._index.fact("names")
         self._licences: dict[str, str] = self._index.fact("licences")
         self._vocabulary = frozenset(self._names.values())
         self._is_panoptic: bool = self._index.fact("is_panoptic")
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def close(self) -> None:
-        """Closes the index."""
-        self._index.close()
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""

@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import PhotoShape, Source, SourcePhoto, read_numbers, shape_of
+from distill.sources.annotation_index import IndexedSource, build_index
+from distill.sources.base import PhotoShape, SourcePhoto, read_numbers, shape_of
 from surfaces.datasets.named_labels import RegionLabels
 from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
@@ -38,7 +38,7 @@ _FILES = {
 _PREFIXES = ("", "oidv6-", "oidv7-")
 
 
-class OpenImagesSource(Source):
+class OpenImagesSource(IndexedSource):
     """A folder with the CSV files, photos in `train/`, …, and masks in `masks/` or `train-masks/`, ….
 
     A photo's vocabulary are the classes with masks; classes that people denied are absent; within a box without a mask
@@ -50,18 +50,8 @@ class OpenImagesSource(Source):
     """
 
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:
-        super().__init__(path, options)
+        super().__init__(path, options, work / _INDEX, partial(_build, path))
         self._path = path
-        if not (work / _INDEX).is_file():
-            _build(path, work / _INDEX)
-        self._index = AnnotationIndex(work / _INDEX)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def close(self) -> None:
-        """Closes the index."""
-        self._index.close()
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""

@@ -12,8 +12,8 @@ import ijson
 import numpy as np
 import numpy.typing as npt
 
-from distill.sources.annotation_index import AnnotationIndex, build_index
-from distill.sources.base import Source, SourcePhoto, shape_of
+from distill.sources.annotation_index import IndexedSource, build_index
+from distill.sources.base import SourcePhoto, shape_of
 from surfaces.datasets.named_labels import RegionLabels
 from surfaces.datasets.named_regions import NamedRegion
 from surfaces.datasets.parquet import Provenance
@@ -25,7 +25,7 @@ _INDEX = "opensurfaces.sqlite"
 _UNNAMED = "no name"
 
 
-class OpenSurfacesSource(Source):
+class OpenSurfacesSource(IndexedSource):
     """The unpacked release: `opensurfaces/*.json` (or beside the photos), `photos/ID.jpg`.
 
     Photos and shapes are those that the release's own script takes: of a confirmed scene, of good quality, and not
@@ -37,19 +37,9 @@ class OpenSurfacesSource(Source):
     """
 
     def __init__(self, path: Path, work: Path, options: ReadOptions) -> None:
-        super().__init__(path, options)
+        super().__init__(path, options, work / _INDEX, partial(_build, path))
         self._path = path
-        if not (work / _INDEX).is_file():
-            _build(path, work / _INDEX)
-        self._index = AnnotationIndex(work / _INDEX)
         self._vocabulary = frozenset(self._index.fact("names").values())
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def close(self) -> None:
-        """Closes the index."""
-        self._index.close()
 
     def photo(self, index: int) -> SourcePhoto:
         """The photo at an index."""
