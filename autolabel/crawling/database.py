@@ -8,24 +8,21 @@ last transactions, never the file; those requests are made again.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from autolabel.crawling.filters.statistics import ImageStats
 from autolabel.crawling.forgotten import TABLES, forget_request, forgotten_at
 from autolabel.crawling.records import (
     FORGOTTEN,
     PRIVATE_ADDRESS,
-    STRICT,
     AnyRequest,
     CrawlRequest,
     Ended,
@@ -37,7 +34,15 @@ from autolabel.crawling.records import (
     RobotsRequest,
     RobotsText,
     State,
-    Time,
+)
+from autolabel.crawling.rows import (
+    REQUEST_FIELDS,
+    read_entry,
+    read_queued,
+    read_stats,
+    read_text,
+    read_time,
+    write_stats,
 )
 from autolabel.crawling.sources.urls import normalize_parsed
 from surfaces.errors import DatasetError
@@ -51,14 +56,8 @@ FILE_LANES = tuple(f"file:{lane}" for lane in range(16))
 """Host names of local files, which are read in parallel and without pauses."""
 
 _T = TypeVar("_T")
-_REQUEST_FIELDS = tuple(field.name for field in fields(CrawlRequest))
-_REQUEST = ", ".join(_REQUEST_FIELDS)
+_REQUEST = ", ".join(REQUEST_FIELDS)
 _BATCH, _PHOTO_BATCH = 1000, 250
-_SIDE_MAX, _SIZE_MAX = 2**31 - 1, 2**63 - 1  # of the manifest's columns
-
-_read_text = TypeAdapter(str, config=STRICT).validate_python
-_read_time = TypeAdapter(Time, config=STRICT).validate_python
-_STATS_TYPE, _HEADERS_TYPE = TypeAdapter(ImageStats), TypeAdapter(dict[str, str])
 
 _TABLES = """
 CREATE TABLE leads (
@@ -166,7 +165,7 @@ class CrawlDatabase(Database):
     def waiting_hosts(self) -> list[str]:
         """The hosts that have something to request."""
         pending = "SELECT DISTINCT host FROM leads WHERE state = 'todo'"
-        return self._read(_read_text, f"{pending} UNION SELECT host FROM robots WHERE time IS NULL")
+        return self._read(read_text, f"{pending} UNION SELECT host FROM robots WHERE time IS NULL")
 
     def next_request(self, host: str, now: float) -> AnyRequest | None:
         """The next request to a host at `now`: robots.txt first, retries last."""
@@ -177,7 +176,7 @@ class CrawlDatabase(Database):
             *(host, now),
         )
         found = found or self._read(
-            _read_queued,
+            read_queued,
             f"SELECT number, address, redirects, tries, {_REQUEST} FROM leads"
             " WHERE state = 'todo' AND host = ? AND not_before <= ? ORDER BY not_before, number LIMIT 1",
             *(host, now),
@@ -188,7 +187,7 @@ class CrawlDatabase(Database):
         """When the next request to a host is due; None if there is none."""
         due = "SELECT not_before FROM {} AND host = ? ORDER BY not_before LIMIT 1"
         tables = "leads WHERE state = 'todo'", "robots WHERE time IS NULL"
-        return min((time for table in tables for time in self._read(_read_time, due.format(table), host)), default=None)
+        return min((time for table in tables for time in self._read(read_time, due.format(table), host)), default=None)
 
     def is_known(self, url: str, request: QueuedRequest) -> bool:
         """Whether another request of the same kind is for, or was redirected to, a URL."""
@@ -250,12 +249,12 @@ class CrawlDatabase(Database):
     def cooldowns(self) -> dict[str, float]:
         """The ends of pauses by host."""
         query = "SELECT host, not_before FROM hosts"
-        return dict(self._read(lambda host, time: (_read_text(host), _read_time(time)), query))
+        return dict(self._read(lambda host, time: (read_text(host), read_time(time)), query))
 
     def counts(self) -> Counter[tuple[Kind, State, str]]:
         """Numbers of requests by kind, state and reason."""
         rows = self._read(
-            lambda kind, state, reason, count: ((Kind(kind), State(state), _read_text(reason)), count),
+            lambda kind, state, reason, count: ((Kind(kind), State(state), read_text(reason)), count),
             "SELECT kind, state, reason, COUNT(*) FROM leads GROUP BY kind, state, reason",
         )
         return Counter(dict(rows))
@@ -263,13 +262,13 @@ class CrawlDatabase(Database):
     def waiting_counts(self) -> Counter[str]:
         """Numbers of pending requests by host."""
         query = "SELECT host, COUNT(*) FROM leads WHERE state = 'todo' GROUP BY host"
-        return Counter(dict(self._read(lambda host, count: (_read_text(host), count), query)))
+        return Counter(dict(self._read(lambda host, count: (read_text(host), count), query)))
 
     def kept_stats(self) -> Iterator[ImageStats]:
         """The statistics of each kept photo without thumbnails, in the order of the requests, read in batches."""
         query = "SELECT lead, facts FROM photos WHERE path != '' AND lead > ? ORDER BY lead LIMIT ?"
         last = 0
-        while batch := self._read(lambda number, stats: (number, _read_stats(stats)), query, last, _BATCH):
+        while batch := self._read(lambda number, stats: (number, read_stats(stats)), query, last, _BATCH):
             yield from (stats for _, stats in batch)
             last = batch[-1][0]
 
@@ -289,7 +288,7 @@ class CrawlDatabase(Database):
             " WHERE lead > ?1 AND (?2 IS NULL AND reason != 'forgotten' OR reason = ?2) ORDER BY lead LIMIT ?3"
         )
         last = 0
-        while batch := self._read(_read_entry, query, last, reason, _PHOTO_BATCH):
+        while batch := self._read(read_entry, query, last, reason, _PHOTO_BATCH):
             yield from batch
             last = batch[-1].number
 
@@ -299,7 +298,7 @@ class CrawlDatabase(Database):
         Rows of other types, as some older versions stored them, are requested again.
         """
         rows = self._read(
-            lambda status, body, time: (RobotsText(status, body), _read_time(time)),
+            lambda status, body, time: (RobotsText(status, body), read_time(time)),
             "SELECT status, body, time FROM robots WHERE origin = ?"
             " AND typeof(status) = 'integer' AND typeof(body) = 'blob' AND typeof(time) = 'real'",
             origin,
@@ -308,7 +307,7 @@ class CrawlDatabase(Database):
 
     def robots_host(self, origin: str) -> str | None:
         """The host to ask for an origin's robots.txt; None if it is not pending."""
-        hosts = self._read(_read_text, "SELECT host FROM robots WHERE origin = ? AND time IS NULL", origin)
+        hosts = self._read(read_text, "SELECT host FROM robots WHERE origin = ? AND time IS NULL", origin)
         return hosts[0] if hosts else None
 
     def request_robots(self, origin: str) -> None:
@@ -351,7 +350,7 @@ class CrawlDatabase(Database):
         """Adds a request if it is new; returns its host if it is pending."""
         state, detail, host = State.TODO, "", ""
         # Pages and file names may contain lone surrogates, which SQLite rejects.
-        texts = [str(getattr(request, name)).encode("utf-8", "replace").decode() for name in _REQUEST_FIELDS]
+        texts = [str(getattr(request, name)).encode("utf-8", "replace").decode() for name in REQUEST_FIELDS]
         try:
             if request.kind is Kind.FILE:
                 host = FILE_LANES[crc32(texts[0].encode()) % len(FILE_LANES)]
@@ -373,40 +372,8 @@ class CrawlDatabase(Database):
 
     def _add_photo(self, number: int, photo: Photo) -> None:
         stats = photo.stats
-        facts = _STATS_TYPE.dump_python(stats, exclude={"thumbnail"}, exclude_defaults=True)
         self.run(
             "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(number, stats.sha256, stats.near_hash, photo.path, photo.time, json.dumps(dict(photo.headers))),
-            *(photo.duplicate_of, json.dumps(facts, separators=(",", ":")), stats.thumbnail),
+            *(photo.duplicate_of, write_stats(stats), stats.thumbnail),
         )
-
-
-def _read_request(*row: Any) -> CrawlRequest:
-    url, kind, *rest = map(_read_text, row)
-    return CrawlRequest(url, Kind(kind), *rest)
-
-
-def _read_queued(number: Any, url: Any, redirects: Any, tries: Any, *request: Any) -> QueuedRequest:
-    return QueuedRequest(number, _read_request(*request), url=url, redirects=redirects, tries=tries)
-
-
-def _read_entry(number: int, url: Any, reason: Any, detail: Any, *row: Any) -> PhotoEntry:
-    stats, thumbnail, path, time, headers, duplicate_of = row[len(_REQUEST_FIELDS) :]
-    headers = _HEADERS_TYPE.validate_json(headers, strict=True)
-    checked = _read_stats(stats, thumbnail)
-    photo = Photo(checked, path=path, time=time, headers=headers, duplicate_of=duplicate_of)
-    request = _read_request(*row[: len(_REQUEST_FIELDS)])
-    return PhotoEntry(number, request, _read_text(url), _read_text(reason), _read_text(detail), photo)
-
-
-def _read_stats(text: Any, thumbnail: Any = b"") -> ImageStats:
-    stats = _STATS_TYPE.validate_json(text, strict=True)
-    if not re.fullmatch("[0-9a-f]{64}", stats.sha256) or not re.fullmatch("(?:[0-9a-f]{2})*", stats.near_hash):
-        raise ValueError(f"expected hexadecimal hashes, got {brief((stats.sha256, stats.near_hash))}")
-    for name, value in asdict(stats).items():
-        limit = _SIZE_MAX if name == "size" else _SIDE_MAX
-        if isinstance(value, int | float) and not (0 if isinstance(value, int) else -limit) <= value <= limit:
-            raise ValueError(f"expected {name} up to {limit}, got {brief(value)}")
-    if not isinstance(thumbnail, bytes) or (thumbnail and not thumbnail.startswith(b"\xff\xd8")):
-        raise ValueError("expected a JPEG file as thumbnail, got something else")
-    return replace(stats, thumbnail=thumbnail)
