@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass, parse_classes
-from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, number, share
+from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, number, positive, share
 from surfaces.cli.commands import escaped_terminal, exit_code_of
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.threads import call_in_thread
 
 if TYPE_CHECKING:
+    from surfaces.segmenting.batch import Sources
+    from surfaces.segmenting.pipeline import Settings
     from surfaces.segmenting.records import Record
 
 RESULTS = ("overlay", "json", "masks", "cutout", "coco", "report")
@@ -53,6 +55,7 @@ exit codes:
   7    the network's weights are missing or not the expected ones
   10   some photos of a batch failed; the others were written
   13   the device can't be used
+  30   no Ray cluster, or its machines cannot segment
   130  interrupted
 """
 
@@ -75,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     from surfaces.segmenting.records import Records
 
     stdin = getattr(sys.stdin, "buffer", None)  # bytes, since the list may have another encoding than the locale
-    sources = batch.expand_sources(options.photos, stdin, options.output)
+    sources = _manifest(options) or batch.expand_sources(options.photos, stdin, options.output)
     for line in (*sources.problems, *(() if options.quiet else sources.notes)):
         print(line, file=sys.stderr)
     settings_files = [Path(naming.SETTINGS_FILE), Path(__file__).with_name("pyproject.toml")]
@@ -99,6 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     naming.refuse_photos(settings.folder, settings.names)
     make_folder(settings.folder)
+    if options.engine == "ray":
+        return _run_on_ray(options, sources, settings)
     records = Records(list(_open_records(options)))
     open_segmenter = partial(Segmenter, options.weights, accurate=options.accurate, device=options.device)
     for problem in sources.problems:
@@ -116,6 +121,33 @@ def _run(options: argparse.Namespace) -> int:
         batch.report(source, outcome, options.quiet)
         records.add(source, outcome)
         return 0
+
+
+def _manifest(options: argparse.Namespace) -> Sources | None:
+    """The photos of a manifest; None where none is given, or this process segments."""
+    if options.engine == "local" or len(options.photos) != 1 or not options.photos[0].endswith(".parquet"):
+        return None
+    from surfaces.segmenting.batch import Sources
+    from surfaces.segmenting.on_ray import read_manifest
+
+    photos = tuple(read_manifest(local_path(options.photos[0])))
+    return Sources(photos, (None,) * len(photos))
+
+
+def _run_on_ray(options: argparse.Namespace, sources: Sources, settings: Settings) -> int:
+    from models import Segmenter
+    from surfaces.cluster.ray_pool import ClusterSettings
+    from surfaces.segmenting.on_ray import RESULTS, segment_on_ray
+
+    weights = options.weights and options.weights.absolute()
+    on_gpu = options.device == "cuda"
+    open_segmenter = partial(Segmenter, weights, 1, accurate=options.accurate, device=options.device)
+    cluster = ClusterSettings(options.address, options.actors, gpus=options.gpus_per_actor if on_gpu else 0.0)
+    failures = segment_on_ray(
+        sources.photos, open_segmenter, settings, cluster, options.shard_size, options.accurate, options.quiet
+    )
+    print(options.output / RESULTS)
+    return SOME_FAILED if failures or sources.problems else 0
 
 
 def _open_records(options: argparse.Namespace) -> Iterator[Record]:
@@ -142,6 +174,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if bool(options.photos) == bool(options.url):
         parser.error("expected photos, as arguments or after --url")
+    if options.engine == "ray" and (options.summary or set(options.save) - {"overlay", "json", "masks"}):
+        parser.error("expected neither --summary nor --save with --engine ray, which writes JSON and masks as Parquet")
     options.name_from = options.name_from or ("source" if options.photos else "time")
     options.photos = options.photos or options.url
     return options
@@ -225,8 +259,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--allow-private", action="store_true", help="also addresses of this machine and of private networks")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
+    _add_cluster_arguments(parser.add_argument_group("one machine or many"))
     add_version(parser)
     return parser
+
+
+def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    engine_help = (
+        "ray: PHOTO may be a manifest (.parquet with a column path); JSON with masks goes to FOLDER/surfaces/*.parquet,"
+        " and nothing else is written (default: %(default)s, this process)"
+    )
+    add("--engine", choices=("local", "ray"), default="local", help=engine_help)
+    address_help = "ray: HOST:PORT of a cluster, or auto (default: a cluster of this machine, for this run)"
+    add("--address", metavar="ADDRESS", help=address_help)
+    add("--actors", type=positive, metavar="N", help="ray: networks at once (default: as many as the machines can run)")
+    gpus_help = "ray with --device cuda: of a network (default: %(default)s)"
+    add("--gpus-per-actor", type=_gpus, default=1.0, metavar="GPUS", help=gpus_help)
+    add("--shard-size", type=positive, default=64, metavar="N", help="ray: photos per file (default: %(default)s)")
+
+
+def _gpus(text: str) -> float:
+    return number(text, 0.001, 1024.0)
 
 
 def _classes(text: str) -> tuple[SurfaceClass, ...]:

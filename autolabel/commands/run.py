@@ -11,19 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from autolabel.crawling.label_stores import register_label_store
+from autolabel.engines.base import Engine, LabellingJob, TeacherIdentity
+from autolabel.engines.local import LocalEngine
 from autolabel.labelling.class_config import default_class_config, read_class_config
 from autolabel.labelling.corpus import read_corpus
 from autolabel.labelling.image_labels import image_level_labels
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.known_teachers import better_teacher_note, default_teacher
 from autolabel.labelling.labeller import LabellingSettings
-from autolabel.labelling.pipeline import Tally, label_corpus
-from autolabel.labelling.teachers import TeacherOptions, open_teacher
-from models.teachers.base import Teacher
-from surfaces.cli.arguments import given, local_path, megabytes, megapixels, positive
+from autolabel.labelling.pipeline import PipelineLimits, Tally
+from autolabel.labelling.teachers import TeacherOptions
+from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, positive
 from surfaces.cli.progress import progress_bar
+from surfaces.cluster.ray_pool import ClusterSettings
+from surfaces.errors import FetchError
 from surfaces.images.load import ImageLimits
 from surfaces.io.photo_lists import STORE_NAME
+from surfaces.io.storage import is_remote, require_allowed
 from surfaces.store.label_store import LabelSettings, LabelStore
 from surfaces.threads import usable_cpus
 
@@ -34,13 +38,15 @@ _MOST_WORKERS = 8
 _EPILOG = """\
 Photos stay where they are; labels go to labels.sqlite in the dataset's folder. The same command can be repeated at any
 time: it keeps existing labels, retries failed photos, and never changes a person's reviews. Several processes, or
-several machines with a shared disk, can label into one dataset at once, each its own --shard.
+several machines with a shared disk, can label into one dataset at once, each its own --shard. With --engine ray, a Ray
+cluster labels; photos, weights and --shards must have the same paths or addresses on all of its machines.
 
 exit codes:
   0    all photos are labelled
   10   some were skipped; `python -m autolabel status` gives the reasons
   12   the dataset was labelled with other settings; --relabel replaces its labels
   14   the teacher failed on one photo after another
+  30   no Ray cluster, or its machines cannot label
   130  interrupted; finished labels are stored
   others: see the one line on stderr
 """
@@ -75,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=positive, metavar="N", help="the teacher's CPU threads (default: one per CPU)")
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     add("--max-megabytes", type=megabytes, metavar="MB", help="largest file of a photo (default: 256)")
+    batch_help = "photos per call of a teacher that predicts for several at once (default: %(default)s)"
+    add("--batch-size", type=positive, default=1, metavar="N", help=batch_help)
+    _add_cluster_arguments(parser.add_argument_group("one machine or many"))
     add("--relabel", action="store_true", help="replace labels that were made with other settings")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
 
@@ -90,26 +99,18 @@ def run(args: argparse.Namespace) -> int:
     if args.limit:
         part = replace(part, photos=part.photos[: args.limit])
     class_config = read_class_config(args.class_config) if args.class_config else default_class_config()
-    labelling = LabellingSettings(class_config, frozenset(args.without))
-    threads = args.threads or usable_cpus()
-    device = None if args.device == "auto" else args.device
-    options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python, args.quiet)
     before = _teacher_before(args.out)
     name = args.teacher or default_teacher(args.weights, before)
     if not (args.teacher or args.quiet or before) and (note := better_teacher_note(name)):
         print(note, file=sys.stderr)
-    teacher = open_teacher(name, labelling, options)
-    limits = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
-    workers = args.workers or min(_MOST_WORKERS, max(1, usable_cpus() // 2))
+    job = _job(args, name, LabellingSettings(class_config, frozenset(args.without)))
     started = time.monotonic()
-    with LabelStore.create(args.out) as store:
-        store.use_settings(_label_settings(args, teacher, labelling), args.relabel)
+    with _engine(args, job, len(part.photos)) as engine, LabelStore.create(args.out) as store:
+        store.use_settings(_label_settings(args, engine.teacher, job.labelling), args.relabel)
         for note in register_label_store(corpus, args.out, store):
             print(note, file=sys.stderr)
         with progress_bar(len(part.photos), quiet=args.quiet) as bar, Interrupts() as interrupts:
-            tally = label_corpus(
-                part, store, teacher, labelling, workers, bar, lambda: interrupts.received is not None, limits
-            )
+            tally = engine.label(part, store, bar, lambda: interrupts.received is not None)
         if interrupts.received:
             print(f"autolabel: interrupted, {_summary(tally)}; the same command resumes the run", file=sys.stderr)
             return interrupts.exit_code
@@ -122,6 +123,47 @@ def run(args: argparse.Namespace) -> int:
     return SOME_FAILED if tally.failed else 0
 
 
+def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--engine", choices=("local", "ray"), default="local", help="what labels (default: %(default)s, this process)")
+    address_help = "ray: HOST:PORT of a cluster, or auto (default: a cluster of this machine, for this run)"
+    add("--address", metavar="ADDRESS", help=address_help)
+    add("--actors", type=positive, metavar="N", help="ray: teachers at once (default: as many as the machines can run)")
+    cpus_help = "ray: of a teacher (default: %(default)s)"
+    add("--cpus-per-actor", type=_fraction, default=1.0, metavar="CPUS", help=cpus_help)
+    gpus_help = "ray: of a teacher, such as 0.5 (default: %(default)s)"
+    add("--gpus-per-actor", type=_fraction, default=0.0, metavar="GPUS", help=gpus_help)
+    size_help = "ray: photos per Parquet file, the most that a lost teacher costs (default: %(default)s)"
+    add("--shard-size", type=positive, default=64, metavar="N", help=size_help)
+    shards_help = "ray: folder or address of the Parquet files (default: DATASET/shards)"
+    add("--shards", type=_place, metavar="PLACE", help=shards_help)
+
+
+def _job(args: argparse.Namespace, teacher: str, labelling: LabellingSettings) -> LabellingJob:
+    """What labels the photos; files are absolute, since workers may run in another folder."""
+    on_ray = args.engine == "ray"
+    cpus = max(1, int(args.cpus_per_actor)) if on_ray else usable_cpus()
+    device = None if args.device == "auto" else args.device
+    weights = tuple(path.absolute() for path in args.weights)
+    class_map = str(Path(args.class_map).absolute()) if args.class_map and Path(args.class_map).is_file() else None
+    options = TeacherOptions(
+        weights, class_map or args.class_map, device, args.threads or cpus, args.allow_python, args.quiet
+    )
+    images = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
+    workers = args.workers or min(_MOST_WORKERS, max(1, cpus // 2))
+    name = str(Path(teacher).absolute()) if on_ray and teacher.endswith(".toml") else teacher
+    return LabellingJob(name, options, labelling, PipelineLimits(images, workers, args.batch_size))
+
+
+def _engine(args: argparse.Namespace, job: LabellingJob, count: int) -> Engine:
+    if args.engine == "local":
+        return LocalEngine(job)
+    from autolabel.engines.ray_engine import RayEngine, RaySettings
+
+    cluster = ClusterSettings(args.address, args.actors, args.cpus_per_actor, args.gpus_per_actor)
+    return RayEngine(job, RaySettings(cluster, args.shard_size, args.shards), args.out, count)
+
+
 def _teacher_before(dataset: Path) -> str:
     """The teacher of a dataset's runs so far; empty where there were none."""
     if not (dataset / STORE_NAME).exists():
@@ -131,7 +173,7 @@ def _teacher_before(dataset: Path) -> str:
     return settings.teacher if settings else ""
 
 
-def _label_settings(args: argparse.Namespace, teacher: Teacher, labelling: LabellingSettings) -> LabelSettings:
+def _label_settings(args: argparse.Namespace, teacher: TeacherIdentity, labelling: LabellingSettings) -> LabelSettings:
     """The settings of a store; their fingerprint decides whether a run resumes."""
     fingerprint = hashlib.sha256(f"{teacher.fingerprint} {labelling.fingerprint}".encode()).hexdigest()
     details = {
@@ -154,3 +196,17 @@ def _shard(text: str) -> tuple[int, int]:
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"expected a shard such as 2/5, got {text!r}")
     return int(match[1]), int(match[2])
+
+
+def _fraction(text: str) -> float:
+    return number(text, 0.0, 1024.0)
+
+
+def _place(text: str) -> str:
+    if not is_remote(text):
+        return str(local_path(text).absolute())
+    try:
+        require_allowed(text)
+    except FetchError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text

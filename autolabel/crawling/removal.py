@@ -24,6 +24,7 @@ from autolabel.crawling.forgotten import (
 )
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.sources.urls import normalize
+from autolabel.engines.shards import forget_in_shards
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 from surfaces.io.storage import is_remote
 from surfaces.messages import counted
@@ -142,8 +143,18 @@ def _forget_in_stores(removal: Removal, folders: Sequence[str]) -> list[str]:
             removal.failures.append(str(error))
             continue
         pending += [copy.path for copy in copies if copy.kind is CopyKind.STORE]
-        exports += [copy.path for copy in copies if copy.kind is not CopyKind.STORE and Path(copy.path).exists()]
+        _forget_in_shards(removal, [copy.path for copy in copies if copy.kind is CopyKind.SHARDS])
+        others = [copy.path for copy in copies if copy.kind not in (CopyKind.STORE, CopyKind.SHARDS)]
+        exports += [path for path in others if Path(path).exists()]
     return exports
+
+
+def _forget_in_shards(removal: Removal, places: Sequence[str]) -> None:
+    for place in places:
+        try:
+            removal.files += forget_in_shards(place, removal.photos)
+        except SurfacesError as error:
+            removal.failures.append(str(error))
 
 
 def _search_exports(removal: Removal, folders: Sequence[str], database: CrawlDatabase) -> None:

@@ -1,4 +1,4 @@
-"""Labels a corpus into a store: reads and decodes photos ahead, labels one by one, stores each in a transaction.
+"""Labels a corpus: reads and decodes photos ahead, labels one by one or in batches, stores each in a transaction.
 
 Runs resume where they stopped, even after a kill: the labels of a photo depend on its bytes and the settings only.
 """
@@ -10,24 +10,24 @@ import io
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from autolabel.labelling.corpus import UNREADABLE, Corpus, Failure
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
-from models.teachers.base import Prediction, Teacher
-from surfaces.datasets.sample import LabelScope
+from models.teachers.base import BatchTeacher, Prediction, Teacher
+from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, MissingExtraError, SurfacesError
 from surfaces.images.load import ImageLimits, decode_image
 from surfaces.io.storage import Stamp, read_stamped, sha256_in_name, stamp_of
-from surfaces.store.label_store import LabelStore, Source
-from surfaces.store.records import ScoredLabels
+from surfaces.store.records import LabelSettings, ScoredLabels, Source
 from surfaces.threads import prefetch
 
 NOT_A_PHOTO = "not a usable photo"
@@ -36,11 +36,24 @@ CHANGED = "changed meanwhile"
 
 _MOST_FAILURES_IN_A_ROW = 10
 
-_DEFAULT_LIMITS = ImageLimits()
-
 T = TypeVar("T")
 Content = TypeVar("Content", covariant=True)
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class PipelineLimits:
+    """Limits of a run.
+
+    Attributes:
+        images: of the photos' size.
+        workers: threads besides the teacher's.
+        batch_size: photos for which a teacher that can (`BatchTeacher`) predicts at once.
+    """
+
+    images: ImageLimits = field(default_factory=ImageLimits)
+    workers: int = 1
+    batch_size: int = 1
 
 
 class TeacherError(SurfacesError):
@@ -69,6 +82,33 @@ _SizedPrediction = tuple[Prediction, tuple[int, int]]
 """With the height and width of the photo."""
 
 
+class LabelSink(Protocol):
+    """Takes what a run finds out; `LabelStore` is one. Methods as there."""
+
+    def settings_in_use(self) -> LabelSettings | None:
+        """The settings of the labels that are added."""
+
+    def is_labelled(
+        self, sha256: str, settings: str, source: Source | None = None, scope: LabelScope = ALL_LABELLED
+    ) -> bool:
+        """Whether a photo has labels of these settings (a fingerprint), or of a person."""
+
+    def is_forgotten(self, sha256: str) -> bool:
+        """Whether a photo was removed for good."""
+
+    def has_source(self, source: Source, sha256: str) -> bool:
+        """Whether a photo is known under this path, name and corpus."""
+
+    def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
+        """Adds a teacher's labels of a photo."""
+
+    def add_source(self, source: Source, sha256: str) -> None:
+        """Adds a path of a labelled photo."""
+
+    def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
+        """Records a path that was not labelled."""
+
+
 @dataclass
 class Tally:
     """Counts of one run: new labels, paths of photos that had labels, of forgotten photos, skipped paths by kind."""
@@ -81,47 +121,43 @@ class Tally:
 
 def label_corpus(
     corpus: Corpus,
-    store: LabelStore,
+    sink: LabelSink,
     teacher: Teacher,
     labelling: LabellingSettings,
-    workers: int,
+    limits: PipelineLimits,
     bar: Any,
     interrupted: Callable[[], bool] = lambda: False,
-    limits: ImageLimits = _DEFAULT_LIMITS,
 ) -> Tally:
-    """Labels the photos that have no labels of the settings in use in the store.
+    """Labels the photos that have no labels of the settings in use in the sink.
 
     The teacher has a thread of its own and waits for nothing: meanwhile others read and decode the next photos, apply
     the rules to the one before and store the one before that.
 
     Args:
         corpus: the photos.
-        store: its settings in use are those of teacher and rules.
+        sink: its settings in use are those of teacher and rules.
         teacher: makes predictions.
         labelling: the rules and their settings.
-        workers: threads besides the teacher's.
+        limits: of photos, threads and batches.
         bar: a progress bar (`surfaces.cli.progress`).
-        interrupted: called before each photo; once it returns True, the photo in work is the last.
-        limits: of the photos' size.
+        interrupted: called before each batch; once it returns True, the batch in work is the last.
 
     Raises:
         TeacherError: the teacher failed on many photos in a row.
         OutputError: the store can't be written to.
     """
-    run = _Run(store, bar, corpus.scope)
+    run = _Run(sink, bar, corpus.scope)
     for failure in corpus.skipped:
         run.record_failure(failure)
 
     def decode(photo: _Photo[bytes]) -> _Photo[Image | Failure]:
         try:
-            return photo.with_content(decode_image(io.BytesIO(photo.content), limits))
+            return photo.with_content(decode_image(io.BytesIO(photo.content), limits.images))
         except DecodeError as error:
             return photo.with_failure(NOT_A_PHOTO, str(error))
 
-    def predict(photo: _Photo[Image | Failure]) -> _Photo[_SizedPrediction | Failure] | None:
-        if interrupted():
-            return None
-        return _attempt(photo, lambda image: (teacher.predict(image), (image.shape[0], image.shape[1])))
+    def predict(photos: Sequence[_Photo[Image | Failure]]) -> list[_Photo[_SizedPrediction | Failure] | None]:
+        return [None] if interrupted() else _predict(photos, teacher)
 
     def make_labels(photo: _Photo[_SizedPrediction | Failure] | None) -> _Photo[ScoredLabels | Failure] | None:
         if photo is None:
@@ -129,17 +165,18 @@ def label_corpus(
         scope = corpus.scope(photo.source)
         return _attempt(photo, lambda predicted: _make_labels(*predicted, labelling, scope))
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+    pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="worker")
     teacher_thread = ThreadPoolExecutor(1, thread_name_prefix="teacher")
     try:
         # Decoders turn warnings off and on again, which is not safe in several threads.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             unread = run.drop_known_objects(corpus.photos)
-            files = prefetch(partial(_read, bytes_max=limits.bytes_max), unread, pool, workers)
+            files = prefetch(partial(_read, bytes_max=limits.images.bytes_max), unread, pool, limits.workers)
             unlabelled = run.drop_labelled(takewhile(lambda _: not interrupted(), files))
-            photos = prefetch(decode, unlabelled, pool, workers)
-            for photo in prefetch(make_labels, prefetch(predict, photos, teacher_thread, 1), pool, 1):
+            photos = _batches(prefetch(decode, unlabelled, pool, limits.workers), limits.batch_size)
+            predicted = chain.from_iterable(prefetch(predict, photos, teacher_thread, 1))
+            for photo in prefetch(make_labels, predicted, pool, 1):
                 if photo is None:
                     break
                 run.store(photo)
@@ -158,6 +195,29 @@ def _read(source: Source, bytes_max: int) -> _Photo[bytes] | Failure:
     except DecodeError as error:
         return Failure(source, NOT_A_PHOTO, str(error))
     return _Photo(source, hashlib.sha256(data).hexdigest(), stamp, data)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _predict(
+    photos: Sequence[_Photo[Image | Failure]], teacher: Teacher
+) -> list[_Photo[_SizedPrediction | Failure] | None]:
+    """Predicts for a batch at once where the teacher can, else, or where that fails, photo by photo."""
+    images = [photo.content for photo in photos if not isinstance(photo.content, Failure)]
+    predictions: dict[int, Prediction] = {}
+    if len(images) > 1 and isinstance(teacher, BatchTeacher):
+        with suppress(Exception):  # each photo then shows whether it was to blame
+            predictions = {id(image): found for image, found in zip(images, teacher.predict_batch(images), strict=True)}
+
+    def predict(image: Image) -> _SizedPrediction:
+        found = predictions.get(id(image))
+        return teacher.predict(image) if found is None else found, (image.shape[0], image.shape[1])
+
+    return [_attempt(photo, predict) for photo in photos]
 
 
 def _make_labels(
@@ -187,16 +247,16 @@ def _attempt(photo: _Photo[T | Failure], make: Callable[[T], R]) -> _Photo[R | F
 class _Run:
     """The steps of a run that need the store; all are in one thread."""
 
-    def __init__(self, store: LabelStore, bar: Any, scope_of: Callable[[Source], LabelScope]) -> None:
-        in_use = store.settings_in_use()
+    def __init__(self, sink: LabelSink, bar: Any, scope_of: Callable[[Source], LabelScope]) -> None:
+        in_use = sink.settings_in_use()
         assert in_use
-        self._store, self._settings, self._bar, self._scope_of = store, in_use.fingerprint, bar, scope_of
+        self._sink, self._settings, self._bar, self._scope_of = sink, in_use.fingerprint, bar, scope_of
         self._copies: dict[str, list[Source]] = {}  # other paths of the photos in work
         self._failures_in_a_row = 0
         self.tally = Tally()
 
     def record_failure(self, failure: Failure) -> None:
-        self._store.add_failure(failure.source, failure.kind, failure.reason, failure.sha256)
+        self._sink.add_failure(failure.source, failure.kind, failure.reason, failure.sha256)
         self.tally.failed[failure.kind] += 1
 
     def drop_known_objects(self, photos: Iterable[Source]) -> Iterator[Source]:
@@ -206,9 +266,9 @@ class _Run:
         """
         for source in photos:
             sha256 = sha256_in_name(source.path)
-            if sha256 and self._store.is_forgotten(sha256):
+            if sha256 and self._sink.is_forgotten(sha256):
                 self._leave_out()
-            elif sha256 and self._is_labelled(source, sha256) and self._store.has_source(source, sha256):
+            elif sha256 and self._is_labelled(source, sha256) and self._sink.has_source(source, sha256):
                 self._add_known(source, sha256)
             else:
                 yield source
@@ -218,7 +278,7 @@ class _Run:
         for file in files:
             if isinstance(file, Failure):
                 self._fail(file)
-            elif self._store.is_forgotten(file.sha256):
+            elif self._sink.is_forgotten(file.sha256):
                 self._leave_out()
             elif file.sha256 in self._copies:
                 self._copies[file.sha256].append(file.source)
@@ -240,19 +300,19 @@ class _Run:
             self._stop_if_teacher_fails(outcome)
         else:
             self._failures_in_a_row = 0
-            self._store.add(photo.source, photo.sha256, outcome, self._settings)
+            self._sink.add(photo.source, photo.sha256, outcome, self._settings)
             self.tally.labelled += 1
             self._bar.update()
             for source in copies:
                 self._add_known(source, photo.sha256)
 
     def _add_known(self, source: Source, sha256: str) -> None:
-        self._store.add_source(source, sha256)
+        self._sink.add_source(source, sha256)
         self.tally.known += 1
         self._bar.update()
 
     def _is_labelled(self, source: Source, sha256: str) -> bool:
-        return self._store.is_labelled(sha256, self._settings, source, self._scope_of(source))
+        return self._sink.is_labelled(sha256, self._settings, source, self._scope_of(source))
 
     def _leave_out(self) -> None:
         self.tally.forgotten += 1

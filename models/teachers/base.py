@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +104,14 @@ class Teacher(Protocol):
 
     def predict(self, image: Image) -> Prediction:
         """The prediction for a photo, uint8 HxWx3 RGB."""
+
+
+@runtime_checkable
+class BatchTeacher(Protocol):
+    """What a teacher has that can predict for several photos at once, which may change the last bits."""
+
+    def predict_batch(self, images: Sequence[Image]) -> Sequence[Prediction]:
+        """A prediction for each photo, uint8 HxWx3 RGB, in their order; sizes may differ."""
 
 
 def box_area(box_xyxy: Floats) -> float:

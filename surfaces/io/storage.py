@@ -1,4 +1,4 @@
-"""Reads photos from files and from object storage, such as `s3://bucket/room.jpg`."""
+"""Reads and writes files and objects of storage, such as `s3://bucket/room.jpg`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from surfaces.errors import DecodeError, FetchError, MissingExtraError
+from surfaces.errors import DecodeError, FetchError, MissingExtraError, OutputError, SurfacesError
+from surfaces.io.atomic_files import replace_file
 from surfaces.io.local_files import open_regular
 from surfaces.messages import brief, in_a_line, without_credentials
 
@@ -110,6 +111,49 @@ def read_bytes(place: str, bytes_max: int = BYTES_MAX) -> bytes:
 def read_stamped(place: str, bytes_max: int = BYTES_MAX) -> tuple[bytes, Stamp | None]:
     """As `read_bytes`, with the file's stamp; None for objects, which are written whole and never modified."""
     return (_read_object(place, bytes_max), None) if is_remote(place) else _read_file(place, bytes_max)
+
+
+def write_bytes(place: str, data: bytes) -> None:
+    """Writes a file or an object whole or not at all: renamed into place, or one request to the storage.
+
+    Raises OutputError where it cannot be written; further errors as of `open_remote`.
+    """
+    if not is_remote(place):
+        replace_file(Path(place), data)
+        return
+    files, inside = open_remote(place)
+    try:
+        files.pipe_file(inside, data)
+    except Exception as error:  # no two file systems raise the same
+        raise OutputError(f"could not write {without_credentials(place)}: {in_a_line(error)}") from error
+
+
+def find_files(place: str, pattern: str) -> list[str]:
+    """The files below a folder, or objects below an address, that a pattern of `glob` matches, sorted.
+
+    Raises FetchError where they cannot be listed; further errors as of `open_remote`.
+    """
+    if not is_remote(place):
+        return sorted(map(str, Path(place).glob(pattern)))
+    files, inside = open_remote(place)
+    try:
+        return sorted(files.unstrip_protocol(path) for path in files.glob(f"{inside.rstrip('/')}/{pattern}"))
+    except Exception as error:  # no two file systems raise the same
+        raise FetchError(f"could not list {without_credentials(place)}: {in_a_line(error)}") from error
+
+
+def remove_file(place: str) -> None:
+    """Removes a file or an object. Raises OutputError where it is there after; further errors as of `open_remote`."""
+    try:
+        if is_remote(place):
+            files, inside = open_remote(place)
+            files.rm_file(inside)
+        else:
+            Path(place).unlink(missing_ok=True)
+    except SurfacesError:
+        raise
+    except Exception as error:  # no two file systems raise the same
+        raise OutputError(f"could not remove {without_credentials(place)}: {in_a_line(error)}") from error
 
 
 def find_bytes(places: Iterable[str], sha256: str) -> tuple[str, bytes]:

@@ -119,7 +119,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commits the statements of the block, or rolls them back on an exception."""
+        """Commits the statements of the block, or rolls them back on an exception; an inner block joins the outer."""
+        if self._connection.in_transaction:
+            yield
+            return
         self.run("BEGIN IMMEDIATE")
         try:
             yield

@@ -25,11 +25,12 @@ class CopyKind(StrEnum):
     STORE = "store"
     EXPORT = "export"
     PACKED = "packed"
+    SHARDS = "shards"
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A folder with photos or labels of a store, as an absolute path; it may have been deleted since."""
+    """A folder with photos or labels of a store, as an absolute path or address; it may have been deleted since."""
 
     path: str
     kind: CopyKind
@@ -72,6 +73,12 @@ def is_forgotten(database: Database, sha256: str) -> bool:
     """Whether a photo was removed for good."""
     known = has_table(database, "forgotten")
     return known and bool(database.rows("SELECT 1 FROM forgotten WHERE sha256 = ?", sha256))
+
+
+def read_forgotten(database: Database) -> frozenset[str]:
+    """The sha256 of all forgotten photos."""
+    rows = database.rows("SELECT sha256 FROM forgotten") if has_table(database, "forgotten") else []
+    return frozenset(sha256 for (sha256,) in rows)
 
 
 def note_copy(database: Database, copy: Copy) -> None:

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from surfaces.classes import CLASSES
-from surfaces.datasets.codec import decode_soft_labels, encode_soft_labels
+from surfaces.datasets.codec import decode_soft_labels
 from surfaces.datasets.sample import ALL_LABELLED, LabelScope
-from surfaces.detections import Detection, Mask
+from surfaces.detections import Detection
 from surfaces.errors import DatasetError, FetchError
 from surfaces.io.atomic_files import make_folder
 from surfaces.io.photo_lists import STORE_NAME
 from surfaces.io.storage import find_bytes, is_there
-from surfaces.masks.rle import decode_segmentation, encode
+from surfaces.masks.rle import decode_segmentation
 from surfaces.messages import without_credentials
 from surfaces.store.database import Database, Row
-from surfaces.store.forgetting import Copy, forget_photos, has_table, is_forgotten, note_copy, read_copies
+from surfaces.store.forgetting import (
+    Copy,
+    forget_photos,
+    has_table,
+    is_forgotten,
+    note_copy,
+    read_copies,
+    read_forgotten,
+)
 from surfaces.store.image_labels import read_image_labels, write_image_labels
 from surfaces.store.merging import LABEL_TABLES, Merged, make_replaced_tables, merge_file
+from surfaces.store.packed import PackedLabels, pack_labels
 from surfaces.store.records import (
     LabelSettings,
     ScoredLabels,
@@ -86,6 +95,10 @@ class LabelStore:
     def path(self) -> Path:
         """The store's file."""
         return self._database.path
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is added within the block is committed at its end, or not at all."""
+        return self._database.transaction()
 
     def photos(self) -> Iterator[StoredPhoto]:
         """The labelled photos with a known path, by ascending sha256."""
@@ -228,12 +241,21 @@ class LabelStore:
             path, stored = read_image_labels(self._database, sha256)
         return source is None or stored == scope or path not in ("", source.path)
 
+    def labelled_at(self, source: Source, settings: str, scope: LabelScope = ALL_LABELLED) -> str | None:
+        """The sha256 of the photo known under a source's path, where it has labels; see `is_labelled`."""
+        rows = self._database.rows("SELECT sha256 FROM sources WHERE path = ?", source.path)
+        return next((sha256 for (sha256,) in rows if self.is_labelled(sha256, settings, source, scope)), None)
+
     def add(self, source: Source, sha256: str, labels: ScoredLabels, settings: str) -> bool:
         """Adds a teacher's labels of a photo, in one transaction; `settings` is a fingerprint.
 
         Returns False where the photo already has labels of these settings, or of a person, which are kept, or was
         removed for good.
         """
+        return self.add_packed(source, sha256, pack_labels(labels), settings)
+
+    def add_packed(self, source: Source, sha256: str, labels: PackedLabels, settings: str) -> bool:
+        """As `add`, with labels that are packed already."""
         with self._database.transaction():
             if self.is_forgotten(sha256):
                 return False
@@ -266,7 +288,7 @@ class LabelStore:
                 for table in LABEL_TABLES:
                     self._database.run(f"DELETE FROM replaced_{table} WHERE sha256 = ?", sha256)
                     self._database.run(f"INSERT INTO replaced_{table} SELECT * FROM {table} WHERE sha256 = ?", sha256)
-            self._write(sha256, labels, "reviewed", reviewer, settings)
+            self._write(sha256, pack_labels(labels), "reviewed", reviewer, settings)
 
     def replaced(self) -> set[str]:
         """The sha256 of all photos whose automatic labels are kept beside those of a review."""
@@ -322,6 +344,10 @@ class LabelStore:
         """
         return forget_photos(self._database, photos)
 
+    def forgotten(self) -> frozenset[str]:
+        """The sha256 of all photos that were removed for good."""
+        return read_forgotten(self._database)
+
     def is_forgotten(self, sha256: str) -> bool:
         """Whether a photo was removed for good."""
         return is_forgotten(self._database, sha256)
@@ -347,23 +373,18 @@ class LabelStore:
             self.use_settings(settings)
         return merge_file(self._database, folder / STORE_NAME)
 
-    def _write(self, sha256: str, labels: ScoredLabels, origin: str, reviewer: str, settings: str) -> None:
-        height, width = labels.ignore_mask.shape
-        soft_labels = None if labels.soft_labels is None else encode_soft_labels(labels.soft_labels)
+    def _write(self, sha256: str, labels: PackedLabels, origin: str, reviewer: str, settings: str) -> None:
         self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
         self._database.run(
             "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
             " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
             " excluded.qualities, unsure = excluded.unsure, belief = excluded.belief",
-            *(sha256, width, height, origin, reviewer, settings),
-            *(_json(labels.quality_scores), _pack(labels.ignore_mask), soft_labels),
+            *(sha256, labels.width, labels.height, origin, reviewer, settings),
+            *(labels.quality_scores, labels.ignore_mask, labels.soft_labels),
         )
         for number, segment in enumerate(labels.segments):
-            found = segment.detection
             self._database.run(
-                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                *(sha256, number, found.surface.name, float(found.score), *map(float, found.box_xyxy)),
-                *(int(np.count_nonzero(found.mask)), _json(segment.quality_scores), _pack(found.mask)),
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", sha256, number, *astuple(segment)
             )
 
     def _add_path(self, source: Source, sha256: str) -> None:
@@ -396,13 +417,3 @@ class LabelStore:
         while rows:
             rows = self._database.rows(sql, rows[-1][0], _PAGE)
             yield from rows
-
-
-def _json(quality_scores: Mapping[str, float]) -> str:
-    return json.dumps({name: float(value) for name, value in quality_scores.items()}, sort_keys=True)
-
-
-def _pack(mask: Mask) -> str:
-    counts = encode(mask)["counts"]
-    assert isinstance(counts, str)
-    return counts

@@ -20,12 +20,16 @@ from autolabel.__main__ import main
 from autolabel.commands.crawl import SOME_WAIT, UNKNOWN_PHOTO
 from autolabel.crawling.database import DATABASE_NAME, CrawlDatabase
 from autolabel.crawling.records import CrawlRequest, Kind
+from autolabel.engines.shards import LabelledPhoto, Shard, ShardFolder
 from distill.__main__ import main as distill
 from labelstudio.sync.review_log import LoggedAnnotation, LoggedTask, Outcome, ReviewLog
+from surfaces.store.forgetting import Copy, CopyKind
 from surfaces.store.label_store import STORE_NAME, LabelStore
+from surfaces.store.records import Source
 from tests.autolabel.corpora import check_error, finish, start, teacher_file
 from tests.autolabel.crawling.crawls import crawl, ends
 from tests.autolabel.crawling.sites import Reply, Site, photo_bytes
+from tests.autolabel.label_stores import SETTINGS
 
 Capture = pytest.CaptureFixture[str]
 
@@ -309,3 +313,21 @@ def test_a_file_that_cannot_be_removed_is_removed_by_the_next_command(
 def test_options_without_forget_are_refused(corpus: Path, capsys: Capture) -> None:
     arguments = ["crawl", "--out", str(corpus), "--labels", str(corpus)]
     check_error(capsys, 3, "expected --forget beside --labels or --exports, got none", *arguments)
+
+
+def test_shards_of_a_run_on_ray_are_removed(site: Site, corpus: Path, tmp_path: Path, capsys: Capture) -> None:
+    crawl(corpus, [site.serve_photo(0, "/1.jpg", 1), site.serve_photo(0, "/2.jpg", 2)])
+    assert _seeds(corpus) == {1, 2}
+    store = _label(corpus, tmp_path / "labels")
+    shards = f"memory://{uuid.uuid4().hex}/shards"
+    folder = ShardFolder(shards, SETTINGS.fingerprint)
+    for number in (1, 2):
+        photo = Source(f"/{number}.jpg", f"{number}", "/")
+        folder.write(Shard(number, (photo,)), [LabelledPhoto(photo, _sha256(number), None)])
+    with LabelStore.open(store) as opened:
+        opened.note_copy(Copy(shards, CopyKind.SHARDS))
+    capsys.readouterr()
+    assert _forget(corpus, site.url(0, "/1.jpg")) == 0
+    assert "1 photo forgotten, 2 files removed" in capsys.readouterr().out
+    files = fsspec.filesystem("memory").find(shards.removeprefix("memory:/"))
+    assert [Path(path).name for path in files] == ["0000002.parquet"]

@@ -327,7 +327,7 @@ def test_killed_transactions_are_rolled_back(store: LabelStore) -> None:
     store._database.run("PRAGMA cache_size = 1")
     store._database.run("BEGIN IMMEDIATE")
     for number in range(200):  # more than the cache holds: pages reach the file before the commit
-        store._write(sha_of(f"x{number}"), graded_wall(), "auto", "", SETTINGS.fingerprint)
+        store.add(source_of(f"x{number}"), sha_of(f"x{number}"), graded_wall(), SETTINGS.fingerprint)
     killed = folder.parent / "killed"
     killed.mkdir()
     for file in folder.iterdir():
