@@ -131,7 +131,7 @@ def test_a_hundred_thousand_photos(tmp_path: Path) -> None:
     trials = check_scale(tmp_path, 100_000)
     for name, trial in trials.items():
         peaks = [round(max(sizes, default=0)) for sizes in (trial.driver_mib, trial.worker_mib)]
-        print(f"{name}: {trial.tally.labelled} photos, {trial.seconds:.1f} s, at most {peaks} MiB of command and worker")
+        print(f"{name}: {trial.tally.labelled} photos, {trial.seconds:.1f} s, {peaks} MiB of command and worker")
     overheads = [trials[f"one {number}"].seconds / trials[f"bare {number}"].seconds - 1 for number in range(3)]
     print("overhead", " ".join(f"{overhead:.1%}" for overhead in overheads))
     assert statistics.median(overheads) <= 0.15
