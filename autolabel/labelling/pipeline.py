@@ -12,7 +12,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice, takewhile
@@ -22,11 +21,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from autolabel.labelling.corpus import UNREADABLE, Corpus, Failure
 from autolabel.labelling.labeller import LabellingSettings, label_prediction
 from models.teachers.base import BatchTeacher, Prediction, Teacher
+from surfaces.cli.progress import write_line
 from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.detections import Image
 from surfaces.errors import DecodeError, FetchError, MissingExtraError, SurfacesError
 from surfaces.images.load import ImageLimits, decode_image
 from surfaces.io.storage import Stamp, read_stamped, sha256_in_name, stamp_of
+from surfaces.messages import in_a_line
 from surfaces.store.records import LabelSettings, ScoredLabels, Source
 from surfaces.threads import prefetch
 
@@ -156,8 +157,10 @@ def label_corpus(
         except DecodeError as error:
             return photo.with_failure(NOT_A_PHOTO, str(error))
 
-    def predict(photos: Sequence[_Photo[Image | Failure]]) -> list[_Photo[_SizedPrediction | Failure] | None]:
-        return [None] if interrupted() else _predict(photos, teacher)
+    predictor = _Predictor(teacher)
+
+    def predict(photos: Sequence[_Photo[Image | Failure]]) -> Sequence[_Photo[_SizedPrediction | Failure] | None]:
+        return [None] if interrupted() else predictor.predict(photos)
 
     def make_labels(photo: _Photo[_SizedPrediction | Failure] | None) -> _Photo[ScoredLabels | Failure] | None:
         if photo is None:
@@ -203,21 +206,38 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _predict(
-    photos: Sequence[_Photo[Image | Failure]], teacher: Teacher
-) -> list[_Photo[_SizedPrediction | Failure] | None]:
+class _Predictor:
     """Predicts for a batch at once where the teacher can, else, or where that fails, photo by photo."""
-    images = [photo.content for photo in photos if not isinstance(photo.content, Failure)]
-    predictions: dict[int, Prediction] = {}
-    if len(images) > 1 and isinstance(teacher, BatchTeacher):
-        with suppress(Exception):  # each photo then shows whether it was to blame
-            predictions = {id(image): found for image, found in zip(images, teacher.predict_batch(images), strict=True)}
 
-    def predict(image: Image) -> _SizedPrediction:
-        found = predictions.get(id(image))
-        return teacher.predict(image) if found is None else found, (image.shape[0], image.shape[1])
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._has_noted = False
 
-    return [_attempt(photo, predict) for photo in photos]
+    def predict(self, photos: Sequence[_Photo[Image | Failure]]) -> list[_Photo[_SizedPrediction | Failure]]:
+        images = [photo.content for photo in photos if not isinstance(photo.content, Failure)]
+        predictions = self._predictions(images)
+
+        def predict(image: Image) -> _SizedPrediction:
+            found = predictions.get(id(image))
+            return self._teacher.predict(image) if found is None else found, (image.shape[0], image.shape[1])
+
+        return [_attempt(photo, predict) for photo in photos]
+
+    def _predictions(self, images: Sequence[Image]) -> dict[int, Prediction]:
+        """By the `id` of the photo; empty where they are not predicted at once."""
+        if len(images) == 1 or not isinstance(self._teacher, BatchTeacher):
+            return {}
+        try:
+            found = self._teacher.predict_batch(images)
+            return {id(image): prediction for image, prediction in zip(images, found, strict=True)}
+        except Exception as error:  # each photo then shows whether it was to blame
+            if not self._has_noted:
+                write_line(
+                    f"the teacher failed on {len(images)} photos at once ({type(error).__name__}: {in_a_line(error)});"
+                    " where it does, each is tried alone"
+                )
+            self._has_noted = True
+            return {}
 
 
 def _make_labels(

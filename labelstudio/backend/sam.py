@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from labelstudio.backend.segmenters import RegionPrompt, StudentPhoto, StudentSegmenter
 from models.inference.postprocess import detection
+from models.teachers.sam.photo import PromptedPhoto
 from models.teachers.sam.prompts import SamPrompt, SamSettings
-from models.teachers.sam.segmenter import EncodedPhoto, Sam
+from models.teachers.sam.segmenter import Sam
 from surfaces.detections import Detection, Image
 
 
@@ -34,7 +35,7 @@ class SamSegmenter:
 class SamPhoto:
     """A photo encoded by SAM and the student."""
 
-    def __init__(self, encoded: EncodedPhoto, student: StudentPhoto, settings: SamSettings) -> None:
+    def __init__(self, encoded: PromptedPhoto, student: StudentPhoto, settings: SamSettings) -> None:
         self._encoded, self._student, self._settings = encoded, student, settings
         self.size_hw, self.segments = student.size_hw, student.segments
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.teachers.base import Floats, Prediction, SemanticPrediction, Teacher
+from models.teachers.batches import predict_all
 from models.teachers.grounded_sam import rasterize_instances
 from models.teachers.windows import predict_windows
 from surfaces.classes import CLASSES
@@ -63,7 +64,15 @@ class Ensemble:
 
         That is the mean IoU of the most probable classes, between `flips` and between `backends` (members).
         """
-        views = [self._views(member, image) for member in self._members]
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """As `predict`, for several photos: each member gets all at once, if it can."""
+        views = [self._views(member, images) for member in self._members]
+        return [self._mean([member[index] for member in views]) for index in range(len(images))]
+
+    def _mean(self, views: list[list[list[Floats]]]) -> Prediction:
+        """Of the views of one photo, by member, orientation and scale."""
         shapes = [view.shape[1:] for member in views for orientation in member for view in orientation]
         rows, columns = np.max(shapes, axis=0)
         raster = np.array([[[_upsample(v, rows, columns) for v in scales] for scales in member] for member in views])
@@ -72,14 +81,18 @@ class Ensemble:
             semantic=SemanticPrediction(mean, _disagreement(raster, mean)), agreement=self._agreement(raster)
         )
 
-    def _views(self, member: Teacher, image: Image) -> list[list[Floats]]:
-        """A member's probabilities (4, h, w), for each orientation at each scale."""
-        predict = partial(_predict_probabilities, member)
-        upright = [predict_windows(image, scale, predict) for scale in self._scales]
+    def _views(self, member: Teacher, images: Sequence[Image]) -> list[list[list[Floats]]]:
+        """A member's probabilities (4, h, w), for each photo in each orientation at each scale."""
+        upright = self._at_scales(member, images)
         if not self._mirror:
-            return [upright]
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        return [upright, [predict_windows(mirrored, scale, predict)[:, :, ::-1] for scale in self._scales]]
+            return [[scales] for scales in upright]
+        mirrored = self._at_scales(member, [np.ascontiguousarray(image[:, ::-1]) for image in images])
+        return [[scales, [view[:, :, ::-1] for view in back]] for scales, back in zip(upright, mirrored, strict=True)]
+
+    def _at_scales(self, member: Teacher, images: Sequence[Image]) -> list[list[Floats]]:
+        predict = partial(_predict_probabilities, member)
+        at_scales = [predict_windows(images, scale, predict) for scale in self._scales]
+        return [list(scales) for scales in zip(*at_scales, strict=True)]
 
     def _agreement(self, raster: Floats) -> dict[str, float]:
         """Of views (members, orientations, scales, 4, h, w)."""
@@ -93,8 +106,12 @@ class Ensemble:
         return agreement
 
 
-def _predict_probabilities(member: Teacher, image: Image) -> Floats:
-    prediction = member.predict(image)
+def _predict_probabilities(member: Teacher, images: Sequence[Image]) -> list[Floats]:
+    predictions = predict_all(member, images)
+    return [_probabilities(prediction, image) for prediction, image in zip(predictions, images, strict=True)]
+
+
+def _probabilities(prediction: Prediction, image: Image) -> Floats:
     if prediction.semantic is not None:
         return prediction.semantic.probabilities
     scale = min(1.0, _RASTER_SIDE / max(image.shape[:2]))

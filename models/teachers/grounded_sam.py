@@ -106,13 +106,18 @@ class GroundedSam:
 
     def predict(self, image: Image) -> Prediction:
         """Predicts an instance for each thing and negative box and for each region of stuff whose mask is not empty."""
-        size_hw = image.shape[0], image.shape[1]
-        chosen = self._select(self._detector.detect(image, self._prompts), size_hw)
-        if not chosen:
-            return Prediction()
-        photo = self._sam.encode(image)
-        found = (instance for instance in self._instances(photo, chosen, size_hw) if instance.mask.any())
-        return Prediction(tuple(sorted(found, key=lambda instance: -instance.score)))
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """As `predict`, for several photos: the detector and SAM's encoder get those of one input size at once."""
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        chosen = list(map(self._select, self._detector.detect_batch(images, self._prompts), sizes))
+        with_boxes = [index for index, boxes in enumerate(chosen) if boxes]
+        predictions = [Prediction()] * len(images)
+        for index, photo in zip(with_boxes, self._sam.encode_batch([images[i] for i in with_boxes]), strict=True):
+            found = (each for each in self._instances(photo, chosen[index], sizes[index]) if each.mask.any())
+            predictions[index] = Prediction(tuple(sorted(found, key=lambda instance: -instance.score)))
+        return predictions
 
     def _instances(
         self, photo: PromptedPhoto, chosen: Sequence[ChosenBox], size_hw: tuple[int, int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from models.inference.segmenter import network_input
 from models.inference.session import first_line, open_session
 from models.teachers.base import Floats, Prediction, SemanticPrediction
+from models.teachers.batches import run_in_groups
 from models.teachers.class_map import ClassMap
 from models.weights.registry import sha256_of
 from surfaces.detections import Image
@@ -45,6 +47,7 @@ class OnnxSemantic:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs)
             raise WeightsError(f"expected one input of {', '.join(_INPUT_TYPES)} in {weights}, got {found}")
         self._input_name, self._input_type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
+        self._takes_several = not isinstance(next(iter(inputs[0].shape), 1), int)
 
     def predict(self, image: Image) -> Prediction:
         """The probabilities for a photo, uint8 HxWx3 RGB, at the output's resolution.
@@ -52,12 +55,26 @@ class OnnxSemantic:
         Raises:
             WeightsError: the network's input or output is not that of the class map.
         """
-        probabilities = self._grouped(self._run(image))
-        return Prediction(semantic=SemanticPrediction(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
+        return self.predict_batch([image])[0]
 
-    def _run(self, image: Image) -> npt.NDArray[Any]:
+    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """As `predict`, for several photos; those of one input size have one pass, if the file takes several."""
+        sizes = [self._map.input.size_for(image.shape[0], image.shape[1]) for image in images]
+
+        def run(group: Sequence[int]) -> Iterator[Prediction]:
+            output = self._run([images[index] for index in group], sizes[group[0]])
+            if len(group) > 1 and len(output) != len(group):
+                raise self._other_shape(f"{len(group)} photos' classes", output)
+            for rank in range(len(group)):
+                probabilities = self._grouped(output[rank : rank + 1] if len(group) > 1 else output)
+                disagreement = np.zeros(probabilities.shape[1:], np.float32)
+                yield Prediction(semantic=SemanticPrediction(probabilities, disagreement))
+
+        return run_in_groups(sizes if self._takes_several else range(len(images)), run)
+
+    def _run(self, images: Sequence[Image], size_hw: tuple[int, int]) -> npt.NDArray[Any]:
         form = self._map.input
-        pixels = network_input(image, *form.size_for(image.shape[0], image.shape[1]))
+        pixels = np.concatenate([network_input(image, *size_hw) for image in images])
         if form.channels == "bgr":
             pixels = pixels[:, ::-1]
         column = (1, 3, 1, 1)

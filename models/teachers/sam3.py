@@ -11,7 +11,7 @@ import numpy as np
 from models.teachers.base import ChosenBox, Floats, InstancePrediction, Prediction, Prompt, PromptedBoxes
 from models.teachers.grounded_sam import Select
 from models.teachers.sam.prompts import hull, overlapping_groups
-from models.teachers.sam.sam3 import ConceptInstances, Sam3
+from models.teachers.sam.sam3 import ConceptInstances, Sam3, Sam3Photo
 from surfaces.classes import STUFF
 from surfaces.detections import Image, Mask
 
@@ -39,10 +39,17 @@ class Sam3Teacher:
 
     def predict(self, image: Image) -> Prediction:
         """Predicts the things and negative instances, and the regions of stuff, whose mask is not empty."""
-        photo = self._sam3.encode(image)
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """As `predict`, for several photos, which are encoded at once."""
+        photos = self._sam3.encode_batch(images)
+        return [self._predict(photo, image.shape) for photo, image in zip(photos, images, strict=True)]
+
+    def _predict(self, photo: Sam3Photo, photo_hw: tuple[int, ...]) -> Prediction:
         found = [photo.find(token_ids, _SCORE_THRESHOLD) for token_ids in self._token_ids]
         boxes = _prompted_boxes(found, self._prompts)
-        chosen = self._select(boxes, (image.shape[0], image.shape[1]))
+        chosen = self._select(boxes, (photo_hw[0], photo_hw[1]))
         probabilities = np.concatenate([instances.probabilities for instances in found])
         instances = _instances(chosen, lambda box: photo.mask(probabilities[_row_of(box, boxes)]))
         drawn = (instance for instance in instances if instance.mask.any())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -17,30 +18,41 @@ Window = tuple[slice, slice]
 """Rows and columns of a photo."""
 
 
-def predict_windows(image: Image, scale: float, predict: Callable[[Image], Floats]) -> Floats:
-    """The probabilities of a photo enlarged `scale` times, predicted in overlapping windows.
+def predict_windows(
+    images: Sequence[Image], scale: float, predict: Callable[[Sequence[Image]], Sequence[Floats]]
+) -> list[Floats]:
+    """The probabilities of photos enlarged `scale` times, predicted in overlapping windows.
 
     Args:
-        image: uint8 HxWx3 RGB.
+        images: uint8 HxWx3 RGB.
         scale: from 1; the windows' sides are the photo's divided by it.
-        predict: gives the probabilities (4, h, w) of a window, or of a photo.
+        predict: gives the probabilities (4, h, w) of each of several windows, or photos; of no more than there are
+            photos.
 
     Returns:
-        float32 (4, h', w') over the whole photo; pixels count more the nearer they are to a window's middle.
+        float32 (4, h', w') over each whole photo; pixels count more the nearer they are to a window's middle.
     """
     if scale == 1:
-        return predict(image)
-    height, width = image.shape[:2]
-    total = np.zeros((0, 0, 0), np.float32)
-    for window in windows_of(height, width, scale):
-        part = predict(np.ascontiguousarray(image[window]))
-        if total.size == 0:
-            rows, columns = round(part.shape[1] * scale), round(part.shape[2] * scale)
-            total = np.zeros((rows, columns, 1 + len(part)), np.float32)
-        weight = _weight(part.shape[1], part.shape[2])
-        weighted = np.concatenate([part * weight, weight[np.newaxis]]).transpose(1, 2, 0)
-        total += _place(weighted, window, (height, width), (total.shape[0], total.shape[1]))
-    return np.ascontiguousarray((total[:, :, :-1] / total[:, :, -1:]).transpose(2, 0, 1))
+        return list(predict(images))
+    totals: list[Floats] = [np.zeros((0, 0, 0), np.float32)] * len(images)
+    sizes = [(image.shape[0], image.shape[1]) for image in images]
+    remaining = ((index, window) for index, size in enumerate(sizes) for window in windows_of(*size, scale))
+    while batch := list(islice(remaining, len(images))):
+        parts = predict([np.ascontiguousarray(images[index][window]) for index, window in batch])
+        for (index, window), part in zip(batch, parts, strict=True):
+            totals[index] = _add_window(totals[index], part, window, sizes[index], scale)
+    return [np.ascontiguousarray((total[:, :, :-1] / total[:, :, -1:]).transpose(2, 0, 1)) for total in totals]
+
+
+def _add_window(total: Floats, part: Floats, window: Window, photo_hw: tuple[int, int], scale: float) -> Floats:
+    """Adds a window's probabilities (4, h, w) and weights to a photo's sum (h', w', 5), empty before the first."""
+    if total.size == 0:
+        rows, columns = round(part.shape[1] * scale), round(part.shape[2] * scale)
+        total = np.zeros((rows, columns, 1 + len(part)), np.float32)
+    weight = _weight(part.shape[1], part.shape[2])
+    weighted = np.concatenate([part * weight, weight[np.newaxis]]).transpose(1, 2, 0)
+    total += _place(weighted, window, photo_hw, (total.shape[0], total.shape[1]))
+    return total
 
 
 def windows_of(height: int, width: int, scale: float) -> Iterator[Window]:

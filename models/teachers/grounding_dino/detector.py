@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from models.device import pick_device
 from models.teachers.base import Floats, Prompt, PromptedBoxes
+from models.teachers.batches import run_in_groups
 from models.teachers.grounding_dino.captions import Caption, Passes, TokenScore, Vocabulary, captions_of, prompt_scores
 from models.teachers.grounding_dino.checkpoint import DinoSize, config_beside, load_folder, load_official
 from models.weights.pretrained import sha256_of_weights
@@ -54,8 +55,8 @@ class GroundingDino:
 
     Args:
         network: transformers' `GroundingDinoForObjectDetection`, or `OriginalNetwork` of this package: called with
-            `pixel_values` (1, 3, h, w) and `input_ids` (1, T), it returns `logits` (1, N, T or more) and `pred_boxes`
-            (1, N, 4): centre, width and height as shares of the photo.
+            `pixel_values` (B, 3, h, w) and `input_ids` (B, T), it returns `logits` (B, N, T or more) and `pred_boxes`
+            (B, N, 4): centre, width and height as shares of the photo.
         vocabulary: of the network's text encoder.
         name: for provenance.
         weights_sha256: of the network's weights.
@@ -137,14 +138,36 @@ class GroundingDino:
         Raises:
             PromptError: a prompt is too long, or has characters that the vocabulary doesn't know.
         """
+        return self.detect_batch([image], prompts)[0]
+
+    def detect_batch(self, images: Sequence[Image], prompts: Sequence[Prompt]) -> list[PromptedBoxes]:
+        """As `detect`, for several photos; those that become inputs of the same size have one pass."""
         token_ids = [self._vocabulary.token_ids(prompt.text) for prompt in prompts]
         captions = captions_of(prompts, token_ids, self._settings.passes, self._tokens_max)
-        pixels = network_input(image, self._settings.shortest_side, self._settings.longest_side).to(self._device)
+        sides = self._settings.shortest_side, self._settings.longest_side
+        inputs = [network_input(image, *sides) for image in images]
+
+        def run(group: Sequence[int]) -> Iterator[PromptedBoxes]:
+            pixels = torch.cat([inputs[index] for index in group]).to(self._device)
+            found = [self._run(pixels, caption) for caption in captions]
+            for rank, index in enumerate(group):
+                passes = [(shares[rank], probabilities[rank]) for shares, probabilities in found]
+                yield self._prompted_boxes(images[index].shape, passes, captions, prompts)
+
+        return run_in_groups([each.shape for each in inputs], run)
+
+    def _prompted_boxes(
+        self,
+        photo_hw: Sequence[int],
+        passes: Sequence[tuple[Floats, Floats]],
+        captions: Sequence[Caption],
+        prompts: Sequence[Prompt],
+    ) -> PromptedBoxes:
+        """The boxes of one photo from a pass for each caption."""
         boxes: list[Floats] = [np.empty((0, 4), np.float32)]
         scores: list[Floats] = [np.empty((0, len(prompts)), np.float32)]
-        for caption in captions:
-            shares, probabilities = self._run(pixels, caption)
-            boxes.append(boxes_in_photo(shares, image.shape[0], image.shape[1]))
+        for (shares, probabilities), caption in zip(passes, captions, strict=True):
+            boxes.append(boxes_in_photo(shares, photo_hw[0], photo_hw[1]))
             scores.append(prompt_scores(probabilities, caption, self._settings.token_score, len(prompts)))
         found = PromptedBoxes(np.concatenate(boxes), np.concatenate(scores), tuple(prompts))
         if not found.prompts:
@@ -156,13 +179,13 @@ class GroundingDino:
 
     @torch.inference_mode()
     def _run(self, pixels: torch.Tensor, caption: Caption) -> tuple[Floats, Floats]:
-        """Boxes as shares of the photo (N, 4), and the probability of each token (N, T)."""
-        input_ids = torch.tensor([caption.token_ids], device=self._device)
+        """For photos (B, 3, h, w): boxes as shares of the photo (B, N, 4), the probability of each token (B, N, T)."""
+        input_ids = torch.tensor([caption.token_ids] * len(pixels), device=self._device)
         half = self._settings.half and self._device.type == "cuda"
         with torch.autocast(self._device.type, dtype=torch.float16, enabled=half):
             output = self._network(pixel_values=pixels, input_ids=input_ids)
-        probabilities = output.logits[0, :, : len(caption.token_ids)].float().sigmoid()
-        return output.pred_boxes[0].float().cpu().numpy(), probabilities.cpu().numpy()
+        probabilities = output.logits[:, :, : len(caption.token_ids)].float().sigmoid()
+        return output.pred_boxes.float().cpu().numpy(), probabilities.cpu().numpy()
 
 
 def network_input(image: Image, shortest_side: int, longest_side: int) -> torch.Tensor:

@@ -63,10 +63,10 @@ class OriginalNetwork(torch.nn.Module):
 
     @torch.no_grad()
     def forward(self, pixel_values: torch.Tensor, input_ids: torch.Tensor) -> SimpleNamespace:
-        """Finds boxes in a photo (1, 3, h, w) for a caption's token ids (1, T).
+        """Finds boxes in photos (B, 3, h, w) for the token ids (B, T) of a caption.
 
         Returns:
-            `logits` (1, N, tokens at most) and `pred_boxes` (1, N, 4): centre, width and height as shares of the photo.
+            `logits` (B, N, tokens at most) and `pred_boxes` (B, N, 4): centre, width and height as shares of the photo.
         """
         with _without_warnings():
             found = self.network(pixel_values, captions=input_ids)
@@ -126,7 +126,7 @@ def _text_encoder(config: GroundingDinoConfig) -> SimpleNamespace:
 
 
 class _TokenIds:
-    """In place of a tokenizer: captions are token ids already, (1, T)."""
+    """In place of a tokenizer: captions are token ids already, (B, T)."""
 
     def convert_tokens_to_ids(self, _: Sequence[str]) -> list[int]:
         return _SPECIAL

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from models.device import pick_device
 from models.teachers.base import Floats, Prediction, SemanticPrediction
+from models.teachers.batches import run_in_groups
 from models.teachers.huggingface.hub import CheckpointFolder, find_checkpoint
 from models.teachers.huggingface.label_map import LabelMap, match_labels
 from models.teachers.huggingface.networks import LoadedNetwork, load_network
@@ -56,14 +58,31 @@ class HuggingFaceTeacher:
 
     def predict(self, image: Image) -> Prediction:
         """The probabilities for a photo, uint8 HxWx3 RGB, on the raster of the network's output."""
-        probabilities = self._probabilities(image)
-        return Prediction(semantic=SemanticPrediction(probabilities, np.zeros(probabilities.shape[1:], np.float32)))
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """As `predict`, for several photos; those that become inputs of the same size have one pass."""
+        inputs = [self._processor(images=[image], return_tensors="pt", **self._settings) for image in images]
+
+        def run(group: Sequence[int]) -> Iterator[Prediction]:
+            outputs = self._run([inputs[index] for index in group])
+            for index, grouped in zip(group, outputs, strict=True):
+                probabilities = self._probabilities(images[index], inputs[index], grouped)
+                disagreement = np.zeros(probabilities.shape[1:], np.float32)
+                yield Prediction(semantic=SemanticPrediction(probabilities, disagreement))
+
+        return run_in_groups([each["pixel_values"].shape[1:] for each in inputs], run)
 
     @torch.inference_mode()
-    def _probabilities(self, image: Image) -> Floats:
-        inputs = self._processor(images=[image], return_tensors="pt", **self._settings)
-        output = self._network(**{key: inputs[key].to(self._device) for key in _INPUTS if key in inputs})
-        grouped = self._grouped(output)
+    def _run(self, inputs: Sequence[Mapping[str, Any]]) -> list[torch.Tensor]:
+        """The probabilities of our classes for photos of one size, each (1 or patches, 3, h, w)."""
+        keys = [key for key in _INPUTS if key in inputs[0]]
+        output = self._network(**{key: torch.cat([each[key] for each in inputs]).to(self._device) for key in keys})
+        grouped, counts = self._grouped(output), [len(each["pixel_values"]) for each in inputs]
+        return [grouped[end - count : end] for end, count in zip(accumulate(counts), counts, strict=True)]
+
+    def _probabilities(self, image: Image, inputs: Mapping[str, Any], grouped: torch.Tensor) -> Floats:
+        """The probabilities (4, h, w) of the part of a network's output that the photo covers."""
         if offsets := inputs.get("patch_offsets"):
             grouped = merge_patches(grouped, [tuple(map(int, offset)) for offset in offsets], _is_tall(image))
         rows, columns = self._covered(image, inputs)
@@ -74,7 +93,7 @@ class HuggingFaceTeacher:
         return np.concatenate([other, ours], dtype=np.float32)
 
     def _grouped(self, output: Any) -> torch.Tensor:
-        """The probabilities of our classes, (1 or patches, 3, h, w)."""
+        """The probabilities of our classes, (photos or patches, 3, h, w)."""
         masks = output.get("masks_queries_logits")
         if masks is None:
             return torch.einsum("bchw,cg->bghw", output["logits"].float().softmax(dim=1), self._groups)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -61,19 +60,24 @@ class PromptedPhoto(ABC):
         return max(rounds, key=lambda mask: mask.predicted_iou)
 
 
-class PromptableSegmenter(Protocol):
-    """A version of SAM with its weights."""
+class PromptableSegmenter(ABC):
+    """A version of SAM with its weights.
 
-    @property
-    def name(self) -> str:
-        """For provenance."""
+    Attributes:
+        name: for provenance.
+        weights_sha256: of the weights.
+    """
 
-    @property
-    def weights_sha256(self) -> str:
-        """Of the weights."""
+    name: str
+    weights_sha256: str
 
     def encode(self, image: Image) -> PromptedPhoto:
         """Encodes a photo, uint8 HxWx3 RGB, once for many prompts; this takes most of the time."""
+        return self.encode_batch([image])[0]
+
+    @abstractmethod
+    def encode_batch(self, images: Sequence[Image]) -> list[PromptedPhoto]:
+        """As `encode`, for several photos; those that become inputs of the same size have one pass."""
 
 
 def sam_masks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from transformers import Sam2Config, Sam2HieraDetConfig, Sam2Model, Sam2VisionCo
 
 from models.device import pick_device
 from models.teachers.base import Floats
-from models.teachers.sam.photo import PromptedPhoto, SamMask, box_corners, sam_masks
+from models.teachers.sam.photo import PromptableSegmenter, PromptedPhoto, SamMask, box_corners, sam_masks
 from models.teachers.sam.pixels import square_input
 from models.teachers.sam.prompts import SamPrompt
 from models.weights.pretrained import load_pretrained, read_safetensors, require_kinds, sha256_of_weights
@@ -57,7 +58,7 @@ def sam2_config(size: str) -> Sam2Config:
     return Sam2Config(vision_config=vision)
 
 
-class Sam2:
+class Sam2(PromptableSegmenter):
     """A promptable segmenter from transformers' `Sam2Model`, in evaluation mode."""
 
     def __init__(self, network: Any, name: str = "sam2.1", weights_sha256: str = "") -> None:
@@ -89,11 +90,17 @@ class Sam2:
         return cls(network.to(torch_device), f"sam2.1 {size}", sha256_of_weights(weights))
 
     @torch.inference_mode()
-    def encode(self, image: Image) -> Sam2Photo:
-        """Encodes a photo, uint8 HxWx3 RGB, once for many prompts; this takes most of SAM 2's time."""
+    def encode_batch(self, images: Sequence[Image]) -> list[PromptedPhoto]:
+        """As of `PromptableSegmenter`; inputs are of one size, whatever the photos' are."""
+        if not images:
+            return []
         side = self._network.config.prompt_encoder_config.image_size
-        pixels = square_input(image, side, _MEAN, _STD).to(self._network.device)
-        return Sam2Photo(self._network, self._network.get_image_embeddings(pixels), (image.shape[0], image.shape[1]))
+        pixels = torch.cat([square_input(image, side, _MEAN, _STD) for image in images]).to(self._network.device)
+        embeddings = self._network.get_image_embeddings(pixels)
+        return [
+            Sam2Photo(self._network, [each[index : index + 1] for each in embeddings], (image.shape[0], image.shape[1]))
+            for index, image in enumerate(images)
+        ]
 
 
 class Sam2Photo(PromptedPhoto):

@@ -30,6 +30,7 @@ _DETECTOR = {
 # The official file is of the network for videos, which has this one as its detector.
 _PARTS = {"": ("sam3", "sam3_video"), **_DETECTOR, **{f"detector_config.{part}": k for part, k in _DETECTOR.items()}}
 _MEAN = _STD = (0.5, 0.5, 0.5)
+_LEVELS = ("fpn_hidden_states", "fpn_position_encoding")
 _MASK_THRESHOLD = 0.5  # as in transformers' processor
 
 
@@ -86,11 +87,20 @@ class Sam3:
                 raise PromptError(f"expected prompts of at most {limit} tokens, {text[:40]!r} has {len(tokens)}")
         return ids
 
-    @torch.inference_mode()
     def encode(self, image: Image) -> Sam3Photo:
         """Encodes a photo, uint8 HxWx3 RGB, once for many prompts; this takes most of the time."""
-        pixels = square_input(image, self._network.config.image_size, _MEAN, _STD).to(self._network.device)
-        return Sam3Photo(self._network, self._network.get_vision_features(pixels), (image.shape[0], image.shape[1]))
+        return self.encode_batch([image])[0]
+
+    @torch.inference_mode()
+    def encode_batch(self, images: Sequence[Image]) -> list[Sam3Photo]:
+        """As `encode`, for several photos in one pass."""
+        side = self._network.config.image_size
+        pixels = torch.cat([square_input(image, side, _MEAN, _STD) for image in images]).to(self._network.device)
+        features = self._network.get_vision_features(pixels)
+        return [
+            Sam3Photo(self._network, _features_of(features, index), (image.shape[0], image.shape[1]))
+            for index, image in enumerate(images)
+        ]
 
 
 class Sam3Photo:
@@ -123,3 +133,10 @@ class Sam3Photo:
         full = torch.nn.functional.interpolate(low_res, self._size_hw, mode="bilinear", align_corners=False)
         mask: Mask = (full[0, 0] > _MASK_THRESHOLD).numpy()
         return mask
+
+
+def _features_of(features: Any, index: int) -> Any:
+    """The features of one photo of a batch, in transformers' own form."""
+    taken = slice(index, index + 1)
+    levels = {name: tuple(level[taken] for level in features[name]) for name in _LEVELS}
+    return type(features)(last_hidden_state=features.last_hidden_state[taken], **levels)

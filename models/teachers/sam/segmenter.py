@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ from segment_anything import SamPredictor, sam_model_registry
 
 from models.device import pick_device
 from models.teachers.base import Floats
-from models.teachers.sam.photo import PromptedPhoto, SamMask, box_corners, sam_masks
+from models.teachers.batches import run_in_groups
+from models.teachers.sam.photo import PromptableSegmenter, PromptedPhoto, SamMask, box_corners, sam_masks
 from models.teachers.sam.prompts import SamPrompt
 from models.weights.checkpoint_files import load_exactly, read_checkpoint
 from models.weights.registry import sha256_of
 from surfaces.detections import Image
 
 
-class Sam:
+class Sam(PromptableSegmenter):
     """A promptable segmenter from segment-anything's `Sam`, in evaluation mode."""
 
     def __init__(self, network: torch.nn.Module, name: str = "sam", weights_sha256: str = "") -> None:
@@ -38,11 +40,34 @@ class Sam:
         load_exactly(network, read_checkpoint(weights), f"weights of SAM {size} at {weights}")
         return cls(network.to(torch_device), f"sam {size}", sha256_of(weights))
 
-    def encode(self, image: Image) -> EncodedPhoto:
-        """Encodes a photo, uint8 HxWx3 RGB, once for many prompts; this takes most of SAM's time."""
-        predictor = SamPredictor(self._network)
-        predictor.set_image(image)
-        return EncodedPhoto(predictor)
+    def encode_batch(self, images: Sequence[Image]) -> list[PromptedPhoto]:
+        """As of `PromptableSegmenter`."""
+        transform = SamPredictor(self._network).transform
+        inputs = [torch.from_numpy(transform.apply_image(image)).permute(2, 0, 1).contiguous() for image in images]
+
+        def run(group: Sequence[int]) -> Iterator[PromptedPhoto]:
+            features = self._features(torch.stack([inputs[index] for index in group]))
+            for rank, index in enumerate(group):
+                sizes = images[index].shape[:2], inputs[index].shape[1:]
+                yield EncodedPhoto(_predictor(self._network, features[rank : rank + 1], *sizes))
+
+        return run_in_groups([each.shape for each in inputs], run)
+
+    @torch.inference_mode()
+    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
+        network: Any = self._network
+        features: torch.Tensor = network.image_encoder(network.preprocess(pixels.to(network.device)))
+        return features
+
+
+def _predictor(
+    network: Any, features: torch.Tensor, size_hw: tuple[int, ...], input_hw: tuple[int, ...]
+) -> SamPredictor:
+    """A predictor with a photo set, as its `set_torch_image` sets one photo."""
+    predictor = SamPredictor(network)
+    predictor.original_size, predictor.input_size = tuple(size_hw), tuple(input_hw)
+    predictor.features, predictor.is_image_set = features, True
+    return predictor
 
 
 class EncodedPhoto(PromptedPhoto):

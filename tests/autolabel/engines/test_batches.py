@@ -26,13 +26,15 @@ def test_a_batch_is_one_call(tmp_path: Path, size: int, calls: list[int]) -> Non
     assert dump(tmp_path / "batched") == dump(tmp_path / "single")
 
 
-def test_one_photo_of_a_batch_fails_alone(tmp_path: Path) -> None:
+def test_one_photo_of_a_batch_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus, sizes = make_corpus(tmp_path / "photos", 6), tmp_path / "sizes"
     poison = poisoned(corpus / "poison.png")
     (corpus / "cut.jpg").write_bytes(b"\xff\xd8\xff")
     batched = teacher_file_of(tmp_path, "BatchColourTeacher", sizes=str(sizes))
     assert _run(corpus, tmp_path / "set", batched, "--batch-size", "8") == 10
     assert sizes.read_text().split() == ["7"]
+    note = "the teacher failed on 7 photos at once (ArithmeticError: too red); where it does, each is tried"
+    assert f"{note} alone\n" in capsys.readouterr().err
     assert {source: kind for source, (kind, _) in failures(tmp_path / "set").items()} == {
         str(poison): "teacher failed",
         str(corpus / "cut.jpg"): "not a usable photo",

@@ -30,6 +30,7 @@ def write_network(
     mean: float = 0,
     std: float = 1,
     input_type: int = TensorProto.FLOAT,
+    batch: int | str = 1,
 ) -> Path:
     """Writes a network that gives `colour_logits`, or what follows from them.
 
@@ -40,9 +41,10 @@ def write_network(
         bgr: whether it takes blue first.
         mean, std: what it expects to be taken off its input, and what to be divided by.
         input_type: the input's element type.
+        batch: how many photos it takes; a name: any number.
     """
     rows, columns = size_hw or ("rows", "columns")
-    shape = [1, 3, rows, columns] if layout == "nchw" else [1, rows, columns, 3]
+    shape = [batch, 3, rows, columns] if layout == "nchw" else [batch, rows, columns, 3]
     order = slice(None, None, -1 if bgr else 1)
     weight = 2 * SHARPNESS * COLOURS[:, order] * std
     bias = -SHARPNESS * (COLOURS**2).sum(axis=1) + 2 * SHARPNESS * COLOURS.sum(axis=1) * mean

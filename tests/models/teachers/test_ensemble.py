@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -213,10 +213,14 @@ def test_windows_cover_the_photo(height: int, width: int, scale: float) -> None:
 @given(st.integers(30, 90), st.integers(30, 90), st.floats(1.1, 3), st.integers(1, 3))
 @example(30, 76, 2.984375, 2)
 def test_predictions_of_windows_stay_in_their_places(height: int, width: int, scale: float, coarser: int) -> None:
-    def predict(part: Image) -> np.ndarray:
-        return by_brightness(part).repeat(coarser, axis=1).repeat(coarser, axis=2)
+    def predict(parts: Sequence[Image]) -> list[np.ndarray]:
+        assert 1 <= len(parts) <= 2
+        return [by_brightness(part).repeat(coarser, axis=1).repeat(coarser, axis=2) for part in parts]
 
-    wall = predict_windows(photo(height, width), scale, predict)[1]
+    alone = predict_windows([photo(height, width)], scale, predict)
+    both = predict_windows([photo(height, width), photo(width, height)], scale, predict)
+    np.testing.assert_array_equal(alone[0], both[0])
+    wall = alone[0][1]
     rows, columns = ((np.arange(side) + 0.5) / side for side in wall.shape)
     expected = (40 + 170 * (rows[:, None] + columns[None]) / 2) / 255
     # Half a pixel of the photo is where its grey is sampled, and one where windows are rounded to.

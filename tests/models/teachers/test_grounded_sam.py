@@ -57,11 +57,11 @@ class FakeDetector:
     def __init__(self) -> None:
         self.asked: list[Sequence[Prompt]] = []
 
-    def detect(self, _: Image, prompts: Sequence[Prompt]) -> PromptedBoxes:
+    def detect_batch(self, images: Sequence[Image], prompts: Sequence[Prompt]) -> list[PromptedBoxes]:
         self.asked.append(prompts)
         scores = np.zeros((len(BOXES), len(prompts)), np.float32)
         scores[range(len(BOXES)), OF_PROMPT] = SCORES
-        return PromptedBoxes(BOXES, scores, tuple(prompts))
+        return [PromptedBoxes(BOXES, scores, tuple(prompts))] * len(images)
 
 
 def best_prompts(found: PromptedBoxes, size_hw: tuple[int, int]) -> list[ChosenBox]:

@@ -32,14 +32,14 @@ class FakeSam3:
     weights_sha256 = "1"
 
     def __init__(self) -> None:
-        self.encoded = 0
+        self.encoded: list[int] = []
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [[list(FOUND).index(text)] for text in texts]
 
-    def encode(self, _: Image) -> FakeSam3:
-        self.encoded += 1
-        return self
+    def encode_batch(self, images: Sequence[Image]) -> list[FakeSam3]:
+        self.encoded.append(len(images))
+        return [self] * len(images)
 
     def find(self, token_ids: Sequence[int], threshold: float) -> ConceptInstances:
         found = [(score, box) for score, box in list(FOUND.values())[token_ids[0]] if score > threshold]
@@ -82,7 +82,7 @@ def test_overlapping_masks_of_stuff_are_one_region() -> None:
     ]
     np.testing.assert_array_equal(prediction.instances[1].mask, box_mask((0, 0, 60, 60), (40, 10, 120, 70)))
     np.testing.assert_array_equal(prediction.instances[0].mask, box_mask((60, 50, 110, 95)))
-    assert sam3.encoded == 1
+    assert sam3.encoded == [1]
 
 
 def test_only_what_is_chosen_is_drawn() -> None:
