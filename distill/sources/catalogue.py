@@ -97,7 +97,7 @@ _SOURCES = (
     KnownSource(
         "sun-rgbd",
         "SUN RGB-D",
-        "sun_rgbd:SunRgbdSource",
+        "sun_rgbd:open_sun_rgbd",
         "sun-rgbd",
         Licence("SUN RGB-D", "none stated; research use", "unknown"),
         "https://rgbd.cs.princeton.edu/",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -364,6 +365,74 @@ def test_sun_rgbd_folders(tmp_path: Path) -> None:
     (sample,) = imported("sun-rgbd", root, tmp_path / "out").values()
     assert sample.name == "kv1/NYUdata/NYU0001"
     assert_room(sample.labels())
+
+
+SUN_37 = ["wall", "floor", "cabinet", "bed", "chair", "sofa", "table"]
+
+
+def cells_of(texts: Sequence[str]) -> npt.NDArray[np.object_]:
+    cells = np.empty((1, len(texts)), object)
+    cells[0] = texts
+    return cells
+
+
+def write_toolbox(root: Path, folders: list[str], labels: npt.NDArray[np.integer]) -> Path:
+    """The toolbox's files in their layout: structures of MATLAB, and label maps column by column as references."""
+    metadata = root / "SUNRGBDtoolbox" / "Metadata"
+    metadata.mkdir(parents=True)
+    places = [f"/n/fs/sun3d/data/{folder}" for folder in folders]
+    photos = np.array([(f"{place}/image/a.jpg", 1) for place in places], [("rgbpath", "O"), ("K", "O")])
+    scipy.io.savemat(metadata / "SUNRGBDMeta.mat", {"SUNRGBDMeta": photos[None]})
+    scipy.io.savemat(metadata / "seg37list.mat", {"seg37list": cells_of(SUN_37)})
+    (root / "SUNRGBDtoolbox" / "traintestSUNRGBD").mkdir()
+    split = {"alltrain": cells_of(places[:1]), "alltest": cells_of(places[1:])}
+    scipy.io.savemat(root / "SUNRGBDtoolbox" / "traintestSUNRGBD" / "allsplit.mat", split)
+    with h5py.File(metadata / "SUNRGBD2Dseg.mat", "w") as file:
+        references = file.create_dataset("SUNRGBD2Dseg/seglabel", (len(folders), 1), dtype=h5py.ref_dtype)
+        for number in range(len(folders)):
+            references[number, 0] = file.create_dataset(f"#refs#/{number}", data=labels.T.astype(np.uint8)).ref
+    return metadata / "SUNRGBD2Dseg.mat"
+
+
+def test_sun_rgbd_with_37_classes(tmp_path: Path) -> None:
+    root = tmp_path / "sun"
+    folders = ["SUNRGBD/kv1/NYUdata/NYU0001", "SUNRGBD/kv2/align_kv2/0002"]
+    for number, (folder, room) in enumerate(zip(folders, ("dining_room", "office"), strict=True)):
+        write_photo(root / folder / "image" / "a.jpg", picture(seed=number))
+        (root / folder / "scene.txt").write_text(room, "utf-8")
+    numbers = room_map({"wall": 1, "floor": 2, "table": 7, "second": 7, "chair": 5, "unlabelled": 0})
+    path = write_toolbox(root, folders, numbers)
+    found = imported("sun-rgbd", path, tmp_path / "out")
+    assert set(found) == {"train/kv1/NYUdata/NYU0001", "test/kv2/align_kv2/0002"}
+    expected = {"wall": 1, "floor": 2, "chair": 0, "unlabelled": 255}
+    for name, table in (("train/kv1/NYUdata/NYU0001", 3), ("test/kv2/align_kv2/0002", 4)):
+        labels = found[name].labels()
+        np.testing.assert_array_equal(labels.semantic, room_map(expected | {"table": table, "second": table}))
+        np.testing.assert_array_equal(labels.tables > 0, labels.semantic == DINING_TABLE.coco_id)
+    photo = root / folders[1] / "image" / "a.jpg"
+    assert found["test/kv2/align_kv2/0002"].encoded_image() == photo.read_bytes()
+    assert list(imported("sun-rgbd", path, tmp_path / "test", "--only", "test/*")) == ["test/kv2/align_kv2/0002"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "seg37list.mat").unlink(), "expected a MATLAB file at"),
+        (lambda folder: (folder / "SUNRGBD2Dseg.mat").write_bytes(b"no"), "expected SUN RGB-D's file of 37 classes"),
+        (lambda folder: scipy.io.savemat(folder / "SUNRGBDMeta.mat", {"K": 1}), "expected SUNRGBDMeta with rgbpath"),
+    ],
+)
+def test_a_toolbox_that_is_not_whole_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], object], message: str
+) -> None:
+    folder = "SUNRGBD/kv1/NYUdata/NYU0001"
+    write_photo(tmp_path / folder / "image" / "a.jpg")
+    path = write_toolbox(tmp_path, [folder], np.ones((4, 6), np.uint8))
+    spoil(path.parent)
+    assert main(["data", "import", "sun-rgbd", str(path), "--out", str(tmp_path / "out"), "--workers", "1"]) == 8
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
 
 
 def test_photos_in_folders_by_room(tmp_path: Path) -> None:
