@@ -15,26 +15,41 @@ from surfaces.errors import WeightsError
 from tests.models.teachers.grounding_dino import tiny_dino
 
 TOLERANCE = 1e-4
-"""Largest difference of logits and of boxes (shares of the photo) between the two implementations."""
-
+"""Largest difference of boxes (shares of the photo) and logits (also in their standard deviation, where it is above 1)
+between the two implementations."""
+TIE = 1e-5
+"""Smallest difference of the scores by which queries are ranked; the two implementations differ by some 4e-6."""
 
 CONFIG = tiny_dino.tiny_config()
 
 
-def check_same_answers(original: torch.nn.Module, network: torch.nn.Module, height: int, width: int) -> None:
-    torch.manual_seed(1)
-    pixels = torch.randn(1, 3, height, width)
-    words = tiny_dino.vocabulary().token_ids
-    input_ids = torch.tensor([[CLS, *words("wall"), STOP, *words("floor"), STOP, *words("dining table"), STOP, SEP]])
+def check_same_answers(original: torch.nn.Module, network: torch.nn.Module, pixels: torch.Tensor) -> None:
     with torch.inference_mode():
-        expected = original(pixel_values=pixels, input_ids=input_ids)
-        answer = network(pixel_values=pixels, input_ids=input_ids)
+        expected = original(pixel_values=pixels, input_ids=caption())
+        answer = network(pixel_values=pixels, input_ids=caption())
     logits, boxes = expected.logits, expected.pred_boxes
     assert torch.equal(answer.logits.isinf(), logits.isinf())
     finite = ~logits.isinf()
     assert min(logits[finite].std(), boxes.std()) > 100 * TOLERANCE, "answers that are all alike would prove nothing"
-    assert (answer.logits[finite] - logits[finite]).abs().max() < TOLERANCE
+    assert (answer.logits[finite] - logits[finite]).abs().max() < TOLERANCE * max(1.0, float(logits[finite].std()))
     assert (answer.pred_boxes - boxes).abs().max() < TOLERANCE
+
+
+def caption() -> torch.Tensor:
+    words = tiny_dino.vocabulary().token_ids
+    return torch.tensor([[CLS, *words("wall"), STOP, *words("floor"), STOP, *words("dining table"), STOP, SEP]])
+
+
+def noise(height: int, width: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def has_ties(network: torch.nn.Module, pixels: torch.Tensor) -> bool:
+    """Whether two of the places that become queries rank nearly alike: rounding may swap them, and all boxes follow."""
+    with torch.inference_mode():
+        answer = network(pixel_values=pixels, input_ids=caption())
+    scores = answer.enc_outputs_class[0].amax(dim=1).sort(descending=True).values[: answer.logits.shape[1] + 1]
+    return bool((scores[:-1] - scores[1:]).min() < TIE)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +66,7 @@ def official_file(original: torch.nn.Module, tmp_path_factory: pytest.TempPathFa
 def test_tiny_network_answers_as_the_original(
     original: torch.nn.Module, official_file: Path, height: int, width: int
 ) -> None:
-    check_same_answers(original, load_official(official_file, CONFIG), height, width)
+    check_same_answers(original, load_official(official_file, CONFIG), noise(height, width))
 
 
 @pytest.mark.slow
@@ -61,7 +76,8 @@ def test_full_size_answers_as_the_original(size: DinoSize, tmp_path: Path) -> No
     file = tiny_dino.write_official(original, tmp_path / f"{size}.pth")
     network = load_official(file, dino_config(size))
     file.unlink()
-    check_same_answers(original, network, 405, 613)
+    photos = (noise(405, 613, seed) for seed in range(20))
+    check_same_answers(original, network, next(pixels for pixels in photos if not has_ties(network, pixels)))
 
 
 @pytest.fixture
@@ -86,7 +102,7 @@ def test_nothing_is_printed_and_no_connection_is_made(
 
 
 def test_folder_of_transformers_answers_as_the_original(original: torch.nn.Module, folder: Path) -> None:
-    check_same_answers(original, load_folder(folder), 150, 200)
+    check_same_answers(original, load_folder(folder), noise(150, 200))
 
 
 def change(official_file: Path, path: Path, **tensors: torch.Tensor | None) -> Path:
