@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from surfaces.creative_commons import code_of, is_short_name
 from surfaces.errors import DatasetError
-from surfaces.messages import brief
+from surfaces.messages import brief, printable
 
 COMMERCIAL = ("yes", "no", "unknown")
+
+_PERMISSIVE = re.compile(
+    r"0bsd|apache-2(\.0)?|bsd(-[23]-clause)?|bsl-1\.0|cdla-permissive-[12]\.0|isc|mit(-0)?|ncsa"
+    r"|odc-by(-1\.0)?|pddl(-1\.0)?|unlicense|zlib"
+)
+"""SPDX identifiers, and spellings of the Hugging Face hub, in lower case with hyphens."""
+_FILLERS = re.compile(r"\b(?:the|licen[cs]e|version)\b")
+_SEPARATORS = re.compile(r"[\s_,-]+")
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +38,12 @@ class Licence:
     commercial: str = "unknown"
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.terms} (commercial use: {self.commercial})"
+        return printable(f"{self.source}: {self.terms} (commercial use: {self.commercial})")
+
+    @classmethod
+    def of(cls, source: str, terms: str) -> Licence:
+        """A licence whose terms tell whether they allow commercial use (`commercial_use`)."""
+        return cls(source, terms, commercial_use(terms))
 
     @classmethod
     def parse(cls, entry: Any) -> Licence:
@@ -44,8 +59,34 @@ class Licence:
         return licence
 
 
-NOT_STATED = Licence("a source that states none", "not stated")
+def not_stated(source: str) -> Licence:
+    """The licence of a source that states none."""
+    return Licence(source, "not stated")
+
+
+NOT_STATED = not_stated("a source that states none")
 """Of datasets and weights that say nothing."""
+
+
+def commercial_use(terms: str) -> str:
+    """Whether terms allow commercial use, one of `COMMERCIAL`: `yes` for names of permissive licences alone.
+
+    Creative Commons' NC is `no`; its ND, free text, and licences that are not known here are `unknown`.
+    """
+    terms = terms.strip()
+    code = code_of(terms, "")
+    if code and "nc" in code:
+        return "no"
+    if code:
+        return "yes" if is_short_name(terms) and "nd" not in code else "unknown"
+    name = _SEPARATORS.sub("-", _FILLERS.sub(" ", terms.lower())).strip("-")
+    return "yes" if _PERMISSIVE.fullmatch(name) else "unknown"
+
+
+def with_source(licences: Iterable[Licence], source: str) -> tuple[Licence, ...]:
+    """The licences, merged; `NOT_STATED`, or none at all, become `not_stated` of the source."""
+    named = not_stated(source)
+    return merged(named if licence == NOT_STATED else licence for licence in licences) or (named,)
 
 
 def merged(licences: Iterable[Licence]) -> tuple[Licence, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +15,11 @@ from autolabel.export.formats import WHOLE, Format, coco_export, png_export, yol
 from autolabel.export.selection import ExportSettings, unique_stems, write_photo
 from surfaces.cli.arguments import local_path, share
 from surfaces.cli.progress import track
+from surfaces.datasets.description import add_sources
 from surfaces.datasets.split import split_in_two
 from surfaces.errors import DatasetError
 from surfaces.io.atomic_files import new_folder, require_outside
+from surfaces.licences import Licence
 from surfaces.messages import counted, printable
 from surfaces.store.copies import record_copy
 from surfaces.store.forgetting import CopyKind
@@ -47,7 +49,8 @@ class Exported:
 def export(store: LabelStore, out: Path, form: Format, settings: ExportSettings) -> Exported:
     """Writes the labels of a store and its photos to a new folder, which appears whole or not at all.
 
-    The same labels give the same bytes, in whatever order they were made. One photo at a time is read.
+    The same labels give the same bytes, in whatever order they were made. One photo at a time is read. The licences of
+    the exported photos and their teachers are the `sources` of its `dataset.toml`.
 
     Raises:
         DatasetError: no photo is selected, all belong to one block of a split, or one is gone or has changed since it
@@ -60,15 +63,21 @@ def export(store: LabelStore, out: Path, form: Format, settings: ExportSettings)
     names = unique_stems(photos) if settings.keep_names else {}
     val = {photo.sha256 for photo in split_in_two(list(photos))[1]} if settings.split else set()
     exported = Exported()
-    with new_folder(out) as folder, form(folder, PARTS if settings.split else WHOLE) as parts:
-        for photo in track(photos):
-            name = PARTS[photo.sha256 in val] if settings.split else WHOLE[0]
-            file = write_photo(store, photo, parts[name].images, names.get(photo.sha256), settings.link)
-            parts[name].add(photo, file.name, settings.labels(store, photo))
-            exported.photos[name] += 1
-            exported.linked += settings.link and file.stat().st_nlink > 1
-            if settings.keep_names and file.stem != PurePath(photo.source).stem:
-                exported.renamed.append((PurePath(photo.source).name, file.name))
+    licences: defaultdict[Path, set[Licence]] = defaultdict(set)
+    with new_folder(out) as folder:
+        with form(folder, PARTS if settings.split else WHOLE) as parts:
+            for photo in track(photos):
+                name = PARTS[photo.sha256 in val] if settings.split else WHOLE[0]
+                part = parts[name]
+                file = write_photo(store, photo, part.images, names.get(photo.sha256), settings.link)
+                part.add(photo, file.name, settings.labels(store, photo))
+                licences[part.folder].update(store.licences(photo.sha256))
+                exported.photos[name] += 1
+                exported.linked += settings.link and file.stat().st_nlink > 1
+                if settings.keep_names and file.stem != PurePath(photo.source).stem:
+                    exported.renamed.append((PurePath(photo.source).name, file.name))
+        for dataset, sources in licences.items():
+            add_sources(dataset, sources)
     return exported
 
 

@@ -19,6 +19,7 @@ from autolabel.labelling.image_labels import image_level_labels
 from autolabel.labelling.interrupts import Interrupts
 from autolabel.labelling.known_teachers import better_teacher_note, default_teacher
 from autolabel.labelling.labeller import LabellingSettings
+from autolabel.labelling.photo_licences import photo_licences
 from autolabel.labelling.pipeline import PipelineLimits, Tally
 from autolabel.labelling.teachers import TeacherOptions
 from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, positive
@@ -98,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     part = corpus.shard(*args.shard) if args.shard else corpus
     if args.limit:
         part = replace(part, photos=part.photos[: args.limit])
+    licences = photo_licences(part)
     class_config = read_class_config(args.class_config) if args.class_config else default_class_config()
     before = _teacher_before(args.out)
     name = args.teacher or default_teacher(args.weights, before)
@@ -106,9 +108,12 @@ def run(args: argparse.Namespace) -> int:
     job = _job(args, name, LabellingSettings(class_config, frozenset(args.without)))
     started = time.monotonic()
     with _engine(args, job, len(part.photos)) as engine, LabelStore.create(args.out) as store:
-        store.use_settings(_label_settings(args, engine.teacher, job.labelling), args.relabel)
+        settings = _label_settings(args, engine.teacher, job.labelling)
+        store.use_settings(settings, args.relabel)
         for note in register_label_store(corpus, args.out, store):
             print(note, file=sys.stderr)
+        # Before the photos: after a kill no label is without the licences of its photo and teacher.
+        store.set_licences({settings.fingerprint: engine.teacher.licences, **licences})
         with progress_bar(len(part.photos), quiet=args.quiet) as bar, Interrupts() as interrupts:
             tally = engine.label(part, store, bar, lambda: interrupts.received is not None)
         if interrupts.received:

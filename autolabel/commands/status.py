@@ -9,6 +9,7 @@ from typing import Any
 
 from autolabel.report.statistics import describe_settings
 from surfaces.cli.arguments import local_path
+from surfaces.licences import Licence
 from surfaces.store.label_store import LabelStore
 
 _EXAMPLES = 3
@@ -34,10 +35,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read_status(store: LabelStore) -> dict[str, Any]:
-    """The status for JSON: the fields of `StoreCounts`, but `settings` and `failures` are lists of objects."""
+    """For JSON: the fields of `StoreCounts`, but `settings` and `failures` are lists of objects, as `licences`."""
     counts = store.counts()
     failures = [asdict(failure) for failure in store.failures()]
-    return asdict(counts) | {"settings": describe_settings(store, counts), "failures": failures}
+    licences = [asdict(licence) for licence in store.licences()]
+    described = describe_settings(store, counts)
+    return asdict(counts) | {"settings": described, "licences": licences, "failures": failures}
 
 
 def _lines(status: dict[str, Any], examples: int | None) -> list[str]:
@@ -52,6 +55,7 @@ def _lines(status: dict[str, Any], examples: int | None) -> list[str]:
     for known in status["settings"]:
         state = "" if known["in_use"] else ", superseded"
         lines.append(f"settings    {known['fingerprint'][:12]}  {known['teacher']}: {known['photos']} photos{state}")
+    lines += [f"licence     {Licence(**licence)}" for licence in status["licences"]]
     lines.append(f"skipped     {len(failures)}")
     for kind in sorted({failure["kind"] for failure in failures}):
         of_kind = [failure for failure in failures if failure["kind"] == kind]

@@ -11,7 +11,8 @@ from autolabel.labelling.corpus import Corpus
 from autolabel.labelling.labeller import LabellingSettings
 from autolabel.labelling.pipeline import PipelineLimits, Tally
 from autolabel.labelling.teachers import TeacherOptions, open_teacher
-from models.teachers.base import Teacher
+from models.teachers.base import Teacher, teacher_licences
+from surfaces.licences import Licence
 from surfaces.store.label_store import LabelStore
 
 
@@ -31,10 +32,16 @@ class LabellingJob:
 
 @dataclass(frozen=True)
 class TeacherIdentity:
-    """A teacher's name and fingerprint."""
+    """A teacher's name and fingerprint, and what its labels come from."""
 
     name: str
     fingerprint: str
+    licences: tuple[Licence, ...]
+
+    @classmethod
+    def of(cls, teacher: Teacher) -> TeacherIdentity:
+        """The identity of an open teacher; errors as of `teacher_licences`."""
+        return cls(teacher.name, teacher.fingerprint, teacher_licences(teacher))
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):

@@ -17,7 +17,7 @@ class LocalEngine(Engine):
     def __init__(self, job: LabellingJob) -> None:
         self._job = job
         self._teacher = job.open_teacher()
-        self._identity = TeacherIdentity(self._teacher.name, self._teacher.fingerprint)
+        self._identity = TeacherIdentity.of(self._teacher)
 
     @property
     def teacher(self) -> TeacherIdentity:

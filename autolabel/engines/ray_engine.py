@@ -66,7 +66,7 @@ class LabelWorker:
     def __init__(self, job: LabellingJob) -> None:
         self._job = job
         self._teacher = job.open_teacher()
-        self.identity = TeacherIdentity(self._teacher.name, self._teacher.fingerprint)
+        self.identity = TeacherIdentity.of(self._teacher)
 
     def work(self, item: _Work) -> None:
         """Labels a shard's photos, except those that the store or its file has labels of, and writes the file."""

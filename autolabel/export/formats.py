@@ -46,10 +46,12 @@ class Part:
     """All of an export, or its training or validation part.
 
     Attributes:
+        folder: the dataset that it belongs to, with its `dataset.toml`.
         images: the existing folder of its photos.
         add: writes the labels of a photo, given the name of its file in `images`.
     """
 
+    folder: Path
     images: Path
     add: Callable[[StoredPhoto, str, ScoredLabels], None]
 
@@ -78,7 +80,7 @@ def coco_export(
             images = _make_folder(folder / part / _IMAGES)
             coco = stack.enter_context(new_coco(folder / part, info))
             known = stack.enter_context(_image_labels(folder / part))
-            begun[part] = Part(images, partial(_add_to_coco, coco, with_ignored, known))
+            begun[part] = Part(folder / part, images, partial(_add_to_coco, coco, with_ignored, known))
         yield begun
 
 
@@ -97,7 +99,7 @@ def png_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[s
             images, *maps = (_make_folder(folder / part / name) for name in (_IMAGES, _MASKS, _SEGMENTS))
             index = stack.enter_context(_open_index(folder / part))
             known = stack.enter_context(_image_labels(folder / part))
-            begun[part] = Part(images, partial(_write_maps, maps, index, known))
+            begun[part] = Part(folder / part, images, partial(_write_maps, maps, index, known))
         yield begun
 
 
@@ -114,7 +116,7 @@ def yolo_export(folder: Path, parts: Sequence[str] = WHOLE) -> Iterator[Mapping[
     with _open_index(folder) as index:
         for part in parts:
             images, labels = (_make_folder(folder / kind / part) for kind in (_IMAGES, _YOLO_LABELS))
-            begun[part] = Part(images, partial(_write_polygons, labels, part, index))
+            begun[part] = Part(folder, images, partial(_write_polygons, labels, part, index))
         yield begun
 
 

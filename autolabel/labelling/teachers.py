@@ -38,7 +38,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from autolabel.labelling.labeller import LabellingSettings
-from models.teachers.base import InstancePrediction, Prediction, SemanticPrediction, Teacher
+from models.teachers.base import InstancePrediction, Prediction, SemanticPrediction, Teacher, teacher_licences
 from surfaces.cli.arguments import given
 from surfaces.cli.settings_files import SettingsError, read_toml, unknown_name, validate
 from surfaces.detections import Image
@@ -200,7 +200,7 @@ class _HuggingFace(_TeacherTable):
             device=context.options.device,
         )
         if not context.options.quiet:
-            print(f"{teacher.name}: licence {teacher.licence}; {teacher.label_map}", file=sys.stderr)
+            print(f"{teacher.name}: licence {teacher.licences[0].terms}; {teacher.label_map}", file=sys.stderr)
         return teacher
 
 
@@ -260,6 +260,7 @@ class _OldTeacher:
     def __init__(self, teacher: Any) -> None:
         self.name: str = teacher.name
         self.fingerprint: str = teacher.fingerprint
+        self.licences = teacher_licences(teacher)
         self._teacher = teacher
 
     def predict(self, image: Image) -> Prediction:

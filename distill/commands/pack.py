@@ -9,11 +9,10 @@ from distill.datasets import add_dataset_arguments, open_datasets, read_options,
 from distill.soft_labels import add_soft_labels, licences_of_network
 from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import write_packed
-from surfaces.datasets.description import DESCRIPTION_NAME, licences_of
+from surfaces.datasets.description import add_sources, licences_of
 from surfaces.datasets.packed import MAX_BYTES
-from surfaces.io.atomic_files import replace_file, require_outside
+from surfaces.io.atomic_files import require_outside
 from surfaces.io.photo_lists import STORE_NAME
-from surfaces.licences import merged, to_toml
 from surfaces.store.copies import record_copy
 from surfaces.store.forgetting import CopyKind
 from surfaces.store.label_store import LabelStore
@@ -61,9 +60,7 @@ def run(args: argparse.Namespace) -> int:
             licences += licences_of_network(args.soft_labels)
         require_labelled(samples)
         count = write_packed(samples, args.out, args.max_bytes, args.longest_side)
-    description = args.out / DESCRIPTION_NAME
-    said = description.read_text("utf-8") if description.is_file() else ""
-    replace_file(description, (said + to_toml(merged(licences))).encode())
+    add_sources(args.out, licences)
     for folder in args.data:
         if (folder / STORE_NAME).is_file():
             with LabelStore.open(folder) as store:

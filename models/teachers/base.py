@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from surfaces.classes import SurfaceClass
+from surfaces.cli.settings_files import SettingsError
 from surfaces.detections import Image, Mask
 from surfaces.errors import SurfacesError
+from surfaces.licences import COMMERCIAL, Licence, not_stated, with_source
+from surfaces.messages import brief
 
 _WORDS = re.compile(r"[^\W_]+(?:[ '-][^\W_]+)*")
 
@@ -92,7 +95,7 @@ class Prediction:
 
 
 class Teacher(Protocol):
-    """Labels photos; deterministic."""
+    """Labels photos; deterministic. `licences`, which may be absent, says what its labels come from."""
 
     @property
     def name(self) -> str:
@@ -112,6 +115,29 @@ class BatchTeacher(Protocol):
 
     def predict_batch(self, images: Sequence[Image]) -> Sequence[Prediction]:
         """A prediction for each photo, uint8 HxWx3 RGB, in their order; sizes may differ."""
+
+
+def teacher_licences(teacher: Teacher) -> tuple[Licence, ...]:
+    """What a teacher's labels come from: its attribute `licences`; where it has none, an entry that names its class.
+
+    Raises:
+        SettingsError: the attribute holds something else than licences.
+    """
+    source = f"teacher {type(teacher).__module__}.{type(teacher).__qualname__}"
+    stated = getattr(teacher, "licences", None)
+    if stated is None:
+        return (not_stated(source),)
+    if not isinstance(stated, tuple | list) or not all(map(_is_licence, stated)):
+        raise SettingsError(
+            f"expected `licences` of {source} to be a list of surfaces.licences.Licence, got {brief(stated)}"
+        )
+    return with_source(stated, source)
+
+
+def _is_licence(value: object) -> bool:
+    if not isinstance(value, Licence):
+        return False
+    return isinstance(value.source, str) and isinstance(value.terms, str) and value.commercial in COMMERCIAL
 
 
 def box_area(box_xyxy: Floats) -> float:

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.teachers.base import Floats, Prediction, SemanticPrediction, Teacher
+from models.teachers.base import Floats, Prediction, SemanticPrediction, Teacher, teacher_licences
 from models.teachers.batches import predict_all
 from models.teachers.grounded_sam import rasterize_instances
 from models.teachers.windows import predict_windows
 from surfaces.classes import CLASSES
 from surfaces.detections import Image
+from surfaces.licences import merged
 
 MemberWeight = float | Mapping[str, float]
 """How much a member counts: for all classes alike, or by a class's name; classes that are not named count 1."""
@@ -56,6 +57,7 @@ class Ensemble:
         self._scales = tuple(scales)
         settings = [self._weights.tolist(), mirror, list(self._scales)]
         described = json.dumps([[member.fingerprint for member in members], settings])
+        self.licences = merged(licence for member in members for licence in teacher_licences(member))
         self.name = f"ensemble ({', '.join(member.name for member in members)})"
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 

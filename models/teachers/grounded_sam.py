@@ -28,10 +28,11 @@ from models.teachers.sam.prompts import SamSettings, overlapping_groups, stuff_p
 from models.teachers.sam.sam2 import KINDS as SAM2_KINDS
 from models.teachers.sam.sam2 import Sam2
 from models.teachers.sam.segmenter import Sam
-from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2, Checkpoint, find_weights
+from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2, Checkpoint, find_weights, licence_of
 from models.weights.pretrained import find_pretrained
 from surfaces.classes import CLASSES, OTHER, STUFF
 from surfaces.detections import Image
+from surfaces.licences import merged
 
 
 def rasterize_instances(instances: Iterable[InstancePrediction], size_hw: tuple[int, int]) -> SemanticPrediction:
@@ -95,6 +96,7 @@ class GroundedSam:
         self._select = select
         self._settings = settings or SamSettings()
         self.name = f"{kind} ({detector.name}, {sam.name})"
+        self.licences = merged(licence_of(network.weights_sha256, network.name) for network in (detector, sam))
         parts = [
             self.name,
             detector.fingerprint,

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.inference.segmenter import network_input
+from models.inference.segmenter import TRAINING_PHOTOS_KEY, network_input
 from models.inference.session import first_line, open_session
 from models.teachers.base import Floats, Prediction, SemanticPrediction
 from models.teachers.batches import run_in_groups
 from models.teachers.class_map import ClassMap
 from models.weights.registry import sha256_of
+from models.weights.training_photos import TrainingPhotos
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
+from surfaces.licences import Licence, with_source
+from surfaces.messages import brief
 
 _INPUT_TYPES: dict[str, npt.DTypeLike] = {
     "tensor(float)": np.float32,
@@ -46,8 +49,19 @@ class OnnxSemantic:
         if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs)
             raise WeightsError(f"expected one input of {', '.join(_INPUT_TYPES)} in {weights}, got {found}")
+        self.licences = self._read_licences()
         self._input_name, self._input_type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
         self._takes_several = not isinstance(next(iter(inputs[0].shape), 1), int)
+
+    def _read_licences(self) -> tuple[Licence, ...]:
+        """Those that a network of ours records, in the form of `distill export`."""
+        recorded = self._session.get_modelmeta().custom_metadata_map.get(TRAINING_PHOTOS_KEY)
+        try:
+            return with_source(TrainingPhotos.from_text(recorded).licences, self._path.name)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise WeightsError(
+                f"expected a record of training photos in {self._path}, got {brief(recorded)}"
+            ) from error
 
     def predict(self, image: Image) -> Prediction:
         """The probabilities for a photo, uint8 HxWx3 RGB, at the output's resolution.

@@ -12,8 +12,10 @@ from models.teachers.base import ChosenBox, Floats, InstancePrediction, Predicti
 from models.teachers.grounded_sam import Select
 from models.teachers.sam.prompts import hull, overlapping_groups
 from models.teachers.sam.sam3 import ConceptInstances, Sam3, Sam3Photo
+from models.weights.gated import SAM3
 from surfaces.classes import STUFF
 from surfaces.detections import Image, Mask
+from surfaces.licences import Licence
 
 _SCORE_THRESHOLD = 0.2  # the rules' own thresholds are higher
 
@@ -33,6 +35,7 @@ class Sam3Teacher:
         self._token_ids = sam3.token_ids([prompt.text for prompt in prompts])
         self._select = select
         self.name = "sam3"
+        self.licences = (Licence.of(SAM3.repository, SAM3.licence),)
         named = [(prompt.text, prompt.surface.name if prompt.surface else None) for prompt in self._prompts]
         parts = [self.name, sam3.weights_sha256, _SCORE_THRESHOLD, named]
         self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()

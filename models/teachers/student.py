@@ -12,6 +12,7 @@ from models.teachers.base import Prediction, SemanticPrediction
 from surfaces.classes import CLASSES, NUM_CHANNELS
 from surfaces.detections import Image
 from surfaces.errors import WeightsError
+from surfaces.licences import with_source
 
 
 class StudentTeacher:
@@ -20,6 +21,8 @@ class StudentTeacher:
     def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
         self._segmenter = Segmenter(weights, threads, accurate=True)
         self.name = f"student ({self._segmenter.name})"
+        file = f"{self._segmenter.name}.onnx" if weights is None else weights.name
+        self.licences = with_source(self._segmenter.training_photos.licences, file)
         self.fingerprint = hashlib.sha256(f"student {self._segmenter.sha256}".encode()).hexdigest()
 
     def predict(self, image: Image) -> Prediction:

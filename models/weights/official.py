@@ -10,6 +10,7 @@ from pathlib import Path
 from models.weights.download import DownloadError, DownloadLimits, download
 from models.weights.registry import sha256_of
 from surfaces.errors import WeightsError
+from surfaces.licences import Licence, not_stated
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,17 @@ BERT_VOCABULARY = Checkpoint(
 """The word pieces of bert-base-uncased, the text encoder of Grounding DINO."""
 
 _ALL = (*GROUNDING_DINO.values(), *SAM.values(), *SAM2.values(), BERT_VOCABULARY)
+
+
+def licence_of(sha256: str, network: str) -> Licence:
+    """The licence of weights by their SHA-256; of other bytes than the official ones nothing is known.
+
+    Args:
+        sha256: of the file, hexadecimal.
+        network: names it where its weights are not official ones.
+    """
+    known = next((checkpoint for checkpoint in _ALL if checkpoint.sha256 == sha256), None)
+    return Licence.of(known.name, known.licence) if known else not_stated(f"weights of {network}")
 
 
 def cache_folder() -> Path:

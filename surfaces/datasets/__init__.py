@@ -8,6 +8,7 @@ from pathlib import Path
 from surfaces.datasets.coco import coco_files, open_coco, open_coco_splits
 from surfaces.datasets.coco_writer import COCO_NAME
 from surfaces.datasets.description import describe
+from surfaces.datasets.label_stores import is_label_store
 from surfaces.datasets.mask_folder import open_mask_folder
 from surfaces.datasets.packed import INDEX_NAME, open_packed, write_packed
 from surfaces.datasets.parquet import is_parquet_dataset, open_parquet
@@ -75,7 +76,7 @@ def _open_folder(path: Path, options: ReadOptions) -> list[Sample]:
         return open_packed(path, options.follow_links)
     if is_parquet_dataset(path):
         return open_parquet(path, options.follow_links)
-    if not (path / COCO_NAME).is_file() and (path / STORE_NAME).is_file():
+    if is_label_store(path):
         from surfaces.store.samples import open_store  # which imports this package
 
         _require_inside(path, [path / STORE_NAME], options)

@@ -12,11 +12,13 @@ from typing import Any
 
 from surfaces.classes import BY_NAME
 from surfaces.cli.settings_files import read_toml, unknown_name
+from surfaces.datasets.label_stores import is_label_store
 from surfaces.datasets.reading import note
 from surfaces.datasets.sample import ALL_LABELLED, Labels, LabelScope, Sample, WrappedSample
 from surfaces.errors import DatasetError, SurfacesError
+from surfaces.io.atomic_files import replace_file
 from surfaces.io.local_files import read_text
-from surfaces.licences import NOT_STATED, Licence, merged
+from surfaces.licences import NOT_STATED, Licence, merged, to_toml
 
 DESCRIPTION_NAME = "dataset.toml"
 
@@ -160,21 +162,44 @@ def describe(samples: Sequence[Sample], folder: Path) -> list[Sample]:
 
 
 def licences_of(path: Path) -> tuple[Licence, ...]:
-    """What a dataset is made of, as the `sources` of its `dataset.toml` say; `NOT_STATED` where nothing does.
+    """What a dataset is made of, as the `sources` of its `dataset.toml` say, else the records of its label store.
+
+    `NOT_STATED` where nothing does.
 
     Raises:
-        DatasetError: the file is not as expected.
+        DatasetError: the file or the store is not as expected.
     """
-    file = (path if path.is_dir() else path.parent) / DESCRIPTION_NAME
+    return sources_of(path if path.is_dir() else path.parent) or _recorded_in_store(path) or (NOT_STATED,)
+
+
+def sources_of(folder: Path) -> tuple[Licence, ...]:
+    """The `sources` of a folder's `dataset.toml`; empty where it has none. Raises DatasetError as `licences_of`."""
+    file = folder / DESCRIPTION_NAME
     if not file.exists():
-        return (NOT_STATED,)
+        return ()
     try:
         entries = read_toml(file).get("sources", [])
         if not isinstance(entries, list):
             raise DatasetError(f"expected `sources` to be tables `[[sources]]`, got {entries!r}")
-        return merged(map(Licence.parse, entries)) or (NOT_STATED,)
+        return merged(map(Licence.parse, entries))
     except SurfacesError as error:
         raise DatasetError(f"{file}: {error}") from error
+
+
+def add_sources(folder: Path, licences: Iterable[Licence]) -> None:
+    """Adds `sources` to the `dataset.toml` of a dataset that was just written; it is created where absent."""
+    file = folder / DESCRIPTION_NAME
+    before = f"{file.read_text('utf-8').rstrip()}\n\n" if file.is_file() else ""
+    replace_file(file, (before + to_toml(merged(licences))).encode())
+
+
+def _recorded_in_store(path: Path) -> tuple[Licence, ...]:
+    if not is_label_store(path):
+        return ()
+    from surfaces.store.label_store import LabelStore  # which imports this package
+
+    with LabelStore.open(path) as store:
+        return store.licences()
 
 
 def _dataset_scope(values: dict[str, Any]) -> LabelScope:

@@ -18,6 +18,9 @@ _FORGOTTEN = "CREATE TABLE IF NOT EXISTS forgotten (sha256 TEXT PRIMARY KEY) WIT
 _COPIES = "CREATE TABLE IF NOT EXISTS copies (path TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID"
 _TABLES_OF_PHOTOS = ("image_labels", "replaced_segments", "replaced_photos", "segments", "sources", "photos")
 
+_TABLES_OF_PATHS = {"failures": "path", "licences": "subject"}
+"""Their columns that hold paths."""
+
 
 class CopyKind(StrEnum):
     """What holds a copy of a store's photos or labels."""
@@ -61,8 +64,10 @@ def remove_forgotten(database: Database) -> int:
         return 0
     listed = "(SELECT sha256 FROM forgotten)"
     [(count,)] = database.rows(f"SELECT count(*) FROM photos WHERE sha256 IN {listed}")
-    database.run(f"DELETE FROM failures WHERE path IN (SELECT path FROM sources WHERE sha256 IN {listed})")
-    database.run("DELETE FROM failures WHERE EXISTS (SELECT 1 FROM forgotten WHERE instr(path, forgotten.sha256))")
+    for table, path in _TABLES_OF_PATHS.items():
+        if has_table(database, table):
+            database.run(f"DELETE FROM {table} WHERE {path} IN (SELECT path FROM sources WHERE sha256 IN {listed})")
+            database.run(f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM forgotten f WHERE instr({path}, f.sha256))")
     for table in _TABLES_OF_PHOTOS:
         if has_table(database, table):
             database.run(f"DELETE FROM {table} WHERE sha256 IN {listed}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import astuple
 from pathlib import Path
@@ -18,6 +18,7 @@ from surfaces.errors import DatasetError, FetchError
 from surfaces.io.atomic_files import make_folder
 from surfaces.io.photo_lists import STORE_NAME
 from surfaces.io.storage import find_bytes, is_there
+from surfaces.licences import Licence
 from surfaces.masks.rle import decode_segmentation
 from surfaces.messages import without_credentials
 from surfaces.store.database import Database, Row
@@ -31,6 +32,7 @@ from surfaces.store.forgetting import (
     read_forgotten,
 )
 from surfaces.store.image_labels import read_image_labels, write_image_labels
+from surfaces.store.licences import drop_licences, read_licences, write_licences
 from surfaces.store.merging import LABEL_TABLES, Merged, make_replaced_tables, merge_file
 from surfaces.store.packed import PackedLabels, pack_labels
 from surfaces.store.records import (
@@ -188,6 +190,15 @@ class LabelStore:
         known = self._database.rows("SELECT sha256, name, corpus FROM sources WHERE path = ?", source.path)
         return known == [(sha256, source.name, source.corpus)]
 
+    def set_licences(self, licences: Mapping[str, Iterable[Licence]]) -> None:
+        """Replaces licences by subject: a photo's path, or a fingerprint of settings for those of their teacher."""
+        write_licences(self._database, licences)
+
+    def licences(self, sha256: str | None = None) -> tuple[Licence, ...]:
+        """What the labels of a photo come from, or of all: the photos and their teachers; see `read_licences`."""
+        with rows_checked(self.path):
+            return read_licences(self._database, sha256)
+
     def read_photo(self, photo: StoredPhoto) -> bytes:
         """The bytes of a photo's file, checked against its sha256; raises DatasetError where no path of it has them."""
         try:
@@ -335,6 +346,7 @@ class LabelStore:
                     self._database.run("DELETE FROM failures WHERE path = ?", path)
             for path in gone:
                 self._database.run("DELETE FROM sources WHERE path = ?", path)
+                drop_licences(self._database, path)
         return len(gone)
 
     def forget(self, photos: Collection[str]) -> int:

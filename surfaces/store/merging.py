@@ -10,6 +10,7 @@ from surfaces.io.storage import is_remote, require_allowed
 from surfaces.store.database import Database
 from surfaces.store.forgetting import has_table, merge_forgotten
 from surfaces.store.image_labels import merge_image_labels
+from surfaces.store.licences import merge_licences
 
 LABEL_TABLES = ("photos", "segments")
 
@@ -72,6 +73,7 @@ def merge_file(database: Database, path: Path) -> Merged:
                 for statement in _REPLACED_STATEMENTS:
                     database.run(statement)
             merge_image_labels(database)
+            merge_licences(database)
             merge_forgotten(database)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")

@@ -13,6 +13,7 @@ import numpy as np
 from surfaces.classes import BY_NAME
 from surfaces.errors import DatasetError
 from surfaces.io.storage import is_remote
+from surfaces.licences import Licence
 from surfaces.messages import brief, without_credentials
 from surfaces.store.database import Row
 from surfaces.store.records import LabelSettings, StoredPhoto, StoredSegment
@@ -59,6 +60,15 @@ def settings_of(row: Row) -> LabelSettings:
     """Settings, from fingerprint, teacher and details."""
     fingerprint, teacher, details = checked_texts(row)
     return LabelSettings(fingerprint, teacher, _read_object(details))
+
+
+def licence_of(row: Row) -> Licence:
+    """A licence, from source, terms and commercial."""
+    source, terms, commercial = row
+    try:
+        return Licence.parse({"source": source, "terms": terms, "commercial": commercial})
+    except DatasetError as error:
+        raise ValueError(str(error)) from error
 
 
 def checked_texts(values: tuple[Any, ...]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import pytest
 from autolabel.__main__ import main
 from models.teachers.base import Prediction, SemanticPrediction
 from surfaces.detections import Image
+from surfaces.licences import Licence
 from surfaces.store.label_store import LabelStore
 
 ROOT = Path(__file__).parents[2]
@@ -87,11 +88,20 @@ class ColourTeacher:
         return Prediction(semantic=SemanticPrediction(semantic, np.zeros(wall.shape, np.float32)))
 
 
-def teacher_file(folder: Path, **arguments: float | str) -> Path:
-    """A TOML file that names the teacher above."""
+class LicensedTeacher(ColourTeacher):
+    """States where its labels come from, by its terms."""
+
+    def __init__(self, terms: str) -> None:
+        super().__init__()
+        self.licences = (Licence.of("colour network", terms),)
+
+
+def teacher_file(folder: Path, of: type[ColourTeacher] = ColourTeacher, **arguments: float | str) -> Path:
+    """A TOML file that names one of the teachers above."""
     table = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
     path = folder / "teacher.toml"
-    path.write_text(f'kind = "python"\nobject = "tests.autolabel.corpora:ColourTeacher"\narguments = {{{table}}}\n')
+    named = f'object = "tests.autolabel.corpora:{of.__name__}"'
+    path.write_text(f'kind = "python"\n{named}\narguments = {{{table}}}\n')
     return path
 
 

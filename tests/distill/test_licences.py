@@ -11,6 +11,9 @@ from distill.training.config import TrainConfig
 from distill.training.run import train
 from models import Segmenter
 from models.student.weights import load_student
+from models.teachers.class_map import MOSAIC, ClassMap
+from models.teachers.onnx_semantic import OnnxSemantic
+from models.teachers.student import StudentTeacher
 from surfaces.datasets.description import licences_of
 from surfaces.errors import DatasetError
 
@@ -42,6 +45,8 @@ def test_from_data_to_the_exported_network(tmp_path: Path, packed: Path, capsys:
     assert [str(licence) for licence in Segmenter(out).training_photos.licences] == [
         "renders: CC0-1.0 (commercial use: yes)"
     ]
+    opened = Segmenter(out).training_photos.licences
+    assert StudentTeacher(out).licences == OnnxSemantic(out, ClassMap.read(MOSAIC)).licences == opened
     capsys.readouterr()
     assert main(["inspect", str(out), str(weights)]) == 0
     assert capsys.readouterr().out.count("renders: CC0-1.0 (commercial use: yes)") == 2

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from autolabel.crawling.records import CrawlRequest, Kind
-from autolabel.crawling.sources.licences import CODES, GROUPS, read_licences
+from autolabel.crawling.sources.licences import GROUPS, read_licences
 from autolabel.crawling.sources.parsing import OPENVERSE, WIKIMEDIA, ParseError, ParseSettings, one_line
 from autolabel.crawling.sources.searches import openverse_query, wikimedia_query
 from autolabel.crawling.sources.urls import normalize, resolve
 from autolabel.labelling.corpus import read_corpus
 from surfaces.cli.arguments import local_path
+from surfaces.creative_commons import CODES
 from surfaces.io.local_files import LIST_BYTES_MAX, read_bytes
 from surfaces.io.photo_lists import list_lines, list_text
 from surfaces.io.urls import AddressError

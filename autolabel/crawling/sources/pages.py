@@ -18,9 +18,9 @@ from lxml import etree
 
 from autolabel.crawling.fetching.robots import AGENT, OPT_OUTS, directives
 from autolabel.crawling.records import CrawlRequest, Kind
-from autolabel.crawling.sources.licences import name_at
 from autolabel.crawling.sources.parsing import Found, ParseError, ParseSettings, RefusedError, one_line
 from autolabel.crawling.sources.urls import may_be_photo, names_photo, resolve, suffix
+from surfaces.creative_commons import name_at
 from surfaces.io.http import Response
 
 BYTES_MAX = 4_000_000  # of a page that are read

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from autolabel.crawling.records import CrawlRequest, Kind
-from autolabel.crawling.sources.licences import CODES, code_of, name_of
 from autolabel.crawling.sources.parsing import (
     BusyError,
     ParseError,
@@ -19,6 +18,7 @@ from autolabel.crawling.sources.parsing import (
     text_of,
 )
 from autolabel.crawling.sources.urls import normalize, resolve
+from surfaces.creative_commons import CODES, code_of, name_of
 from surfaces.io.http import Response
 from surfaces.io.urls import AddressError
 

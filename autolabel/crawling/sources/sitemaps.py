@@ -10,9 +10,9 @@ import zlib
 from lxml import etree
 
 from autolabel.crawling.records import CrawlRequest, Kind
-from autolabel.crawling.sources.licences import name_at
 from autolabel.crawling.sources.parsing import Found, ParseError, one_line
 from autolabel.crawling.sources.urls import may_be_photo, names_photo, resolve
+from surfaces.creative_commons import name_at
 from surfaces.io.http import Response
 
 _BYTES_MAX, _ENTRIES_MAX = 52_428_800, 50_000  # the protocol's own limits

@@ -82,6 +82,7 @@ class GroundingDino:
         self._device = device or torch.device("cpu")
         self._settings = settings or DinoSettings()
         self.name = name
+        self.weights_sha256 = weights_sha256
         parts = {"weights": weights_sha256, "vocabulary": vocabulary.sha256, **asdict(self._settings)}
         self.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

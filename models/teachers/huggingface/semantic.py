@@ -19,6 +19,7 @@ from models.teachers.huggingface.hub import CheckpointFolder, find_checkpoint
 from models.teachers.huggingface.label_map import LabelMap, match_labels
 from models.teachers.huggingface.networks import LoadedNetwork, load_network
 from surfaces.detections import Image
+from surfaces.licences import Licence
 
 _REVISION = 1  # raised whenever the code below makes other probabilities of the same output
 _INPUTS = ("pixel_values", "pixel_mask", "task_inputs")
@@ -45,7 +46,7 @@ class HuggingFaceTeacher:
         version = f" @{checkpoint.commit[:7]}" if checkpoint.commit else ""
         self.name = f"hf ({checkpoint.name}{version})"
         self.label_map = label_map
-        self.licence = checkpoint.licence
+        self.licences = (Licence.of(checkpoint.name, checkpoint.licence),)
         described = json.dumps([checkpoint.sha256, label_map.classes, _REVISION])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
         self._network = torch.nn.Module.to(loaded.network, device)

@@ -67,6 +67,7 @@ def test_status_as_json(dataset: Path, capsys: Capture) -> None:
     failures = status.pop("failures")
     assert failures[-1] == {"source": "/corpus/odd.jpg", "reason": "ValueError: odd", "kind": "teacher failed"}
     assert len(failures) == 5
+    assert [licence["terms"] for licence in status.pop("licences")] == ["not stated"] * 2
     assert status == {"photos": 4, "reviewed": 1, "duplicates": 1, "gone": 0, "segments": _segments()}
 
 

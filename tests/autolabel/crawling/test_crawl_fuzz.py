@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from autolabel.crawling.fetching.fetcher import parsers_by_kind, retry_after_s
 from autolabel.crawling.fetching.robots import directives
 from autolabel.crawling.records import CrawlRequest, Kind
-from autolabel.crawling.sources.licences import code_of, name_at, name_of
 from autolabel.crawling.sources.parsing import ParseError, ParseSettings, html_to_line
 from autolabel.crawling.sources.searches import openverse_query, wikimedia_query
 from autolabel.crawling.sources.urls import FOUND_MAX
+from surfaces.creative_commons import code_of, name_at, name_of
 from tests.autolabel.crawling.sites import response
 
 pytestmark = pytest.mark.security

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from autolabel.crawling.records import CrawlRequest, Kind
 from autolabel.crawling.sources.command_line import add_source_arguments, first_requests, read_settings
-from autolabel.crawling.sources.licences import CODES, GROUPS, code_of, name_at, read_licences
+from autolabel.crawling.sources.licences import GROUPS, read_licences
 from autolabel.crawling.sources.parsing import ParseError
 from autolabel.crawling.sources.urls import normalize, resolve
+from surfaces.creative_commons import CODES, code_of, name_at
 from surfaces.errors import DatasetError
 from surfaces.io.urls import AddressError
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 from autolabel.__main__ import main
 from autolabel.engines.shards import forget_in_shards
 from surfaces.cluster.ray_pool import ClusterError, ClusterSettings, WorkerPool, connected
+from surfaces.datasets.description import licences_of
 from surfaces.errors import MissingExtraError
 from surfaces.store.label_store import STORE_NAME, LabelStore
 from tests.autolabel.corpora import (
@@ -125,11 +126,15 @@ def test_ray_and_this_process_give_the_same_dataset(tmp_path: Path, run: Run, ca
 def test_what_is_known_of_photos_as_a_whole_reaches_the_workers(tmp_path: Path, run: Run) -> None:
     make_corpus(tmp_path / "photos", 10)
     rules = tmp_path / "photos" / "dataset.toml"
-    rules.write_text('[[photos]]\nnames = ["*_0000[1-6]"]\nabsent = ["dining table"]\n')
+    sources = '[[sources]]\nsource = "renders"\nterms = "CC0-1.0"\ncommercial = "yes"\n'
+    rules.write_text(f'{sources}[[photos]]\nnames = ["*_0000[1-6]"]\nabsent = ["dining table"]\n')
     assert (_local(tmp_path, "local"), run("ray", teacher_file(tmp_path))) == (0, 0)
     assert dump(tmp_path / "ray") == dump(tmp_path / "local")
     assert _scopes(tmp_path / "ray") == _scopes(tmp_path / "local")
     assert len(_scopes(tmp_path / "ray")) == 6
+    sources = [licence.source for licence in licences_of(tmp_path / "ray")]
+    assert sources == ["renders", "teacher tests.autolabel.corpora.ColourTeacher"]
+    assert licences_of(tmp_path / "ray") == licences_of(tmp_path / "local")
 
     # Labels for other rules are made again, others stay.
     rules.write_text('[[photos]]\nnames = ["*_0000[1-3]"]\nabsent = ["dining table"]\n')

@@ -53,6 +53,7 @@ class FakeDetector:
 
     name = "fake"
     fingerprint = "0" * 64
+    weights_sha256 = ""
 
     def __init__(self) -> None:
         self.asked: list[Sequence[Prompt]] = []

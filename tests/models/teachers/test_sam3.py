@@ -97,6 +97,11 @@ def test_only_what_is_chosen_is_drawn() -> None:
     assert Sam3Teacher(FakeSam3(), PROMPTS, lambda *_: []).predict(IMAGE).instances == ()
 
 
+def test_its_licence() -> None:
+    stated = [str(licence) for licence in Sam3Teacher(FakeSam3(), PROMPTS, every).licences]
+    assert stated == ["facebook/sam3: SAM License (commercial use: unknown)"]
+
+
 def test_the_fingerprint_changes_with_weights_and_prompts(tmp_path: Path) -> None:
     weights = [Sam3.load(write_sam3(tmp_path / str(seed), seed), "cpu") for seed in (0, 1)]
     teachers = [

@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 from models.weights.download import DownloadLimits
-from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2, Checkpoint, cache_folder, find_weights
+from models.weights.official import (
+    BERT_VOCABULARY,
+    GROUNDING_DINO,
+    SAM,
+    SAM2,
+    Checkpoint,
+    cache_folder,
+    find_weights,
+    licence_of,
+)
 from surfaces.errors import WeightsError
+from surfaces.licences import Licence
 from tests.models.weights.weights_server import ServedFile
 from tests.photo_servers import PhotoServer
 
@@ -111,3 +121,10 @@ def test_the_table_is_whole() -> None:
         assert re.fullmatch(r"[\w.]+\.(pth|txt|safetensors)", entry.name)
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
     assert len({entry.sha256 for entry in table}) == len({entry.name for entry in table}) == len(table)
+
+
+def test_licences_are_of_the_official_bytes_alone() -> None:
+    official = SAM2["tiny"]
+    assert licence_of(official.sha256, "sam2.1 tiny") == Licence("sam2.1_hiera_tiny.safetensors", "Apache-2.0", "yes")
+    own = hashlib.sha256(b"trained further").hexdigest()
+    assert str(licence_of(own, "sam2.1 tiny")) == "weights of sam2.1 tiny: not stated (commercial use: unknown)"

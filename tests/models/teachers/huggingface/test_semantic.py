@@ -171,7 +171,7 @@ def test_the_labels_of_real_checkpoints(
 ) -> None:
     teacher = open_huggingface(str(save_checkpoint(tmp_path / f"{kind}-{name}", kind, labels)), device="cpu")
     assert teacher.name == f"hf ({kind}-{name})"
-    assert teacher.licence == "unknown"
+    assert [licence.terms for licence in teacher.licences] == ["unknown"]
     found = probabilities(teacher, load_image(room_path))
     assert (found[1:].max(axis=(1, 2)) > 0).all()
 
