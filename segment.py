@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass, parse_classes
-from surfaces.cli.arguments import add_version, given, local_path, megabytes, megapixels, number, positive, share
+from surfaces.cli.arguments import (
+    add_version,
+    given,
+    local_path,
+    megabytes,
+    megapixels,
+    number,
+    positive,
+    share,
+    some_resources,
+)
 from surfaces.cli.commands import escaped_terminal, exit_code_of
 from surfaces.errors import DecodeError, FetchError, SurfacesError
 from surfaces.threads import call_in_thread
@@ -176,6 +186,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("expected photos, as arguments or after --url")
     if options.engine == "ray" and (options.summary or set(options.save) - {"overlay", "json", "masks"}):
         parser.error("expected neither --summary nor --save with --engine ray, which writes JSON and masks as Parquet")
+    ignored = [name for name in ("address", "actors") if getattr(options, name) is not None]
+    if options.engine == "local" and ignored:
+        parser.error(f"expected --engine ray with --{ignored[0]}")
     options.name_from = options.name_from or ("source" if options.photos else "time")
     options.photos = options.photos or options.url
     return options
@@ -275,12 +288,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     add("--address", metavar="ADDRESS", help=address_help)
     add("--actors", type=positive, metavar="N", help="ray: networks at once (default: as many as the machines can run)")
     gpus_help = "ray with --device cuda: of a network (default: %(default)s)"
-    add("--gpus-per-actor", type=_gpus, default=1.0, metavar="GPUS", help=gpus_help)
+    add("--gpus-per-actor", type=some_resources, default=1.0, metavar="GPUS", help=gpus_help)
     add("--shard-size", type=positive, default=64, metavar="N", help="ray: photos per file (default: %(default)s)")
-
-
-def _gpus(text: str) -> float:
-    return number(text, 0.001, 1024.0)
 
 
 def _classes(text: str) -> tuple[SurfaceClass, ...]:

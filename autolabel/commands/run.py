@@ -22,8 +22,9 @@ from autolabel.labelling.labeller import LabellingSettings
 from autolabel.labelling.photo_licences import photo_licences
 from autolabel.labelling.pipeline import PipelineLimits, Tally
 from autolabel.labelling.teachers import TeacherOptions
-from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, positive
+from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, positive, resources, some_resources
 from surfaces.cli.progress import progress_bar
+from surfaces.cli.settings_files import SettingsError
 from surfaces.cluster.ray_pool import ClusterSettings
 from surfaces.errors import FetchError
 from surfaces.images.load import ImageLimits
@@ -35,6 +36,7 @@ from surfaces.threads import usable_cpus
 SOME_FAILED = 10
 
 _MOST_WORKERS = 8
+_LARGEST_BATCH = 1024
 
 _EPILOG = """\
 Photos stay where they are; labels go to labels.sqlite in the dataset's folder. The same command can be repeated at any
@@ -83,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-megapixels", type=megapixels, metavar="MP", help="largest photo, up to 178 (default: 50)")
     add("--max-megabytes", type=megabytes, metavar="MB", help="largest file of a photo (default: 256)")
     batch_help = "photos per call of a teacher that predicts for several at once (default: %(default)s)"
-    add("--batch-size", type=positive, default=1, metavar="N", help=batch_help)
+    add("--batch-size", type=_batch_size, default=1, metavar="N", help=batch_help)
     _add_cluster_arguments(parser.add_argument_group("one machine or many"))
     add("--relabel", action="store_true", help="replace labels that were made with other settings")
     add("--quiet", action="store_true", help="write nothing to stderr but errors")
@@ -135,9 +137,9 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     add("--address", metavar="ADDRESS", help=address_help)
     add("--actors", type=positive, metavar="N", help="ray: teachers at once (default: as many as the machines can run)")
     cpus_help = "ray: of a teacher (default: %(default)s)"
-    add("--cpus-per-actor", type=_fraction, default=1.0, metavar="CPUS", help=cpus_help)
+    add("--cpus-per-actor", type=some_resources, default=1.0, metavar="CPUS", help=cpus_help)
     gpus_help = "ray: of a teacher, such as 0.5 (default: %(default)s)"
-    add("--gpus-per-actor", type=_fraction, default=0.0, metavar="GPUS", help=gpus_help)
+    add("--gpus-per-actor", type=resources, default=0.0, metavar="GPUS", help=gpus_help)
     size_help = "ray: photos per Parquet file, the most that a lost teacher costs (default: %(default)s)"
     add("--shard-size", type=positive, default=64, metavar="N", help=size_help)
     shards_help = "ray: folder or address of the Parquet files (default: DATASET/shards)"
@@ -145,28 +147,25 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def _job(args: argparse.Namespace, teacher: str, labelling: LabellingSettings) -> LabellingJob:
-    """What labels the photos; files are absolute, since workers may run in another folder."""
-    on_ray = args.engine == "ray"
-    cpus = max(1, int(args.cpus_per_actor)) if on_ray else usable_cpus()
+    cpus = max(1, int(args.cpus_per_actor)) if args.engine == "ray" else usable_cpus()
     device = None if args.device == "auto" else args.device
-    weights = tuple(path.absolute() for path in args.weights)
-    class_map = str(Path(args.class_map).absolute()) if args.class_map and Path(args.class_map).is_file() else None
-    options = TeacherOptions(
-        weights, class_map or args.class_map, device, args.threads or cpus, args.allow_python, args.quiet
-    )
+    threads = args.threads or cpus
+    options = TeacherOptions(tuple(args.weights), args.class_map, device, threads, args.allow_python, args.quiet)
     images = ImageLimits(**given(pixels_max=args.max_megapixels, bytes_max=args.max_megabytes))
     workers = args.workers or min(_MOST_WORKERS, max(1, cpus // 2))
-    name = str(Path(teacher).absolute()) if on_ray and teacher.endswith(".toml") else teacher
-    return LabellingJob(name, options, labelling, PipelineLimits(images, workers, args.batch_size))
+    return LabellingJob(teacher, options, labelling, PipelineLimits(images, workers, args.batch_size))
 
 
 def _engine(args: argparse.Namespace, job: LabellingJob, count: int) -> Engine:
     if args.engine == "local":
+        for option in ("address", "actors", "shards"):
+            if getattr(args, option) is not None:
+                raise SettingsError(f"expected --engine ray with --{option}, got none")
         return LocalEngine(job)
     from autolabel.engines.ray_engine import RayEngine, RaySettings
 
     cluster = ClusterSettings(args.address, args.actors, args.cpus_per_actor, args.gpus_per_actor)
-    return RayEngine(job, RaySettings(cluster, args.shard_size, args.shards), args.out, count)
+    return RayEngine(job, RaySettings(cluster, args.shard_size, args.shards), args.out, count, args.quiet)
 
 
 def _teacher_before(dataset: Path) -> str:
@@ -203,8 +202,8 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _fraction(text: str) -> float:
-    return number(text, 0.0, 1024.0)
+def _batch_size(text: str) -> int:
+    return int(number(text, 1, _LARGEST_BATCH)) if text.isdecimal() else positive(text)
 
 
 def _place(text: str) -> str:
@@ -213,5 +212,5 @@ def _place(text: str) -> str:
     try:
         require_allowed(text)
     except FetchError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(f"not a place for shards: {error}") from error
     return text

@@ -24,7 +24,7 @@ from autolabel.crawling.forgotten import (
 )
 from autolabel.crawling.manifest import write_manifest
 from autolabel.crawling.sources.urls import normalize
-from autolabel.engines.shards import forget_in_shards
+from autolabel.engines.shards import SHARDS, forget_in_shards
 from surfaces.errors import DatasetError, OutputError, SurfacesError
 from surfaces.io.storage import is_remote
 from surfaces.messages import counted
@@ -143,7 +143,8 @@ def _forget_in_stores(removal: Removal, folders: Sequence[str]) -> list[str]:
             removal.failures.append(str(error))
             continue
         pending += [copy.path for copy in copies if copy.kind is CopyKind.STORE]
-        _forget_in_shards(removal, [copy.path for copy in copies if copy.kind is CopyKind.SHARDS])
+        shards = {copy.path for copy in copies if copy.kind is CopyKind.SHARDS} | {str(Path(folder) / SHARDS)}
+        _forget_in_shards(removal, sorted(shards))
         others = [copy.path for copy in copies if copy.kind not in (CopyKind.STORE, CopyKind.SHARDS)]
         exports += [path for path in others if Path(path).exists()]
     return exports

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from autolabel.engines.base import Engine, LabellingJob, TeacherIdentity
-from autolabel.engines.shards import LabelledPhoto, Shard, ShardFolder, ShardRow, ShardSink, split_corpus
+from autolabel.engines.shards import SHARDS, LabelledPhoto, Shard, ShardFolder, ShardRow, ShardSink, split_corpus
 from autolabel.labelling.corpus import Corpus, Failure
 from autolabel.labelling.pipeline import TEACHER_FAILED, Tally, label_corpus
 from surfaces.cli.progress import progress_bar, write_line
 from surfaces.cluster.ray_pool import ClusterError, ClusterSettings, WorkerPool, connected
 from surfaces.cluster.run_lock import only_run
+from surfaces.datasets.sample import LabelScope
 from surfaces.errors import DatasetError
 from surfaces.store.forgetting import Copy, CopyKind
 from surfaces.store.label_store import LabelStore
 from surfaces.store.records import LabelSettings
 
-SHARDS = "shards"
 _DIED = "the worker died each time that it labelled this photo"
 
 
@@ -71,7 +71,8 @@ class LabelWorker:
     def work(self, item: _Work) -> None:
         """Labels a shard's photos, except those that the store or its file has labels of, and writes the file."""
         folder = ShardFolder(item.place, item.settings.fingerprint)
-        before = [row for row in _read_or_nothing(folder, item.shard) or () if isinstance(row, LabelledPhoto)]
+        rows = _read_or_nothing(folder, item.shard, quiet=True) or ()
+        before = [row for row in rows if isinstance(row, LabelledPhoto) and row.labels]
         sink = ShardSink(item.settings, [*item.known, *before], item.forgotten)
         tried = tuple(photo for photo in item.shard.photos if photo.path not in item.deadly)
         job = self._job
@@ -94,20 +95,24 @@ class RayEngine(Engine):
         settings: of the cluster and shards.
         dataset: the folder that this run alone writes to.
         count: of the photos, for the number of workers.
+        quiet: reports neither dead workers nor damaged shards.
 
     Raises:
         OutputError: another run on Ray writes to the dataset.
         Further errors as of `connected`, `WorkerPool` and `LabellingJob.open_teacher`.
     """
 
-    def __init__(self, job: LabellingJob, settings: RaySettings, dataset: Path, count: int) -> None:
+    def __init__(
+        self, job: LabellingJob, settings: RaySettings, dataset: Path, count: int, quiet: bool = False
+    ) -> None:
         self._settings, self._place = settings, settings.shards or str(dataset.absolute() / SHARDS)
+        self._quiet = quiet
         with ExitStack() as stack:
             stack.enter_context(only_run(dataset))
             ray = stack.enter_context(connected(settings.cluster.address))
             shards = -(-count // settings.shard_size)
             self._pool: WorkerPool[_Work, None] = WorkerPool(
-                ray, partial(LabelWorker, job), settings.cluster, shards, write_line
+                ray, partial(LabelWorker, job), settings.cluster, shards, (lambda _: None) if quiet else write_line
             )
             stack.callback(self._pool.close)
             self._identity: TeacherIdentity = self._pool.identity()
@@ -140,7 +145,7 @@ class RayEngine(Engine):
         for shard in split_corpus(corpus, self._settings.shard_size):
             if interrupted():
                 return run.tally
-            rows = _read_or_nothing(folder, shard)
+            rows = _read_or_nothing(folder, shard, self._quiet)
             if rows is not None and run.has_all(shard, rows):
                 run.add(shard, rows)
             else:
@@ -190,13 +195,16 @@ class _Run:
         self.tally.failed[failure.kind] += 1
 
     def has_all(self, shard: Shard, rows: Sequence[ShardRow]) -> bool:
-        """Whether there are labels of all photos, in the rows or in the store, and none of forgotten ones."""
-        return all(
-            isinstance(row, LabelledPhoto)
-            and row.sha256 not in self.forgotten
-            and (row.labels or self._store.is_labelled(row.sha256, self._settings, row.source, shard.scope(row.source)))
-            for row in rows
-        )
+        """Whether there are labels of all photos, in the rows or in the store, and none of forgotten ones.
+
+        A path of which the store has another photo is read again.
+        """
+        return all(isinstance(row, LabelledPhoto) and self._is_valid(row, shard.scope(row.source)) for row in rows)
+
+    def _is_valid(self, row: LabelledPhoto, scope: LabelScope) -> bool:
+        at_path = self._store.labelled_at(row.source, self._settings, scope)
+        is_labelled = row.labels or self._store.is_labelled(row.sha256, self._settings, row.source, scope)
+        return row.sha256 not in self.forgotten and at_path in (None, row.sha256) and bool(is_labelled)
 
     def known(self, shard: Shard) -> tuple[LabelledPhoto, ...]:
         """The photos that the store has labels of; their bytes may have changed."""
@@ -226,10 +234,11 @@ class _Run:
         return not met
 
 
-def _read_or_nothing(folder: ShardFolder, shard: Shard) -> Sequence[ShardRow] | None:
+def _read_or_nothing(folder: ShardFolder, shard: Shard, quiet: bool) -> Sequence[ShardRow] | None:
     """A shard's rows; None where there is no file, or it is damaged, since the shard is then labelled again."""
     try:
         return folder.read(shard)
     except DatasetError as error:
-        write_line(f"{error}; it is labelled again")
+        if not quiet:
+            write_line(f"{error}; it is labelled again")
         return None

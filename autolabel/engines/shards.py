@@ -23,6 +23,9 @@ from surfaces.messages import without_credentials
 from surfaces.store.packed import PackedLabels, PackedSegment, pack_labels
 from surfaces.store.records import LabelSettings, ScoredLabels, Source
 
+SHARDS = "shards"
+"""The folder in a dataset's where they are, unless another is named."""
+
 _BYTES_MAX = 2**31
 _DAMAGED = "damaged"
 _HEADER = b"shard"
@@ -153,8 +156,8 @@ class ShardFolder:
         self._settings = settings
 
     def path(self, shard: Shard) -> str:
-        """Path or address of a shard's file."""
-        return f"{self.place}/{shard.number:07d}.parquet"
+        """Path or address of a shard's file; others of its number have other photos, and so other names."""
+        return f"{self.place}/{shard.number:07d}-{shard.header(self._settings)['photos'][:12]}.parquet"
 
     def prepare(self, settings: LabelSettings) -> None:
         """Writes `settings.json`, which shows whether files can be written. Raises OutputError, MissingExtraError."""

@@ -157,7 +157,8 @@ def label_corpus(
         except DecodeError as error:
             return photo.with_failure(NOT_A_PHOTO, str(error))
 
-    predictor = _Predictor(teacher)
+    predictor = _Predictor(teacher, bar)
+    batch_size = limits.batch_size if isinstance(teacher, BatchTeacher) else 1
 
     def predict(photos: Sequence[_Photo[Image | Failure]]) -> Sequence[_Photo[_SizedPrediction | Failure] | None]:
         return [None] if interrupted() else predictor.predict(photos)
@@ -177,7 +178,7 @@ def label_corpus(
             unread = run.drop_known_objects(corpus.photos)
             files = prefetch(partial(_read, bytes_max=limits.images.bytes_max), unread, pool, limits.workers)
             unlabelled = run.drop_labelled(takewhile(lambda _: not interrupted(), files))
-            photos = _batches(prefetch(decode, unlabelled, pool, limits.workers), limits.batch_size)
+            photos = _batches(prefetch(decode, unlabelled, pool, limits.workers), batch_size)
             predicted = chain.from_iterable(prefetch(predict, photos, teacher_thread, 1))
             for photo in prefetch(make_labels, predicted, pool, 1):
                 if photo is None:
@@ -209,9 +210,9 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 class _Predictor:
     """Predicts for a batch at once where the teacher can, else, or where that fails, photo by photo."""
 
-    def __init__(self, teacher: Teacher) -> None:
+    def __init__(self, teacher: Teacher, bar: Any) -> None:
         self._teacher = teacher
-        self._has_noted = False
+        self._has_noted: bool = bar.disable
 
     def predict(self, photos: Sequence[_Photo[Image | Failure]]) -> list[_Photo[_SizedPrediction | Failure]]:
         images = [photo.content for photo in photos if not isinstance(photo.content, Failure)]
@@ -225,7 +226,7 @@ class _Predictor:
 
     def _predictions(self, images: Sequence[Image]) -> dict[int, Prediction]:
         """By the `id` of the photo; empty where they are not predicted at once."""
-        if len(images) == 1 or not isinstance(self._teacher, BatchTeacher):
+        if len(images) < 2 or not isinstance(self._teacher, BatchTeacher):
             return {}
         try:
             found = self._teacher.predict_batch(images)

@@ -47,6 +47,20 @@ def number(text: str, low: float, high: float) -> float:
     return value
 
 
+def resources(text: str) -> float:
+    """CPUs or GPUs of a worker as Ray takes them: a fraction up to 1 in steps of 0.01, or a whole number."""
+    value = round(number(text, 0.0, 1024.0), 2)
+    if value > 1 and not value.is_integer():
+        raise argparse.ArgumentTypeError(f"expected a fraction up to 1, or a whole number, got {text!r}")
+    return value
+
+
+def some_resources(text: str) -> float:
+    """As `resources`, but more than none."""
+    number(text, 0.01, 1024.0)
+    return resources(text)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1."""
     return number(text, 0.0, 1.0)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import signal
 import socket
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -55,7 +59,7 @@ class ClusterSettings:
     """Which cluster, and what a worker takes of it.
 
     Attributes:
-        address: `HOST:PORT`, `auto`, or `ray://HOST:PORT`; None: a cluster of this machine alone, for this run.
+        address: `HOST:PORT` or `auto`; None: a cluster of this machine alone, for this run.
         workers: their number; None: as many as the machines that are there can run.
         cpus, gpus: of a worker, may be fractions.
     """
@@ -79,8 +83,11 @@ def connected(address: str | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # else reports of dead machines are kept, and printed at the exit
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if address is None:  # no port beyond loopback
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if address is None and "ray" not in sys.modules:  # it reads the variables when it is imported
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # no port beyond loopback
+        # Else Ray writes a token to the home folder, and a later `ray start` takes it up.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -89,16 +96,29 @@ def connected(address: str | None) -> Iterator[Any]:
         _require_listening(address)
     options: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
+        with _own_sigterm():
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
     except Exception as error:  # Ray raises many kinds
+        token = "; one with a token needs RAY_AUTH_MODE=token here" if address else ""
         raise ClusterError(
-            f"expected a Ray cluster at {address or 'this machine'}, got: {_last_line(error)}"
+            f"expected a Ray cluster at {address or 'this machine'}, got: {_last_line(error)}{token}"
         ) from error
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # where Ray reports dead machines
         try:
             yield ray
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keeps this process' handler of SIGTERM, which Ray replaces by one that ends it with another code."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @dataclass(eq=False)
@@ -141,13 +161,13 @@ class WorkerPool(Generic[ItemT, ResultT]):
         self._ray, self._settings, self._note = ray, settings, note
         options = {"num_cpus": settings.cpus, "num_gpus": settings.gpus, "max_restarts": 0}
         actor_class = ray.remote(**options)(_Process)
-        self._start_actor: Callable[[], Any] = partial(actor_class.remote, make)
+        self._start_actor: Callable[[], Any] = partial(actor_class.remote, make, str(Path.cwd()))
         self._starting: dict[Any, Any] = {}
         self._ready: list[_Actor[ItemT]] = []
         self._failed_starts = 0
         self._polls_without_worker = 0
         self._identity: Any = None
-        for _ in range(min(count_max, settings.workers or _capacity(ray, settings))):
+        for _ in range(min(max(1, count_max), settings.workers or _capacity(ray, settings))):  # one tells who it is
             self._start()
 
     def close(self) -> None:
@@ -241,7 +261,7 @@ class WorkerPool(Generic[ItemT, ResultT]):
         self._ready.append(_Actor(handle))
 
     def _replace(self, actor: _Actor[ItemT], error: Exception) -> None:
-        self._note(f"a worker died: {error}")
+        self._note(f"a worker died and is replaced: {error}")
         self._ready.remove(actor)
         actor.calls.clear()
         with suppress(Exception):  # it may only be out of reach
@@ -272,11 +292,13 @@ class _WorkerDiedError(Exception):
 class _Process:
     """The actor. A worker is opened in a call, so that its errors arrive as they are."""
 
-    def __init__(self, make: Callable[[], Worker[Any, Any]]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Worker[Any, Any]], folder: str) -> None:
+        self._make, self._folder = make, folder
 
     def start(self) -> Any:
-        """Opens the worker; returns its identity."""
+        """Opens the worker; returns its identity. Relative paths are those of the command, where its folder is here."""
+        with suppress(OSError):
+            os.chdir(self._folder)
         self._worker = self._make()
         return self._worker.identity
 
@@ -294,7 +316,7 @@ def _capacity(ray: Any, settings: ClusterSettings) -> int:
         found = "; ".join(f"{one.get('CPU', 0):g} CPUs, {one.get('GPU', 0):g} GPUs" for one in resources)
         raise ClusterError(
             f"expected a machine with {settings.cpus:g} CPUs and {settings.gpus:g} GPUs for a worker, got {found};"
-            " with a number of workers, the run waits for more machines"
+            " with --actors, the run waits for more machines"
         )
     return count
 
@@ -303,7 +325,7 @@ def _require_listening(address: str) -> None:
     """Ray itself would wait for minutes."""
     if address == "auto":
         return
-    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    host, separator, port = address.rpartition(":")
     if not (separator and port.isascii() and port.isdigit()):
         raise ClusterError(f"expected a cluster's address such as 10.0.0.1:6379 or auto, got {brief(address)}")
     try:
@@ -315,4 +337,4 @@ def _require_listening(address: str) -> None:
 def _last_line(error: Exception) -> str:
     """The line of a Ray error that says most: the last one of a traceback or of a list of facts."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    return lines[-1].partition(". ")[0][:200] if lines else type(error).__name__

@@ -30,6 +30,8 @@ def only_run(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise OutputError(f"expected no other run with Ray on {folder}, got one that is in progress") from error
+    except OSError as error:
+        raise OutputError(f"could not write {folder / LOCK_NAME}: {error.strerror}") from error
     try:
         yield
     finally:

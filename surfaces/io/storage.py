@@ -137,7 +137,7 @@ def find_files(place: str, pattern: str) -> list[str]:
         return sorted(map(str, Path(place).glob(pattern)))
     files, inside = open_remote(place)
     try:
-        return sorted(files.unstrip_protocol(path) for path in files.glob(f"{inside.rstrip('/')}/{pattern}"))
+        return sorted(files.unstrip_protocol(path) for path in files.find(inside) if PurePosixPath(path).match(pattern))
     except Exception as error:  # no two file systems raise the same
         raise FetchError(f"could not list {without_credentials(place)}: {in_a_line(error)}") from error
 

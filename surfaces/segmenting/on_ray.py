@@ -6,10 +6,11 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from surfaces.cli.progress import progress_bar, write_line
@@ -19,7 +20,7 @@ from surfaces.detections import Image
 from surfaces.errors import DatasetError, DecodeError, FetchError, MissingExtraError, OutputError
 from surfaces.images.load import decode_image
 from surfaces.io.photo_lists import LINK_OUTSIDE, corpora_around, leaves_corpus
-from surfaces.io.storage import is_remote, local_path, read_bytes, write_bytes
+from surfaces.io.storage import find_files, is_remote, local_path, read_bytes, remove_file, write_bytes
 from surfaces.messages import encodable, without_credentials
 from surfaces.segmenting import pipeline
 from surfaces.segmenting.pipeline import Predictor, Settings
@@ -27,6 +28,7 @@ from surfaces.segmenting.pipeline import Predictor, Settings
 RESULTS = "surfaces"
 """The folder of the files, in the results' folder."""
 
+_NAME = re.compile(r"[0-9]{7}\.parquet")
 _COLUMNS = ("source", "width", "height", "json", "error")
 _BYTES_MAX = 2**31
 
@@ -64,6 +66,13 @@ class ResultFiles:
         buffer = io.BytesIO()
         parquet.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         write_bytes(self.path(part), buffer.getvalue())
+
+    def remove_others(self, parts: Sequence[Part]) -> None:
+        """Removes the files of earlier runs with other photos, or more of them a file. Raises OutputError."""
+        ours = {self.path(part) for part in parts}
+        for path in find_files(self.place, "*.parquet"):
+            if path not in ours and _NAME.fullmatch(PurePosixPath(path).name):
+                remove_file(path)
 
     def failures(self, part: Part, model: str) -> int | None:
         """The number of failed photos in a part's file; None where it is absent, damaged, or for something else."""
@@ -121,7 +130,7 @@ def segment_on_ray(
 ) -> int:
     """Segments photos into a folder's `surfaces/*.parquet`.
 
-    Finished parts of an earlier run are skipped, unless photos of theirs failed.
+    Finished parts of an earlier run are skipped, unless photos of theirs failed; parts of other photos are removed.
 
     A part whose worker died three times is left out, and reported.
 
@@ -132,7 +141,7 @@ def segment_on_ray(
         cluster: where, and what a worker takes.
         part_size: photos per file.
         accurate: whether the network averages with the mirror image, on which the results depend.
-        quiet: shows no progress bar.
+        quiet: shows no progress bar, and reports no dead workers.
 
     Returns:
         The number of photos that failed.
@@ -150,7 +159,8 @@ def segment_on_ray(
     failures = 0
     with only_run(settings.folder), connected(cluster.address) as ray, progress_bar(len(sources), quiet=quiet) as bar:
         make = partial(SegmentWorker, open_predictor, settings, files)
-        pool: WorkerPool[Part, int] = WorkerPool(ray, make, cluster, len(parts), write_line)
+        note = (lambda _: None) if quiet else write_line
+        pool: WorkerPool[Part, int] = WorkerPool(ray, make, cluster, len(parts), note)
         try:
             model = pool.identity()
             unfinished = [part for part in parts if files.failures(part, model) != 0]
@@ -162,6 +172,7 @@ def segment_on_ray(
                     raise OutputError(f"expected {files.path(done.item)}, which a worker wrote, to be readable here")
                 failures += len(done.item.sources) if done.result is None else done.result
                 bar.update(len(done.item.sources))
+            files.remove_others(parts)
         finally:
             pool.close()
     return failures

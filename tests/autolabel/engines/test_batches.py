@@ -40,3 +40,14 @@ def test_one_photo_of_a_batch_fails_alone(tmp_path: Path, capsys: pytest.Capture
         str(corpus / "cut.jpg"): "not a usable photo",
     }
     assert len(dump(tmp_path / "set")[0]) == 6  # type: ignore[arg-type]
+
+
+def test_a_batch_without_a_photo_is_no_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("cut", "empty"):
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(b"\xff\xd8\xff" if name == "cut" else b"")
+    sizes = tmp_path / "sizes"
+    sizes.touch()
+    batched = teacher_file_of(tmp_path, "BatchColourTeacher", sizes=str(sizes))
+    assert _run(tmp_path / "photos", tmp_path / "set", batched, "--batch-size", "2", "--quiet") == 10
+    assert (sizes.read_text(), capsys.readouterr().err) == ("", "")

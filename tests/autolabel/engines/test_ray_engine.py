@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,11 +28,13 @@ from surfaces.datasets.description import licences_of
 from surfaces.errors import MissingExtraError
 from surfaces.store.label_store import STORE_NAME, LabelStore
 from tests.autolabel.corpora import (
+    ROOT,
     check_error,
     dump,
     failures,
     finish,
     make_corpus,
+    make_photo,
     poisoned,
     start,
     teacher_file,
@@ -56,7 +63,7 @@ def cluster() -> Iterator[Any]:
 def run(cluster: Any, tmp_path: Path) -> Run:
     """Runs the command on `photos`, on Ray, with four photos a shard."""
 
-    def run(out: str, teacher: Path, *flags: str) -> int:
+    def run(out: str, teacher: Path | str, *flags: str) -> int:
         common = ("--out", str(tmp_path / out), "--allow-python", "--teacher", str(teacher))
         on_ray = ("--engine", "ray", "--address", cluster.address, "--shard-size", "4")
         return main(["run", str(tmp_path / "photos"), *common, *on_ray, *flags])
@@ -107,7 +114,7 @@ def test_ray_and_this_process_give_the_same_dataset(tmp_path: Path, run: Run, ca
     assert _exported(tmp_path / "ray") == _exported(tmp_path / "local")
 
     shards = _shards(tmp_path / "ray")
-    assert [path.stem for path in shards] == [f"{number:07d}" for number in range(6)]
+    assert [path.stem[:8] for path in shards] == [f"{number:07d}-" for number in range(6)]
     tables = [pyarrow.parquet.read_table(path) for path in shards]
     assert sum(table.num_rows for table in tables) == 22
 
@@ -117,7 +124,7 @@ def test_ray_and_this_process_give_the_same_dataset(tmp_path: Path, run: Run, ca
     predicted = len(log.read_text().split())
     capsys.readouterr()
     assert run("ray", teacher) == 10
-    assert "0000003.parquet, got a damaged file" in capsys.readouterr().err
+    assert f"{shards[3].name}, got a damaged file" in capsys.readouterr().err
     assert len(log.read_text().split()) == predicted + 1, "only the photo that the teacher fails on is tried again"
     assert sum(path.stat().st_mtime_ns == before[path] for path in shards) == 3
     assert dump(tmp_path / "ray") == dump(tmp_path / "local")
@@ -143,6 +150,69 @@ def test_what_is_known_of_photos_as_a_whole_reaches_the_workers(tmp_path: Path, 
     assert len(log.read_text().split()) == 3
     assert dump(tmp_path / "ray") == dump(tmp_path / "local")
     assert _scopes(tmp_path / "ray") == _scopes(tmp_path / "local")
+
+
+def test_what_the_store_knew_before_is_no_label_of_a_shard(tmp_path: Path, run: Run, capsys: Capture) -> None:
+    make_corpus(tmp_path / "photos", 6)
+    assert (_local(tmp_path, "set"), run("set", teacher_file(tmp_path))) == (0, 0)
+    expected = dump(tmp_path / "set")
+    biased = teacher_file_of(tmp_path, "ColourTeacher", bias=0.2)
+    flags = ("--out", str(tmp_path / "set"), "--allow-python", "--teacher", str(biased), "--relabel")
+    assert main(["run", str(tmp_path / "photos"), *flags]) == 0
+    capsys.readouterr()
+    assert run("set", teacher_file(tmp_path), "--relabel") == 0
+    assert "6 labelled, 0 labelled before, 0 skipped" in capsys.readouterr().err
+    assert dump(tmp_path / "set")[0] == expected[0]
+    (tmp_path / "set" / "labels.sqlite").unlink()
+    assert run("set", teacher_file(tmp_path)) == 0
+    assert dump(tmp_path / "set") == expected
+
+
+def test_a_changed_photo_that_the_store_knows_stays(tmp_path: Path, run: Run) -> None:
+    make_corpus(tmp_path / "photos", 6)
+    assert run("set", teacher_file(tmp_path)) == 0
+    shutil.copy(make_photo(tmp_path / "new.jpg", 99), tmp_path / "photos" / "house000" / "room_00003.jpg")
+    assert _local(tmp_path, "set") == 0
+    expected = dump(tmp_path / "set")
+    assert run("set", teacher_file(tmp_path)) == 0
+    assert dump(tmp_path / "set") == expected
+
+
+def test_nothing_to_label(tmp_path: Path, run: Run, capsys: Capture) -> None:
+    make_corpus(tmp_path / "photos", 1)
+    parts = [run(f"set{part}", teacher_file(tmp_path), "--shard", f"{part}/2") for part in (1, 2)]
+    assert parts == [0, 0]
+    assert "0 labelled, 0 labelled before, 0 skipped" in capsys.readouterr().err
+
+
+def test_relative_paths_are_those_of_the_command(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_corpus(tmp_path / "photos", 2)
+    shutil.copy(ROOT / "models" / "weights" / "surfaces.onnx", tmp_path / "mine.onnx")
+    monkeypatch.chdir(tmp_path)
+    assert run("set", "student", "--weights", "mine.onnx") == 0
+
+
+def test_quiet_is_quiet(tmp_path: Path, run: Run, capsys: Capture) -> None:
+    make_corpus(tmp_path / "photos", 2)
+    write_photo(tmp_path / "photos" / "deadly.png", np.full((48, 64, 3), DEADLY, np.uint8))
+    assert run("set", teacher_file_of(tmp_path, "DeadlyTeacher"), "--quiet") == 10
+    assert capsys.readouterr() == (f"{tmp_path / 'set'}\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_the_command_as_usual(tmp_path: Path, number: signal.Signals) -> None:
+    make_corpus(tmp_path / "photos", 6)
+    flags = ("--allow-python", "--teacher", teacher_file(tmp_path, delay=0.5), "--shard-size", "2", "--engine", "ray")
+    process = start("run", tmp_path / "photos", "--out", tmp_path / "set", *flags, "--actors", "1")
+    while len(_shards(tmp_path / "set")) < 1:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(number)
+    code, shown, err = finish(process)
+    assert (code, shown) == (128 + number, ""), err
+    assert "interrupted" in err
+    with LabelStore.open(tmp_path / "set") as store:
+        assert 2 <= store.counts().photos < 6
 
 
 def test_forgotten_photos_are_left_out(tmp_path: Path, run: Run, capsys: Capture) -> None:
@@ -244,6 +314,65 @@ def test_machines_that_cannot_work(cluster: Any, make: Callable[[], Any], error:
             list(pool.run(range(4), lambda: False))
         pool.close()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--cpus-per-actor", "0"), "expected a number from 0.01 to 1024, got '0'"),
+        (("--gpus-per-actor", "1.5"), "expected a fraction up to 1, or a whole number, got '1.5'"),
+        (("--batch-size", "1000000000"), "expected a number from 1 to 1024"),
+        (("--shards", "https://example.org/x"), "not a place for shards"),
+    ],
+)
+def test_options_that_ray_does_not_take(capsys: Capture, flags: tuple[str, str], message: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "photos", "--out", "set", "--engine", "ray", *flags])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["address", "actors", "shards"])
+def test_options_of_ray_alone(tmp_path: Path, capsys: Capture, option: str) -> None:
+    make_corpus(tmp_path / "photos", 1)
+    flags = ("--out", str(tmp_path / "set"), "--teacher", "student", f"--{option}", "1")
+    check_error(capsys, 11, f"expected --engine ray with --{option}", "run", str(tmp_path / "photos"), *flags)
+
+
+def test_a_lock_that_is_none(tmp_path: Path, capsys: Capture) -> None:
+    make_corpus(tmp_path / "photos", 1)
+    (tmp_path / "set" / ".ray.lock").mkdir(parents=True)
+    flags = ("--out", str(tmp_path / "set"), "--teacher", "student", "--engine", "ray")
+    check_error(capsys, 6, "could not write", "run", str(tmp_path / "photos"), *flags)
+
+
+def test_a_cluster_with_a_token(tmp_path: Path) -> None:
+    """A run on this machine alone leaves no token in the home folder; where there is one, `ray start` wants it."""
+    make_corpus(tmp_path / "photos", 2)
+    home = tmp_path / "home"
+    (home / ".ray").mkdir(parents=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    label = [sys.executable, "-m", "autolabel", "run", str(tmp_path / "photos"), "--allow-python", "--quiet"]
+    label += ["--teacher", str(teacher_file(tmp_path)), "--engine", "ray", "--actors", "1"]
+    subprocess.run([*label, "--out", str(tmp_path / "alone")], env=environment, check=True, timeout=120)
+    assert list((home / ".ray").iterdir()) == []
+
+    (home / ".ray" / "auth_token").write_text("0123456789abcdef" * 4)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    start_head = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={address.rpartition(':')[2]}"]
+    start_head += ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--include-dashboard=false", "--block"]
+    with subprocess.Popen(start_head, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            on_cluster = [*label, "--out", str(tmp_path / "cluster"), "--address", address]
+            environment |= {"RAY_AUTH_MODE": "token"}
+            while subprocess.run(on_cluster, env=environment, timeout=120, check=False).returncode:
+                assert server.poll() is None
+                time.sleep(0.5)
+        finally:
+            server.terminate()
+    assert dump(tmp_path / "cluster")[0] == dump(tmp_path / "alone")[0]
 
 
 def test_another_run_writes_to_the_dataset(tmp_path: Path, capsys: Capture) -> None:

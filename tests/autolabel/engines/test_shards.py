@@ -72,12 +72,17 @@ def test_files_that_hold_a_photo_are_removed(place: str) -> None:
     write_bytes(folders[0].path(first), b"damaged")
     assert forget_in_shards(place, {"b" * 64}) == 1
     assert forget_in_shards(f"{place}-elsewhere", {"b" * 64}) == 0
+    folders[0].write(first, rows_of(SHARD))
+    assert forget_in_shards(place.replace("shards", "shard[s]"), {"a" * 64}) == 0, "a name is no pattern"
+    assert forget_in_shards(place, {"a" * 64}) == 1
 
 
 def test_a_file_for_other_photos_or_settings_is_not_taken(tmp_path: Path) -> None:
     folder = ShardFolder(str(tmp_path), SETTINGS.fingerprint)
     folder.write(SHARD, rows_of(SHARD))
     assert folder.read(Shard(3, PHOTOS[:2])) is None
+    folder.write(Shard(3, PHOTOS[:2]), rows_of(SHARD)[:2])
+    assert folder.read(SHARD) == rows_of(SHARD), "runs of other parts of a corpus share a folder"
     assert folder.read(Shard(3, PHOTOS)) is None, "other image-level labels"
     assert folder.read(Shard(4, PHOTOS)) is None
     assert ShardFolder(str(tmp_path), SETTINGS.fingerprint[:16] + "0" * 48).read(SHARD) is None
@@ -103,7 +108,7 @@ def test_the_line_about_a_damaged_file(tmp_path: Path) -> None:
     folder.write(SHARD, rows_of(SHARD))
     file = Path(folder.path(SHARD))
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(DatasetError, match=r"^expected a shard in .*/0000003\.parquet, got a damaged file: .+$"):
+    with pytest.raises(DatasetError, match=r"^expected a shard in .*/0000003-\w{12}\.parquet, got a damaged file: .+$"):
         folder.read(SHARD)
 
 

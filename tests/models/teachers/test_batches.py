@@ -160,7 +160,7 @@ def test_photos_of_sam(
 class _Boxes:
     """Finds a table in the middle of each photo that is wider than high."""
 
-    name, fingerprint = "boxes", "1"
+    name, fingerprint, weights_sha256 = "boxes", "1", "1"
 
     def detect_batch(self, images: Sequence[Image], prompts: Sequence[Prompt]) -> list[PromptedBoxes]:
         scores = np.array([[0.0, 0.0, 0.9, 0.0]], np.float32)

@@ -55,6 +55,14 @@ def test_a_manifest_on_a_cluster_of_this_machine(tmp_path: Path, capsys: Capture
     assert main([str(listed), *flags]) == 0
     assert [path.stat().st_mtime_ns == then for path, then in zip(files, before, strict=True)] == [True, False]
 
+    # Files of other photos are removed, those of others are not.
+    (tmp_path / "out" / "surfaces" / "mine.parquet").write_bytes(b"mine")
+    assert main([str(manifest(tmp_path, photos[:1])), *flags]) == 0
+    assert sorted(path.name for path in (tmp_path / "out" / "surfaces").iterdir()) == [
+        "0000000.parquet",
+        "mine.parquet",
+    ]
+
 
 @pytest.mark.parametrize(
     ("paths", "message"), [([], "expected photos in"), ([None], "expected a path in row 1 of"), (None, "got: ")]
