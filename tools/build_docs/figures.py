@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from surfaces.classes import CLASSES
 from tools.build_docs.results import Results, lookup
-from tools.build_docs.tables import ERRORS, SCORES, STEPS, read_trials
+from tools.build_docs.tables import ERRORS, SCORES, read_trials
+from tools.build_docs.trainings import STEPS
 from tools.review_simulation.results import full_review_score, queue_curves
 
 _CLASS_COLOURS = {surface.name: "#{:02x}{:02x}{:02x}".format(*surface.colour_rgb) for surface in CLASSES}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from surfaces.classes import CLASSES
 from surfaces.errors import SurfacesError
 
 RESULTS = Path("docs/results")
@@ -109,3 +110,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(line) + " |" for line in (header, *rows)]
     lines.insert(1, "|" + "---|" * len(header))
     return "\n".join(lines)
+
+
+def per_class(header: str, cell: str) -> Columns:
+    """A column per class, with its name in the header and the cell's template."""
+    return [(header.replace("CLASS", c.name.removesuffix(" table")), cell.replace("CLASS", c.name)) for c in CLASSES]

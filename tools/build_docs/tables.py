@@ -8,37 +8,14 @@ from typing import Any
 from models.weights.official import BERT_VOCABULARY, GROUNDING_DINO, SAM, SAM2
 from surfaces.classes import CLASSES, DINING_TABLE
 from tools.build_docs.commands import list_commands
-from tools.build_docs.results import Columns, Results, fill, lookup, markdown_table, share, table
+from tools.build_docs.results import Results, fill, markdown_table, per_class, share, table
 from tools.build_docs.runs import list_runs
+from tools.build_docs.trainings import choices, commercial, learning_steps, reviewed_photos
 from tools.review_simulation import results as review_results
 from tools.review_simulation.results import BASELINE, full_review_score, queue_curves
 
 SCORES = "scores.json"
 ERRORS = ("errors-scenes.json", "errors-rooms.json", "errors-nyuv2.json")
-STEPS: dict[int, tuple[str, ...]] = {
-    25: ("learning-steps-25-0-nyuv2-val.json", "learning-steps-25-1-nyuv2-val.json"),
-    50: ("learning-steps-50-0-nyuv2-val.json", "learning-steps-50-1-nyuv2-val.json"),
-    100: ("learning-steps-100-0-nyuv2-val.json",),
-    200: tuple(f"auto-labels-without-{seed}-nyuv2-val.json" for seed in range(3)),
-}
-"""Reports on NYUv2's validation part by the training's steps, a file per seed."""
-
-
-REVIEWED_PHOTOS = {
-    "0": "0",
-    "112": "112",
-    "445": "445",
-    "1,332": "1332",
-    "1,332, with `--copy-paste 0.3`": "1332-copy-paste",
-    "1,332, with `--edge-weight 0.5`": "1332-edge-weight",
-}
-REVIEWED_SETS = ("scenes-val", "tables-val", "rooms")
-"""Reports of trainings with so many reviewed photos, by the names of their files, and the datasets of each."""
-
-
-def _per_class(header: str, cell: str) -> Columns:
-    """A column per class, with its name in the header and the cell's template."""
-    return [(header.replace("CLASS", c.name.removesuffix(" table")), cell.replace("CLASS", c.name)) for c in CLASSES]
 
 
 def shipped_scores(results: Results) -> str:
@@ -72,8 +49,8 @@ def model_card(results: Results) -> str:
     nyuv2["title"] = "NYUv2, validation part: **trained on**, shows only that nothing broke"
     columns = [
         *(("data", "{title}"), ("photos", "{data/photos}")),
-        *_per_class("CLASS IoU", "{classes/CLASS/iou}"),
-        *_per_class("CLASS BIoU", "{classes/CLASS/boundary_iou}"),
+        *per_class("CLASS IoU", "{classes/CLASS/iou}"),
+        *per_class("CLASS BIoU", "{classes/CLASS/boundary_iou}"),
         *(("table precision", "{tables/precision}"), ("recall", "{tables/recall}"), ("mask AP", "{tables/ap}")),
         ("calibration error", "{calibration_error}"),
     ]
@@ -89,13 +66,13 @@ def reviewed(results: Results) -> str:
         rows.append({"title": name, "scenes": scenes, "only": tables, "hard": hard})
     columns = [
         ("network", "{title}"),
-        *_per_class("scenes: CLASS IoU", "{scenes/classes/CLASS/iou}"),
+        *per_class("scenes: CLASS IoU", "{scenes/classes/CLASS/iou}"),
         ("table precision", "{scenes/tables/precision}"),
         ("recall", "{scenes/tables/recall}"),
         ("tables: dining IoU", "{only/classes/dining table/iou}"),
         ("tables: precision", "{only/tables/precision}"),
         ("tables: recall", "{only/tables/recall}"),
-        *_per_class("hard: CLASS IoU", "{hard/classes/CLASS/iou}"),
+        *per_class("hard: CLASS IoU", "{hard/classes/CLASS/iou}"),
         ("hard: precision", "{hard/tables/precision}"),
         ("hard: recall", "{hard/tables/recall}"),
     ]
@@ -114,8 +91,8 @@ def passes(results: Results) -> str:
     for data, names in files.items():
         for row, name in zip(rows, names, strict=True):
             row[data] = results.read(name)
-        columns.extend(_per_class(f"{data}: CLASS IoU", f"{{{data}/classes/CLASS/iou}}"))
-        columns.extend(_per_class("CLASS BIoU", f"{{{data}/classes/CLASS/boundary_iou}}"))
+        columns.extend(per_class(f"{data}: CLASS IoU", f"{{{data}/classes/CLASS/iou}}"))
+        columns.extend(per_class("CLASS BIoU", f"{{{data}/classes/CLASS/boundary_iou}}"))
     return table(columns, rows)
 
 
@@ -163,47 +140,6 @@ def auto_label_rules(results: Results) -> str:
         columns.append(("IoU of sure pixels", f"{{classes/{name}/iou_sure}}"))
     rows = [results.read(file) | {"title": title} for title, file in files.items()]
     return table([*columns, ("sure pixels", "{sure_share}")], rows)
-
-
-def learning_steps(results: Results) -> str:
-    """Scores by the steps of training, means over the seeds."""
-    rows = []
-    for steps, names in STEPS.items():
-        reports = [results.read(name) for name in names]
-        means = [lookup(report, "classes/*/iou") for report in reports]
-        rows.append({"steps": steps, "seeds": len(names), "reports": reports, "means": means})
-    columns = [
-        *(("steps", "{steps}"), ("seeds", "{seeds}"), ("wall IoU", "{reports/*/classes/wall/iou}")),
-        *(("floor", "{reports/*/classes/floor/iou}"), ("dining", "{reports/*/classes/dining table/iou}")),
-        ("mean", "{means/*}"),
-    ]
-    return table(columns, rows)
-
-
-def reviewed_photos(results: Results) -> str:
-    """Scores by the number of reviewed photos, of trainings of equal length."""
-    rows = [
-        {"photos": title} | {data: results.read(f"reviewed-photos-{name}-{data}.json") for data in REVIEWED_SETS}
-        for title, name in REVIEWED_PHOTOS.items()
-    ]
-    columns = [
-        ("reviewed photos", "{photos}"),
-        *_per_class("scenes: CLASS IoU", "{scenes-val/classes/CLASS/iou}"),
-        *(("table precision", "{scenes-val/tables/precision}"), ("recall", "{scenes-val/tables/recall}")),
-        ("tables: dining IoU", "{tables-val/classes/dining table/iou}"),
-        *(("precision", "{tables-val/tables/precision}"), ("recall", "{tables-val/tables/recall}")),
-        *_per_class("rooms: CLASS IoU", "{rooms/classes/CLASS/iou}"),
-    ]
-    return table(columns, rows)
-
-
-def commercial(results: Results) -> str:
-    """The network of the recipe for commercial use beside the one that ships, on the rooms."""
-    rows = []
-    for title, name in (("ships", "shipped-rooms.json"), ("`commercial.toml`, renders alone", "commercial-rooms.json")):
-        rows.append(results.read(name) | {"title": title})
-    columns = [("network", "{title}"), *_per_class("CLASS IoU", "{classes/CLASS/iou}")]
-    return table([*columns, ("table precision", "{tables/precision}"), ("recall", "{tables/recall}")], rows)
 
 
 def error_causes(results: Results, name: str, most: int = 6) -> str:
@@ -366,6 +302,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "learning-steps": learning_steps,
     "speed-640": speed_640,
     "reviewed-photos": reviewed_photos,
+    "choices": choices,
     "commercial": commercial,
     "errors-scenes": lambda results: error_causes(results, ERRORS[0]),
     "errors-nyuv2": lambda results: error_causes(results, ERRORS[2]),
