@@ -200,10 +200,11 @@ def test_quiet_is_quiet(tmp_path: Path, run: Run, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_the_command_as_usual(tmp_path: Path, number: signal.Signals) -> None:
+def test_signals_end_the_command_as_usual(cluster: Any, tmp_path: Path, number: signal.Signals) -> None:
     make_corpus(tmp_path / "photos", 6)
-    flags = ("--allow-python", "--teacher", teacher_file(tmp_path, delay=0.5), "--shard-size", "2", "--engine", "ray")
-    process = start("run", tmp_path / "photos", "--out", tmp_path / "set", *flags, "--actors", "1")
+    flags = ("--allow-python", "--teacher", teacher_file(tmp_path, delay=0.5), "--shard-size", "2", "--actors", "1")
+    on_ray = ("--engine", "ray", "--address", cluster.address)
+    process = start("run", tmp_path / "photos", "--out", tmp_path / "set", *flags, *on_ray)
     while len(_shards(tmp_path / "set")) < 1:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
