@@ -26,8 +26,8 @@ from surfaces.cli.arguments import (
     megapixels,
     number,
     positive,
+    positive_resources,
     share,
-    some_resources,
 )
 from surfaces.cli.commands import escaped_terminal, exit_code_of
 from surfaces.errors import DecodeError, FetchError, SurfacesError
@@ -288,7 +288,7 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     add("--address", metavar="ADDRESS", help=address_help)
     add("--actors", type=positive, metavar="N", help="ray: networks at once (default: as many as the machines can run)")
     gpus_help = "ray with --device cuda: of a network (default: %(default)s)"
-    add("--gpus-per-actor", type=some_resources, default=1.0, metavar="GPUS", help=gpus_help)
+    add("--gpus-per-actor", type=positive_resources, default=1.0, metavar="GPUS", help=gpus_help)
     add("--shard-size", type=positive, default=64, metavar="N", help="ray: photos per file (default: %(default)s)")
 
 

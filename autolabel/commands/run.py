@@ -22,7 +22,16 @@ from autolabel.labelling.labeller import LabellingSettings
 from autolabel.labelling.photo_licences import photo_licences
 from autolabel.labelling.pipeline import PipelineLimits, Tally
 from autolabel.labelling.teachers import TeacherOptions
-from surfaces.cli.arguments import given, local_path, megabytes, megapixels, number, positive, resources, some_resources
+from surfaces.cli.arguments import (
+    given,
+    local_path,
+    megabytes,
+    megapixels,
+    number,
+    positive,
+    positive_resources,
+    resources,
+)
 from surfaces.cli.progress import progress_bar
 from surfaces.cli.settings_files import SettingsError
 from surfaces.cluster.ray_pool import ClusterSettings
@@ -137,7 +146,7 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     add("--address", metavar="ADDRESS", help=address_help)
     add("--actors", type=positive, metavar="N", help="ray: teachers at once (default: as many as the machines can run)")
     cpus_help = "ray: of a teacher (default: %(default)s)"
-    add("--cpus-per-actor", type=some_resources, default=1.0, metavar="CPUS", help=cpus_help)
+    add("--cpus-per-actor", type=positive_resources, default=1.0, metavar="CPUS", help=cpus_help)
     gpus_help = "ray: of a teacher, such as 0.5 (default: %(default)s)"
     add("--gpus-per-actor", type=resources, default=0.0, metavar="GPUS", help=gpus_help)
     size_help = "ray: photos per Parquet file, the most that a lost teacher costs (default: %(default)s)"

@@ -55,7 +55,7 @@ def resources(text: str) -> float:
     return value
 
 
-def some_resources(text: str) -> float:
+def positive_resources(text: str) -> float:
     """As `resources`, but more than none."""
     number(text, 0.01, 1024.0)
     return resources(text)

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 
@@ -22,19 +21,11 @@ from surfaces.licences import Licence
 from surfaces.masks.rle import decode_segmentation
 from surfaces.messages import without_credentials
 from surfaces.store.database import Database, Row
-from surfaces.store.forgetting import (
-    Copy,
-    forget_photos,
-    has_table,
-    is_forgotten,
-    note_copy,
-    read_copies,
-    read_forgotten,
-)
+from surfaces.store.forgetting import Copy, forget_photos, is_forgotten, note_copy, read_copies, read_forgotten
 from surfaces.store.image_labels import read_image_labels, write_image_labels
 from surfaces.store.licences import drop_licences, read_licences, write_licences
-from surfaces.store.merging import LABEL_TABLES, Merged, make_replaced_tables, merge_file
-from surfaces.store.packed import PackedLabels, pack_labels
+from surfaces.store.merging import Merged, merge_file
+from surfaces.store.packed import PackedLabels, pack_labels, write_labels
 from surfaces.store.records import (
     LabelSettings,
     ScoredLabels,
@@ -46,6 +37,7 @@ from surfaces.store.records import (
     StoredPhoto,
     StoredSegment,
 )
+from surfaces.store.replaced import keep_labels, read_replaced, restore_labels
 from surfaces.store.rows import (
     checked_side,
     checked_texts,
@@ -272,7 +264,7 @@ class LabelStore:
                 return False
             new = not self.is_labelled(sha256, settings, source, labels.scope)
             if new:
-                self._write(sha256, labels, "auto", "", settings)
+                write_labels(self._database, sha256, labels, "auto", "", settings)
                 write_image_labels(self._database, sha256, source, labels.scope)
             self._add_path(source, sha256)
         return new
@@ -294,31 +286,18 @@ class LabelStore:
             if labels.ignore_mask.shape != (height, width):
                 given = "x".join(map(str, labels.ignore_mask.shape[::-1]))
                 raise DatasetError(f"expected labels of {width}x{height} pixels, got {given}")
-            make_replaced_tables(self._database)
             if origin == "auto":
-                for table in LABEL_TABLES:
-                    self._database.run(f"DELETE FROM replaced_{table} WHERE sha256 = ?", sha256)
-                    self._database.run(f"INSERT INTO replaced_{table} SELECT * FROM {table} WHERE sha256 = ?", sha256)
-            self._write(sha256, pack_labels(labels), "reviewed", reviewer, settings)
+                keep_labels(self._database, sha256)
+            write_labels(self._database, sha256, pack_labels(labels), "reviewed", reviewer, settings)
 
     def replaced(self) -> set[str]:
         """The sha256 of all photos whose automatic labels are kept beside those of a review."""
-        if not has_table(self._database, "replaced_photos"):
-            return set()
-        return {sha256 for (sha256,) in self._database.rows("SELECT sha256 FROM replaced_photos")}
+        return read_replaced(self._database)
 
     def restore(self, sha256: str) -> bool:
         """Replaces a review by the photo's automatic labels, in one transaction; returns False where none are kept."""
         with self._database.transaction():
-            if sha256 not in self.replaced():
-                return False
-            self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
-            for table in LABEL_TABLES:
-                self._database.run(
-                    f"INSERT OR REPLACE INTO {table} SELECT * FROM replaced_{table} WHERE sha256 = ?", sha256
-                )
-                self._database.run(f"DELETE FROM replaced_{table} WHERE sha256 = ?", sha256)
-        return True
+            return restore_labels(self._database, sha256)
 
     def add_failure(self, source: Source, kind: str, reason: str, sha256: str | None = None) -> None:
         """Records a path that was not labelled; `kind` is a word or two to group by, the reason one line.
@@ -385,20 +364,6 @@ class LabelStore:
             self.use_settings(settings)
         return merge_file(self._database, folder / STORE_NAME)
 
-    def _write(self, sha256: str, labels: PackedLabels, origin: str, reviewer: str, settings: str) -> None:
-        self._database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
-        self._database.run(
-            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
-            " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
-            " excluded.qualities, unsure = excluded.unsure, belief = excluded.belief",
-            *(sha256, labels.width, labels.height, origin, reviewer, settings),
-            *(labels.quality_scores, labels.ignore_mask, labels.soft_labels),
-        )
-        for number, segment in enumerate(labels.segments):
-            self._database.run(
-                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", sha256, number, *astuple(segment)
-            )
-
     def _add_path(self, source: Source, sha256: str) -> None:
         self._database.run("DELETE FROM failures WHERE path = ?", source.path)
         self._database.run(
@@ -406,10 +371,9 @@ class LabelStore:
         )
 
     def _row(self, columns: str, sha256: str) -> Row:
-        rows = self._database.rows(f"SELECT {columns} FROM photos WHERE sha256 = ?", sha256)
-        if not rows:
-            raise DatasetError(f"expected labels of the photo {sha256[:12]} in {self.path}, got none")
-        return rows[0]
+        for row in self._database.rows(f"SELECT {columns} FROM photos WHERE sha256 = ?", sha256):
+            return row
+        raise DatasetError(f"expected labels of the photo {sha256[:12]} in {self.path}, got none")
 
     def _names(self) -> dict[str, str]:
         """Each photo's unique name by its sha256."""
@@ -426,6 +390,5 @@ class LabelStore:
         It selects ascending keys, its first column, above the first parameter, as many as the second says.
         """
         rows: list[Row] = [("",)]
-        while rows:
-            rows = self._database.rows(sql, rows[-1][0], _PAGE)
+        while rows := self._database.rows(sql, rows[-1][0], _PAGE):
             yield from rows

@@ -1,4 +1,4 @@
-"""Copies labels from one store's file to another's, and the tables that keep labels replaced by reviews."""
+"""Copies labels from one store's file to another's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from surfaces.errors import DatasetError, FetchError
 from surfaces.io.storage import is_remote, require_allowed
 from surfaces.store.database import Database
-from surfaces.store.forgetting import has_table, merge_forgotten
+from surfaces.store.forgetting import merge_forgotten
 from surfaces.store.image_labels import merge_image_labels
 from surfaces.store.licences import merge_licences
-
-LABEL_TABLES = ("photos", "segments")
+from surfaces.store.replaced import merge_replaced
 
 _SELECT_TAKEN = """
 CREATE TEMP TABLE taken AS SELECT theirs.sha256 FROM other.photos theirs LEFT JOIN main.photos ours USING (sha256)
@@ -41,10 +40,6 @@ WHERE theirs.origin = 'reviewed' AND ours.origin = 'reviewed' AND (theirs.unsure
    OR EXISTS (SELECT class, mask FROM main.segments WHERE sha256 = theirs.sha256
       EXCEPT SELECT class, mask FROM other.segments WHERE sha256 = theirs.sha256))
 """
-_REPLACED_STATEMENTS = (
-    "INSERT INTO main.replaced_photos SELECT * FROM other.replaced_photos WHERE sha256 IN taken",
-    "INSERT INTO main.replaced_segments SELECT * FROM other.replaced_segments WHERE sha256 IN taken",
-)
 
 
 @dataclass(frozen=True)
@@ -68,23 +63,13 @@ def merge_file(database: Database, path: Path) -> Merged:
             [(conflicts,)] = database.rows(_CONFLICTS)
             for statement in _STATEMENTS:
                 database.run(statement)
-            if has_table(database, "replaced_segments", "other"):
-                make_replaced_tables(database)
-                for statement in _REPLACED_STATEMENTS:
-                    database.run(statement)
+            merge_replaced(database)
             merge_image_labels(database)
             merge_licences(database)
             merge_forgotten(database)
         [(count,)] = database.rows("SELECT count(*) FROM taken")
         database.run("DROP TABLE taken")
     return Merged(int(count), int(conflicts))
-
-
-def make_replaced_tables(database: Database) -> None:
-    """Creates the tables of labels that reviews replaced where absent, as in old stores."""
-    for table in LABEL_TABLES:
-        database.run(f"CREATE TABLE IF NOT EXISTS replaced_{table} AS SELECT * FROM {table} WHERE 0")
-        database.run(f"CREATE INDEX IF NOT EXISTS replaced_{table}_of_photo ON replaced_{table} (sha256)")
 
 
 def _require_allowed_sources(database: Database, path: Path) -> None:

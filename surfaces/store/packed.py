@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from surfaces.datasets.codec import encode_soft_labels
 from surfaces.datasets.sample import ALL_LABELLED, LabelScope
 from surfaces.detections import Mask
 from surfaces.masks.rle import encode
+from surfaces.store.database import Database
 from surfaces.store.records import ScoredLabels, ScoredSegment
 
 
@@ -53,6 +54,22 @@ def pack_labels(labels: ScoredLabels) -> PackedLabels:
     segments = tuple(map(_pack_segment, labels.segments))
     qualities, ignored = _json(labels.quality_scores), _counts(labels.ignore_mask)
     return PackedLabels(width, height, qualities, ignored, soft_labels, segments, labels.scope)
+
+
+def write_labels(
+    database: Database, sha256: str, labels: PackedLabels, origin: str, reviewer: str, settings: str
+) -> None:
+    """Replaces a photo's labels in a store, within a transaction; `origin` is `auto` or `reviewed`."""
+    database.run("DELETE FROM segments WHERE sha256 = ?", sha256)
+    database.run(
+        "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET origin ="
+        " excluded.origin, reviewer = excluded.reviewer, settings = excluded.settings, qualities ="
+        " excluded.qualities, unsure = excluded.unsure, belief = excluded.belief",
+        *(sha256, labels.width, labels.height, origin, reviewer, settings),
+        *(labels.quality_scores, labels.ignore_mask, labels.soft_labels),
+    )
+    for number, segment in enumerate(labels.segments):
+        database.run("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", sha256, number, *astuple(segment))
 
 
 def _pack_segment(segment: ScoredSegment) -> PackedSegment:

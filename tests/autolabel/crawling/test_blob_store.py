@@ -27,6 +27,7 @@ from surfaces.store.label_store import STORE_NAME, LabelStore
 from tests.autolabel.corpora import start, teacher_file
 from tests.autolabel.crawling.crawls import ends
 from tests.autolabel.crawling.sites import Site, numbered_photo, photo_bytes
+from tests.storage_servers import s3_server
 
 _DATA = photo_bytes(1)
 _SHA256 = hashlib.sha256(_DATA).hexdigest()
@@ -133,19 +134,11 @@ _COUNT = 24
 
 @pytest.fixture
 def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket, configured by environment variables for this process and its children."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    place = {"ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}", "DEFAULT_REGION": "us-east-1"}
-    for name, value in (place | {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}).items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    name = f"rooms-{uuid.uuid4().hex}"  # servers of one process share their buckets
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    server.stop()
+    """A bucket of S3."""
+    with s3_server(monkeypatch):
+        name = f"rooms-{uuid.uuid4().hex}"
+        fsspec.filesystem("s3").mkdir(name)
+        yield f"s3://{name}"
 
 
 @pytest.fixture

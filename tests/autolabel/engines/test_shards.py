@@ -24,6 +24,7 @@ from surfaces.store.label_store import LabelStore
 from surfaces.store.packed import pack_labels
 from surfaces.store.records import Source
 from tests.autolabel.label_stores import ROOMS, SETTINGS, scored_labels
+from tests.storage_servers import s3_server
 
 PHOTOS = tuple(Source(f"/photos/{number}.jpg", f"{number}", "/photos") for number in range(4))
 NO_TABLE = LabelScope(absent=frozenset({3}), present=frozenset({1, 2}))
@@ -120,19 +121,10 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def s3_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server on loopback, configured by environment variables."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    place = {"ENDPOINT_URL": endpoint, "DEFAULT_REGION": "us-east-1"}
-    for name, value in (place | {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}).items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    yield endpoint
-    requests.post(f"{endpoint}/moto-api/reset-auth", data="inf", timeout=10)
-    server.stop()
+    """S3, which checks keys once a test has asked for it."""
+    with s3_server(monkeypatch) as endpoint:
+        yield endpoint
+        requests.post(f"{endpoint}/moto-api/reset-auth", data="inf", timeout=10)
 
 
 def test_a_bucket_with_and_without_rights(s3_endpoint: str) -> None:

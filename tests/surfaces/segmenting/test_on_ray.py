@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 
+import fsspec
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -14,6 +16,8 @@ from filelock import FileLock
 from segment import main
 from surfaces.errors import DatasetError
 from surfaces.segmenting.on_ray import read_manifest
+from tests.photo_servers import PhotoServer
+from tests.storage_servers import s3_server
 
 ROOMS = Path(__file__).parents[2] / "data" / "rooms" / "images"
 Capture = pytest.CaptureFixture[str]
@@ -25,6 +29,26 @@ def manifest(folder: Path, paths: list[str | None]) -> Path:
     path = folder / "manifest.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"path": pyarrow.array(paths, pyarrow.string())}), path)
     return path
+
+
+def test_photos_of_the_web_and_of_object_storage(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, photo_server: PhotoServer
+) -> None:
+    photo = sorted(ROOMS.iterdir())[0].read_bytes()
+    with s3_server(monkeypatch):
+        files, bucket = fsspec.filesystem("s3"), f"rooms-{uuid.uuid4().hex}"
+        files.mkdir(bucket)
+        files.pipe_file(f"{bucket}/room.jpg", photo)
+        places = [photo_server.serve("/room.jpg", photo), f"s3://{bucket}/room.jpg", f"s3://{bucket}/absent.jpg"]
+        flags = ["--engine", "ray", "--actors", "1", "--quiet", "--allow-private"]
+        assert main([str(manifest(tmp_path, [*places])), "--output", str(tmp_path), *flags]) == 10
+    assert capsys.readouterr().err == ""
+    rows = pyarrow.parquet.read_table(tmp_path / "surfaces").to_pylist()
+    assert [(row["source"], row["error"] is None) for row in rows] == list(
+        zip(places, [True, True, False], strict=True)
+    )
+    assert json.loads(rows[0]["json"])["segments"] == json.loads(rows[1]["json"])["segments"]
+    assert rows[2]["error"].startswith("there is no such object")
 
 
 def test_a_manifest_on_a_cluster_of_this_machine(tmp_path: Path, capsys: Capture) -> None:
