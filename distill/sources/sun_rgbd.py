@@ -42,15 +42,15 @@ class ToolboxSource(Source):
         homes = (tools.parent, tools, path.absolute().parent)
         self._home = next((home for home in homes if (home / _RELEASE).is_dir()), tools.parent)
         super().__init__(self._home / _RELEASE, options)
-        names = _texts(path.with_name("seg37list.mat"), "seg37list")
-        self._names = dict(enumerate(names, 1))
-        self._photos = [_below_release(text) for text in _photo_paths(path.with_name("SUNRGBDMeta.mat"))]
-        self._splits = _read_splits(tools / "traintestSUNRGBD" / "allsplit.mat")
         try:
             self._file = h5py.File(path, "r")
             self._labels = np.asarray(self._file["SUNRGBD2Dseg"]["seglabel"]).ravel()
         except (OSError, KeyError, ValueError) as error:
             raise DatasetError(f"expected SUN RGB-D's file of 37 classes at {path}, got: {error}") from error
+        names = _texts(path.with_name("seg37list.mat"), "seg37list")
+        self._names = dict(enumerate(names, 1))
+        self._photos = [_below_release(text) for text in _photo_paths(path.with_name("SUNRGBDMeta.mat"))]
+        self._splits = _read_splits(tools / "traintestSUNRGBD" / "allsplit.mat")
         if len(self._labels) != len(self._photos):
             raise DatasetError(
                 f"expected labels of the {len(self._photos)} photos of SUNRGBDMeta.mat in {path}, got those of"
