@@ -14,7 +14,7 @@ COMMANDS = {
     "data": "import, download, mix, split, check and count datasets",
     "inspect": "draw a contact sheet of a dataset and count what is in it; show what a network records of its training",
     "pack": "write a dataset as COCO, or as a few files that travel to a GPU",
-    "convert": "fold a published EfficientNet-Lite0 into a start for training",
+    "convert": "fold a published EfficientNet-Lite into a start for training",
     "train": "train a student",
     "evaluate": "score a model on a dataset, and show its worst photos",
     "errors": "show the photos that cost a model most, and count what is wrong with them by cause",

@@ -46,7 +46,7 @@ class TrainConfig:
             (none: it is not); one that is also in `data` gives the held-back side of its split.
         val_minutes, val_photos: minutes between validations; the most photos of each dataset, spread evenly.
         split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
-        encoder: mosaic or efficientnet_lite0.
+        encoder: mosaic, efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2.
         init: what to start from: shipped (the weights of this release), random, or an .npz file of tensors by name;
             tensors it lacks keep their random start.
         run: folder for checkpoints, curves and the final weights.

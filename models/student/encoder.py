@@ -1,7 +1,8 @@
-"""The compact encoders that were tried, both as stacks of inverted residual blocks with an output stride of 16."""
+"""The compact encoders, as stacks of inverted residual blocks with an output stride of 16."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -67,35 +68,64 @@ MOSAIC = EncoderSpec(
 )
 """The encoder of MOSAIC (Wang and Howard, 2021; MLCommons' mobile segmenter)."""
 
-EFFICIENTNET_LITE0 = EncoderSpec(
-    blocks=(
-        BlockSpec(32, 32, 3, 1, 16),
-        BlockSpec(16, 96, 3, 2, 24),
-        BlockSpec(24, 144, 3, 1, 24),
-        BlockSpec(24, 144, 5, 2, 40),
-        BlockSpec(40, 240, 5, 1, 40),
-        BlockSpec(40, 240, 3, 2, 80),
-        BlockSpec(80, 480, 3, 1, 80),
-        BlockSpec(80, 480, 3, 1, 80),
-        BlockSpec(80, 480, 5, 1, 112),
-        BlockSpec(112, 672, 5, 1, 112),
-        BlockSpec(112, 672, 5, 1, 112),
-        BlockSpec(112, 672, 5, 1, 192),
-        BlockSpec(192, 1152, 5, 1, 192, dilation=2),
-        BlockSpec(192, 1152, 5, 1, 192, dilation=2),
-        BlockSpec(192, 1152, 5, 1, 192, dilation=2),
-        BlockSpec(192, 1152, 3, 1, 320, dilation=2),
-    ),
-    stride4=2,
-    stride8=4,
-    features=None,
-    pixel_mean=127.0,
-    pixel_scale=128.0,
-    activation_max=6.0,
+EFFICIENTNET_STAGES = (
+    # expansion, kernel, stride, channels, blocks
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
 )
-"""EfficientNet-Lite0 (Tan and Le, 2019; Google's Lite variant), its last stage dilated instead of strided."""
+"""Of EfficientNet-B0 (Tan and Le, 2019, table 1)."""
+DILATED_STAGE = 5
 
-ENCODERS: dict[str, EncoderSpec] = {"mosaic": MOSAIC, "efficientnet_lite0": EFFICIENTNET_LITE0}
+
+def efficientnet_lite(width: float, depth: float) -> EncoderSpec:
+    """An EfficientNet-Lite, its last strided stage dilated instead, so that the output stride is 16.
+
+    Args:
+        width: factor on channels, rounded to multiples of 8.
+        depth: factor on the blocks of each stage, rounded up; Lite networks keep the first and the last stage.
+    """
+    blocks: list[BlockSpec] = []
+    last_blocks, last_stage = [], len(EFFICIENTNET_STAGES) - 1
+    in_channels, dilation = STEM_CHANNELS, 1
+    for stage, (expansion, kernel, stride, channels, count) in enumerate(EFFICIENTNET_STAGES):
+        out_channels = _round_channels(width * channels)
+        strides = 1 if stage == DILATED_STAGE else stride
+        for index in range(count if stage in (0, last_stage) else math.ceil(depth * count)):
+            expanded = expansion * in_channels
+            blocks.append(BlockSpec(in_channels, expanded, kernel, 1 if index else strides, out_channels, dilation))
+            in_channels = out_channels
+            dilation = 2 if stage == DILATED_STAGE else dilation
+        last_blocks.append(len(blocks) - 1)
+    return EncoderSpec(
+        blocks=tuple(blocks),
+        stride4=last_blocks[1],
+        stride8=last_blocks[2],
+        features=None,
+        pixel_mean=127.0,
+        pixel_scale=128.0,
+        activation_max=6.0,
+    )
+
+
+def _round_channels(channels: float) -> int:
+    """The nearest multiple of 8 that is not less than nine tenths."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+EFFICIENTNET_LITES = {
+    "efficientnet_lite0": efficientnet_lite(1.0, 1.0),
+    "efficientnet_lite1": efficientnet_lite(1.0, 1.1),
+    "efficientnet_lite2": efficientnet_lite(1.1, 1.2),
+}
+"""Google's Lite variants, without squeeze and excitation, with ReLU6; larger ones take input at larger sizes."""
+
+ENCODERS: dict[str, EncoderSpec] = {"mosaic": MOSAIC, **EFFICIENTNET_LITES}
 
 
 class Encoder(nn.Module):

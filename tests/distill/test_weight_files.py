@@ -12,10 +12,10 @@ from torch import nn
 
 from distill.__main__ import main
 from distill.commands.average import average
-from distill.commands.convert import BATCHNORM_EPSILON, PARTS, encoder_arrays, fold_batch_norm
-from models.student.encoder import EFFICIENTNET_LITE0
+from distill.commands.convert import BATCHNORM_EPSILON, PARTS, fold_batch_norm
+from models.student.encoder import ENCODERS, EncoderSpec
 from models.student.network import Student
-from models.student.weights import BRANCH_PARTS, read_tensors, save_student, start_from
+from models.student.weights import BRANCH_PARTS, ENCODER_KEY, read_tensors, save_student, start_from
 from surfaces.errors import WeightsError
 
 
@@ -34,9 +34,9 @@ def checkpoint_of(layers: dict[tuple[str, str], nn.Sequential]) -> dict[str, tor
     return state
 
 
-def lite0_checkpoint() -> dict[str, torch.Tensor]:
+def lite_checkpoint(encoder: EncoderSpec) -> dict[str, torch.Tensor]:
     layers = {("_conv_stem", "_bn0"): layer(3, 32, 3)}
-    for index, block in enumerate(EFFICIENTNET_LITE0.blocks):
+    for index, block in enumerate(encoder.blocks):
         shapes = {
             "expand": (block.in_channels, block.expanded, 1),
             "depthwise": (block.expanded, block.expanded, block.kernel, block.expanded),
@@ -57,22 +57,20 @@ def test_a_folded_convolution_is_the_convolution_and_its_batchnorm() -> None:
         torch.testing.assert_close(alone, both(photo), atol=1e-5, rtol=1e-5)
 
 
-def test_the_whole_encoder_is_converted() -> None:
-    missing = start_from(Student("efficientnet_lite0"), encoder_arrays(lite0_checkpoint()))
-    assert not [name for name in missing if name.startswith("encoder.")]
-
-
-def test_convert_writes_what_training_starts_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save(lite0_checkpoint(), tmp_path / "lite0.pth")
-    assert main(["convert", str(tmp_path / "lite0.pth"), "--out", str(tmp_path / "lite0.npz")]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "lite0.npz")
-    assert str(read_tensors(tmp_path / "lite0.npz")["encoder_name"]) == "efficientnet_lite0"
+@pytest.mark.parametrize("encoder", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
+def test_the_whole_encoder_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str) -> None:
+    torch.save(lite_checkpoint(ENCODERS[encoder]), tmp_path / "lite.pth")
+    assert main(["convert", str(tmp_path / "lite.pth"), "--out", str(tmp_path / "lite.npz")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "lite.npz")
+    tensors = read_tensors(tmp_path / "lite.npz")
+    assert str(tensors[ENCODER_KEY]) == encoder
+    assert not [name for name in start_from(Student(encoder), tensors) if name.startswith("encoder.")]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"something": torch.zeros(1)}, "expected an EfficientNet-Lite0 checkpoint"),
+        ({"something": torch.zeros(1)}, "expected an EfficientNet-Lite checkpoint"),
         (b"text\n", "other.pth: it is damaged, another kind of file, or holds code\n"),
         (pickle.dumps(Path("code"), 2), "other.pth: it is damaged, another kind of file, or holds code\n"),
     ],

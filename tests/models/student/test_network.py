@@ -41,8 +41,26 @@ def test_features_have_the_promised_strides(encoder: str) -> None:
     assert pyramid.shape == (2, 128, 8, 16)
 
 
+@pytest.mark.parametrize(
+    ("encoder", "blocks", "channels"),
+    [
+        ("efficientnet_lite0", 16, [16, 24, 40, 80, 112, 192, 320]),
+        ("efficientnet_lite1", 21, [16, 24, 40, 80, 112, 192, 320]),
+        ("efficientnet_lite2", 21, [16, 24, 48, 88, 120, 208, 352]),
+    ],
+)
+def test_efficientnet_lite_has_the_published_shape(encoder: str, blocks: int, channels: list[int]) -> None:
+    spec = ENCODERS[encoder]
+    assert len(spec.blocks) == blocks
+    assert list(dict.fromkeys(block.out_channels for block in spec.blocks)) == channels
+    assert (spec.blocks[spec.stride4].out_channels, spec.blocks[spec.stride8].out_channels) == (
+        channels[1],
+        channels[2],
+    )
+
+
 def test_an_unknown_encoder() -> None:
-    with pytest.raises(SurfacesError, match=r"expected an encoder out of mosaic, efficientnet_lite0, got 'resnet'"):
+    with pytest.raises(SurfacesError, match=r"expected an encoder out of mosaic, efficientnet_lite0, .*, got 'resnet'"):
         Student("resnet")
 
 
