@@ -1,11 +1,12 @@
 """`python -m tools.training_data DATA OUT`: the reviewed photos as datasets with a split by perceptual hash.
 
-DATA has the folders `tables`, `scenes` and `houses` (docs/results.md). OUT gets, as links to DATA's files:
+DATA has the folders `tables`, `scenes`, `houses` and `ikea` (docs/results.md). OUT gets, as links to DATA's files:
 
 - `tables`: photos with dining tables labelled and nothing else;
 - `negatives`: those of `tables` where a network saw a dining table that is none, for a share of their own;
 - `scenes`: photos with all classes labelled;
 - `rooms`: bathrooms and bedrooms, which have no dining table;
+- `unlabelled`: the other photos of `houses` and `ikea`, of which nothing is known;
 - `tables-val`, `scenes-val`: photos kept apart. `tables-val` has no table that a network drew.
 
 Photos that nearly look the same are on one side.
@@ -40,6 +41,7 @@ DESCRIPTIONS = {
     "tables-val": TABLES_ONLY,
     "negatives": TABLES_ONLY,
     "rooms": TABLES_ONLY + 'absent = ["dining table"]\n',
+    "unlabelled": "labelled = []\n",
 }
 """The `dataset.toml` of each dataset that has one."""
 
@@ -57,7 +59,7 @@ class Photo:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The tool's arguments."""
-    parser.add_argument("data", type=local_path, metavar="DATA", help="folder of `tables`, `scenes` and `houses`")
+    parser.add_argument("data", type=local_path, metavar="DATA", help="folder of `tables`, `scenes`, `houses`, `ikea`")
     parser.add_argument("out", type=local_path, metavar="OUT", help="the folder to write; it must not exist yet")
     parser.add_argument("--val-share", type=share, default=0.15, help="of the photos (default: %(default)s)")
 
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_photos(data: Path) -> Iterator[Photo]:
-    """All photos that are of use; a photo of `scenes` is not in `tables` or `rooms` too."""
+    """All photos; one of `scenes` is in no other dataset."""
     scenes = {}
     for row in rows(data / "scenes" / "index.csv"):
         scenes[data / row["photo"]] = Photo(
@@ -92,9 +94,10 @@ def find_photos(data: Path) -> Iterator[Photo]:
         )
         if path not in scenes:
             yield Photo("tables", path, mask, row["how"] == "accepted", row["how"] == "none")
-    for path in sorted((data / "houses").glob("*.jpg")):
-        if path not in scenes and path.stem.rsplit("_", 1)[1] in ("bathroom", "bedroom"):
-            yield Photo("rooms", path, None)
+    for path in sorted(path for folder in ("houses", "ikea") for path in (data / folder).glob("*.jpg")):
+        if path not in scenes:
+            without_table = path.stem.rsplit("_", 1)[-1] in ("bathroom", "bedroom")
+            yield Photo("rooms" if without_table else "unlabelled", path, None)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -132,7 +135,7 @@ def share_of_name(name: str) -> float:
 
 def place(photo: Photo, out: Path, held_back: bool) -> None:
     """Links a photo into its dataset; one of another origin than people's is dropped on the validation side."""
-    if held_back and (photo.drawn_by_network or photo.dataset == "rooms"):
+    if held_back and (photo.drawn_by_network or photo.mask is None):
         return
     for dataset in [f"{photo.dataset}-val"] if held_back else [photo.dataset, *["negatives"] * photo.is_negative]:
         link(photo, out / dataset)

@@ -28,7 +28,7 @@ def run(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders `tables`, `scenes` and `houses` made of the rendered rooms."""
+    """Folders `tables`, `scenes`, `houses` and `ikea` made of the rendered rooms."""
     folder = tmp_path_factory.mktemp("reviewed")
     tables, scenes, houses = NAMES[:10], NAMES[8:12], NAMES[12:]
     rows = [{"name": name, "how": ("accepted", "drawn", "none")[index % 3]} for index, name in enumerate(tables)]
@@ -38,12 +38,13 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOMS / part / f"{name}{suffix}", folder / "tables" / part)
     (folder / "scenes" / "masks").mkdir(parents=True)
     (folder / "houses").mkdir()
+    (folder / "ikea").mkdir()
     for name in scenes:
         shutil.copy(ROOMS / "masks" / f"{name}.png", folder / "scenes" / "masks")
     for name in NAMES[10:12]:
         shutil.copy(ROOMS / "images" / f"{name}.jpg", folder / "houses" / f"{name}.jpg")
     for index, name in enumerate(houses):
-        room = ("bathroom", "bedroom", "kitchen")[index % 3]
+        room = ("bathroom", "bedroom", "frontal")[index % 3]
         shutil.copy(ROOMS / "images" / f"{name}.jpg", folder / "houses" / f"{name}_{room}.jpg")
     places = {name: "tables/images" if name in tables else "houses" for name in scenes}
     write_rows(folder / "tables" / "index.csv", rows)
@@ -70,10 +71,11 @@ def test_from_reviewed_photos_to_a_network(reviewed: Path, tmp_path: Path) -> No
         "scenes-val",
         "tables",
         "tables-val",
+        "unlabelled",
     }
     negatives, tables = ({path.stem for path in (sets / name / "images").iterdir()} for name in ("negatives", "tables"))
     assert negatives == tables & set(NAMES[2:8:3])
-    for name in ("tables", "scenes"):
+    for name in ("tables", "scenes", "unlabelled"):
         run(
             "distill",
             "pack",
@@ -84,7 +86,8 @@ def test_from_reviewed_photos_to_a_network(reviewed: Path, tmp_path: Path) -> No
             "--soft-labels",
             "shipped",
         )
-    assert all(sample.labels().soft_labels is not None for sample in open_dataset(packed / "tables"))
+    for name in ("tables", "unlabelled"):
+        assert all(sample.labels().soft_labels is not None for sample in open_dataset(packed / name))
     assert all(sample.labels().soft_labels is None for sample in open_dataset(packed / "scenes"))
     best = run(
         "distill", "train", "--config", "distill/configs/reviewed.toml",
