@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class EncoderSpec:
         features: channels of the 1x1 convolution at the end; None: the last block's output is used.
         pixel_mean, pixel_scale: the input is (pixel - mean) / scale with pixels from 0 to 255.
         activation_max: 6 for ReLU6, infinite for ReLU.
+        decoder: of the semantic branch: plain, wide or skip.
     """
 
     blocks: tuple[BlockSpec, ...]
@@ -30,6 +31,7 @@ class EncoderSpec:
     pixel_mean: float
     pixel_scale: float
     activation_max: float
+    decoder: str = "plain"
 
     @property
     def channels(self) -> tuple[int, int, int]:
@@ -125,7 +127,12 @@ EFFICIENTNET_LITES = {
 }
 """Google's Lite variants, without squeeze and excitation, with ReLU6; larger ones take input at larger sizes."""
 
-ENCODERS: dict[str, EncoderSpec] = {"mosaic": MOSAIC, **EFFICIENTNET_LITES}
+ENCODERS: dict[str, EncoderSpec] = {
+    "mosaic": MOSAIC,
+    **EFFICIENTNET_LITES,
+    "mosaic_wide": replace(MOSAIC, decoder="wide"),
+    "mosaic_skip": replace(MOSAIC, decoder="skip"),
+}
 
 
 class Encoder(nn.Module):
