@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from surfaces.creative_commons import CODES
+from surfaces.creative_commons import CODES, name_of
+from surfaces.licences import commercial_use
 
 GROUPS = {
     "any": frozenset(CODES),
-    "commercial": frozenset(code for code in CODES if "nc" not in code),
+    "commercial": frozenset(code for code in CODES if commercial_use(name_of(code)) == "yes"),
     "modification": frozenset(code for code in CODES if "nd" not in code),
 }
-"""Licences by what they allow, as Openverse groups them."""
+"""Licences by what they allow. As `train --licence`, and unlike Openverse, `commercial` has none that forbids changes."""
 
 
 def read_licences(text: str) -> frozenset[str]:

@@ -37,7 +37,7 @@ def test_the_first_request_to_openverse() -> None:
     assert request.url.startswith("https://api.openverse.org/v1/images/?")
     assert _query(request) == {"q": "dining room  & küche", "page": "1", "page_size": "20"}
     commercial = openverse_query("rooms", ParseSettings(licences=GROUPS["commercial"]))
-    assert _query(commercial)["license"] == "cc0,pdm,by,by-sa,by-nd"
+    assert _query(commercial)["license"] == "cc0,pdm,by,by-sa"
 
 
 def test_photos_of_openverse_with_their_provenance_and_the_next_page() -> None:
