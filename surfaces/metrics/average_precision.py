@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from surfaces.classes import DINING_TABLE
 from surfaces.datasets.coco_writer import coco_annotation, coco_categories, coco_regions
 from surfaces.datasets.sample import Labels
 from surfaces.detections import Detection
 from surfaces.errors import MissingExtraError
+from surfaces.metrics.confusion import counted_pixels
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class AveragePrecision:
 class TableAp:
     """Accumulates photos; keeps their regions as packed RLE, a few kilobytes per photo.
 
-    Crowds, tables of another kind and unlabelled regions are `iscrowd`: detections on them do not count.
+    Unlabelled pixels and tables of another kind are void, as in `match_segments`: predictions are cut to the other
+    pixels, and those that mostly lie on void do not count. Crowds are COCO's `iscrowd`.
     """
 
     def __init__(self) -> None:
@@ -35,6 +39,7 @@ class TableAp:
     def add(self, detections: Sequence[Detection], labels: Labels) -> None:
         """Adds a photo: its predictions, with those of low scores, and its true labels."""
         height, width = labels.size_hw
+        counted = counted_pixels(labels, DINING_TABLE)
         photo = len(self._photos) + 1
         self._photos.append({"id": photo, "height": height, "width": width})
         for truth in coco_regions(labels):
@@ -43,7 +48,9 @@ class TableAp:
                 self._truth.append({"id": len(self._truth) + 1, "image_id": photo, **region})
         for detection in detections:
             if detection.surface is DINING_TABLE and detection.mask.any():
-                region = coco_annotation(DINING_TABLE, detection.mask, crowd=False)
+                mask = detection.mask & counted
+                mostly_void = 2 * np.count_nonzero(mask) < np.count_nonzero(detection.mask)
+                region = coco_annotation(DINING_TABLE, detection.mask if mostly_void else mask, crowd=False)
                 self._found.append({"image_id": photo, "score": detection.score, **region})
 
     def result(self) -> AveragePrecision:

@@ -10,7 +10,7 @@ GROUPS = {
     "commercial": frozenset(code for code in CODES if commercial_use(name_of(code)) == "yes"),
     "modification": frozenset(code for code in CODES if "nd" not in code),
 }
-"""Licences by what they allow. As `train --licence`, and unlike Openverse, `commercial` has none that forbids changes."""
+"""Licences by what they allow; unlike Openverse's, `commercial` has none that forbids changes, as `train --licence`."""
 
 
 def read_licences(text: str) -> frozenset[str]:

@@ -252,6 +252,19 @@ def _results(predictions: list[list[Detection]]) -> Any:
             yield json.loads(json.dumps({"image_id": image_id, "score": detection.score, **region}))
 
 
+@pytest.mark.parametrize("void", [IGNORE, OTHER_TABLE])
+def test_table_ap_leaves_out_unlabelled_pixels_and_other_tables(void: int) -> None:
+    table, band = (10, 0, 0, 10, 20), (void, 10, 0, 16, 20)
+    spilled, missed = _found(DINING_TABLE, 0, 0, 16, 20), _found(DINING_TABLE, 0, 0, 16, 10)
+    over_band, half, over_floor = TableAp(), TableAp(), TableAp()
+    over_band.add([spilled], _labels(table, band))
+    half.add([missed], _labels(table, band))
+    over_floor.add([spilled], _labels(table, (2, 10, 0, 16, 20)))
+    assert over_band.result().ap == pytest.approx(1)
+    assert half.result().ap == pytest.approx(0.1)  # IoU .50: at the first of ten thresholds
+    assert over_floor.result().ap == pytest.approx(0.3)  # IoU .625
+
+
 def test_table_ap_without_tables_or_without_detections(capsys: pytest.CaptureFixture[str]) -> None:
     nothing_there = TableAp()
     nothing_there.add([_found(DINING_TABLE, 0, 0, 9, 9)], _labels((OTHER_TABLE, 0, 0, 9, 9)))
