@@ -64,7 +64,6 @@ class TrainConfig:
         table_share: share of each batch drawn from photos with a dining table.
         mirror: weight of the loss by which the semantic branch learns what the averaged weights give for the mirror
             image (0: none).
-        edge_weight: weight of the loss of pixels near edges between classes, besides that of all pixels (0: none).
         copy_paste: chance of each photo to get a dining table of another one of its batch.
         jitter: strength of the photographic jitter (1: as described in distill/training/augment.py, 0: none).
         amp: off, bf16 or fp16; auto: bf16 on a GPU, and on a CPU that has AMX or AVX512-BF16 where the first steps are
@@ -109,7 +108,6 @@ class TrainConfig:
     ema: float = 0.998
     table_share: float = 0.35
     mirror: float = 0.0
-    edge_weight: float = 0.0
     copy_paste: float = 0.0
     jitter: float = 1.0
     amp: str = "auto"
@@ -157,7 +155,7 @@ class TrainConfig:
         for name in ("lr", "clip", "checkpoint_minutes", "val_minutes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"expected `{name}` to be a positive number, got {getattr(self, name)}")
-        for name in ("pretrained_lr", "weight_decay", "mirror", "edge_weight", "jitter", "threads", "seed"):
+        for name in ("pretrained_lr", "weight_decay", "mirror", "jitter", "threads", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"expected `{name}` to be 0 or a positive number, got {getattr(self, name)}")
         if not self.init:

@@ -91,7 +91,7 @@ class Trainer:
         processes: Processes = ALONE,
     ) -> None:
         self.validator, self.processes = validator, processes
-        self.loss_weights = LOSS_WEIGHTS | {"mirror": config.mirror, "edges": config.edge_weight}
+        self.loss_weights = LOSS_WEIGHTS | {"mirror": config.mirror}
         self.config, self.batches, self.device, self.curves = config, batches, device, curves
         self.student = start.student
         for data in filter(None, (batches.data, batches.extra)):

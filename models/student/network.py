@@ -20,9 +20,6 @@ from surfaces.errors import SurfacesError
 PARTIAL = OTHER_TABLE + 1
 """Value of a training label map: one of the photo's candidate classes (partial label)."""
 
-EDGE_RADIUS = 3
-"""Pixels on each side of an edge between labels, for the loss `edges`."""
-
 SIZE_MULTIPLE = 128
 """Height and width of the input are multiples of this: stride 16, then the pyramid's pooling by 8."""
 
@@ -123,11 +120,9 @@ class Student(SemanticBranch):
         proposals, rpn_losses = self.rpn(ImageList(images, sizes), levels, as_dicts)
         _, head_losses = self.tables(levels, proposals, sizes, as_dicts)
         learnt = labels.masked_fill(soft_labelled, IGNORE)
-        known, per_pixel = learnt != IGNORE, semantic_losses(log_p, learnt, candidates)
         mirror = {} if mirrored is None else {"mirror": mirror_loss(log_p, mirrored)}
         return {
-            "semantic": sum_where(known, per_pixel),
-            "edges": sum_where(known & near_edges(labels), per_pixel),
+            "semantic": sum_where(is_taught(learnt, candidates), semantic_losses(log_p, learnt, candidates)),
             "soft_labels": soft_label_sum(log_p, soft_labels, soft_labelled),
             **mirror,
             "objectness": rpn_losses["loss_objectness"],
@@ -168,6 +163,12 @@ def soft_label_loss(log_p: Tensor, soft_labels: Tensor, soft_labelled: Tensor) -
     return soft_label_sum(log_p, soft_labels, soft_labelled).mean()
 
 
+def is_taught(labels: Tensor, candidates: Tensor) -> Tensor:
+    """Bool (N, H, W), True where int64 (N, H, W) labels say something: not IGNORE, nor PARTIAL with all candidates."""
+    any_class = candidates.all(dim=1)[:, None, None]
+    return (labels != IGNORE) & ~((labels == PARTIAL) & any_class)
+
+
 def semantic_losses(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
     """Cross-entropy of each pixel, at the labels' size.
 
@@ -175,14 +176,15 @@ def semantic_losses(log_p: Tensor, labels: Tensor, candidates: Tensor | None = N
     2011): a table of another kind may be 'other' or 'dining table', a PARTIAL pixel any of its photo's candidates.
 
     Args:
-        log_p: (N, 4, h, w) log-probabilities, upsampled here to the labels' size.
+        log_p: (N, 4, h, w) log-probabilities, upsampled here to the labels' size and normalised again: interpolated
+            logarithms of probabilities do not sum to 1 where they differ, which would punish sharp edges.
         labels: int64 (N, H, W); IGNORE teaches nothing.
         candidates: bool (N, 4), of PARTIAL pixels; None: there are none.
 
     Returns:
         (N, H, W), 0 where labels are IGNORE.
     """
-    log_p = F.interpolate(log_p, size=labels.shape[-2:], mode="bilinear", align_corners=False)
+    log_p = F.interpolate(log_p, size=labels.shape[-2:], mode="bilinear", align_corners=False).log_softmax(dim=1)
     either = torch.logaddexp(log_p[:, OTHER], log_p[:, DINING_TABLE.coco_id])
     classes = torch.cat([log_p, either[:, None]], dim=1)
     assert classes.shape[1] - 1 == OTHER_TABLE
@@ -195,11 +197,3 @@ def semantic_losses(log_p: Tensor, labels: Tensor, candidates: Tensor | None = N
 def semantic_loss(log_p: Tensor, labels: Tensor, candidates: Tensor | None = None) -> Tensor:
     """The mean of `semantic_losses` over labelled pixels; 0 where there is none."""
     return sum_where(labels != IGNORE, semantic_losses(log_p, labels, candidates)).mean()
-
-
-def near_edges(labels: Tensor) -> Tensor:
-    """Bool (N, H, W), True within EDGE_RADIUS pixels of an edge between two known labels of int64 (N, H, W)."""
-    known, values, size = (labels != IGNORE) & (labels != PARTIAL), labels.float(), 2 * EDGE_RADIUS + 1
-    highest = F.max_pool2d(values.masked_fill(~known, -1.0), size, 1, EDGE_RADIUS)
-    lowest = -F.max_pool2d((-values).masked_fill(~known, -1000.0), size, 1, EDGE_RADIUS)
-    return highest > lowest

@@ -27,7 +27,7 @@ _CHOICES = {
     "0": "no reviewed photos",
     "1332": "1,332 reviewed photos",
     "1332-copy-paste": "the same, `--copy-paste 0.3`",
-    "1332-edge-weight": "the same, `--edge-weight 0.5`",
+    "1332-edge-weight": "the same, with weight .5 for a second loss of pixels near edges (removed since)",
     "1332-late": "the same, at equal cost the last 14 steps at 512 pixels",
 }
 _CHOICE_SCORES = (

@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.student.network import EDGE_RADIUS, PARTIAL, near_edges, semantic_loss, soft_label_loss
+from models.student.network import (
+    PARTIAL,
+    is_taught,
+    semantic_loss,
+    semantic_losses,
+    soft_label_loss,
+)
 from models.student.semantic import (
     ADE_CLASSES,
     OUTPUTS,
@@ -88,20 +94,21 @@ def test_a_partial_label_is_any_of_its_candidates(candidates: tuple[int, ...]) -
 def test_labels_count_at_their_own_size() -> None:
     log_p = torch.randn(1, 4, 4, 4).log_softmax(dim=1)
     labels = torch.randint(0, 4, (1, 16, 16))
-    grown = F.interpolate(log_p, size=(16, 16), mode="bilinear", align_corners=False)
+    grown = F.interpolate(log_p, size=(16, 16), mode="bilinear", align_corners=False).log_softmax(dim=1)
     expected = np.mean([-grown[0, labels[0, y, x], y, x].item() for y in range(16) for x in range(16)])
     assert semantic_loss(log_p, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_edges() -> None:
-    labels = torch.zeros(1, 20, 30, dtype=torch.int64)
-    labels[0, :, 12:] = WALL.coco_id
-    columns = near_edges(labels)[0].all(dim=0).nonzero()[:, 0].tolist()
-    assert columns == list(range(12 - EDGE_RADIUS, 12 + EDGE_RADIUS))
-    assert not near_edges(torch.full((1, 9, 9), IGNORE)).any()
-    for unknown in (IGNORE, PARTIAL):
-        labels[0, :, 12:] = unknown
-        assert not near_edges(labels).any()
+def test_photos_without_labels_neither_teach_nor_count() -> None:
+    log_p = (8 * torch.randn(2, 4, 4, 4)).log_softmax(dim=1).requires_grad_()
+    labels = torch.randint(0, 3, (2, 16, 16))
+    labels[1] = PARTIAL
+    candidates = torch.tensor([[True, True, True, False], [True, True, True, True]])
+    taught = is_taught(labels, candidates)
+    assert taught[0].all()
+    assert not taught[1].any()
+    semantic_losses(log_p, labels, candidates)[1].sum().backward()
+    torch.testing.assert_close(log_p.grad, torch.zeros_like(log_p), atol=1e-4, rtol=0)
 
 
 def test_nothing_labelled_gives_nothing() -> None:
