@@ -107,11 +107,19 @@ def open_datasets(
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """A name a dataset: its folder's, or as much of the end of its path as tells the datasets apart."""
-    folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
-    for length in range(1, max(len(folder.parts) for folder in folders) + 1):
-        names = ["/".join(folder.parts[-length:]).lstrip("/") for folder in folders]
-        if len(set(names)) == len(set(folders)):
+    """A name a dataset: its folder's, or as much of the end of its path as tells the datasets apart.
+
+    Files of one folder are told apart by their names, too.
+    """
+    resolved = [path.resolve() for path in paths]
+    of_files = [path.parent for path in resolved if not path.is_dir()]
+    places = [
+        path if path.is_dir() else path.with_suffix("") if of_files.count(path.parent) > 1 else path.parent
+        for path in resolved
+    ]
+    for length in range(1, max(len(place.parts) for place in places) + 1):
+        names = ["/".join(place.parts[-length:]).lstrip("/") for place in places]
+        if len(set(names)) == len(set(places)):
             break
     return names
 

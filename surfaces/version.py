@@ -1,3 +1,3 @@
 """The project's version, as in `--version` and in the HTTP header `User-Agent`."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0.dev0"

@@ -608,7 +608,7 @@ def command(tmp_path: Path):
 def test_help_and_version_are_complete(command) -> None:
     helped, version = command("--help"), command("--version")
     assert (helped.code, version.code) == (0, 0)
-    assert version.out == "interior-surfaces 0.1.0\n"
+    assert version.out == f"interior-surfaces {VERSION}\n"
     for word in ("--url", "--output", "--surname", "--classes", "--json", "examples:", "exit codes:"):
         assert word in helped.out
     assert tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("version", VERSION) == VERSION

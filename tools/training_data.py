@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     photos = sorted(find_photos(args.data), key=lambda photo: str(photo.path))
     with new_folder(args.out) as partial:
         for group in near_groups(photos):
-            held_back = share_of_name(min(photo.path.name for photo in group)) < args.val_share
+            validates = any(photo.mask and not photo.drawn_by_network for photo in group)
+            held_back = validates and share_of_name(min(photo.path.name for photo in group)) < args.val_share
             for photo in group:
                 place(photo, partial, held_back)
         for folder in sorted(partial.iterdir()):

@@ -26,7 +26,14 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
 
 from distill.commands.evaluate import evaluate
-from distill.datasets import SPLITS, open_datasets, protect_inputs, require_labelled
+from distill.datasets import (
+    SPLITS,
+    add_reading_arguments,
+    open_datasets,
+    protect_inputs,
+    read_options,
+    require_labelled,
+)
 from distill.evaluation.report import plain_numbers
 from models.inference.model_output import choose_input_size
 from models.inference.segmenter import Segmenter, network_input
@@ -37,6 +44,7 @@ from surfaces.classes import BY_NAME
 from surfaces.cli.arguments import local_path, positive
 from surfaces.datasets import Sample
 from surfaces.detections import Detection, Image
+from surfaces.drawing.labels import fitting_size
 from surfaces.errors import WeightsError
 from surfaces.images.load import load_image
 from surfaces.io.atomic_files import replace_file
@@ -131,11 +139,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", choices=SPLITS, default="val", help="side of their split (default: %(default)s)")
     parser.add_argument("--json", type=local_path, help="write the figures there too")
+    add_reading_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints a table."""
-    samples = open_datasets(args.data, args.split) if args.data else []
+    samples = open_datasets(args.data, args.split, read_options(args)) if args.data else []
     if samples:
         require_labelled(samples)
     if args.json:
@@ -171,10 +180,9 @@ def run(args: argparse.Namespace) -> int:
 
 def downsample(image: Image, side: int) -> Image:
     """The photo with its longest side at most `side` pixels."""
-    scale = side / max(image.shape[:2])
-    if scale >= 1:
+    size = fitting_size(image.shape, side, side)
+    if size == (image.shape[1], image.shape[0]):
         return image
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

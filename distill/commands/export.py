@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 
-from distill.datasets import open_datasets, protect_inputs, subsample
+from distill.datasets import add_reading_arguments, open_datasets, protect_inputs, read_options, subsample
 from distill.export.network import export, round_to_half
 from models.inference.postprocess import FusionSettings
 from models.student.weights import load_student, save_student
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in dataclasses.fields(FusionSettings):
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=float, default=field.default, help=f"operating point (default {field.default})")
+    add_reading_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     settings = FusionSettings(**{field.name: getattr(args, field.name) for field in dataclasses.fields(FusionSettings)})
     out = FOLDER / f"{args.name}.onnx" if args.ship else args.out
     npz = out.with_suffix(".npz") if args.ship else None
-    samples = open_datasets([args.check])
+    samples = open_datasets([args.check], options=read_options(args))
     protect_inputs([out, npz] if npz else [out], [args.check], samples, [args.student])
     student = round_to_half(load_student(args.student))
     images = [sample.image() for sample in subsample(samples, args.check_photos)]

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from distill.datasets import add_dataset_arguments, add_network_arguments, open_datasets, read_options
 from models.inference.model_output import ModelOutput
-from models.inference.postprocess import FusionSettings, fuse_tables, label_map
+from models.inference.postprocess import FusionSettings, fuse
 from models.inference.segmenter import Segmenter
 from models.weights.registry import shipped
 from surfaces.classes import CLASSES, DINING_TABLE
@@ -26,11 +25,11 @@ from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, match_segments, panoptic_quality, region_counts
 
 GRID = {
-    "table_score": (0.2, 0.3, 0.4, 0.5, 0.6),
+    "table_score": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8),
     "residual_score": (0.5, 0.6, 0.7, 0.8, 1.01),
     "mask_weight": (0.2, 0.4, 0.6),
 }
-"""Tried in all combinations; a residual_score above 1 drops what no box explains."""
+"""Tried in all combinations, besides the network's own; a residual_score above 1 drops what no box explains."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,9 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class PhotoOutput:
-    """A photo's outputs before fusion; `label_map` is the semantic branch's at the photo's size, uint8 HxW."""
+    """A photo's outputs before fusion, and its labels."""
 
     output: ModelOutput
-    label_map: npt.NDArray[np.uint8]
     truth: Labels
 
 
@@ -70,8 +68,10 @@ def run(args: argparse.Namespace) -> int:
     photos = [run_network(segmenter, sample) for sample in track(samples)]
     if not any(photo.truth.tables.any() for photo in photos):
         raise DatasetError(f"expected photos with a dining table to tune on, got {len(photos)} without")
-    grid = [replace(segmenter.settings, **dict(zip(GRID, v, strict=True))) for v in itertools.product(*GRID.values())]
-    trials = sorted((try_settings(photos, settings) for settings in track(grid)), key=lambda trial: -trial.iou)
+    own = segmenter.settings
+    grid = {own, *(replace(own, **dict(zip(GRID, v, strict=True))) for v in itertools.product(*GRID.values()))}
+    ordered = sorted(grid, key=lambda settings: [getattr(settings, name) for name in GRID])
+    trials = sorted((try_settings(photos, settings) for settings in track(ordered)), key=lambda trial: -trial.iou)
     print(" ".join(f"{name:>14}" for name in GRID), "   IoU  precision  recall    PQ")
     for trial in trials:
         point = " ".join(f"{getattr(trial.settings, name):14.2f}" for name in GRID)
@@ -83,15 +83,15 @@ def run(args: argparse.Namespace) -> int:
 def run_network(segmenter: Segmenter, sample: Sample) -> PhotoOutput:
     """Runs the network on a sample."""
     image, truth = read_sample(sample)
-    output = segmenter.infer(image)
-    return PhotoOutput(output, label_map(output.probabilities, image.shape[0], image.shape[1]), truth)
+    return PhotoOutput(segmenter.infer(image), truth)
 
 
 def try_settings(photos: Sequence[PhotoOutput], settings: FusionSettings) -> Trial:
     """Finds all photos' dining tables at one operating point and scores them."""
     counts, matches = [], []
     for photo in photos:
-        tables = fuse_tables(photo.output, photo.label_map, settings)
+        found = fuse(photo.output, *photo.truth.size_hw, settings)
+        tables = [detection for detection in found if detection.surface is DINING_TABLE]
         counts.append(region_counts(tables, photo.truth))
         matches.append(match_segments(tables, photo.truth, DINING_TABLE))
     quality = panoptic_quality(matches)

@@ -66,18 +66,27 @@ class PhotoErrors:
         name: the sample's.
         pixels: height times width, with unlabelled ones.
         confusion: int64 (len(TRUE), len(PREDICTED)), pixels by label and prediction, without unlabelled ones.
+        unlabelled: COCO ids of the classes that are not measured in it.
     """
 
     name: str
     pixels: int
     confusion: npt.NDArray[np.int64]
+    unlabelled: frozenset[int] = frozenset()
 
     def missed(self, surface: SurfaceClass) -> dict[str, int]:
-        """False negatives of a class: pixels by their prediction."""
+        """False negatives of a class: pixels by their prediction; none where it is unlabelled."""
+        if surface.coco_id in self.unlabelled:
+            return {}
         return _by_name(PREDICTED, self.confusion[surface.coco_id], surface)
 
     def false(self, surface: SurfaceClass) -> dict[str, int]:
-        """False positives of a class: pixels by their label; tables of other kinds are none of dining tables."""
+        """False positives of a class: pixels by their label; none where it is unlabelled.
+
+        Tables of other kinds are none of dining tables.
+        """
+        if surface.coco_id in self.unlabelled:
+            return {}
         rows = self.confusion[:OTHER_TABLE] if surface.is_thing else self.confusion
         return _by_name(TRUE, rows[:, surface.coco_id], surface)
 
@@ -86,7 +95,9 @@ class PhotoErrors:
         return sum(self.missed(surface).values()) + sum(self.false(surface).values())
 
     def union(self, surface: SurfaceClass) -> int:
-        """Union of a class's label and prediction, pixels."""
+        """Union of a class's label and prediction, pixels; 0 where it is unlabelled."""
+        if surface.coco_id in self.unlabelled:
+            return 0
         return self.lost(surface) + int(self.confusion[surface.coco_id, surface.coco_id])
 
     def iou(self, surface: SurfaceClass) -> float:
@@ -183,7 +194,7 @@ def analyze_errors(
 def count_errors(name: str, detections: Sequence[Detection], labels: Labels) -> PhotoErrors:
     """Counts the confusions in one photo; masks are of its size and do not overlap."""
     confusion = confusion_matrix(detections, labels)[:, :-1]  # without the totals
-    return PhotoErrors(name, labels.semantic.size, confusion)
+    return PhotoErrors(name, labels.semantic.size, confusion, labels.scope.unlabelled)
 
 
 def iou_contributions(photos: Sequence[PhotoErrors]) -> Contributions:

@@ -36,12 +36,14 @@ _TILE_WIDTH, _TILE_HEIGHT = 366, 420
 
 
 def error_kinds(detections: Sequence[Detection], labels: Labels) -> npt.NDArray[np.uint8]:
-    """The error of each pixel, uint8 HxW: 0 none, MISSED, FALSE or CONFUSED."""
+    """The error of each pixel, uint8 HxW: 0 none, MISSED, FALSE or CONFUSED; unlabelled classes have none."""
     predicted = np.full(labels.size_hw, OTHER, np.uint8)
+    measured = {surface.coco_id for surface in CLASSES} - labels.scope.unlabelled
     for detection in detections:
-        predicted[detection.mask] = detection.surface.coco_id
+        if detection.surface.coco_id in measured:
+            predicted[detection.mask] = detection.surface.coco_id
     true = labels.semantic
-    is_class = np.isin(true, [surface.coco_id for surface in CLASSES])
+    is_class = np.isin(true, list(measured))
     differs = (true != predicted) & (true != IGNORE)
     tolerated = (true == OTHER_TABLE) & np.isin(predicted, [OTHER, DINING_TABLE.coco_id])
     kinds = np.zeros(true.shape, np.uint8)

@@ -7,9 +7,9 @@ import dataclasses
 import math
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from surfaces.cli.arguments import local_path
 from surfaces.datasets import ReadOptions
@@ -26,98 +26,84 @@ class ConfigError(SurfacesError):
     exit_code = 11
 
 
+SEED_MAX = 2**32 - 1
+T = TypeVar("T")
 SHIPPED, RANDOM = "shipped", "random"
 """Values of `init` that are no file."""
 
 
+def setting(default: T, meaning: str) -> T:
+    """A field of TrainConfig with its default and what its flag's help says."""
+    return field(default=default, metadata={"help": meaning})
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `python -m distill train`; every field is a key of the TOML file and a flag.
+    """Settings of `python -m distill train`; every field is a key of the TOML file and a flag."""
 
-    Attributes:
-        data: dataset folders to train on: COCO, mask folders or packed.
-        weights: how often photos of each dataset are drawn, one number a dataset; empty: in proportion to their photos.
-        extra: auto-labelled datasets, of which each step gets `extra_batch` views besides its `batch` (none: no views).
-        extra_weights, extra_batch: as weights and batch.
-        skip_invalid, crowds, images: how COCO files are read, as in `surfaces.datasets.ReadOptions`; with no `images`,
-            photos are looked for around the file.
-        follow_links: take links that leave a dataset's folder.
-        val: datasets that the moving average is scored on during training, before the first step and after the last
-            (none: it is not); one that is also in `data` gives the held-back side of its split.
-        val_minutes, val_photos: minutes between validations; the most photos of each dataset, spread evenly.
-        split: which side of the block-wise split of `data` is trained on: train, or all (no photo is held back).
-        encoder: mosaic, efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2.
-        init: what to start from: shipped (the weights of this release), random, or an .npz file of tensors by name;
-            tensors it lacks keep their random start.
-        run: folder for checkpoints, curves and the final weights.
-        steps: length of the schedule; or
-        budget: a time such as 25m or 1.5h that the whole schedule is fitted into (0: go by steps).
-        batch, crop: photos a step; side of the square crop in pixels, a multiple of 128.
-        max_side: larger photos are reduced to this longest side, in pixels, when they are read.
-        stream: read photos during training, for datasets that do not fit into memory.
-        buffer: photos that a stream mixes.
-        lr: AdamW's peak learning rate for tensors that start at random.
-        pretrained_lr: factor on it for tensors that `init` brought.
-        freeze: leave what `init` brought of encoder and semantic branch as it is.
-        weight_decay, warmup, clip, ema: decay of weights; share of the schedule with rising rate; largest gradient
-            norm; decay of the averaged weights that are evaluated and shipped.
-        table_share: share of each batch drawn from photos with a dining table.
-        mirror: weight of the loss by which the semantic branch learns what the averaged weights give for the mirror
-            image (0: none).
-        copy_paste: chance of each photo to get a dining table of another one of its batch.
-        jitter: strength of the photographic jitter (1: as described in distill/training/augment.py, 0: none).
-        amp: off, bf16 or fp16; auto: bf16 on a GPU, and on a CPU that has AMX or AVX512-BF16 where the first steps are
-            faster with it.
-        device: cpu, cuda, or auto.
-        threads: CPU threads (0: torch's own choice).
-        licence: commercial: refuse data and weights that a product may not be trained on, or that do not say so.
-        seed: of everything random.
-        checkpoint_every, log_every: in steps.
-        checkpoint_minutes: a checkpoint is also written after so many minutes without one.
-    """
-
-    data: tuple[str, ...] = ()
-    weights: tuple[float, ...] = ()
-    extra: tuple[str, ...] = ()
-    extra_weights: tuple[float, ...] = ()
-    extra_batch: int = 4
-    skip_invalid: bool = False
-    crowds: str = "auto"
-    images: str = ""
-    follow_links: bool = False
-    val: tuple[str, ...] = ()
-    val_minutes: float = 15.0
-    val_photos: int = 60
-    split: str = "train"
-    encoder: str = "mosaic"
-    init: str = SHIPPED
-    run: str = "runs/train"
-    steps: int = 2000
-    budget: str = ""
-    batch: int = 8
-    crop: int = 384
-    max_side: int = 768
-    stream: bool = False
-    buffer: int = 1024
-    lr: float = 1e-3
-    pretrained_lr: float = 0.1
-    freeze: bool = False
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    clip: float = 5.0
-    ema: float = 0.998
-    table_share: float = 0.35
-    mirror: float = 0.0
-    copy_paste: float = 0.0
-    jitter: float = 1.0
-    amp: str = "auto"
-    device: str = "auto"
-    threads: int = 0
-    licence: str = ""
-    seed: int = 0
-    checkpoint_every: int = 200
-    log_every: int = 20
-    checkpoint_minutes: float = 5.0
+    data: tuple[str, ...] = setting((), "datasets to train on: COCO, mask folders, packed or other tools' folders")
+    weights: tuple[float, ...] = setting(
+        (), "how often photos of each dataset are drawn, one number a dataset (default: in proportion to their photos)"
+    )
+    extra: tuple[str, ...] = setting(
+        (), "auto-labelled datasets, of which each step gets `extra_batch` views besides its `batch`"
+    )
+    extra_weights: tuple[float, ...] = setting((), "as `weights`, of `extra`")
+    extra_batch: int = setting(4, "photos of `extra` a step")
+    skip_invalid: bool = setting(False, "leave out invalid annotations and photos of other tools' datasets")
+    crowds: str = setting("auto", "what iscrowd annotations of tables in COCO files are: auto, instances or refuse")
+    images: str = setting("", "the folder of a COCO file's photos (default: looked for around the file)")
+    follow_links: bool = setting(False, "take links that leave a dataset's folder")
+    val: tuple[str, ...] = setting(
+        (),
+        "datasets that the averaged weights are scored on before the first step, during training and after the last; "
+        "one that is also in `data` gives the held-back side of its split",
+    )
+    val_minutes: float = setting(15.0, "minutes between validations")
+    val_photos: int = setting(60, "the most photos of each validation set, spread evenly")
+    split: str = setting("train", "side of the block-wise split of `data` to train on: train, or all (none held back)")
+    encoder: str = setting("mosaic", "mosaic, efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2")
+    init: str = setting(
+        SHIPPED,
+        "start: shipped (the weights of this release), random, or an .npz file, whose missing tensors start at random",
+    )
+    run: str = setting("runs/train", "folder for checkpoints, curves and the final weights")
+    steps: int = setting(2000, "length of the schedule; or `budget`")
+    budget: str = setting("", "a time such as 25m or 1.5h that the whole schedule is fitted into, in place of `steps`")
+    batch: int = setting(8, "photos a step")
+    crop: int = setting(384, "side of the square crops in pixels, a multiple of 128")
+    max_side: int = setting(768, "longest side, in pixels, that larger photos are reduced to when they are read")
+    stream: bool = setting(False, "read photos during training, for datasets that do not fit into memory")
+    buffer: int = setting(1024, "photos that a stream mixes")
+    lr: float = setting(1e-3, "AdamW's peak learning rate of tensors that start at random")
+    pretrained_lr: float = setting(0.1, "factor on it for tensors that `init` brought")
+    freeze: bool = setting(False, "leave what `init` brought of encoder and semantic branch as it is")
+    weight_decay: float = setting(0.01, "AdamW's decay of weights")
+    warmup: float = setting(0.05, "share of the schedule with rising learning rate")
+    clip: float = setting(5.0, "largest norm of the gradient")
+    ema: float = setting(
+        0.998, "decay of the averaged weights that are scored and shipped; at most (1 + step) / (10 + step)"
+    )
+    table_share: float = setting(0.35, "share of each batch drawn from photos with a dining table")
+    mirror: float = setting(
+        0.0, "weight of a loss: the semantic branch learns what the averaged weights give for the mirror image"
+    )
+    copy_paste: float = setting(0.0, "chance of each photo to get a dining table of another one of its batch")
+    jitter: float = setting(1.0, "strength of changes of light, colour and sharpness, 0: none")
+    amp: str = setting(
+        "auto",
+        "mixed precision: off, bf16 or fp16; auto: bf16 on a GPU, and on a CPU that has AMX or AVX512-BF16 where the "
+        "first steps are faster with it",
+    )
+    device: str = setting("auto", "cpu, cuda, or auto")
+    threads: int = setting(0, "CPU threads (0: torch's own choice)")
+    licence: str = setting(
+        "", "commercial: refuse data and weights that a product may not be trained on, or that do not say so"
+    )
+    seed: int = setting(0, "of everything random")
+    checkpoint_every: int = setting(200, "steps between checkpoints")
+    log_every: int = setting(20, "steps between lines of losses")
+    checkpoint_minutes: float = setting(5.0, "a checkpoint is also written after so many minutes without one")
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -158,6 +144,8 @@ class TrainConfig:
         for name in ("pretrained_lr", "weight_decay", "mirror", "jitter", "threads", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"expected `{name}` to be 0 or a positive number, got {getattr(self, name)}")
+        if self.seed > SEED_MAX:
+            raise ConfigError(f"expected `seed` to be at most {SEED_MAX}, got {self.seed}")
         if not self.init:
             raise ConfigError(f"expected `init` to be {SHIPPED}, {RANDOM} or an .npz file, got nothing")
         if self.freeze and self.init == RANDOM:
@@ -188,7 +176,7 @@ def parse_budget(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+FIELDS = {of.name: of for of in dataclasses.fields(TrainConfig)}
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,15 +184,15 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=local_path, help="TOML file with any of the settings below; flags go before it"
     )
-    for name, field in FIELDS.items():
-        flag = "--" + name.replace("_", "-")
-        default = field.default
+    for name, of in FIELDS.items():
+        flag, default, meaning = "--" + name.replace("_", "-"), of.default, of.metadata["help"]
         if isinstance(default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=meaning)
         elif isinstance(default, tuple):
-            parser.add_argument(flag, nargs="+", type=element_type(name), default=None)
+            parser.add_argument(flag, nargs="+", type=element_type(name), default=None, help=meaning)
         else:
-            parser.add_argument(flag, type=type(default), default=None, help=f"default {default!r}")
+            shown = f"{meaning} (default: {default})" if default != "" else meaning
+            parser.add_argument(flag, type=type(default), default=None, help=shown)
 
 
 def config_from_arguments(args: argparse.Namespace) -> TrainConfig:

@@ -80,6 +80,7 @@ def train(config: TrainConfig, resume: bool = False, processes: Processes = ALON
     if not checkpoint:
         outputs = [folder / name for name in (CONFIG_NAME, CHECKPOINT_NAME, WEIGHTS_NAME, BEST_NAME, HISTORY_NAME)]
         protect_inputs(outputs, map(Path, config.data + config.extra + config.val), everything, [init_path(config)])
+    validator = Validator(config, folder) if config.val and processes.first else None
     if not config.stream:
         require_memory(everything, config.max_side, device, processes.local_count)
     processes.meet()
@@ -90,7 +91,6 @@ def train(config: TrainConfig, resume: bool = False, processes: Processes = ALON
     data = open_photos(config, samples, config.weights, config.table_share, device, processes)
     extra = open_photos(config, extra_samples, config.extra_weights, 0, device, processes) if extra_samples else None
     with open_curves(folder) if processes.first else nullcontext(Curves(None)) as curves:
-        validator = Validator(config, folder) if config.val and processes.first else None
         batches = BatchMaker(config, data, extra, processes)
         trainer = Trainer(config, begun, batches, device, curves, validator, processes)
         if checkpoint:
@@ -102,7 +102,10 @@ def train(config: TrainConfig, resume: bool = False, processes: Processes = ALON
         trainer.save(path)
     processes.meet()
     best = folder / BEST_NAME if config.val else path
-    report(f"export it: python -m distill export {best} --out {folder / 'student.onnx'} --check {config.data[0]}")
+    links = " --follow-links" if config.follow_links else ""
+    report(
+        f"export it: python -m distill export {best} --out {folder / 'student.onnx'} --check {config.data[0]}{links}"
+    )
     return best
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
@@ -93,6 +93,8 @@ class PhotoStream:
             DatasetError: a photo cannot be read.
         """
         if wanted.step != self._next:
+            for future in chain.from_iterable(self._ahead):
+                future.cancel()
             self._ahead.clear()
             self._order = islice(self.batches(wanted.count, wanted.table_share), wanted.step, None)
         self._next = wanted.step + 1

@@ -17,6 +17,7 @@ from torch import Tensor
 from distill.training.batches import BatchMaker
 from distill.training.checkpoint import Checkpoint, save_checkpoint
 from distill.training.config import (
+    ConfigError,
     TrainConfig,
     parse_budget,
 )
@@ -113,7 +114,10 @@ class Trainer:
         self.step, self.elapsed = checkpoint.step, checkpoint.elapsed
         self.student.load_state_dict(checkpoint.student)
         self.average.load_state_dict(checkpoint.average)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        try:
+            self.optimizer.load_state_dict(checkpoint.optimizer)
+        except ValueError as error:  # its groups are told by the tensors that `init` lacks
+            raise ConfigError(f"expected `init` ({self.config.init}) as the run began with it: {error}") from error
         if self.config.amp == "auto" and self.device.type == "cpu":
             self.amp = checkpoint.amp
         if self.validator:
@@ -147,11 +151,11 @@ class Trainer:
                 due = time.monotonic() - saved >= 60 * self.config.checkpoint_minutes
                 log = self.step % self.config.log_every == 0 or done
                 save = self.step % self.config.checkpoint_every == 0 or due or done
-                if log or save:
+                validate = time.monotonic() - validated >= 60 * self.config.val_minutes or self.progress() == 1
+                if log or save or validate:
                     self.require_finite(losses)
                 if log:
                     self.log(losses)
-                validate = time.monotonic() - validated >= 60 * self.config.val_minutes or self.progress() == 1
                 if validate:
                     self.validate(folder)
                     validated = time.monotonic()

@@ -15,10 +15,11 @@ from distill.datasets import open_datasets, require_labelled, subsample
 from distill.evaluation.report import Report, plain_numbers
 from distill.training.config import ConfigError, TrainConfig
 from models.student.network import Student
-from surfaces.classes import CLASSES
+from surfaces.classes import CLASSES, DINING_TABLE
 from surfaces.datasets import Sample
 from surfaces.io.atomic_files import replace_file
 from surfaces.io.local_files import read_text
+from surfaces.messages import in_a_line
 
 HISTORY_NAME = "history.json"
 BEST_NAME = "best.npz"
@@ -30,7 +31,8 @@ class SetScores:
 
     Attributes:
         iou, boundary_iou: by class name.
-        precision, recall: of dining tables at the default operating point, IoU above one half.
+        precision, recall, f1: of dining tables at the default operating point, IoU above one half; f1 is 0 where none
+            is found, and in a set without any the share of photos without a false one.
         ap50: average precision of dining tables at IoU .50.
     """
 
@@ -38,14 +40,13 @@ class SetScores:
     boundary_iou: dict[str, float]
     precision: float
     recall: float
+    f1: float
     ap50: float
 
     @property
     def score(self) -> float:
         """The mean of the defined class IoUs and the F1 of dining tables."""
-        total = self.precision + self.recall
-        f1 = 2 * self.precision * self.recall / total if total else total
-        return _mean([*self.iou.values(), f1])
+        return _mean([*self.iou.values(), self.f1])
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ class Validation:
     def score(self) -> float:
         """The mean of the sets' scores; the best weights of a run are those with the highest."""
         return _mean([scores.score for scores in self.sets.values()])
+
+    def is_better_than(self, others: Sequence[Validation]) -> bool:
+        """Whether its score is defined and higher than those of others that are."""
+        return not math.isnan(self.score) and all(not other.score >= self.score for other in others)
 
     def to_json(self) -> dict[str, Any]:
         """As `history.json` holds it; undefined numbers are null."""
@@ -121,7 +126,7 @@ class Validator:
         history: the validations so far.
 
     Raises:
-        ConfigError: a dataset is trained on as a whole.
+        ConfigError: a dataset is trained on as a whole, or two have one name.
         DatasetError: a dataset cannot be opened, or has no labels.
     """
 
@@ -133,11 +138,19 @@ class Validator:
         self.history: list[Validation] = []
 
     def restore(self, step: int) -> None:
-        """Reads the validations up to a step that an interrupted run has written."""
+        """Reads the validations up to a step that an interrupted run has written.
+
+        Raises:
+            ConfigError: they are not of these sets, or the file is damaged.
+        """
         path = self.folder / HISTORY_NAME
-        if path.exists():
+        if not path.exists():
+            return
+        try:
             entries = [Validation.from_json(entry) for entry in json.loads(read_text(path))]
-            self.history = [entry for entry in entries if entry.step <= step]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"expected the validations of this run at {path}, got: {in_a_line(error)}") from error
+        self.history = [entry for entry in entries if entry.step <= step and entry.sets.keys() == self.samples.keys()]
 
     def run(self, student: Student, device: torch.device, step: int, elapsed: float) -> tuple[Validation, bool]:
         """Scores a student; returns the scores and whether they are the best so far."""
@@ -151,7 +164,7 @@ class Validator:
             for name, samples in self.samples.items()
         }
         current = Validation(step, elapsed, sets)
-        is_best = all(current.score > earlier.score for earlier in self.history)
+        is_best = not self.history or current.is_better_than(self.history)
         self.history.append(current)
         content = json.dumps([entry.to_json() for entry in self.history], indent=1)
         replace_file(self.folder / HISTORY_NAME, content.encode())
@@ -160,8 +173,8 @@ class Validator:
 
 def validation_samples(name: str, config: TrainConfig) -> list[Sample]:
     """The samples of a validation set; see `Validator`."""
-    trained_on = name in config.data + config.extra
-    if trained_on and (config.split == "all" or name in config.extra):
+    trained_on = _has_dataset(config.data, name)
+    if _has_dataset(config.extra, name) or (trained_on and config.split == "all"):
         raise ConfigError(f"expected `val` without what is trained on, got {name}: train with `split = train`")
     samples = open_datasets([Path(name)], "val" if trained_on else "all", config.read_options())
     samples = subsample(samples, config.val_photos)
@@ -171,13 +184,20 @@ def validation_samples(name: str, config: TrainConfig) -> list[Sample]:
 
 def scores_of(report: Report) -> SetScores:
     """The scores of a report that a validation keeps."""
-    return SetScores(
-        {name: scores.iou for name, scores in report.classes.items()},
-        {name: scores.boundary_iou for name, scores in report.classes.items()},
-        report.tables.precision,
-        report.tables.recall,
-        report.tables.ap50,
-    )
+    tables, photos = report.tables, len(report.photos)
+    iou = {name: scores.iou for name, scores in report.classes.items()}
+    f1 = tables.f1
+    if not tables.photos_there:
+        iou[DINING_TABLE.name], f1 = math.nan, 1 - tables.photos_said / photos
+    boundary_iou = {name: scores.boundary_iou for name, scores in report.classes.items()}
+    return SetScores(iou, boundary_iou, tables.precision, tables.recall, f1, tables.ap50)
+
+
+def _has_dataset(folders: Sequence[str], name: str) -> bool:
+    """Whether a dataset is among others, however its path is written; a file is that of its folder."""
+    path = Path(name).resolve()
+    others = [Path(folder).resolve() for folder in folders]
+    return any(path == other or path == other.parent or path.parent == other for other in others)
 
 
 def _title(name: str) -> str:

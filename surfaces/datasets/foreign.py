@@ -84,6 +84,8 @@ class ForeignSample:
         photo_hw, orientation = photo_size(self.encoded_image(), str(self.image_path))
         try:
             named = self.annotation.read(photo_hw)
+            if named.size_hw not in (photo_hw, photo_hw[::-1]):  # before memory is taken for it
+                raise self._other_size(photo_hw, named.size_hw)
             labels = labels_of_regions(named, self._meaning, self.background, self.scope)
         except DatasetError as error:
             raise DatasetError(f"{self.label_path}: {error}") from error
@@ -95,10 +97,12 @@ class ForeignSample:
             tables=turn_upright(labels.tables, orientation),
         )
         if turned.size_hw != photo_hw:
-            raise DatasetError(
-                f"expected {self.label_path} of {photo_hw} (rows, columns), as its photo, got {labels.size_hw}"
-            )
+            raise DatasetError(f"{self.label_path}: {self._other_size(photo_hw, labels.size_hw)}")
         return turned
+
+    @staticmethod
+    def _other_size(photo_hw: tuple[int, int], size_hw: tuple[int, int]) -> DatasetError:
+        return DatasetError(f"expected labels of {photo_hw} (rows, columns), as the photo, got {size_hw}")
 
 
 class Faults:

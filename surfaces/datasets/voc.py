@@ -116,6 +116,8 @@ def parse_boxes(data: bytes) -> VocBoxes:
     except (ValueError, ET.ParseError, RecursionError) as error:
         raise DatasetError(f"expected an XML file, got: {error}") from error
     sides = [_number(root.findtext(f"size/{side}"), 0) for side in ("height", "width")]
+    if max(sides) == math.inf:
+        raise DatasetError(f"expected a size in pixels, got {brief(sides)}")
     size_hw = (int(sides[0]), int(sides[1])) if min(sides) >= 1 else None
     found = root.findall("object")
     if len(found) > REGIONS_MAX:

@@ -83,8 +83,9 @@ def boundary_counts(detections: Sequence[Detection], labels: Labels) -> Counts:
     """
     counts = []
     for surface in CLASSES:
-        found = class_mask(detections, surface, labels.size_hw) & counted_pixels(labels, surface)
-        bands = mask_boundary(found), mask_boundary(labels.semantic == surface.coco_id)
+        counted = counted_pixels(labels, surface)
+        found, truth = class_mask(detections, surface, labels.size_hw), labels.semantic == surface.coco_id
+        bands = mask_boundary(found & counted), mask_boundary(truth & counted)
         counts.append([np.count_nonzero(np.logical_and(*bands)), np.count_nonzero(np.logical_or(*bands))])
     return np.array(counts, np.int64)
 

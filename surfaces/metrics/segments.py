@@ -134,6 +134,8 @@ def _predicted(
 
 
 def _true_segments(labels: Labels, surface: SurfaceClass) -> list[Mask]:
+    if surface.coco_id in labels.scope.unlabelled:
+        return []
     if surface is DINING_TABLE:
         return labels.table_masks()
     region = labels.semantic == surface.coco_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -29,6 +30,7 @@ from models import Segmenter
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL
 from surfaces.datasets import Labels, MemorySample, open_dataset
 from surfaces.datasets.coco import write_coco
+from surfaces.datasets.sample import LabelScope
 from surfaces.detections import Detection, Image, box_of_mask
 from surfaces.errors import DatasetError
 from surfaces.metrics import iou_of_counts, region_counts
@@ -67,6 +69,19 @@ def predict(image: Image) -> list[Detection]:
     """PREDICTED of TRUE, and the truth of every other photo."""
     true = image[:, :, 0]
     return detections_of(PREDICTED if np.array_equal(true, TRUE) else np.where(true > 3, 0, true))
+
+
+def test_unlabelled_classes_have_no_errors() -> None:
+    labels = replace(
+        labels_of(np.where(DINING_TABLE.coco_id == TRUE, TRUE, 0)), scope=LabelScope(unlabelled=frozenset({1, 2}))
+    )
+    photo = count_errors("a", detections_of(PREDICTED), labels)
+    assert [photo.lost(surface) for surface in CLASSES] == [0, 0, 5 + 9]
+    assert [photo.union(surface) for surface in CLASSES] == [0, 0, 19]
+    assert photo.present() == [DINING_TABLE]
+    kinds = error_kinds(detections_of(PREDICTED), labels)
+    assert np.unique(kinds[WALL.coco_id == PREDICTED]).tolist() == [0]
+    assert (kinds[3] == 1).sum() == 5  # the table's row: missed, also where a wall or floor is predicted
 
 
 def test_confusions() -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image as Pillow
 
 from distill.__main__ import main
+from distill.datasets import names_of
 from surfaces.classes import IGNORE
 from surfaces.datasets import open_dataset
 from surfaces.images.load import load_image
@@ -38,6 +39,15 @@ def test_names_that_clash_are_refused(pack: Pack, tmp_path: Path, form: str) -> 
     assert code == 8
     assert "2 called rooms/room_01" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_one_folder_have_names_of_their_own(tmp_path: Path) -> None:
+    for name in ("train.json", "val.json"):
+        (tmp_path / name).touch()
+    other = tmp_path / "other"
+    other.mkdir()
+    assert names_of([tmp_path / "train.json", tmp_path / "val.json", other]) == ["train", "val", "other"]
+    assert names_of([tmp_path / "train.json", other]) == [tmp_path.name, "other"]
 
 
 def test_a_packed_dataset_becomes_coco_and_stays_the_same(pack: Pack, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def photo_with_a_true_and_a_false_table() -> tune.PhotoOutput:
     masks = np.ones((2, 56, 56), np.float32)
     output = ModelOutput(probabilities, boxes, np.array([1.0, 0.36], np.float32), masks)
     truth = Labels(semantic, (semantic == 3).astype(np.uint8))
-    return tune.PhotoOutput(output, probabilities.argmax(axis=0).astype(np.uint8), truth)
+    return tune.PhotoOutput(output, truth)
 
 
 def test_a_higher_threshold_trades_recall_for_precision() -> None:
@@ -50,17 +50,17 @@ def test_the_command_lists_the_whole_grid_best_first(
     monkeypatch.setattr(tune, "open_datasets", lambda *given: open_datasets(*given)[:2])
     assert main(["tune", str(ROOMS), "--split", "all"]) == 0
     *lines, command = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4  # the grid and the network's own settings
     scores = [float(line.split()[2]) for line in lines[1:]]
     assert scores == sorted(scores, reverse=True)
-    best = lines[1].split()[0]
+    best = lines[1].split()
     python, *arguments = shlex.split(command)
     assert [python, *arguments[:3]] == ["python", "-m", "distill", "export"]
     parser = argparse.ArgumentParser()
     export.add_arguments(parser)
     args = parser.parse_args(arguments[3:])
     assert (args.student, args.out, args.check) == (shipped("npz").path, Path("tuned.onnx"), ROOMS)
-    expected = replace(Segmenter().settings, table_score=float(best), mask_weight=0.4)
+    expected = replace(Segmenter().settings, table_score=float(best[0]), mask_weight=float(best[1]))
     assert {name: getattr(args, name) for name in asdict(expected)} == asdict(expected)
 
 

@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 import torch
 
+from distill.commands.evaluate import evaluate
 from distill.training.config import ConfigError, TrainConfig
 from distill.training.curves import Curves
 from distill.training.run import start, train
 from distill.training.student_predictor import StudentPredictor
 from distill.training.trainer import Trainer
-from distill.training.validation import SetScores, Validation, Validator
+from distill.training.validation import SetScores, Validation, Validator, scores_of
 from models import Segmenter
 from models.student.weights import load_student, read_tensors
 from models.weights.registry import shipped
-from surfaces.classes import CLASSES
-from surfaces.datasets import open_dataset
+from surfaces.classes import CLASSES, DINING_TABLE
+from surfaces.datasets import Labels, MemorySample, open_dataset
+from surfaces.datasets.coco_writer import write_coco
+from surfaces.detections import Detection, box_of_mask
 from surfaces.errors import DatasetError
 from tests.distill.training import ROOMS, small_config, small_trainer
 
@@ -89,7 +92,8 @@ def test_the_predictor_gives_what_the_exported_network_gives() -> None:
 
 def test_scores_and_verdict() -> None:
     def entry(step: int, wall: float, precision: float) -> Validation:
-        scores = SetScores({"wall": wall, "floor": NAN}, {"wall": wall, "floor": NAN}, precision, precision, NAN)
+        iou = {"wall": wall, "floor": NAN}
+        scores = SetScores(iou, iou, precision, precision, precision, NAN)
         return Validation(step, 1.0, {"a": scores})
 
     first, second = entry(0, 0.5, 0.7), entry(10, 0.7, 0.9)
@@ -101,6 +105,57 @@ def test_scores_and_verdict() -> None:
     assert json.loads(json.dumps(second.to_json())) == Validation.from_json(second.to_json()).to_json()
     assert "val/a/iou wall" in first.scalars()
     assert "val/a/iou floor" not in first.scalars()
+
+
+def tables_found(found: int, truth: int, false: int) -> SetScores:
+    """The scores of photos, each with a table or without, of which some are found and some others are false."""
+    table = np.zeros((64, 64), np.uint8)
+    table[20:40, 20:40] = DINING_TABLE.coco_id
+    with_table, without = Labels(table, (table > 0).astype(np.uint8)), Labels(0 * table, 0 * table)
+    detection = Detection(DINING_TABLE, 0.9, box_of_mask(table > 0), table > 0)
+    labels = [with_table] * truth + [without] * (5 - truth)
+    said = [[detection]] * found + [[]] * (truth - found) + [[detection]] * false + [[]] * (5 - truth - false)
+    samples = [MemorySample(str(i), np.full((64, 64, 3), i, np.uint8), of) for i, of in enumerate(labels)]
+    return scores_of(evaluate(lambda image: said[int(image[0, 0, 0])], samples))
+
+
+def test_more_found_tables_score_higher() -> None:
+    scores = [tables_found(found, 5, 0).score for found in range(6)]
+    assert scores == sorted(scores)
+    assert len(set(scores)) == 6
+
+
+def test_fewer_false_tables_score_higher_where_there_is_none() -> None:
+    scores = [tables_found(0, 0, false).score for false in range(6)]
+    assert scores == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
+
+
+def test_a_defined_score_is_better_than_none() -> None:
+    def entry(wall: float) -> Validation:
+        return Validation(0, 0.0, {"a": SetScores({"wall": wall}, {"wall": wall}, NAN, NAN, NAN, NAN)})
+
+    assert entry(0.5).is_better_than([entry(NAN), entry(0.4)])
+    assert not entry(0.5).is_better_than([entry(0.5)])
+    assert not entry(NAN).is_better_than([entry(NAN)])
+
+
+def test_damaged_histories_are_one_line(tmp_path: Path, held_back: Path) -> None:
+    validator = Validator(small_config(tmp_path / "run", val=(str(held_back),)), tmp_path)
+    for content in ("{", '[{"step": 1}]', "7", '[{"step": 0, "elapsed": 1, "sets": {"held-back": {"score": 1}}}]'):
+        (tmp_path / "history.json").write_text(content)
+        with pytest.raises(ConfigError, match=r"expected the validations of this run at .*history\.json, got: .+"):
+            validator.restore(3)
+
+
+def test_what_is_trained_on_is_known_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOMS.parent)
+    write_coco(list(open_dataset(ROOMS))[:2], tmp_path / "coco")
+    config = small_config(tmp_path / "run", data=(str(ROOMS), str(tmp_path / "coco")))
+    for name in ("rooms", "./rooms/", str(ROOMS) + "/", str(tmp_path / "coco" / "annotations.json")):
+        with pytest.raises(ConfigError, match="expected `val` without what is trained on"):
+            Validator(replace(config, val=(name,)), tmp_path)
 
 
 def test_validation_sets_that_are_refused(tmp_path: Path, held_back: Path) -> None:

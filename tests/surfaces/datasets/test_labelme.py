@@ -165,7 +165,7 @@ def test_photos_outside_of_the_dataset(tmp_path: Path, path: str) -> None:
 def test_a_photo_of_another_size(tmp_path: Path) -> None:
     write_photo(tmp_path / "a.jpg", (30, 30))
     write(tmp_path / "a.json", ROOM)
-    with pytest.raises(DatasetError, match=r"a\.json of \(30, 30\) .* got \(40, 60\)"):
+    with pytest.raises(DatasetError, match=r"a\.json: expected labels of \(30, 30\) .* got \(40, 60\)"):
         open_dataset(tmp_path)[0].labels()
 
 

@@ -178,14 +178,14 @@ def test_maps_of_another_size(tmp_path: Path) -> None:
     write(tmp_path / "class_names.txt", "_background_\nwall\nfloor\ndining table")
     write_maps(tmp_path, palette_png(CLASSES[:, :30]))
     (sample,) = open_dataset(tmp_path)
-    with pytest.raises(DatasetError, match=r"a\.png of \(40, 60\) .* got \(40, 30\)"):
+    with pytest.raises(DatasetError, match=r"a\.png: expected labels of \(40, 60\) .* got \(40, 30\)"):
         sample.labels()
 
 
 def test_lying_maps_of_a_photo_without_orientation(tmp_path: Path) -> None:
     write(tmp_path / "class_names.txt", "_background_\nwall\nfloor\ndining table")
     write_maps(tmp_path, palette_png(np.ascontiguousarray(CLASSES.T)))
-    with pytest.raises(DatasetError, match=r"a\.png of \(40, 60\)"):
+    with pytest.raises(DatasetError, match=r"a\.png: expected labels of \(40, 60\)"):
         open_dataset(tmp_path)[0].labels()
 
 
@@ -239,7 +239,7 @@ def test_any_line_of_a_label_map(name: str, colour: tuple[int, ...] | None) -> N
 # Boxes
 
 
-def xml(*objects: tuple[str, float, float, float, float], size: tuple[int, int] = SIZE_HW) -> str:
+def xml(*objects: tuple[str, float, float, float, float], size: tuple[float, float] = SIZE_HW) -> str:
     entries = "".join(
         f"<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin>"
         f"<xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
@@ -268,6 +268,14 @@ def test_boxes_are_unlabelled_inside(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no class for floor" in capsys.readouterr().err
 
 
+@pytest.mark.security
+def test_boxes_of_another_size_than_the_photo(tmp_path: Path) -> None:
+    write_boxes(tmp_path, xml(("diningtable", 11, 26, 30, 35), size=(9_000_000, 9_000_000)))
+    (sample,) = open_dataset(tmp_path)
+    with pytest.raises(DatasetError, match=r"a\.xml: expected labels of .* as the photo, got \(9000000, 9000000\)"):
+        sample.labels()
+
+
 def test_boxes_of_a_rotated_photo(tmp_path: Path) -> None:
     write_boxes(tmp_path, xml(("diningtable", 11, 26, 30, 35)))
     exif = Image.Exif()
@@ -289,6 +297,7 @@ BAD_XML = {
     "a box inside out": (xml(("wall", 30, 1, 10, 5)), "expected a name and a box in object 1"),
     "no number": (xml(("wall", float("nan"), 1, 10, 5)), "expected a name and a box in object 1"),
     "no end": (xml(("wall", 1, 1, float("inf"), 5)), "expected a name and a box in object 1"),
+    "a size without end": (xml(("wall", 1, 1, 2, 2), size=(float("inf"), 60)), "expected a size in pixels"),
     "no name": (xml(("wall", 1, 1, 2, 2), ("", 1, 1, 2, 2)), "object 2"),
 }
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pycocotools.cocoeval import COCOeval
 from surfaces.classes import CLASSES, DINING_TABLE, FLOOR, IGNORE, OTHER_TABLE, WALL, SurfaceClass
 from surfaces.datasets import Labels, MemorySample
 from surfaces.datasets.coco_writer import coco_annotation, write_coco
+from surfaces.datasets.sample import LabelScope
 from surfaces.detections import Detection, box_of_mask
 from surfaces.masks.rle import encode
 from surfaces.metrics import (
@@ -141,6 +143,15 @@ def test_void_pixels_do_not_count_in_matches() -> None:
     nothing = match_segments(found[1:2], _labels((OTHER_TABLE, 30, 30, 40, 40)), DINING_TABLE)
     assert not nothing.is_there
     assert not nothing.is_said
+
+
+def test_a_class_that_is_drawn_but_unlabelled_is_not_measured() -> None:
+    labels = replace(_labels((1, 0, 0, 20, 20), (10, 20, 0, 30, 20)), scope=LabelScope(unlabelled=frozenset({1, 3})))
+    found = [_found(WALL, 0, 0, 5, 5), _found(DINING_TABLE, 30, 30, 40, 40)]
+    for counts in (region_counts(found, labels), boundary_counts(found, labels)):
+        assert not counts.any()
+    for surface in (WALL, DINING_TABLE):
+        assert math.isnan(panoptic_quality([match_segments(found, labels, surface)]).pq)
 
 
 def test_crowds_count_as_pixels_only() -> None:
