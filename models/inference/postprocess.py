@@ -203,25 +203,25 @@ def fuse_tables(
     `labels` and `margin` are what `decide` returns. At tables' edges, which boxes decide, `margin` is overwritten.
     """
     branch = labels == DINING_TABLE.coco_id
-    soft_labels = output.probabilities[DINING_TABLE.coco_id]
+    table_probability = output.probabilities[DINING_TABLE.coco_id]
     assigned = np.zeros(labels.shape, bool)
     tables = []
     for box, score, mask in zip(output.boxes, output.scores, output.masks, strict=True):
-        whole = _table_mask(box, mask, soft_labels, branch, settings, margin)
+        whole = _table_mask(box, mask, table_probability, branch, settings, margin)
         own = remove_specks(whole & ~assigned, settings.smallest_share)
         if own.sum() < LEAST_NEW_SHARE * whole.sum():
             continue
-        support = mean_probability(soft_labels, own)
+        support = mean_probability(table_probability, own)
         final = float(np.sqrt(score * support))
         if own.any() and final >= settings.table_score:
             tables.append(detection(DINING_TABLE, final, own))
             assigned |= own
     rest = remove_specks(branch & ~assigned, settings.smallest_share)
-    return sorted(_add_residual_regions(tables, rest, soft_labels, settings), key=lambda table: -table.score)
+    return sorted(_add_residual_regions(tables, rest, table_probability, settings), key=lambda table: -table.score)
 
 
 def _table_mask(
-    box: Floats, mask: Floats, soft_labels: Floats, branch: Mask, settings: FusionSettings, margin: Floats | None
+    box: Floats, mask: Floats, table_probability: Floats, branch: Mask, settings: FusionSettings, margin: Floats | None
 ) -> Mask:
     """The pixels of one table: the weighted mean of mask head and branch is above 0.5; `margin` is set at its edge."""
     height, width = branch.shape
@@ -231,7 +231,7 @@ def _table_mask(
     if right <= left or bottom <= top:
         return out
     head = upsample(mask, bottom - top, right - left)
-    seen = upsample_window(soft_labels, (height, width), left, top, right, bottom)
+    seen = upsample_window(table_probability, (height, width), left, top, right, bottom)
     mixed = settings.mask_weight * head + (1 - settings.mask_weight) * seen
     inside = out[top:bottom, left:right]
     inside[:] = mixed > 0.5
@@ -242,12 +242,12 @@ def _table_mask(
 
 
 def _add_residual_regions(
-    tables: list[Detection], rest: Mask, soft_labels: Floats, settings: FusionSettings
+    tables: list[Detection], rest: Mask, table_probability: Floats, settings: FusionSettings
 ) -> list[Detection]:
     """Merges table pixels outside every box into the nearest table, or adds them as tables."""
     if not rest.any():
         return tables
-    height, width = soft_labels.shape
+    height, width = table_probability.shape
     residual = assign_residual_regions(rest, [table.mask for table in tables], (height, width))
     completed = [
         detection(DINING_TABLE, table.score, remove_specks(table.mask | extra, settings.smallest_share))
@@ -257,7 +257,7 @@ def _add_residual_regions(
     ]
     for group in residual.groups:
         mask = remove_specks(group, settings.smallest_share)  # groups have a coarse raster, which may cut regions
-        score = mean_probability(soft_labels, mask)
+        score = mean_probability(table_probability, mask)
         if mask.any() and score >= settings.residual_score:
             completed.append(detection(DINING_TABLE, score, mask))
     return completed

@@ -47,10 +47,10 @@ class InstancePyramid(nn.Module):
             pyramid: (N, CHANNELS, H/16, W/16), the semantic branch's context.
             probabilities: (N, semantic_channels, H/4, W/4), the branch's; detached.
         """
-        soft_labels = probabilities.detach()
+        probabilities = probabilities.detach()
         level8 = self.lateral8(stride8) + upsample(pyramid, 2)
-        level8 = self.smooth8(torch.cat([level8, F.avg_pool2d(soft_labels, 2)], dim=1))
-        level16 = self.smooth16(torch.cat([pyramid, F.avg_pool2d(soft_labels, 4)], dim=1))
+        level8 = self.smooth8(torch.cat([level8, F.avg_pool2d(probabilities, 2)], dim=1))
+        level16 = self.smooth16(torch.cat([pyramid, F.avg_pool2d(probabilities, 4)], dim=1))
         level32 = self.smooth32(F.max_pool2d(level16, 2))
         level64 = self.smooth64(F.max_pool2d(level32, 2))
         return {"8": level8, "16": level16, "32": level32, "64": level64}

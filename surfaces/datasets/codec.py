@@ -25,7 +25,6 @@ LIMITS = load.ImageLimits(side_min=1)
 COCO_BYTES_MAX = 10**9
 """Of a COCO file that is held as Python's objects, some ten times its size; COCO's own largest has half."""
 
-encode_map = encode_png
 
 _PNG_HEADER = ">8xI4sIIBB"  # PNG 11.2.1: length, IHDR, width, height, bit depth, colour type
 _GREY, _PALETTE = 0, 3

@@ -13,8 +13,9 @@ import pytest
 
 from models.weights.registry import shipped
 from surfaces.classes import BY_ID, BY_NAME, IGNORE
-from surfaces.datasets.codec import encode_jpeg, encode_map
+from surfaces.datasets.codec import encode_jpeg
 from surfaces.detections import Detection, box_of_mask
+from surfaces.images.encode import encode_png
 from surfaces.store.label_store import LabelSettings, LabelStore, Source
 from surfaces.store.records import ScoredLabels, ScoredSegment
 from tools.review_simulation import simulation
@@ -52,7 +53,7 @@ def draw_room(folder: Path, name: str, rng: np.random.Generator, store: LabelSto
         classes[36:44, left : left + 20] = 3
     path = folder / "images" / f"{name}.jpg"
     path.write_bytes(encode_jpeg(SHADES[classes] + rng.integers(0, 20, (48, 64, 1), np.uint8)))
-    (folder / "masks" / f"{name}.png").write_bytes(encode_map(classes))
+    (folder / "masks" / f"{name}.png").write_bytes(encode_png(classes))
     score = float(rng.uniform(0.5, 1))
     segments = tuple(ScoredSegment(Detection(BY_ID[i], score, box_of_mask(found == i), found == i)) for i in (1, 2))
     labels = ScoredLabels(segments, found == IGNORE, {"score": score, "flips": score})

@@ -9,8 +9,8 @@ import pytest
 
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
 from surfaces.datasets import LabelScope, ReadOptions, open_dataset
-from surfaces.datasets.codec import encode_map
 from surfaces.errors import DatasetError
+from surfaces.images.encode import encode_png
 from tests.coco_files import SIZE_HW, write_photo
 
 CLASSES = "Pixel Value, Class\n0, background\n1, dining-table\n2, floor\n3, wall\n4, sofa\n"
@@ -28,7 +28,7 @@ def write_split(folder: Path, names: str = "a") -> None:
     write(folder / "_classes.csv", CLASSES.encode())
     for name in names:
         write_photo(folder / f"{name}_jpg.rf.0123.jpg")
-        write(folder / f"{name}_jpg.rf.0123_mask.png", encode_map(VALUES))
+        write(folder / f"{name}_jpg.rf.0123_mask.png", encode_png(VALUES))
 
 
 @pytest.mark.parametrize("splits", [("",), ("train", "valid")], ids=["one folder", "splits"])
@@ -67,7 +67,7 @@ def test_cityscapes(tmp_path: Path) -> None:
     values = np.full(SIZE_HW, 7, np.uint8)
     values[:10], values[:, :3], values[30:, 30:] = 12, 0, 3
     write_photo(tmp_path / "leftImg8bit" / "train" / "ulm" / "ulm_000000_000019_leftImg8bit.png")
-    write(tmp_path / "gtFine" / "train" / "ulm" / "ulm_000000_000019_gtFine_labelIds.png", encode_map(values))
+    write(tmp_path / "gtFine" / "train" / "ulm" / "ulm_000000_000019_gtFine_labelIds.png", encode_png(values))
     (sample,) = open_dataset(tmp_path)
     assert sample.name == "train/ulm/ulm_000000_000019"
     labels = sample.labels()

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from surfaces.classes import NUM_CHANNELS
 from surfaces.datasets import ReadOptions, open_dataset
-from surfaces.datasets.codec import decode_map, decode_soft_labels, encode_map, encode_soft_labels, read_bytes
+from surfaces.datasets.codec import decode_map, decode_soft_labels, encode_soft_labels, read_bytes
 from surfaces.errors import DatasetError, SurfacesError
+from surfaces.images.encode import encode_png
 from surfaces.masks.rle import decode_segmentation, draws_nothing, encode
 from tests.coco_files import SIZE_HW, TABLE, annotation, coco_content, polygon, room, runs, write_coco_file, write_room
 from tests.surfaces.images.photo_files import PNG_SIGNATURE, png, png_chunk, unfiltered
@@ -121,7 +122,7 @@ def test_soft_labels_keep_their_order() -> None:
     np.testing.assert_array_equal(decode_soft_labels(encode_soft_labels(soft_labels), "a belief"), soft_labels)
 
 
-_MAP = encode_map(np.arange(48, dtype=np.uint8).reshape(6, 8) % 5)
+_MAP = encode_png(np.arange(48, dtype=np.uint8).reshape(6, 8) % 5)
 _BELIEF = encode_soft_labels(np.arange(NUM_CHANNELS * 48, dtype=np.uint8).reshape(NUM_CHANNELS, 6, 8))
 _EDITS = st.lists(st.tuples(st.integers(0, 200), st.binary(min_size=1, max_size=4)), max_size=5)
 

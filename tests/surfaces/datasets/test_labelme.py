@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, WALL
 from surfaces.datasets import LabelScope, ReadOptions, open_dataset
-from surfaces.datasets.codec import encode_map
 from surfaces.datasets.labelme import parse_labelme
 from surfaces.errors import DatasetError
+from surfaces.images.encode import encode_png
 from tests.coco_files import SIZE_HW, write_photo
 
 
@@ -79,7 +79,7 @@ def test_masks_are_placed_at_their_first_point(tmp_path: Path, corner: tuple[int
     crop[:3], crop[:, 9:] = 1, 1
     left, top = corner
     points = [[left, top], [left + 11, top + 7]]
-    mask = base64.b64encode(encode_map(crop * 255)).decode()
+    mask = base64.b64encode(encode_png(crop * 255)).decode()
     expected = np.zeros(SIZE_HW, np.uint8)
     for row, column in zip(*crop.nonzero(), strict=True):
         if 0 <= top + row < SIZE_HW[0] and 0 <= left + column < SIZE_HW[1]:

@@ -13,9 +13,10 @@ from PIL import Image as Pillow
 
 from surfaces.classes import DINING_TABLE, IGNORE, OTHER, OTHER_TABLE
 from surfaces.datasets import Labels, open_dataset
-from surfaces.datasets.codec import decode_map, encode_map
+from surfaces.datasets.codec import decode_map
 from surfaces.datasets.mask_folder import labels_of_values, values_of_labels
 from surfaces.errors import DatasetError
+from surfaces.images.encode import encode_png
 from tests.coco_files import write_photo
 from tests.surfaces.datasets.label_strategies import assert_same_labels, labels
 from tests.surfaces.images.photo_files import png, unfiltered
@@ -49,11 +50,11 @@ def test_maps_of_pillow_are_read(tmp_path: Path) -> None:
 
 _HUGE = png(60_000, 60_000, 8, 0, b"\0\0")
 _REFUSED = {
-    "sixteen bits": (encode_map(np.zeros((4, 4), np.uint16)), "grey of 16 bits"),  # type: ignore[arg-type]
-    "colours": (encode_map(np.zeros((4, 4, 3), np.uint8)), "RGB of 8 bits"),
+    "sixteen bits": (encode_png(np.zeros((4, 4), np.uint16)), "grey of 16 bits"),  # type: ignore[arg-type]
+    "colours": (encode_png(np.zeros((4, 4, 3), np.uint8)), "RGB of 8 bits"),
     "opacity": (png(1, 1, 8, 4, b"\0\0\0"), "grey with opacity of 8 bits"),
     "a JPEG": (cv2.imencode(".jpg", np.zeros((4, 4), np.uint8))[1].tobytes(), "expected a PNG file"),
-    "cut off": (encode_map(np.zeros((400, 400), np.uint8))[:60], "expected a whole PNG file"),
+    "cut off": (encode_png(np.zeros((400, 400), np.uint8))[:60], "expected a whole PNG file"),
     "a signature": (b"\x89PNG\r\n\x1a\n", "expected a PNG file"),
     "huge": (_HUGE, "megapixels in a map, got 60000x60000"),
     "nothing": (b"", "expected a PNG file"),
@@ -72,7 +73,7 @@ def test_other_files_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "masks").mkdir()
     for name in ("a.jpg", "b.webp", "c.JPEG"):
         write_photo(tmp_path / "images" / name)
-        (tmp_path / "masks" / f"{name[0]}.png").write_bytes(encode_map(np.ones((40, 60), np.uint8)))
+        (tmp_path / "masks" / f"{name[0]}.png").write_bytes(encode_png(np.ones((40, 60), np.uint8)))
     for name in ("images/._a.jpg", "images/notes.txt", "masks/._a.png", "masks/d.png"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     assert [sample.image().shape for sample in open_dataset(tmp_path)] == [(40, 60, 3)] * 3
@@ -104,7 +105,7 @@ def _turned(kind: str) -> bytes:
 def test_photos_are_upright(tmp_path: Path, kind: str) -> None:
     write_photo(tmp_path / "images" / "room1.jpg").write_bytes(_turned(kind))
     (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / "room1.png").write_bytes(encode_map(np.ones((48, 48), np.uint8)))
+    (tmp_path / "masks" / "room1.png").write_bytes(encode_png(np.ones((48, 48), np.uint8)))
     image = open_dataset(tmp_path)[0].image()
     assert image[:20].max() < 50
     assert image[28:].min() > 150
@@ -114,7 +115,7 @@ def test_huge_photos_are_refused(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "room1.png").write_bytes(_HUGE)
-    (tmp_path / "masks" / "room1.png").write_bytes(encode_map(np.ones((40, 60), np.uint8)))
+    (tmp_path / "masks" / "room1.png").write_bytes(encode_png(np.ones((40, 60), np.uint8)))
     with pytest.raises(DatasetError, match=r"room1\.png: expected at most .*megapixels"):
         open_dataset(tmp_path)[0].image()
 

@@ -13,9 +13,9 @@ from PIL import ExifTags, Image
 
 from surfaces.classes import DINING_TABLE, FLOOR, IGNORE, OTHER, WALL
 from surfaces.datasets import LabelScope, ReadOptions, open_dataset
-from surfaces.datasets.codec import encode_map
 from surfaces.datasets.voc import parse_boxes, parse_label_map_line, voc_colour
 from surfaces.errors import DatasetError
+from surfaces.images.encode import encode_png
 from tests.coco_files import SIZE_HW, write_photo
 
 CLASSES = np.zeros(SIZE_HW, np.uint8)
@@ -113,7 +113,7 @@ def test_objects_of_sixteen_bits(tmp_path: Path) -> None:
     write_maps(tmp_path, palette_png(CLASSES))
     objects = (OBJECTS.astype(np.uint16) * 256 + 7 * (OBJECTS > 0)).astype(np.uint16)
     (tmp_path / "SegmentationObject").mkdir()
-    (tmp_path / "SegmentationObject" / "a.png").write_bytes(encode_map(objects))  # type: ignore[arg-type]
+    (tmp_path / "SegmentationObject" / "a.png").write_bytes(encode_png(objects))  # type: ignore[arg-type]
     (sample,) = open_dataset(tmp_path)
     np.testing.assert_array_equal(sample.labels().tables, OBJECTS)
     np.testing.assert_array_equal(sample.labels().semantic, CLASSES)
