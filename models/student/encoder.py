@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +21,6 @@ class EncoderSpec:
         features: channels of the 1x1 convolution at the end; None: the last block's output is used.
         pixel_mean, pixel_scale: the input is (pixel - mean) / scale with pixels from 0 to 255.
         activation_max: 6 for ReLU6, infinite for ReLU.
-        decoder: of the semantic branch: plain, wide or skip.
     """
 
     blocks: tuple[BlockSpec, ...]
@@ -31,7 +30,6 @@ class EncoderSpec:
     pixel_mean: float
     pixel_scale: float
     activation_max: float
-    decoder: str = "plain"
 
     @property
     def channels(self) -> tuple[int, int, int]:
@@ -127,12 +125,7 @@ EFFICIENTNET_LITES = {
 }
 """Google's Lite variants, without squeeze and excitation, with ReLU6; larger ones take input at larger sizes."""
 
-ENCODERS: dict[str, EncoderSpec] = {
-    "mosaic": MOSAIC,
-    **EFFICIENTNET_LITES,
-    "mosaic_wide": replace(MOSAIC, decoder="wide"),
-    "mosaic_skip": replace(MOSAIC, decoder="skip"),
-}
+ENCODERS: dict[str, EncoderSpec] = {"mosaic": MOSAIC, **EFFICIENTNET_LITES}
 
 
 class Encoder(nn.Module):

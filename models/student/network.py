@@ -12,7 +12,7 @@ from torchvision.models.detection.image_list import ImageList
 from models.student.encoder import ENCODERS, Encoder, EncoderSpec
 from models.student.instance_heads import InstancePyramid, TableTargets, instance_heads, region_proposal_network
 from models.student.loss_sums import LossSum, sum_where
-from models.student.semantic import DECODERS, Pyramid, grouped_log_probabilities, grouped_probabilities
+from models.student.semantic import Pyramid, SemanticDecoder, grouped_log_probabilities, grouped_probabilities
 from models.weights.training_photos import UNKNOWN
 from surfaces.classes import DINING_TABLE, IGNORE, NUM_CHANNELS, OTHER, OTHER_TABLE
 from surfaces.errors import SurfacesError
@@ -52,7 +52,7 @@ class SemanticBranch(nn.Module):
         self.training_photos = UNKNOWN
         self.encoder = Encoder(spec)
         self.pyramid = Pyramid(last)
-        self.decoder = DECODERS[spec.decoder](stride4, stride8)
+        self.decoder = SemanticDecoder(stride4, stride8)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From float (N, 3, H, W), RGB 0 to 255, H and W multiples of SIZE_MULTIPLE.

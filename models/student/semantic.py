@@ -75,43 +75,6 @@ class SemanticDecoder(nn.Module):
         return upsample(x, 2) + F.relu(self.lateral4(stride4))
 
 
-class WideDecoder(SemanticDecoder):
-    """Twice the channels at stride 8; starts as the decoder without them."""
-
-    def __init__(self, stride4: int, stride8: int) -> None:
-        super().__init__(stride4, stride8)
-        self.more_fuse8 = pointwise(CHANNELS + stride8, 64)
-        self.more_depthwise = depthwise(64, 3)
-        self.more_pointwise = pointwise(64, ADE_CLASSES)
-        nn.init.zeros_(self.more_pointwise.weight)
-
-    def forward(self, pyramid: Tensor, stride8: Tensor, stride4: Tensor) -> Tensor:
-        """Returns logits (N, ADE_CLASSES, H/4, W/4)."""
-        features = torch.cat([upsample(pyramid, 2), stride8], dim=1)
-        x = self.pointwise(F.relu(self.depthwise(F.relu(self.fuse8(features)))))
-        more = self.more_pointwise(F.relu(self.more_depthwise(F.relu(self.more_fuse8(features)))))
-        return upsample(F.relu(x + more), 2) + F.relu(self.lateral4(stride4))
-
-
-class SkipDecoder(SemanticDecoder):
-    """Decides once more at stride 4, from the logits and the encoder's features; starts as the decoder without that."""
-
-    def __init__(self, stride4: int, stride8: int) -> None:
-        super().__init__(stride4, stride8)
-        self.refine_depthwise = depthwise(ADE_CLASSES + stride4, 3)
-        self.refine_pointwise = pointwise(ADE_CLASSES + stride4, ADE_CLASSES)
-        nn.init.zeros_(self.refine_pointwise.weight)
-
-    def forward(self, pyramid: Tensor, stride8: Tensor, stride4: Tensor) -> Tensor:
-        """Returns logits (N, ADE_CLASSES, H/4, W/4)."""
-        logits = super().forward(pyramid, stride8, stride4)
-        x = F.relu(self.refine_depthwise(torch.cat([logits, stride4], dim=1)))
-        return F.relu(logits + self.refine_pointwise(x))
-
-
-DECODERS = {"plain": SemanticDecoder, "wide": WideDecoder, "skip": SkipDecoder}
-
-
 def grouped_log_probabilities(logits: Tensor) -> Tensor:
     """Sums the pre-training's classes, logits (N, ADE_CLASSES, H, W), to ours: log-probabilities (N, 4, H, W)."""
     rest = [index for index in range(ADE_CLASSES) if index not in _OURS]
