@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from surfaces.classes import BY_NAME, CLASSES, SurfaceClass, parse_classes
 from surfaces.cli.arguments import (
@@ -115,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.engine == "ray":
         return _run_on_ray(options, sources, settings)
     records = Records(list(_open_records(options)))
-    open_segmenter = partial(Segmenter, options.weights, accurate=options.accurate, device=options.device)
+    open_segmenter = partial(Segmenter, options.weights, device=options.device, **_network_options(options))
     for problem in sources.problems:
         records.add_problem(problem)
     with records.written():
@@ -131,6 +131,11 @@ def _run(options: argparse.Namespace) -> int:
         batch.report(source, outcome, options.quiet)
         records.add(source, outcome)
         return 0
+
+
+def _network_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of `Segmenter` on which the results depend."""
+    return {"accurate": options.accurate, "table_score": options.table_score}
 
 
 def _manifest(options: argparse.Namespace) -> Sources | None:
@@ -151,10 +156,11 @@ def _run_on_ray(options: argparse.Namespace, sources: Sources, settings: Setting
 
     weights = options.weights and options.weights.absolute()
     on_gpu = options.device == "cuda"
-    open_segmenter = partial(Segmenter, weights, 1, accurate=options.accurate, device=options.device)
+    network = _network_options(options)
+    open_segmenter = partial(Segmenter, weights, 1, device=options.device, **network)
     cluster = ClusterSettings(options.address, options.actors, gpus=options.gpus_per_actor if on_gpu else 0.0)
     failures = segment_on_ray(
-        sources.photos, open_segmenter, settings, cluster, options.shard_size, options.accurate, options.quiet
+        sources.photos, open_segmenter, settings, cluster, options.shard_size, network, options.quiet
     )
     print(options.output / RESULTS)
     return SOME_FAILED if failures or sources.problems else 0
@@ -244,6 +250,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="SCORE",
         help="leave out segments below this score, 0 to 1 (default: the network's own thresholds)",
+    )
+    add(
+        "--table-score",
+        type=share,
+        metavar="SCORE",
+        help="least score of dining tables: lower finds more, and more false ones (default: the network's own, 0.75)",
     )
     add("--alpha", type=share, default=0.4, metavar="ALPHA", help="opacity of the masks, 0 to 1 (default: 0.4)")
     add(

@@ -35,6 +35,8 @@ class Segmenter:
         threads: CPU threads; None: one a core.
         accurate: average with the mirror image, in twice the time.
         device: `cpu`, or `cuda` with the package onnxruntime-gpu.
+        table_score: the least score of dining tables, 0 to 1: a lower one finds more, and more false ones; None: the
+            network's own.
 
     Raises:
         DeviceError: the device cannot be used.
@@ -47,8 +49,9 @@ class Segmenter:
         threads: int | None = None,
         accurate: bool = False,
         device: str = "cpu",
+        table_score: float | None = None,
     ) -> None:
-        self._network = models.Segmenter(weights, threads, accurate, device)
+        self._network = models.Segmenter(weights, threads, accurate, device, table_score)
 
     @overload
     def predict(self, photo: list[Photo] | tuple[Photo, ...], min_score: float = 0.0) -> list[Result]: ...

@@ -39,6 +39,7 @@ class Segmenter:
         accurate: average class probabilities over the photo and its mirror image, in twice the time
             (docs/results.md).
         device: `cpu`, or `cuda` with the package onnxruntime-gpu.
+        table_score: the least score of dining tables, 0 to 1; None: the network's own.
 
     Raises:
         DeviceError: the device cannot be used.
@@ -51,6 +52,7 @@ class Segmenter:
         threads: int | None = None,
         accurate: bool = False,
         device: str = "cpu",
+        table_score: float | None = None,
     ) -> None:
         file = shipped("onnx") if weights is None else _chosen(weights)
         self._session = open_session(file.path, threads, file.sha256, device)
@@ -63,6 +65,8 @@ class Segmenter:
             raise WeightsError(f"expected a network that `distill export` wrote at {file.path}, got another") from error
         except (ValueError, TypeError, RecursionError) as error:
             raise WeightsError(f"expected an ONNX file with settings of ours at {file.path}: {error}") from error
+        if table_score is not None:
+            self.settings = replace(self.settings, table_score=table_score)
         self.sha256 = file.sha256
         self._path, self._accurate = file.path, accurate
 

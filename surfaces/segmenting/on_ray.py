@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -125,7 +125,7 @@ def segment_on_ray(
     settings: Settings,
     cluster: ClusterSettings,
     part_size: int,
-    accurate: bool,
+    network: Mapping[str, Any],
     quiet: bool,
 ) -> int:
     """Segments photos into a folder's `surfaces/*.parquet`.
@@ -140,7 +140,7 @@ def segment_on_ray(
         settings: folder, classes, minimum score, and limits.
         cluster: where, and what a worker takes.
         part_size: photos per file.
-        accurate: whether the network averages with the mirror image, on which the results depend.
+        network: its options, on which the results depend.
         quiet: shows no progress bar, and reports no dead workers.
 
     Returns:
@@ -150,7 +150,7 @@ def segment_on_ray(
         OutputError: a file cannot be written, or another run writes to the folder.
         Further errors as of `connected`, `WorkerPool` and `open_predictor`.
     """
-    options = json.dumps([sorted(surface.name for surface in settings.classes), settings.min_score, accurate])
+    options = json.dumps([sorted(surface.name for surface in settings.classes), settings.min_score, dict(network)])
     files = ResultFiles(str(settings.folder.absolute() / RESULTS), options)
     parts = [
         Part(number, tuple(sources[start : start + part_size]))

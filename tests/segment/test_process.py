@@ -48,6 +48,13 @@ def test_shipped_network(command, photo_server: PhotoServer) -> None:
         assert picture.size == (1920, 2876)
 
 
+def test_a_lower_table_score_finds_more_tables(command) -> None:
+    found = [command("--url", EXAMPLE, "--json", "--quiet", *more) for more in ((), ("--table-score", "0.5"))]
+    tables = [[s for s in run.json["segments"] if s["class"] == "dining table"] for run in found]
+    assert len(tables[1]) > len(tables[0])
+    assert all(0.5 <= table["score"] < 0.75 for table in tables[1])
+
+
 def test_batch_as_a_process(command, room_path: Path) -> None:
     sources = f"{room_path}\nabsent.jpg\n{EXAMPLE}\n"
     run = command("--url", "-", input=sources)
