@@ -7,7 +7,7 @@ import dataclasses
 import math
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,14 +27,14 @@ class ConfigError(SurfacesError):
 
 
 SEED_MAX = 2**32 - 1
-T = TypeVar("T")
+_T = TypeVar("_T")
 SHIPPED, RANDOM = "shipped", "random"
 """Values of `init` that are no file."""
 
 
-def setting(default: T, meaning: str) -> T:
+def setting(default: _T, meaning: str) -> _T:
     """A field of TrainConfig with its default and what its flag's help says."""
-    return field(default=default, metadata={"help": meaning})
+    return dataclasses.field(default=default, metadata={"help": meaning})
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def parse_budget(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-FIELDS = {of.name: of for of in dataclasses.fields(TrainConfig)}
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,8 +184,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=local_path, help="TOML file with any of the settings below; flags go before it"
     )
-    for name, of in FIELDS.items():
-        flag, default, meaning = "--" + name.replace("_", "-"), of.default, of.metadata["help"]
+    for name, field in FIELDS.items():
+        flag, default, meaning = "--" + name.replace("_", "-"), field.default, field.metadata["help"]
         if isinstance(default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=meaning)
         elif isinstance(default, tuple):

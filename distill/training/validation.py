@@ -148,9 +148,12 @@ class Validator:
             return
         try:
             entries = [Validation.from_json(entry) for entry in json.loads(read_text(path))]
+            others = {name for entry in entries for name in entry.sets.keys() ^ self.samples.keys()}
+            if others:
+                raise ValueError(f"other sets ({', '.join(sorted(others))})")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"expected the validations of this run at {path}, got: {in_a_line(error)}") from error
-        self.history = [entry for entry in entries if entry.step <= step and entry.sets.keys() == self.samples.keys()]
+        self.history = [entry for entry in entries if entry.step <= step]
 
     def run(self, student: Student, device: torch.device, step: int, elapsed: float) -> tuple[Validation, bool]:
         """Scores a student; returns the scores and whether they are the best so far."""
@@ -194,10 +197,14 @@ def scores_of(report: Report) -> SetScores:
 
 
 def _has_dataset(folders: Sequence[str], name: str) -> bool:
-    """Whether a dataset is among others, however its path is written; a file is that of its folder."""
+    """Whether a dataset is among others, however its path is written; a folder is the same as a file in it."""
     path = Path(name).resolve()
     others = [Path(folder).resolve() for folder in folders]
-    return any(path == other or path == other.parent or path.parent == other for other in others)
+    return any(path == other or _is_file_of(path, other) or _is_file_of(other, path) for other in others)
+
+
+def _is_file_of(path: Path, folder: Path) -> bool:
+    return path.is_file() and path.parent == folder
 
 
 def _title(name: str) -> str:

@@ -136,6 +136,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("--data a --crop -128", "expected `crop` to be a positive multiple of 128, got -128"),
         ("--data a --split val", "expected `split` to be train or all, got 'val'"),
         ("--data a --amp fp8", "expected `amp` to be auto, off, bf16 or fp16, got 'fp8'"),
+        ("--data a --seed 100000000000000", "expected `seed` to be at most 4294967295, got 100000000000000"),
         ("--data a --steps 0", "expected `steps` to be at least 1, got 0"),
         ("--data a --batch -2", "expected `batch` to be at least 1, got -2"),
         ("--data a --checkpoint-every 0", "expected `checkpoint_every` to be at least 1, got 0"),

@@ -290,6 +290,19 @@ def test_other_settings_are_not_resumed(finished: TrainConfig, capsys: pytest.Ca
     check_refused([*flags_of(changed), "--resume"], 11, words, capsys)
 
 
+def test_a_start_that_has_changed_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, part = tmp_path / "start.npz", tmp_path / "part.npz"
+    save_student(Student(), whole)
+    config = small_config(tmp_path / "run", init=str(whole), steps=1)
+    train(config)
+    capsys.readouterr()
+    np.savez(part, **{name: array for name, array in np.load(whole).items() if not name.startswith("tables.")})
+    part.replace(whole)
+    assert main(["train", *flags_of(config), "--resume"]) == 11
+    words = r"\ndistill: expected `init` \(.*start\.npz\) as the run began with it: .*\n$"
+    assert re.search(words, capsys.readouterr().err)
+
+
 def test_a_finished_run_is_resumed_to_the_same_end(finished: TrainConfig) -> None:
     weights = Path(finished.run) / "student.npz"
     before = weights.read_bytes()

@@ -141,7 +141,14 @@ def test_a_defined_score_is_better_than_none() -> None:
 
 def test_damaged_histories_are_one_line(tmp_path: Path, held_back: Path) -> None:
     validator = Validator(small_config(tmp_path / "run", val=(str(held_back),)), tmp_path)
-    for content in ("{", '[{"step": 1}]', "7", '[{"step": 0, "elapsed": 1, "sets": {"held-back": {"score": 1}}}]'):
+    other = Validation(0, 1.0, {"other": SetScores({}, {}, 1.0, 1.0, 1.0, 1.0)}).to_json()
+    for content in (
+        json.dumps([other]),
+        "{",
+        '[{"step": 1}]',
+        "7",
+        '[{"step": 0, "elapsed": 1, "sets": {"held-back": {"score": 1}}}]',
+    ):
         (tmp_path / "history.json").write_text(content)
         with pytest.raises(ConfigError, match=r"expected the validations of this run at .*history\.json, got: .+"):
             validator.restore(3)
@@ -156,6 +163,11 @@ def test_what_is_trained_on_is_known_however_its_path_is_written(
     for name in ("rooms", "./rooms/", str(ROOMS) + "/", str(tmp_path / "coco" / "annotations.json")):
         with pytest.raises(ConfigError, match="expected `val` without what is trained on"):
             Validator(replace(config, val=(name,)), tmp_path)
+
+
+def test_a_folder_inside_of_what_is_trained_on_is_another_dataset(tmp_path: Path, held_back: Path) -> None:
+    config = small_config(tmp_path / "run", data=(str(held_back.parent),), val=(str(held_back),))
+    assert len(Validator(config, tmp_path).samples["held-back"]) == 3
 
 
 def test_validation_sets_that_are_refused(tmp_path: Path, held_back: Path) -> None:

@@ -127,6 +127,12 @@ def test_photos_that_nearly_look_the_same_are_on_one_side(reviewed: Path, tmp_pa
         assert {name.removeprefix("copy_of_") for name in side} <= side
 
 
+def test_photos_that_cannot_validate_are_trained_on(reviewed: Path, tmp_path: Path) -> None:
+    run("tools.training_data", str(reviewed), str(tmp_path / "sets"), "--val-share", "1")
+    counts = {folder.name: len(list((folder / "images").iterdir())) for folder in (tmp_path / "sets").iterdir()}
+    assert counts == {"tables": 3, "rooms": 4, "unlabelled": 2, "tables-val": 5, "scenes-val": 4}
+
+
 def test_folders_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none"), str(tmp_path / "sets")]) == 8
     assert "training_data: expected a CSV file at" in capsys.readouterr().err

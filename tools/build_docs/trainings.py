@@ -31,6 +31,7 @@ _CHOICES = {
     "1332-copy-paste": "the same, `--copy-paste 0.3`",
     "1332-edge-weight": "the same, with weight .5 for a second loss of pixels near edges (removed since)",
     "1332-late": "the same, at equal cost the last 14 steps at 512 pixels",
+    "1332-again": "1,332 reviewed photos again, seed 0, on the machine of the rows below",
     "1332-normalised": "the same, semantic loss normalised after interpolation (the default since)",
     "1332-wide": "the same, twice the decoder's channels at stride 8 (removed since)",
     "1332-skip": "the same, the decoder decides once more at stride 4 (removed since)",
